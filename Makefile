@@ -1,0 +1,60 @@
+# What people and CI run. Everything uses the dev profile of Cargo.toml, so that the dependency tree is compiled
+# once for all of it, and keeps it outside the checkout, so that every clone on this machine shares it.
+# A machine with Rust, a C compiler, make and Python 3 is enough.
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cordada
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+CORDADA := $(CARGO_TARGET_DIR)/debug/cordada
+
+CUSTOMERS ?= 5000
+BENCH ?= all
+
+# One virtual environment for each state of a requirements file.
+venv = $(CACHE)/venv-$(shell cksum < $(1) | cut -d ' ' -f 1)
+TEST_VENV := $(call venv,tests/python/requirements.txt)
+BENCH_VENV := $(call venv,bench/requirements.txt)
+
+COLD := the first build compiles the dependencies: about 13 minutes on 2 cores, once
+TREE = $(if $(wildcard $(CORDADA)),,; $(COLD))
+
+.PHONY: help demo test lint bench fmt
+
+help:
+	@echo "make demo    generate a company, land it, build it, export a campaign (CUSTOMERS=$(CUSTOMERS))"
+	@echo "make test    every test: Rust, and end to end with real clients"
+	@echo "make lint    formatting and clippy"
+	@echo "make fmt     format the code"
+	@echo "make bench   side by side with peers; writes docs/benchmarks.md (BENCH=land,upsert,serve for a part)"
+
+demo:
+	@echo "==> Building Cordada, then a demo company of $(CUSTOMERS) customers in ./demo: about 30 seconds$(TREE)."
+	cargo build --locked
+	$(CORDADA) demo --dir demo --customers $(CUSTOMERS)
+
+test: $(TEST_VENV)/complete
+	@echo "==> Running the Rust tests, then the end-to-end tests: below 10 minutes$(TREE)."
+	cargo test --locked --workspace
+	CORDADA=$(CORDADA) $(TEST_VENV)/bin/python -m pytest -p no:cacheprovider tests/python
+
+lint:
+	@echo "==> Checking formatting and clippy: about a minute; the first time 5, to check the dependencies."
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+fmt:
+	@echo "==> Formatting the code: a second."
+	cargo fmt --all
+
+bench: $(BENCH_VENV)/complete
+	@echo "==> Measuring against peers, on an otherwise idle machine: about 30 minutes$(TREE)."
+	cargo build --locked
+	CORDADA=$(CORDADA) $(BENCH_VENV)/bin/python bench/run.py $(BENCH)
+
+$(TEST_VENV)/complete: tests/python/requirements.txt
+$(BENCH_VENV)/complete: bench/requirements.txt
+$(CACHE)/venv-%/complete:
+	@echo "==> Installing $< from PyPI into $(@D): about a minute, once."
+	rm -rf $(@D)
+	python3 -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@

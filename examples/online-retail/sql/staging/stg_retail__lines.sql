@@ -1,0 +1,16 @@
+with source as (
+    select * from {{ source('retail', 'invoice_lines') }}
+)
+
+select
+    -- The file has neither a line number nor a key, and some lines twice: where a line stands tells it from others.
+    _origin as line_id,
+    cast(invoice_no as varchar) as invoice_id,
+    cast(stock_code as varchar) as product_id,
+    description as product_name,
+    cast(quantity as bigint) as quantity,
+    invoice_date as invoiced_at,
+    cast(unit_price as decimal(18, 3)) as unit_price,
+    cast(cast(customer_id as bigint) as varchar) as customer_id,
+    country
+from source

@@ -1,0 +1,134 @@
+//! A file that appears whole or not at all.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tempfile::{Builder, NamedTempFile};
+use tokio::io::AsyncWriteExt;
+
+use crate::error::{Error, Result};
+
+/// A file under a temporary name beside its target until [`Self::commit`] renames it; dropped before that, it is
+/// removed. Only its owner may read it, for it holds personal data.
+#[derive(Debug)]
+pub(crate) struct AtomicFile {
+    target: PathBuf,
+    temporary: NamedTempFile,
+    file: tokio::fs::File,
+    digest: Sha256,
+    bytes: u64,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Length in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the bytes, in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl AtomicFile {
+    /// Begins the file, creating its folder if there is none.
+    pub(crate) async fn create(target: PathBuf) -> Result<Self> {
+        let began = tokio::task::spawn_blocking({
+            let target = target.clone();
+            move || begin(&target)
+        });
+        let (temporary, file) = began.await.map_err(std::io::Error::other).flatten().map_err(|why| failed(&target, why))?;
+        Ok(Self { target, temporary, file: tokio::fs::File::from_std(file), digest: Sha256::new(), bytes: 0 })
+    }
+
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.digest.update(bytes);
+        self.bytes += bytes.len() as u64;
+        self.file.write_all(bytes).await.map_err(|why| failed(&self.target, why))
+    }
+
+    /// Makes the file durable and gives it its name, replacing an earlier one.
+    pub(crate) async fn commit(self) -> Result<Written> {
+        let Self { target, temporary, mut file, digest, bytes } = self;
+        let committed = async {
+            file.flush().await?;
+            file.sync_all().await?;
+            let target = target.clone();
+            tokio::task::spawn_blocking(move || {
+                temporary.persist(&target)?;
+                sync_folder(&target)
+            })
+            .await
+            .map_err(std::io::Error::other)?
+        };
+        committed.await.map_err(|why| failed(&target, why))?;
+        let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Written { bytes, sha256 })
+    }
+}
+
+fn begin(target: &Path) -> std::io::Result<(NamedTempFile, std::fs::File)> {
+    let folder = target.parent().unwrap_or(Path::new(""));
+    std::fs::create_dir_all(folder)?;
+    let prefix = format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy());
+    let temporary = Builder::new().prefix(&prefix).suffix(".partial").tempfile_in(folder)?;
+    let file = temporary.as_file().try_clone()?;
+    Ok((temporary, file))
+}
+
+/// Makes the new name in the folder durable; only Unix has and needs it.
+fn sync_folder(target: &Path) -> std::io::Result<()> {
+    match target.parent() {
+        Some(folder) if cfg!(unix) => std::fs::File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+fn failed(target: &Path, why: std::io::Error) -> Error {
+    Error::io(format!("writing {}", target.display()), why)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn files(folder: &Path) -> Vec<String> {
+        let names = std::fs::read_dir(folder).unwrap();
+        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn appears_whole_with_its_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("deep/a.csv");
+        let mut file = AtomicFile::create(target.clone()).await.unwrap();
+        file.write(b"a").await.unwrap();
+        file.write(b"bc").await.unwrap();
+        assert!(!target.exists(), "not before it is whole");
+        let written = file.commit().await.unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"abc");
+        assert_eq!(files(target.parent().unwrap()), ["a.csv"]);
+        assert_eq!(written.bytes, 3);
+        assert_eq!(written.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[tokio::test]
+    async fn a_dropped_file_leaves_the_earlier_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.csv");
+        std::fs::write(&target, "earlier").unwrap();
+        let mut file = AtomicFile::create(target.clone()).await.unwrap();
+        file.write(b"half").await.unwrap();
+        drop(file);
+        assert_eq!(std::fs::read(&target).unwrap(), b"earlier");
+        assert_eq!(files(folder.path()), ["a.csv"]);
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_made_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        let error = AtomicFile::create(folder.path().join("file/a.csv")).await.unwrap_err();
+        assert!(error.to_string().contains("a.csv"), "{error}");
+        assert_eq!(error.kind(), crate::ErrorKind::Unavailable);
+    }
+}

@@ -1,0 +1,136 @@
+//! The YAML of a campaign.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::channels::{self, ChannelOptions};
+use crate::consent::Consent;
+use crate::error::{Error, Result};
+use crate::personalise::Templates;
+use crate::sql::subquery;
+
+/// What a campaign sends, to whom, and where.
+///
+/// ```yaml
+/// audience: select customer_id, email, first_name from marts.customers where churn_risk > 0.7
+/// consent: email_marketing
+/// channel: {kind: csv, path: out/win_back.csv}
+/// fields: {EMAIL: email, FNAME: first_name}
+/// template: {subject: "We miss you, {{ first_name }}"}
+/// ```
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Campaign {
+    /// One SELECT. Its rows are the audience, its columns what fields and templates can use.
+    pub audience: String,
+    /// The consent it rests on. Required, unless [`Self::persons`] is false.
+    pub consent: Option<Consent>,
+    /// Whether the audience are persons: true unless the campaign says `persons: false`, as one over products or
+    /// stores does. An audience with the column that identifies a person is over persons whatever it says.
+    #[serde(default = "yes")]
+    pub persons: bool,
+    /// The kind of channel and its options.
+    pub channel: ChannelOptions,
+    /// What is sent: the channel's name of each field, and the column of the audience it comes from, in this
+    /// order. All columns under their own names when there are none.
+    #[serde(default)]
+    pub fields: Mapping,
+    /// Personalised text: further fields, each the rendering of a Jinja template over the columns of the audience.
+    /// Null renders as nothing and can be given a default: `{{ first_name | default('friend') }}`. A field whose
+    /// name ends in `html` has its values escaped.
+    #[serde(default)]
+    pub template: Mapping,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Campaign {
+    /// Checks all that can be checked without the server.
+    ///
+    /// # Errors
+    /// Config, naming the key of the campaign that is wrong.
+    pub fn validate(&self, name: &str) -> Result<()> {
+        subquery(&self.audience).map_err(|why| wrong(name, "audience", why))?;
+        match (&self.consent, self.persons) {
+            (None, true) => {
+                return Err(wrong(name, "consent", "a campaign over persons needs the consent it rests on")
+                    .hint("name the purpose, as in `consent: email_marketing`, or say `persons: false` if it is not over persons"));
+            }
+            (Some(_), false) => {
+                return Err(wrong(name, "persons", "it is false, but the campaign names a consent")
+                    .hint("leave out one of the two"));
+            }
+            (Some(consent), true) => consent.validate().map_err(|why| wrong(name, "consent", why))?,
+            (None, false) => {}
+        }
+        let mut names = BTreeSet::new();
+        for field in self.fields.names().chain(self.template.names()) {
+            if !names.insert(field) {
+                return Err(wrong(name, &format!("template.{field}"), "there is a field of that name already"));
+            }
+        }
+        Templates::parse(&self.template).map_err(|(field, why)| wrong(name, &format!("template.{field}"), why))?;
+        channels::validate(&self.channel).map_err(|problem| problem.of_campaign(name))
+    }
+}
+
+/// An error about one key of a campaign.
+pub(crate) fn wrong(campaign: &str, key: &str, why: impl fmt::Display) -> Error {
+    Error::config(format!("reading campaign {campaign}"), format!("`{key}`: {why}"))
+}
+
+/// Names and what they stand for, in the order of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mapping(Vec<(String, String)>);
+
+impl Mapping {
+    /// The pairs.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.iter().map(|(name, _)| name)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'de> Deserialize<'de> for Mapping {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Mapping;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("names and what they stand for")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Mapping, A::Error> {
+                let mut pairs: Vec<(String, String)> = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, String>()? {
+                    if pairs.iter().any(|(earlier, _)| *earlier == name) {
+                        return Err(A::Error::custom(format!("`{name}` is there twice")));
+                    }
+                    pairs.push((name, value));
+                }
+                Ok(Mapping(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+#[cfg(test)]
+mod tests;

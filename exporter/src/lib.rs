@@ -1,0 +1,22 @@
+//! Campaigns: a segment of customers, sent somewhere.
+//!
+//! A campaign is YAML: the SQL of its audience, the consent it rests on, the channel that takes it, the names of
+//! its fields, and templates for personalised text ([`Campaign`]). [`export()`] reads the audience from a Flight
+//! SQL server and hands it to the channel ([`channels`]) as it streams by. Only rows with consent ever leave the
+//! server ([`consent`]).
+
+mod atomic_file;
+pub mod campaign;
+pub mod channels;
+mod client;
+pub mod consent;
+mod error;
+mod export;
+mod manifest;
+mod personalise;
+mod sql;
+
+pub use campaign::Campaign;
+pub use client::Connection;
+pub use error::{Error, ErrorKind, Result};
+pub use export::{ExportReport, export};

@@ -1,0 +1,201 @@
+//! Planning, without transport: which release a request reads, and the plan of its query.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, SchemaRef};
+use cordada_lake::{Context, Error, Lake, Release, Result, journal, sql};
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+
+use crate::access::Access;
+use crate::dialect;
+use crate::newest::Newest;
+use crate::options::Options;
+use crate::recent::Recent;
+use crate::wire;
+use crate::workspace::Workspace;
+
+/// Releases, times accesses, times default schemas, whose sessions are kept.
+const WORKSPACES: usize = 32;
+/// Plans that are kept.
+const PLANS: usize = 512;
+/// The most that the texts of kept plans may be long together, so that generated SQL of megabytes cannot fill memory.
+const LONGEST_KEPT_SQL: usize = 64 << 10;
+
+/// Plans for everybody.
+pub(crate) struct Engine {
+    lake: Lake,
+    newest: Newest,
+    workspaces: Recent<WorkspaceKey, Arc<Workspace>>,
+    plans: Recent<PlanKey, Arc<Planned>>,
+}
+
+/// Release, access and default schema.
+type WorkspaceKey = (u64, Arc<Access>, String);
+/// Workspace, SQL, and whether text goes out as views.
+type PlanKey = (WorkspaceKey, String, bool);
+
+/// Which release a request reads, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope {
+    /// The release.
+    pub(crate) release: Arc<Release>,
+    /// What may be read of it.
+    pub(crate) access: Arc<Access>,
+    /// The schema of bare names.
+    pub(crate) schema: String,
+    /// Whether text goes out as views.
+    pub(crate) arrow_views: bool,
+}
+
+/// A planned query.
+pub(crate) struct Planned {
+    /// Where it was planned, and runs.
+    pub(crate) workspace: Arc<Workspace>,
+    /// The plan.
+    pub(crate) plan: LogicalPlan,
+    /// The result's schema as clients are told it.
+    pub(crate) schema: SchemaRef,
+    /// The types of its parameters; `None` where only the value will tell.
+    pub(crate) parameters: Vec<Option<DataType>>,
+}
+
+impl Engine {
+    /// Over the lake's newest release.
+    pub(crate) async fn open(lake: Lake) -> Result<Self> {
+        let newest = Newest::open(&lake).await?;
+        Ok(Self { lake, newest, workspaces: Recent::new(WORKSPACES), plans: Recent::new(PLANS) })
+    }
+
+    /// Follows the release log until told to stop.
+    pub(crate) fn newest(&self) -> &Newest {
+        &self.newest
+    }
+
+    /// What a request with these options reads now.
+    ///
+    /// # Errors
+    /// The session is pinned to a release that does not exist.
+    pub(crate) async fn scope(&self, access: &Arc<Access>, options: &Options) -> Result<Scope> {
+        let release = match options.release {
+            Some(number) => self.release(number).await?,
+            None => self.newest.get().await,
+        };
+        let (schema, arrow_views) = (options.schema.clone(), options.arrow_views);
+        Ok(Scope { release, access: access.clone(), schema, arrow_views })
+    }
+
+    /// The release of that number.
+    pub(crate) async fn release(&self, number: u64) -> Result<Arc<Release>> {
+        let newest = self.newest.get().await;
+        if newest.number == number { Ok(newest) } else { self.lake.releases().get(number).await }
+    }
+
+    /// The workspace of a scope.
+    pub(crate) fn workspace(&self, scope: &Scope) -> Arc<Workspace> {
+        let key = scope.key();
+        self.workspaces.get(&key).unwrap_or_else(|| {
+            let workspace = Workspace::new(&self.lake, scope.release.clone(), scope.access.clone(), &scope.schema);
+            let workspace = Arc::new(workspace);
+            self.workspaces.insert(key, workspace.clone(), 1);
+            workspace
+        })
+    }
+
+    /// Plans one read-only statement; a statement that was planned for the same scope is not planned again.
+    pub(crate) async fn plan(&self, scope: &Scope, sql: &str) -> Result<Arc<Planned>> {
+        let sql = dialect::to_engine(sql);
+        let key = (scope.key(), sql.to_string(), scope.arrow_views);
+        if let Some(planned) = self.plans.get(&key) {
+            return Ok(planned);
+        }
+        let workspace = self.workspace(scope);
+        let plan = sql::plan(&self.lake, &workspace.session, &sql).await?;
+        let parameters = parameters(&plan)?;
+        let schema = wire::schema(plan.schema().as_arrow(), scope.arrow_views);
+        let keep = sql.len() <= LONGEST_KEPT_SQL && !reads_journals(&plan, &scope.schema)?;
+        let planned = Arc::new(Planned { workspace, plan, schema, parameters });
+        if keep {
+            self.plans.insert(key, planned.clone(), 1);
+        }
+        Ok(planned)
+    }
+
+    /// Plans a statement with the values of its parameters, given as one row.
+    pub(crate) async fn plan_with(&self, scope: &Scope, sql: &str, values: Option<&RecordBatch>) -> Result<Arc<Planned>> {
+        let planned = self.plan(scope, sql).await?;
+        let bound = values.map_or(0, RecordBatch::num_columns);
+        if bound != planned.parameters.len() {
+            let wanted = planned.parameters.len();
+            return Err(Error::failed("planning the query", format!("it has {wanted} parameters and {bound} values"))
+                .hint("prepare the statement and bind a value for each `?`, or for each of `$1`, `$2` …"));
+        }
+        let Some(values) = values.filter(|_| bound > 0) else { return Ok(planned) };
+        let doing = || "binding the parameters of the query";
+        let scalars = values.columns().iter().map(|column| ScalarValue::try_from_array(column, 0));
+        let scalars: Vec<_> = scalars.collect::<Result<_, _>>().doing(doing)?;
+        let plan = planned.plan.clone().with_param_values(scalars).doing(doing)?;
+        let schema = wire::schema(plan.schema().as_arrow(), scope.arrow_views);
+        Ok(Arc::new(Planned { workspace: planned.workspace.clone(), plan, schema, parameters: Vec::new() }))
+    }
+}
+
+impl Scope {
+    fn key(&self) -> WorkspaceKey {
+        (self.release.number, self.access.clone(), self.schema.clone())
+    }
+}
+
+/// The types of the parameters `$1`, `$2` … as far as the plan says them.
+fn parameters(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>> {
+    const DOING: &str = "planning the query";
+    let mut types = BTreeMap::new();
+    for (name, data_type) in plan.get_parameter_types().doing(|| DOING)? {
+        let number = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok());
+        let number = number.filter(|number| (1..=MOST_PARAMETERS).contains(number)).ok_or_else(|| {
+            Error::failed(DOING, format!("`{name}` is no parameter")).hint("write `?`, or `$1`, `$2` …")
+        })?;
+        types.insert(number, data_type);
+    }
+    for limit in limits(plan)? {
+        types.entry(limit).and_modify(|data_type| *data_type = data_type.take().or(Some(DataType::Int64)));
+    }
+    let last = types.last_key_value().map_or(0, |(number, _)| *number);
+    Ok((1..=last).map(|number| types.get(&number).cloned().flatten()).collect())
+}
+
+/// More parameters than any statement has; it bounds what `$1000000000` costs.
+const MOST_PARAMETERS: usize = 32_767;
+
+/// The parameters that are a LIMIT or an OFFSET: whole numbers, which the engine does not infer.
+fn limits(plan: &LogicalPlan) -> Result<Vec<usize>> {
+    let mut limits = Vec::new();
+    let walk = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Limit(limit) = node {
+            for expression in [&limit.skip, &limit.fetch].into_iter().flatten() {
+                if let Expr::Placeholder(placeholder) = expression.as_ref() {
+                    limits.extend(placeholder.id.strip_prefix('$').and_then(|number| number.parse::<usize>().ok()));
+                }
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    walk.doing(|| "planning the query")?;
+    Ok(limits)
+}
+
+/// Whether the plan reads a journal: those are read as they are now, so their plans are not kept.
+fn reads_journals(plan: &LogicalPlan, default_schema: &str) -> Result<bool> {
+    let mut found = false;
+    let walk = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            found |= scan.table_name.schema().unwrap_or(default_schema) == journal::SCHEMA;
+        }
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    walk.doing(|| "planning the query")?;
+    Ok(found)
+}

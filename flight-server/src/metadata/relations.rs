@@ -1,0 +1,55 @@
+//! Catalogs, schemas, relations and their columns.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow_flight::sql::metadata::GetCatalogsBuilder;
+use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables};
+use cordada_lake::session::CATALOG;
+
+use super::arrow_error;
+use crate::workspace::Workspace;
+
+const TABLE: &str = "TABLE";
+const VIEW: &str = "VIEW";
+
+pub(super) fn catalogs_schema() -> SchemaRef {
+    GetCatalogsBuilder::new().schema()
+}
+
+pub(super) fn catalogs() -> Result<RecordBatch, ArrowError> {
+    let mut rows = GetCatalogsBuilder::new();
+    rows.append(CATALOG);
+    rows.build().map_err(arrow_error)
+}
+
+pub(super) fn schemas(command: CommandGetDbSchemas, workspace: &Workspace) -> Result<RecordBatch, ArrowError> {
+    let mut rows = command.into_builder();
+    for schema in workspace.schemas() {
+        rows.append(CATALOG, schema);
+    }
+    rows.build().map_err(arrow_error)
+}
+
+pub(super) async fn tables(command: CommandGetTables, workspace: &Workspace) -> Result<RecordBatch, ArrowError> {
+    let columns = if command.include_schema { workspace.columns().await } else { &[] };
+    let none = SchemaRef::new(Schema::empty());
+    let columns = columns.iter().chain(std::iter::repeat(&none));
+    let mut rows = command.into_builder();
+    for (relation, columns) in workspace.relations().iter().zip(columns) {
+        let table_type = if relation.is_view { VIEW } else { TABLE };
+        rows.append(CATALOG, relation.name.schema(), relation.name.name(), table_type, columns).map_err(arrow_error)?;
+    }
+    rows.build().map_err(arrow_error)
+}
+
+pub(super) fn table_types_schema() -> SchemaRef {
+    CommandGetTableTypes {}.into_builder().schema()
+}
+
+pub(super) fn table_types() -> Result<RecordBatch, ArrowError> {
+    let mut rows = CommandGetTableTypes {}.into_builder();
+    rows.append(TABLE);
+    rows.append(VIEW);
+    rows.build().map_err(arrow_error)
+}

@@ -1,0 +1,136 @@
+//! Prepared statements, until their client closes them or nobody has used them for long.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use bytes::Bytes;
+use tonic::Status;
+
+use crate::auth::signature::random_id;
+use crate::recent::Recent;
+use crate::status;
+use crate::wire;
+
+/// Bytes that the statements and their parameters may take together.
+const CAPACITY: usize = 64 << 20;
+
+/// All prepared statements.
+#[derive(Debug)]
+pub(crate) struct PreparedStatements(Recent<Key, Arc<Prepared>>);
+
+/// Whose it is, and its handle: a handle is nobody else's.
+type Key = (String, Bytes);
+
+/// A prepared statement.
+#[derive(Debug, Clone)]
+pub(crate) struct Prepared {
+    /// Its SQL.
+    pub(crate) sql: String,
+    /// The schema that its client was told.
+    pub(crate) schema: SchemaRef,
+    /// The values of its parameters, one row, once they are bound.
+    pub(crate) values: Option<RecordBatch>,
+}
+
+impl PreparedStatements {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self(Recent::new(CAPACITY))
+    }
+
+    /// Keeps a statement of that user; gives its handle.
+    pub(crate) fn add(&self, user: &str, statement: Prepared) -> Result<Bytes, Status> {
+        let handle = Bytes::from(random_id().map_err(|error| status::of(&error))?);
+        self.put(user, handle.clone(), statement)?;
+        Ok(handle)
+    }
+
+    /// The statement of that handle.
+    pub(crate) fn get(&self, user: &str, handle: &Bytes) -> Result<Arc<Prepared>, Status> {
+        self.0.get(&(user.to_owned(), handle.clone())).ok_or_else(|| {
+            Status::not_found("this prepared statement was closed, or not used for too long; prepare it again")
+        })
+    }
+
+    /// Binds values, given as one row, to the parameters of a statement.
+    pub(crate) fn bind(&self, user: &str, handle: &Bytes, values: Option<RecordBatch>) -> Result<(), Status> {
+        let statement = Prepared { values, ..Prepared::clone(&*self.get(user, handle)?) };
+        self.put(user, handle.clone(), statement)
+    }
+
+    /// Forgets a statement; one that is not there is no error.
+    pub(crate) fn close(&self, user: &str, handle: &Bytes) {
+        self.0.remove(&(user.to_owned(), handle.clone()));
+    }
+
+    fn put(&self, user: &str, handle: Bytes, statement: Prepared) -> Result<(), Status> {
+        let weight = statement.weight();
+        if weight > CAPACITY {
+            return Err(Status::resource_exhausted("the statement and its parameters are too long to be kept"));
+        }
+        self.0.insert((user.to_owned(), handle), Arc::new(statement), weight);
+        Ok(())
+    }
+}
+
+impl Prepared {
+    /// Bytes, roughly.
+    fn weight(&self) -> usize {
+        /// A column's name, type and metadata.
+        const COLUMN: usize = 1024;
+        let values = self.values.as_ref().map_or(0, RecordBatch::get_array_memory_size);
+        self.sql.len() + COLUMN * (1 + self.schema.fields().len()) + values
+    }
+}
+
+/// The parameters as a client is told them: text where only the value will tell the type.
+pub(crate) fn parameter_schema(types: &[Option<DataType>]) -> Schema {
+    let fields = types.iter().enumerate().map(|(index, data_type)| {
+        let data_type = data_type.as_ref().map_or(DataType::Utf8, |data_type| wire::plain_type(data_type, false));
+        Field::new(format!("${}", index + 1), data_type, true)
+    });
+    Schema::new(fields.collect::<Fields>())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    fn statement(sql: String) -> Prepared {
+        Prepared { sql, schema: Arc::new(Schema::empty()), values: None }
+    }
+
+    #[test]
+    fn a_statement_is_its_users_until_it_is_closed() {
+        let all = PreparedStatements::new();
+        let handle = all.add("ana", statement("select 1".to_owned())).unwrap();
+        assert_eq!(all.get("ana", &handle).unwrap().sql, "select 1");
+        assert_eq!(all.get("bob", &handle).unwrap_err().code(), Code::NotFound);
+        all.close("bob", &handle);
+        all.get("ana", &handle).unwrap();
+        all.close("ana", &handle);
+        assert_eq!(all.get("ana", &handle).unwrap_err().code(), Code::NotFound);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let all = PreparedStatements::new();
+        let first = all.add("ana", statement("x".repeat(CAPACITY / 2))).unwrap();
+        all.add("ana", statement("x".repeat(CAPACITY * 2 / 3))).unwrap();
+        assert!(all.get("ana", &first).is_err());
+        let refused = all.add("ana", statement("x".repeat(CAPACITY))).unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+    }
+
+    #[test]
+    fn parameters_have_plain_types() {
+        let schema = parameter_schema(&[Some(DataType::Utf8View), None, Some(DataType::Int64)]);
+        let types: Vec<_> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
+        assert_eq!(types, [DataType::Utf8, DataType::Utf8, DataType::Int64]);
+        assert_eq!(schema.field(1).name(), "$2");
+    }
+}

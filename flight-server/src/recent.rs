@@ -1,0 +1,108 @@
+//! A map of what was used most recently, bounded by weight.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Keeps entries up to a total weight; whoever was not used for longest goes first.
+#[derive(Debug)]
+pub(crate) struct Recent<K, V> {
+    capacity: usize,
+    entries: Mutex<Entries<K, V>>,
+}
+
+#[derive(Debug)]
+struct Entries<K, V> {
+    by_key: HashMap<K, Entry<V>>,
+    /// The keys in the order of their last use.
+    by_use: BTreeMap<u64, K>,
+    uses: u64,
+    weight: usize,
+}
+
+#[derive(Debug)]
+struct Entry<V> {
+    value: V,
+    weight: usize,
+    used: u64,
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Recent<K, V> {
+    /// An empty map for a total weight of `capacity`.
+    pub(crate) fn new(capacity: usize) -> Self {
+        let entries = Entries { by_key: HashMap::new(), by_use: BTreeMap::new(), uses: 0, weight: 0 };
+        Self { capacity, entries: Mutex::new(entries) }
+    }
+
+    /// The value, which counts as a use.
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
+        let mut guard = self.lock();
+        let entries = &mut *guard;
+        entries.uses += 1;
+        let entry = entries.by_key.get_mut(key)?;
+        entries.by_use.remove(&entry.used);
+        entry.used = entries.uses;
+        entries.by_use.insert(entry.used, key.clone());
+        Some(entry.value.clone())
+    }
+
+    /// Adds or replaces an entry; one that is heavier than the whole map is not kept.
+    pub(crate) fn insert(&self, key: K, value: V, weight: usize) {
+        let mut guard = self.lock();
+        let entries = &mut *guard;
+        entries.remove(&key);
+        if weight > self.capacity {
+            return;
+        }
+        while entries.weight + weight > self.capacity {
+            let Some((_, oldest)) = entries.by_use.pop_first() else { break };
+            if let Some(gone) = entries.by_key.remove(&oldest) {
+                entries.weight -= gone.weight;
+            }
+        }
+        entries.uses += 1;
+        entries.weight += weight;
+        entries.by_use.insert(entries.uses, key.clone());
+        let used = entries.uses;
+        entries.by_key.insert(key, Entry { value, weight, used });
+    }
+
+    /// Takes an entry out.
+    pub(crate) fn remove(&self, key: &K) -> Option<V> {
+        self.lock().remove(key)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries<K, V>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Hash + Eq, V> Entries<K, V> {
+    fn remove(&mut self, key: &K) -> Option<V> {
+        let entry = self.by_key.remove(key)?;
+        self.by_use.remove(&entry.used);
+        self.weight -= entry.weight;
+        Some(entry.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_recently_used_goes_first() {
+        let map = Recent::new(3);
+        for key in ["a", "b", "c"] {
+            map.insert(key, key, 1);
+        }
+        assert_eq!(map.get(&"a"), Some("a"));
+        map.insert("d", "d", 1);
+        assert_eq!((map.get(&"b"), map.get(&"a"), map.get(&"d")), (None, Some("a"), Some("d")));
+        map.insert("e", "e", 3);
+        assert_eq!((map.get(&"a"), map.get(&"c"), map.get(&"e")), (None, None, Some("e")));
+        map.insert("f", "f", 4);
+        assert_eq!((map.get(&"f"), map.get(&"e")), (None, Some("e")));
+        assert_eq!((map.remove(&"e"), map.remove(&"e")), (Some("e"), None));
+    }
+}

@@ -1,0 +1,82 @@
+//! The queries that are running, so that whoever started one can stop it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+/// All running queries.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Running(Arc<Queries>);
+
+#[derive(Debug, Default)]
+struct Queries {
+    begun: AtomicU64,
+    running: Mutex<HashMap<u64, Query>>,
+}
+
+#[derive(Debug)]
+struct Query {
+    id: String,
+    user: String,
+    stop: CancellationToken,
+}
+
+/// A running query; when it is dropped, the query is over.
+#[derive(Debug)]
+pub(crate) struct RunningQuery {
+    running: Running,
+    number: u64,
+    stop: CancellationToken,
+}
+
+impl Running {
+    /// A fetch of the query `id` begins to run.
+    pub(crate) fn begin(&self, id: &str, user: &str) -> RunningQuery {
+        let stop = CancellationToken::new();
+        let number = self.0.begun.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(number, Query { id: id.to_owned(), user: user.to_owned(), stop: stop.clone() });
+        RunningQuery { running: self.clone(), number, stop }
+    }
+
+    /// Stops every fetch of a query of that user; says whether one was running.
+    pub(crate) fn stop(&self, id: &str, user: &str) -> bool {
+        let queries = self.lock();
+        let theirs = queries.values().filter(|query| query.id == id && query.user == user);
+        theirs.inspect(|query| query.stop.cancel()).count() > 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Query>> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RunningQuery {
+    /// Is cancelled when somebody stops the query.
+    pub(crate) fn stopped(&self) -> &CancellationToken {
+        &self.stop
+    }
+}
+
+impl Drop for RunningQuery {
+    fn drop(&mut self) {
+        self.running.lock().remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_stopped_by_its_user_only_and_while_it_runs() {
+        let running = Running::default();
+        let query = running.begin("q", "ana");
+        assert!(!running.stop("q", "bob") && !query.stopped().is_cancelled());
+        drop(running.begin("q", "ana"));
+        assert!(running.stop("q", "ana") && query.stopped().is_cancelled());
+        drop(query);
+        assert!(!running.stop("q", "ana"));
+    }
+}

@@ -1,0 +1,130 @@
+//! The server: a port, TLS, and the service behind it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use cordada_lake::{Classify, Context, Error, Lake, Result};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server as Transport, ServerTlsConfig};
+
+use crate::auth::authenticator::Authenticator;
+use crate::config::{Config, Tls};
+use crate::engine::Engine;
+use crate::prepared::PreparedStatements;
+use crate::running::Running;
+use crate::service::Service;
+use crate::sessions::Sessions;
+use crate::ticket::Tickets;
+
+/// The largest message that a client may send: long statements, values of parameters.
+const LARGEST_MESSAGE: usize = 64 << 20;
+/// HTTP/2 windows for what clients send.
+const WINDOW: u32 = 8 << 20;
+/// How long running queries may go on once the server was told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often an idle connection is asked whether its client is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// A Flight SQL server that has its port and does not serve yet.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<ServerTlsConfig>,
+    has_users: bool,
+    engine: Arc<Engine>,
+    service: Service,
+}
+
+impl Server {
+    /// Checks the configuration, reads the newest release and takes the port.
+    ///
+    /// # Errors
+    /// Config: what is wrong with the configuration, an address that is taken. Unavailable: the lake cannot be read.
+    pub async fn bind(lake: Lake, config: Config) -> Result<Self> {
+        config.validate()?;
+        let tls = match &config.tls {
+            Some(tls) => Some(load(tls).await?),
+            None => None,
+        };
+        if tls.is_none() && !config.listen.ip().is_loopback() {
+            tracing::warn!(listen = %config.listen, "without TLS passwords cross the network as they are");
+        }
+        let authenticator = Authenticator::new(&config)?;
+        let engine = Arc::new(Engine::open(lake).await?);
+        let doing = || format!("listening on {}", config.listen);
+        let listener = match TcpListener::bind(config.listen).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                return Err(Error::config(doing(), "something else listens there").hint("choose another port"));
+            }
+            bound => bound.doing(doing)?,
+        };
+        let address = listener.local_addr().doing(doing)?;
+        let service = Service {
+            engine: engine.clone(),
+            authenticator,
+            sessions: Sessions::new(),
+            prepared: PreparedStatements::new(),
+            running: Running::default(),
+            tickets: Tickets::new()?,
+            advertise: config.advertise,
+        };
+        Ok(Self { listener, address, tls, has_users: !config.users.is_empty(), engine, service })
+    }
+
+    /// The address that clients connect to, with the port that was taken.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether clients must log in.
+    pub fn has_users(&self) -> bool {
+        self.has_users
+    }
+
+    /// Serves until told to stop; then running queries have ten seconds to end.
+    ///
+    /// # Errors
+    /// Unavailable: the network gave way.
+    pub async fn serve(self, shutdown: CancellationToken) -> Result<()> {
+        let doing = || format!("serving Flight SQL on {}", self.address);
+        let mut transport = Transport::builder()
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .http2_keepalive_interval(Some(KEEPALIVE));
+        if let Some(tls) = self.tls {
+            transport = transport.tls_config(tls).map_err(|error| {
+                Error::config(doing(), error).hint("check the certificate and the key under `server: tls:`")
+            })?;
+        }
+        let service = FlightServiceServer::new(self.service)
+            .max_decoding_message_size(LARGEST_MESSAGE)
+            .max_encoding_message_size(usize::MAX);
+        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE));
+        let serving =
+            transport.add_service(service).serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+        let out_of_grace = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        // The log is followed until serving ends, not until it is told to: the last queries read it too.
+        let following = self.engine.newest().follow(CancellationToken::new());
+        tokio::select! {
+            served = serving => served.map_err(|error| Error::unavailable(doing(), error)),
+            () = out_of_grace => Ok(()),
+            () = following => Ok(()),
+        }
+    }
+}
+
+async fn load(tls: &Tls) -> Result<ServerTlsConfig> {
+    let read = |path: std::path::PathBuf| async move {
+        let read = tokio::fs::read(&path).await;
+        read.map_err(|error| error.classify(format!("reading {} for TLS", path.display())))
+    };
+    let (certificate, key) = (read(tls.certificate.clone()).await?, read(tls.key.clone()).await?);
+    Ok(ServerTlsConfig::new().identity(Identity::from_pem(certificate, key)))
+}

@@ -1,0 +1,443 @@
+//! The Flight service: who asks, what for, and the answer as messages. Everything else is planned elsewhere.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::Schema;
+use arrow::ipc::writer::IpcWriteOptions;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::sql::{
+    ActionCancelQueryResult, ActionCreatePreparedStatementResult, DoPutPreparedStatementResult, ProstMessageExt,
+    TicketStatementQuery,
+};
+use arrow_flight::{
+    Action as FlightAction, ActionType, CancelFlightInfoResult, CancelStatus, Criteria, Empty, FlightData,
+    FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage, PollInfo, PutResult,
+    Result as ActionResult, SchemaAsIpc, SchemaResult, Ticket as FlightTicket,
+};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use prost::Message;
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::auth::authenticator::{Authenticator, Identity};
+use crate::auth::signature::random_id;
+use crate::engine::{Engine, Planned, Scope};
+use crate::metadata;
+use crate::options::Options;
+use crate::prepared::{Prepared, PreparedStatements, parameter_schema};
+use crate::protocol::{Action, Command, Metadata};
+use crate::rows::{self, Messages};
+use crate::running::Running;
+use crate::session_messages::{
+    CloseSessionResult, CloseStatus, GetSessionOptionsResult, OptionError, SessionOptionValue, SetSessionOptionError,
+    SetSessionOptionsRequest, SetSessionOptionsResult,
+};
+use crate::sessions::Sessions;
+use crate::status;
+use crate::ticket::{self, Ticket, Tickets};
+
+/// Everything that a request may need.
+pub(crate) struct Service {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) sessions: Sessions,
+    pub(crate) prepared: PreparedStatements,
+    pub(crate) running: Running,
+    pub(crate) tickets: Tickets,
+    /// The URI that clients are told to fetch from.
+    pub(crate) advertise: Option<String>,
+}
+
+/// Who sent a request, and how that session reads.
+struct Caller {
+    identity: Identity,
+    options: Options,
+}
+
+impl Caller {
+    fn user(&self) -> &str {
+        &self.identity.principal.name
+    }
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+fn answers<T: Send + 'static>(items: Vec<T>) -> Response<Answers<T>> {
+    Response::new(stream::iter(items.into_iter().map(Ok)).boxed())
+}
+
+#[tonic::async_trait]
+impl FlightService for Service {
+    type HandshakeStream = Answers<HandshakeResponse>;
+    type ListFlightsStream = Answers<FlightInfo>;
+    type DoGetStream = Messages;
+    type DoPutStream = Answers<PutResult>;
+    type DoActionStream = Answers<ActionResult>;
+    type ListActionsStream = Answers<ActionType>;
+    type DoExchangeStream = Answers<FlightData>;
+
+    async fn handshake(
+        &self,
+        request: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
+        let (headers, _, mut messages) = request.into_parts();
+        let first = if headers.contains_key("authorization") { None } else { messages.message().await? };
+        let payload = first.as_ref().map(|first| &*first.payload).unwrap_or_default();
+        let token = self.authenticator.handshake(&headers, payload).await?;
+        let version = first.as_ref().map_or(0, |first| first.protocol_version);
+        let payload = Bytes::from(token.clone().into_bytes());
+        let mut response = answers(vec![HandshakeResponse { protocol_version: version, payload }]);
+        response.metadata_mut().insert("authorization", header(&format!("Bearer {token}"))?);
+        Ok(response)
+    }
+
+    async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        self.caller(request.metadata()).await?;
+        // Flights are what queries make; what there is to query is asked for with GetTables.
+        Ok(answers(Vec::new()))
+    }
+
+    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        let caller = self.caller(request.metadata()).await?;
+        self.flight_info(&caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        let caller = self.caller(request.metadata()).await?;
+        // Planning is all there is to wait for: rows come as they are made.
+        let info = self.flight_info(&caller, request.into_inner()).await?;
+        let poll = PollInfo::new().with_info(info).try_with_progress(1.0);
+        poll.map(Response::new).map_err(|error| Status::internal(error.to_string()))
+    }
+
+    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        let caller = self.caller(request.metadata()).await?;
+        let info = self.flight_info(&caller, request.into_inner()).await?;
+        Ok(Response::new(SchemaResult { schema: info.schema }))
+    }
+
+    async fn do_get(&self, request: Request<FlightTicket>) -> Result<Response<Self::DoGetStream>, Status> {
+        let caller = self.caller(request.metadata()).await?;
+        self.fetch(&caller, Command::decode(&request.get_ref().ticket)?).await.map(Response::new)
+    }
+
+    async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
+        let caller = self.caller(request.metadata()).await?;
+        let mut messages = request.into_inner();
+        let first = messages.message().await?.ok_or_else(|| Status::invalid_argument("DoPut got no message"))?;
+        let descriptor = first.flight_descriptor.clone();
+        let descriptor = descriptor.ok_or_else(|| Status::invalid_argument("DoPut got no flight descriptor"))?;
+        match Command::decode(&descriptor.cmd)? {
+            Command::Prepared { handle } => {
+                let messages = stream::once(async { Ok(first) }).chain(messages);
+                self.prepared.bind(caller.user(), &handle, one_row(messages).await?)?;
+                let result = DoPutPreparedStatementResult { prepared_statement_handle: Some(handle) };
+                Ok(answers(vec![PutResult { app_metadata: result.encode_to_vec().into() }]))
+            }
+            Command::Update => Err(read_only()),
+            Command::Substrait => Err(no_substrait()),
+            Command::Statement { .. } | Command::Metadata(_) | Command::Ticket { .. } => {
+                Err(Status::invalid_argument("DoPut takes values for a prepared statement; fetch queries with DoGet"))
+            }
+        }
+    }
+
+    async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        self.caller(request.metadata()).await?;
+        Ok(answers(Action::types().collect()))
+    }
+
+    async fn do_action(&self, request: Request<FlightAction>) -> Result<Response<Self::DoActionStream>, Status> {
+        let caller = self.caller(request.metadata()).await?;
+        match Action::decode(request.get_ref())? {
+            Action::CreatePreparedStatement { sql } => self.prepare(&caller, sql).await,
+            Action::ClosePreparedStatement { handle } => {
+                self.prepared.close(caller.user(), &handle);
+                Ok(answers(Vec::new()))
+            }
+            Action::CancelQuery { info } => {
+                let result = ActionCancelQueryResult { result: self.cancel(&caller, &info)? as i32 };
+                Ok(answers(vec![ActionResult::new(result.as_any().encode_to_vec())]))
+            }
+            Action::CancelFlightInfo { info } => {
+                let result = CancelFlightInfoResult::new(self.cancel(&caller, &info)?);
+                Ok(answers(vec![ActionResult::new(result.encode_to_vec())]))
+            }
+            Action::RenewFlightEndpoint(request) => {
+                // Tickets do not expire while the server runs, so the endpoint is good as it is.
+                let endpoint = request.endpoint.unwrap_or_default();
+                let ticket = endpoint.ticket.as_ref().map(|ticket| &*ticket.ticket).unwrap_or_default();
+                self.open_ticket(ticket)?;
+                Ok(answers(vec![ActionResult::new(endpoint.encode_to_vec())]))
+            }
+            Action::SetSessionOptions(options) => self.set_options(&caller, request.metadata(), options).await,
+            Action::GetSessionOptions => self.get_options(&caller, request.metadata()),
+            Action::CloseSession => {
+                if let Some(id) = Sessions::id(&caller.identity, request.metadata()) {
+                    self.sessions.close(&caller.identity, &id);
+                }
+                let result = CloseSessionResult { status: CloseStatus::Closed as i32 };
+                Ok(answers(vec![ActionResult::new(result.encode_to_vec())]))
+            }
+            Action::Unsupported { name } => Err(Status::unimplemented(format!(
+                "{name}: the server reads releases, each of which is one moment of the lake; it has no transactions and \
+                 takes SQL only"
+            ))),
+        }
+    }
+
+    async fn do_exchange(
+        &self,
+        request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoExchangeStream>, Status> {
+        self.caller(request.metadata()).await?;
+        Err(Status::unimplemented("Flight SQL has no use for DoExchange"))
+    }
+}
+
+impl Service {
+    async fn caller(&self, headers: &MetadataMap) -> Result<Caller, Status> {
+        let identity = self.authenticator.identify(headers).await?;
+        let options = self.sessions.options(&identity, headers)?;
+        Ok(Caller { identity, options })
+    }
+
+    async fn scope(&self, caller: &Caller) -> Result<Scope, Status> {
+        let access = &caller.identity.principal.access;
+        self.engine.scope(access, &caller.options).await.map_err(|error| status::of(&error))
+    }
+
+    /// Plans a command: the schema of its answer, and a ticket for its rows.
+    async fn flight_info(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+        let scope = self.scope(caller).await?;
+        let (schema, request) = match Command::decode(&descriptor.cmd)? {
+            Command::Statement { sql } => self.plan_request(&scope, sql, None).await?,
+            Command::Prepared { handle } => {
+                let statement = self.prepared.get(caller.user(), &handle)?;
+                self.check_unchanged(&scope, &statement).await?;
+                self.plan_request(&scope, statement.sql.clone(), statement.values.as_ref()).await?
+            }
+            Command::Metadata(command) => {
+                (metadata::schema(&command), ticket::Request::Metadata(descriptor.cmd.clone()))
+            }
+            Command::Ticket { .. } => return Err(Status::invalid_argument("a ticket is fetched with DoGet")),
+            Command::Update => return Err(read_only()),
+            Command::Substrait => return Err(no_substrait()),
+        };
+        let ticket = Ticket {
+            query: Ticket::new_query().map_err(|error| status::of(&error))?,
+            release: scope.release.number,
+            schema: scope.schema,
+            arrow_views: scope.arrow_views,
+            request: Some(request),
+        };
+        let ticket = TicketStatementQuery { statement_handle: self.tickets.sign(&ticket) };
+        let mut endpoint = FlightEndpoint::new().with_ticket(FlightTicket::new(ticket.as_any().encode_to_vec()));
+        if let Some(uri) = &self.advertise {
+            endpoint = endpoint.with_location(uri);
+        }
+        let info = FlightInfo::new().try_with_schema(&schema).map_err(|error| Status::internal(error.to_string()))?;
+        // Which release it is, for whoever writes down where rows came from.
+        let release = format!(r#"{{"release":{}}}"#, scope.release.number);
+        Ok(info.with_descriptor(descriptor).with_endpoint(endpoint).with_ordered(true).with_app_metadata(release))
+    }
+
+    async fn plan_request(
+        &self,
+        scope: &Scope,
+        sql: String,
+        values: Option<&RecordBatch>,
+    ) -> Result<(Arc<Schema>, ticket::Request), Status> {
+        let planned = self.engine.plan_with(scope, &sql, values).await.map_err(|error| status::of(&error))?;
+        let query = ticket::Query::new(sql, values).map_err(|error| status::of(&error))?;
+        Ok((planned.schema.clone(), ticket::Request::Query(query)))
+    }
+
+    /// The rows of a ticket, or of a command that its client did not plan first.
+    async fn fetch(&self, caller: &Caller, command: Command) -> Result<Messages, Status> {
+        match command {
+            Command::Ticket { signed } => self.fetch_ticket(caller, self.tickets.open(&signed)?).await,
+            Command::Statement { sql } => {
+                let scope = self.scope(caller).await?;
+                self.fetch_query(caller, &scope, &sql, None, "").await
+            }
+            Command::Prepared { handle } => {
+                let (scope, statement) = (self.scope(caller).await?, self.prepared.get(caller.user(), &handle)?);
+                self.check_unchanged(&scope, &statement).await?;
+                self.fetch_query(caller, &scope, &statement.sql, statement.values.as_ref(), "").await
+            }
+            Command::Metadata(command) => self.fetch_metadata(caller, &self.scope(caller).await?, command).await,
+            Command::Update => Err(read_only()),
+            Command::Substrait => Err(no_substrait()),
+        }
+    }
+
+    /// The rows of a ticket: on the release that it was planned on, under what its caller may read now.
+    async fn fetch_ticket(&self, caller: &Caller, ticket: Ticket) -> Result<Messages, Status> {
+        let release = self.engine.release(ticket.release).await.map_err(|error| status::of(&error))?;
+        let access = caller.identity.principal.access.clone();
+        let scope = Scope { release, access, schema: ticket.schema, arrow_views: ticket.arrow_views };
+        match ticket.request {
+            Some(ticket::Request::Query(query)) => {
+                let values = query.parameters().map_err(|error| status::of(&error))?;
+                self.fetch_query(caller, &scope, &query.sql, values.as_ref(), &ticket.query).await
+            }
+            Some(ticket::Request::Metadata(command)) => match Command::decode(&command)? {
+                Command::Metadata(command) => self.fetch_metadata(caller, &scope, command).await,
+                _ => Err(Status::internal("a metadata ticket holds no metadata command")),
+            },
+            None => Err(Status::internal("a ticket without a request was signed")),
+        }
+    }
+
+    async fn fetch_query(
+        &self,
+        caller: &Caller,
+        scope: &Scope,
+        sql: &str,
+        values: Option<&RecordBatch>,
+        id: &str,
+    ) -> Result<Messages, Status> {
+        let planned = self.engine.plan_with(scope, sql, values).await.map_err(|error| status::of(&error))?;
+        let Planned { workspace, plan, schema, .. } = &*planned;
+        let state = workspace.session.state();
+        let physical = state.create_physical_plan(plan).await.map_err(status::of_execution)?;
+        let query = self.running.begin(id, caller.user());
+        rows::of_plan(&physical, &state.task_ctx(), schema.clone(), caller.options.compression, query)
+    }
+
+    async fn fetch_metadata(&self, caller: &Caller, scope: &Scope, command: Metadata) -> Result<Messages, Status> {
+        let workspace = self.engine.workspace(scope);
+        let batch = metadata::answer(command, &workspace).await.map_err(|error| status::of(&error))?;
+        rows::of_batch(&batch, caller.options.compression)
+    }
+
+    async fn prepare(&self, caller: &Caller, sql: String) -> Result<Response<Answers<ActionResult>>, Status> {
+        let scope = self.scope(caller).await?;
+        let planned = self.engine.plan(&scope, &sql).await.map_err(|error| status::of(&error))?;
+        let statement = Prepared { sql, schema: planned.schema.clone(), values: None };
+        let result = ActionCreatePreparedStatementResult {
+            prepared_statement_handle: self.prepared.add(caller.user(), statement)?,
+            dataset_schema: ipc(&planned.schema)?,
+            parameter_schema: ipc(&parameter_schema(&planned.parameters))?,
+        };
+        Ok(answers(vec![ActionResult::new(result.as_any().encode_to_vec())]))
+    }
+
+    /// Refuses a statement whose result no longer has the columns that its client was told.
+    async fn check_unchanged(&self, scope: &Scope, statement: &Prepared) -> Result<(), Status> {
+        let planned = self.engine.plan(scope, &statement.sql).await.map_err(|error| status::of(&error))?;
+        if planned.schema == statement.schema {
+            return Ok(());
+        }
+        Err(Status::failed_precondition(format!(
+            "since the statement was prepared, release {} changed its columns; prepare it again",
+            scope.release.number
+        )))
+    }
+
+    fn cancel(&self, caller: &Caller, info: &FlightInfo) -> Result<CancelStatus, Status> {
+        let tickets = info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref());
+        let mut stopped = false;
+        for ticket in tickets {
+            stopped |= self.running.stop(&self.open_ticket(&ticket.ticket)?.query, caller.user());
+        }
+        if stopped { Ok(CancelStatus::Cancelled) } else { Err(Status::not_found("no such query is running")) }
+    }
+
+    fn open_ticket(&self, ticket: &[u8]) -> Result<Ticket, Status> {
+        match Command::decode(ticket)? {
+            Command::Ticket { signed } => self.tickets.open(&signed),
+            _ => Err(Status::invalid_argument("this is no ticket of this server")),
+        }
+    }
+
+    async fn set_options(
+        &self,
+        caller: &Caller,
+        headers: &MetadataMap,
+        request: SetSessionOptionsRequest,
+    ) -> Result<Response<Answers<ActionResult>>, Status> {
+        let known = Sessions::id(&caller.identity, headers);
+        let id = known.clone().map_or_else(random_id, Ok).map_err(|error| status::of(&error))?;
+        let mut options = self.sessions.get(&caller.identity, &id);
+        let mut errors = HashMap::new();
+        for (name, value) in request.session_options {
+            let mut changed = options.clone();
+            let mut set = changed.set(&name, value.option_value.as_ref());
+            if let (Ok(()), "release", Some(number)) = (set, &*name, changed.release)
+                && self.engine.release(number).await.is_err()
+            {
+                set = Err(OptionError::InvalidValue);
+            }
+            match set {
+                Ok(()) => options = changed,
+                Err(error) => drop(errors.insert(name, SetSessionOptionError { value: error as i32 })),
+            }
+        }
+        self.sessions.set(&caller.identity, &id, options);
+        let result = SetSessionOptionsResult { errors };
+        let mut response = answers(vec![ActionResult::new(result.encode_to_vec())]);
+        if known.is_none() {
+            response.metadata_mut().insert("set-cookie", header(&Sessions::cookie(&id))?);
+        }
+        Ok(response)
+    }
+
+    fn get_options(&self, caller: &Caller, headers: &MetadataMap) -> Result<Response<Answers<ActionResult>>, Status> {
+        let id = Sessions::id(&caller.identity, headers);
+        let options = id.map(|id| self.sessions.get(&caller.identity, &id)).unwrap_or_default();
+        let options = options.list().into_iter();
+        let options = options.map(|(name, value)| (name.to_owned(), SessionOptionValue { option_value: value }));
+        let result = GetSessionOptionsResult { session_options: options.collect() };
+        Ok(answers(vec![ActionResult::new(result.encode_to_vec())]))
+    }
+}
+
+/// The row of values that a client sends for the parameters of a statement; `None` for no columns.
+async fn one_row(
+    messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
+) -> Result<Option<RecordBatch>, Status> {
+    let damaged = |error| Status::invalid_argument(format!("the values of the parameters cannot be read: {error}"));
+    let mut batches = FlightRecordBatchStream::new_from_flight_data(messages.map_err(Into::into));
+    let mut values: Option<RecordBatch> = None;
+    while let Some(batch) = batches.try_next().await.map_err(damaged)? {
+        let rows = values.map_or(Ok(batch.clone()), |values| concat_batches(&batch.schema(), [&values, &batch]));
+        let rows = rows.map_err(|error| damaged(error.into()))?;
+        if rows.num_rows() > 1 {
+            return Err(Status::invalid_argument("bind one row of values; run the statement once for each"));
+        }
+        values = Some(rows);
+    }
+    let values = values.filter(|values| values.num_columns() > 0);
+    if values.as_ref().is_some_and(|values| values.num_rows() == 0) {
+        return Err(Status::invalid_argument("no row of values was sent for the parameters"));
+    }
+    Ok(values)
+}
+
+/// The schema as an encapsulated IPC message.
+fn ipc(schema: &Schema) -> Result<Bytes, Status> {
+    let message = IpcMessage::try_from(SchemaAsIpc::new(schema, &IpcWriteOptions::default()));
+    message.map(|IpcMessage(bytes)| bytes).map_err(|error| Status::internal(error.to_string()))
+}
+
+fn header(value: &str) -> Result<MetadataValue<tonic::metadata::Ascii>, Status> {
+    value.parse().map_err(|_| Status::internal("a response header has characters that it cannot have"))
+}
+
+fn read_only() -> Status {
+    Status::invalid_argument(
+        "the server only reads: tables are built by the SQL project (`cordada build`) and by ingestion (`cordada ingest`)",
+    )
+}
+
+fn no_substrait() -> Status {
+    Status::unimplemented("Substrait plans are not read; send SQL")
+}

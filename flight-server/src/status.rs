@@ -1,0 +1,90 @@
+//! From errors to gRPC status codes: a user's mistake is never `Internal`.
+
+use arrow::error::ArrowError;
+use cordada_lake::{Classify, Error, ErrorKind};
+use datafusion::error::DataFusionError;
+use tonic::{Code, Status};
+
+/// The status of an error.
+pub(crate) fn of(error: &Error) -> Status {
+    let code = match error.kind() {
+        ErrorKind::Unavailable => Code::Unavailable,
+        ErrorKind::Cancelled => Code::Cancelled,
+        ErrorKind::Conflict => Code::Aborted,
+        ErrorKind::Config => Code::InvalidArgument,
+        ErrorKind::Failed => engine_cause(error).map_or(Code::InvalidArgument, code_of),
+    };
+    Status::new(code, error.to_string())
+}
+
+/// The status of what went wrong while a query ran.
+pub(crate) fn of_execution(error: DataFusionError) -> Status {
+    of(&error.classify("running the query".to_owned()))
+}
+
+/// The engine's error that is behind ours, if there is one.
+fn engine_cause(error: &Error) -> Option<&DataFusionError> {
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        if let Some(engine) = cause.downcast_ref::<DataFusionError>() {
+            return Some(engine);
+        }
+        next = cause.source();
+    }
+    None
+}
+
+fn code_of(error: &DataFusionError) -> Code {
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => Code::ResourceExhausted,
+        DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => Code::Unavailable,
+        DataFusionError::SQL(..)
+        | DataFusionError::Plan(_)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::NotImplemented(_)
+        | DataFusionError::Configuration(_)
+        | DataFusionError::Diagnostic(..)
+        | DataFusionError::Collection(_)
+        | DataFusionError::Execution(_) => Code::InvalidArgument,
+        DataFusionError::ArrowError(error, _) => match **error {
+            ArrowError::CastError(_)
+            | ArrowError::ParseError(_)
+            | ArrowError::ComputeError(_)
+            | ArrowError::DivideByZero
+            | ArrowError::ArithmeticOverflow(_)
+            | ArrowError::InvalidArgumentError(_) => Code::InvalidArgument,
+            ArrowError::MemoryError(_) => Code::ResourceExhausted,
+            _ => Code::Internal,
+        },
+        DataFusionError::External(cause) => match cause.downcast_ref::<Error>() {
+            Some(ours) => of(ours).code(),
+            None => Code::Internal,
+        },
+        _ => Code::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_mistake_is_not_internal() {
+        let external = |error: Error| DataFusionError::External(Box::new(error));
+        for (error, code) in [
+            (DataFusionError::Plan("no such table".to_owned()), Code::InvalidArgument),
+            (DataFusionError::ArrowError(Box::new(ArrowError::DivideByZero), None), Code::InvalidArgument),
+            (DataFusionError::ResourcesExhausted("too big".to_owned()), Code::ResourceExhausted),
+            (DataFusionError::Internal("bug".to_owned()), Code::Internal),
+            (external(Error::unavailable("reading", "the store is away")), Code::Unavailable),
+            (external(Error::failed("reading", "wrong SQL")), Code::InvalidArgument),
+            (DataFusionError::Plan("x".to_owned()).context("while planning"), Code::InvalidArgument),
+        ] {
+            let text = error.to_string();
+            assert_eq!(of_execution(error).code(), code, "{text}");
+        }
+        let status = of(&Error::config("reading release 9", "there is none of that number"));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().contains("release 9"));
+    }
+}

@@ -1,0 +1,145 @@
+//! Tickets: everything that DoGet needs, signed, so that nothing is kept between planning and fetching.
+
+use arrow::array::RecordBatch;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+use bytes::Bytes;
+use cordada_lake::{Context, Result};
+use prost::Message;
+use tonic::Status;
+
+use crate::auth::signature::{Signer, random_id};
+
+/// What a ticket fetches.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Ticket {
+    /// Which execution this is, to cancel it by.
+    #[prost(string, tag = "1")]
+    pub(crate) query: String,
+    /// The release that it reads.
+    #[prost(uint64, tag = "2")]
+    pub(crate) release: u64,
+    /// The schema of relations that are named without one.
+    #[prost(string, tag = "3")]
+    pub(crate) schema: String,
+    /// Whether text goes out as views.
+    #[prost(bool, tag = "4")]
+    pub(crate) arrow_views: bool,
+    /// What to answer.
+    #[prost(oneof = "Request", tags = "5, 6")]
+    pub(crate) request: Option<Request>,
+}
+
+/// What to answer.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(crate) enum Request {
+    /// A query.
+    #[prost(message, tag = "5")]
+    Query(Query),
+    /// A metadata command, as the client sent it.
+    #[prost(bytes = "bytes", tag = "6")]
+    Metadata(Bytes),
+}
+
+/// A query with the values of its parameters.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Query {
+    /// The SQL.
+    #[prost(string, tag = "1")]
+    pub(crate) sql: String,
+    /// The values, as an Arrow stream of one row; empty when there are none.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) parameters: Bytes,
+}
+
+/// Signs and reads tickets.
+#[derive(Debug)]
+pub(crate) struct Tickets(Signer);
+
+impl Tickets {
+    /// Tickets under a new key.
+    pub(crate) fn new() -> Result<Self> {
+        Signer::new().map(Self)
+    }
+
+    /// The ticket's signed bytes.
+    pub(crate) fn sign(&self, ticket: &Ticket) -> Bytes {
+        self.0.sign(&ticket.encode_to_vec()).into()
+    }
+
+    /// The ticket, if this process signed it.
+    pub(crate) fn open(&self, signed: &[u8]) -> Result<Ticket, Status> {
+        let payload = self.0.open(signed).and_then(|payload| Ticket::decode(payload).ok());
+        payload.ok_or_else(|| Status::invalid_argument("the ticket is not this server's; ask for the query again"))
+    }
+}
+
+impl Ticket {
+    /// A new identifier of an execution.
+    pub(crate) fn new_query() -> Result<String> {
+        random_id()
+    }
+}
+
+impl Query {
+    /// A query with the values of its parameters, if it has any.
+    pub(crate) fn new(sql: String, parameters: Option<&RecordBatch>) -> Result<Self> {
+        let parameters = parameters.map(to_ipc).transpose()?.unwrap_or_default();
+        Ok(Self { sql, parameters })
+    }
+
+    /// The values of its parameters.
+    pub(crate) fn parameters(&self) -> Result<Option<RecordBatch>> {
+        if self.parameters.is_empty() {
+            return Ok(None);
+        }
+        let doing = || "reading the parameters of a query";
+        let mut reader = StreamReader::try_new(&*self.parameters, None).doing(doing)?;
+        reader.next().transpose().doing(doing)
+    }
+}
+
+fn to_ipc(batch: &RecordBatch) -> Result<Bytes> {
+    let doing = || "keeping the parameters of a query";
+    let mut bytes = Vec::new();
+    let mut writer = StreamWriter::try_new(&mut bytes, &batch.schema()).doing(doing)?;
+    writer.write(batch).doing(doing)?;
+    writer.finish().doing(doing)?;
+    drop(writer);
+    Ok(bytes.into())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use tonic::Code;
+
+    use super::*;
+
+    #[test]
+    fn a_ticket_comes_back_whole_and_a_forged_one_is_refused() {
+        let values = RecordBatch::try_from_iter([
+            ("1", Arc::new(Int64Array::from(vec![7])) as ArrayRef),
+            ("2", Arc::new(StringArray::from(vec![None::<&str>])) as ArrayRef),
+        ])
+        .unwrap();
+        let query = Query::new("select $1, $2".to_owned(), Some(&values)).unwrap();
+        assert_eq!(query.parameters().unwrap(), Some(values));
+        let ticket = Ticket {
+            query: Ticket::new_query().unwrap(),
+            release: 3,
+            schema: "marts".to_owned(),
+            arrow_views: true,
+            request: Some(Request::Query(query)),
+        };
+        let tickets = Tickets::new().unwrap();
+        let signed = tickets.sign(&ticket);
+        assert_eq!(tickets.open(&signed).unwrap(), ticket);
+        assert_eq!(Tickets::new().unwrap().open(&signed).unwrap_err().code(), Code::InvalidArgument);
+        assert_eq!(tickets.open(b"").unwrap_err().code(), Code::InvalidArgument);
+        assert_eq!(Query::new("select 1".to_owned(), None).unwrap().parameters().unwrap(), None);
+    }
+}

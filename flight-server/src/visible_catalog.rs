@@ -1,0 +1,95 @@
+//! The catalogs as somebody may see them: what may not be read cannot be named.
+//!
+//! Names are resolved here and nowhere else, and `information_schema` is computed from here, so a relation that is
+//! hidden and one that does not exist are the same to whoever asks. A view is planned by the lake over its own
+//! catalog, so it is readable without what it reads.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cordada_lake::session::CATALOG;
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, SchemaProvider, TableProvider,
+};
+use datafusion::error::Result;
+
+use crate::access::Access;
+
+/// A session's catalogs, of which an [`Access`] sees a part. The lake adds one for every release that a statement
+/// names in `version as of`: they are filtered too, and not listed.
+#[derive(Debug)]
+pub(crate) struct VisibleCatalogs {
+    catalogs: MemoryCatalogProviderList,
+    access: Arc<Access>,
+}
+
+impl VisibleCatalogs {
+    /// No catalogs yet, for `access`.
+    pub(crate) fn new(access: Arc<Access>) -> Self {
+        Self { catalogs: MemoryCatalogProviderList::new(), access }
+    }
+}
+
+impl CatalogProviderList for VisibleCatalogs {
+    fn register_catalog(&self, name: String, catalog: Arc<dyn CatalogProvider>) -> Option<Arc<dyn CatalogProvider>> {
+        let visible = VisibleCatalog { catalog, access: self.access.clone() };
+        self.catalogs.register_catalog(name, Arc::new(visible))
+    }
+
+    fn catalog_names(&self) -> Vec<String> {
+        vec![CATALOG.to_owned()]
+    }
+
+    fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
+        self.catalogs.catalog(name)
+    }
+}
+
+#[derive(Debug)]
+struct VisibleCatalog {
+    catalog: Arc<dyn CatalogProvider>,
+    access: Arc<Access>,
+}
+
+impl CatalogProvider for VisibleCatalog {
+    fn schema_names(&self) -> Vec<String> {
+        let mut names = self.catalog.schema_names();
+        names.retain(|name| self.access.sees_schema(name));
+        names
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        if !self.access.sees_schema(name) {
+            return None;
+        }
+        let schema = self.catalog.schema(name)?;
+        Some(Arc::new(VisibleSchema { name: name.to_owned(), schema, access: self.access.clone() }))
+    }
+}
+
+#[derive(Debug)]
+struct VisibleSchema {
+    name: String,
+    schema: Arc<dyn SchemaProvider>,
+    access: Arc<Access>,
+}
+
+#[async_trait]
+impl SchemaProvider for VisibleSchema {
+    fn table_names(&self) -> Vec<String> {
+        let mut names = self.schema.table_names();
+        names.retain(|name| self.access.may_read(&self.name, name));
+        names
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if !self.access.may_read(&self.name, name) {
+            return Ok(None);
+        }
+        self.schema.table(name).await
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.access.may_read(&self.name, name) && self.schema.table_exist(name)
+    }
+}

@@ -1,0 +1,120 @@
+//! The schema that clients are told, and batches that hold exactly to it.
+//!
+//! Clients compare the schema of a plan with that of its rows bit for bit. The two differ in an engine: statistics
+//! make MIN never null, a rule turns text into views, a function gives back a dictionary. So the schema is computed
+//! once, from the logical plan, and every batch is made to fit it.
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use arrow::error::ArrowError;
+
+use crate::sql_types;
+
+/// What a result with the engine's schema looks like to a client.
+///
+/// Every column of a result may be null: what the planner proves about nulls changes from one plan of the same
+/// query to the next, and only "may be null" is always true. With `views`, text stays as views.
+pub(crate) fn schema(engine: &Schema, views: bool) -> SchemaRef {
+    let fields = engine.fields().iter().map(|field| {
+        let plain = plain_field(field, views);
+        sql_types::describe(plain.with_nullable(true))
+    });
+    Arc::new(Schema::new(fields.collect::<Fields>()))
+}
+
+/// The batch with the client's schema; columns that have their type already are not copied.
+pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let options = CastOptions { safe: false, ..Default::default() };
+    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
+        if column.data_type() == field.data_type() {
+            return Ok(column.clone());
+        }
+        cast_with_options(column, field.data_type(), &options)
+    });
+    let columns = columns.collect::<Result<_, _>>()?;
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema.clone(), columns, &rows)
+}
+
+/// The type that every client can read for one of the engine's.
+pub(crate) fn plain_type(data_type: &DataType, views: bool) -> DataType {
+    let inner = |field: &FieldRef| Arc::new(plain_field(field, views));
+    match data_type {
+        DataType::Utf8View if !views => DataType::Utf8,
+        DataType::BinaryView if !views => DataType::Binary,
+        DataType::Dictionary(_, value) => plain_type(value, views),
+        DataType::RunEndEncoded(_, value) => plain_type(value.data_type(), views),
+        DataType::List(field) | DataType::ListView(field) => DataType::List(inner(field)),
+        DataType::LargeList(field) | DataType::LargeListView(field) => DataType::LargeList(inner(field)),
+        DataType::FixedSizeList(field, size) => DataType::FixedSizeList(inner(field), *size),
+        DataType::Map(field, sorted) => DataType::Map(inner(field), *sorted),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(|field| plain_field(field, views)).collect()),
+        other => other.clone(),
+    }
+}
+
+fn plain_field(field: &Field, views: bool) -> Field {
+    field.clone().with_data_type(plain_type(field.data_type(), views))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow::array::{
+        Array, ArrayRef, BinaryViewArray, DictionaryArray, Int32Array, StringViewArray, StructArray,
+    };
+    use arrow::datatypes::Int32Type;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_fits_the_schema_that_was_told_whatever_the_engine_made_of_it() {
+        let view: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a text longer than twelve bytes"), None]));
+        let nested = Field::new("inner", DataType::Utf8View, true);
+        let columns: Vec<(&str, ArrayRef, bool)> = vec![
+            ("view", view.clone(), true),
+            ("bytes", Arc::new(BinaryViewArray::from(vec![Some(&b"x"[..]), None])), true),
+            ("dictionary", Arc::new(["x", "y"].into_iter().collect::<DictionaryArray<Int32Type>>()), false),
+            ("never_null", Arc::new(Int32Array::from(vec![1, 2])), false),
+            ("nested", Arc::new(StructArray::from(vec![(Arc::new(nested), view)])), false),
+        ];
+        let fields: Fields =
+            columns.iter().map(|(name, array, nullable)| Field::new(*name, array.data_type().clone(), *nullable)).collect();
+        let engine = Arc::new(Schema::new(fields));
+        let arrays = columns.into_iter().map(|(_, array, _)| array).collect();
+        let batch = RecordBatch::try_new(engine.clone(), arrays).unwrap();
+
+        let told = schema(&engine, false);
+        let conformed = conform(&batch, &told).unwrap();
+        assert_eq!(conformed.schema(), told);
+        let types: Vec<_> = told.fields().iter().map(|field| field.data_type().to_string()).collect();
+        assert_eq!(types[..4], ["Utf8", "Binary", "Utf8", "Int32"]);
+        assert!(types[4].contains("Utf8") && !types[4].contains("View"), "{}", types[4]);
+        assert!(told.fields().iter().all(|field| field.is_nullable()));
+
+        let raw = schema(&engine, true);
+        assert_eq!(raw.field(0).data_type(), &DataType::Utf8View);
+        assert_eq!(raw.field(2).data_type(), &DataType::Utf8);
+        assert_eq!(conform(&batch, &raw).unwrap().schema(), raw);
+    }
+
+    #[test]
+    fn columns_are_described_in_flight_sqls_words() {
+        let engine = Schema::new(vec![Field::new("amount", DataType::Decimal128(12, 2), false)]);
+        let told = schema(&engine, false);
+        let metadata = told.field(0).metadata();
+        assert_eq!(metadata["ARROW:FLIGHT:SQL:TYPE_NAME"], "DECIMAL");
+        assert_eq!(metadata["ARROW:FLIGHT:SQL:PRECISION"], "12");
+        assert_eq!(metadata["ARROW:FLIGHT:SQL:SCALE"], "2");
+    }
+
+    #[test]
+    fn rows_without_columns_are_kept() {
+        let rows = RecordBatchOptions::new().with_row_count(Some(3));
+        let batch = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &rows).unwrap();
+        assert_eq!(conform(&batch, &schema(&Schema::empty(), false)).unwrap().num_rows(), 3);
+    }
+}

@@ -1,0 +1,12 @@
+//! The server as its clients see it, over a loopback connection and a lake in a temporary folder.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod fixture;
+mod login;
+mod metadata;
+mod prepared;
+mod queries;
+mod releases;
+mod roles;
+mod sessions;

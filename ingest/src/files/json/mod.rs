@@ -1,0 +1,211 @@
+//! JSON: records of any shape, their types inferred over the whole file.
+
+mod build;
+mod split;
+mod tape;
+
+use arrow::datatypes::DataType;
+use cordada_lake::names::snake_case;
+use cordada_lake::{Context, Result};
+use tokio_util::sync::CancellationToken;
+
+use self::split::Layout;
+use self::tape::{Kind, Tape};
+use super::text::Plain;
+use super::{Decoded, Piece, Rejected, Scanned, TextPlan};
+use crate::config::{Format, Stream};
+use crate::parallel::in_order;
+use crate::shape::Shape;
+use crate::values::build::{Notation, is_readable};
+use crate::values::evidence::Evidence;
+
+/// How to read the JSON files of one stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Json {
+    lines: bool,
+    stream: Stream,
+    notation: Notation,
+}
+
+/// The records of a piece.
+struct Records<'d> {
+    tape: Tape<'d>,
+    roots: Vec<u32>,
+    lines: Vec<u64>,
+    rejected: Vec<Rejected>,
+}
+
+impl Json {
+    /// The reader of files of `format` (NDJSON or JSON).
+    pub(crate) fn new(stream: &Stream, format: Format, notation: Notation) -> Self {
+        // JSON always has the decimal point.
+        let notation = Notation { point: b'.', ..notation };
+        Self { lines: format == Format::Ndjson, stream: stream.clone(), notation }
+    }
+
+    fn layout(&self, text: &Plain) -> Result<(Layout, u64)> {
+        if self.lines { Ok((Layout::Lines, text.start())) } else { Layout::of_json(text) }
+    }
+
+    /// Reads the whole file once. `plan` tells what is known about columns once their names are.
+    pub(crate) fn scan(
+        &self,
+        text: &Plain,
+        plan: impl FnOnce(Vec<String>) -> Result<TextPlan>,
+        workers: usize,
+        cancel: &CancellationToken,
+    ) -> Result<Scanned> {
+        let (layout, start) = self.layout(text)?;
+        let ranges = layout.pieces(text, start)?;
+        let mut head = Vec::new();
+        text.read(text.start(), start, &mut head)?;
+        let mut line = 1 + newlines(&head);
+        let mut shape = Shape::Object(Vec::new());
+        let mut pieces = Vec::with_capacity(ranges.len());
+        let work = |piece: usize| {
+            let (start, end) = (ranges[piece].start, ranges[piece].end);
+            let mut data = Vec::new();
+            text.read(start, end, &mut data)?;
+            let records = self.records(&data, layout, 0);
+            let mut shape = Shape::Object(Vec::new());
+            for root in &records.roots {
+                observe(&mut shape, &records.tape, *root);
+            }
+            let (rows, rejected) = (records.roots.len() as u64, records.rejected.len() as u64);
+            Ok((Piece { start, end, first: 0, rows, rejected }, shape, newlines(&data)))
+        };
+        in_order(ranges.len(), workers, cancel, work, |_, (mut piece, found, lines)| {
+            piece.first = line;
+            line += lines;
+            shape.merge(found);
+            pieces.push(piece);
+            Ok(())
+        })?;
+        let Shape::Object(keys) = shape else {
+            return Ok(Scanned::default());
+        };
+        let (names, shapes): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
+        let plan = plan(names)?;
+        let declared = |(shape, declared): (Shape, &Option<DataType>)| declared.clone().map_or(shape, Shape::Declared);
+        let shapes = shapes.into_iter().zip(&plan.declared).map(declared).collect();
+        Ok(Scanned { plan, shapes, pieces })
+    }
+
+    /// Reads a piece into columns of `types`, one for each of the file's.
+    pub(crate) fn decode(&self, text: &Plain, piece: &Piece, plan: &TextPlan, types: &[DataType]) -> Result<Decoded> {
+        let mut data = Vec::new();
+        text.read(piece.start, piece.end, &mut data)?;
+        let records = self.records(&data, self.layout(text)?.0, piece.first);
+        let roots: Vec<_> = records.roots.iter().map(|root| Some(*root)).collect();
+        let columns = build::object_values(&records.tape, &roots, &plan.names);
+        let columns = columns.iter().zip(types).map(|(nodes, data_type)| {
+            build::column(&records.tape, nodes, data_type, self.notation).doing(|| format!("reading {}", text.name()))
+        });
+        let columns = columns.collect::<Result<_>>()?;
+        Ok(Decoded { columns, lines: records.lines, rejected: records.rejected })
+    }
+
+    /// The records of a piece whose first line is `first`.
+    fn records<'d>(&self, data: &'d [u8], layout: Layout, first: u64) -> Records<'d> {
+        let mut records =
+            Records { tape: Tape::new(data), roots: Vec::new(), lines: Vec::new(), rejected: Vec::new() };
+        let (mut line, mut counted) = (first, 0);
+        for range in layout.records(data) {
+            line += newlines(&data[counted..range.start]);
+            counted = range.start;
+            match self.record(&mut records.tape, range.start, range.end) {
+                Ok(root) => {
+                    records.roots.push(root);
+                    records.lines.push(line);
+                }
+                Err(reason) => {
+                    let record = String::from_utf8_lossy(&data[range]).into_owned();
+                    records.rejected.push(Rejected { line, reason, record });
+                }
+            }
+        }
+        records
+    }
+
+    /// Reads one record, which has to be an object whose values are of their declared types.
+    fn record(&self, tape: &mut Tape<'_>, start: usize, end: usize) -> Result<u32, String> {
+        let root = tape.push(start, end)?;
+        let wrong = match tape.node(root).kind {
+            Kind::Object => self.misfit(tape, root),
+            _ => Some("the record is no object".to_owned()),
+        };
+        match wrong {
+            None => Ok(root),
+            Some(reason) => {
+                tape.truncate(root);
+                Err(reason)
+            }
+        }
+    }
+
+    fn misfit(&self, tape: &Tape<'_>, root: u32) -> Option<String> {
+        if self.stream.columns.values().all(|column| column.data_type.is_none()) {
+            return None;
+        }
+        let (mut name, mut scratch) = (Vec::new(), Vec::new());
+        tape.entries(root).find_map(|(key, value)| {
+            let column = snake_case(&String::from_utf8_lossy(tape.text(key, &mut name)));
+            let declared = self.stream.declared(&column)?;
+            let readable = match tape.node(value).kind {
+                Kind::Null => true,
+                Kind::Array | Kind::Object => *declared == DataType::Utf8,
+                _ => is_readable(tape.text(value, &mut scratch), declared, self.notation),
+            };
+            (!readable).then(|| format!("{column} is not of the declared type"))
+        })
+    }
+}
+
+fn newlines(data: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', data).count() as u64
+}
+
+/// Takes a value into the shape of its column.
+fn observe(shape: &mut Shape, tape: &Tape<'_>, node: u32) {
+    let mut scratch = Vec::new();
+    match (tape.node(node).kind, &mut *shape) {
+        (Kind::Null, _) => {}
+        (Kind::Object, Shape::Object(keys)) => {
+            // The keys of one record mostly come in the order of those of the last.
+            for (expected, (key, value)) in tape.entries(node).enumerate() {
+                let name = tape.text(key, &mut scratch);
+                let is_it = |(known, _): &(String, Shape)| known.as_bytes() == name;
+                let at = Some(expected).filter(|at| keys.get(*at).is_some_and(is_it));
+                let at = at.or_else(|| keys.iter().position(is_it)).unwrap_or_else(|| {
+                    keys.push((String::from_utf8_lossy(name).into_owned(), Shape::default()));
+                    keys.len() - 1
+                });
+                observe(&mut keys[at].1, tape, value);
+            }
+        }
+        (Kind::Array, Shape::List(item)) => tape.items(node).for_each(|node| observe(item, tape, node)),
+        (Kind::Object | Kind::Array, shape) => {
+            let mut own = match tape.node(node).kind {
+                Kind::Object => Shape::Object(Vec::new()),
+                _ => Shape::List(Box::default()),
+            };
+            observe(&mut own, tape, node);
+            shape.merge(own);
+        }
+        (kind, Shape::Scalar(evidence)) => observe_scalar(evidence, kind, tape.text(node, &mut scratch)),
+        (kind, shape) => {
+            let mut evidence = Evidence::default();
+            observe_scalar(&mut evidence, kind, tape.text(node, &mut scratch));
+            shape.merge(Shape::Scalar(evidence));
+        }
+    }
+}
+
+/// A string that looks like a number is a string; one that is a time is a time, for JSON has no other way to say it.
+fn observe_scalar(evidence: &mut Evidence, kind: Kind, text: &[u8]) {
+    match kind {
+        Kind::Boolean => evidence.observe_boolean(),
+        Kind::Number => evidence.observe_number(text, b'.'),
+        _ => evidence.observe_time(text),
+    }
+}

@@ -1,0 +1,229 @@
+//! One run over sources: each stream lands, then one release publishes what landed.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::record_batch::RecordBatch;
+use chrono::{DateTime, Utc};
+use cordada_lake::progress::Progress;
+use cordada_lake::release::{ColumnDocs, Docs};
+use cordada_lake::types::{COMMENT, PII};
+use cordada_lake::{Context, Draft, Error, ErrorKind, Journal, Lake, Relation, Release, Result, TableName, yaml};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Disposition, Selection, Source, Stream};
+use crate::landing::{Landed, Landing};
+use crate::provenance::Load;
+
+/// What a run did.
+#[derive(Debug, Clone)]
+pub struct IngestReport {
+    /// The load's id, in `_load_id` and the journals.
+    pub load_id: String,
+    /// One report a stream, in the order of the sources.
+    pub streams: Vec<StreamReport>,
+    /// The release that published what landed; `None` if there was nothing to publish.
+    pub release: Option<u64>,
+}
+
+/// What a run did with one stream.
+#[derive(Debug, Clone)]
+pub struct StreamReport {
+    /// Where it landed.
+    pub table: TableName,
+    /// Files that landed.
+    pub files: usize,
+    /// Files that had landed before.
+    pub skipped_files: usize,
+    /// Rows that landed.
+    pub rows: u64,
+    /// Records that went to `ops.rejected_rows` instead.
+    pub rejected: u64,
+    /// Bytes of the files that landed, as they are where they come from.
+    pub bytes: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// The version of the table that was made; `None` if nothing was new.
+    pub version: Option<u64>,
+}
+
+/// Lands the selected streams (all if `select` is empty) and publishes a release.
+///
+/// All streams are tried. What landed is published even when another stream failed; the first error is returned then.
+/// Whatever is interrupted, running it again neither loses nor doubles a row.
+///
+/// # Errors
+/// Config for a selection that there is not; else that of the first stream that failed.
+pub async fn ingest(
+    lake: &Lake,
+    project: &Path,
+    sources: &[Source],
+    select: &[Selection],
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> Result<IngestReport> {
+    let load = Load { id: uuid::Uuid::now_v7().to_string(), at: Utc::now() };
+    let mut streams = Vec::new();
+    let mut failure = None;
+    for (source, name, stream) in selected(sources, select)? {
+        if cancel.is_cancelled() {
+            failure.get_or_insert(Error::cancelled("landing the sources"));
+            break;
+        }
+        let table = TableName::new(source.schema(), name)?;
+        let (started, clock) = (Utc::now(), Instant::now());
+        let landing = Landing {
+            lake,
+            project,
+            source,
+            name,
+            stream,
+            table: &table,
+            load: load.clone(),
+            cancel: cancel.clone(),
+        };
+        let result = landing.run(&*progress).await;
+        let journaled = journal(&landing, started, &result).await;
+        match result.and_then(|landed| journaled.map(|()| landed)) {
+            Ok(landed) => streams.push((stream, report(table, &landed, clock.elapsed().as_secs_f64()))),
+            Err(error) => {
+                tracing::debug!(%table, %error, "a stream did not land");
+                failure.get_or_insert(error);
+            }
+        }
+    }
+    let release = publish(lake, &load, &streams).await?;
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(IngestReport {
+            load_id: load.id,
+            streams: streams.into_iter().map(|(_, report)| report).collect(),
+            release,
+        }),
+    }
+}
+
+fn report(table: TableName, landed: &Landed, seconds: f64) -> StreamReport {
+    let Landed { files, skipped_files, rows, rejected, bytes, version } = landed.clone();
+    StreamReport { table, files, skipped_files, rows, rejected, bytes, seconds, version }
+}
+
+/// The streams that are selected, each once, in the order of the sources.
+fn selected<'a>(sources: &'a [Source], select: &[Selection]) -> Result<Vec<(&'a Source, &'a str, &'a Stream)>> {
+    for selection in select {
+        let names: Vec<_> = sources.iter().map(Source::name).collect();
+        let source = sources.iter().find(|source| source.name() == selection.source);
+        let source = source.ok_or_else(|| unknown("source", &selection.source, &names))?;
+        if let Some(stream) = &selection.stream
+            && !source.streams.contains_key(stream)
+        {
+            return Err(unknown(&format!("stream of {}", source.name()), stream, &source.streams()));
+        }
+    }
+    let is_selected = |source: &Source, stream: &str| {
+        let matches = |selection: &Selection| {
+            selection.source == source.name() && selection.stream.as_deref().is_none_or(|selected| selected == stream)
+        };
+        select.is_empty() || select.iter().any(matches)
+    };
+    let all = sources.iter().flat_map(|source| source.streams.iter().map(move |(name, stream)| (source, name, stream)));
+    Ok(all.filter(|(source, name, _)| is_selected(source, name)).map(|(s, n, t)| (s, n.as_str(), t)).collect())
+}
+
+fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
+    let hint = match yaml::nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "there are none in sources/".to_owned(),
+        None => format!("there are: {}", known.join(", ")),
+    };
+    Error::config("selecting what to ingest", format!("there is no {what} `{name}`")).hint(hint)
+}
+
+/// One row of `ops.loads`. Of an error only its kind: messages may quote what is nobody's business.
+async fn journal(landing: &Landing<'_>, started: DateTime<Utc>, result: &Result<Landed>) -> Result<()> {
+    let nothing = Landed::default();
+    let landed = result.as_ref().unwrap_or(&nothing);
+    let (status, error) = match result {
+        Ok(landed) if landed.files > 0 => ("landed", None),
+        Ok(_) => ("unchanged", None),
+        Err(error) => match error.kind() {
+            ErrorKind::Cancelled => ("cancelled", None),
+            ErrorKind::Config => ("failed", Some("config")),
+            ErrorKind::Failed => ("failed", Some("failed")),
+            ErrorKind::Conflict => ("failed", Some("conflict")),
+            ErrorKind::Unavailable => ("failed", Some("unavailable")),
+        },
+    };
+    let text = |text: Option<&str>| -> ArrayRef { Arc::new(StringArray::from(vec![text])) };
+    let time = |time: DateTime<Utc>| -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from(vec![time.timestamp_micros()]).with_timezone("UTC"))
+    };
+    let number = |number: u64| -> ArrayRef { Arc::new(Int64Array::from(vec![i64::try_from(number).ok()])) };
+    let version = landed.version.and_then(|version| i64::try_from(version).ok());
+    let columns = vec![
+        text(Some(&landing.load.id)),
+        text(Some(landing.source.name())),
+        text(Some(landing.name)),
+        text(Some(&landing.table.to_string())),
+        time(started),
+        time(Utc::now()),
+        number(landed.files as u64),
+        number(landed.rows),
+        number(landed.rejected),
+        number(landed.bytes),
+        Arc::new(Int64Array::from(vec![version])),
+        text(Some(status)),
+        text(error),
+    ];
+    let row = RecordBatch::try_new(Journal::Loads.schema(), columns).doing(|| "recording the load")?;
+    landing.lake.journal(Journal::Loads, row).await
+}
+
+/// Publishes the newest version of the tables that landed, now or in a run that was killed before it could.
+async fn publish(lake: &Lake, load: &Load, streams: &[(&Stream, StreamReport)]) -> Result<Option<u64>> {
+    let base = lake.releases().newest().await?;
+    let mut draft = Draft::new(base.clone(), "ingest", &load.id);
+    for (stream, report) in streams {
+        let path = lake.path_of(&report.table);
+        let published = base.published_version(&report.table, &path);
+        let Some(latest) = lake.latest_version(&report.table).await? else {
+            continue;
+        };
+        let landed_now = report.version.is_some();
+        if published == Some(latest) || (!landed_now && was_published(lake, &report.table, &path, latest).await?) {
+            continue;
+        }
+        let mut relation = Relation::table(&path, latest);
+        relation.docs = docs(lake, &base, stream, &report.table, latest).await?;
+        draft.set(report.table.clone(), relation);
+    }
+    if draft.is_unchanged() {
+        return Ok(None);
+    }
+    Ok(Some(lake.releases().publish(&draft).await?.number))
+}
+
+/// Whether some release had that version: then it was rolled back on purpose, rather than left by a crash.
+async fn was_published(lake: &Lake, table: &TableName, path: &str, version: u64) -> Result<bool> {
+    let history = lake.releases().history().await?;
+    Ok(history.iter().any(|release| release.published_version(table, path) == Some(version)))
+}
+
+/// What is known about the table's columns, on top of what was said about them before.
+async fn docs(lake: &Lake, base: &Release, stream: &Stream, table: &TableName, version: u64) -> Result<Docs> {
+    let mut docs = base.relation(table).map(|relation| relation.docs.clone()).unwrap_or_default();
+    let snapshot = lake.snapshot(&lake.path_of(table), version).await?;
+    for field in snapshot.schema().fields() {
+        let comment = field.metadata().get(COMMENT).map(|original| format!("`{original}` in the source"));
+        let pii = field.metadata().get(PII).cloned();
+        if comment.is_some() || pii.is_some() {
+            docs.columns.insert(field.name().clone(), ColumnDocs { description: comment, pii });
+        }
+    }
+    if stream.disposition == Disposition::Merge {
+        docs.primary_key = stream.key();
+    }
+    Ok(docs)
+}

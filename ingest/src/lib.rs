@@ -1,0 +1,20 @@
+//! Source to raw: streams, type inference, landing.
+//!
+//! Follow a file through [`ingest`]: [`files`] finds it and reads it once, for its records and the types of its
+//! columns; [`landing`] decides what of it is new, reads it again into batches with their [`provenance`], and
+//! commits them together with its [`identity`], so that nothing lands twice.
+
+mod config;
+mod files;
+mod identity;
+mod ingest;
+mod landing;
+mod parallel;
+mod provenance;
+mod rejected;
+mod rows;
+mod shape;
+mod values;
+
+pub use config::{Selection, Source, load_sources};
+pub use ingest::{IngestReport, StreamReport, ingest};

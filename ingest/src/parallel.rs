@@ -1,0 +1,77 @@
+//! Blocking work in parallel, its results in order.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use cordada_lake::{Error, Result};
+use tokio_util::sync::CancellationToken;
+
+/// Does `work(0)` to `work(count - 1)` on `workers` threads and gives the results to `take`, in order.
+///
+/// Returns the first error of either; the workers stop then, or when `cancel` says so.
+pub(crate) fn in_order<T: Send>(
+    count: usize,
+    workers: usize,
+    cancel: &CancellationToken,
+    work: impl Fn(usize) -> Result<T> + Sync,
+    mut take: impl FnMut(usize, T) -> Result<()>,
+) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    // Enough for every worker to be one result ahead; a slow taker slows the workers down.
+    let (sender, receiver) = mpsc::sync_channel(2 * workers);
+    std::thread::scope(|scope| {
+        for _ in 0..workers.min(count) {
+            let (sender, next, work) = (sender.clone(), &next, &work);
+            scope.spawn(move || {
+                loop {
+                    let item = next.fetch_add(1, Ordering::Relaxed);
+                    if item >= count || cancel.is_cancelled() || sender.send((item, work(item))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        // Dropped at the end of this closure, which makes the workers stop after an error.
+        let receiver = receiver;
+        let mut early = BTreeMap::new();
+        let mut expected = 0;
+        for (item, result) in &receiver {
+            early.insert(item, result?);
+            while let Some(result) = early.remove(&expected) {
+                take(expected, result)?;
+                expected += 1;
+            }
+        }
+        if expected == count { Ok(()) } else { Err(Error::cancelled("reading the files")) }
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_order() {
+        let mut taken = Vec::new();
+        let cancel = CancellationToken::new();
+        in_order(100, 4, &cancel, |item| Ok(item * 2), |item, double| {
+            taken.push((item, double));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(taken, (0..100).map(|item| (item, item * 2)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_error_and_a_cancellation_end_it() {
+        let cancel = CancellationToken::new();
+        let failing = |item| if item == 7 { Err(Error::failed("testing", "seven")) } else { Ok(()) };
+        assert!(in_order(1000, 3, &cancel, failing, |_, ()| Ok(())).is_err());
+        assert!(in_order(10, 3, &cancel, |_| Ok(()), |_, ()| Err(Error::failed("taking", "no"))).is_err());
+        cancel.cancel();
+        assert!(in_order(10, 3, &cancel, |_| Ok(()), |_, ()| Ok(())).is_err());
+    }
+}

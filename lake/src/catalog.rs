@@ -1,0 +1,130 @@
+//! A release as DataFusion's catalog: schemas and relations, opened when a query names them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::datasource::ViewTable;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::prelude::SessionContext;
+
+use crate::journal::{self, Journal};
+use crate::lake::Lake;
+use crate::names::TableName;
+use crate::provider::PinnedTable;
+use crate::release::{RelationKind, Release};
+use crate::sql;
+
+/// The relations of one release, with some added or replaced.
+pub(crate) struct ReleaseCatalog {
+    lake: Lake,
+    release: Arc<Release>,
+    overlay: BTreeMap<TableName, Arc<dyn TableProvider>>,
+    /// Plans the release's views; made when the first view is named.
+    planner: OnceLock<SessionContext>,
+}
+
+impl fmt::Debug for ReleaseCatalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "release {}", self.release.number)
+    }
+}
+
+impl ReleaseCatalog {
+    pub(crate) fn new(
+        lake: Lake,
+        release: Arc<Release>,
+        overlay: BTreeMap<TableName, Arc<dyn TableProvider>>,
+    ) -> Arc<Self> {
+        Arc::new(Self { lake, release, overlay, planner: OnceLock::new() })
+    }
+
+    fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        let journals = Journal::ALL.iter().map(|journal| (journal::SCHEMA, journal.name()));
+        let relations = self.release.relations.keys().chain(self.overlay.keys());
+        relations.map(|name| (name.schema(), name.name())).chain(journals)
+    }
+
+    async fn open(self: &Arc<Self>, schema: &str, name: &str) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
+        let Ok(table) = TableName::new(schema, name) else {
+            return Ok(None);
+        };
+        if let Some(provider) = self.overlay.get(&table) {
+            return Ok(Some(provider.clone()));
+        }
+        if schema == journal::SCHEMA {
+            return self.open_journal(&table).await;
+        }
+        match self.release.relation(&table).map(|relation| &relation.kind) {
+            None => Ok(None),
+            Some(RelationKind::Table { path, version }) => {
+                let snapshot = self.lake.snapshot(path, *version).await?;
+                Ok(Some(Arc::new(PinnedTable::new(snapshot))))
+            }
+            Some(RelationKind::View { sql }) => {
+                let planner = self.planner.get_or_init(|| self.lake.session_over(self.clone()));
+                let plan = sql::plan(&self.lake, planner, sql).await?;
+                Ok(Some(Arc::new(ViewTable::new(plan, Some(sql.clone())))))
+            }
+        }
+    }
+
+    async fn open_journal(&self, table: &TableName) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
+        let Some(journal) = Journal::ALL.into_iter().find(|journal| journal.name() == table.name()) else {
+            return Ok(None);
+        };
+        Ok(Some(match self.lake.latest_version(table).await? {
+            Some(version) => {
+                let snapshot = self.lake.snapshot(&self.lake.path_of(table), version).await?;
+                Arc::new(PinnedTable::new(snapshot))
+            }
+            None => Arc::new(datafusion::datasource::empty::EmptyTable::new(crate::types::readable(&journal.schema()))),
+        }))
+    }
+}
+
+/// The catalog itself: a handle, because its schemas refer back to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle(pub(crate) Arc<ReleaseCatalog>);
+
+impl CatalogProvider for Handle {
+    fn schema_names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.0.names().map(|(schema, _)| schema.to_owned()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        self.0.names().any(|(schema, _)| schema == name).then(|| {
+            Arc::new(SchemaOfRelease { catalog: self.0.clone(), schema: name.to_owned() }) as Arc<dyn SchemaProvider>
+        })
+    }
+}
+
+#[derive(Debug)]
+struct SchemaOfRelease {
+    catalog: Arc<ReleaseCatalog>,
+    schema: String,
+}
+
+#[async_trait]
+impl SchemaProvider for SchemaOfRelease {
+    fn table_names(&self) -> Vec<String> {
+        let names = self.catalog.names().filter(|(schema, _)| *schema == self.schema);
+        let mut names: Vec<_> = names.map(|(_, name)| name.to_owned()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    async fn table(&self, name: &str) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
+        self.catalog.open(&self.schema, name).await
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.catalog.names().any(|(schema, table)| schema == self.schema && table == name)
+    }
+}

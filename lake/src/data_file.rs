@@ -1,0 +1,266 @@
+//! Parquet files of a table: written from a stream of batches, read back as one.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::kernels::aggregate;
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+};
+use arrow::record_batch::RecordBatch;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::{DefaultParquetFileReaderFactory, ParquetFileReaderFactory};
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use deltalake::kernel::Add;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
+use parquet::arrow::{AsyncArrowWriter, ProjectionMask};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use serde_json::{Map, Value, json};
+
+use crate::error::{Context, Error, Result};
+use crate::types;
+
+/// Rows a row group: small enough to bound a writer's memory, large enough for dictionaries to pay.
+const ROW_GROUP_ROWS: usize = 256 * 1024;
+
+/// Bytes after which a writer begins the next file.
+const FILE_BYTES: usize = 128 << 20;
+
+/// Characters of text that go into the log's statistics, as Delta's other writers do.
+const TEXT_BOUND: usize = 32;
+
+/// Rows a batch when a file is read to be rewritten.
+const READ_BATCH_ROWS: usize = 8192;
+
+/// Writes batches into as many files as their size asks for; the files join a table when their entries are committed.
+pub(crate) struct FileWriter {
+    store: Arc<dyn ObjectStore>,
+    table: Path,
+    schema: SchemaRef,
+    properties: WriterProperties,
+    open: Option<(String, AsyncArrowWriter<BufWriter>)>,
+    done: Vec<Add>,
+}
+
+impl FileWriter {
+    /// Files of `schema` (a stored one) for the table at `table`.
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, table: &str, schema: SchemaRef) -> Result<Self> {
+        let properties = properties(&schema)?;
+        Ok(Self { store, table: Path::from(table), schema, properties, open: None, done: Vec::new() })
+    }
+
+    /// Writes a batch of exactly the writer's schema.
+    pub(crate) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => self.begin()?,
+        };
+        open.1.write(batch).await.doing(|| self.doing())?;
+        self.open = Some(open);
+        let (_, writer) = self.open.as_ref().ok_or_else(|| Error::failed(self.doing(), "no file is open"))?;
+        if writer.bytes_written() >= FILE_BYTES {
+            self.end().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the last file; the entries of all files, in the order of their rows.
+    pub(crate) async fn finish(mut self) -> Result<Vec<Add>> {
+        self.end().await?;
+        Ok(std::mem::take(&mut self.done))
+    }
+
+    fn doing(&self) -> String {
+        format!("writing a data file of the table at {}", self.table)
+    }
+
+    fn begin(&self) -> Result<(String, AsyncArrowWriter<BufWriter>)> {
+        let name = format!("part-{}.parquet", uuid::Uuid::now_v7());
+        let sink = BufWriter::new(self.store.clone(), self.table.clone().join(name.as_str()));
+        // Without the embedded Arrow schema every reader, ours too, goes by the Parquet and Delta types alone.
+        let options = ArrowWriterOptions::new().with_properties(self.properties.clone()).with_skip_arrow_metadata(true);
+        let writer = AsyncArrowWriter::try_new_with_options(sink, self.schema.clone(), options);
+        Ok((name, writer.doing(|| self.doing())?))
+    }
+
+    async fn end(&mut self) -> Result<()> {
+        let Some((name, mut writer)) = self.open.take() else {
+            return Ok(());
+        };
+        let metadata = writer.finish().await.doing(|| self.doing())?;
+        let size = i64::try_from(writer.bytes_written()).unwrap_or(i64::MAX);
+        self.done.push(Add {
+            path: name,
+            size,
+            modification_time: chrono::Utc::now().timestamp_millis(),
+            data_change: true,
+            stats: Some(statistics(&metadata, &self.schema).doing(|| self.doing())?.to_string()),
+            ..Add::default()
+        });
+        Ok(())
+    }
+}
+
+/// Removes files that were written but will not be committed. Best effort: what stays is garbage, not data.
+pub(crate) async fn discard(store: &Arc<dyn ObjectStore>, table: &str, files: &[Add]) {
+    for file in files {
+        let path = Path::from(table).join(file.path.as_str());
+        if let Err(error) = store.delete(&path).await {
+            tracing::warn!(%path, %error, "a file of a failed write was left behind");
+        }
+    }
+}
+
+/// Reads a file's columns of those names (all if `None`) as they are in the file.
+pub(crate) async fn read(
+    store: &Arc<dyn ObjectStore>,
+    location: &Path,
+    size: u64,
+    columns: Option<&[String]>,
+) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    let doing = format!("reading {location}");
+    let file = PartitionedFile::new(location.as_ref(), size);
+    let reader: Box<dyn AsyncFileReader> = DefaultParquetFileReaderFactory::new(store.clone())
+        .create_reader(0, file, None, &ExecutionPlanMetricsSet::new())
+        .doing(|| &doing)?;
+    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.doing(|| &doing)?;
+    let mask = match columns {
+        None => ProjectionMask::all(),
+        Some(names) => ProjectionMask::columns(builder.parquet_schema(), names.iter().map(String::as_str)),
+    };
+    let stream = builder.with_projection(mask).with_batch_size(READ_BATCH_ROWS).build().doing(|| &doing)?;
+    Ok(stream.map_err(move |error| crate::error::Classify::classify(error, doing.clone())).boxed())
+}
+
+fn properties(schema: &Schema) -> Result<WriterProperties> {
+    let level = ZstdLevel::try_new(1).doing(|| "choosing the compression")?;
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_created_by(concat!("cordada ", env!("CARGO_PKG_VERSION")).to_owned());
+    for field in schema.fields().iter().filter(|field| field.metadata().contains_key(types::PII)) {
+        let column = ColumnPath::from(field.name().as_str());
+        properties = properties.set_column_statistics_enabled(column, EnabledStatistics::None);
+    }
+    Ok(properties.build())
+}
+
+/// The file's statistics as the log keeps them (Delta protocol, "Per-file Statistics").
+fn statistics(metadata: &ParquetMetaData, schema: &Schema) -> Result<Value, parquet::errors::ParquetError> {
+    let (mut mins, mut maxs, mut nulls) = (Map::new(), Map::new(), Map::new());
+    let groups = metadata.row_groups();
+    let parquet_schema = metadata.file_metadata().schema_descr();
+    for field in schema.fields() {
+        if field.data_type().is_nested() || field.metadata().contains_key(types::PII) {
+            continue;
+        }
+        let converter = StatisticsConverter::try_new(field.name(), schema, parquet_schema)?;
+        let counts = converter.row_group_null_counts(groups)?;
+        if counts.null_count() == 0 {
+            nulls.insert(field.name().clone(), json!(aggregate::sum(&counts).unwrap_or(0)));
+        }
+        let (lows, highs) = (converter.row_group_mins(groups)?, converter.row_group_maxes(groups)?);
+        if let (Some(low), Some(high)) = (bound(&lows, field, false), bound(&highs, field, true)) {
+            mins.insert(field.name().clone(), low);
+            maxs.insert(field.name().clone(), high);
+        }
+    }
+    Ok(json!({
+        "numRecords": metadata.file_metadata().num_rows(),
+        "minValues": mins,
+        "maxValues": maxs,
+        "nullCount": nulls,
+    }))
+}
+
+/// The least or greatest of the row groups' bounds as JSON, if it can be said without loss and all groups have one.
+fn bound(values: &ArrayRef, field: &Field, greatest: bool) -> Option<Value> {
+    macro_rules! extreme {
+        ($type:ty) => {{
+            let values = values.as_primitive::<$type>();
+            if greatest { aggregate::max(values) } else { aggregate::min(values) }
+        }};
+    }
+    // A group of nulls alone has no bound and does not matter; a group without statistics would.
+    match field.data_type() {
+        DataType::Int8 => extreme!(Int8Type).map(|v| json!(v)),
+        DataType::Int16 => extreme!(Int16Type).map(|v| json!(v)),
+        DataType::Int32 => extreme!(Int32Type).map(|v| json!(v)),
+        DataType::Int64 => extreme!(Int64Type).map(|v| json!(v)),
+        DataType::Float32 => extreme!(Float32Type).filter(|v| v.is_finite()).map(|v| json!(v)),
+        DataType::Float64 => extreme!(Float64Type).filter(|v| v.is_finite()).map(|v| json!(v)),
+        DataType::Date32 => {
+            let day = extreme!(Date32Type)?;
+            Date32Type::to_naive_date_opt(day).map(|date| json!(date.to_string()))
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            let micros = extreme!(TimestampMicrosecondType)?;
+            // Foreign readers expect milliseconds, so the upper bound is rounded up.
+            let millis = if greatest { -(-micros).div_euclid(1000) } else { micros.div_euclid(1000) };
+            let time = chrono::DateTime::from_timestamp_millis(millis)?;
+            Some(json!(time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()))
+        }
+        DataType::Decimal128(_, scale) => {
+            let unscaled = extreme!(Decimal128Type)?;
+            // JSON numbers are doubles to most readers: beyond 15 digits they could be off.
+            let exact = unscaled.unsigned_abs() < 10_u128.pow(15);
+            let number = unscaled as f64 / 10_f64.powi(i32::from(*scale));
+            exact.then(|| if *scale == 0 { json!(unscaled as i64) } else { json!(number) })
+        }
+        DataType::Utf8 => {
+            let values = values.as_string_opt::<i32>()?.iter().flatten();
+            if greatest { values.max().and_then(cut_up) } else { values.min().map(cut_down) }.map(Value::String)
+        }
+        _ => None,
+    }
+}
+
+/// The beginning of the text: never greater than it.
+fn cut_down(text: &str) -> String {
+    text.chars().take(TEXT_BOUND).collect()
+}
+
+/// The beginning of the text with its last character moved up: never smaller than the text.
+fn cut_up(text: &str) -> Option<String> {
+    if text.chars().nth(TEXT_BOUND).is_none() {
+        return Some(text.to_owned());
+    }
+    let mut cut = cut_down(text);
+    while let Some(last) = cut.pop() {
+        if let Some(next) = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32) {
+            cut.push(next);
+            return Some(cut);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn cut_text_bounds_the_text(text in "\\PC{0,60}") {
+            prop_assert!(cut_down(&text) <= text);
+            prop_assert!(cut_up(&text).is_none_or(|upper| upper >= text));
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! The one error type of the lake and of every crate above it.
+//!
+//! An error says what was being done, to what, why it failed and what to do about it; values come last as
+//! `key=value`, so that a log line can be searched. The kind decides the exit code and the gRPC status.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use datafusion::error::DataFusionError;
+use deltalake::DeltaTableError;
+
+/// The result of everything in the lake.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What sort of failure it was: as few as callers need to tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Wrong usage or configuration: somebody has to change a file or a command line.
+    Config,
+    /// The work failed: a query, a load, a test.
+    Failed,
+    /// Somebody else changed the same thing first; running again is safe.
+    Conflict,
+    /// Something outside (an object store, a server, a disk) is unavailable.
+    Unavailable,
+    /// The caller asked to stop.
+    Cancelled,
+}
+
+/// An error with its place, its cause and what to do about it.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    doing: String,
+    why: String,
+    hint: Option<String>,
+    place: Option<Place>,
+    values: Vec<(&'static str, String)>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// Where in a user's file the error is. Lines and columns count from 1; 0 means unknown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as the user named it.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+            if self.column > 0 {
+                write!(f, ":{}", self.column)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Error {
+    /// An error of `kind` while `doing` something ("reading table raw_shop.orders"), because of `why`.
+    pub fn new(kind: ErrorKind, doing: impl Into<String>, why: impl fmt::Display) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            doing: doing.into(),
+            why: why.to_string(),
+            hint: None,
+            place: None,
+            values: Vec::new(),
+            source: None,
+        }))
+    }
+
+    /// Wrong usage or configuration.
+    pub fn config(doing: impl Into<String>, why: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Config, doing, why)
+    }
+
+    /// The work failed.
+    pub fn failed(doing: impl Into<String>, why: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Failed, doing, why)
+    }
+
+    /// Somebody else changed the same thing first.
+    pub fn conflict(doing: impl Into<String>, why: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Conflict, doing, why)
+    }
+
+    /// Something outside is unavailable.
+    pub fn unavailable(doing: impl Into<String>, why: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Unavailable, doing, why)
+    }
+
+    /// The caller asked to stop.
+    pub fn cancelled(doing: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Cancelled, doing, "cancelled")
+    }
+
+    /// What the reader should do.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Where in a user's file it is; 0 for a line or column that is not known.
+    pub fn at(mut self, file: impl fmt::Display, line: usize, column: usize) -> Self {
+        self.0.place = Some(Place { file: file.to_string(), line, column });
+        self
+    }
+
+    /// A value to print last, as `key=value`. Never a secret, never personal data.
+    pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.0.values.push((key, value.to_string()));
+        self
+    }
+
+    /// The underlying error, for programs; its text is not printed a second time.
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What sort of failure it was.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Why it failed, without the context around it.
+    pub fn why(&self) -> &str {
+        &self.0.why
+    }
+
+    /// Where in a user's file it is, if it is in one.
+    pub fn place(&self) -> Option<&Place> {
+        self.0.place.as_ref()
+    }
+
+    /// The process's exit code: 1 the work failed, 2 usage or configuration, 3 something outside is unavailable.
+    pub fn exit_code(&self) -> u8 {
+        match self.0.kind {
+            ErrorKind::Config => 2,
+            ErrorKind::Unavailable => 3,
+            ErrorKind::Failed | ErrorKind::Conflict | ErrorKind::Cancelled => 1,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { doing, why, hint, place, values, .. } = &*self.0;
+        if let Some(place) = place {
+            write!(f, "{place}: ")?;
+        }
+        write!(f, "{doing}: {why}")?;
+        if let Some(hint) = hint {
+            write!(f, "; {hint}")?;
+        }
+        for (key, value) in values {
+            write!(f, " {key}={value}")?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
+    }
+}
+
+/// Says what was being done when a library's error came up, and sorts the error into a kind.
+pub trait Context<T> {
+    /// Turns the library's error into ours.
+    fn doing<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T>;
+}
+
+impl<T, E: Classify> Context<T> for std::result::Result<T, E> {
+    fn doing<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T> {
+        self.map_err(|error| error.classify(doing().into()))
+    }
+}
+
+/// A library's error that knows which of our kinds it is.
+pub trait Classify {
+    /// The error as ours, with what was being done.
+    fn classify(self, doing: String) -> Error;
+}
+
+impl Classify for std::io::Error {
+    fn classify(self, doing: String) -> Error {
+        use std::io::ErrorKind as Io;
+        let error = match self.kind() {
+            Io::NotFound => Error::config(doing, "there is no such file or directory"),
+            Io::PermissionDenied => Error::unavailable(doing, "permission denied").hint("check the owner and the mode"),
+            Io::ReadOnlyFilesystem => {
+                Error::unavailable(doing, "the file system is read-only").hint("mount it for writing")
+            }
+            Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => {
+                Error::unavailable(doing, "the disk is full").hint("free some space and run again: nothing was lost")
+            }
+            _ => Error::unavailable(doing, &self),
+        };
+        error.caused_by(self)
+    }
+}
+
+impl Classify for object_store::Error {
+    fn classify(self, doing: String) -> Error {
+        if let Some(io) = find_cause::<std::io::Error>(&self) {
+            let kind = io.kind();
+            if kind != std::io::ErrorKind::NotFound {
+                return std::io::Error::from(kind).classify(doing).caused_by(self);
+            }
+        }
+        let error = match &self {
+            object_store::Error::NotFound { path, .. } => {
+                Error::failed(doing, "there is no such object").with("path", path)
+            }
+            object_store::Error::AlreadyExists { path, .. } | object_store::Error::Precondition { path, .. } => {
+                Error::conflict(doing, "somebody else wrote it first").hint("run again").with("path", path)
+            }
+            object_store::Error::PermissionDenied { path, .. } | object_store::Error::Unauthenticated { path, .. } => {
+                Error::unavailable(doing, "the object store refuses these credentials").with("path", path)
+            }
+            other => Error::unavailable(doing, other),
+        };
+        error.caused_by(self)
+    }
+}
+
+impl Classify for DataFusionError {
+    fn classify(self, doing: String) -> Error {
+        match self.find_root() {
+            DataFusionError::ResourcesExhausted(why) => Error::failed(doing, format!("memory limit reached: {why}"))
+                .hint("raise `memory:` in cordada.yml or make the query smaller"),
+            DataFusionError::External(external) => {
+                if let Some(ours) = external.downcast_ref::<Error>() {
+                    return ours.duplicate();
+                }
+                Error::failed(doing, external)
+            }
+            DataFusionError::ObjectStore(store) => {
+                if let Some(io) = find_cause::<std::io::Error>(store.as_ref()) {
+                    return std::io::Error::from(io.kind()).classify(doing);
+                }
+                Error::unavailable(doing, store)
+            }
+            DataFusionError::IoError(io) => std::io::Error::from(io.kind()).classify(doing),
+            root => Error::failed(doing, root.strip_backtrace()),
+        }
+        .caused_by(self)
+    }
+}
+
+impl Classify for DeltaTableError {
+    fn classify(self, doing: String) -> Error {
+        use deltalake::kernel::transaction::TransactionError as T;
+        match &self {
+            DeltaTableError::Transaction { source: T::CommitConflict(_) | T::MaxCommitAttempts(_) } => {
+                Error::conflict(doing, "another writer changed the table meanwhile").hint("run again").caused_by(self)
+            }
+            _ => match find_cause::<std::io::Error>(&self).map(std::io::Error::kind) {
+                Some(kind) => std::io::Error::from(kind).classify(doing).caused_by(self),
+                None => Error::failed(doing, &self).caused_by(self),
+            },
+        }
+    }
+}
+
+macro_rules! classify_as_failed {
+    ($($error:ty),*) => {$(
+        impl Classify for $error {
+            fn classify(self, doing: String) -> Error {
+                match find_cause::<std::io::Error>(&self).map(std::io::Error::kind) {
+                    Some(kind) => std::io::Error::from(kind).classify(doing).caused_by(self),
+                    None => Error::failed(doing, &self).caused_by(self),
+                }
+            }
+        }
+    )*};
+}
+
+classify_as_failed!(
+    arrow::error::ArrowError,
+    parquet::errors::ParquetError,
+    serde_json::Error,
+    deltalake::kernel::Error
+);
+
+impl Error {
+    /// A copy without the source, for the rare place where a library hands our own error back by reference.
+    fn duplicate(&self) -> Self {
+        let Inner { kind, doing, why, hint, place, values, .. } = &*self.0;
+        Self(Box::new(Inner {
+            kind: *kind,
+            doing: doing.clone(),
+            why: why.clone(),
+            hint: hint.clone(),
+            place: place.clone(),
+            values: values.clone(),
+            source: None,
+        }))
+    }
+}
+
+impl From<Error> for DataFusionError {
+    fn from(error: Error) -> Self {
+        DataFusionError::External(Box::new(error))
+    }
+}
+
+/// The first error of type `E` among `error` and its causes.
+fn find_cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(found) = current.downcast_ref::<E>() {
+            return Some(found);
+        }
+        next = current.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_place_action_reason_hint_and_values_in_this_order() {
+        let error = Error::config("reading sources/shop.yml", "unknown key `pth`")
+            .hint("did you mean `path`?")
+            .at("sources/shop.yml", 3, 5)
+            .with("stream", "orders");
+        assert_eq!(
+            error.to_string(),
+            "sources/shop.yml:3:5: reading sources/shop.yml: unknown key `pth`; did you mean `path`? stream=orders"
+        );
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_full_disk_is_something_outside() {
+        let io = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let store = object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(io) };
+        let error = Err::<(), _>(DataFusionError::ObjectStore(Box::new(store))).doing(|| "writing").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(error.to_string(), "writing: the disk is full; free some space and run again: nothing was lost");
+    }
+}

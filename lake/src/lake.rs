@@ -1,0 +1,197 @@
+//! The lake: one location, its tables, its releases, and the resources that queries share.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
+
+use datafusion::execution::runtime_env::RuntimeEnv;
+use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use futures::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::ObjectStore;
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::error::{Context, Error, Result};
+use crate::names::TableName;
+use crate::release::ReleaseLog;
+use crate::session;
+use crate::snapshot::TableSnapshot;
+use crate::storage;
+
+/// How many table snapshots are kept: more than the tables of any project we know of, times a few releases.
+const CACHED_SNAPSHOTS: usize = 4096;
+
+/// How a lake is opened.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Options of the object store: `endpoint`, `region`, `access_key_id` … as object_store names them.
+    pub storage: BTreeMap<String, String>,
+    /// Bytes that queries and writes may use before they spill; half of the machine's memory if `None`.
+    pub memory: Option<usize>,
+    /// Where to spill; the system's temporary folder if `None`.
+    pub spill: Option<PathBuf>,
+    /// Parallel tasks a query; all cores if `None`.
+    pub parallelism: Option<usize>,
+}
+
+/// A lake in one environment. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Lake {
+    shared: Arc<Shared>,
+    target: Option<Arc<str>>,
+    releases: Arc<ReleaseLog>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Arc<dyn ObjectStore>,
+    /// The lake's folder, if it is local.
+    folder: Option<PathBuf>,
+    runtime: Arc<RuntimeEnv>,
+    parallelism: usize,
+    production: Arc<ReleaseLog>,
+    snapshots: SyncMutex<HashMap<(String, u64), Arc<TableSnapshot>>>,
+    /// Commits to one table take turns within the process: two of ours never race each other.
+    writers: SyncMutex<HashMap<String, Arc<Mutex<()>>>>,
+}
+
+impl Lake {
+    /// Opens the lake at a local path, `s3://bucket/prefix`, `gs://…` or `az://…`. Nothing is read or written yet.
+    ///
+    /// # Errors
+    /// Config for a location or option that is not understood.
+    pub async fn open(location: &str, settings: &Settings) -> Result<Lake> {
+        let store = storage::open(location, &settings.storage)?;
+        let folder = storage::local_folder(location)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let production = Arc::new(ReleaseLog::new(store.clone(), Path::from("_cordada/releases"), None));
+        let shared = Shared {
+            runtime: session::runtime(&store, settings)?,
+            store,
+            folder,
+            parallelism: settings.parallelism.unwrap_or(cores).max(1),
+            production: production.clone(),
+            snapshots: SyncMutex::default(),
+            writers: SyncMutex::default(),
+        };
+        Ok(Lake { shared: Arc::new(shared), target: None, releases: production })
+    }
+
+    /// The same lake in another environment: releases of its own that start from production's, tables beside.
+    /// `None` is production.
+    ///
+    /// # Errors
+    /// A name that cannot be a folder's.
+    pub fn in_target(&self, target: Option<&str>) -> Result<Lake> {
+        let Some(target) = target else {
+            return Ok(Lake { target: None, releases: self.shared.production.clone(), ..self.clone() });
+        };
+        if target.is_empty() || !target.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
+            return Err(Error::config(format!("using the target `{target}`"), "this cannot be a folder's name")
+                .hint("use letters, digits, `_` and `-`"));
+        }
+        let folder = Path::from(format!("_cordada/targets/{target}/releases"));
+        let releases = ReleaseLog::new(self.shared.store.clone(), folder, Some(self.shared.production.clone()));
+        Ok(Lake { target: Some(target.into()), releases: Arc::new(releases), ..self.clone() })
+    }
+
+    /// The releases of this environment.
+    pub fn releases(&self) -> &Arc<ReleaseLog> {
+        &self.releases
+    }
+
+    /// The store, rooted at the lake.
+    pub fn object_store(&self) -> &Arc<dyn ObjectStore> {
+        &self.shared.store
+    }
+
+    /// Where this environment keeps the table, relative to the lake: what goes into [`crate::Relation::table`].
+    pub fn path_of(&self, table: &TableName) -> String {
+        let (schema, name) = (table.schema(), table.name());
+        match &self.target {
+            None => format!("{schema}/{name}"),
+            Some(target) => format!("_cordada/targets/{target}/{schema}/{name}"),
+        }
+    }
+
+    /// The number of parallel tasks that a query or a write uses.
+    pub fn parallelism(&self) -> usize {
+        self.shared.parallelism
+    }
+
+    /// The memory, the spill folder and the caches that all sessions share.
+    pub(crate) fn runtime(&self) -> &Arc<RuntimeEnv> {
+        &self.shared.runtime
+    }
+
+    /// The newest Delta version of the table in this environment, `None` if it does not exist.
+    pub async fn latest_version(&self, table: &TableName) -> Result<Option<u64>> {
+        self.latest_version_at(&self.path_of(table)).await
+    }
+
+    /// The table at `path` (relative to the lake) and `version`; the snapshot is cached.
+    pub async fn snapshot(&self, path: &str, version: u64) -> Result<Arc<TableSnapshot>> {
+        let key = (path.to_owned(), version);
+        if let Some(known) = locked(&self.shared.snapshots).get(&key) {
+            return Ok(known.clone());
+        }
+        let snapshot = Arc::new(TableSnapshot::load(path, &self.log_store(path)?, version).await?);
+        let mut snapshots = locked(&self.shared.snapshots);
+        if snapshots.len() >= CACHED_SNAPSHOTS {
+            snapshots.clear();
+        }
+        snapshots.insert(key, snapshot.clone());
+        Ok(snapshot)
+    }
+
+    /// The versions that applications recorded in the table's newest version (`txn` of the Delta protocol), by
+    /// application id, for the ids asked for. Empty if the table does not exist.
+    pub async fn transactions(&self, table: &TableName, ids: &[String]) -> Result<HashMap<String, i64>> {
+        let path = self.path_of(table);
+        let Some(version) = self.latest_version(table).await? else {
+            return Ok(HashMap::new());
+        };
+        let snapshot = self.snapshot(&path, version).await?;
+        snapshot.transactions(&self.log_store(&path)?, ids).await
+    }
+
+    pub(crate) async fn latest_version_at(&self, path: &str) -> Result<Option<u64>> {
+        let log = Path::from(format!("{path}/_delta_log"));
+        let files = self.shared.store.list(Some(&log)).try_filter_map(|file| async move {
+            let name = file.location.filename().unwrap_or_default();
+            Ok(name.strip_suffix(".json").filter(|stem| stem.len() == 20).and_then(|stem| stem.parse().ok()))
+        });
+        let newest = files.try_fold(None, |newest: Option<u64>, version| async move { Ok(newest.max(Some(version))) });
+        newest.await.doing(|| format!("looking for the newest version of {path}"))
+    }
+
+    pub(crate) fn log_store(&self, path: &str) -> Result<LogStoreRef> {
+        let doing = || format!("opening the table at {path}");
+        let table = Arc::new(PrefixStore::new(self.shared.store.clone(), Path::from(path)));
+        // The Delta kernel wants the paths of a local table to be the file system's own, and sorts its listings then.
+        let (root, location): (Arc<dyn ObjectStore>, _) = match &self.shared.folder {
+            Some(folder) => {
+                let location = Url::from_directory_path(folder.join(path));
+                (Arc::new(LocalFileSystem::new()), location.map_err(|()| Error::failed(doing(), "no absolute path"))?)
+            }
+            None => {
+                let location = Url::parse(&format!("lake:///{path}/"));
+                (self.shared.store.clone(), location.map_err(|error| Error::failed(doing(), error))?)
+            }
+        };
+        Ok(default_logstore(table, root, &location, &StorageConfig::default()))
+    }
+
+    /// The turn-taking of commits to the table at `path`.
+    pub(crate) fn writer(&self, path: &str) -> Arc<Mutex<()>> {
+        locked(&self.shared.writers).entry(path.to_owned()).or_default().clone()
+    }
+}
+
+/// The guard of a lock whose data stay valid whatever panics: caches.
+fn locked<T>(mutex: &SyncMutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,191 @@
+//! Names of relations, and the one rule that makes snake_case of a source's names.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// A table or view of the lake: `schema.name`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TableName {
+    schema: String,
+    name: String,
+}
+
+impl TableName {
+    /// A name from its parts.
+    ///
+    /// # Errors
+    /// A part that is empty, begins with a dot or an underscore, or has characters other than letters, digits,
+    /// `_` and `-`: it becomes a folder, so it must not wander.
+    pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Result<Self> {
+        let (schema, name) = (schema.into(), name.into());
+        for part in [&schema, &name] {
+            let legal = part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+            if part.is_empty() || part.starts_with('_') || !legal {
+                return Err(Error::config(format!("naming the table {schema}.{name}"), format!("`{part}` is no name"))
+                    .hint("use letters, digits and underscores, beginning with a letter or a digit"));
+            }
+        }
+        Ok(Self { schema, name })
+    }
+
+    /// The schema: `raw_shop`, `staging`, `warehouse`, `marts`, `ml` or `ops`.
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// The relation's own name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.name)
+    }
+}
+
+impl FromStr for TableName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.split_once('.') {
+            Some((schema, name)) => Self::new(schema, name),
+            None => Err(Error::config(format!("naming the table {text}"), "the schema is missing")
+                .hint("write it as schema.table")),
+        }
+    }
+}
+
+impl TryFrom<String> for TableName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<TableName> for String {
+    fn from(name: TableName) -> Self {
+        name.to_string()
+    }
+}
+
+/// A source's name as a column or table name that nobody has to quote: `CustomerID` → `customer_id`,
+/// `Unit Price (€)` → `unit_price`, `2nd` → `_2nd`, `Año` → `ano`. Empty when nothing is left of it.
+pub fn snake_case(name: &str) -> String {
+    let characters: Vec<char> = name.chars().flat_map(unaccented).collect();
+    let mut snake = String::with_capacity(name.len() + 4);
+    for (at, &c) in characters.iter().enumerate() {
+        if !c.is_ascii_alphanumeric() {
+            if !snake.is_empty() && !snake.ends_with('_') {
+                snake.push('_');
+            }
+            continue;
+        }
+        let previous = at.checked_sub(1).map(|at| characters[at]);
+        let next = characters.get(at + 1);
+        let starts_word = c.is_ascii_uppercase()
+            && previous.is_some_and(|p| {
+                p.is_ascii_lowercase() || (p.is_ascii_uppercase() && next.is_some_and(char::is_ascii_lowercase))
+                    || (p.is_ascii_digit() && next.is_some_and(char::is_ascii_lowercase))
+            });
+        if starts_word && !snake.ends_with('_') {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    let leading_underscore = name.starts_with('_');
+    let snake = snake.trim_matches('_');
+    if snake.is_empty() {
+        String::new()
+    } else if leading_underscore || snake.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("_{snake}")
+    } else {
+        snake.to_owned()
+    }
+}
+
+/// The letter without its accent for the Latin letters of European languages; others become a separator.
+fn unaccented(c: char) -> impl Iterator<Item = char> {
+    let plain: &'static str = match c {
+        'á' | 'à' | 'â' | 'ä' | 'ã' | 'å' | 'ā' | 'ă' | 'ą' => "a",
+        'Á' | 'À' | 'Â' | 'Ä' | 'Ã' | 'Å' | 'Ā' | 'Ă' | 'Ą' => "A",
+        'ç' | 'ć' | 'č' => "c",
+        'Ç' | 'Ć' | 'Č' => "C",
+        'é' | 'è' | 'ê' | 'ë' | 'ē' | 'ę' | 'ě' => "e",
+        'É' | 'È' | 'Ê' | 'Ë' | 'Ē' | 'Ę' | 'Ě' => "E",
+        'í' | 'ì' | 'î' | 'ï' | 'ī' => "i",
+        'Í' | 'Ì' | 'Î' | 'Ï' | 'Ī' => "I",
+        'ł' => "l",
+        'Ł' => "L",
+        'ñ' | 'ń' | 'ň' => "n",
+        'Ñ' | 'Ń' | 'Ň' => "N",
+        'ó' | 'ò' | 'ô' | 'ö' | 'õ' | 'ø' | 'ō' | 'ő' => "o",
+        'Ó' | 'Ò' | 'Ô' | 'Ö' | 'Õ' | 'Ø' | 'Ō' | 'Ő' => "O",
+        'ř' => "r",
+        'Ř' => "R",
+        'ś' | 'š' | 'ş' => "s",
+        'Ś' | 'Š' | 'Ş' => "S",
+        'ß' => "ss",
+        'ú' | 'ù' | 'û' | 'ü' | 'ū' | 'ů' | 'ű' => "u",
+        'Ú' | 'Ù' | 'Û' | 'Ü' | 'Ū' | 'Ů' | 'Ű' => "U",
+        'ý' | 'ÿ' => "y",
+        'Ý' => "Y",
+        'ž' | 'ź' | 'ż' => "z",
+        'Ž' | 'Ź' | 'Ż' => "Z",
+        'æ' => "ae",
+        'œ' => "oe",
+        _ => "",
+    };
+    let own = plain.is_empty().then_some(c);
+    plain.chars().chain(own)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_become_snake_case() {
+        for (name, expected) in [
+            ("CustomerID", "customer_id"),
+            ("InvoiceNo", "invoice_no"),
+            ("Unit Price (€)", "unit_price"),
+            ("already_snake", "already_snake"),
+            ("HTTPServer", "http_server"),
+            ("2nd", "_2nd"),
+            ("_id", "_id"),
+            ("Año de alta", "ano_de_alta"),
+            ("Straße", "strasse"),
+            ("address2Line", "address2_line"),
+            ("***", ""),
+        ] {
+            assert_eq!(snake_case(name), expected, "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn snake_case_is_stable_and_needs_no_quotes(name in "\\PC{0,30}") {
+            let once = snake_case(&name);
+            prop_assert_eq!(&snake_case(&once), &once);
+            prop_assert!(once.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'));
+        }
+    }
+
+    #[test]
+    fn a_table_name_cannot_wander() {
+        for text in ["a", "a.", ".b", "../x.b", "a.b/c", "_cordada.x", "a.b c"] {
+            assert!(text.parse::<TableName>().is_err(), "{text}");
+        }
+        assert_eq!("raw_shop.orders".parse::<TableName>().unwrap().schema(), "raw_shop");
+    }
+}

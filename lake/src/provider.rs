@@ -1,0 +1,181 @@
+//! A table of a release as DataFusion scans it: a pinned file list with its statistics.
+//!
+//! deltalake's own provider is not used: it gives the optimizer less of the statistics and turns row filters on
+//! whatever the session says, which costs a fifth to a half of the speed.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::stats::Precision;
+use datafusion::common::{Column, ColumnStatistics, DFSchema, ScalarValue, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::TableType;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use object_store::ObjectMeta;
+
+use crate::session;
+use crate::snapshot::{DataFile, TableSnapshot};
+use crate::types;
+
+/// A table at a version.
+#[derive(Debug)]
+pub struct PinnedTable {
+    snapshot: Arc<TableSnapshot>,
+    schema: SchemaRef,
+}
+
+impl PinnedTable {
+    /// The table of that snapshot.
+    pub fn new(snapshot: Arc<TableSnapshot>) -> Self {
+        let schema = types::readable(snapshot.schema());
+        Self { snapshot, schema }
+    }
+
+    /// The files that may hold rows for which `filters` hold.
+    fn files(&self, state: &dyn Session, filters: &[Expr]) -> DataFusionResult<Vec<&DataFile>> {
+        let files = self.snapshot.files();
+        let Some(filter) = conjunction(filters.iter().cloned()) else {
+            return Ok(files.iter().collect());
+        };
+        let schema = DFSchema::try_from(self.schema.clone())?;
+        let Ok(filter) = state.create_physical_expr(filter, &schema) else {
+            return Ok(files.iter().collect());
+        };
+        let builder = PruningPredicateBuilder::new().with_file_schema(self.schema.clone());
+        let Ok(predicate) = builder.try_build(filter) else {
+            return Ok(files.iter().collect());
+        };
+        let keep = predicate.prune(&Bounds { files, schema: &self.schema })?;
+        Ok(files.iter().zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect())
+    }
+}
+
+#[async_trait]
+impl TableProvider for PinnedTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        Some(self.snapshot.statistics().clone())
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let files = self.files(state, filters)?;
+        if files.is_empty() {
+            let schema = match projection {
+                Some(projection) => Arc::new(self.schema.project(projection)?),
+                None => self.schema.clone(),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let statistics = if files.len() == self.snapshot.files().len() {
+            self.snapshot.statistics().clone()
+        } else {
+            Statistics::try_merge_iter(files.iter().map(|file| file.statistics.as_ref()), &self.schema)?
+        };
+        let files: Vec<_> = files.into_iter().map(partitioned_file).collect();
+        let groups = FileGroup::new(files).split_files(state.config().target_partitions());
+        let url = session::store_url();
+        let runtime = state.runtime_env();
+        let reader = CachedParquetFileReaderFactory::new(
+            runtime.object_store(&url)?,
+            runtime.cache_manager.get_file_metadata_cache(),
+        );
+        let source = ParquetSource::new(self.schema.clone())
+            .with_table_parquet_options(state.default_table_options().parquet)
+            .with_parquet_file_reader_factory(Arc::new(reader));
+        let config = FileScanConfigBuilder::new(url, Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+fn partitioned_file(file: &DataFile) -> PartitionedFile {
+    let modified = chrono::DateTime::from_timestamp_millis(file.add.modification_time).unwrap_or_default();
+    let size = u64::try_from(file.add.size).unwrap_or_default();
+    // A data file is never written twice, so its name and size identify it for every cache.
+    let meta = ObjectMeta { location: file.location.clone(), last_modified: modified, size, e_tag: None, version: None };
+    PartitionedFile::new_from_meta(meta).with_statistics(file.statistics.clone())
+}
+
+/// The files' bounds for pruning, where a bound that is not itself a value is as good as one that is.
+struct Bounds<'a> {
+    files: &'a [DataFile],
+    schema: &'a SchemaRef,
+}
+
+impl Bounds<'_> {
+    fn values(
+        &self,
+        column: &Column,
+        get: impl Fn(&ColumnStatistics) -> &Precision<ScalarValue>,
+    ) -> Option<ArrayRef> {
+        let (index, field) = self.schema.column_with_name(column.name())?;
+        let null = ScalarValue::try_from(field.data_type()).ok()?;
+        let values = self.files.iter().map(|file| {
+            get(&file.statistics.column_statistics[index]).get_value().cloned().unwrap_or_else(|| null.clone())
+        });
+        ScalarValue::iter_to_array(values).ok()
+    }
+}
+
+impl PruningStatistics for Bounds<'_> {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.values(column, |statistics| &statistics.min_value)
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.values(column, |statistics| &statistics.max_value)
+    }
+
+    fn num_containers(&self) -> usize {
+        self.files.len()
+    }
+
+    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
+        let (index, _) = self.schema.column_with_name(column.name())?;
+        let counts = self.files.iter().map(|file| {
+            file.statistics.column_statistics[index].null_count.get_value().map(|count| *count as u64)
+        });
+        Some(Arc::new(counts.collect::<UInt64Array>()))
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        Some(Arc::new(self.files.iter().map(DataFile::rows).collect::<UInt64Array>()))
+    }
+
+    fn contained(&self, _: &Column, _: &std::collections::HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}

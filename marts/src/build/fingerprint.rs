@@ -1,0 +1,129 @@
+//! What a table was built from: equal fingerprints mean equal rows, so it need not be built again.
+
+use std::fmt::Write as _;
+
+use cordada_lake::release::RelationKind;
+use cordada_lake::{Release, Result};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use sha2::{Digest, Sha256};
+
+use crate::compile::{CompiledNode, scanned};
+use crate::config::Config;
+
+/// The fingerprint of a node whose query is `plan` over `release`.
+///
+/// `None` if the rows depend on more than the inputs: on time, chance, or relations that no release pins.
+pub(super) fn of_query(
+    node: &CompiledNode,
+    config: &Config,
+    plan: &LogicalPlan,
+    release: &Release,
+) -> DataFusionResult<Option<String>> {
+    if is_volatile(plan)? {
+        return Ok(None);
+    }
+    let mut inputs = String::new();
+    for table in scanned(plan)?.into_iter().filter(|table| *table != node.table) {
+        match release.relation(&table).map(|relation| &relation.kind) {
+            Some(RelationKind::Table { path, version }) => {
+                // Writing to a text cannot fail.
+                let _ = writeln!(inputs, "{table} {path} {version}");
+            }
+            // A journal, or a table of another release.
+            Some(RelationKind::View { .. }) | None => return Ok(None),
+        }
+    }
+    Ok(Some(digest(node, config, &inputs)))
+}
+
+/// The fingerprint of a seed.
+pub(super) fn of_seed(node: &CompiledNode, config: &Config, text: &str) -> String {
+    digest(node, config, text)
+}
+
+fn digest(node: &CompiledNode, config: &Config, inputs: &str) -> String {
+    let mut hash = Sha256::new();
+    let parts = [
+        env!("CARGO_PKG_VERSION"),
+        node.materialization.name(),
+        &node.work.full,
+        node.work.incremental.as_deref().unwrap_or_default(),
+        &format!("{:?}", node.work.schema),
+        &format!("{:?} {:?} {:?}", config.unique_key, config.strategy, config.on_schema_change),
+        &format!("{:?}", config.estimator),
+        inputs,
+    ];
+    for part in parts {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// Whether running the query again may give other rows: `now()`, `random()`, `current_date` and the like, and reading
+/// another release by `version as of`.
+fn is_volatile(plan: &LogicalPlan) -> DataFusionResult<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            found |= scan.table_name.catalog().is_some_and(|catalog| catalog != cordada_lake::session::CATALOG);
+        }
+        node.apply_expressions(|expression| {
+            expression.apply(|part| {
+                if let Expr::ScalarFunction(call) = part {
+                    found |= call.func.signature().volatility != Volatility::Immutable;
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(found)
+}
+
+/// The table that `release` publishes for the node, if it has this fingerprint.
+pub(super) fn reusable<'a>(
+    release: &'a Release,
+    node: &CompiledNode,
+    fingerprint: Option<&str>,
+) -> Option<&'a cordada_lake::Relation> {
+    let relation = release.relation(&node.table)?;
+    let is_table = matches!(relation.kind, RelationKind::Table { .. });
+    (is_table && relation.fingerprint.is_some() && relation.fingerprint.as_deref() == fingerprint).then_some(relation)
+}
+
+/// The version of a table.
+pub(super) fn version(relation: &cordada_lake::Relation) -> Option<u64> {
+    match relation.kind {
+        RelationKind::Table { version, .. } => Some(version),
+        RelationKind::View { .. } => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn time_and_chance_are_volatile() -> Result<()> {
+        for (sql, expected) in [
+            ("select 1 + 1 as x", false),
+            ("select upper('a') as x", false),
+            ("select now() as x", true),
+            ("select 1 as x where random() > 2", true),
+            ("select 1 as x where 2 in (select extract(year from current_date))", true),
+        ] {
+            let session = SessionContext::new();
+            let plan = session.state().create_logical_plan(sql).await.unwrap();
+            assert_eq!(is_volatile(&plan).unwrap(), expected, "{sql}");
+        }
+        Ok(())
+    }
+}

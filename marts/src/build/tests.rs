@@ -1,0 +1,1 @@
+//! Whole projects, built on a lake in a temporary folder.

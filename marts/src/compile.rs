@@ -1,0 +1,455 @@
+//! Compiling a project: every query is planned by the planner that will run it, before a row is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use cordada_lake::estimator::Estimators;
+use cordada_lake::session::CATALOG;
+use cordada_lake::{Context, Error, Lake, Release, Result, TableName, journal, sql, types};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use minijinja::Value;
+
+use crate::config::Materialization;
+use crate::contract;
+use crate::data_test::{Body, DataTest, Settings};
+use crate::jinja::{NodeContext, Render, Target};
+use crate::load::configs;
+use crate::node::{Node, NodeId, Severity};
+use crate::plan_error;
+use crate::planned::PlannedTables;
+use crate::project::{Loaded, Project};
+use crate::seed::{self, Seed};
+
+/// A project whose every query is known to be right against a release.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    pub(crate) project: Project,
+    /// The release that it was compiled against.
+    pub(crate) base: Arc<Release>,
+    /// By [`NodeId`].
+    pub(crate) nodes: Vec<CompiledNode>,
+    pub(crate) tests: Vec<CompiledTest>,
+}
+
+/// A compiled model or seed.
+#[derive(Debug, Clone)]
+pub struct CompiledNode {
+    /// Its number within the project.
+    pub id: NodeId,
+    /// The name that `ref('…')` uses.
+    pub name: String,
+    /// The relation that it makes; an ephemeral model makes none.
+    pub table: TableName,
+    /// How its rows are kept.
+    pub materialization: Materialization,
+    /// The file that defines it.
+    pub file: PathBuf,
+    /// The query that the next build runs, with `lake.schema.table` for every ref; empty for a seed.
+    pub sql: String,
+    /// The columns, in order.
+    pub columns: Vec<(String, DataType)>,
+    /// The names of the nodes that it reads.
+    pub depends_on: Vec<String>,
+    /// The names of the tests on it.
+    pub tests: Vec<String>,
+    pub(crate) work: Work,
+}
+
+/// What a build needs to know of a node.
+#[derive(Debug, Clone)]
+pub(crate) struct Work {
+    /// The query of a first run or a full refresh.
+    pub(crate) full: String,
+    /// The query of an incremental model's later runs.
+    pub(crate) incremental: Option<String>,
+    /// The version of the node's own table that is published, if there is one.
+    pub(crate) published: Option<u64>,
+    /// The columns of that version.
+    pub(crate) existing: Option<SchemaRef>,
+    /// The columns of the node's rows, with comments and tags of personal data.
+    pub(crate) schema: SchemaRef,
+    pub(crate) seed: Option<Arc<Seed>>,
+}
+
+/// A compiled test: a query that counts the rows that should not be.
+#[derive(Debug, Clone)]
+pub struct CompiledTest {
+    /// Its name, which no other test has.
+    pub name: String,
+    /// The node that it is about.
+    pub node: Option<String>,
+    /// How much it matters.
+    pub severity: Severity,
+    /// The query that counts the failures.
+    pub sql: String,
+    pub(crate) depends_on: Vec<NodeId>,
+    pub(crate) settings: Settings,
+}
+
+impl Compiled {
+    /// The nodes, each after those that it reads.
+    pub fn nodes(&self) -> impl Iterator<Item = &CompiledNode> {
+        self.project.0.order.iter().map(|id| &self.nodes[id.0])
+    }
+
+    /// The tests.
+    pub fn tests(&self) -> &[CompiledTest] {
+        &self.tests
+    }
+
+    /// The project that it is.
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// The release that it was compiled against.
+    pub fn base(&self) -> &Arc<Release> {
+        &self.base
+    }
+}
+
+/// Compiles the project against the newest release of the lake.
+///
+/// Queries are planned in graph order over the planned columns of what they read, so that a wrong column anywhere
+/// is found before anything runs.
+///
+/// # Errors
+/// Config, with file, line and column: a column, function or relation that does not exist, types that do not fit,
+/// a source that was never landed, an unknown estimator or parameter, Jinja that fails.
+pub async fn compile(project: &Project, lake: &Lake, estimators: &Estimators) -> Result<Compiled> {
+    let base = lake.releases().newest().await?;
+    let loaded = &*project.0;
+    let relations = loaded.nodes.iter().filter(|node| node.materialization() != Materialization::Ephemeral);
+    let planned = PlannedTables::new(relations.map(|node| node.table.clone()));
+    let session = lake.session_with(&base, planned.providers().collect());
+    session.state_ref().write().config_mut().options_mut().sql_parser.collect_spans = true;
+    let compiler = Compiler { project: loaded, lake, estimators, base: &base, session, planned };
+    let mut nodes: Vec<Option<CompiledNode>> = vec![None; loaded.nodes.len()];
+    for id in &loaded.order {
+        nodes[id.0] = Some(compiler.node(&loaded.nodes[id.0]).await?);
+    }
+    let mut nodes: Vec<CompiledNode> = nodes.into_iter().flatten().collect();
+    let mut tests = Vec::with_capacity(loaded.tests.len());
+    for test in &loaded.tests {
+        if let Some(node) = test.node {
+            nodes[node.0].tests.push(test.name.clone());
+        }
+        tests.push(compiler.test(test).await?);
+    }
+    Ok(Compiled { project: project.clone(), base: base.clone(), nodes, tests })
+}
+
+struct Compiler<'a> {
+    project: &'a Loaded,
+    lake: &'a Lake,
+    estimators: &'a Estimators,
+    base: &'a Release,
+    session: SessionContext,
+    planned: PlannedTables,
+}
+
+impl Compiler<'_> {
+    async fn node(&self, node: &Node) -> Result<CompiledNode> {
+        self.check_sources(node)?;
+        let work = match node.materialization() {
+            Materialization::Seed => self.seed(node).await?,
+            _ => self.model(node).await?,
+        };
+        let name_of = |id: &NodeId| self.project.nodes[id.0].name.clone();
+        Ok(CompiledNode {
+            id: node.id,
+            name: node.name.clone(),
+            table: node.table.clone(),
+            materialization: node.materialization(),
+            file: node.file.path.clone(),
+            sql: match (&work.incremental, work.published) {
+                (Some(incremental), Some(_)) => incremental.clone(),
+                _ => work.full.clone(),
+            },
+            columns: work.schema.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect(),
+            depends_on: node.depends_on.iter().map(name_of).collect(),
+            tests: Vec::new(),
+            work,
+        })
+    }
+
+    /// Every source that a node reads must have been landed.
+    fn check_sources(&self, node: &Node) -> Result<()> {
+        for used in &node.sources {
+            if used.table.schema() == journal::SCHEMA || self.base.relation(&used.table).is_some() {
+                continue;
+            }
+            let place = node.file.find_call("source", used.table.name());
+            let why = format!("there is no table `{}`: the source `{}` was not landed yet", used.table, used.source);
+            return Err(place
+                .mark(Error::config(format!("compiling {}", node.name), why))
+                .hint(format!("run `cordada ingest {}`, or correct the source's `schema`", used.source)));
+        }
+        Ok(())
+    }
+
+    async fn seed(&self, node: &Node) -> Result<Work> {
+        let mut configured = BTreeMap::new();
+        for (column, sql_type) in &node.config.column_types {
+            let data_type = contract::data_type(self.lake, &self.session, sql_type).await.map_err(|error| {
+                let error = Error::config(format!("reading the seed {}", node.name), error.why());
+                node.file.whole().mark(error).with("column", column).with("type", sql_type)
+            })?;
+            configured.insert(cordada_lake::names::snake_case(column), data_type);
+        }
+        let seed = seed::read(&node.file, node.config.delimiter, |name| configured.get(name).cloned())?;
+        if let Some(unknown) = configured.keys().find(|name| seed.schema.field_with_name(name).is_err()) {
+            let why = format!("`column_types` names the column `{unknown}`, which the file has not");
+            return Err(node.file.whole().mark(Error::config(format!("reading the seed {}", node.name), why)));
+        }
+        let schema = documented(node, &seed.schema)?;
+        self.set_planned(node, types::readable(&schema));
+        Ok(Work {
+            full: String::new(),
+            incremental: None,
+            published: None,
+            existing: None,
+            schema,
+            seed: Some(Arc::new(seed)),
+        })
+    }
+
+    async fn model(&self, node: &Node) -> Result<Work> {
+        let (full, asks_incremental) = self.render(node, false)?;
+        let plan = self.plan(node, &full).await?;
+        let mut schema = self.columns(node, &plan)?;
+        if let Some((estimator, parameters)) = &node.config.estimator {
+            let scores = self.estimators.get(estimator).and_then(|one| one.output_schema(&schema, parameters));
+            schema = scores.map_err(|error| node.file.find_call("config", estimator).mark(error))?;
+        }
+        if node.config.contract {
+            contract::check(self.lake, &self.session, node, &schema).await?;
+        }
+        let schema = documented(node, &schema)?;
+        let mut work =
+            Work { full, incremental: None, published: None, existing: None, schema: schema.clone(), seed: None };
+        match node.materialization() {
+            Materialization::Ephemeral => {
+                if let Some(Target::Ephemeral(sql)) = self.project.names.refs.get(&node.name) {
+                    sql.get_or_init(|| work.full.as_str().into());
+                }
+            }
+            Materialization::View => self.set_planned(node, schema),
+            Materialization::Incremental => {
+                let path = self.lake.path_of(&node.table);
+                if let Some(version) = self.base.published_version(&node.table, &path) {
+                    work.published = Some(version);
+                    work.existing = Some(types::readable(self.lake.snapshot(&path, version).await?.schema()));
+                }
+                self.set_planned(node, with_new_columns(work.existing.as_ref(), &types::readable(&schema)));
+                let incremental = if asks_incremental { self.render(node, true)?.0 } else { work.full.clone() };
+                // Planned from the first run on, so that the second one does not fail.
+                let plan = self.plan(node, &incremental).await?;
+                if asks_incremental {
+                    let later = self.columns(node, &plan)?;
+                    self.check_same_columns(node, &work.schema, &later)?;
+                }
+                work.incremental = Some(incremental);
+            }
+            Materialization::Table | Materialization::Model | Materialization::Seed => {
+                self.set_planned(node, types::readable(&schema));
+            }
+        }
+        Ok(work)
+    }
+
+    /// What an incremental model selects must not depend on whether it is the first run.
+    fn check_same_columns(&self, node: &Node, first: &Schema, later: &Schema) -> Result<()> {
+        let names = |schema: &Schema| -> BTreeSet<String> {
+            schema.fields().iter().map(|field| field.name().clone()).collect()
+        };
+        let (first, later) = (names(first), names(later));
+        match first.symmetric_difference(&later).next() {
+            None => Ok(()),
+            Some(column) => {
+                let why = format!("the first run and later ones do not both have the column `{column}`");
+                Err(node.file.find_call("is_incremental", "").mark(Error::config(format!("compiling {}", node.name), why)))
+            }
+        }
+    }
+
+    fn set_planned(&self, node: &Node, schema: SchemaRef) {
+        if let Some(table) = self.planned.get(&node.table) {
+            table.set_schema(schema);
+        }
+    }
+
+    /// The model's SQL, and whether it asks `is_incremental()`.
+    fn render(&self, node: &Node, incremental: bool) -> Result<(String, bool)> {
+        let render = Render {
+            names: self.project.names.clone(),
+            node: Some(NodeContext {
+                name: node.name.clone(),
+                resource_type: "model",
+                fqn: node.fqn.clone(),
+                table: node.table.clone(),
+                config: node.raw_config.clone(),
+            }),
+            execute: true,
+            incremental,
+        };
+        let (sql, uses) = self.project.jinja.render(&node.file, render)?;
+        let sql = without_semicolon(&sql);
+        if sql.is_empty() {
+            let error = Error::config(format!("compiling {}", node.name), "the model is empty").hint("write a SELECT");
+            return Err(node.file.whole().mark(error));
+        }
+        Ok((sql.to_owned(), uses.asks_incremental))
+    }
+
+    /// The checked plan of a node's SQL.
+    async fn plan(&self, node: &Node, sql: &str) -> Result<LogicalPlan> {
+        let plan = self.checked_plan(sql).await;
+        let doing = || format!("compiling {}", node.name);
+        let by_name = |table: &TableName| {
+            let hint = "use ref('…'), so that it is built first";
+            let place = node.file.find(table.name());
+            place.mark(Error::config(doing(), format!("it reads {table}, which the project makes, without a ref")).hint(hint))
+        };
+        if let Some(early) = self.planned.take_read_too_early() {
+            return Err(by_name(early));
+        }
+        let plan = plan.map_err(|error| plan_error::explain(error, &node.file, sql))?;
+        let made_before = |table: &&TableName| {
+            let makes = self.project.nodes.iter().find(|other| other.table == **table);
+            makes.is_some_and(|other| other.id != node.id && !self.reads(node, other.id))
+        };
+        match scanned(&plan).doing(doing)?.iter().find(made_before) {
+            Some(table) => Err(by_name(table)),
+            None => Ok(plan),
+        }
+    }
+
+    /// Whether a node reads another, itself or by ephemeral models.
+    fn reads(&self, node: &Node, other: NodeId) -> bool {
+        node.depends_on.iter().any(|id| {
+            let parent = &self.project.nodes[id.0];
+            *id == other || (parent.materialization() == Materialization::Ephemeral && self.reads(parent, other))
+        })
+    }
+
+    /// Plans SQL and checks its types as running it would.
+    async fn checked_plan(&self, sql: &str) -> Result<LogicalPlan> {
+        let plan = sql::plan(self.lake, &self.session, sql).await?;
+        let state = self.session.state();
+        state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).doing(|| "checking the query")
+    }
+
+    /// The columns of a query; each must have a name of its own.
+    fn columns(&self, node: &Node, plan: &LogicalPlan) -> Result<SchemaRef> {
+        let mut names = BTreeSet::new();
+        for field in plan.schema().fields() {
+            if !names.insert(field.name()) {
+                let why = format!("two columns are named `{}`", field.name());
+                let error = Error::config(format!("compiling {}", node.name), why).hint("give one of them an alias");
+                return Err(node.file.find(field.name()).mark(error));
+            }
+        }
+        Ok(Arc::new(plan.schema().as_arrow().clone()))
+    }
+
+    async fn test(&self, test: &DataTest) -> Result<CompiledTest> {
+        let found = match &test.body {
+            Body::Singular(file) => self.project.jinja.render(file, self.outside())?.0,
+            Body::Generic(generic) => {
+                let mut arguments = BTreeMap::new();
+                let given = serde_json::Value::Object(generic.arguments.clone());
+                let rendered =
+                    configs::render(&self.project.jinja, &given, &test.place, &|| self.outside(), &mut |_| {})?;
+                if let serde_json::Value::Object(given) = rendered {
+                    arguments.extend(given.into_iter().map(|(key, value)| (key, Value::from_serialize(&value))));
+                }
+                let tested = self.project.names.tested(&generic.tested).unwrap_or_default();
+                let model = match &test.settings.only {
+                    Some(condition) => format!("(select * from {tested} where {condition}) as tested"),
+                    None => tested,
+                };
+                arguments.insert("model".to_owned(), Value::from(model));
+                if let Some(column) = &generic.column {
+                    arguments.insert("column_name".to_owned(), Value::from(column.as_str()));
+                }
+                let name = (generic.package.as_str(), generic.macro_name.as_str());
+                self.project.jinja.call(name, arguments, &test.place, self.outside())?.0
+            }
+        };
+        let sql = format!("select count(*) as failures from (\n{}\n) as failing", without_semicolon(&found));
+        let planned = self.checked_plan(&sql).await;
+        self.planned.take_read_too_early();
+        planned.map_err(|error| match &test.body {
+            Body::Singular(file) => plan_error::explain(error, file, &sql),
+            Body::Generic(_) => plan_error::explain_at(error, &test.place, &format!("compiling the test {}", test.name)),
+        })?;
+        Ok(CompiledTest {
+            name: test.name.clone(),
+            node: test.node.map(|id| self.project.nodes[id.0].name.clone()),
+            severity: test.settings.severity,
+            sql,
+            depends_on: test.depends_on.clone(),
+            settings: test.settings.clone(),
+        })
+    }
+
+    /// How templates outside of any node are rendered.
+    fn outside(&self) -> Render {
+        Render { names: self.project.names.clone(), node: None, execute: true, incremental: false }
+    }
+}
+
+/// The relations of the lake that a plan reads, views taken apart.
+pub(crate) fn scanned(plan: &LogicalPlan) -> datafusion::error::Result<BTreeSet<TableName>> {
+    let mut tables = BTreeSet::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let name = scan.table_name.clone().resolve(CATALOG, "marts");
+            if &*name.catalog == CATALOG
+                && let Ok(table) = TableName::new(&*name.schema, &*name.table)
+            {
+                tables.insert(table);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(tables)
+}
+
+/// The columns with what the project's YAML says about them.
+fn documented(node: &Node, schema: &Schema) -> Result<SchemaRef> {
+    let missing = |column: &&crate::node::Column| schema.field_with_name(&column.name).is_err();
+    for column in node.columns.iter().filter(missing) {
+        if column.docs.pii.is_some() {
+            let why = format!("`{}` is tagged as personal data, but {} has no such column", column.name, node.name);
+            let names = schema.fields().iter().map(|field| field.name().as_str());
+            let hint = crate::text::suggestion("columns", &column.name, names);
+            return Err(column.place.mark(Error::config(format!("compiling {}", node.name), why)).hint(hint));
+        }
+        tracing::warn!(model = node.name, column = column.name, "the YAML describes a column that is not there");
+    }
+    let fields = schema.fields().iter().map(|field| {
+        let docs = node.columns.iter().find(|column| column.name == *field.name()).map(|column| &column.docs);
+        let comment = docs.and_then(|docs| docs.description.clone()).map(|text| (types::COMMENT.to_owned(), text));
+        let pii = docs.and_then(|docs| docs.pii.clone()).map(|kind| (types::PII.to_owned(), kind));
+        Field::new(field.name(), field.data_type().clone(), field.is_nullable())
+            .with_metadata(comment.into_iter().chain(pii).collect())
+    });
+    Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+}
+
+/// The columns of a table once new ones were added.
+fn with_new_columns(existing: Option<&SchemaRef>, rows: &SchemaRef) -> SchemaRef {
+    let Some(existing) = existing else { return rows.clone() };
+    let new = rows.fields().iter().filter(|field| existing.field_with_name(field.name()).is_err());
+    Arc::new(Schema::new(existing.fields().iter().chain(new).cloned().collect::<Vec<_>>()))
+}
+
+fn without_semicolon(sql: &str) -> &str {
+    sql.trim_end_matches(|c: char| c.is_whitespace() || c == ';').trim_start_matches(['\n', '\r'])
+}

@@ -1,0 +1,417 @@
+//! The configuration of a node: merged from `dbt_project.yml`, its YAML and `config(…)` in its file, then validated.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::text::{nearest, suggestion};
+
+/// A configuration before it is validated.
+pub(crate) type RawConfig = Map<String, Value>;
+
+/// Keys that do something here.
+const EFFECTIVE: [&str; 18] = [
+    "materialized",
+    "schema",
+    "alias",
+    "tags",
+    "enabled",
+    "meta",
+    "unique_key",
+    "incremental_strategy",
+    "on_schema_change",
+    "full_refresh",
+    "column_types",
+    "delimiter",
+    "estimator",
+    "severity",
+    "where",
+    "warn_if",
+    "error_if",
+    "description",
+];
+
+/// dbt's keys that change nothing about the rows here: documentation, other engines' storage, other tools' access.
+const HARMLESS: [&str; 30] = [
+    "access",
+    "auto_refresh",
+    "backup",
+    "batch_size",
+    "bind",
+    "cluster_by",
+    "database",
+    "deprecation_date",
+    "dist",
+    "docs",
+    "event_time",
+    "file_format",
+    "freshness",
+    "grants",
+    "group",
+    "indexes",
+    "labels",
+    "limit",
+    "node_color",
+    "partition_by",
+    "persist_docs",
+    "quote_columns",
+    "quoting",
+    "sort",
+    "sort_type",
+    "static_analysis",
+    "store_failures",
+    "store_failures_as",
+    "transient",
+    "unlogged",
+];
+
+/// dbt's keys that would change what happens and cannot be honoured: an error rather than a surprise.
+const REFUSED: [(&str, &str); 6] = [
+    ("pre-hook", "make a model of what the hook does, so that it is part of the release"),
+    ("post-hook", "make a model of what the hook does, so that it is part of the release"),
+    ("pre_hook", "make a model of what the hook does, so that it is part of the release"),
+    ("post_hook", "make a model of what the hook does, so that it is part of the release"),
+    ("sql_header", "put the statement into the model"),
+    ("incremental_predicates", "filter in the model's own WHERE"),
+];
+
+/// Whether `key` is a configuration's name (and not a folder's).
+pub(crate) fn is_known(key: &str) -> bool {
+    EFFECTIVE.contains(&key) || HARMLESS.contains(&key) || REFUSED.iter().any(|(refused, _)| *refused == key) || key == "contract"
+}
+
+/// Lets `over` win; tags add up and meta is merged by key, as in dbt.
+pub(crate) fn merge(config: &mut RawConfig, over: RawConfig) {
+    for (key, value) in over {
+        match (key.as_str(), config.get_mut(&key)) {
+            ("tags", Some(tags)) => {
+                let mut all = strings(tags);
+                all.extend(strings(&value));
+                *tags = all.into();
+            }
+            ("meta", Some(Value::Object(meta))) => {
+                if let Value::Object(more) = value {
+                    meta.extend(more);
+                }
+            }
+            _ => {
+                config.insert(key, value);
+            }
+        }
+    }
+}
+
+/// A string or a list of strings.
+pub(crate) fn strings(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// How a node's rows are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Materialization {
+    /// A query, run when it is read.
+    View,
+    /// A table, written anew at each build.
+    Table,
+    /// A table that each build adds to or merges into.
+    Incremental,
+    /// Inlined into the models that read it.
+    Ephemeral,
+    /// A table from a CSV file of the project.
+    Seed,
+    /// A table of what an estimator makes of the query's rows.
+    Model,
+}
+
+impl Materialization {
+    /// What a model's `materialized` may say.
+    const OF_MODELS: [Materialization; 5] =
+        [Self::View, Self::Table, Self::Incremental, Self::Ephemeral, Self::Model];
+
+    /// As `materialized='…'` spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::View => "view",
+            Self::Table => "table",
+            Self::Incremental => "incremental",
+            Self::Ephemeral => "ephemeral",
+            Self::Seed => "seed",
+            Self::Model => "model",
+        }
+    }
+}
+
+impl fmt::Display for Materialization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How an incremental model's new rows meet the old ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Strategy {
+    Append,
+    Merge,
+}
+
+/// What happens when an incremental model's columns are no longer the table's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnSchemaChange {
+    /// New columns are left out.
+    Ignore,
+    /// The build refuses to start.
+    Fail,
+    /// New columns are added, null in the old rows.
+    AppendNewColumns,
+}
+
+/// A validated configuration of a model or seed.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) materialization: Materialization,
+    pub(crate) schema: Option<String>,
+    pub(crate) alias: Option<String>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) enabled: bool,
+    pub(crate) unique_key: Vec<String>,
+    pub(crate) strategy: Strategy,
+    pub(crate) on_schema_change: OnSchemaChange,
+    /// `Some(false)` protects a table from `--full-refresh`.
+    pub(crate) full_refresh: Option<bool>,
+    pub(crate) contract: bool,
+    /// SQL types of a seed's columns.
+    pub(crate) column_types: Vec<(String, String)>,
+    pub(crate) delimiter: u8,
+    /// The estimator and its parameters, of a [`Materialization::Model`].
+    pub(crate) estimator: Option<(String, RawConfig)>,
+}
+
+/// What is wrong with a configuration: the key, why, and what to do.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Wrong {
+    pub(crate) key: String,
+    pub(crate) why: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Wrong {
+    fn new(key: &str, why: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
+        Self { key: key.to_owned(), why: why.into(), hint: hint.into() }
+    }
+}
+
+/// Whether `key` may stand in a configuration whose other keys are `config`.
+pub(crate) fn check_key(key: &str, config: &RawConfig) -> Result<(), Wrong> {
+    if let Some((_, hint)) = REFUSED.iter().find(|(refused, _)| *refused == key) {
+        let empty = config.get(key).is_some_and(|value| matches!(value, Value::Array(hooks) if hooks.is_empty()));
+        if !empty {
+            return Err(Wrong::new(key, format!("`{key}` is not supported"), (*hint).to_owned()));
+        }
+    } else if !is_known(key) && config.get("materialized").and_then(Value::as_str) != Some("model") {
+        return Err(Wrong::new(
+            key,
+            format!("unknown configuration `{key}`"),
+            match nearest(key, EFFECTIVE.into_iter().chain(HARMLESS)) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "what is for people or other tools goes under `meta`".to_owned(),
+            },
+        ));
+    }
+    Ok(())
+}
+
+impl Config {
+    /// Validates the configuration of a model, or of a seed.
+    pub(crate) fn validate(raw: &RawConfig, is_seed: bool) -> Result<Self, Wrong> {
+        for key in raw.keys() {
+            check_key(key, raw)?;
+        }
+        let materialization = if is_seed { Materialization::Seed } else { materialization(raw)? };
+        let unique_key = raw.get("unique_key").map(strings).unwrap_or_default();
+        let config = Self {
+            materialization,
+            schema: text(raw, "schema")?,
+            alias: text(raw, "alias")?,
+            tags: raw.get("tags").map(strings).unwrap_or_default(),
+            enabled: boolean(raw, "enabled")?.unwrap_or(true),
+            strategy: strategy(raw, &unique_key)?,
+            unique_key,
+            on_schema_change: on_schema_change(raw)?,
+            full_refresh: boolean(raw, "full_refresh")?,
+            contract: contract(raw),
+            column_types: column_types(raw)?,
+            delimiter: delimiter(raw)?,
+            estimator: estimator(raw, materialization)?,
+        };
+        if config.strategy == Strategy::Merge && config.unique_key.is_empty() {
+            return Err(Wrong::new(
+                "incremental_strategy",
+                "the strategy `merge` needs a `unique_key`",
+                "name the columns that identify a row".to_owned(),
+            ));
+        }
+        Ok(config)
+    }
+}
+
+fn materialization(raw: &RawConfig) -> Result<Materialization, Wrong> {
+    let Some(name) = text(raw, "materialized")? else { return Ok(Materialization::View) };
+    let valid = Materialization::OF_MODELS;
+    valid.into_iter().find(|one| one.name() == name).ok_or_else(|| {
+        let hint = suggestion("materializations", &name, valid.map(Materialization::name));
+        Wrong::new("materialized", format!("unknown materialization `{name}`"), hint)
+    })
+}
+
+fn strategy(raw: &RawConfig, unique_key: &[String]) -> Result<Strategy, Wrong> {
+    match text(raw, "incremental_strategy")?.as_deref() {
+        None | Some("default") if unique_key.is_empty() => Ok(Strategy::Append),
+        // Deleting the rows of the same key and inserting the new ones is what a merge here does.
+        None | Some("default" | "merge" | "delete+insert") => Ok(Strategy::Merge),
+        Some("append") => Ok(Strategy::Append),
+        Some(other) => Err(Wrong::new(
+            "incremental_strategy",
+            format!("unknown incremental strategy `{other}`"),
+            suggestion("strategies", other, ["append", "merge"]),
+        )),
+    }
+}
+
+fn on_schema_change(raw: &RawConfig) -> Result<OnSchemaChange, Wrong> {
+    match text(raw, "on_schema_change")?.as_deref() {
+        None | Some("ignore") => Ok(OnSchemaChange::Ignore),
+        Some("fail") => Ok(OnSchemaChange::Fail),
+        Some("append_new_columns") => Ok(OnSchemaChange::AppendNewColumns),
+        Some(other) => Err(Wrong::new(
+            "on_schema_change",
+            format!("unknown value `{other}`"),
+            suggestion("values", other, ["ignore", "fail", "append_new_columns"]),
+        )),
+    }
+}
+
+fn contract(raw: &RawConfig) -> bool {
+    match raw.get("contract") {
+        Some(Value::Object(contract)) => contract.get("enforced").and_then(Value::as_bool).unwrap_or(false),
+        Some(Value::Bool(enforced)) => *enforced,
+        _ => false,
+    }
+}
+
+fn column_types(raw: &RawConfig) -> Result<Vec<(String, String)>, Wrong> {
+    let types = match raw.get("column_types") {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::Object(types)) => types,
+        Some(_) => return Err(Wrong::new("column_types", "it maps column names to SQL types", None)),
+    };
+    types
+        .iter()
+        .map(|(column, sql_type)| match sql_type {
+            Value::String(sql_type) => Ok((column.trim_start_matches('+').to_owned(), sql_type.clone())),
+            _ => Err(Wrong::new("column_types", format!("the type of `{column}` is no text"), None)),
+        })
+        .collect()
+}
+
+fn delimiter(raw: &RawConfig) -> Result<u8, Wrong> {
+    match text(raw, "delimiter")?.as_deref().map(str::as_bytes) {
+        None => Ok(b','),
+        Some(&[byte]) => Ok(byte),
+        Some(_) => Err(Wrong::new("delimiter", "a delimiter is one ASCII character", None)),
+    }
+}
+
+fn estimator(raw: &RawConfig, materialization: Materialization) -> Result<Option<(String, RawConfig)>, Wrong> {
+    let name = text(raw, "estimator")?;
+    match (materialization, name) {
+        (Materialization::Model, Some(name)) => {
+            let parameters = raw.iter().filter(|(key, _)| !is_known(key));
+            Ok(Some((name, parameters.map(|(key, value)| (key.clone(), value.clone())).collect())))
+        }
+        (Materialization::Model, None) => {
+            Err(Wrong::new("materialized", "a `model` needs an `estimator`", "for example estimator='kmeans'".to_owned()))
+        }
+        (_, Some(_)) => Err(Wrong::new(
+            "estimator",
+            "only a model with materialized='model' has an estimator",
+            "set materialized='model'".to_owned(),
+        )),
+        (_, None) => Ok(None),
+    }
+}
+
+fn text(raw: &RawConfig, key: &str) -> Result<Option<String>, Wrong> {
+    match raw.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.trim().to_owned())),
+        Some(_) => Err(Wrong::new(key, format!("`{key}` is no text"), None)),
+    }
+}
+
+fn boolean(raw: &RawConfig, key: &str) -> Result<Option<bool>, Wrong> {
+    match raw.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(value)) => Ok(Some(*value)),
+        Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        Some(_) => Err(Wrong::new(key, format!("`{key}` is neither true nor false"), None)),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn raw(value: Value) -> RawConfig {
+        value.as_object().unwrap().clone()
+    }
+
+    fn wrong(value: Value) -> Wrong {
+        Config::validate(&raw(value), false).unwrap_err()
+    }
+
+    #[test]
+    fn nothing_said_is_a_view() {
+        let config = Config::validate(&RawConfig::new(), false).unwrap();
+        assert_eq!(config.materialization, Materialization::View);
+        assert!(config.enabled);
+    }
+
+    #[test]
+    fn a_unique_key_makes_an_incremental_merge() {
+        let config = json!({"materialized": "incremental", "unique_key": "id"});
+        let config = Config::validate(&raw(config), false).unwrap();
+        assert_eq!((config.strategy, config.unique_key), (Strategy::Merge, vec!["id".to_owned()]));
+        assert_eq!(wrong(json!({"incremental_strategy": "merge"})).key, "incremental_strategy");
+    }
+
+    #[test]
+    fn a_key_that_is_unknown_or_has_no_effect_is_refused() {
+        let unknown = wrong(json!({"materialised": "table"}));
+        assert_eq!(unknown.hint.unwrap(), "did you mean `materialized`?");
+        assert!(wrong(json!({"post_hook": "grant select"})).why.contains("not supported"));
+        assert!(wrong(json!({"materialized": "tabel"})).hint.unwrap().contains("`table`"));
+    }
+
+    #[test]
+    fn other_keys_of_a_model_are_the_estimators() {
+        let config = json!({"materialized": "model", "estimator": "kmeans", "k": 4, "tags": ["ml"]});
+        let (estimator, parameters) = Config::validate(&raw(config), false).unwrap().estimator.unwrap();
+        assert_eq!(estimator, "kmeans");
+        assert_eq!(Value::Object(parameters), json!({"k": 4}));
+    }
+
+    #[test]
+    fn tags_add_up_and_meta_is_merged() {
+        let mut config = raw(json!({"tags": "a", "meta": {"x": 1}, "schema": "old"}));
+        merge(&mut config, raw(json!({"tags": ["b"], "meta": {"y": 2}, "schema": "new"})));
+        assert_eq!(Value::Object(config), json!({"tags": ["a", "b"], "meta": {"x": 1, "y": 2}, "schema": "new"}));
+    }
+}

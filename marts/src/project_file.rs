@@ -1,0 +1,202 @@
+//! `dbt_project.yml`: names, folders, variables and the tree of configurations.
+
+use std::path::{Path, PathBuf};
+
+use cordada_lake::{Error, Result, yaml};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+
+use crate::config;
+
+/// The file's name.
+pub(crate) const FILE_NAME: &str = "dbt_project.yml";
+
+/// What `dbt_project.yml` says. Keys that begin with an underscore here are dbt's and mean nothing to Cordada.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProjectFile {
+    pub(crate) name: String,
+    #[serde(rename = "model-paths", default = "models")]
+    pub(crate) model_paths: Vec<PathBuf>,
+    #[serde(rename = "seed-paths", default = "seeds")]
+    pub(crate) seed_paths: Vec<PathBuf>,
+    #[serde(rename = "test-paths", default = "tests")]
+    pub(crate) test_paths: Vec<PathBuf>,
+    #[serde(rename = "macro-paths", default = "macros")]
+    pub(crate) macro_paths: Vec<PathBuf>,
+    #[serde(rename = "packages-install-path", default = "packages")]
+    pub(crate) packages_path: PathBuf,
+    #[serde(default)]
+    pub(crate) vars: Map<String, Value>,
+    /// Configurations of models by folder.
+    #[serde(default)]
+    pub(crate) models: Map<String, Value>,
+    /// Configurations of seeds by folder.
+    #[serde(default)]
+    pub(crate) seeds: Map<String, Value>,
+    /// Configurations of tests by folder.
+    #[serde(default, alias = "tests")]
+    pub(crate) data_tests: Map<String, Value>,
+    #[serde(rename = "on-run-start", default)]
+    on_run_start: Value,
+    #[serde(rename = "on-run-end", default)]
+    on_run_end: Value,
+    #[serde(rename = "version")]
+    _version: Option<IgnoredAny>,
+    #[serde(rename = "config-version")]
+    _config_version: Option<IgnoredAny>,
+    #[serde(rename = "profile")]
+    _profile: Option<IgnoredAny>,
+    #[serde(rename = "require-dbt-version")]
+    _require_dbt_version: Option<IgnoredAny>,
+    #[serde(rename = "dbt-cloud")]
+    _dbt_cloud: Option<IgnoredAny>,
+    #[serde(rename = "analysis-paths")]
+    _analysis_paths: Option<IgnoredAny>,
+    #[serde(rename = "snapshot-paths")]
+    _snapshot_paths: Option<IgnoredAny>,
+    #[serde(rename = "docs-paths")]
+    _docs_paths: Option<IgnoredAny>,
+    #[serde(rename = "asset-paths")]
+    _asset_paths: Option<IgnoredAny>,
+    #[serde(rename = "function-paths")]
+    _function_paths: Option<IgnoredAny>,
+    #[serde(rename = "target-path")]
+    _target_path: Option<IgnoredAny>,
+    #[serde(rename = "log-path")]
+    _log_path: Option<IgnoredAny>,
+    #[serde(rename = "clean-targets")]
+    _clean_targets: Option<IgnoredAny>,
+    #[serde(rename = "query-comment")]
+    _query_comment: Option<IgnoredAny>,
+    #[serde(rename = "flags")]
+    _flags: Option<IgnoredAny>,
+    #[serde(rename = "dispatch")]
+    _dispatch: Option<IgnoredAny>,
+    #[serde(rename = "quoting")]
+    _quoting: Option<IgnoredAny>,
+    #[serde(rename = "snapshots")]
+    _snapshots: Option<IgnoredAny>,
+    #[serde(rename = "sources")]
+    _sources: Option<IgnoredAny>,
+    #[serde(rename = "exposures")]
+    _exposures: Option<IgnoredAny>,
+    #[serde(rename = "metrics")]
+    _metrics: Option<IgnoredAny>,
+    #[serde(rename = "semantic-models")]
+    _semantic_models: Option<IgnoredAny>,
+    #[serde(rename = "saved-queries")]
+    _saved_queries: Option<IgnoredAny>,
+    #[serde(rename = "unit_tests")]
+    _unit_tests: Option<IgnoredAny>,
+    #[serde(rename = "restrict-access")]
+    _restrict_access: Option<IgnoredAny>,
+}
+
+fn models() -> Vec<PathBuf> {
+    vec!["models".into()]
+}
+fn seeds() -> Vec<PathBuf> {
+    vec!["seeds".into()]
+}
+fn tests() -> Vec<PathBuf> {
+    vec!["tests".into()]
+}
+fn macros() -> Vec<PathBuf> {
+    vec!["macros".into()]
+}
+fn packages() -> PathBuf {
+    "dbt_packages".into()
+}
+
+impl ProjectFile {
+    /// Reads the file of the project in `dir`.
+    pub(crate) fn read(dir: &Path) -> Result<Self> {
+        let path = dir.join(FILE_NAME);
+        if !path.is_file() {
+            return Err(Error::config("loading the SQL project", format!("there is no {FILE_NAME}"))
+                .hint("`cordada init` writes one")
+                .with("folder", dir.display()));
+        }
+        let file: Self = yaml::read(&path)?;
+        for (key, hook) in [("on-run-start", &file.on_run_start), ("on-run-end", &file.on_run_end)] {
+            if !is_empty(hook) {
+                return Err(Error::config("loading the SQL project", format!("`{key}` is not supported"))
+                    .hint("make a model of what the hook does, so that it is part of the release")
+                    .at(path.display(), 0, 0));
+            }
+        }
+        Ok(file)
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+/// The configurations that a tree such as `models:` gives to a node, the most general first.
+///
+/// A key with `+` is a configuration; without it, it is one if that is its name and the path has no such folder.
+/// Any of `paths` may match, each relative to the tree's root, so that a folder can be named with or without
+/// the project's name or the model path's root before it.
+pub(crate) fn configs_for<'a>(tree: &'a Map<String, Value>, paths: &[&[String]]) -> Vec<(&'a str, &'a Value)> {
+    let mut found: Vec<(usize, &str, &Value)> = Vec::new();
+    for path in paths {
+        collect(tree, path, 0, &mut found);
+    }
+    found.sort_by_key(|(depth, ..)| *depth);
+    found.dedup_by(|a, b| std::ptr::eq(a.2, b.2));
+    found.into_iter().map(|(_, key, value)| (key, value)).collect()
+}
+
+fn collect<'a>(
+    tree: &'a Map<String, Value>,
+    path: &[String],
+    depth: usize,
+    found: &mut Vec<(usize, &'a str, &'a Value)>,
+) {
+    for (key, value) in tree {
+        if let Some(name) = key.strip_prefix('+') {
+            found.push((depth, name, value));
+        } else if let (Some((folder, rest)), Value::Object(subtree)) = (path.split_first(), value)
+            && folder == key
+        {
+            collect(subtree, rest, depth + 1, found);
+        } else if !value.is_object() && config::is_known(key) {
+            found.push((depth, key, value));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> Vec<String> {
+        text.split('/').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_nearest_folder_comes_last() {
+        let serde_json::Value::Object(tree) = serde_json::json!({
+            "+materialized": "view",
+            "acme": {"materialized": "table", "staging": {"+materialized": "ephemeral", "+tags": ["a"]}},
+            "marts": {"+materialized": "incremental"},
+        }) else {
+            unreachable!()
+        };
+        let (full, short) = (path("acme/staging/stg_orders"), path("staging/stg_orders"));
+        let found: Vec<_> = configs_for(&tree, &[&full, &short])
+            .into_iter()
+            .filter(|(key, _)| *key == "materialized")
+            .map(|(_, value)| value.as_str().unwrap_or_default())
+            .collect();
+        assert_eq!(found, ["view", "table", "ephemeral"]);
+    }
+}

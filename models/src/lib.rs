@@ -1,0 +1,19 @@
+//! Estimators that score customers: one file each, and one line in [`estimators`].
+
+mod features;
+mod kmeans;
+mod parameters;
+mod sample;
+mod silhouette;
+mod standardise;
+
+use std::sync::Arc;
+
+use cordada_lake::estimator::Estimators;
+
+/// Every estimator that a model can name with `estimator='…'`.
+pub fn estimators() -> Estimators {
+    let mut estimators = Estimators::default();
+    estimators.register(Arc::new(kmeans::KMeans));
+    estimators
+}

@@ -1,0 +1,32 @@
+{# A Spanish date and time without a zone, such as 31/12/2024 18:45:07, as a point in time. #}
+{% macro local_time_to_utc(text) -%}
+arrow_cast(
+    arrow_cast(to_timestamp({{ text }}, '%d/%m/%Y %H:%M:%S'), 'Timestamp(Microsecond, None)') at time zone '{{ var("timezone") }}',
+    'Timestamp(Microsecond, Some("UTC"))'
+)
+{%- endmacro %}
+
+{# A Spanish date, such as 31/12/2024. #}
+{% macro spanish_date(text) -%}
+to_date({{ text }}, '%d/%m/%Y')
+{%- endmacro %}
+
+{# Milliseconds since 1970 as a point in time. #}
+{% macro epoch_millis_to_utc(number) -%}
+arrow_cast(arrow_cast({{ number }}, 'Timestamp(Millisecond, Some("UTC"))'), 'Timestamp(Microsecond, Some("UTC"))')
+{%- endmacro %}
+
+{# The day that a calendar in a store shows at a point in time. #}
+{% macro local_date(timestamp) -%}
+cast(to_local_time({{ timestamp }} at time zone '{{ var("timezone") }}') as date)
+{%- endmacro %}
+
+{# The month of a date, as its first day. #}
+{% macro month_of(day) -%}
+cast(date_trunc('month', {{ day }}) as date)
+{%- endmacro %}
+
+{# The last day that the data knows: ages are counted from it, so that the same data always gives the same figures. #}
+{% macro today() -%}
+(select max(ordered_on) from {{ ref('fct_order') }})
+{%- endmacro %}

@@ -1,0 +1,153 @@
+//! The project that the demo is: configuration, sources, a campaign, and the SQL project that ships with the binary.
+
+use std::path::Path;
+
+use cordada_lake::{Context, Result};
+
+/// A file of the SQL project that ships with the binary: its path below `sql/` and its text.
+macro_rules! sql {
+    ($($path:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!("../../sql/", $path)))),*]
+    };
+}
+
+/// A file of the demo's project: its path and its text.
+macro_rules! demo {
+    ($($path:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!("../../examples/demo/", $path)))),*]
+    };
+}
+
+/// The SQL project, by path below `sql/`.
+pub const SQL: &[(&str, &str)] = sql![
+    "dbt_project.yml",
+    "macros/identity.sql",
+    "macros/money.sql",
+    "macros/time.sql",
+    "macros/unique_combination.sql",
+    "marts/_marts.yml",
+    "marts/cohort_retention.sql",
+    "marts/consents.sql",
+    "marts/customer_segments.sql",
+    "marts/customers.sql",
+    "marts/monthly_revenue.sql",
+    "marts/orders.sql",
+    "marts/product_performance.sql",
+    "marts/rfm.sql",
+    "marts/web_funnel.sql",
+    "seeds/_seeds.yml",
+    "seeds/rfm_segments.csv",
+    "staging/_erp.yml",
+    "staging/_open.yml",
+    "staging/_shop.yml",
+    "staging/_web.yml",
+    "staging/stg_erp__cards.sql",
+    "staging/stg_erp__consents.sql",
+    "staging/stg_erp__products.sql",
+    "staging/stg_erp__stores.sql",
+    "staging/stg_erp__ticket_lines.sql",
+    "staging/stg_erp__tickets.sql",
+    "staging/stg_open__provinces.sql",
+    "staging/stg_shop__carts.sql",
+    "staging/stg_shop__consents.sql",
+    "staging/stg_shop__customers.sql",
+    "staging/stg_shop__orders.sql",
+    "staging/stg_web__events.sql",
+    "tests/assert_carts_and_orders_agree.sql",
+    "tests/assert_identity_is_closed.sql",
+    "tests/assert_monthly_revenue_is_complete.sql",
+    "tests/assert_order_totals_equal_their_lines.sql",
+    "warehouse/_dimensions.yml",
+    "warehouse/_facts.yml",
+    "warehouse/dim_customer.sql",
+    "warehouse/dim_date.sql",
+    "warehouse/dim_device.sql",
+    "warehouse/dim_product.sql",
+    "warehouse/dim_province.sql",
+    "warehouse/dim_store.sql",
+    "warehouse/fct_cart.sql",
+    "warehouse/fct_consent.sql",
+    "warehouse/fct_order.sql",
+    "warehouse/fct_order_line.sql",
+    "warehouse/fct_web_event.sql",
+    "warehouse/int_customer_identity.sql",
+    "warehouse/int_customer_records.sql",
+];
+
+/// The rest of the demo's project, by path.
+pub const DEMO: &[(&str, &str)] = demo![
+    "campaigns/win_back.yml",
+    "cordada.yml",
+    "sources/erp.yml",
+    "sources/open.yml",
+    "sources/shop.yml",
+    "sources/web.yml",
+];
+
+/// Writes the demo's project into `dir`; files that are there already stay as their owner left them.
+///
+/// # Errors
+/// Files that cannot be written.
+pub fn write_project(dir: &Path) -> Result<()> {
+    let sql = SQL.iter().map(|&(path, text)| (dir.join("sql").join(path), text));
+    let demo = DEMO.iter().map(|&(path, text)| (dir.join(path), text));
+    for (path, text) in sql.chain(demo) {
+        if path.exists() {
+            continue;
+        }
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).doing(|| format!("creating the folder {}", folder.display()))?;
+        }
+        std::fs::write(&path, text).doing(|| format!("writing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn files(root: &Path) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let mut folders: Vec<PathBuf> = vec![root.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    found.insert(path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/"));
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_binary_carries_every_file() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let names = |carried: &[(&str, &str)]| {
+            carried
+                .iter()
+                .map(|(path, _)| (*path).to_owned())
+                .collect::<BTreeSet<_>>()
+        };
+        assert_eq!(names(SQL), files(&root.join("sql")));
+        assert_eq!(names(DEMO), files(&root.join("examples/demo")));
+    }
+
+    #[test]
+    fn what_the_owner_changed_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        write_project(dir.path()).unwrap();
+        let config = dir.path().join("cordada.yml");
+        std::fs::write(&config, "name: mine\n").unwrap();
+        write_project(dir.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(config).unwrap(), "name: mine\n");
+        assert!(dir.path().join("sql/marts/customers.sql").is_file());
+    }
+}

@@ -1,0 +1,2 @@
+//! Cordada.
+fn main() {}

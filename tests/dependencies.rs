@@ -1,0 +1,94 @@
+//! Facts about who may depend on whom, asserted over `cargo metadata` and Cargo.lock (docs/ARCHITECTURE.md).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// Every crate of the workspace with the workspace crates that it may use outside tests.
+const ALLOWED: [(&str, &[&str]); 7] = [
+    (
+        "cordada",
+        &[
+            "cordada-exporter",
+            "cordada-flight-server",
+            "cordada-ingest",
+            "cordada-lake",
+            "cordada-marts",
+            "cordada-models",
+        ],
+    ),
+    ("cordada-ingest", &["cordada-lake"]),
+    ("cordada-marts", &["cordada-lake"]),
+    ("cordada-models", &["cordada-lake"]),
+    ("cordada-flight-server", &["cordada-lake"]),
+    // Reaches data through Flight SQL alone.
+    ("cordada-exporter", &[]),
+    ("cordada-lake", &[]),
+];
+
+/// Crates that are expensive to compile twice, or whose types must be the same everywhere.
+const ONE_VERSION: [&str; 10] = [
+    "arrow",
+    "arrow-flight",
+    "datafusion",
+    "deltalake-core",
+    "hyper",
+    "object_store",
+    "parquet",
+    "prost",
+    "rustls",
+    "tonic",
+];
+
+/// What pulls in a whole cloud SDK or a second TLS stack.
+const UNWANTED: [&str; 4] = ["aws-config", "aws-sdk-dynamodb", "native-tls", "openssl-sys"];
+
+#[test]
+fn crates_depend_in_one_direction() {
+    let metadata = MetadataCommand::new().no_deps().exec().unwrap();
+    let found: BTreeMap<String, BTreeSet<String>> = metadata
+        .packages
+        .iter()
+        .map(|package| {
+            let siblings = package
+                .dependencies
+                .iter()
+                .filter(|dependency| dependency.path.is_some() && dependency.kind != DependencyKind::Development)
+                .map(|dependency| dependency.name.clone());
+            (package.name.to_string(), siblings.collect())
+        })
+        .collect();
+    let members: BTreeSet<&str> = found.keys().map(String::as_str).collect();
+    assert_eq!(members, ALLOWED.iter().map(|(name, _)| *name).collect(), "a new crate needs its line in ALLOWED");
+    for (name, allowed) in ALLOWED {
+        let forbidden: Vec<_> = found[name].iter().filter(|used| !allowed.contains(&used.as_str())).collect();
+        assert!(forbidden.is_empty(), "{name} must not depend on {forbidden:?}");
+    }
+}
+
+#[test]
+fn heavy_crates_are_compiled_once() {
+    let versions = locked_versions();
+    for name in ONE_VERSION {
+        let locked = versions.get(name).unwrap_or_else(|| panic!("{name} is not in Cargo.lock: mend ONE_VERSION"));
+        assert_eq!(locked.len(), 1, "{name} is locked in several versions: {locked:?}");
+    }
+    for name in UNWANTED {
+        assert!(!versions.contains_key(name), "{name} came into Cargo.lock: `cargo tree -i {name}` says through whom");
+    }
+}
+
+/// The versions of each package in Cargo.lock, for all platforms and features.
+fn locked_versions() -> BTreeMap<String, Vec<String>> {
+    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap();
+    let mut versions = BTreeMap::<String, Vec<String>>::new();
+    for package in lock.split("[[package]]").skip(1) {
+        let value = |key: &str| {
+            let line = package.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+            line.unwrap().trim_matches('"').to_owned()
+        };
+        versions.entry(value("name")).or_default().push(value("version"));
+    }
+    versions
+}
