@@ -8,8 +8,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::error::{Error, Result};
 
-/// A file under a temporary name beside its target until [`Self::commit`] renames it; dropped before that, it is
-/// removed. Only its owner may read it, for it holds personal data.
+/// A file under a temporary name beside its target until [`Self::rename`]; dropped before that, it is removed. Only its owner may read it, for it holds personal data.
 #[derive(Debug)]
 pub(crate) struct AtomicFile {
     target: PathBuf,
@@ -35,31 +34,59 @@ impl AtomicFile {
             let target = target.clone();
             move || begin(&target)
         });
-        let (temporary, file) = began.await.map_err(std::io::Error::other).flatten().map_err(|why| failed(&target, why))?;
-        Ok(Self { target, temporary, file: tokio::fs::File::from_std(file), digest: Sha256::new(), bytes: 0 })
+        let (temporary, file) = began
+            .await
+            .map_err(std::io::Error::other)
+            .flatten()
+            .map_err(|why| failed(&target, why))?;
+        Ok(Self {
+            target,
+            temporary,
+            file: tokio::fs::File::from_std(file),
+            digest: Sha256::new(),
+            bytes: 0,
+        })
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.digest.update(bytes);
         self.bytes += bytes.len() as u64;
-        self.file.write_all(bytes).await.map_err(|why| failed(&self.target, why))
+        self.file
+            .write_all(bytes)
+            .await
+            .map_err(|why| failed(&self.target, why))
     }
 
-    /// Makes the file durable and gives it its name, replacing an earlier one.
-    pub(crate) async fn commit(self) -> Result<Written> {
-        let Self { target, temporary, mut file, digest, bytes } = self;
-        let committed = async {
-            file.flush().await?;
-            file.sync_all().await?;
+    /// Makes what was written durable, still under the temporary name.
+    pub(crate) async fn sync(&mut self) -> Result<()> {
+        let synced = async {
+            self.file.flush().await?;
+            self.file.sync_all().await
+        };
+        synced.await.map_err(|why| failed(&self.target, why))
+    }
+
+    /// Gives the file its name, replacing an earlier one.
+    pub(crate) async fn rename(self) -> Result<Written> {
+        let Self {
+            target,
+            temporary,
+            digest,
+            bytes,
+            ..
+        } = self;
+        let renamed = tokio::task::spawn_blocking({
             let target = target.clone();
-            tokio::task::spawn_blocking(move || {
+            move || {
                 temporary.persist(&target)?;
                 sync_folder(&target)
-            })
+            }
+        });
+        renamed
             .await
-            .map_err(std::io::Error::other)?
-        };
-        committed.await.map_err(|why| failed(&target, why))?;
+            .map_err(std::io::Error::other)
+            .flatten()
+            .map_err(|why| failed(&target, why))?;
         let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Written { bytes, sha256 })
     }
@@ -93,7 +120,9 @@ mod tests {
 
     fn files(folder: &Path) -> Vec<String> {
         let names = std::fs::read_dir(folder).unwrap();
-        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        names
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 
     #[tokio::test]
@@ -104,11 +133,16 @@ mod tests {
         file.write(b"a").await.unwrap();
         file.write(b"bc").await.unwrap();
         assert!(!target.exists(), "not before it is whole");
-        let written = file.commit().await.unwrap();
+        file.sync().await.unwrap();
+        assert!(!target.exists(), "not before it has its name");
+        let written = file.rename().await.unwrap();
         assert_eq!(std::fs::read(&target).unwrap(), b"abc");
         assert_eq!(files(target.parent().unwrap()), ["a.csv"]);
         assert_eq!(written.bytes, 3);
-        assert_eq!(written.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            written.sha256,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 
     #[tokio::test]

@@ -24,7 +24,8 @@ use crate::sql::subquery;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Campaign {
-    /// One SELECT. Its rows are the audience, its columns what fields and templates can use.
+    /// One SELECT. Its rows are the audience, its columns what fields and templates can use. A `limit` in it counts
+    /// before consent does.
     pub audience: String,
     /// The consent it rests on. Required, unless [`Self::persons`] is false.
     pub consent: Option<Consent>,
@@ -71,7 +72,11 @@ impl Campaign {
         let mut names = BTreeSet::new();
         for field in self.fields.names().chain(self.template.names()) {
             if !names.insert(field) {
-                return Err(wrong(name, &format!("template.{field}"), "there is a field of that name already"));
+                return Err(wrong(
+                    name,
+                    &format!("template.{field}"),
+                    "there is a field of that name already",
+                ));
             }
         }
         Templates::parse(&self.template).map_err(|(field, why)| wrong(name, &format!("template.{field}"), why))?;

@@ -37,7 +37,7 @@ pub trait Channel: Send + Sync {
     /// The file that a delivery ends in.
     fn file(&self) -> &Path;
 
-    /// Begins a delivery of rows with these fields. Dropped before it is finished, it leaves nothing behind.
+    /// Begins a delivery of rows with these fields. Dropped before it is published, it leaves nothing behind.
     async fn begin(&self, fields: &Schema) -> Result<Box<dyn Delivery>>;
 }
 
@@ -47,8 +47,11 @@ pub trait Delivery: Send {
     /// Takes rows.
     async fn write(&mut self, rows: &RecordBatch) -> Result<()>;
 
-    /// Completes the delivery: what was written becomes visible, all at once.
-    async fn finish(self: Box<Self>) -> Result<Written>;
+    /// Makes all that was taken durable, still out of sight: after this, little is left that can fail.
+    async fn seal(&mut self) -> Result<()>;
+
+    /// Brings it into sight, all at once.
+    async fn publish(self: Box<Self>) -> Result<Written>;
 }
 
 /// What is wrong with the options of a channel.
@@ -61,7 +64,11 @@ pub(crate) struct Problem {
 
 impl Problem {
     fn new(key: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { key: key.into(), why: why.into(), hint: None }
+        Self {
+            key: key.into(),
+            why: why.into(),
+            hint: None,
+        }
     }
 
     pub(crate) fn of_campaign(self, campaign: &str) -> Error {
@@ -79,8 +86,14 @@ pub(crate) fn validate(channel: &ChannelOptions) -> Result<(), Problem> {
 pub(crate) fn open(channel: &ChannelOptions, project: &Path) -> Result<Box<dyn Channel>, Problem> {
     let Some((_, open)) = CHANNELS.iter().find(|(kind, _)| *kind == channel.kind) else {
         let hint = did_you_mean(&channel.kind, "there are", CHANNELS.iter().map(|(kind, _)| *kind));
-        let problem = Problem::new("channel.kind", format!("there is no kind of channel `{}`", channel.kind));
-        return Err(Problem { hint: Some(hint), ..problem });
+        let problem = Problem::new(
+            "channel.kind",
+            format!("there is no kind of channel `{}`", channel.kind),
+        );
+        return Err(Problem {
+            hint: Some(hint),
+            ..problem
+        });
     };
     open(channel.options.clone(), project)
 }
@@ -90,7 +103,10 @@ fn read<T: DeserializeOwned>(mut options: Options, known: &[&str]) -> Result<T, 
     if let Some(name) = options.keys().find(|name| !known.contains(&name.as_str())) {
         let hint = did_you_mean(name, "there are", known.iter().copied());
         let problem = Problem::new(format!("channel.{name}"), "there is no such option");
-        return Err(Problem { hint: Some(hint), ..problem });
+        return Err(Problem {
+            hint: Some(hint),
+            ..problem
+        });
     }
     options.retain(|_, value| !value.is_null());
     serde_json::from_value(Value::Object(options)).map_err(|why| Problem::new("channel", why.to_string()))

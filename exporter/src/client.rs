@@ -38,7 +38,10 @@ pub struct Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("url", &self.url).field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("url", &self.url)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,10 +64,9 @@ impl Client {
     /// Connects and, if there is a user, logs in.
     pub(crate) async fn connect(connection: &Connection) -> Result<Self> {
         let doing = || format!("connecting to {}", connection.url);
-        let channel = endpoint(&connection.url)?
-            .connect()
-            .await
-            .map_err(|why| Error::new(ErrorKind::Unavailable, doing(), root_cause(&why)).hint("is the server running?"))?;
+        let channel = endpoint(&connection.url)?.connect().await.map_err(|why| {
+            Error::new(ErrorKind::Unavailable, doing(), root_cause(&why)).hint("is the server running?")
+        })?;
         let mut flight = FlightServiceClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE);
         let token = match (&connection.user, &connection.password) {
             (Some(user), Some(password)) => Some(log_in(&mut flight, user, password, doing).await?),
@@ -80,13 +82,25 @@ impl Client {
 
     /// Has a statement planned. `doing` says what for, should the server refuse it.
     pub(crate) async fn plan(&mut self, doing: &str, sql: String) -> Result<Planned> {
-        let info = self.flight.execute(sql, None).await.map_err(|why| refused(doing, why))?;
+        let info = self
+            .flight
+            .execute(sql, None)
+            .await
+            .map_err(|why| refused(doing, why))?;
         let release = release_of(&info);
-        let tickets = info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.clone()).collect();
+        let tickets = info
+            .endpoint
+            .iter()
+            .filter_map(|endpoint| endpoint.ticket.clone())
+            .collect();
         let schema = info
             .try_decode_schema()
             .map_err(|_| Error::failed(doing, "the server does not say which columns the result has"))?;
-        Ok(Planned { schema, release, tickets })
+        Ok(Planned {
+            schema,
+            release,
+            tickets,
+        })
     }
 
     /// Has all later statements read this release, whatever is published meanwhile. Cordada's server takes the
@@ -96,7 +110,11 @@ impl Client {
     }
 
     /// The rows of a planned statement, as they arrive.
-    pub(crate) fn read(&self, doing: &str, planned: Planned) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
+    pub(crate) fn read(
+        &self,
+        doing: &str,
+        planned: Planned,
+    ) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
         let (flight, doing) = (self.flight.clone(), doing.to_owned());
         stream::iter(planned.tickets.into_iter().map(Ok))
             .and_then(move |ticket| {
@@ -109,18 +127,33 @@ impl Client {
 }
 
 fn endpoint(url: &str) -> Result<Endpoint> {
+    if url.contains('@') {
+        return Err(Error::config("connecting to the server", "the address names a user")
+            .hint("give user and password apart from the address, which errors print"));
+    }
     let doing = || format!("connecting to {url}");
     let (scheme, address) = url.split_once("://").unwrap_or(("", url));
     let (http, tls) = match scheme {
         "grpc" | "grpc+tcp" => ("http", false),
         "grpc+tls" => ("https", true),
         _ => {
-            return Err(Error::config(doing(), "the address has to begin with grpc:// or grpc+tls://"));
+            return Err(Error::config(
+                doing(),
+                "the address has to begin with grpc:// or grpc+tls://",
+            ));
         }
     };
     let wrong = |why: tonic::transport::Error| Error::config(doing(), root_cause(&why));
-    let endpoint = Endpoint::from_shared(format!("{http}://{address}")).map_err(wrong)?.connect_timeout(CONNECT_TIMEOUT);
-    if tls { endpoint.tls_config(ClientTlsConfig::new().with_native_roots()).map_err(wrong) } else { Ok(endpoint) }
+    let endpoint = Endpoint::from_shared(format!("{http}://{address}"))
+        .map_err(wrong)?
+        .connect_timeout(CONNECT_TIMEOUT);
+    if tls {
+        endpoint
+            .tls_config(ClientTlsConfig::new().with_native_roots())
+            .map_err(wrong)
+    } else {
+        Ok(endpoint)
+    }
 }
 
 /// The basic handshake: the password once, and from then on the token that the server answers with.
@@ -134,8 +167,14 @@ async fn log_in(
     let basic = MetadataValue::try_from(basic).map_err(|_| Error::config(doing(), "the user cannot be sent"))?;
     let mut request = Request::new(stream::once(std::future::ready(HandshakeRequest::default())));
     request.metadata_mut().insert("authorization", basic);
-    let response = flight.handshake(request).await.map_err(|why| of_status(&doing(), &why, why.message()))?;
-    let header = response.metadata().get("authorization").and_then(|value| value.to_str().ok());
+    let response = flight
+        .handshake(request)
+        .await
+        .map_err(|why| of_status(&doing(), &why, why.message()))?;
+    let header = response
+        .metadata()
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
     match header.and_then(|value| value.strip_prefix("Bearer ")) {
         Some(token) => Ok(token.to_owned()),
         None => Err(Error::failed(doing(), "the server took the password and gave no token")),
@@ -147,7 +186,9 @@ fn release_of(info: &FlightInfo) -> Option<u64> {
     struct Metadata {
         release: u64,
     }
-    serde_json::from_slice::<Metadata>(&info.app_metadata).ok().map(|metadata| metadata.release)
+    serde_json::from_slice::<Metadata>(&info.app_metadata)
+        .ok()
+        .map(|metadata| metadata.release)
 }
 
 /// The server did not plan a statement. What it says is about the statement, so it is told.
@@ -193,17 +234,34 @@ mod tests {
 
     #[test]
     fn addresses_are_those_of_flight() {
-        assert_eq!(endpoint("grpc://127.0.0.1:50051").unwrap().uri().to_string(), "http://127.0.0.1:50051/");
-        assert_eq!(endpoint("grpc+tls://lake.acme.com:443").unwrap().uri().scheme_str(), Some("https"));
-        for wrong in ["127.0.0.1:50051", "http://127.0.0.1", "grpc://", "grpc://a b"] {
-            assert_eq!(endpoint(wrong).unwrap_err().kind(), ErrorKind::Config, "{wrong}");
+        assert_eq!(
+            endpoint("grpc://127.0.0.1:50051").unwrap().uri().to_string(),
+            "http://127.0.0.1:50051/"
+        );
+        assert_eq!(
+            endpoint("grpc+tls://lake.acme.com:443").unwrap().uri().scheme_str(),
+            Some("https")
+        );
+        for wrong in [
+            "127.0.0.1:50051",
+            "http://127.0.0.1",
+            "grpc://",
+            "grpc://a b",
+            "grpc://ana:secret@a:1",
+        ] {
+            let error = endpoint(wrong).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{wrong}");
+            assert!(!error.to_string().contains("secret"), "{error}");
         }
     }
 
     #[test]
     fn a_password_is_not_printed() {
-        let connection =
-            Connection { url: "grpc://a:1".into(), user: Some("ana".into()), password: Some("secret".into()) };
+        let connection = Connection {
+            url: "grpc://a:1".into(),
+            user: Some("ana".into()),
+            password: Some("secret".into()),
+        };
         assert!(!format!("{connection:?}").contains("secret"));
     }
 

@@ -41,11 +41,16 @@ const VALID_UNTIL: &str = "valid_until";
 impl Consent {
     /// The consent to `purpose`, found in the usual place.
     pub fn to(purpose: impl Into<String>) -> Self {
-        Self { purpose: purpose.into(), relation: DEFAULT_RELATION.to_owned(), key: DEFAULT_KEY.to_owned() }
+        Self {
+            purpose: purpose.into(),
+            relation: DEFAULT_RELATION.to_owned(),
+            key: DEFAULT_KEY.to_owned(),
+        }
     }
 
     pub(crate) fn validate(&self) -> Result<(), String> {
-        let is_name = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+        let is_name =
+            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
         if self.purpose.trim().is_empty() {
             return Err("the purpose is empty".to_owned());
         }
@@ -76,7 +81,12 @@ impl Consent {
             Err(_) => String::new(),
             Ok(DataType::Date32 | DataType::Date64) => format!(" and coalesce({VALID_UNTIL} >= current_date, true)"),
             Ok(DataType::Timestamp(..)) => format!(" and coalesce({VALID_UNTIL} > now(), true)"),
-            Ok(other) => return Err(format!("`{}`.{VALID_UNTIL} is neither a date nor a timestamp but {other}", self.relation)),
+            Ok(other) => {
+                return Err(format!(
+                    "`{}`.{VALID_UNTIL} is neither a date nor a timestamp but {other}",
+                    self.relation
+                ));
+            }
         };
         let key = identifier(&self.key);
         Ok(format!(
@@ -119,7 +129,11 @@ impl<'de> Deserialize<'de> for Consent {
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Consent, A::Error> {
                 let Long { purpose, relation, key } = Long::deserialize(MapAccessDeserializer::new(map))?;
                 let usual = Consent::to(purpose);
-                Ok(Consent { relation: relation.unwrap_or(usual.relation), key: key.unwrap_or(usual.key), ..usual })
+                Ok(Consent {
+                    relation: relation.unwrap_or(usual.relation),
+                    key: key.unwrap_or(usual.key),
+                    ..usual
+                })
             }
         }
 

@@ -38,7 +38,12 @@ impl fmt::Display for Hint<'_> {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, doing: impl Into<String>, why: impl fmt::Display) -> Self {
-        Self { kind, doing: doing.into(), why: why.to_string(), hint: None }
+        Self {
+            kind,
+            doing: doing.into(),
+            why: why.to_string(),
+            hint: None,
+        }
     }
 
     pub(crate) fn config(doing: impl Into<String>, why: impl fmt::Display) -> Self {

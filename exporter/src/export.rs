@@ -59,12 +59,22 @@ pub async fn export(
 ) -> Result<ExportReport> {
     campaign.validate(name)?;
     let channel = channels::open(&campaign.channel, project).map_err(|problem| problem.of_campaign(name))?;
-    let running = async {
+    let reading = async {
         let mut client = Client::connect(connection).await?;
         let audience = Audience::plan(name, campaign, &mut client).await?;
         let fields = audience.personaliser.fields().clone();
-        let mut delivery = if dry_run { None } else { Some(channel.begin(&fields).await?) };
-        let rows = audience.personaliser.stream(&client, audience.planned, delivery.as_deref_mut(), &on_rows).await?;
+        let mut delivery = if dry_run {
+            None
+        } else {
+            Some(channel.begin(&fields).await?)
+        };
+        let rows = audience
+            .personaliser
+            .stream(&client, audience.planned, delivery.as_deref_mut(), &on_rows)
+            .await?;
+        if let Some(delivery) = &mut delivery {
+            delivery.seal().await?;
+        }
         let withheld = audience.size.map(|size| size.saturating_sub(rows));
         let report = ExportReport {
             rows,
@@ -80,11 +90,11 @@ pub async fn export(
     let (report, delivery, query) = tokio::select! {
         biased;
         () = cancel.cancelled() => return Err(Error::cancelled(format!("running campaign {name}"))),
-        ran = running => ran?,
+        read = reading => read?,
     };
     match delivery {
         None => Ok(report),
-        Some(delivery) => finish(name, campaign, report, delivery, &query).await,
+        Some(delivery) => publish(name, campaign, report, delivery, &query).await,
     }
 }
 
@@ -104,27 +114,55 @@ impl<'a> Audience<'a> {
         let audience = subquery(&campaign.audience).map_err(|why| wrong(name, "audience", why))?;
         // A comment in the last line must not swallow the parenthesis.
         let from = format!("from (\n{audience}\n) as audience");
-        let everybody = client.plan(&format!("planning `audience` of campaign {name}"), format!("select audience.* {from}")).await?;
+        let all = format!("select audience.* {from}");
+        let everybody = client
+            .plan(&format!("planning `audience` of campaign {name}"), all.clone())
+            .await?;
         if let Some(release) = everybody.release {
             client.pin(release);
         }
         let personaliser = Personaliser::new(name, campaign, &everybody.schema)?;
         let Some(consent) = &campaign.consent else {
             if everybody.schema.column_with_name(DEFAULT_KEY).is_some() {
-                return Err(wrong(name, "persons", format!("it is false, but the audience has the column `{DEFAULT_KEY}`"))
-                    .hint("name the consent that the campaign rests on, or leave the column out"));
+                return Err(wrong(
+                    name,
+                    "persons",
+                    format!("it is false, but the audience has the column `{DEFAULT_KEY}`"),
+                )
+                .hint("name the consent that the campaign rests on, or leave the column out"));
             }
-            let (query, release) = (format!("select audience.* {from}"), everybody.release);
-            return Ok(Self { personaliser, query, planned: everybody, release, size: None });
+            let release = everybody.release;
+            return Ok(Self {
+                personaliser,
+                query: all,
+                planned: everybody,
+                release,
+                size: None,
+            });
         };
         check_key(name, &consent.key, &everybody.schema)?;
-        let consents = client.plan(&format!("planning `consent` of campaign {name}"), consent.probe()).await?;
-        let condition = consent.condition("audience", &consents.schema).map_err(|why| wrong(name, "consent", why))?;
+        let consents = client
+            .plan(&format!("planning `consent` of campaign {name}"), consent.probe())
+            .await?;
+        let condition = consent
+            .condition("audience", &consents.schema)
+            .map_err(|why| wrong(name, "consent", why))?;
         let size = count(client, name, format!("select count(*) {from}")).await?;
-        let query = format!("select audience.* {from}\nwhere {condition}");
-        let planned = client.plan(&format!("planning the consented audience of campaign {name}"), query.clone()).await?;
+        let query = format!("{all}\nwhere {condition}");
+        let planned = client
+            .plan(
+                &format!("planning the consented audience of campaign {name}"),
+                query.clone(),
+            )
+            .await?;
         let release = planned.release;
-        Ok(Self { personaliser, query, planned, release, size: Some(size) })
+        Ok(Self {
+            personaliser,
+            query,
+            planned,
+            release,
+            size: Some(size),
+        })
     }
 }
 
@@ -141,7 +179,9 @@ async fn count(client: &mut Client, name: &str, query: String) -> Result<u64> {
     let doing = format!("counting the audience of campaign {name}");
     let planned = client.plan(&doing, query).await?;
     let batches: Vec<RecordBatch> = client.read(&doing, planned).try_collect().await?;
-    let counts = batches.iter().filter_map(|batch| batch.columns().first()?.as_primitive_opt::<Int64Type>());
+    let counts = batches
+        .iter()
+        .filter_map(|batch| batch.columns().first()?.as_primitive_opt::<Int64Type>());
     let rows: i64 = counts.flat_map(|counts| counts.values().iter()).sum();
     u64::try_from(rows).map_err(|_| Error::failed(doing, "the server counts less than nothing"))
 }
@@ -155,7 +195,10 @@ impl Personaliser<'_> {
         mut delivery: Option<&mut (dyn Delivery + 'static)>,
         on_rows: &(impl Fn(u64) + Sync),
     ) -> Result<u64> {
-        let mut batches = std::pin::pin!(client.read(&format!("reading the audience of campaign {}", self.campaign()), planned));
+        let mut batches = std::pin::pin!(client.read(
+            &format!("reading the audience of campaign {}", self.campaign()),
+            planned
+        ));
         let mut rows = 0;
         while let Some(batch) = batches.try_next().await? {
             for from in (0..batch.num_rows()).step_by(CHUNK_ROWS) {
@@ -172,8 +215,8 @@ impl Personaliser<'_> {
     }
 }
 
-/// Makes the delivery visible. From here on there is no cancelling: it takes two renames.
-async fn finish(
+/// Publishes the delivery, then its manifest. From here on there is no cancelling: it takes two renames.
+async fn publish(
     name: &str,
     campaign: &Campaign,
     report: ExportReport,
@@ -181,10 +224,15 @@ async fn finish(
     query: &str,
 ) -> Result<ExportReport> {
     manifest::remove(&report.manifest).await?;
-    let written = delivery.finish().await?;
+    let written = delivery.publish().await?;
     let manifest = Manifest {
         campaign: name,
-        file: report.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        file: report
+            .file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
         rows: report.rows,
         bytes: written.bytes,
         sha256: &written.sha256,
@@ -196,5 +244,8 @@ async fn finish(
         written_at: Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
     };
     manifest.write(report.manifest.clone()).await?;
-    Ok(ExportReport { sha256: written.sha256, ..report })
+    Ok(ExportReport {
+        sha256: written.sha256,
+        ..report
+    })
 }

@@ -40,9 +40,10 @@ pub(crate) fn path_of(file: &Path) -> PathBuf {
 /// Removes the manifest of an earlier file, so that no manifest ever stands beside another file than its own.
 pub(crate) async fn remove(path: &Path) -> Result<()> {
     match tokio::fs::remove_file(path).await {
-        Err(why) if why.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("removing the manifest of the earlier file, {}", path.display()), why))
-        }
+        Err(why) if why.kind() != std::io::ErrorKind::NotFound => Err(Error::io(
+            format!("removing the manifest of the earlier file, {}", path.display()),
+            why,
+        )),
         _ => Ok(()),
     }
 }
@@ -50,11 +51,11 @@ pub(crate) async fn remove(path: &Path) -> Result<()> {
 impl Manifest<'_> {
     /// Writes it.
     pub(crate) async fn write(&self, path: PathBuf) -> Result<()> {
-        let json = serde_json::to_vec_pretty(self)
-            .map_err(|why| Error::failed(format!("writing {}", path.display()), why))?;
+        let json =
+            serde_json::to_vec_pretty(self).map_err(|why| Error::failed(format!("writing {}", path.display()), why))?;
         let mut file = AtomicFile::create(path).await?;
         file.write(&json).await?;
-        file.commit().await?;
-        Ok(())
+        file.sync().await?;
+        file.rename().await.map(drop)
     }
 }

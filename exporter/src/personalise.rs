@@ -31,8 +31,13 @@ impl<'a> Personaliser<'a> {
             Some((at, _)) => Ok(at),
             None => {
                 let columns = audience.fields().iter().map(|field| field.name().as_str());
-                Err(wrong(name, &key, format!("the audience has no column `{column}`"))
-                    .hint(did_you_mean(column, "its columns are", columns)))
+                Err(
+                    wrong(name, &key, format!("the audience has no column `{column}`")).hint(did_you_mean(
+                        column,
+                        "its columns are",
+                        columns,
+                    )),
+                )
             }
         };
         let templates = Templates::parse(&campaign.template)
@@ -57,13 +62,23 @@ impl<'a> Personaliser<'a> {
         }
         for field in campaign.template.names() {
             if fields.iter().any(|sent| sent.name() == field) {
-                return Err(wrong(name, &format!("template.{field}"), "the audience has a column of that name already")
-                    .hint("name the columns to send in `fields`"));
+                return Err(wrong(
+                    name,
+                    &format!("template.{field}"),
+                    "the audience has a column of that name already",
+                )
+                .hint("name the columns to send in `fields`"));
             }
             fields.push(Arc::new(Field::new(field, DataType::Utf8, false)));
         }
         let used = used.into_iter().collect();
-        Ok(Self { campaign: name, sent, templates, used, fields: Arc::new(Schema::new(fields)) })
+        Ok(Self {
+            campaign: name,
+            sent,
+            templates,
+            used,
+            fields: Arc::new(Schema::new(fields)),
+        })
     }
 
     /// The campaign's name.
@@ -78,31 +93,52 @@ impl<'a> Personaliser<'a> {
 
     /// Rows of the audience as rows of fields.
     pub(crate) fn apply(&self, rows: &RecordBatch) -> Result<RecordBatch> {
-        let unreadable = |_| Error::failed(format!("running campaign {}", self.campaign), "a column cannot be read as text");
+        let unreadable = |_| {
+            Error::failed(
+                format!("running campaign {}", self.campaign),
+                "a column cannot be read as text",
+            )
+        };
         let options = FormatOptions::default();
         let columns: Vec<(&str, &ArrayRef, ArrayFormatter)> = self
             .used
             .iter()
             .map(|(name, at)| {
                 let column = rows.column(*at);
-                Ok((name.as_str(), column, ArrayFormatter::try_new(column.as_ref(), &options)?))
+                Ok((
+                    name.as_str(),
+                    column,
+                    ArrayFormatter::try_new(column.as_ref(), &options)?,
+                ))
             })
             .collect::<Result<_, arrow::error::ArrowError>>()
             .map_err(unreadable)?;
         let mut rendered: Vec<StringBuilder> = self.templates.names.iter().map(|_| StringBuilder::new()).collect();
         for row in 0..rows.num_rows() {
-            let values = columns.iter().map(|(name, column, format)| Ok((*name, value(column, format, row)?)));
-            let values: Value = values.collect::<Result<Vec<_>, arrow::error::ArrowError>>().map_err(unreadable)?.into_iter().collect();
+            let values = columns
+                .iter()
+                .map(|(name, column, format)| Ok((*name, value(column, format, row)?)));
+            let values: Value = values
+                .collect::<Result<Vec<_>, arrow::error::ArrowError>>()
+                .map_err(unreadable)?
+                .into_iter()
+                .collect();
             for (name, text) in self.templates.names.iter().zip(&mut rendered) {
                 text.append_value(self.templates.render(name, &values).map_err(|why| {
-                    Error::failed(format!("running campaign {}", self.campaign), format!("`template.{name}`: {why}"))
+                    Error::failed(
+                        format!("running campaign {}", self.campaign),
+                        format!("`template.{name}`: {why}"),
+                    )
                 })?);
             }
         }
         let mut fields: Vec<ArrayRef> = self.sent.iter().map(|&at| Arc::clone(rows.column(at))).collect();
         fields.extend(rendered.iter_mut().map(|text| Arc::new(text.finish()) as ArrayRef));
         RecordBatch::try_new(Arc::clone(&self.fields), fields).map_err(|_| {
-            Error::failed(format!("running campaign {}", self.campaign), "the server sends other columns than it announced")
+            Error::failed(
+                format!("running campaign {}", self.campaign),
+                "the server sends other columns than it announced",
+            )
         })
     }
 }
@@ -138,31 +174,49 @@ impl Templates {
     pub(crate) fn parse(templates: &Mapping) -> Result<Self, (String, String)> {
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|field| {
-            if field.ends_with("html") { AutoEscape::Html } else { AutoEscape::None }
+            if field.ends_with("html") {
+                AutoEscape::Html
+            } else {
+                AutoEscape::None
+            }
         });
         for (field, source) in templates.iter() {
             environment
                 .add_template_owned(field.to_owned(), source.to_owned())
                 .map_err(|why| (field.to_owned(), why.to_string()))?;
         }
-        Ok(Self { environment, names: templates.names().map(str::to_owned).collect() })
+        Ok(Self {
+            environment,
+            names: templates.names().map(str::to_owned).collect(),
+        })
     }
 
     /// The names in the template that have to come from the audience.
     fn variables(&self, field: &str) -> BTreeSet<String> {
         let globals: BTreeSet<&str> = self.environment.globals().map(|(name, _)| name).collect();
         let template = self.environment.get_template(field);
-        let names = template.map(|template| template.undeclared_variables(false)).unwrap_or_default();
-        names.into_iter().filter(|name| !globals.contains(name.as_str())).collect()
+        let names = template
+            .map(|template| template.undeclared_variables(false))
+            .unwrap_or_default();
+        names
+            .into_iter()
+            .filter(|name| !globals.contains(name.as_str()))
+            .collect()
     }
 
     /// Renders one. What goes wrong is told without the values that it went wrong with.
     fn render(&self, field: &str, values: &Value) -> Result<String, String> {
-        let rendered = self.environment.get_template(field).and_then(|template| template.render(values));
+        let rendered = self
+            .environment
+            .get_template(field)
+            .and_then(|template| template.render(values));
         rendered.map_err(|why| {
             let line = why.line().map_or_else(String::new, |line| format!(" in line {line}"));
             match (why.kind(), why.detail()) {
-                (kind @ (ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest), Some(detail)) => {
+                (
+                    kind @ (ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest),
+                    Some(detail),
+                ) => {
                     format!("{kind}{line}: {detail}")
                 }
                 (kind, _) => format!("{kind}{line}"),

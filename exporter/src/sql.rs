@@ -31,7 +31,11 @@ pub(crate) fn subquery(statement: &str) -> Result<&str, &'static str> {
         };
         rest = skipped.ok_or(unclosed)?;
     }
-    if depth > 0 { Err("a parenthesis does not close") } else { Ok(statement) }
+    if depth > 0 {
+        Err("a parenthesis does not close")
+    } else {
+        Ok(statement)
+    }
 }
 
 fn after<'a>(text: &'a str, end: &str) -> Option<&'a str> {

@@ -174,15 +174,15 @@ pub(crate) enum Disposition {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CsvOptions {
     /// The character between fields; `,`, or a tab for TSV, if `None`.
-    delimiter: Option<char>,
+    pub(crate) delimiter: Option<char>,
     /// The character around fields; `""` for none.
-    quote: String,
+    pub(crate) quote: String,
     /// Whether the first record names the columns.
     pub(crate) header: bool,
     #[serde(deserialize_with = "encoding")]
     pub(crate) encoding: &'static Encoding,
     /// The decimal point.
-    decimal: char,
+    pub(crate) decimal: char,
     /// Values that mean null, quoted or not.
     pub(crate) nulls: Vec<String>,
 }

@@ -71,9 +71,8 @@ impl Landing<'_> {
         let bytes = arrival.candidates.iter().map(|candidate| candidate.found.size).sum();
         // Every byte is read twice.
         let task: Arc<dyn Task> = progress.start(&self.table.to_string(), Some(2 * bytes), "bytes").into();
-        let contents: Vec<_> =
-            arrival.candidates.iter().map(|candidate| self.file_identity(&candidate.found).content(&candidate.hash));
-        let contents: Vec<_> = contents.collect();
+        let content = |file: &Candidate| self.file_identity(&file.found).content(&file.hash);
+        let contents: Vec<_> = arrival.candidates.iter().map(content).collect();
         let files = self.scan(arrival.candidates, &task).await?;
         let pieces = || files.iter().flat_map(|file| &file.scanned.pieces);
         (landed.rows, landed.rejected) =

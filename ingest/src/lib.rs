@@ -18,3 +18,7 @@ mod values;
 
 pub use config::{Selection, Source, load_sources};
 pub use ingest::{IngestReport, StreamReport, ingest};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

@@ -1,10 +1,9 @@
 //! Compiling a project: every query is planned by the planner that will run it, before a row is read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use cordada_lake::estimator::Estimators;
 use cordada_lake::session::CATALOG;
 use cordada_lake::{Context, Error, Lake, Release, Result, TableName, journal, sql, types};
@@ -15,102 +14,15 @@ use minijinja::Value;
 
 use crate::config::Materialization;
 use crate::contract;
-use crate::data_test::{Body, DataTest, Settings};
+use crate::compiled::{Compiled, CompiledNode, CompiledTest, Work};
+use crate::data_test::{Body, DataTest};
 use crate::jinja::{NodeContext, Render, Target};
 use crate::load::configs;
-use crate::node::{Node, NodeId, Severity};
+use crate::node::{Node, NodeId};
 use crate::plan_error;
 use crate::planned::PlannedTables;
 use crate::project::{Loaded, Project};
-use crate::seed::{self, Seed};
-
-/// A project whose every query is known to be right against a release.
-#[derive(Debug, Clone)]
-pub struct Compiled {
-    pub(crate) project: Project,
-    /// The release that it was compiled against.
-    pub(crate) base: Arc<Release>,
-    /// By [`NodeId`].
-    pub(crate) nodes: Vec<CompiledNode>,
-    pub(crate) tests: Vec<CompiledTest>,
-}
-
-/// A compiled model or seed.
-#[derive(Debug, Clone)]
-pub struct CompiledNode {
-    /// Its number within the project.
-    pub id: NodeId,
-    /// The name that `ref('…')` uses.
-    pub name: String,
-    /// The relation that it makes; an ephemeral model makes none.
-    pub table: TableName,
-    /// How its rows are kept.
-    pub materialization: Materialization,
-    /// The file that defines it.
-    pub file: PathBuf,
-    /// The query that the next build runs, with `lake.schema.table` for every ref; empty for a seed.
-    pub sql: String,
-    /// The columns, in order.
-    pub columns: Vec<(String, DataType)>,
-    /// The names of the nodes that it reads.
-    pub depends_on: Vec<String>,
-    /// The names of the tests on it.
-    pub tests: Vec<String>,
-    pub(crate) work: Work,
-}
-
-/// What a build needs to know of a node.
-#[derive(Debug, Clone)]
-pub(crate) struct Work {
-    /// The query of a first run or a full refresh.
-    pub(crate) full: String,
-    /// The query of an incremental model's later runs.
-    pub(crate) incremental: Option<String>,
-    /// The version of the node's own table that is published, if there is one.
-    pub(crate) published: Option<u64>,
-    /// The columns of that version.
-    pub(crate) existing: Option<SchemaRef>,
-    /// The columns of the node's rows, with comments and tags of personal data.
-    pub(crate) schema: SchemaRef,
-    pub(crate) seed: Option<Arc<Seed>>,
-}
-
-/// A compiled test: a query that counts the rows that should not be.
-#[derive(Debug, Clone)]
-pub struct CompiledTest {
-    /// Its name, which no other test has.
-    pub name: String,
-    /// The node that it is about.
-    pub node: Option<String>,
-    /// How much it matters.
-    pub severity: Severity,
-    /// The query that counts the failures.
-    pub sql: String,
-    pub(crate) depends_on: Vec<NodeId>,
-    pub(crate) settings: Settings,
-}
-
-impl Compiled {
-    /// The nodes, each after those that it reads.
-    pub fn nodes(&self) -> impl Iterator<Item = &CompiledNode> {
-        self.project.0.order.iter().map(|id| &self.nodes[id.0])
-    }
-
-    /// The tests.
-    pub fn tests(&self) -> &[CompiledTest] {
-        &self.tests
-    }
-
-    /// The project that it is.
-    pub fn project(&self) -> &Project {
-        &self.project
-    }
-
-    /// The release that it was compiled against.
-    pub fn base(&self) -> &Arc<Release> {
-        &self.base
-    }
-}
+use crate::seed;
 
 /// Compiles the project against the newest release of the lake.
 ///
@@ -123,11 +35,27 @@ impl Compiled {
 pub async fn compile(project: &Project, lake: &Lake, estimators: &Estimators) -> Result<Compiled> {
     let base = lake.releases().newest().await?;
     let loaded = &*project.0;
-    let relations = loaded.nodes.iter().filter(|node| node.materialization() != Materialization::Ephemeral);
+    let relations = loaded
+        .nodes
+        .iter()
+        .filter(|node| node.materialization() != Materialization::Ephemeral);
     let planned = PlannedTables::new(relations.map(|node| node.table.clone()));
     let session = lake.session_with(&base, planned.providers().collect());
-    session.state_ref().write().config_mut().options_mut().sql_parser.collect_spans = true;
-    let compiler = Compiler { project: loaded, lake, estimators, base: &base, session, planned };
+    session
+        .state_ref()
+        .write()
+        .config_mut()
+        .options_mut()
+        .sql_parser
+        .collect_spans = true;
+    let compiler = Compiler {
+        project: loaded,
+        lake,
+        estimators,
+        base: &base,
+        session,
+        planned,
+    };
     let mut nodes: Vec<Option<CompiledNode>> = vec![None; loaded.nodes.len()];
     for id in &loaded.order {
         nodes[id.0] = Some(compiler.node(&loaded.nodes[id.0]).await?);
@@ -140,7 +68,12 @@ pub async fn compile(project: &Project, lake: &Lake, estimators: &Estimators) ->
         }
         tests.push(compiler.test(test).await?);
     }
-    Ok(Compiled { project: project.clone(), base: base.clone(), nodes, tests })
+    Ok(Compiled {
+        project: project.clone(),
+        base: base.clone(),
+        nodes,
+        tests,
+    })
 }
 
 struct Compiler<'a> {
@@ -170,7 +103,12 @@ impl Compiler<'_> {
                 (Some(incremental), Some(_)) => incremental.clone(),
                 _ => work.full.clone(),
             },
-            columns: work.schema.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect(),
+            columns: work
+                .schema
+                .fields()
+                .iter()
+                .map(|f| (f.name().clone(), f.data_type().clone()))
+                .collect(),
             depends_on: node.depends_on.iter().map(name_of).collect(),
             tests: Vec::new(),
             work,
@@ -184,10 +122,16 @@ impl Compiler<'_> {
                 continue;
             }
             let place = node.file.find_call("source", used.table.name());
-            let why = format!("there is no table `{}`: the source `{}` was not landed yet", used.table, used.source);
+            let why = format!(
+                "there is no table `{}`: the source `{}` was not landed yet",
+                used.table, used.source
+            );
             return Err(place
                 .mark(Error::config(format!("compiling {}", node.name), why))
-                .hint(format!("run `cordada ingest {}`, or correct the source's `schema`", used.source)));
+                .hint(format!(
+                    "run `cordada ingest {}`, or correct the source's `schema`",
+                    used.source
+                )));
         }
         Ok(())
     }
@@ -195,16 +139,28 @@ impl Compiler<'_> {
     async fn seed(&self, node: &Node) -> Result<Work> {
         let mut configured = BTreeMap::new();
         for (column, sql_type) in &node.config.column_types {
-            let data_type = contract::data_type(self.lake, &self.session, sql_type).await.map_err(|error| {
-                let error = Error::config(format!("reading the seed {}", node.name), error.why());
-                node.file.whole().mark(error).with("column", column).with("type", sql_type)
-            })?;
+            let data_type = contract::data_type(self.lake, &self.session, sql_type)
+                .await
+                .map_err(|error| {
+                    let error = Error::config(format!("reading the seed {}", node.name), error.why());
+                    node.file
+                        .whole()
+                        .mark(error)
+                        .with("column", column)
+                        .with("type", sql_type)
+                })?;
             configured.insert(cordada_lake::names::snake_case(column), data_type);
         }
         let seed = seed::read(&node.file, node.config.delimiter, |name| configured.get(name).cloned())?;
-        if let Some(unknown) = configured.keys().find(|name| seed.schema.field_with_name(name).is_err()) {
+        if let Some(unknown) = configured
+            .keys()
+            .find(|name| seed.schema.field_with_name(name).is_err())
+        {
             let why = format!("`column_types` names the column `{unknown}`, which the file has not");
-            return Err(node.file.whole().mark(Error::config(format!("reading the seed {}", node.name), why)));
+            return Err(node
+                .file
+                .whole()
+                .mark(Error::config(format!("reading the seed {}", node.name), why)));
         }
         let schema = documented(node, &seed.schema)?;
         self.set_planned(node, types::readable(&schema));
@@ -223,15 +179,24 @@ impl Compiler<'_> {
         let plan = self.plan(node, &full).await?;
         let mut schema = self.columns(node, &plan)?;
         if let Some((estimator, parameters)) = &node.config.estimator {
-            let scores = self.estimators.get(estimator).and_then(|one| one.output_schema(&schema, parameters));
+            let scores = self
+                .estimators
+                .get(estimator)
+                .and_then(|one| one.output_schema(&schema, parameters));
             schema = scores.map_err(|error| node.file.find_call("config", estimator).mark(error))?;
         }
         if node.config.contract {
             contract::check(self.lake, &self.session, node, &schema).await?;
         }
         let schema = documented(node, &schema)?;
-        let mut work =
-            Work { full, incremental: None, published: None, existing: None, schema: schema.clone(), seed: None };
+        let mut work = Work {
+            full,
+            incremental: None,
+            published: None,
+            existing: None,
+            schema: schema.clone(),
+            seed: None,
+        };
         match node.materialization() {
             Materialization::Ephemeral => {
                 if let Some(Target::Ephemeral(sql)) = self.project.names.refs.get(&node.name) {
@@ -245,8 +210,15 @@ impl Compiler<'_> {
                     work.published = Some(version);
                     work.existing = Some(types::readable(self.lake.snapshot(&path, version).await?.schema()));
                 }
-                self.set_planned(node, with_new_columns(work.existing.as_ref(), &types::readable(&schema)));
-                let incremental = if asks_incremental { self.render(node, true)?.0 } else { work.full.clone() };
+                self.set_planned(
+                    node,
+                    with_new_columns(work.existing.as_ref(), &types::readable(&schema)),
+                );
+                let incremental = if asks_incremental {
+                    self.render(node, true)?.0
+                } else {
+                    work.full.clone()
+                };
                 // Planned from the first run on, so that the second one does not fail.
                 let plan = self.plan(node, &incremental).await?;
                 if asks_incremental {
@@ -272,7 +244,10 @@ impl Compiler<'_> {
             None => Ok(()),
             Some(column) => {
                 let why = format!("the first run and later ones do not both have the column `{column}`");
-                Err(node.file.find_call("is_incremental", "").mark(Error::config(format!("compiling {}", node.name), why)))
+                Err(node
+                    .file
+                    .find_call("is_incremental", "")
+                    .mark(Error::config(format!("compiling {}", node.name), why)))
             }
         }
     }
@@ -313,7 +288,13 @@ impl Compiler<'_> {
         let by_name = |table: &TableName| {
             let hint = "use ref('…'), so that it is built first";
             let place = node.file.find(table.name());
-            place.mark(Error::config(doing(), format!("it reads {table}, which the project makes, without a ref")).hint(hint))
+            place.mark(
+                Error::config(
+                    doing(),
+                    format!("it reads {table}, which the project makes, without a ref"),
+                )
+                .hint(hint),
+            )
         };
         if let Some(early) = self.planned.take_read_too_early() {
             return Err(by_name(early));
@@ -341,7 +322,10 @@ impl Compiler<'_> {
     async fn checked_plan(&self, sql: &str) -> Result<LogicalPlan> {
         let plan = sql::plan(self.lake, &self.session, sql).await?;
         let state = self.session.state();
-        state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).doing(|| "checking the query")
+        state
+            .analyzer()
+            .execute_and_check(plan, state.config_options(), |_, _| {})
+            .doing(|| "checking the query")
     }
 
     /// The columns of a query; each must have a name of its own.
@@ -363,10 +347,19 @@ impl Compiler<'_> {
             Body::Generic(generic) => {
                 let mut arguments = BTreeMap::new();
                 let given = serde_json::Value::Object(generic.arguments.clone());
-                let rendered =
-                    configs::render(&self.project.jinja, &given, &test.place, &|| self.outside(), &mut |_| {})?;
+                let rendered = configs::render(
+                    &self.project.jinja,
+                    &given,
+                    &test.place,
+                    &|| self.outside(),
+                    &mut |_| {},
+                )?;
                 if let serde_json::Value::Object(given) = rendered {
-                    arguments.extend(given.into_iter().map(|(key, value)| (key, Value::from_serialize(&value))));
+                    arguments.extend(
+                        given
+                            .into_iter()
+                            .map(|(key, value)| (key, Value::from_serialize(&value))),
+                    );
                 }
                 let tested = self.project.names.tested(&generic.tested).unwrap_or_default();
                 let model = match &test.settings.only {
@@ -381,12 +374,17 @@ impl Compiler<'_> {
                 self.project.jinja.call(name, arguments, &test.place, self.outside())?.0
             }
         };
-        let sql = format!("select count(*) as failures from (\n{}\n) as failing", without_semicolon(&found));
+        let sql = format!(
+            "select count(*) as failures from (\n{}\n) as failing",
+            without_semicolon(&found)
+        );
         let planned = self.checked_plan(&sql).await;
         self.planned.take_read_too_early();
         planned.map_err(|error| match &test.body {
             Body::Singular(file) => plan_error::explain(error, file, &sql),
-            Body::Generic(_) => plan_error::explain_at(error, &test.place, &format!("compiling the test {}", test.name)),
+            Body::Generic(_) => {
+                plan_error::explain_at(error, &test.place, &format!("compiling the test {}", test.name))
+            }
         })?;
         Ok(CompiledTest {
             name: test.name.clone(),
@@ -400,7 +398,12 @@ impl Compiler<'_> {
 
     /// How templates outside of any node are rendered.
     fn outside(&self) -> Render {
-        Render { names: self.project.names.clone(), node: None, execute: true, incremental: false }
+        Render {
+            names: self.project.names.clone(),
+            node: None,
+            execute: true,
+            incremental: false,
+        }
     }
 }
 
@@ -426,17 +429,35 @@ fn documented(node: &Node, schema: &Schema) -> Result<SchemaRef> {
     let missing = |column: &&crate::node::Column| schema.field_with_name(&column.name).is_err();
     for column in node.columns.iter().filter(missing) {
         if column.docs.pii.is_some() {
-            let why = format!("`{}` is tagged as personal data, but {} has no such column", column.name, node.name);
+            let why = format!(
+                "`{}` is tagged as personal data, but {} has no such column",
+                column.name, node.name
+            );
             let names = schema.fields().iter().map(|field| field.name().as_str());
             let hint = crate::text::suggestion("columns", &column.name, names);
-            return Err(column.place.mark(Error::config(format!("compiling {}", node.name), why)).hint(hint));
+            return Err(column
+                .place
+                .mark(Error::config(format!("compiling {}", node.name), why))
+                .hint(hint));
         }
-        tracing::warn!(model = node.name, column = column.name, "the YAML describes a column that is not there");
+        tracing::warn!(
+            model = node.name,
+            column = column.name,
+            "the YAML describes a column that is not there"
+        );
     }
     let fields = schema.fields().iter().map(|field| {
-        let docs = node.columns.iter().find(|column| column.name == *field.name()).map(|column| &column.docs);
-        let comment = docs.and_then(|docs| docs.description.clone()).map(|text| (types::COMMENT.to_owned(), text));
-        let pii = docs.and_then(|docs| docs.pii.clone()).map(|kind| (types::PII.to_owned(), kind));
+        let docs = node
+            .columns
+            .iter()
+            .find(|column| column.name == *field.name())
+            .map(|column| &column.docs);
+        let comment = docs
+            .and_then(|docs| docs.description.clone())
+            .map(|text| (types::COMMENT.to_owned(), text));
+        let pii = docs
+            .and_then(|docs| docs.pii.clone())
+            .map(|kind| (types::PII.to_owned(), kind));
         Field::new(field.name(), field.data_type().clone(), field.is_nullable())
             .with_metadata(comment.into_iter().chain(pii).collect())
     });
@@ -446,10 +467,16 @@ fn documented(node: &Node, schema: &Schema) -> Result<SchemaRef> {
 /// The columns of a table once new ones were added.
 fn with_new_columns(existing: Option<&SchemaRef>, rows: &SchemaRef) -> SchemaRef {
     let Some(existing) = existing else { return rows.clone() };
-    let new = rows.fields().iter().filter(|field| existing.field_with_name(field.name()).is_err());
-    Arc::new(Schema::new(existing.fields().iter().chain(new).cloned().collect::<Vec<_>>()))
+    let new = rows
+        .fields()
+        .iter()
+        .filter(|field| existing.field_with_name(field.name()).is_err());
+    Arc::new(Schema::new(
+        existing.fields().iter().chain(new).cloned().collect::<Vec<_>>(),
+    ))
 }
 
 fn without_semicolon(sql: &str) -> &str {
-    sql.trim_end_matches(|c: char| c.is_whitespace() || c == ';').trim_start_matches(['\n', '\r'])
+    sql.trim_end_matches(|c: char| c.is_whitespace() || c == ';')
+        .trim_start_matches(['\n', '\r'])
 }

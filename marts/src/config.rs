@@ -67,17 +67,32 @@ const HARMLESS: [&str; 30] = [
 
 /// dbt's keys that would change what happens and cannot be honoured: an error rather than a surprise.
 const REFUSED: [(&str, &str); 6] = [
-    ("pre-hook", "make a model of what the hook does, so that it is part of the release"),
-    ("post-hook", "make a model of what the hook does, so that it is part of the release"),
-    ("pre_hook", "make a model of what the hook does, so that it is part of the release"),
-    ("post_hook", "make a model of what the hook does, so that it is part of the release"),
+    (
+        "pre-hook",
+        "make a model of what the hook does, so that it is part of the release",
+    ),
+    (
+        "post-hook",
+        "make a model of what the hook does, so that it is part of the release",
+    ),
+    (
+        "pre_hook",
+        "make a model of what the hook does, so that it is part of the release",
+    ),
+    (
+        "post_hook",
+        "make a model of what the hook does, so that it is part of the release",
+    ),
     ("sql_header", "put the statement into the model"),
     ("incremental_predicates", "filter in the model's own WHERE"),
 ];
 
 /// Whether `key` is a configuration's name (and not a folder's).
 pub(crate) fn is_known(key: &str) -> bool {
-    EFFECTIVE.contains(&key) || HARMLESS.contains(&key) || REFUSED.iter().any(|(refused, _)| *refused == key) || key == "contract"
+    EFFECTIVE.contains(&key)
+        || HARMLESS.contains(&key)
+        || REFUSED.iter().any(|(refused, _)| *refused == key)
+        || key == "contract"
 }
 
 /// Lets `over` win; tags add up and meta is merged by key, as in dbt.
@@ -105,7 +120,10 @@ pub(crate) fn merge(config: &mut RawConfig, over: RawConfig) {
 pub(crate) fn strings(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],
-        Value::Array(items) => items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect(),
+        Value::Array(items) => items
+            .iter()
+            .filter_map(|item| item.as_str().map(str::to_owned))
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -129,8 +147,7 @@ pub enum Materialization {
 
 impl Materialization {
     /// What a model's `materialized` may say.
-    const OF_MODELS: [Materialization; 5] =
-        [Self::View, Self::Table, Self::Incremental, Self::Ephemeral, Self::Model];
+    const OF_MODELS: [Materialization; 5] = [Self::View, Self::Table, Self::Incremental, Self::Ephemeral, Self::Model];
 
     /// As `materialized='…'` spells it.
     pub fn name(self) -> &'static str {
@@ -200,14 +217,20 @@ pub(crate) struct Wrong {
 
 impl Wrong {
     fn new(key: &str, why: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
-        Self { key: key.to_owned(), why: why.into(), hint: hint.into() }
+        Self {
+            key: key.to_owned(),
+            why: why.into(),
+            hint: hint.into(),
+        }
     }
 }
 
 /// Whether `key` may stand in a configuration whose other keys are `config`.
 pub(crate) fn check_key(key: &str, config: &RawConfig) -> Result<(), Wrong> {
     if let Some((_, hint)) = REFUSED.iter().find(|(refused, _)| *refused == key) {
-        let empty = config.get(key).is_some_and(|value| matches!(value, Value::Array(hooks) if hooks.is_empty()));
+        let empty = config
+            .get(key)
+            .is_some_and(|value| matches!(value, Value::Array(hooks) if hooks.is_empty()));
         if !empty {
             return Err(Wrong::new(key, format!("`{key}` is not supported"), (*hint).to_owned()));
         }
@@ -230,7 +253,11 @@ impl Config {
         for key in raw.keys() {
             check_key(key, raw)?;
         }
-        let materialization = if is_seed { Materialization::Seed } else { materialization(raw)? };
+        let materialization = if is_seed {
+            Materialization::Seed
+        } else {
+            materialization(raw)?
+        };
         let unique_key = raw.get("unique_key").map(strings).unwrap_or_default();
         let config = Self {
             materialization,
@@ -259,7 +286,9 @@ impl Config {
 }
 
 fn materialization(raw: &RawConfig) -> Result<Materialization, Wrong> {
-    let Some(name) = text(raw, "materialized")? else { return Ok(Materialization::View) };
+    let Some(name) = text(raw, "materialized")? else {
+        return Ok(Materialization::View);
+    };
     let valid = Materialization::OF_MODELS;
     valid.into_iter().find(|one| one.name() == name).ok_or_else(|| {
         let hint = suggestion("materializations", &name, valid.map(Materialization::name));
@@ -312,7 +341,11 @@ fn column_types(raw: &RawConfig) -> Result<Vec<(String, String)>, Wrong> {
         .iter()
         .map(|(column, sql_type)| match sql_type {
             Value::String(sql_type) => Ok((column.trim_start_matches('+').to_owned(), sql_type.clone())),
-            _ => Err(Wrong::new("column_types", format!("the type of `{column}` is no text"), None)),
+            _ => Err(Wrong::new(
+                "column_types",
+                format!("the type of `{column}` is no text"),
+                None,
+            )),
         })
         .collect()
 }
@@ -330,11 +363,16 @@ fn estimator(raw: &RawConfig, materialization: Materialization) -> Result<Option
     match (materialization, name) {
         (Materialization::Model, Some(name)) => {
             let parameters = raw.iter().filter(|(key, _)| !is_known(key));
-            Ok(Some((name, parameters.map(|(key, value)| (key.clone(), value.clone())).collect())))
+            Ok(Some((
+                name,
+                parameters.map(|(key, value)| (key.clone(), value.clone())).collect(),
+            )))
         }
-        (Materialization::Model, None) => {
-            Err(Wrong::new("materialized", "a `model` needs an `estimator`", "for example estimator='kmeans'".to_owned()))
-        }
+        (Materialization::Model, None) => Err(Wrong::new(
+            "materialized",
+            "a `model` needs an `estimator`",
+            "for example estimator='kmeans'".to_owned(),
+        )),
         (_, Some(_)) => Err(Wrong::new(
             "estimator",
             "only a model with materialized='model' has an estimator",
@@ -388,16 +426,31 @@ mod tests {
     fn a_unique_key_makes_an_incremental_merge() {
         let config = json!({"materialized": "incremental", "unique_key": "id"});
         let config = Config::validate(&raw(config), false).unwrap();
-        assert_eq!((config.strategy, config.unique_key), (Strategy::Merge, vec!["id".to_owned()]));
-        assert_eq!(wrong(json!({"incremental_strategy": "merge"})).key, "incremental_strategy");
+        assert_eq!(
+            (config.strategy, config.unique_key),
+            (Strategy::Merge, vec!["id".to_owned()])
+        );
+        assert_eq!(
+            wrong(json!({"incremental_strategy": "merge"})).key,
+            "incremental_strategy"
+        );
     }
 
     #[test]
     fn a_key_that_is_unknown_or_has_no_effect_is_refused() {
         let unknown = wrong(json!({"materialised": "table"}));
         assert_eq!(unknown.hint.unwrap(), "did you mean `materialized`?");
-        assert!(wrong(json!({"post_hook": "grant select"})).why.contains("not supported"));
-        assert!(wrong(json!({"materialized": "tabel"})).hint.unwrap().contains("`table`"));
+        assert!(
+            wrong(json!({"post_hook": "grant select"}))
+                .why
+                .contains("not supported")
+        );
+        assert!(
+            wrong(json!({"materialized": "tabel"}))
+                .hint
+                .unwrap()
+                .contains("`table`")
+        );
     }
 
     #[test]
@@ -411,7 +464,13 @@ mod tests {
     #[test]
     fn tags_add_up_and_meta_is_merged() {
         let mut config = raw(json!({"tags": "a", "meta": {"x": 1}, "schema": "old"}));
-        merge(&mut config, raw(json!({"tags": ["b"], "meta": {"y": 2}, "schema": "new"})));
-        assert_eq!(Value::Object(config), json!({"tags": ["a", "b"], "meta": {"x": 1, "y": 2}, "schema": "new"}));
+        merge(
+            &mut config,
+            raw(json!({"tags": ["b"], "meta": {"y": 2}, "schema": "new"})),
+        );
+        assert_eq!(
+            Value::Object(config),
+            json!({"tags": ["a", "b"], "meta": {"x": 1, "y": 2}, "schema": "new"})
+        );
     }
 }

@@ -21,18 +21,34 @@ pub(crate) async fn check(lake: &Lake, session: &SessionContext, node: &Node, sc
         let names = schema.fields().iter().map(|field| field.name().as_str());
         let Ok(field) = schema.field_with_name(&column.name) else {
             let error = Error::config(doing(), format!("the model has no column `{}`", column.name));
-            return Err(column.place.mark(error).hint(suggestion("columns", &column.name, names)));
+            return Err(column
+                .place
+                .mark(error)
+                .hint(suggestion("columns", &column.name, names)));
         };
         let Some(declared) = &column.data_type else {
             let error = Error::config(doing(), format!("the column `{}` has no `data_type`", column.name));
-            return Err(column.place.mark(error).hint("an enforced contract names the type of each column"));
+            return Err(column
+                .place
+                .mark(error)
+                .hint("an enforced contract names the type of each column"));
         };
         let expected = data_type(lake, session, declared).await.map_err(|error| {
-            column.place.mark(Error::config(doing(), format!("`{declared}` is no type: {}", error.why())))
+            column.place.mark(Error::config(
+                doing(),
+                format!("`{declared}` is no type: {}", error.why()),
+            ))
         })?;
         if storable_type(&expected) != storable_type(field.data_type()) {
-            let why = format!("the column `{}` is {} and not {declared}", column.name, field.data_type());
-            return Err(column.place.mark(Error::config(doing(), why)).hint("cast it in the model"));
+            let why = format!(
+                "the column `{}` is {} and not {declared}",
+                column.name,
+                field.data_type()
+            );
+            return Err(column
+                .place
+                .mark(Error::config(doing(), why))
+                .hint("cast it in the model"));
         }
     }
     let undeclared = |name: &str| !node.columns.iter().any(|column| column.name == name);
@@ -40,7 +56,11 @@ pub(crate) async fn check(lake: &Lake, session: &SessionContext, node: &Node, sc
         None => Ok(()),
         Some(field) => {
             let error = Error::config(doing(), format!("the column `{}` is not in the contract", field.name()));
-            Err(node.file.find(field.name()).mark(error).hint("declare it in the YAML or leave it out"))
+            Err(node
+                .file
+                .find(field.name())
+                .mark(error)
+                .hint("declare it in the YAML or leave it out"))
         }
     }
 }

@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
 use crate::config::{self, RawConfig};
-use crate::node::{NodeId, Place, Severity, SourceFile, Threshold};
+use crate::node::NodeId;
+use crate::severity::{Severity, Threshold};
+use crate::source_file::{Place, SourceFile};
 use crate::text::nearest;
 
 /// A test.
@@ -96,8 +98,18 @@ impl Settings {
 }
 
 /// The configurations that may stand beside a generic test's arguments.
-const CONFIGS: [&str; 10] =
-    ["severity", "where", "warn_if", "error_if", "enabled", "tags", "limit", "store_failures", "meta", "group"];
+const CONFIGS: [&str; 10] = [
+    "severity",
+    "where",
+    "warn_if",
+    "error_if",
+    "enabled",
+    "tags",
+    "limit",
+    "store_failures",
+    "meta",
+    "group",
+];
 
 /// A generic test as it stands in YAML, in either of dbt's spellings:
 /// `relationships: {to: …, field: …}` and `relationships: {arguments: {to: …}, config: {…}}`.
@@ -137,7 +149,13 @@ impl Item {
             },
             _ => return Err(wrong("a test is a name, or a name with its arguments")),
         };
-        let mut read = Self { test, name: None, arguments: Map::new(), config: RawConfig::new(), place: place.clone() };
+        let mut read = Self {
+            test,
+            name: None,
+            arguments: Map::new(),
+            config: RawConfig::new(),
+            place: place.clone(),
+        };
         for (key, value) in body {
             match (key.as_str(), value) {
                 ("name", Value::String(name)) => read.name = Some(name),
@@ -177,16 +195,25 @@ mod tests {
         assert_eq!(old, new);
         assert_eq!(Value::Object(old.arguments), json!({"to": "ref('a')", "field": "id"}));
         let named = read("{test_name: unique, name: only_once}").unwrap();
-        assert_eq!((named.test.as_str(), named.name.as_deref()), ("unique", Some("only_once")));
+        assert_eq!(
+            (named.test.as_str(), named.name.as_deref()),
+            ("unique", Some("only_once"))
+        );
     }
 
     #[test]
     fn what_is_no_test_is_refused_with_its_place() {
         let error = read("[unique]").unwrap_err().to_string();
         assert!(error.starts_with("schema.yml:1:1: "), "{error}");
-        let place = Place { file: "schema.yml".into(), line: 1, column: 1 };
+        let place = Place {
+            file: "schema.yml".into(),
+            line: 1,
+            column: 1,
+        };
         let config = json!({"severty": "warn"});
-        let error = Settings::read(config.as_object().unwrap(), &place).unwrap_err().to_string();
+        let error = Settings::read(config.as_object().unwrap(), &place)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("did you mean `severity`?"), "{error}");
     }
 }

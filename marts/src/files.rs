@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use cordada_lake::{Context, Error, Result};
 
-use crate::node::SourceFile;
 use crate::project_file::{FILE_NAME, ProjectFile};
+use crate::source_file::SourceFile;
 
 /// The files below one folder, sorted by path.
 #[derive(Debug, Default)]
@@ -23,12 +23,17 @@ impl Folder {
             collect(dir, root, extensions, &mut files)?;
         }
         files.sort_by(|a, b| a.relative.cmp(&b.relative));
-        Ok(Self { root: root.to_owned(), files })
+        Ok(Self {
+            root: root.to_owned(),
+            files,
+        })
     }
 
     /// The files with one of these extensions.
     pub(crate) fn with_extension<'a>(&'a self, extensions: &'a [&str]) -> impl Iterator<Item = &'a SourceFile> {
-        self.files.iter().filter(move |file| extensions.iter().any(|one| has_extension(&file.path, one)))
+        self.files
+            .iter()
+            .filter(move |file| extensions.iter().any(|one| has_extension(&file.path, one)))
     }
 }
 
@@ -48,18 +53,25 @@ fn collect(dir: &Path, folder: &Path, extensions: &[&str], files: &mut Vec<Sourc
             collect(dir, &relative, extensions, files)?;
         } else if extensions.iter().any(|extension| has_extension(&path, extension)) {
             let text = std::fs::read_to_string(&path).doing(|| format!("reading {}", path.display()))?;
-            files.push(SourceFile { path: shown(&path), relative, text: text.into() });
+            files.push(SourceFile {
+                path: shown(&path),
+                relative,
+                text: text.into(),
+            });
         } else if has_extension(&path, "py") && extensions.contains(&"sql") {
-            return Err(Error::config("loading the SQL project", "models in Python are not supported")
-                .hint("write it in SQL, or make it an estimator and materialized='model'")
-                .at(path.display(), 0, 0));
+            return Err(
+                Error::config("loading the SQL project", "models in Python are not supported")
+                    .hint("write it in SQL, or make it an estimator and materialized='model'")
+                    .at(path.display(), 0, 0),
+            );
         }
     }
     Ok(())
 }
 
 fn has_extension(path: &Path, extension: &str) -> bool {
-    path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
+    path.extension()
+        .is_some_and(|found| found.eq_ignore_ascii_case(extension))
 }
 
 /// The path as messages show it.
@@ -70,12 +82,14 @@ pub(crate) fn shown(path: &Path) -> PathBuf {
 /// The macros of the packages that are installed below the project: `(package, files)`.
 pub(crate) fn packages(dir: &Path, folder: &Path) -> Result<Vec<(String, Vec<SourceFile>)>> {
     let folder = dir.join(folder);
-    let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(Vec::new()) };
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        return Ok(Vec::new());
+    };
     let mut packages = Vec::new();
     for entry in entries {
         let dir = entry.doing(|| format!("reading {}", folder.display()))?.path();
         if dir.join(FILE_NAME).is_file() {
-            let file = ProjectFile::read(&dir)?;
+            let (file, _) = ProjectFile::read(&dir)?;
             packages.push((file.name.clone(), macros(&dir, &file)?));
         }
     }

@@ -84,7 +84,10 @@ mod tests {
 
     #[test]
     fn a_cycle_is_named_from_its_first_node() {
-        assert_eq!(order(&[vec![], vec![0, 2], vec![3], vec![1]]).unwrap_err(), [1, 2, 3, 1]);
+        assert_eq!(
+            order(&[vec![], vec![0, 2], vec![3], vec![1]]).unwrap_err(),
+            [1, 2, 3, 1]
+        );
         assert_eq!(order(&[vec![0]]).unwrap_err(), [0, 0]);
     }
 

@@ -5,25 +5,30 @@
 
 mod build;
 mod compile;
+mod compiled;
 mod config;
 mod contract;
-mod plan_error;
-mod planned;
-mod seed;
 mod data_test;
 mod files;
 mod graph;
 mod jinja;
 mod load;
 mod node;
+mod plan_error;
+mod planned;
 mod project;
 mod project_file;
 mod properties;
+mod seed;
 mod selector;
+mod severity;
+mod source_file;
 mod text;
 
 pub use build::{BuildOptions, BuildReport, NodeReport, NodeStatus, TestReport, TestStatus, build};
-pub use compile::{Compiled, CompiledNode, CompiledTest, compile};
+pub use compile::compile;
+pub use compiled::{Compiled, CompiledNode, CompiledTest};
 pub use config::Materialization;
-pub use node::{Node, NodeId, Severity};
+pub use node::{Node, NodeId};
 pub use project::{LoadOptions, Project};
+pub use severity::Severity;

@@ -4,23 +4,35 @@ use cordada_lake::Error;
 use datafusion::common::{Column, SchemaError, Span};
 use datafusion::error::DataFusionError;
 
-use crate::node::{Place, SourceFile};
+use crate::source_file::{Place, SourceFile};
 use crate::text::{nearest, nearest_first, shortened, whole_words};
 
 /// A planner's error for `sql`, which was compiled from `file`, in the user's terms.
 pub(crate) fn explain(error: Error, file: &SourceFile, sql: &str) -> Error {
     let Some(found) = Found::of(&error) else {
-        return if error.place().is_none() { file.whole().mark(error) } else { error };
+        return if error.place().is_none() {
+            file.whole().mark(error)
+        } else {
+            error
+        };
     };
     let doing = format!("compiling {}", file.stem());
-    let place = locate(&file.text, sql, found.position, found.name.as_deref())
-        .map_or_else(|| file.whole(), |(line, column)| Place { file: file.path.clone(), line, column });
+    let place = locate(&file.text, sql, found.position, found.name.as_deref()).map_or_else(
+        || file.whole(),
+        |(line, column)| Place {
+            file: file.path.clone(),
+            line,
+            column,
+        },
+    );
     explain_at(error, &place, &doing)
 }
 
 /// A planner's error for SQL that has no file of its own, at the place that asked for it.
 pub(crate) fn explain_at(error: Error, place: &Place, doing: &str) -> Error {
-    let Some(found) = Found::of(&error) else { return place.mark(error) };
+    let Some(found) = Found::of(&error) else {
+        return place.mark(error);
+    };
     let explained = place.mark(Error::config(doing, found.why));
     let explained = match found.hint {
         Some(hint) => explained.hint(hint),
@@ -62,7 +74,10 @@ impl Found {
                 let text = error.strip_backtrace();
                 self.position = self.position.or_else(|| position_in_message(&text));
                 let text = text.trim_start_matches("SQL error: ");
-                let text = text.strip_prefix("ParserError(\"").and_then(|text| text.strip_suffix("\")")).unwrap_or(text);
+                let text = text
+                    .strip_prefix("ParserError(\"")
+                    .and_then(|text| text.strip_suffix("\")"))
+                    .unwrap_or(text);
                 self.why = text.split(" at Line:").next().unwrap_or(text).to_owned();
             }
             other => {
@@ -76,7 +91,9 @@ impl Found {
     fn read_schema_error(&mut self, error: &SchemaError) {
         match error {
             SchemaError::FieldNotFound { field, valid_fields } => {
-                self.position = self.position.or_else(|| field.spans().first().as_ref().and_then(position));
+                self.position = self
+                    .position
+                    .or_else(|| field.spans().first().as_ref().and_then(position));
                 self.name = Some(field.name.clone());
                 let relation = field.relation.as_ref().map(|relation| relation.table().to_owned());
                 self.why = match &relation {
@@ -100,14 +117,34 @@ impl Found {
 
     /// The errors that the planner has only as text.
     fn read_message(&mut self, text: &str) {
-        if let Some(table) = text.strip_prefix("table '").and_then(|text| text.strip_suffix("' not found")) {
+        if let Some(table) = text
+            .strip_prefix("table '")
+            .and_then(|text| text.strip_suffix("' not found"))
+        {
             let table = table.strip_prefix("lake.").unwrap_or(table);
             self.name = table.rsplit('.').next().map(str::to_owned);
             self.why = format!("there is no relation `{table}`");
             self.hint = Some("name models by ref('…') and raw tables by source('…', '…')".to_owned());
             return;
         }
-        if let Some(function) = text.strip_prefix("Invalid function '").and_then(|text| text.split('\'').next()) {
+        if let Some(twice) = text.strip_prefix("Projections require unique expression names but the expression \"") {
+            let first = twice.split('"').next().unwrap_or_default();
+            let name = first
+                .rsplit(" AS ")
+                .next()
+                .unwrap_or(first)
+                .rsplit('.')
+                .next()
+                .unwrap_or(first);
+            self.why = format!("two columns are named `{name}`");
+            self.hint = Some("give one of them an alias".to_owned());
+            self.name = Some(name.to_owned());
+            return;
+        }
+        if let Some(function) = text
+            .strip_prefix("Invalid function '")
+            .and_then(|text| text.split('\'').next())
+        {
             self.name = Some(function.to_owned());
         }
         self.why = text.trim_end_matches('.').to_owned();
@@ -117,10 +154,16 @@ impl Found {
 /// "did you mean", and the columns that there are, the nearest first.
 fn columns_hint(wanted: &Column, valid: &[Column]) -> Option<String> {
     let of_relation = |column: &&Column| {
-        let (Some(wanted), Some(has)) = (&wanted.relation, &column.relation) else { return false };
+        let (Some(wanted), Some(has)) = (&wanted.relation, &column.relation) else {
+            return false;
+        };
         wanted.table() == has.table()
     };
-    let mut names: Vec<&str> = valid.iter().filter(of_relation).map(|column| column.name.as_str()).collect();
+    let mut names: Vec<&str> = valid
+        .iter()
+        .filter(of_relation)
+        .map(|column| column.name.as_str())
+        .collect();
     if names.is_empty() {
         names = valid.iter().map(|column| column.name.as_str()).collect();
     }
@@ -144,7 +187,11 @@ fn position(span: &Span) -> Option<(usize, usize)> {
 fn position_in_message(text: &str) -> Option<(usize, usize)> {
     let number = |after: &str| -> Option<usize> {
         let rest = &text[text.find(after)? + after.len()..];
-        rest.trim_start().split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+        rest.trim_start()
+            .split(|c: char| !c.is_ascii_digit())
+            .next()?
+            .parse()
+            .ok()
     };
     Some((number("Line:")?, number("Column:")?))
 }
@@ -153,16 +200,18 @@ fn position_in_message(text: &str) -> Option<(usize, usize)> {
 ///
 /// A line without Jinja is in the template as it is in the SQL. Otherwise the wrong name is looked for, nearest to
 /// the position. A name that only a macro writes has no place in the template.
-fn locate(
-    template: &str,
-    sql: &str,
-    position: Option<(usize, usize)>,
-    name: Option<&str>,
-) -> Option<(usize, usize)> {
+fn locate(template: &str, sql: &str, position: Option<(usize, usize)>, name: Option<&str>) -> Option<(usize, usize)> {
     if let Some((line, column)) = position {
         let compiled = sql.lines().nth(line - 1)?;
-        let number = sql.lines().take(line).filter(|other| other.trim() == compiled.trim()).count();
-        let same = template.lines().enumerate().filter(|(_, text)| text.trim() == compiled.trim());
+        let number = sql
+            .lines()
+            .take(line)
+            .filter(|other| other.trim() == compiled.trim())
+            .count();
+        let same = template
+            .lines()
+            .enumerate()
+            .filter(|(_, text)| text.trim() == compiled.trim());
         let same: Vec<_> = same.collect();
         if let Some((at, text)) = same.get(number - 1).or(same.last()) {
             let indent = |text: &str| text.chars().take_while(|c| c.is_whitespace()).count();

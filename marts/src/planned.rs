@@ -65,7 +65,9 @@ impl PlannedTables {
 
     /// As relations to lay over a release.
     pub(crate) fn providers(&self) -> impl Iterator<Item = (TableName, Arc<dyn TableProvider>)> {
-        self.0.iter().map(|(name, table)| (name.clone(), table.clone() as Arc<dyn TableProvider>))
+        self.0
+            .iter()
+            .map(|(name, table)| (name.clone(), table.clone() as Arc<dyn TableProvider>))
     }
 
     /// The relation of that name.
@@ -75,7 +77,10 @@ impl PlannedTables {
 
     /// The relations that were read before they were known, since this was last asked.
     pub(crate) fn take_read_too_early(&self) -> Option<&TableName> {
-        let early = self.0.iter().filter(|(_, table)| table.read_too_early.swap(false, Ordering::Relaxed));
+        let early = self
+            .0
+            .iter()
+            .filter(|(_, table)| table.read_too_early.swap(false, Ordering::Relaxed));
         early.map(|(name, _)| name).min()
     }
 }

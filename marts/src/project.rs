@@ -26,7 +26,11 @@ pub struct LoadOptions {
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { vars: Map::new(), target: "prod".to_owned(), env: BTreeMap::new() }
+        Self {
+            vars: Map::new(),
+            target: "prod".to_owned(),
+            env: BTreeMap::new(),
+        }
     }
 }
 
@@ -84,6 +88,9 @@ impl Project {
 impl Loaded {
     /// The edges: for each node those that it reads.
     pub(crate) fn dependencies(&self) -> Vec<Vec<usize>> {
-        self.nodes.iter().map(|node| node.depends_on.iter().map(|id| id.0).collect()).collect()
+        self.nodes
+            .iter()
+            .map(|node| node.depends_on.iter().map(|id| id.0).collect())
+            .collect()
     }
 }

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use cordada_lake::{Error, Result, yaml};
+use cordada_lake::{Context, Error, Result, yaml};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::config;
+use crate::files::shown;
+use crate::source_file::SourceFile;
 
 /// The file's name.
 pub(crate) const FILE_NAME: &str = "dbt_project.yml";
@@ -111,23 +113,31 @@ fn packages() -> PathBuf {
 }
 
 impl ProjectFile {
-    /// Reads the file of the project in `dir`.
-    pub(crate) fn read(dir: &Path) -> Result<Self> {
+    /// Reads the file of the project in `dir`; its text too, for the places in it.
+    pub(crate) fn read(dir: &Path) -> Result<(Self, SourceFile)> {
         let path = dir.join(FILE_NAME);
         if !path.is_file() {
-            return Err(Error::config("loading the SQL project", format!("there is no {FILE_NAME}"))
-                .hint("`cordada init` writes one")
-                .with("folder", dir.display()));
+            return Err(
+                Error::config("loading the SQL project", format!("there is no {FILE_NAME}"))
+                    .hint("`cordada init` writes one")
+                    .with("folder", dir.display()),
+            );
         }
-        let file: Self = yaml::read(&path)?;
+        let text = std::fs::read_to_string(&path).doing(|| format!("reading {}", path.display()))?;
+        let source = SourceFile {
+            path: shown(&path),
+            relative: FILE_NAME.into(),
+            text: text.into(),
+        };
+        let file: Self = yaml::parse(&source.path, &source.text)?;
         for (key, hook) in [("on-run-start", &file.on_run_start), ("on-run-end", &file.on_run_end)] {
             if !is_empty(hook) {
-                return Err(Error::config("loading the SQL project", format!("`{key}` is not supported"))
-                    .hint("make a model of what the hook does, so that it is part of the release")
-                    .at(path.display(), 0, 0));
+                let error = Error::config("loading the SQL project", format!("`{key}` is not supported"));
+                let hint = "make a model of what the hook does, so that it is part of the release";
+                return Err(source.find(key).mark(error).hint(hint));
             }
         }
-        Ok(file)
+        Ok((file, source))
     }
 }
 

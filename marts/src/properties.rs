@@ -55,8 +55,6 @@ pub(crate) struct NodeProperties {
     pub(crate) data_tests: Vec<Spanned<Value>>,
     #[serde(default)]
     pub(crate) config: RawConfig,
-    #[serde(default)]
-    pub(crate) meta: RawConfig,
     #[serde(rename = "access")]
     _access: Option<IgnoredAny>,
     #[serde(rename = "constraints")]
@@ -67,6 +65,8 @@ pub(crate) struct NodeProperties {
     _docs: Option<IgnoredAny>,
     #[serde(rename = "group")]
     _group: Option<IgnoredAny>,
+    #[serde(rename = "meta")]
+    _meta: Option<IgnoredAny>,
     #[serde(rename = "time_spine")]
     _time_spine: Option<IgnoredAny>,
 }
@@ -198,7 +198,10 @@ impl Properties {
     /// Parses the text of a file; an empty file says nothing.
     pub(crate) fn parse(file: &Path, text: &str) -> Result<Self> {
         let properties = yaml::parse::<Option<Self>>(file, text)?.unwrap_or_default();
-        for (key, found) in [("unit_tests", &properties.unit_tests), ("snapshots", &properties.snapshots)] {
+        for (key, found) in [
+            ("unit_tests", &properties.unit_tests),
+            ("snapshots", &properties.snapshots),
+        ] {
             if !found.is_empty() {
                 tracing::warn!(file = %file.display(), count = found.len(), "`{key}` are not supported and not run");
             }

@@ -11,7 +11,7 @@ use chrono::{NaiveDate, Utc};
 use cordada_lake::names::snake_case;
 use cordada_lake::{Context, Error, Result};
 
-use crate::node::SourceFile;
+use crate::source_file::SourceFile;
 
 /// The rows of a seed: it is part of the project, so it is small enough to hold.
 #[derive(Debug, Clone)]
@@ -24,11 +24,7 @@ pub(crate) struct Seed {
 ///
 /// # Errors
 /// Config, with the line: a row with too few or too many fields, a value that is not of its column's type.
-pub(crate) fn read(
-    file: &SourceFile,
-    delimiter: u8,
-    type_of: impl Fn(&str) -> Option<DataType>,
-) -> Result<Seed> {
+pub(crate) fn read(file: &SourceFile, delimiter: u8, type_of: impl Fn(&str) -> Option<DataType>) -> Result<Seed> {
     let text = Text::read(file, delimiter)?;
     let mut fields = Vec::new();
     let mut columns: Vec<ArrayRef> = Vec::new();
@@ -62,37 +58,62 @@ impl Text {
             Error::config("reading a seed", why).at(file.path.display(), line, 0)
         };
         let text = file.text.trim_start_matches('\u{feff}');
-        let mut reader =
-            csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(text.as_bytes());
-        let names = reader.headers().map_err(|error| wrong(&error))?.iter().map(snake_case).collect::<Vec<_>>();
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .trim(csv::Trim::All)
+            .from_reader(text.as_bytes());
+        let names = reader
+            .headers()
+            .map_err(|error| wrong(&error))?
+            .iter()
+            .map(snake_case)
+            .collect::<Vec<_>>();
         for (at, name) in names.iter().enumerate() {
             if name.is_empty() || names[..at].contains(name) {
                 let why = format!("column {} has no name of its own: `{name}`", at + 1);
                 return Err(Error::config("reading a seed", why).at(file.path.display(), 1, 0));
             }
         }
-        let rows = reader.into_records().collect::<Result<_, _>>().map_err(|error| wrong(&error))?;
+        let rows = reader
+            .into_records()
+            .collect::<Result<_, _>>()
+            .map_err(|error| wrong(&error))?;
         Ok(Self { names, rows })
     }
 
     /// The values of a column; empty ones are null.
     fn column(&self, at: usize) -> StringArray {
-        self.rows.iter().map(|row| row.get(at).filter(|value| !value.is_empty())).collect()
+        self.rows
+            .iter()
+            .map(|row| row.get(at).filter(|value| !value.is_empty()))
+            .collect()
     }
 }
 
 /// The values as `data_type`.
 fn typed(file: &SourceFile, text: &Text, name: &str, values: &StringArray, data_type: &DataType) -> Result<ArrayRef> {
     let doing = || format!("reading {}", file.path.display());
-    let typed = cast_with_options(values, data_type, &CastOptions { safe: true, ..CastOptions::default() }).doing(doing)?;
+    let typed = cast_with_options(
+        values,
+        data_type,
+        &CastOptions {
+            safe: true,
+            ..CastOptions::default()
+        },
+    )
+    .doing(doing)?;
     let lost = (0..values.len()).find(|row| typed.is_null(*row) && !values.is_null(*row));
     match lost {
         None => Ok(typed),
         Some(row) => {
-            let line = text.rows[row].position().map_or(0, |at| usize::try_from(at.line()).unwrap_or(0));
-            Err(Error::config("reading a seed", format!("the value of `{name}` is no {data_type}"))
-                .hint("correct the value or the column's type in `column_types`")
-                .at(file.path.display(), line, 0))
+            let line = text.rows[row]
+                .position()
+                .map_or(0, |at| usize::try_from(at.line()).unwrap_or(0));
+            Err(
+                Error::config("reading a seed", format!("the value of `{name}` is no {data_type}"))
+                    .hint("correct the value or the column's type in `column_types`")
+                    .at(file.path.display(), line, 0),
+            )
         }
     }
 }
@@ -138,8 +159,14 @@ mod tests {
     use super::*;
 
     fn seed(text: &str) -> Result<Seed> {
-        let file = SourceFile { path: "seeds/s.csv".into(), relative: "seeds/s.csv".into(), text: text.into() };
-        read(&file, b',', |name| (name == "price").then_some(DataType::Decimal128(10, 2)))
+        let file = SourceFile {
+            path: "seeds/s.csv".into(),
+            relative: "seeds/s.csv".into(),
+            text: text.into(),
+        };
+        read(&file, b',', |name| {
+            (name == "price").then_some(DataType::Decimal128(10, 2))
+        })
     }
 
     #[test]
@@ -147,8 +174,13 @@ mod tests {
         let text = "Id,PostalCode,price,since,seen_at,ok,note\n\
                     1,08001,1.10,2024-01-31,2024-01-31 10:00:00,true,\n\
                     2,28001,2,2024-02-01,2024-01-31T10:00:00Z,FALSE,85123A\n";
-        let types: Vec<_> =
-            seed(text).unwrap().schema.fields().iter().map(|f| format!("{}: {}", f.name(), f.data_type())).collect();
+        let types: Vec<_> = seed(text)
+            .unwrap()
+            .schema
+            .fields()
+            .iter()
+            .map(|f| format!("{}: {}", f.name(), f.data_type()))
+            .collect();
         let expected = [
             "id: Int64",
             "postal_code: Utf8",
@@ -164,9 +196,15 @@ mod tests {
     #[test]
     fn a_bad_row_is_named_by_its_line() {
         let error = seed("a,b\n1,2\n3\n").unwrap_err().to_string();
-        assert!(error.starts_with("seeds/s.csv:3: ") && error.contains("1 fields, the header 2"), "{error}");
+        assert!(
+            error.starts_with("seeds/s.csv:3: ") && error.contains("1 fields, the header 2"),
+            "{error}"
+        );
         let error = seed("a,price\n1,2\n2,dear\n").unwrap_err().to_string();
-        assert!(error.starts_with("seeds/s.csv:3: ") && error.contains("`price`"), "{error}");
+        assert!(
+            error.starts_with("seeds/s.csv:3: ") && error.contains("`price`"),
+            "{error}"
+        );
         assert!(!error.contains("dear"), "values may be personal: {error}");
     }
 

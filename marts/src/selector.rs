@@ -41,7 +41,12 @@ fn atom(project: &Loaded, text: &str) -> Result<BTreeSet<NodeId>> {
         Error::config(doing(), "the selector is not understood").hint("write it as [n+]name[+n], tag:t or path:p")
     })?;
     let matches = matcher(project, atom.criterion, &doing)?;
-    let chosen: Vec<_> = project.nodes.iter().filter(|node| matches(node)).map(|node| node.id).collect();
+    let chosen: Vec<_> = project
+        .nodes
+        .iter()
+        .filter(|node| matches(node))
+        .map(|node| node.id)
+        .collect();
     if chosen.is_empty() {
         let names = project.nodes.iter().map(|node| node.name.as_str());
         return Err(Error::config(doing(), "it matches nothing").hint(suggestion("nodes", atom.criterion, names)));
@@ -77,7 +82,11 @@ enum Steps {
 
 impl Steps {
     fn parse(digits: &str) -> Option<Self> {
-        if digits.is_empty() { Some(Self::All) } else { digits.parse().ok().map(Self::Some) }
+        if digits.is_empty() {
+            Some(Self::All)
+        } else {
+            digits.parse().ok().map(Self::Some)
+        }
     }
 
     fn count(self) -> Option<usize> {
@@ -99,7 +108,11 @@ impl<'a> Atom<'a> {
             Some((rest, digits)) if is_number(digits) => (rest, Some(Steps::parse(digits)?)),
             _ => (rest, None),
         };
-        (!criterion.is_empty() && !criterion.contains('+')).then_some(Self { ancestors, criterion, descendants })
+        (!criterion.is_empty() && !criterion.contains('+')).then_some(Self {
+            ancestors,
+            criterion,
+            descendants,
+        })
     }
 }
 
@@ -121,7 +134,9 @@ fn matcher<'a>(project: &'a Loaded, criterion: &'a str, doing: &dyn Fn() -> Stri
         }
         "source" => Box::new(move |node| {
             let (source, table) = value.split_once('.').unwrap_or((value, "*"));
-            node.sources.iter().any(|used| glob(source, &used.source) && glob(table, used.table.name()))
+            node.sources
+                .iter()
+                .any(|used| glob(source, &used.source) && glob(table, used.table.name()))
         }),
         "config.materialized" => Box::new(move |node| node.materialization().name() == value),
         "package" => Box::new(move |_| value == project.name || value == "this"),
@@ -137,8 +152,7 @@ fn matcher<'a>(project: &'a Loaded, criterion: &'a str, doing: &dyn Fn() -> Stri
 fn matches_fqn(node: &Node, pattern: &str) -> bool {
     let pattern: Vec<_> = pattern.split('.').collect();
     let matches_from = |fqn: &[String]| {
-        pattern.len() <= fqn.len()
-            && pattern.iter().zip(fqn).all(|(pattern, part)| glob(pattern, part))
+        pattern.len() <= fqn.len() && pattern.iter().zip(fqn).all(|(pattern, part)| glob(pattern, part))
     };
     match pattern[..] {
         [name] if glob(name, &node.name) => true,
@@ -150,7 +164,9 @@ fn matches_fqn(node: &Node, pattern: &str) -> bool {
 fn matches_path(path: &Path, pattern: &Path) -> bool {
     let parts = |path: &Path| -> Vec<String> {
         let normal = path.components().filter(|part| !matches!(part, Component::CurDir));
-        normal.map(|part| part.as_os_str().to_string_lossy().into_owned()).collect()
+        normal
+            .map(|part| part.as_os_str().to_string_lossy().into_owned())
+            .collect()
     };
     let (path, pattern) = (parts(path), parts(pattern));
     pattern.len() <= path.len() && pattern.iter().zip(&path).all(|(pattern, part)| glob(pattern, part))
@@ -212,7 +228,10 @@ mod tests {
     #[test]
     fn a_path_is_matched_by_whole_folders() {
         assert!(matches_path(Path::new("marts/finance/x.sql"), Path::new("./marts")));
-        assert!(matches_path(Path::new("marts/finance/x.sql"), Path::new("marts/*/x.sql")));
+        assert!(matches_path(
+            Path::new("marts/finance/x.sql"),
+            Path::new("marts/*/x.sql")
+        ));
         assert!(!matches_path(Path::new("marts2/x.sql"), Path::new("marts")));
     }
 

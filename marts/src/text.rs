@@ -4,12 +4,18 @@
 pub(crate) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     let before = &text[..floor_boundary(text, offset)];
     let start_of_line = before.rfind('\n').map_or(0, |at| at + 1);
-    (before.matches('\n').count() + 1, before[start_of_line..].chars().count() + 1)
+    (
+        before.matches('\n').count() + 1,
+        before[start_of_line..].chars().count() + 1,
+    )
 }
 
 /// The nearest character boundary at or before `offset`.
 fn floor_boundary(text: &str, offset: usize) -> usize {
-    (0..=offset.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+    (0..=offset.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
 }
 
 /// Byte offsets at which `word` stands as a whole word, whatever its case.
@@ -17,7 +23,8 @@ pub(crate) fn whole_words<'a>(text: &'a str, word: &'a str) -> impl Iterator<Ite
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     text.char_indices().map(|(at, _)| at).filter(move |&at| {
         let after = at + word.len();
-        text.get(at..after).is_some_and(|found| found.eq_ignore_ascii_case(word))
+        text.get(at..after)
+            .is_some_and(|found| found.eq_ignore_ascii_case(word))
             && !word.is_empty()
             && !text[..at].ends_with(is_word)
             && !text[after..].starts_with(is_word)
@@ -33,7 +40,10 @@ pub(crate) fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a
 
 /// All candidates, the nearest to `wanted` first.
 pub(crate) fn nearest_first<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut sorted: Vec<_> = candidates.into_iter().map(|candidate| (distance(wanted, candidate), candidate)).collect();
+    let mut sorted: Vec<_> = candidates
+        .into_iter()
+        .map(|candidate| (distance(wanted, candidate), candidate))
+        .collect();
     sorted.sort();
     sorted.dedup();
     sorted.into_iter().map(|(_, candidate)| candidate).collect()
@@ -86,7 +96,10 @@ mod tests {
     fn suggests_only_what_is_near() {
         assert_eq!(nearest("custmer_id", ["order_id", "customer_id"]), Some("customer_id"));
         assert_eq!(nearest("zzz", ["order_id", "customer_id"]), None);
-        assert_eq!(suggestion("models", "zzz", ["orders", "customers"]), "models: orders, customers");
+        assert_eq!(
+            suggestion("models", "zzz", ["orders", "customers"]),
+            "models: orders, customers"
+        );
     }
 
     proptest! {

@@ -19,7 +19,10 @@ impl Matrix {
     /// A matrix without rows; `columns` is at least 1.
     pub(crate) fn new(columns: usize) -> Self {
         debug_assert!(columns > 0, "a matrix has columns");
-        Self { columns, values: Vec::new() }
+        Self {
+            columns,
+            values: Vec::new(),
+        }
     }
 
     pub(crate) fn columns(&self) -> usize {
@@ -61,8 +64,11 @@ impl Matrix {
 pub(crate) fn find_column(schema: &Schema, parameter: &str, column: &str) -> Result<usize> {
     schema.index_of(column).map_err(|_| {
         let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        Error::config(format!("finding the columns of `{parameter}`"), format!("there is no column `{column}`"))
-            .hint(did_you_mean(column, &columns))
+        Error::config(
+            format!("finding the columns of `{parameter}`"),
+            format!("there is no column `{column}`"),
+        )
+        .hint(did_you_mean(column, &columns))
     })
 }
 
@@ -97,7 +103,10 @@ impl Features {
                 Ok(column.as_primitive::<Float64Type>().clone())
             })
             .collect::<Result<_>>()?;
-        Ok(Self { columns, rows: batch.num_rows() })
+        Ok(Self {
+            columns,
+            rows: batch.num_rows(),
+        })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -125,7 +134,9 @@ mod tests {
     use std::sync::Arc;
 
     fn batch() -> RecordBatch {
-        let money = Decimal128Array::from(vec![Some(1050), Some(-25), Some(1)]).with_precision_and_scale(12, 2).unwrap();
+        let money = Decimal128Array::from(vec![Some(1050), Some(-25), Some(1)])
+            .with_precision_and_scale(12, 2)
+            .unwrap();
         RecordBatch::try_from_iter([
             ("name", Arc::new(StringArray::from(vec!["a", "b", "c"])) as ArrayRef),
             ("orders", Arc::new(Int64Array::from(vec![Some(3), None, Some(0)]))),
@@ -142,14 +153,20 @@ mod tests {
         assert!(features.read(0, &mut row));
         assert_eq!(row, [3.0, 10.5]);
         assert!(!features.read(1, &mut row), "a null");
-        assert!(!Features::of(&batch(), &[3]).unwrap().read(2, &mut row[..1]), "not a number");
+        assert!(
+            !Features::of(&batch(), &[3]).unwrap().read(2, &mut row[..1]),
+            "not a number"
+        );
     }
 
     #[test]
     fn a_missing_or_textual_column_is_a_configuration_error() {
         let schema = batch().schema();
         let missing = find_feature(&schema, "features", "order").unwrap_err().to_string();
-        assert!(missing.contains("there is no column `order`; did you mean `orders`?"), "{missing}");
+        assert!(
+            missing.contains("there is no column `order`; did you mean `orders`?"),
+            "{missing}"
+        );
         let textual = find_feature(&schema, "features", "name").unwrap_err().to_string();
         assert!(textual.contains("column `name` is not numeric but Utf8"), "{textual}");
     }

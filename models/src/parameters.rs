@@ -18,8 +18,10 @@ impl<'a> ParameterReader<'a> {
     pub(crate) fn new(estimator: &'static str, known: &[&str], parameters: &'a Parameters) -> Result<Self> {
         for name in parameters.keys() {
             if !known.contains(&name.as_str()) {
-                return Err(Error::config(reading(estimator), format!("there is no parameter `{name}`"))
-                    .hint(did_you_mean(name, known)));
+                return Err(
+                    Error::config(reading(estimator), format!("there is no parameter `{name}`"))
+                        .hint(did_you_mean(name, known)),
+                );
             }
         }
         Ok(Self { estimator, parameters })
@@ -29,7 +31,9 @@ impl<'a> ParameterReader<'a> {
     pub(crate) fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         match self.parameters.get(name) {
             None | Some(Value::Null) => Ok(None),
-            Some(value) => serde_json::from_value(value.clone()).map(Some).map_err(|why| self.wrong(name, why)),
+            Some(value) => serde_json::from_value(value.clone())
+                .map(Some)
+                .map_err(|why| self.wrong(name, why)),
         }
     }
 
@@ -82,7 +86,12 @@ mod tests {
     fn an_unknown_parameter_is_refused_with_the_nearest() {
         let given = parameters(json!({"feature": ["a"]}));
         let error = ParameterReader::new("kmeans", &["features", "k"], &given).unwrap_err();
-        assert!(error.to_string().contains("there is no parameter `feature`; did you mean `features`?"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("there is no parameter `feature`; did you mean `features`?"),
+            "{error}"
+        );
         assert_eq!(error.exit_code(), 2);
     }
 
@@ -90,8 +99,20 @@ mod tests {
     fn a_wrong_value_names_its_parameter() {
         let given = parameters(json!({"k": "many", "features": "a", "least": 0, "null": null}));
         let reader = ParameterReader::new("kmeans", &["features", "k", "least", "null"], &given).unwrap();
-        assert!(reader.at_least("k", 2).unwrap_err().to_string().contains("parameter `k`"));
-        assert!(reader.at_least("least", 2).unwrap_err().to_string().contains("parameter `least`: it has to be at least 2"));
+        assert!(
+            reader
+                .at_least("k", 2)
+                .unwrap_err()
+                .to_string()
+                .contains("parameter `k`")
+        );
+        assert!(
+            reader
+                .at_least("least", 2)
+                .unwrap_err()
+                .to_string()
+                .contains("parameter `least`: it has to be at least 2")
+        );
         assert_eq!(reader.columns("features").unwrap(), Some(vec!["a".to_owned()]));
         assert_eq!(reader.get::<usize>("null").unwrap(), None);
     }

@@ -3,8 +3,8 @@
 use std::collections::BinaryHeap;
 
 use arrow::array::RecordBatch;
-use cordada_lake::error::Context;
 use cordada_lake::Result;
+use cordada_lake::error::Context;
 use datafusion::common::hash_utils::{QualityRandomState, create_hashes};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
@@ -39,7 +39,11 @@ struct Sample {
 
 impl Sample {
     fn new(columns: usize, limit: usize) -> Self {
-        Self { limit, kept: Matrix::new(columns), hashes: BinaryHeap::new() }
+        Self {
+            limit,
+            kept: Matrix::new(columns),
+            hashes: BinaryHeap::new(),
+        }
     }
 
     fn add(&mut self, batch: &RecordBatch, positions: &[usize], state: &QualityRandomState) -> Result<()> {
@@ -66,7 +70,11 @@ impl Sample {
 
     fn into_sorted(self) -> Matrix {
         let compare = |a: &&[f64], b: &&[f64]| {
-            a.iter().zip(*b).map(|(a, b)| a.total_cmp(b)).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+            a.iter()
+                .zip(*b)
+                .map(|(a, b)| a.total_cmp(b))
+                .find(|order| order.is_ne())
+                .unwrap_or(std::cmp::Ordering::Equal)
         };
         let mut rows: Vec<&[f64]> = self.kept.rows().collect();
         rows.sort_unstable_by(compare);

@@ -45,7 +45,11 @@ fn silhouette(distances: &[f64], sizes: &[usize], own: usize) -> f64 {
         .map(|(_, (distance, size))| distance / *size as f64)
         .fold(f64::INFINITY, f64::min);
     let widest = within.max(between);
-    if widest.is_finite() && widest > 0.0 { (between - within) / widest } else { 0.0 }
+    if widest.is_finite() && widest > 0.0 {
+        (between - within) / widest
+    } else {
+        0.0
+    }
 }
 
 /// The Euclidean distance.
@@ -89,7 +93,9 @@ mod tests {
 
     #[test]
     fn a_sample_comes_near_the_whole() {
-        let values: Vec<f64> = (0..3000).map(|at| f64::from(at % 100) / 10.0 + f64::from(at / 1000) * 50.0).collect();
+        let values: Vec<f64> = (0..3000)
+            .map(|at| f64::from(at % 100) / 10.0 + f64::from(at / 1000) * 50.0)
+            .collect();
         let labels: Vec<usize> = (0..3000).map(|at| at / 1000).collect();
         let whole = mean_silhouette(&line(&values), &labels, 3, 3000);
         let sampled = mean_silhouette(&line(&values), &labels, 3, 300);

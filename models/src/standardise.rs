@@ -23,7 +23,11 @@ struct Scale {
 impl Standardiser {
     /// Fits on `rows`; `log` says which features are skewed and take their logarithm first.
     pub(crate) fn fit(rows: &Matrix, log: &[bool]) -> Self {
-        let features = log.iter().enumerate().map(|(column, &log)| Scale::fit(rows, column, log)).collect();
+        let features = log
+            .iter()
+            .enumerate()
+            .map(|(column, &log)| Scale::fit(rows, column, log))
+            .collect();
         Self { features }
     }
 
@@ -40,11 +44,19 @@ impl Scale {
         let values = || rows.rows().map(|row| transform(row[column], log));
         let count = rows.len().max(1) as f64;
         let magnitude = values().fold(0.0, |largest: f64, value| largest.max(value.abs()));
-        let mut scale = Self { log, magnitude, mean: 0.0, deviation: 0.0 };
+        let mut scale = Self {
+            log,
+            magnitude,
+            mean: 0.0,
+            deviation: 0.0,
+        };
         let constant = values().zip(values().skip(1)).all(|(a, b)| a == b);
         if !constant {
             scale.mean = values().map(|value| value / magnitude).sum::<f64>() / count;
-            let variance = values().map(|value| (value / magnitude - scale.mean).powi(2)).sum::<f64>() / count;
+            let variance = values()
+                .map(|value| (value / magnitude - scale.mean).powi(2))
+                .sum::<f64>()
+                / count;
             scale.deviation = variance.sqrt();
         }
         scale
@@ -60,7 +72,11 @@ impl Scale {
 
 /// The symmetric logarithm, sign(x) · ln(1 + |x|): ln(1 + x) that also takes a negative balance.
 fn transform(value: f64, log: bool) -> f64 {
-    if log { value.abs().ln_1p().copysign(value) } else { value }
+    if log {
+        value.abs().ln_1p().copysign(value)
+    } else {
+        value
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,14 @@ arrow_cast(arrow_cast({{ number }}, 'Timestamp(Millisecond, Some("UTC"))'), 'Tim
 cast(to_local_time({{ timestamp }} at time zone '{{ var("timezone") }}') as date)
 {%- endmacro %}
 
+{# The moment at which a day in a store is over. #}
+{% macro end_of_day(day) -%}
+arrow_cast(
+    arrow_cast({{ day }} + interval '1 day', 'Timestamp(Microsecond, None)') at time zone '{{ var("timezone") }}',
+    'Timestamp(Microsecond, Some("UTC"))'
+)
+{%- endmacro %}
+
 {# The month of a date, as its first day. #}
 {% macro month_of(day) -%}
 cast(date_trunc('month', {{ day }}) as date)

@@ -17,10 +17,6 @@ select
     purpose,
     status,
     decided_at as valid_from,
-    -- A consent is good until the end of its last day.
-    case
-        when status = 'granted'
-        then arrow_cast(expires_on + interval '1 day', 'Timestamp(Microsecond, Some("UTC"))')
-    end as valid_until
+    case when status = 'granted' then {{ end_of_day('expires_on') }} end as valid_until
 from decisions
 where from_last = 1

@@ -15,7 +15,7 @@ final as (
         {{ money('sum(revenue)') }} as revenue,
         {{ money('sum(net_goods_revenue)') }} as net_goods_revenue,
         {{ money('sum(discount_amount)') }} as discount_amount,
-        {{ money('sum(revenue) filter (where status = \'paid\') / nullif(count(*) filter (where status = \'paid\'), 0)') }}
+        {{ money("sum(revenue) filter (where status = 'paid') / nullif(count(*) filter (where status = 'paid'), 0)") }}
             as average_order_value
     from orders
     group by month, channel

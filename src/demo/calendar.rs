@@ -153,6 +153,7 @@ pub fn spanish(date: NaiveDate) -> impl fmt::Display {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use chrono_tz::Europe::Madrid;

@@ -54,6 +54,9 @@ pub struct Options {
     pub dir: PathBuf,
 }
 
+/// Writes the files of a system and reports rows as it does.
+type System<'a> = &'a (dyn Fn(&dyn Fn(u64)) -> Result<Summary> + Sync);
+
 /// Writes two years of the company, 2024 and 2025. `on_rows` hears of rows as they are written.
 ///
 /// # Errors
@@ -87,7 +90,7 @@ pub fn generate(options: &Options, on_rows: &dyn Fn(u64)) -> Result<Summary> {
         records += accounts::write_accounts(&world, &data.join("shop"), rows)?;
         Ok(records)
     };
-    let systems: [&(dyn Fn(&dyn Fn(u64)) -> Result<Summary> + Sync); 3] = [&in_stores, &online, &master_data];
+    let systems: [System<'_>; 3] = [&in_stores, &online, &master_data];
     thread::scope(|scope| -> Result<()> {
         let (sender, written) = mpsc::channel();
         let workers = systems.map(|system| {

@@ -1,6 +1,7 @@
 """A project in a directory, the `cordada` binary over it, and its server, as a user would run them."""
 
 import csv
+import functools
 import io
 import os
 import re
@@ -18,11 +19,16 @@ BINARY = os.environ["CORDADA"]
 DATA = Path(os.environ.get("CORDADA_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 USER, PASSWORD = "ana", "summit-7"
-USERS = """
-users:
-  - {name: ana, password_hash: "$argon2id$v=19$m=19456,t=2,p=1$aGw6weS3jvDEDdw/IeOrIg$+0qDvKENA2vI7q350IoqQgDGrMS/j1nLKlNoscx2PqQ", roles: [everything]}
-roles:
-  everything: {read: ["*"]}
+
+
+@functools.cache
+def users():
+    """What goes into cordada.yml so that USER reads everything with PASSWORD."""
+    command = [BINARY, "hash-password"]
+    hashed = subprocess.run(command, input=PASSWORD, check=True, capture_output=True, text=True).stdout.strip()
+    return f"""
+users: [{{name: {USER}, password_hash: "{hashed}", roles: [everything]}}]
+roles: {{everything: {{read: ["*"]}}}}
 """
 
 

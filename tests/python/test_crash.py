@@ -5,14 +5,13 @@ import subprocess
 import threading
 import time
 
-from harness import USERS, Project, connect, fetch
+from harness import Project, connect, fetch, users
 
 SEED = 20240229
 KILLS = 24
 ORDERS, LINES, CUSTOMERS = 2000, 3, 500
 
 FILES = {
-    "cordada.yml": "name: acme\nlake: ./lake\n" + USERS,
     "sources/shop.yml": """
 kind: files
 streams:
@@ -124,7 +123,7 @@ def timed(project, command):
 
 
 def test_killed_runs_leave_nothing_behind(tmp_path):
-    project = Project(tmp_path).write(FILES)
+    project = Project(tmp_path).write(FILES | {"cordada.yml": "name: acme\nlake: ./lake\n" + users()})
     random_moment = random.Random(SEED)
     arrive(project, 0)
     durations = {command: timed(project, command) for command in ("ingest", "build")}

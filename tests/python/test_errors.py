@@ -135,7 +135,7 @@ def test_wrong_usage(shop):
 def test_a_broken_row_is_set_aside_and_named(project):
     project.write({**FILES, "data/orders.csv": 'order_id,amount\n1,10.5\n2,20.5,"too",many\n3,30.5\n'})
     result = project.run("ingest")
-    assert re.search(r"1 .*reject|reject\w*\D*1", result.out + result.err), result
+    assert "ops.rejected_rows" in result.out, result
     assert project.query("select order_id from raw_shop.orders order by 1") == [("1",), ("3",)]
     [(rejected,)] = project.query("select count(*) from ops.rejected_rows")
     assert rejected == "1"

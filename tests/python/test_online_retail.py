@@ -6,7 +6,7 @@ import shutil
 import adbc_driver_manager
 import pyarrow as pa
 import pytest
-from harness import ROOT, USERS, Project, connect, fetch
+from harness import ROOT, Project, connect, fetch, users
 
 RAW = "raw_retail.invoice_lines"
 COLUMNS = {"invoice_no", "stock_code", "description", "quantity", "invoice_date", "unit_price", "customer_id", "country"}
@@ -33,7 +33,7 @@ def shop(request, tmp_path_factory, online_retail_data):
     directory = tmp_path_factory.mktemp("shop") / "online-retail"
     shutil.copytree(ROOT / "examples" / "online-retail", directory)
     configuration = directory / "cordada.yml"
-    configuration.write_text(configuration.read_text() + USERS)
+    configuration.write_text(configuration.read_text() + users())
     project = Project(directory, {"ONLINE_RETAIL": str(online_retail_data / request.param)})
     project.run("ingest")
     project.run("build")

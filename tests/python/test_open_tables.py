@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 from duckdb_extensions import import_extension
-from harness import USERS, Project, connect, fetch
+from harness import Project, connect, fetch, users
 
 CSV = """\
 OrderID,PlacedAt,Day,Amount,Rate,Vip,Note
@@ -22,7 +22,6 @@ a second line"
 """
 
 FILES = {
-    "cordada.yml": "name: acme\nlake: ./lake\n" + USERS,
     "data/orders.csv": CSV,
     "sources/shop.yml": """
 kind: files
@@ -94,7 +93,7 @@ def write_parquet_with_field_ids(path):
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory):
     """A project that has been landed and built, and a connection to its server."""
-    project = Project(tmp_path_factory.mktemp("open")).write(FILES)
+    project = Project(tmp_path_factory.mktemp("open")).write(FILES | {"cordada.yml": "name: acme\nlake: ./lake\n" + users()})
     write_parquet_with_field_ids(project.dir / "data" / "measures.parquet")
     project.run("ingest")
     project.run("build")

@@ -29,7 +29,10 @@ template: {subject: "We miss you, {{ first_name }}"}
     campaign.validate("win_back").unwrap();
     assert!(campaign.persons);
     assert_eq!(campaign.consent, Some(Consent::to("email_marketing")));
-    assert_eq!(campaign.fields.iter().collect::<Vec<_>>(), [("EMAIL", "email"), ("FNAME", "first_name")]);
+    assert_eq!(
+        campaign.fields.iter().collect::<Vec<_>>(),
+        [("EMAIL", "email"), ("FNAME", "first_name")]
+    );
 }
 
 #[test]
@@ -37,8 +40,11 @@ fn consent_can_say_where_it_is_found() {
     let long = campaign(&format!(
         "audience: select 1\nconsent: {{purpose: sms, relation: marts.permissions, key: person_id}}\n{CHANNEL}"
     ));
-    let expected =
-        Consent { purpose: "sms".into(), relation: "marts.permissions".into(), key: "person_id".into() };
+    let expected = Consent {
+        purpose: "sms".into(),
+        relation: "marts.permissions".into(),
+        key: "person_id".into(),
+    };
     assert_eq!(long.consent, Some(expected));
     let wrong: Result<Campaign, _> =
         serde_saphyr::from_str(&format!("audience: select 1\nconsent: {{purpos: sms}}\n{CHANNEL}"));
@@ -48,8 +54,13 @@ fn consent_can_say_where_it_is_found() {
 #[test]
 fn a_campaign_over_persons_needs_consent() {
     let message = refused(&format!("audience: select 1\n{CHANNEL}"));
-    assert!(message.contains("`consent`: a campaign over persons needs the consent it rests on"), "{message}");
-    campaign(&format!("audience: select 1\npersons: false\n{CHANNEL}")).validate("x").unwrap();
+    assert!(
+        message.contains("`consent`: a campaign over persons needs the consent it rests on"),
+        "{message}"
+    );
+    campaign(&format!("audience: select 1\npersons: false\n{CHANNEL}"))
+        .validate("x")
+        .unwrap();
     let message = refused(&format!("audience: select 1\npersons: false\nconsent: sms\n{CHANNEL}"));
     assert!(message.contains("`persons`"), "{message}");
 }
@@ -57,18 +68,33 @@ fn a_campaign_over_persons_needs_consent() {
 #[test]
 fn wrong_keys_are_named() {
     for (yaml, expected) in [
-        ("audience: select 1; select 2\nconsent: a", "`audience`: there is more than one statement"),
+        (
+            "audience: select 1; select 2\nconsent: a",
+            "`audience`: there is more than one statement",
+        ),
         ("audience: select 1\nconsent: ''", "`consent`: the purpose is empty"),
-        ("audience: select 1\nconsent: {purpose: a, relation: 'x; y'}", "`consent`: `x; y` is no relation"),
-        ("audience: select 1\nconsent: a\ntemplate: {subject: '{{ a'}", "`template.subject`: syntax error"),
-        ("audience: select 1\nconsent: a\nfields: {a: b}\ntemplate: {a: x}", "`template.a`: there is a field of that name"),
+        (
+            "audience: select 1\nconsent: {purpose: a, relation: 'x; y'}",
+            "`consent`: `x; y` is no relation",
+        ),
+        (
+            "audience: select 1\nconsent: a\ntemplate: {subject: '{{ a'}",
+            "`template.subject`: syntax error",
+        ),
+        (
+            "audience: select 1\nconsent: a\nfields: {a: b}\ntemplate: {a: x}",
+            "`template.a`: there is a field of that name",
+        ),
     ] {
         let message = refused(&format!("{yaml}\n{CHANNEL}"));
         assert!(message.contains(expected), "{message}");
         assert!(message.starts_with("reading campaign win_back: "), "{message}");
     }
     let message = refused("audience: select 1\nconsent: a\nchannel: {kind: cvs, path: a}");
-    assert!(message.contains("`channel.kind`: there is no kind of channel `cvs`; did you mean `csv`?"), "{message}");
+    assert!(
+        message.contains("`channel.kind`: there is no kind of channel `cvs`; did you mean `csv`?"),
+        "{message}"
+    );
     let twice: Result<Campaign, _> =
         serde_saphyr::from_str(&format!("audience: select 1\nfields: {{a: b, a: c}}\n{CHANNEL}"));
     assert!(twice.is_err(), "a field that is there twice");

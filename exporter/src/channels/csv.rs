@@ -7,6 +7,7 @@
 //! puts an apostrophe before such text, as OWASP advises ("CSV Injection"); text that is a signed number or a phone
 //! number (`+34 600 123 456`) can do no harm and stays. `formulas: keep` writes all as it is, for files that no
 //! person opens. Null is an empty cell.
+//! The file can be read by its owner only.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -60,10 +61,21 @@ pub(super) fn open(options: Options, project: &Path) -> Result<Box<dyn Channel>,
     let options: CsvOptions = read(options, &["path", "delimiter", "formulas"])?;
     let delimiter = match u8::try_from(options.delimiter) {
         Ok(delimiter) if delimiter.is_ascii() && !b"\"\r\n".contains(&delimiter) => delimiter,
-        _ => return Err(Problem::new("channel.delimiter", "it has to be one ASCII character and no quote or line break")),
+        _ => {
+            return Err(Problem::new(
+                "channel.delimiter",
+                "it has to be one ASCII character and no quote or line break",
+            ));
+        }
     };
     let path = resolve(project, &options.path)?;
-    Ok(Box::new(CsvFile { path, format: Format { delimiter, formulas: options.formulas } }))
+    Ok(Box::new(CsvFile {
+        path,
+        format: Format {
+            delimiter,
+            formulas: options.formulas,
+        },
+    }))
 }
 
 #[async_trait]
@@ -75,9 +87,14 @@ impl Channel for CsvFile {
     async fn begin(&self, fields: &Schema) -> Result<Box<dyn Delivery>> {
         let mut file = AtomicFile::create(self.path.clone()).await?;
         let mut header = self.format.writer();
-        header.write_record(fields.fields().iter().map(|field| field.name())).map_err(failed)?;
+        header
+            .write_record(fields.fields().iter().map(|field| field.name()))
+            .map_err(failed)?;
         file.write(&header.into_inner().map_err(failed)?).await?;
-        Ok(Box::new(CsvDelivery { file, format: self.format }))
+        Ok(Box::new(CsvDelivery {
+            file,
+            format: self.format,
+        }))
     }
 }
 
@@ -92,8 +109,12 @@ impl Delivery for CsvDelivery {
         self.file.write(&self.format.encode(rows)?).await
     }
 
-    async fn finish(self: Box<Self>) -> Result<Written> {
-        self.file.commit().await
+    async fn seal(&mut self) -> Result<()> {
+        self.file.sync().await
+    }
+
+    async fn publish(self: Box<Self>) -> Result<Written> {
+        self.file.rename().await
     }
 }
 
@@ -109,7 +130,10 @@ impl Format {
             .iter()
             .map(|column| {
                 let escape = self.formulas == Formulas::Escape && can_hold_text(column.data_type());
-                Ok((ArrayFormatter::try_new(column.as_ref(), &options).map_err(failed)?, escape))
+                Ok((
+                    ArrayFormatter::try_new(column.as_ref(), &options).map_err(failed)?,
+                    escape,
+                ))
             })
             .collect::<Result<_>>()?;
         let mut writer = self.writer();
@@ -118,7 +142,11 @@ impl Format {
             for (column, escape) in &columns {
                 cell.clear();
                 column.value(row).write(&mut cell).map_err(failed)?;
-                let safe = if *escape { without_formula(&cell) } else { Cow::Borrowed(cell.as_str()) };
+                let safe = if *escape {
+                    without_formula(&cell)
+                } else {
+                    Cow::Borrowed(cell.as_str())
+                };
                 writer.write_field(safe.as_ref()).map_err(failed)?;
             }
             writer.write_record(None::<&[u8]>).map_err(failed)?;
@@ -138,7 +166,9 @@ fn without_formula(cell: &str) -> Cow<'_, str> {
     let is_number = |rest: &str| rest.chars().all(|c| c.is_ascii_digit() || " .,()-".contains(c));
     match cell.chars().next() {
         Some('+' | '-') if is_number(&cell[1..]) => Cow::Borrowed(cell),
-        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠') => Cow::Owned(format!("'{cell}")),
+        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠') => {
+            Cow::Owned(format!("'{cell}"))
+        }
         _ => Cow::Borrowed(cell),
     }
 }
@@ -161,7 +191,10 @@ mod tests {
     use std::sync::Arc;
 
     fn format(formulas: Formulas) -> Format {
-        Format { delimiter: b',', formulas }
+        Format {
+            delimiter: b',',
+            formulas,
+        }
     }
 
     fn encode(format: Format, columns: Vec<(&str, ArrayRef)>) -> String {
@@ -175,12 +208,17 @@ mod tests {
 
     #[test]
     fn values_of_all_types_are_written_plainly() {
-        let money = Decimal128Array::from(vec![Some(-1050), None]).with_precision_and_scale(12, 2).unwrap();
+        let money = Decimal128Array::from(vec![Some(-1050), None])
+            .with_precision_and_scale(12, 2)
+            .unwrap();
         let time = TimestampMicrosecondArray::from(vec![0, 1]).with_timezone("UTC");
         let text = encode(
             format(Formulas::Escape),
             vec![
-                ("name", Arc::new(StringArray::from(vec!["O'Neil, \"Al\"", "two\nlines"])) as ArrayRef),
+                (
+                    "name",
+                    Arc::new(StringArray::from(vec!["O'Neil, \"Al\"", "two\nlines"])) as ArrayRef,
+                ),
                 ("orders", Arc::new(Int64Array::from(vec![Some(-3), None]))),
                 ("spent", Arc::new(money)),
                 ("since", Arc::new(Date32Array::from(vec![0, 19_000]))),
@@ -196,7 +234,17 @@ mod tests {
 
     #[test]
     fn formulas_are_escaped_unless_kept() {
-        let cells = ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3", "＝1", "+34 (600) 123-456", "-5.20", "a=b", ""];
+        let cells = [
+            "=1+1",
+            "@SUM(A1)",
+            "+cmd|' /C calc'!A0",
+            "-2+3",
+            "＝1",
+            "+34 (600) 123-456",
+            "-5.20",
+            "a=b",
+            "",
+        ];
         let column = || vec![("x", Arc::new(StringViewArray::from(cells.to_vec())) as ArrayRef)];
         assert_eq!(
             encode(format(Formulas::Escape), column()),
@@ -207,7 +255,11 @@ mod tests {
 
     #[test]
     fn wrong_options_are_named() {
-        assert!(refused(json!({})).contains("`channel`: missing field `path`"), "{}", refused(json!({})));
+        assert!(
+            refused(json!({})).contains("`channel`: missing field `path`"),
+            "{}",
+            refused(json!({}))
+        );
         assert!(refused(json!({"pth": "a"})).contains("`channel.pth`: there is no such option; did you mean `path`?"));
         assert!(refused(json!({"path": "a", "delimiter": "é"})).contains("`channel.delimiter`"));
         assert!(refused(json!({"path": "a", "formulas": "x"})).contains("`escape` or `keep`"));

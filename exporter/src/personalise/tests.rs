@@ -6,7 +6,10 @@ use serde_json::json;
 
 fn audience() -> RecordBatch {
     RecordBatch::try_from_iter([
-        ("email", Arc::new(StringArray::from(vec![Some("ana@a.es"), Some("bo@b.es")])) as ArrayRef),
+        (
+            "email",
+            Arc::new(StringArray::from(vec![Some("ana@a.es"), Some("bo@b.es")])) as ArrayRef,
+        ),
         ("first_name", Arc::new(StringArray::from(vec![Some("Ana <3"), None]))),
         ("orders", Arc::new(Int64Array::from(vec![1, 3]))),
         ("spent", Arc::new(Float64Array::from(vec![10.5, 20.0]))),
@@ -24,7 +27,11 @@ fn campaign(fields: serde_json::Value, template: serde_json::Value) -> Campaign 
 }
 
 fn column(rows: &RecordBatch, name: &str) -> Vec<String> {
-    rows[name].as_string::<i32>().iter().map(|text| text.unwrap().to_owned()).collect()
+    rows[name]
+        .as_string::<i32>()
+        .iter()
+        .map(|text| text.unwrap().to_owned())
+        .collect()
 }
 
 fn rendered(template: &str) -> Vec<String> {
@@ -35,10 +42,18 @@ fn rendered(template: &str) -> Vec<String> {
 
 #[test]
 fn fields_are_renamed_and_in_the_order_of_the_campaign() {
-    let campaign = campaign(json!({"ORDERS": "orders", "EMAIL": "email"}), json!({"subject": "Hola {{ first_name }}"}));
+    let campaign = campaign(
+        json!({"ORDERS": "orders", "EMAIL": "email"}),
+        json!({"subject": "Hola {{ first_name }}"}),
+    );
     let personaliser = Personaliser::new("win_back", &campaign, &audience().schema()).unwrap();
     let sent = personaliser.apply(&audience()).unwrap();
-    let names: Vec<_> = sent.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let names: Vec<_> = sent
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
     assert_eq!(names, ["ORDERS", "EMAIL", "subject"]);
     assert_eq!(column(&sent, "EMAIL"), ["ana@a.es", "bo@b.es"]);
     assert_eq!(column(&sent, "subject"), ["Hola Ana <3", "Hola "]);
@@ -56,7 +71,10 @@ fn templates_know_nulls_numbers_and_conditions() {
     assert_eq!(rendered("{{ first_name | default('friend') }}"), ["Ana <3", "friend"]);
     assert_eq!(rendered("{% if first_name %}y{% else %}n{% endif %}"), ["y", "n"]);
     assert_eq!(rendered("{{ orders + 1 }} {{ spent * 2 }}"), ["2 21.0", "4 40.0"]);
-    assert_eq!(rendered("{% if vip %}VIP{% endif %}{% for i in range(orders) %}.{% endfor %}"), ["VIP.", "..."]);
+    assert_eq!(
+        rendered("{% if vip %}VIP{% endif %}{% for i in range(orders) %}.{% endfor %}"),
+        ["VIP.", "..."]
+    );
 }
 
 #[test]
@@ -70,9 +88,21 @@ fn html_is_escaped() {
 #[test]
 fn columns_that_do_not_exist_are_errors_before_anything_is_sent() {
     for (fields, template, expected) in [
-        (json!({"EMAIL": "emial"}), json!({}), "`fields.EMAIL`: the audience has no column `emial`; did you mean `email`?"),
-        (json!({}), json!({"subject": "{{ name }}"}), "`template.subject`: the audience has no column `name`"),
-        (json!({}), json!({"email": "x"}), "`template.email`: the audience has a column of that name already"),
+        (
+            json!({"EMAIL": "emial"}),
+            json!({}),
+            "`fields.EMAIL`: the audience has no column `emial`; did you mean `email`?",
+        ),
+        (
+            json!({}),
+            json!({"subject": "{{ name }}"}),
+            "`template.subject`: the audience has no column `name`",
+        ),
+        (
+            json!({}),
+            json!({"email": "x"}),
+            "`template.email`: the audience has a column of that name already",
+        ),
     ] {
         let error = Personaliser::new("win_back", &campaign(fields, template), &audience().schema()).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
@@ -81,11 +111,18 @@ fn columns_that_do_not_exist_are_errors_before_anything_is_sent() {
 
 #[test]
 fn an_error_in_a_template_does_not_quote_the_row() {
-    for template in ["{{ email | frobnicate }}", "\n{{ email + orders }}", "{{ email | int }}"] {
+    for template in [
+        "{{ email | frobnicate }}",
+        "\n{{ email + orders }}",
+        "{{ email | int }}",
+    ] {
         let campaign = campaign(json!({}), json!({"subject": template}));
         let personaliser = Personaliser::new("win_back", &campaign, &audience().schema()).unwrap();
         let error = personaliser.apply(&audience()).unwrap_err().to_string();
-        assert!(error.contains("`template.subject`") && error.contains("in line"), "{error}");
+        assert!(
+            error.contains("`template.subject`") && error.contains("in line"),
+            "{error}"
+        );
         assert!(!error.contains("ana@a.es"), "{error}");
     }
 }

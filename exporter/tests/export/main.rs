@@ -43,7 +43,16 @@ fn campaign(yaml: &str) -> Campaign {
 }
 
 async fn run(server: &TestServer, yaml: &str, project: &Path) -> Result<ExportReport, Error> {
-    export("win_back", &campaign(yaml), &server.connection, project, false, |_| {}, CancellationToken::new()).await
+    export(
+        "win_back",
+        &campaign(yaml),
+        &server.connection,
+        project,
+        false,
+        |_| {},
+        CancellationToken::new(),
+    )
+    .await
 }
 
 /// All files below a folder.
@@ -62,7 +71,10 @@ fn files(folder: &Path) -> Vec<String> {
 
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha2::Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[tokio::test]
@@ -72,8 +84,17 @@ async fn only_those_who_consented_are_written_and_the_manifest_says_so() {
     let rows = AtomicU64::new(0);
     let told = |so_far| rows.store(so_far, Ordering::Relaxed);
     let cancel = CancellationToken::new();
-    let report =
-        export("win_back", &campaign(WIN_BACK), &server.connection, project.path(), false, told, cancel).await.unwrap();
+    let report = export(
+        "win_back",
+        &campaign(WIN_BACK),
+        &server.connection,
+        project.path(),
+        false,
+        told,
+        cancel,
+    )
+    .await
+    .unwrap();
 
     let written = std::fs::read_to_string(project.path().join("out/win_back.csv")).unwrap();
     let mut lines: Vec<_> = written.lines().collect();
@@ -95,7 +116,10 @@ async fn only_those_who_consented_are_written_and_the_manifest_says_so() {
     assert_eq!(server.seen.rows_sent.load(Ordering::Relaxed), 4);
     // Everything after the first plan reads the release that the first plan told.
     let planned = server.seen.planned.lock().unwrap();
-    assert_eq!(planned.iter().map(|(_, release)| *release).collect::<Vec<_>>(), [None, Some(7), Some(7), Some(7)]);
+    assert_eq!(
+        planned.iter().map(|(_, release)| *release).collect::<Vec<_>>(),
+        [None, Some(7), Some(7), Some(7)]
+    );
 
     let manifest: Value = serde_json::from_slice(&std::fs::read(&report.manifest).unwrap()).unwrap();
     assert_eq!(files(project.path()), ["win_back.csv", "win_back.csv.manifest.json"]);
@@ -124,7 +148,11 @@ async fn consents_that_contradict_each_other_are_none() {
     let project = tempfile::tempdir().unwrap();
     let report = run(&server, WIN_BACK, project.path()).await.unwrap();
     assert_eq!((report.rows, report.withheld_without_consent), (1, Some(6)));
-    assert!(std::fs::read_to_string(&report.file).unwrap().contains("bo@example.com"));
+    assert!(
+        std::fs::read_to_string(&report.file)
+            .unwrap()
+            .contains("bo@example.com")
+    );
 }
 
 #[tokio::test]
@@ -153,14 +181,19 @@ async fn a_campaign_that_is_not_over_persons_needs_no_consent() {
     let disguised = yaml.replace("count(*) as customers", "*");
     let error = run(&server, &disguised, project.path()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.to_string().contains("the audience has the column `customer_id`"), "{error}");
+    assert!(
+        error.to_string().contains("the audience has the column `customer_id`"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn an_empty_audience_keeps_its_columns() {
     let server = TestServer::start(&LAKE, Then::GoOn).await;
     let project = tempfile::tempdir().unwrap();
-    let report = run(&server, &WIN_BACK.replace("> 0.7", "> 7"), project.path()).await.unwrap();
+    let report = run(&server, &WIN_BACK.replace("> 0.7", "> 7"), project.path())
+        .await
+        .unwrap();
     assert_eq!((report.rows, report.withheld_without_consent), (0, Some(0)));
     assert_eq!(std::fs::read_to_string(&report.file).unwrap(), "EMAIL,FNAME,subject\n");
 }
@@ -169,9 +202,10 @@ async fn an_empty_audience_keeps_its_columns() {
 async fn a_dry_run_counts_and_writes_nothing() {
     let server = TestServer::start(&LAKE, Then::GoOn).await;
     let project = tempfile::tempdir().unwrap();
+    let campaign = campaign(WIN_BACK);
     let dry = export(
-        "win_back",
-        &campaign(WIN_BACK),
+        "a",
+        &campaign,
         &server.connection,
         project.path(),
         true,
@@ -179,7 +213,10 @@ async fn a_dry_run_counts_and_writes_nothing() {
         CancellationToken::new(),
     );
     let report = dry.await.unwrap();
-    assert_eq!((report.rows, report.withheld_without_consent, report.sha256.as_str()), (3, Some(4), ""));
+    assert_eq!(
+        (report.rows, report.withheld_without_consent, report.sha256.as_str()),
+        (3, Some(4), "")
+    );
     assert_eq!(report.columns, ["EMAIL", "FNAME", "subject"]);
     assert!(files(project.path()).is_empty());
 }
@@ -187,7 +224,9 @@ async fn a_dry_run_counts_and_writes_nothing() {
 #[tokio::test]
 async fn a_failure_midway_leaves_the_earlier_file_and_its_manifest() {
     let project = tempfile::tempdir().unwrap();
-    run(&TestServer::start(&LAKE, Then::GoOn).await, WIN_BACK, project.path()).await.unwrap();
+    run(&TestServer::start(&LAKE, Then::GoOn).await, WIN_BACK, project.path())
+        .await
+        .unwrap();
     let before = std::fs::read(project.path().join("out/win_back.csv")).unwrap();
 
     let server = TestServer::start(&LAKE, Then::Fail).await;
@@ -205,8 +244,15 @@ async fn cancelling_midway_stops_the_query_and_leaves_nothing() {
     let cancel = CancellationToken::new();
     let on_rows = |_| cancel.cancel();
     let campaign = campaign(WIN_BACK);
-    let exporting =
-        export("win_back", &campaign, &server.connection, project.path(), false, on_rows, cancel.clone());
+    let exporting = export(
+        "win_back",
+        &campaign,
+        &server.connection,
+        project.path(),
+        false,
+        on_rows,
+        cancel.clone(),
+    );
     assert_eq!(exporting.await.unwrap_err().kind(), ErrorKind::Cancelled);
     assert!(files(project.path()).is_empty());
     server.seen.hung_up.cancelled().await;
@@ -217,16 +263,46 @@ async fn what_is_wrong_is_found_before_anything_is_written() {
     let server = TestServer::start(&LAKE, Then::GoOn).await;
     let project = tempfile::tempdir().unwrap();
     for (from, to, expected) in [
-        ("EMAIL: email", "EMAIL: e_mail", "`fields.EMAIL`: the audience has no column `e_mail`; did you mean `email`?"),
-        ("first_name |", "frist_name |", "`template.subject`: the audience has no column `frist_name`"),
-        ("select customer_id,", "select", "`audience`: it has to select `customer_id`, by which consent is looked up"),
-        ("marts.customers", "marts.custmers", "planning `audience` of campaign win_back: "),
-        ("email_marketing", "{purpose: a, relation: marts.nothing}", "planning `consent` of campaign win_back: "),
-        ("email_marketing", "{purpose: a, relation: marts.customers}", "`marts.customers` has no column `purpose`"),
-        ("consent: email_marketing", "", "`consent`: a campaign over persons needs the consent"),
+        (
+            "EMAIL: email",
+            "EMAIL: e_mail",
+            "`fields.EMAIL`: the audience has no column `e_mail`; did you mean `email`?",
+        ),
+        (
+            "first_name |",
+            "frist_name |",
+            "`template.subject`: the audience has no column `frist_name`",
+        ),
+        (
+            "select customer_id,",
+            "select",
+            "`audience`: it has to select `customer_id`, by which consent is looked up",
+        ),
+        (
+            "marts.customers",
+            "marts.custmers",
+            "planning `audience` of campaign win_back: ",
+        ),
+        (
+            "email_marketing",
+            "{purpose: a, relation: marts.nothing}",
+            "planning `consent` of campaign win_back: ",
+        ),
+        (
+            "email_marketing",
+            "{purpose: a, relation: marts.customers}",
+            "`marts.customers` has no column `purpose`",
+        ),
+        (
+            "consent: email_marketing",
+            "",
+            "`consent`: a campaign over persons needs the consent",
+        ),
     ] {
         assert!(WIN_BACK.contains(from));
-        let error = run(&server, &WIN_BACK.replacen(from, to, 1), project.path()).await.unwrap_err();
+        let error = run(&server, &WIN_BACK.replacen(from, to, 1), project.path())
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     }
@@ -243,11 +319,25 @@ async fn a_wrong_password_and_an_absent_server_are_told_apart() {
     let run = |connection| {
         let campaign = &campaign;
         let project = project.path();
-        async move { export("a", campaign, &connection, project, false, |_| {}, CancellationToken::new()).await }
+        async move {
+            export(
+                "a",
+                campaign,
+                &connection,
+                project,
+                false,
+                |_| {},
+                CancellationToken::new(),
+            )
+            .await
+        }
     };
     let error = run(connection.clone()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.to_string().contains("user or password is wrong") && !error.to_string().contains("guess"), "{error}");
+    assert!(
+        error.to_string().contains("user or password is wrong") && !error.to_string().contains("guess"),
+        "{error}"
+    );
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     connection.url = format!("grpc://{}", taken.local_addr().unwrap());

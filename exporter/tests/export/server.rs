@@ -55,13 +55,21 @@ pub struct TestServer {
 impl TestServer {
     /// Serves what the statements create, in batches of two rows.
     pub async fn start(statements: &[&str], then: Then) -> Self {
-        let config = SessionConfig::new().with_batch_size(2).with_target_partitions(1).with_information_schema(true);
+        let config = SessionConfig::new()
+            .with_batch_size(2)
+            .with_target_partitions(1)
+            .with_information_schema(true);
         let session = SessionContext::new_with_config(config);
         for statement in statements {
             session.sql(statement).await.unwrap().collect().await.unwrap();
         }
         let seen = Arc::new(Seen::default());
-        let service = Service { session, then, seen: Arc::clone(&seen), newest: AtomicU64::new(7) };
+        let service = Service {
+            session,
+            then,
+            seen: Arc::clone(&seen),
+            newest: AtomicU64::new(7),
+        };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("grpc://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
@@ -71,8 +79,16 @@ impl TestServer {
                 .add_service(FlightServiceServer::new(service))
                 .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped),
         );
-        let connection = Connection { url, user: Some(USER.to_owned()), password: Some(PASSWORD.to_owned()) };
-        Self { connection, seen, _stop: stop.drop_guard() }
+        let connection = Connection {
+            url,
+            user: Some(USER.to_owned()),
+            password: Some(PASSWORD.to_owned()),
+        };
+        Self {
+            connection,
+            seen,
+            _stop: stop.drop_guard(),
+        }
     }
 }
 
@@ -85,8 +101,15 @@ struct Service {
 }
 
 fn check_token<T>(request: &Request<T>) -> Result<(), Status> {
-    let bearer = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
-    if bearer == Some(&format!("Bearer {TOKEN}")) { Ok(()) } else { Err(Status::unauthenticated("log in first")) }
+    let bearer = request
+        .metadata()
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
+    if bearer == Some(&format!("Bearer {TOKEN}")) {
+        Ok(())
+    } else {
+        Err(Status::unauthenticated("log in first"))
+    }
 }
 
 #[tonic::async_trait]
@@ -98,11 +121,18 @@ impl FlightSqlService for Service {
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Pin<Box<dyn Stream<Item = Result<HandshakeResponse, Status>> + Send>>>, Status> {
         let expected = format!("Basic {}", BASE64_STANDARD.encode(format!("{USER}:{PASSWORD}")));
-        if request.metadata().get("authorization").and_then(|value| value.to_str().ok()) != Some(&expected) {
+        if request
+            .metadata()
+            .get("authorization")
+            .and_then(|value| value.to_str().ok())
+            != Some(&expected)
+        {
             return Err(Status::unauthenticated("user or password is wrong"));
         }
         let mut response: Response<Pin<Box<dyn Stream<Item = _> + Send>>> = Response::new(Box::pin(stream::empty()));
-        response.metadata_mut().insert("authorization", format!("Bearer {TOKEN}").parse().unwrap());
+        response
+            .metadata_mut()
+            .insert("authorization", format!("Bearer {TOKEN}").parse().unwrap());
         Ok(response)
     }
 
@@ -112,12 +142,17 @@ impl FlightSqlService for Service {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         check_token(&request)?;
-        let pinned = request.metadata().get("release").map(|value| value.to_str().unwrap().parse().unwrap());
+        let pinned = request
+            .metadata()
+            .get("release")
+            .map(|value| value.to_str().unwrap().parse().unwrap());
         self.seen.planned.lock().unwrap().push((query.query.clone(), pinned));
         let newest = self.newest.fetch_add(1, Ordering::Relaxed);
         let plan = self.session.sql(&query.query).await;
         let plan = plan.map_err(|why| Status::invalid_argument(why.strip_backtrace()))?;
-        let ticket = TicketStatementQuery { statement_handle: query.query.into() };
+        let ticket = TicketStatementQuery {
+            statement_handle: query.query.into(),
+        };
         let info = FlightInfo::new()
             .try_with_schema(plan.schema().as_arrow())
             .unwrap()
@@ -135,20 +170,30 @@ impl FlightSqlService for Service {
         let sql = std::str::from_utf8(&ticket.statement_handle).unwrap().to_owned();
         let rows = self.session.sql(&sql).await.unwrap().execute_stream().await.unwrap();
         let (schema, seen) = (rows.schema(), Arc::clone(&self.seen));
-        let rows = rows.map_err(|why| FlightError::ExternalError(Box::new(why))).inspect_ok(move |batch| {
-            seen.rows_sent.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-        });
+        let rows = rows
+            .map_err(|why| FlightError::ExternalError(Box::new(why)))
+            .inspect_ok(move |batch| {
+                seen.rows_sent.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+            });
         let hangs_up = self.seen.hung_up.clone().drop_guard();
         let rows = match self.then {
             _ if sql.starts_with("select count") => rows.boxed(),
             Then::GoOn => rows.boxed(),
             Then::Fail => {
                 let failure = Status::internal("cannot cast 'ana@example.com' to Int32");
-                rows.take(1).chain(stream::iter([Err(FlightError::from(failure))])).boxed()
+                rows.take(1)
+                    .chain(stream::iter([Err(FlightError::from(failure))]))
+                    .boxed()
             }
-            Then::Hang => rows.take(1).chain(stream::pending().inspect(move |_| _ = &hangs_up)).boxed(),
+            Then::Hang => rows
+                .take(1)
+                .chain(stream::pending().inspect(move |_| _ = &hangs_up))
+                .boxed(),
         };
-        let messages = FlightDataEncoderBuilder::new().with_schema(schema).build(rows).map_err(Status::from);
+        let messages = FlightDataEncoderBuilder::new()
+            .with_schema(schema)
+            .build(rows)
+            .map_err(Status::from);
         Ok(Response::new(messages.boxed()))
     }
 

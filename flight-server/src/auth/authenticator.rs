@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow_flight::BasicAuth;
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use cordada_lake::Result;
 use prost::Message;
 use tokio::sync::Semaphore;
@@ -166,7 +166,9 @@ fn credentials(headers: &MetadataMap) -> Result<Option<Credentials>, Status> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(wrong());
     }
-    let decoded = BASE64_STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    // Some clients pad, Go's does not.
+    let decoded = BASE64_STANDARD_NO_PAD.decode(value.trim_end_matches('='));
+    let decoded = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let (name, password) =
         decoded.as_deref().and_then(|text| text.split_once(':')).ok_or_else(|| {
             Status::unauthenticated("the Basic authorization header does not hold user:password in Base64")
@@ -179,6 +181,7 @@ fn credentials(headers: &MetadataMap) -> Result<Option<Credentials>, Status> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use base64::prelude::BASE64_STANDARD;
     use tonic::Code;
 
     use super::*;
@@ -204,6 +207,11 @@ mod tests {
         headers(&format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
     }
 
+    /// As Go's client sends it.
+    fn basic_without_padding(user: &str, password: &str) -> MetadataMap {
+        headers(&format!("Basic {}", BASE64_STANDARD_NO_PAD.encode(format!("{user}:{password}"))))
+    }
+
     #[tokio::test]
     async fn a_password_gives_a_token_that_stands_for_it() {
         let authenticator = with_ana();
@@ -212,6 +220,7 @@ mod tests {
         assert_eq!((identity.principal.name.as_str(), identity.session.is_some()), ("ana", true));
         let every_call = authenticator.identify(&basic("ana", "se:cret")).await.unwrap();
         assert_eq!((every_call.principal.name.as_str(), every_call.session), ("ana", None));
+        authenticator.identify(&basic_without_padding("ana", "se:cret")).await.unwrap();
         let older = BasicAuth { username: "ana".to_owned(), password: "se:cret".to_owned() }.encode_to_vec();
         authenticator.handshake(&MetadataMap::new(), &older).await.unwrap();
     }

@@ -112,7 +112,7 @@ async fn wrong_sql_is_the_clients_mistake_and_says_what_is_wrong() {
         ("select * from warehouse.dim_customer version as of 99", "99"),
         ("select * from warehouse.dim_customer where customer_id = ?", "parameter"),
         ("select 'a' + interval", ""),
-        ("insert into warehouse.dim_customer values (1)", "only read"),
+        ("insert into warehouse.fct_sale select * from warehouse.fct_sale", "only read"),
         ("create table marts.x as select 1", "only read"),
         ("create view marts.x as select 1", "only read"),
         ("drop table warehouse.dim_customer", "only read"),

@@ -246,7 +246,8 @@ mod tests {
 
         #[test]
         fn the_shortest_form_of_a_double_is_exact(value in proptest::num::f64::NORMAL) {
-            prop_assert!(is_exact_double(format!("{value:e}").as_bytes(), b'.'));
+            let shortest = format!("{value:e}");
+            prop_assert!(is_exact_double(shortest.as_bytes(), b'.'));
         }
     }
 }

@@ -11,29 +11,42 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::Build;
 use super::report::{NodeReport, NodeStatus, TestReport, TestStatus};
-use crate::compile::CompiledTest;
+use crate::compiled::CompiledTest;
 use crate::config::Materialization;
-use crate::node::Severity;
+use crate::severity::Severity;
 
 impl Build<'_> {
     /// Runs the tests of the selected nodes, several at once.
     pub(super) async fn run_tests(&self, draft: &Draft, nodes: &[NodeReport]) -> Result<Vec<TestReport>> {
-        let tests: Vec<_> = self.compiled.tests.iter().filter(|test| self.is_run(test, draft, nodes)).collect();
+        let tests: Vec<_> = self
+            .compiled
+            .tests
+            .iter()
+            .filter(|test| self.is_run(test, draft, nodes))
+            .collect();
         if tests.is_empty() {
             return Ok(Vec::new());
         }
         let release = draft.preview();
         let session = self.lake.session(&release);
         let task = self.progress.start("tests", Some(tests.len() as u64), "tests");
-        let run = |test| async {
-            let report = self.run_test(test, &session).await;
+        let (session, task) = (&session, &task);
+        let run = |test| async move {
+            let report = self.run_test(test, session).await;
             task.advance(1);
             report
         };
-        let reports: Vec<_> = stream::iter(tests).map(run).buffered(self.threads()).try_collect().await?;
+        let reports: Vec<_> = stream::iter(tests)
+            .map(run)
+            .buffered(self.threads())
+            .try_collect()
+            .await?;
         let count = |status| reports.iter().filter(|report| report.status == status).count();
         let (passed, warned) = (count(TestStatus::Passed), count(TestStatus::Warned));
-        task.finish(&format!("{passed} passed, {warned} warned, {} failed", reports.len() - passed - warned));
+        task.finish(&format!(
+            "{passed} passed, {warned} warned, {} failed",
+            reports.len() - passed - warned
+        ));
         Ok(reports)
     }
 
@@ -78,8 +91,13 @@ impl Build<'_> {
         let doing = || format!("testing {}", test.name);
         let plan = sql::plan(self.lake, session, &test.sql).await?;
         let counted = DataFrame::new(session.state(), plan).collect().await.doing(doing)?;
-        let counts = counted.iter().filter_map(|batch| batch.column(0).as_primitive_opt::<Int64Type>());
-        let count = counts.filter(|counts| counts.len() == 1).map(|counts| counts.value(0)).next();
+        let counts = counted
+            .iter()
+            .filter_map(|batch| batch.column(0).as_primitive_opt::<Int64Type>());
+        let count = counts
+            .filter(|counts| counts.len() == 1)
+            .map(|counts| counts.value(0))
+            .next();
         let count = count.ok_or_else(|| Error::failed(doing(), "the query gave no count"))?;
         Ok(u64::try_from(count).unwrap_or_default())
     }

@@ -4,8 +4,9 @@ use cordada_lake::TableName;
 use cordada_lake::release::{ColumnDocs, Docs, ForeignKey};
 
 use crate::data_test::{Body, DataTest, Generic};
-use crate::node::{Node, Severity};
+use crate::node::Node;
 use crate::project::Loaded;
+use crate::severity::Severity;
 
 /// What there is to say about a node's relation. Keys are what its tests assert for all rows, on pain of not being
 /// published.
@@ -21,9 +22,14 @@ pub(super) fn of(project: &Loaded, node: &Node) -> Docs {
         })
         .collect();
     let tested = |macro_name: &str, column: &str| {
-        tests.iter().any(|(_, generic)| generic.macro_name == macro_name && column_of(generic) == Some(column))
+        tests
+            .iter()
+            .any(|(_, generic)| generic.macro_name == macro_name && column_of(generic) == Some(column))
     };
-    let key = node.columns.iter().find(|c| tested("test_unique", &c.name) && tested("test_not_null", &c.name));
+    let key = node
+        .columns
+        .iter()
+        .find(|c| tested("test_unique", &c.name) && tested("test_not_null", &c.name));
     Docs {
         description: node.description.clone(),
         columns: node
@@ -33,7 +39,10 @@ pub(super) fn of(project: &Loaded, node: &Node) -> Docs {
             .map(|column| (column.name.clone(), column.docs.clone()))
             .collect(),
         primary_key: key.map(|column| column.name.clone()).into_iter().collect(),
-        foreign_keys: tests.iter().filter_map(|(test, generic)| foreign_key(project, node, test, generic)).collect(),
+        foreign_keys: tests
+            .iter()
+            .filter_map(|(test, generic)| foreign_key(project, node, test, generic))
+            .collect(),
     }
 }
 

@@ -43,7 +43,8 @@ pub(super) async fn record_tests(lake: &Lake, run_id: &str, tests: &[TestReport]
 }
 
 async fn record(lake: &Lake, journal: Journal, columns: Vec<ArrayRef>) -> Result<()> {
-    let rows = RecordBatch::try_new(journal.schema(), columns).doing(|| format!("recording in ops.{}", journal.name()))?;
+    let rows =
+        RecordBatch::try_new(journal.schema(), columns).doing(|| format!("recording in ops.{}", journal.name()))?;
     lake.journal(journal, rows).await
 }
 
@@ -52,7 +53,12 @@ fn text<'a, T>(items: &'a [T], get: impl Fn(&'a T) -> Option<&'a str>) -> ArrayR
 }
 
 fn number<T>(items: &[T], get: impl Fn(&T) -> Option<u64>) -> ArrayRef {
-    Arc::new(items.iter().map(|item| get(item).and_then(|n| i64::try_from(n).ok())).collect::<Int64Array>())
+    Arc::new(
+        items
+            .iter()
+            .map(|item| get(item).and_then(|n| i64::try_from(n).ok()))
+            .collect::<Int64Array>(),
+    )
 }
 
 fn time<T>(items: &[T], get: impl Fn(&T) -> DateTime<Utc>) -> ArrayRef {

@@ -18,7 +18,7 @@ use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
 use super::fingerprint;
-use crate::compile::CompiledNode;
+use crate::compiled::CompiledNode;
 use crate::config::{Config, Materialization, OnSchemaChange, Strategy};
 
 /// A node that was built or found built.
@@ -50,7 +50,10 @@ impl Materialize<'_> {
     pub(super) async fn run(self) -> Result<Done> {
         match self.node.materialization {
             Materialization::View | Materialization::Ephemeral => Ok(Done {
-                relation: Relation { docs: self.docs, ..Relation::view(&self.node.work.full) },
+                relation: Relation {
+                    docs: self.docs,
+                    ..Relation::view(&self.node.work.full)
+                },
                 rows: None,
                 reused: false,
             }),
@@ -63,14 +66,18 @@ impl Materialize<'_> {
         let Some(seed) = self.node.work.seed.clone() else {
             return Err(Error::failed(self.doing(), "it has no rows"));
         };
-        let text = std::fs::read_to_string(&self.node.file).doing(|| format!("reading {}", self.node.file.display()))?;
+        let text =
+            std::fs::read_to_string(&self.node.file).doing(|| format!("reading {}", self.node.file.display()))?;
         let fingerprint = Some(fingerprint::of_seed(self.node, self.config, &text));
         if let Some(done) = self.reuse(fingerprint.as_deref()) {
             return Ok(done);
         }
         let rows = futures::stream::iter([Ok(seed.rows.clone())]);
         let rows: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(seed.schema.clone(), rows));
-        let write = Write { base: Base::Nothing, ..Write::new(Mode::Overwrite, self.node.work.schema.clone()) };
+        let write = Write {
+            base: Base::Nothing,
+            ..Write::new(Mode::Overwrite, self.node.work.schema.clone())
+        };
         self.write(write, vec![rows], fingerprint).await
     }
 
@@ -90,20 +97,32 @@ impl Materialize<'_> {
         if let Some((name, parameters)) = &self.config.estimator {
             let rows = Arc::new(QueryRows::new(session, plan));
             let scores = self.estimators.get(name)?.run(rows, parameters).await?;
-            let write = Write { base: Base::Nothing, ..Write::new(Mode::Overwrite, work.schema.clone()) };
+            let write = Write {
+                base: Base::Nothing,
+                ..Write::new(Mode::Overwrite, work.schema.clone())
+            };
             return self.write(write, vec![scores], fingerprint).await;
         }
         let mut frame = DataFrame::new(session.state(), plan);
-        let mut write = Write { base: Base::Nothing, ..Write::new(Mode::Overwrite, work.schema.clone()) };
+        let mut write = Write {
+            base: Base::Nothing,
+            ..Write::new(Mode::Overwrite, work.schema.clone())
+        };
         if let Some(version) = adds_to {
             write.base = Base::Version(version);
             write.mode = match self.config.strategy {
                 Strategy::Append => Mode::Append,
-                Strategy::Merge => Mode::Upsert { key: self.config.unique_key.clone() },
+                Strategy::Merge => Mode::Upsert {
+                    key: self.config.unique_key.clone(),
+                },
             };
             if let (OnSchemaChange::Ignore, Some(existing)) = (self.config.on_schema_change, &work.existing) {
                 write.schema = only(&work.schema, existing);
-                let columns = write.schema.fields().iter().map(|field| Expr::Column(Column::from_name(field.name())));
+                let columns = write
+                    .schema
+                    .fields()
+                    .iter()
+                    .map(|field| Expr::Column(Column::from_name(field.name())));
                 frame = frame.select(columns.collect::<Vec<_>>()).doing(|| self.doing())?;
             }
         }
@@ -119,7 +138,14 @@ impl Materialize<'_> {
             return None;
         }
         let relation = fingerprint::reusable(self.base, self.node, fingerprint)?;
-        Some(Done { relation: Relation { docs: self.docs.clone(), ..relation.clone() }, rows: None, reused: true })
+        Some(Done {
+            relation: Relation {
+                docs: self.docs.clone(),
+                ..relation.clone()
+            },
+            rows: None,
+            reused: true,
+        })
     }
 
     async fn write(
@@ -128,11 +154,18 @@ impl Materialize<'_> {
         partitions: Vec<SendableRecordBatchStream>,
         fingerprint: Option<String>,
     ) -> Result<Done> {
-        let partitions = partitions.into_iter().map(|rows| counted(rows, self.task.clone())).collect();
+        let partitions = partitions
+            .into_iter()
+            .map(|rows| counted(rows, self.task.clone()))
+            .collect();
         let written = self.lake.write(&self.node.table, write, partitions).await?;
         let relation = Relation::table(self.lake.path_of(&self.node.table), written.version);
         Ok(Done {
-            relation: Relation { docs: self.docs, fingerprint, ..relation },
+            relation: Relation {
+                docs: self.docs,
+                fingerprint,
+                ..relation
+            },
             rows: Some(written.rows_added),
             reused: false,
         })
@@ -145,7 +178,10 @@ impl Materialize<'_> {
 
 /// The columns of `rows` that `existing` has.
 fn only(rows: &SchemaRef, existing: &SchemaRef) -> SchemaRef {
-    let fields = rows.fields().iter().filter(|field| existing.field_with_name(field.name()).is_ok());
+    let fields = rows
+        .fields()
+        .iter()
+        .filter(|field| existing.field_with_name(field.name()).is_ok());
     Arc::new(arrow::datatypes::Schema::new(fields.cloned().collect::<Vec<_>>()))
 }
 
@@ -178,6 +214,9 @@ impl Rows for QueryRows {
 
     async fn read(&self) -> Result<SendableRecordBatchStream> {
         let frame = DataFrame::new(self.session.state(), self.plan.clone());
-        frame.execute_stream().await.doing(|| "reading the rows for an estimator")
+        frame
+            .execute_stream()
+            .await
+            .doing(|| "reading the rows for an estimator")
     }
 }

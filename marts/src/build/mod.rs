@@ -8,6 +8,8 @@ mod materialize;
 mod report;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod try_project;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +26,7 @@ use uuid::Uuid;
 
 use self::materialize::{Done, Materialize};
 pub use self::report::{BuildReport, NodeReport, NodeStatus, TestReport, TestStatus};
-use crate::compile::{Compiled, CompiledNode};
+use crate::compiled::{Compiled, CompiledNode};
 use crate::config::{Materialization, OnSchemaChange};
 use crate::node::NodeId;
 
@@ -108,7 +110,12 @@ impl Build<'_> {
         let mut draft = Draft::new(self.compiled.base.clone(), "build", &*self.run_id);
         let nodes = self.run_nodes(&mut draft).await?;
         let tests = self.run_tests(&draft, &nodes).await?;
-        let mut report = BuildReport { run_id: self.run_id.clone(), nodes, tests, release: None };
+        let mut report = BuildReport {
+            run_id: self.run_id.clone(),
+            nodes,
+            tests,
+            release: None,
+        };
         journal::record_tests(self.lake, &self.run_id, &report.tests).await?;
         journal::record_nodes(self.lake, &self.run_id, &report.nodes).await?;
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -127,22 +134,36 @@ impl Build<'_> {
         let mut failed: BTreeMap<NodeId, String> = BTreeMap::new();
         let mut running = FuturesUnordered::new();
         let mut reports = Vec::new();
-        let position: BTreeMap<NodeId, usize> =
-            self.compiled.project.0.order.iter().enumerate().map(|(at, id)| (*id, at)).collect();
+        let position: BTreeMap<NodeId, usize> = self
+            .compiled
+            .project
+            .0
+            .order
+            .iter()
+            .enumerate()
+            .map(|(at, id)| (*id, at))
+            .collect();
         loop {
             let is_ready = |parents: &BTreeSet<NodeId>| parents.is_empty();
             while running.len() < self.threads()
-                && let Some(next) =
-                    waiting.iter().filter(|(_, parents)| is_ready(parents)).map(|(id, _)| *id).min_by_key(|id| position[id])
+                && let Some(next) = waiting
+                    .iter()
+                    .filter(|(_, parents)| is_ready(parents))
+                    .map(|(id, _)| *id)
+                    .min_by_key(|id| position[id])
             {
                 waiting.remove(&next);
                 running.push(self.run_node(&self.compiled.nodes[next.0], draft.preview()));
             }
-            let Some((id, report, result)) = running.next().await else { break };
+            let Some((id, report, result)) = running.next().await else {
+                break;
+            };
             match result {
                 Ok(done) => {
                     draft.set(self.compiled.nodes[id.0].table.clone(), done.relation);
-                    waiting.values_mut().for_each(|parents| drop(parents.remove(&id)));
+                    for parents in waiting.values_mut() {
+                        parents.remove(&id);
+                    }
                     reports.push(self.ended(report));
                 }
                 // Something outside does not get better by going on.
@@ -225,7 +246,11 @@ impl Build<'_> {
         };
         match &result {
             Ok(done) => {
-                report.status = if done.reused { NodeStatus::Reused } else { NodeStatus::Built };
+                report.status = if done.reused {
+                    NodeStatus::Reused
+                } else {
+                    NodeStatus::Built
+                };
                 report.rows = done.rows;
                 report.version = fingerprint::version(&done.relation);
                 task.finish(&summary(done));
@@ -250,17 +275,27 @@ impl Build<'_> {
     }
 
     fn ended(&self, report: NodeReport) -> NodeReport {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(report.clone());
+        self.ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(report.clone());
         report
     }
 
     fn threads(&self) -> usize {
-        if self.options.threads == 0 { self.lake.parallelism() } else { self.options.threads }
+        if self.options.threads == 0 {
+            self.lake.parallelism()
+        } else {
+            self.options.threads
+        }
     }
 
     /// Whether a node is built from scratch: its own configuration wins over the command line.
     fn is_full_refresh(&self, id: NodeId) -> bool {
-        self.compiled.project.0.nodes[id.0].config.full_refresh.unwrap_or(self.options.full_refresh)
+        self.compiled.project.0.nodes[id.0]
+            .config
+            .full_refresh
+            .unwrap_or(self.options.full_refresh)
     }
 
     /// Refuses incremental models whose columns changed in a way that their `on_schema_change` does not allow.
@@ -268,7 +303,9 @@ impl Build<'_> {
         for id in &self.selected {
             let node = &self.compiled.nodes[id.0];
             let config = &self.compiled.project.0.nodes[id.0].config;
-            let Some(existing) = node.work.existing.as_ref().filter(|_| !self.is_full_refresh(*id)) else { continue };
+            let Some(existing) = node.work.existing.as_ref().filter(|_| !self.is_full_refresh(*id)) else {
+                continue;
+            };
             let missing_in = |other: &Schema, schema: &Schema| {
                 let mut names = schema.fields().iter().map(|field| field.name().clone());
                 names.find(|name| other.field_with_name(name).is_err())

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use cordada_lake::TableName;
 
 use crate::config::Materialization;
-use crate::node::Severity;
+use crate::severity::Severity;
 
 /// What a build did.
 #[derive(Debug, Clone)]

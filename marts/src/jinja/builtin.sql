@@ -34,6 +34,8 @@ left join (select {{ field }} as to_field from {{ to }}) as parent on child.from
 where parent.to_field is null
 {% endtest %}
 
+{% macro should_store_failures() %}{{ return(false) }}{% endmacro %}
+
 {% macro date_trunc(datepart, date) %}date_trunc('{{ datepart }}', {{ date }}){% endmacro %}
 
 {% macro dateadd(datepart, interval, from_date_or_timestamp) -%}

@@ -17,12 +17,13 @@ use minijinja::value::Kwargs;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 use serde_json::{Map, Value as Json};
 
-use self::macro_file::{MacroFile, TEST_PREFIX};
+use self::macro_file::{MacroFile, NEW_LIST, TEST_PREFIX};
+use self::names::RelationName;
 pub(crate) use self::names::{Names, Target, quoted, quoted_part};
 pub(crate) use self::scope::Uses;
 use self::scope::{BUILTIN, Scope};
 use crate::config::RawConfig;
-use crate::node::{Place, SourceFile};
+use crate::source_file::{Place, SourceFile};
 use crate::text::suggestion;
 
 /// What is the same for all templates of a project.
@@ -39,7 +40,8 @@ pub(crate) struct Globals {
     pub(crate) env: BTreeMap<String, String>,
     /// `{% docs %}` blocks.
     pub(crate) docs: HashMap<String, String>,
-    macros: Macros,
+    /// Found by [`Jinja::new`].
+    pub(crate) macros: Macros,
 }
 
 impl Globals {
@@ -62,7 +64,7 @@ impl Globals {
 
 /// Which file defines which macro, by package.
 #[derive(Debug, Default)]
-struct Macros(HashMap<String, HashMap<String, Arc<str>>>);
+pub(crate) struct Macros(HashMap<String, HashMap<String, Arc<str>>>);
 
 impl Macros {
     fn template(&self, package: &str, name: &str) -> Option<&Arc<str>> {
@@ -74,7 +76,10 @@ impl Macros {
     }
 
     fn names(&self, package: &str) -> impl Iterator<Item = &str> {
-        self.0.get(package).into_iter().flat_map(|macros| macros.keys().map(String::as_str))
+        self.0
+            .get(package)
+            .into_iter()
+            .flat_map(|macros| macros.keys().map(String::as_str))
     }
 }
 
@@ -125,6 +130,7 @@ impl Jinja {
         environment.set_debug(true);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_unknown_method_callback(python::method);
+        environment.add_function(NEW_LIST, || Value::from_object(python::List::default()));
         for filter in ["as_text", "as_native", "as_bool", "as_number"] {
             environment.add_filter(filter, |value: Value| value);
         }
@@ -142,16 +148,20 @@ impl Jinja {
             }
         }
         globals.macros = macros;
-        Ok(Self { environment, globals: Arc::new(globals) })
+        Ok(Self {
+            environment,
+            globals: Arc::new(globals),
+        })
     }
 
     /// Renders a file's text.
     pub(crate) fn render(&self, file: &SourceFile, render: Render) -> Result<(String, Uses)> {
         let name = file.path.display().to_string();
         let scope = self.scope(render);
+        let text = macro_file::prepare(&file.text);
         let rendered = self
             .environment
-            .template_from_named_str(&name, &file.text)
+            .template_from_named_str(&name, &text)
             .and_then(|template| template.render(Value::from_dyn_object(scope.clone())))
             .map_err(|error| self.explain(error, &format!("compiling {}", file.stem())))?;
         Ok((rendered, scope.uses()))
@@ -166,7 +176,10 @@ impl Jinja {
                 .environment
                 .compile_expression(expression)
                 .and_then(|expression| expression.eval(context))
-                .and_then(|value| serde_json::to_value(&value).map_err(|e| serialization(&e))),
+                .and_then(|value| match value.downcast_object_ref::<RelationName>() {
+                    Some(_) => Ok(Json::String(value.to_string())),
+                    None => serde_json::to_value(&value).map_err(|error| serialization(&error)),
+                }),
             None => self.environment.render_str(text, context).map(Json::String),
         };
         let value = value.map_err(|error| place.mark(Error::config("reading the SQL project", self.why(&error))))?;
@@ -207,12 +220,20 @@ impl Jinja {
         let arguments: Kwargs = arguments.into_iter().collect();
         let text = match scope.package_macro(package, name) {
             Some(found) => found.call(&self.environment.empty_state(), &[arguments.into()]),
-            None => Err(minijinja::Error::new(ErrorKind::UnknownFunction, format!("unknown macro `{name}`"))),
+            None => Err(minijinja::Error::new(
+                ErrorKind::UnknownFunction,
+                format!("unknown macro `{name}`"),
+            )),
         };
         let text = text.map_err(|error| {
-            let inside = error.name().map(|file| format!(" (in {file}:{})", error.line().unwrap_or(0)));
+            let inside = error
+                .name()
+                .map(|file| format!(" (in {file}:{})", error.line().unwrap_or(0)));
             let doing = format!("compiling the macro `{}`", name.trim_start_matches(TEST_PREFIX));
-            place.mark(Error::config(doing, format!("{}{}", self.why(&error), inside.unwrap_or_default())))
+            place.mark(Error::config(
+                doing,
+                format!("{}{}", self.why(&error), inside.unwrap_or_default()),
+            ))
         })?;
         Ok((text.to_string(), scope.uses()))
     }
@@ -220,11 +241,6 @@ impl Jinja {
     /// Whether the project itself defines the macro.
     pub(crate) fn project_defines(&self, name: &str) -> bool {
         self.globals.macros.template(&self.globals.project, name).is_some()
-    }
-
-    /// What is the same for all templates.
-    pub(crate) fn globals(&self) -> &Globals {
-        &self.globals
     }
 
     fn scope(&self, render: Render) -> Arc<Scope> {
@@ -282,20 +298,27 @@ fn add_macro_file(
     let name: Arc<str> = file.path.display().to_string().into();
     let parsed = MacroFile::parse(file).map_err(|unsupported| {
         let why = format!("`{{% {} %}}` blocks are not supported", unsupported.block);
-        file.place(unsupported.offset).mark(Error::config("loading the macros", why))
+        file.place(unsupported.offset)
+            .mark(Error::config("loading the macros", why))
     })?;
-    environment.add_template_owned(name.to_string(), parsed.text).map_err(|error| {
-        let why = error.detail().unwrap_or("syntax error").to_owned();
-        Error::config("loading the macros", why).at(&name, error.line().unwrap_or(0), 0).caused_by(error)
-    })?;
+    environment
+        .add_template_owned(name.to_string(), parsed.text)
+        .map_err(|error| {
+            let why = error.detail().unwrap_or("syntax error").to_owned();
+            Error::config("loading the macros", why)
+                .at(&name, error.line().unwrap_or(0), 0)
+                .caused_by(error)
+        })?;
     let known = macros.0.entry(package.to_owned()).or_default();
     for defined in parsed.macros {
         if let Some(other) = known.insert(defined.clone(), name.clone())
             && other != name
         {
-            return Err(Error::config("loading the macros", format!("the macro `{defined}` is defined twice"))
-                .hint(format!("rename one; the other is in {other}"))
-                .at(&name, 0, 0));
+            return Err(
+                Error::config("loading the macros", format!("the macro `{defined}` is defined twice"))
+                    .hint(format!("rename one; the other is in {other}"))
+                    .at(&name, 0, 0),
+            );
         }
     }
     Ok(())
@@ -314,7 +337,9 @@ fn sole_expression(text: &str) -> Option<&str> {
     {
         return Some(inner.trim());
     }
-    let is_call = ["ref(", "source(", "var(", "env_var("].iter().any(|call| text.starts_with(call));
+    let is_call = ["ref(", "source(", "var(", "env_var("]
+        .iter()
+        .any(|call| text.starts_with(call));
     (is_call && text.ends_with(')')).then_some(text)
 }
 

@@ -36,7 +36,10 @@ impl Names {
     /// What `ref(name)` is, as the template engine takes it.
     pub(super) fn resolve_ref(&self, package: Option<&str>, name: &str) -> Result<Value, String> {
         if let Some(package) = package.filter(|package| *package != self.project) {
-            return Err(format!("unknown project `{package}` in ref; this one is `{}`", self.project));
+            return Err(format!(
+                "unknown project `{package}` in ref; this one is `{}`",
+                self.project
+            ));
         }
         match self.refs.get(name) {
             Some(Target::Unresolved) => Ok(Value::from(name)),
@@ -44,12 +47,17 @@ impl Names {
             Some(Target::Ephemeral(sql)) => match sql.get() {
                 // On lines of their own, because the SQL may end in a comment.
                 Some(sql) => Ok(Value::from(format!("(\n{sql}\n)"))),
-                None => Err(format!("the ephemeral model `{name}` is not compiled yet; name it in a ref that dbt sees")),
+                None => Err(format!(
+                    "the ephemeral model `{name}` is not compiled yet; name it in a ref that dbt sees"
+                )),
             },
             Some(Target::Disabled) => Err(format!("the model `{name}` is disabled (enabled: false)")),
             None => {
                 let names = self.refs.keys().map(String::as_str);
-                Err(format!("unknown model or seed `{name}`; {}", suggestion("models and seeds", name, names)))
+                Err(format!(
+                    "unknown model or seed `{name}`; {}",
+                    suggestion("models and seeds", name, names)
+                ))
             }
         }
     }
@@ -58,11 +66,17 @@ impl Names {
     pub(super) fn resolve_source(&self, source: &str, table: &str) -> Result<&TableName, String> {
         let Some(tables) = self.sources.get(source) else {
             let names = self.sources.keys().map(String::as_str);
-            return Err(format!("unknown source `{source}`; {}", suggestion("sources", source, names)));
+            return Err(format!(
+                "unknown source `{source}`; {}",
+                suggestion("sources", source, names)
+            ));
         };
         tables.get(table).ok_or_else(|| {
             let names = tables.keys().map(String::as_str);
-            format!("unknown table `{table}` of source `{source}`; {}", suggestion("tables", table, names))
+            format!(
+                "unknown table `{table}` of source `{source}`; {}",
+                suggestion("tables", table, names)
+            )
         })
     }
 }
@@ -88,12 +102,22 @@ impl Object for RelationName {
 
 /// The relation's full name in SQL, with quotes where it needs them.
 pub(crate) fn quoted(table: &TableName) -> String {
-    format!("{CATALOG}.{}.{}", quoted_part(table.schema()), quoted_part(table.name()))
+    format!(
+        "{CATALOG}.{}.{}",
+        quoted_part(table.schema()),
+        quoted_part(table.name())
+    )
 }
 
 /// A name in SQL, with quotes if it needs them.
 pub(crate) fn quoted_part(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if plain {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
 }

@@ -1,7 +1,52 @@
 //! The methods of Python's strings, lists and dictionaries that dbt projects call in their Jinja.
 
-use minijinja::value::{Kwargs, ValueKind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
+
+/// A list that can change: what `{% set x = [] %}` makes.
+#[derive(Debug, Default)]
+pub(super) struct List(Mutex<Vec<Value>>);
+
+impl List {
+    fn items(&self) -> MutexGuard<'_, Vec<Value>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Object for List {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.items().get(key.as_usize()?).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.items().clone())
+    }
+
+    fn call_method(self: &Arc<Self>, _: &State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+        match (method, args) {
+            ("append", [item]) => self.items().push(item.clone()),
+            ("extend", [more]) => {
+                // Read before the list is locked: it may be extended by itself.
+                let more: Vec<_> = more.try_iter()?.collect();
+                self.items().extend(more);
+            }
+            ("pop", []) => {
+                return self
+                    .items()
+                    .pop()
+                    .ok_or_else(|| Error::from(ErrorKind::InvalidOperation));
+            }
+            _ => return Err(Error::from(ErrorKind::UnknownMethod)),
+        }
+        Ok(Value::from(()))
+    }
+}
 
 /// Called for a method that the template engine does not know.
 pub(super) fn method(state: &State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
@@ -10,7 +55,7 @@ pub(super) fn method(state: &State<'_, '_>, value: &Value, method: &str, args: &
         ValueKind::Map => map_method(state, value, method, args),
         ValueKind::Seq if matches!(method, "append" | "extend" | "insert" | "pop" | "remove") => Err(Error::new(
             ErrorKind::InvalidOperation,
-            format!("lists do not change here: instead of `.{method}(…)` write {{% set x = x + […] %}}"),
+            format!("`.{method}(…)` changes only lists that began as {{% set x = [] %}}"),
         )),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
@@ -19,10 +64,17 @@ pub(super) fn method(state: &State<'_, '_>, value: &Value, method: &str, args: &
 fn string_method(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
     let argument = |at: usize| -> Result<&str, Error> {
         args.get(at).and_then(Value::as_str).ok_or_else(|| {
-            Error::new(ErrorKind::MissingArgument, format!("`.{method}(…)` takes a text as argument {}", at + 1))
+            Error::new(
+                ErrorKind::MissingArgument,
+                format!("`.{method}(…)` takes a text as argument {}", at + 1),
+            )
         })
     };
-    let characters = |at: usize| args.get(at).and_then(Value::as_str).map(|set| set.chars().collect::<Vec<_>>());
+    let characters = |at: usize| {
+        args.get(at)
+            .and_then(Value::as_str)
+            .map(|set| set.chars().collect::<Vec<_>>())
+    };
     let strips = |set: &Option<Vec<char>>, c: char| set.as_ref().map_or(c.is_whitespace(), |set| set.contains(&c));
     Ok(match method {
         "upper" => text.to_uppercase().into(),
@@ -61,7 +113,11 @@ fn capitalized(text: &str, each_word: bool) -> String {
         .flat_map(|c| {
             let upper = starts;
             starts = each_word && !c.is_alphanumeric();
-            let (upper, lower) = if upper { (Some(c.to_uppercase()), None) } else { (None, Some(c.to_lowercase())) };
+            let (upper, lower) = if upper {
+                (Some(c.to_uppercase()), None)
+            } else {
+                (None, Some(c.to_lowercase()))
+            };
             upper.into_iter().flatten().chain(lower.into_iter().flatten())
         })
         .collect()
@@ -85,7 +141,8 @@ fn formatted(text: &str, args: &[Value]) -> Result<String, Error> {
             }
             Err(_) => kwargs.as_ref().and_then(|kwargs| kwargs.get::<Value>(field).ok()),
         };
-        let value = value.ok_or_else(|| Error::new(ErrorKind::MissingArgument, format!("nothing for `{{{field}}}`")))?;
+        let value =
+            value.ok_or_else(|| Error::new(ErrorKind::MissingArgument, format!("nothing for `{{{field}}}`")))?;
         result.push_str(&value.to_string());
         rest = &rest[open + close + 1..];
     }
@@ -107,7 +164,10 @@ fn map_method(state: &State<'_, '_>, value: &Value, method: &str, args: &[Value]
                 (false, _) => found,
             })
         }
-        "update" => Err(Error::new(ErrorKind::InvalidOperation, "dictionaries do not change here: make a new one")),
+        "update" => Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "dictionaries do not change here: make a new one",
+        )),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
 }

@@ -80,9 +80,10 @@ impl Object for Scope {
             }),
             "exceptions" => Value::from_object(Exceptions),
             "adapter" => Value::from_object(Adapter(scope)),
-            // Jinja spells the constants both ways.
-            "None" => Value::from(()),
-            _ if self.globals.macros.has_package(key) => Value::from_object(Package { scope, name: key.into() }),
+            _ if self.globals.macros.has_package(key) => Value::from_object(Package {
+                scope,
+                name: key.into(),
+            }),
             _ => return None,
         })
     }
@@ -94,9 +95,9 @@ impl Scope {
         change(&mut self.uses.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A macro by its name alone: of this package, of the project, or dbt's own tests.
+    /// A macro by its name alone: of this package, of the project, or one that every project has.
     fn find_macro(self: &Arc<Self>, name: &str) -> Option<Value> {
-        [&self.package, &*self.globals.project]
+        [&self.package, &*self.globals.project, BUILTIN]
             .into_iter()
             .find_map(|package| self.package_macro(package, name))
     }
@@ -104,8 +105,15 @@ impl Scope {
     /// A macro of a package.
     pub(super) fn package_macro(self: &Arc<Self>, package: &str, name: &str) -> Option<Value> {
         let template = self.globals.macros.template(package, name)?.clone();
-        let scope = Scope { package: package.into(), ..(**self).clone() };
-        Some(Value::from_object(MacroCall { scope: Arc::new(scope), template, name: name.into() }))
+        let scope = Scope {
+            package: package.into(),
+            ..(**self).clone()
+        };
+        Some(Value::from_object(MacroCall {
+            scope: Arc::new(scope),
+            template,
+            name: name.into(),
+        }))
     }
 
     fn reference(&self, args: &[Value]) -> Result<Value, Error> {
@@ -143,7 +151,9 @@ impl Scope {
         match (self.globals.env.get(name), default) {
             (Some(value), _) => Ok(Value::from(value.as_str())),
             (None, Some(default)) => Ok(default),
-            (None, None) => Err(invalid(format!("the environment has no variable `{name}`; set it or give a default"))),
+            (None, None) => Err(invalid(format!(
+                "the environment has no variable `{name}`; set it or give a default"
+            ))),
         }
     }
 
@@ -152,18 +162,32 @@ impl Scope {
             (Some(value), _) => Ok(Value::from_serialize(value)),
             (None, Some(default)) => Ok(default),
             (None, None) => {
-                let names = self.globals.vars.keys().chain(self.globals.given_vars.keys()).map(String::as_str);
+                let names = self
+                    .globals
+                    .vars
+                    .keys()
+                    .chain(self.globals.given_vars.keys())
+                    .map(String::as_str);
                 let hint = suggestion("variables", name, names);
-                Err(invalid(format!("the variable `{name}` has no value and no default; {hint}")))
+                Err(invalid(format!(
+                    "the variable `{name}` has no value and no default; {hint}"
+                )))
             }
         }
     }
 
     fn doc(&self, name: &str) -> Result<Value, Error> {
-        self.globals.docs.get(name).map(|text| Value::from(text.as_str())).ok_or_else(|| {
-            let names = self.globals.docs.keys().map(String::as_str);
-            invalid(format!("unknown docs block `{name}`; {}", suggestion("docs blocks", name, names)))
-        })
+        self.globals
+            .docs
+            .get(name)
+            .map(|text| Value::from(text.as_str()))
+            .ok_or_else(|| {
+                let names = self.globals.docs.keys().map(String::as_str);
+                invalid(format!(
+                    "unknown docs block `{name}`; {}",
+                    suggestion("docs blocks", name, names)
+                ))
+            })
     }
 }
 
@@ -174,7 +198,13 @@ struct ConfigCall(Arc<Scope>);
 impl ConfigCall {
     /// The configuration so far: from YAML, and what the template itself said.
     fn current(&self) -> RawConfig {
-        let mut config = self.0.render.node.as_ref().map(|node| node.config.clone()).unwrap_or_default();
+        let mut config = self
+            .0
+            .render
+            .node
+            .as_ref()
+            .map(|node| node.config.clone())
+            .unwrap_or_default();
         config::merge(&mut config, self.0.record(|uses| uses.config.clone()));
         config
     }
@@ -204,7 +234,10 @@ impl Object for ConfigCall {
 
     fn call_method(self: &Arc<Self>, _: &State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         let (args, kwargs) = split_kwargs(args)?;
-        let key = args.first().and_then(Value::as_str).ok_or_else(|| invalid("a key is missing"))?;
+        let key = args
+            .first()
+            .and_then(Value::as_str)
+            .ok_or_else(|| invalid("a key is missing"))?;
         let default = args.get(1).cloned().or_else(|| kwargs.get::<Value>("default").ok());
         match (method, self.current().get(key), default) {
             ("get" | "require", Some(value), _) => Ok(Value::from_serialize(value)),
@@ -222,8 +255,14 @@ struct VarCall(Arc<Scope>);
 impl Object for VarCall {
     fn call(self: &Arc<Self>, _: &State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
         let (args, kwargs) = split_kwargs(args)?;
-        let name = args.first().and_then(Value::as_str).ok_or_else(|| invalid("var takes a variable's name"))?;
-        self.0.var(name, args.get(1).cloned().or_else(|| kwargs.get::<Value>("default").ok()))
+        let name = args
+            .first()
+            .and_then(Value::as_str)
+            .ok_or_else(|| invalid("var takes a variable's name"))?;
+        self.0.var(
+            name,
+            args.get(1).cloned().or_else(|| kwargs.get::<Value>("default").ok()),
+        )
     }
 
     fn call_method(self: &Arc<Self>, _: &State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
@@ -259,7 +298,10 @@ struct Adapter(Arc<Scope>);
 impl Object for Adapter {
     fn call_method(self: &Arc<Self>, _: &State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
         let (args, kwargs) = split_kwargs(args)?;
-        let name = args.first().and_then(Value::as_str).ok_or_else(|| invalid("a name is missing"))?;
+        let name = args
+            .first()
+            .and_then(Value::as_str)
+            .ok_or_else(|| invalid("a name is missing"))?;
         match method {
             "dispatch" => {
                 let package = match args.get(1) {
@@ -269,14 +311,20 @@ impl Object for Adapter {
                 let package = package.as_ref().and_then(Value::as_str).unwrap_or(&self.0.package);
                 let find = |prefix: &str| {
                     let name = format!("{prefix}__{name}");
-                    self.0.package_macro(package, &name).or_else(|| self.0.find_macro(&name))
+                    self.0
+                        .package_macro(package, &name)
+                        .or_else(|| self.0.find_macro(&name))
                 };
                 find("cordada").or_else(|| find("default")).ok_or_else(|| {
-                    invalid(format!("no macro `cordada__{name}` or `default__{name}` in `{package}`"))
+                    invalid(format!(
+                        "no macro `cordada__{name}` or `default__{name}` in `{package}`"
+                    ))
                 })
             }
             "quote" => Ok(Value::from(quoted_part(name))),
-            _ => Err(invalid(format!("`adapter.{method}` is not supported: nothing is queried while compiling"))),
+            _ => Err(invalid(format!(
+                "`adapter.{method}` is not supported: nothing is queried while compiling"
+            ))),
         }
     }
 }
@@ -298,7 +346,10 @@ impl Object for Package {
             Some(found) => found.call(state, args),
             None => {
                 let hint = suggestion("macros", method, self.scope.globals.macros.names(&self.name));
-                Err(Error::new(ErrorKind::UnknownFunction, format!("unknown macro `{}.{method}`; {hint}", self.name)))
+                Err(Error::new(
+                    ErrorKind::UnknownFunction,
+                    format!("unknown macro `{}.{method}`; {hint}", self.name),
+                ))
             }
         }
     }
@@ -319,7 +370,10 @@ impl Object for MacroCall {
         let result = if depth < MAX_DEPTH {
             self.evaluate(state, args)
         } else {
-            Err(invalid(format!("macros call each other without end, here `{}`", self.name)))
+            Err(invalid(format!(
+                "macros call each other without end, here `{}`",
+                self.name
+            )))
         };
         self.scope.depth.fetch_sub(1, Ordering::Relaxed);
         result

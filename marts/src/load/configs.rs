@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::config::{self, RawConfig};
 use crate::jinja::{Jinja, Render, Uses, is_template};
-use crate::node::Place;
+use crate::source_file::Place;
 
 /// A configuration and the place of each of its keys.
 #[derive(Default)]
@@ -45,11 +45,15 @@ pub(crate) fn render(
             used(uses);
             value
         }
-        Value::Array(items) => {
-            items.iter().map(|item| render(jinja, item, place, how, used)).collect::<Result<Vec<_>>>()?.into()
-        }
+        Value::Array(items) => items
+            .iter()
+            .map(|item| render(jinja, item, place, how, used))
+            .collect::<Result<Vec<_>>>()?
+            .into(),
         Value::Object(entries) => {
-            let rendered = entries.iter().map(|(key, value)| Ok((key.clone(), render(jinja, value, place, how, used)?)));
+            let rendered = entries
+                .iter()
+                .map(|(key, value)| Ok((key.clone(), render(jinja, value, place, how, used)?)));
             Value::Object(rendered.collect::<Result<_>>()?)
         }
         other => other.clone(),

@@ -11,9 +11,10 @@ use super::{Layers, Loader, configs};
 use crate::config::RawConfig;
 use crate::data_test::{Body, DataTest, Generic, Item, Settings, Tested};
 use crate::jinja::{Names, Target, Uses, quoted_part};
-use crate::node::{Node, NodeId, Place, SourceFile};
+use crate::node::{Node, NodeId};
 use crate::project_file::configs_for;
 use crate::properties::ColumnProperties;
+use crate::source_file::{Place, SourceFile};
 
 /// What the tests of one YAML entry are about.
 struct Subject<'a> {
@@ -33,7 +34,9 @@ impl Loader {
         let ids: HashMap<&str, NodeId> = nodes.iter().map(|node| (node.name.as_str(), node.id)).collect();
         for node in nodes {
             let is_seed = node.config.materialization == crate::config::Materialization::Seed;
-            let Some((file, properties)) = self.described.node(&node.name, is_seed) else { continue };
+            let Some((file, properties)) = self.described.node(&node.name, is_seed) else {
+                continue;
+            };
             let subject = Subject {
                 tested: Tested::Node(node.name.clone()),
                 node: Some(node.id),
@@ -61,7 +64,10 @@ impl Loader {
         }
         for folder in &self.tests {
             let generic = folder.root.join("generic");
-            for file in folder.with_extension(&["sql"]).filter(|file| !file.relative.starts_with(&generic)) {
+            for file in folder
+                .with_extension(&["sql"])
+                .filter(|file| !file.relative.starts_with(&generic))
+            {
                 tests.push(self.singular_test(file, &ids)?);
             }
         }
@@ -110,7 +116,11 @@ impl Loader {
         let of_refs = uses.refs.iter().filter_map(|name| ids.get(name.as_str()).copied());
         let column = column.map(|column| {
             let name = &column.name.value;
-            if column.quote { quoted_part_always(name) } else { name.clone() }
+            if column.quote {
+                quoted_part_always(name)
+            } else {
+                name.clone()
+            }
         });
         let default_name = [&item.test.replace('.', "_"), &subject.label]
             .into_iter()
@@ -136,7 +146,11 @@ impl Loader {
 
     fn singular_test(&self, file: &SourceFile, ids: &HashMap<&str, NodeId>) -> Result<DataTest> {
         let (_, uses) = self.jinja.render(file, self.outside())?;
-        let depends_on: Vec<_> = uses.refs.iter().filter_map(|name| ids.get(name.as_str()).copied()).collect();
+        let depends_on: Vec<_> = uses
+            .refs
+            .iter()
+            .filter_map(|name| ids.get(name.as_str()).copied())
+            .collect();
         let name = file.stem();
         let mut layers = Layers::default();
         if let Some((yaml, properties)) = self.described.singular_test(&name) {
@@ -176,7 +190,11 @@ fn made_by(table: &TableName, nodes: &[Node]) -> Option<NodeId> {
 /// With quotes whether it needs them or not, as `quote: true` asks.
 fn quoted_part_always(name: &str) -> String {
     let quoted = quoted_part(name);
-    if quoted.starts_with('"') { quoted } else { format!("\"{quoted}\"") }
+    if quoted.starts_with('"') {
+        quoted
+    } else {
+        format!("\"{quoted}\"")
+    }
 }
 
 /// Numbers the tests that share a name.

@@ -7,8 +7,8 @@ use cordada_lake::names::snake_case;
 use cordada_lake::{Error, Result, TableName};
 
 use crate::jinja::Names;
-use crate::node::{Place, SourceFile};
 use crate::properties::{NodeProperties, Properties, SingularTestProperties, SourceProperties};
+use crate::source_file::{Place, SourceFile};
 use crate::text::suggestion;
 
 /// All YAML files of a project.
@@ -36,14 +36,17 @@ impl Described {
 
     /// Everything said about sources.
     pub(super) fn all_sources(&self) -> impl Iterator<Item = (&Path, &SourceProperties)> {
-        self.0.iter().flat_map(|(file, properties)| properties.sources.iter().map(|source| (file.as_path(), source)))
+        self.0
+            .iter()
+            .flat_map(|(file, properties)| properties.sources.iter().map(|source| (file.as_path(), source)))
     }
 
     /// What is said about a singular test.
     pub(super) fn singular_test(&self, name: &str) -> Option<(&Path, &SingularTestProperties)> {
-        let tests = self.0.iter().flat_map(|(file, properties)| {
-            properties.data_tests.iter().map(|test| (file.as_path(), test))
-        });
+        let tests = self
+            .0
+            .iter()
+            .flat_map(|(file, properties)| properties.data_tests.iter().map(|test| (file.as_path(), test)));
         tests.into_iter().find(|(_, test)| test.name.value == name)
     }
 
@@ -89,13 +92,12 @@ impl Described {
 }
 
 /// The schema of a source: what it says, otherwise where ingestion lands a source of that name.
-fn schema_of(
-    source: &SourceProperties,
-    file: &Path,
-    text: impl Fn(&str, &Place) -> Result<String>,
-) -> Result<String> {
+fn schema_of(source: &SourceProperties, file: &Path, text: impl Fn(&str, &Place) -> Result<String>) -> Result<String> {
     match &source.schema {
         Some(schema) => text(schema, &Place::of(file, &source.name)),
-        None => Ok(format!("raw_{}", snake_case(&source.name.value).trim_start_matches("raw_"))),
+        None => Ok(format!(
+            "raw_{}",
+            snake_case(&source.name.value).trim_start_matches("raw_")
+        )),
     }
 }

@@ -18,10 +18,11 @@ use crate::config::{Config, Materialization, RawConfig, Wrong};
 use crate::files::{self, Folder, YAML};
 use crate::graph;
 use crate::jinja::{Globals, Jinja, Names, NodeContext, Render, Target, Uses, docs_blocks};
-use crate::node::{Column, Node, NodeId, Place, SourceFile, SourceUse};
+use crate::node::{Column, Node, NodeId, SourceUse};
 use crate::project::{LoadOptions, Loaded};
-use crate::project_file::{FILE_NAME, ProjectFile, configs_for};
+use crate::project_file::{ProjectFile, configs_for};
 use crate::properties::NodeProperties;
+use crate::source_file::{Place, SourceFile};
 
 /// The schema of models in no folder of a layer.
 const DEFAULT_SCHEMA: &str = "marts";
@@ -49,7 +50,6 @@ pub(crate) fn load(dir: &Path, options: &LoadOptions) -> Result<Loaded> {
 
 /// A project's files, read but not yet understood.
 struct Loader {
-    dir: PathBuf,
     file: ProjectFile,
     project_yaml: SourceFile,
     models: Vec<Folder>,
@@ -72,7 +72,7 @@ struct Candidate {
 
 impl Loader {
     fn new(dir: &Path, options: &LoadOptions) -> Result<Self> {
-        let file = ProjectFile::read(dir)?;
+        let (file, project_yaml) = ProjectFile::read(dir)?;
         let folders = |roots: &[PathBuf], extensions: &[&str]| -> Result<Vec<Folder>> {
             roots.iter().map(|root| Folder::read(dir, root, extensions)).collect()
         };
@@ -96,12 +96,15 @@ impl Loader {
                 .collect(),
             ..Globals::default()
         };
-        let described = Described::read(models.iter().chain(&seeds).chain(&tests).flat_map(|f| f.with_extension(&YAML)))?;
-        let path = dir.join(FILE_NAME);
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        Ok(Self {
-            dir: dir.to_owned(),
-            project_yaml: SourceFile { path: files::shown(&path), relative: FILE_NAME.into(), text: text.into() },
+        let described = Described::read(
+            models
+                .iter()
+                .chain(&seeds)
+                .chain(&tests)
+                .flat_map(|f| f.with_extension(&YAML)),
+        )?;
+        let loader = Self {
+            project_yaml,
             models,
             seeds,
             tests,
@@ -109,15 +112,23 @@ impl Loader {
             jinja: Jinja::new(globals, &packages)?,
             unresolved: Arc::new(Names::default()),
             file,
-        })
-        .and_then(Self::with_names)
+        };
+        loader.with_names()
     }
 
     /// Knows the names of all nodes and sources, which templates need from the start.
     fn with_names(mut self) -> Result<Self> {
         let sources = self.described.sources(|text, place| self.text(text, place))?;
-        let refs = self.candidates()?.into_iter().map(|candidate| (candidate.name, Target::Unresolved)).collect();
-        self.unresolved = Arc::new(Names { project: self.file.name.clone(), refs, sources });
+        let refs = self
+            .candidates()?
+            .into_iter()
+            .map(|candidate| (candidate.name, Target::Unresolved))
+            .collect();
+        self.unresolved = Arc::new(Names {
+            project: self.file.name.clone(),
+            refs,
+            sources,
+        });
         Ok(self)
     }
 
@@ -144,7 +155,9 @@ impl Loader {
 
     fn candidate(&self, folder: &Folder, file: &SourceFile, is_seed: bool) -> Candidate {
         let parts = |path: &Path| -> Vec<String> {
-            path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect()
+            path.components()
+                .map(|part| part.as_os_str().to_string_lossy().into_owned())
+                .collect()
         };
         let root = parts(&folder.root);
         let below = parts(file.relative.strip_prefix(&folder.root).unwrap_or(&file.relative));
@@ -157,7 +170,13 @@ impl Loader {
         let mut fqn = vec![self.file.name.clone()];
         fqn.extend(folders);
         fqn.push(name.clone());
-        Candidate { name, file: file.clone(), fqn, schema, is_seed }
+        Candidate {
+            name,
+            file: file.clone(),
+            fqn,
+            schema,
+            is_seed,
+        }
     }
 
     /// The enabled models and seeds, and what names stand for.
@@ -218,7 +237,8 @@ impl Loader {
         };
         let file = candidate.file.clone();
         layers.add(uses.config.clone(), |key| file.find(key));
-        let config = Config::validate(&layers.merged, candidate.is_seed).map_err(|wrong| layers.explain(wrong, &file))?;
+        let config =
+            Config::validate(&layers.merged, candidate.is_seed).map_err(|wrong| layers.explain(wrong, &file))?;
         let schema = self.schema(&candidate, &config, &layers.merged)?;
         let alias = config.alias.clone().unwrap_or_else(|| candidate.name.clone());
         let table = TableName::new(schema, alias).map_err(|error| file.whole().mark(error))?;
@@ -245,7 +265,11 @@ impl Loader {
     /// What `dbt_project.yml` and the YAML files configure.
     fn configured(&self, candidate: &Candidate, properties: Option<(&Path, &NodeProperties)>) -> Result<Layers> {
         let mut layers = Layers::default();
-        let tree = if candidate.is_seed { &self.file.seeds } else { &self.file.models };
+        let tree = if candidate.is_seed {
+            &self.file.seeds
+        } else {
+            &self.file.models
+        };
         for (key, value) in configs_for(tree, &[&candidate.fqn, &candidate.fqn[1..]]) {
             let place = self.project_yaml.find(key);
             let value = self.value(value, &place)?;
@@ -301,11 +325,16 @@ impl Loader {
             name => candidate.name, resource_type => resource_type, fqn => candidate.fqn, config => raw,
         };
         let arguments = [
-            ("custom_schema_name".to_owned(), config.schema.as_deref().map_or(Value::from(()), Value::from)),
+            (
+                "custom_schema_name".to_owned(),
+                config.schema.as_deref().map_or(Value::from(()), Value::from),
+            ),
             ("node".to_owned(), node),
         ];
         let package = self.file.name.as_str();
-        let (schema, _) = self.jinja.call((package, MACRO), arguments, &candidate.file.whole(), self.outside())?;
+        let (schema, _) = self
+            .jinja
+            .call((package, MACRO), arguments, &candidate.file.whole(), self.outside())?;
         Ok(schema.trim().to_owned())
     }
 
@@ -319,17 +348,28 @@ impl Loader {
             let place = Place::of(yaml, &column.name);
             Ok(Column {
                 name: column.name.value.clone(),
-                docs: ColumnDocs { description: described(&column.description, &place)?, pii: column.pii() },
+                docs: ColumnDocs {
+                    description: described(&column.description, &place)?,
+                    pii: column.pii(),
+                },
                 data_type: column.data_type.clone(),
                 place,
             })
         });
-        Ok((described(&properties.description, &place)?, columns.collect::<Result<_>>()?))
+        Ok((
+            described(&properties.description, &place)?,
+            columns.collect::<Result<_>>()?,
+        ))
     }
 
     /// How texts outside of any node are rendered.
     fn outside(&self) -> Render {
-        Render { names: self.unresolved.clone(), node: None, execute: false, incremental: false }
+        Render {
+            names: self.unresolved.clone(),
+            node: None,
+            execute: false,
+            incremental: false,
+        }
     }
 
     /// A value of a YAML file with its templates rendered.
@@ -360,33 +400,19 @@ fn depends_on(uses: &Uses, ids: &HashMap<String, NodeId>, tables: &HashMap<Table
 fn order(project: &Loaded) -> Result<Vec<NodeId>> {
     let order = graph::order(&project.dependencies()).map_err(|cycle| {
         // `a → b`: b reads a.
-        let names: Vec<_> = cycle.iter().rev().map(|node| project.nodes[*node].name.as_str()).collect();
-        Error::config("ordering the models", format!("they read each other in a cycle: {}", names.join(" → ")))
-            .hint("take one of these refs out")
-            .at(project.nodes[cycle[0]].file.path.display(), 0, 0)
+        let names: Vec<_> = cycle
+            .iter()
+            .rev()
+            .map(|node| project.nodes[*node].name.as_str())
+            .collect();
+        Error::config(
+            "ordering the models",
+            format!("they read each other in a cycle: {}", names.join(" → ")),
+        )
+        .hint("take one of these refs out")
+        .at(project.nodes[cycle[0]].file.path.display(), 0, 0)
     })?;
     Ok(order.into_iter().map(NodeId).collect())
-}
-
-impl SourceFile {
-    /// Where a word stands in the file; the file as a whole if it does not.
-    pub(crate) fn find(&self, word: &str) -> Place {
-        let found = crate::text::whole_words(&self.text, word).next();
-        found.map_or_else(|| self.whole(), |offset| self.place(offset))
-    }
-
-    /// Where a function is called with `argument` among what follows; otherwise where it is called at all.
-    pub(crate) fn find_call(&self, function: &str, argument: &str) -> Place {
-        let calls = || crate::text::whole_words(&self.text, function);
-        let arguments = |offset: &usize| self.text[*offset..].split(')').next().unwrap_or_default().contains(argument);
-        let found = calls().find(arguments).or_else(|| calls().next());
-        found.map_or_else(|| self.whole(), |offset| self.place(offset))
-    }
-
-    /// The file without a line.
-    pub(crate) fn whole(&self) -> Place {
-        Place { file: self.path.clone(), line: 0, column: 0 }
-    }
 }
 
 impl Layers {

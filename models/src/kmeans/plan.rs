@@ -47,7 +47,10 @@ impl Plan {
             None => Vec::new(),
         };
         if let Some(&stray) = logarithms.iter().find(|at| !features.contains(at)) {
-            return Err(reader.wrong("log", format!("`{}` is not one of the features", input.field(stray).name())));
+            return Err(reader.wrong(
+                "log",
+                format!("`{}` is not one of the features", input.field(stray).name()),
+            ));
         }
         let settings = Settings {
             log: features.iter().map(|at| logarithms.contains(at)).collect(),
@@ -57,7 +60,12 @@ impl Plan {
         };
         let passed = key.unwrap_or_else(|| (0..input.fields().len()).filter(|at| !features.contains(at)).collect());
         let schema = output_schema(input, &passed, &features)?;
-        Ok(Self { features, passed, settings, schema })
+        Ok(Self {
+            features,
+            passed,
+            settings,
+            schema,
+        })
     }
 }
 
@@ -93,13 +101,21 @@ fn number(reader: &ParameterReader) -> Result<Number> {
 
 fn output_schema(input: &Schema, passed: &[usize], features: &[usize]) -> Result<SchemaRef> {
     let mut fields: Vec<FieldRef> = passed.iter().map(|&at| Arc::clone(&input.fields()[at])).collect();
-    let mut own = vec![Field::new("cluster", DataType::Int32, true), Field::new("distance", DataType::Float64, true)];
-    own.extend(features.iter().map(|&at| {
-        Field::new(format!("centroid_{}", input.field(at).name()), DataType::Float64, true)
-    }));
+    let mut own = vec![
+        Field::new("cluster", DataType::Int32, true),
+        Field::new("distance", DataType::Float64, true),
+    ];
+    own.extend(
+        features
+            .iter()
+            .map(|&at| Field::new(format!("centroid_{}", input.field(at).name()), DataType::Float64, true)),
+    );
     for field in own {
         if fields.iter().any(|passed| passed.name() == field.name()) {
-            let why = format!("the column `{}` would pass through, and the estimator writes one of that name", field.name());
+            let why = format!(
+                "the column `{}` would pass through, and the estimator writes one of that name",
+                field.name()
+            );
             return Err(Error::config("planning the columns of the estimator `kmeans`", why)
                 .hint("rename it in the SELECT, or name the columns to pass through in `key`"));
         }

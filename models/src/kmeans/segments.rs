@@ -53,7 +53,11 @@ impl Segments {
         rows.rows_mut().for_each(|row| standardiser.apply(row));
         let mut centroids = means(&rows, &best_number(&rows, settings, stop)?);
         centroids.sort_unstable_by(|a, b| {
-            a.iter().zip(b).map(|(a, b)| a.total_cmp(b)).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+            a.iter()
+                .zip(b)
+                .map(|(a, b)| a.total_cmp(b))
+                .find(|order| order.is_ne())
+                .unwrap_or(std::cmp::Ordering::Equal)
         });
         // The members are those that scoring will find, also when the fit stopped before it converged; a centroid
         // that is nearest to no row has none and is no cluster.
@@ -61,7 +65,13 @@ impl Segments {
             let labels = labels(&centroids, &rows);
             match (0..centroids.len()).find(|cluster| !labels.contains(cluster)) {
                 Some(empty) => drop(centroids.remove(empty)),
-                None => return Ok(Self { standardiser, means: means(sample, &labels), centroids }),
+                None => {
+                    return Ok(Self {
+                        standardiser,
+                        means: means(sample, &labels),
+                        centroids,
+                    });
+                }
             }
         }
     }
@@ -103,7 +113,12 @@ fn best_number(rows: &Matrix, settings: &Settings, stop: &AtomicBool) -> Result<
 
 /// The number of distinct rows, or `limit` if there are more. Rows are in ascending order.
 fn distinct_up_to(rows: &Matrix, limit: usize) -> usize {
-    let changes = rows.rows().zip(rows.rows().skip(1)).filter(|(a, b)| a != b).take(limit.saturating_sub(1)).count();
+    let changes = rows
+        .rows()
+        .zip(rows.rows().skip(1))
+        .filter(|(a, b)| a != b)
+        .take(limit.saturating_sub(1))
+        .count();
     if rows.len() == 0 { 0 } else { 1 + changes }
 }
 
@@ -117,8 +132,11 @@ fn partition(rows: &Matrix, k: usize, settings: &Settings, stop: &AtomicBool) ->
         if stop.load(Ordering::Relaxed) {
             return Err(Error::cancelled("fitting the estimator `kmeans`"));
         }
-        let parameters =
-            KMeansParameters { k, max_iter: settings.max_iter, seed: Some(settings.seed.wrapping_add(start)) };
+        let parameters = KMeansParameters {
+            k,
+            max_iter: settings.max_iter,
+            seed: Some(settings.seed.wrapping_add(start)),
+        };
         let fitted = KMeans::<f64, usize, DenseMatrix<f64>, Vec<usize>>::fit(&matrix, parameters).map_err(failed)?;
         let labels = fitted.predict(&matrix).map_err(failed)?;
         let inertia = inertia(rows, &labels);
@@ -132,7 +150,10 @@ fn partition(rows: &Matrix, k: usize, settings: &Settings, stop: &AtomicBool) ->
 /// The sum of the squared distances of rows to the mean of their cluster.
 fn inertia(rows: &Matrix, labels: &[usize]) -> f64 {
     let means = means(rows, labels);
-    rows.rows().zip(labels).map(|(row, &label)| distance(row, &means[label]).powi(2)).sum()
+    rows.rows()
+        .zip(labels)
+        .map(|(row, &label)| distance(row, &means[label]).powi(2))
+        .sum()
 }
 
 /// The mean of the members of every cluster; a cluster without members has a mean that is not a number.
@@ -152,7 +173,10 @@ fn means(rows: &Matrix, labels: &[usize]) -> Vec<Vec<f64>> {
 
 /// The nearest centroid of every row; none when there are no centroids.
 fn labels(centroids: &[Vec<f64>], rows: &Matrix) -> Vec<usize> {
-    rows.rows().filter_map(|row| nearest(centroids, row)).map(|(cluster, _)| cluster).collect()
+    rows.rows()
+        .filter_map(|row| nearest(centroids, row))
+        .map(|(cluster, _)| cluster)
+        .collect()
 }
 
 /// The nearest centroid and the distance to it, the first of equals.

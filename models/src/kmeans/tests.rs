@@ -27,7 +27,10 @@ impl Rows for InMemory {
             .step_by(7)
             .map(|from| Ok(self.0.slice(from, 7.min(self.0.num_rows() - from))))
             .collect();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), futures::stream::iter(batches))))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.schema(),
+            futures::stream::iter(batches),
+        )))
     }
 }
 
@@ -61,7 +64,12 @@ fn blobs(centres: &[[f64; 2]], size: usize) -> RecordBatch {
 fn customers(rows: &[[f64; 2]]) -> RecordBatch {
     let ids: StringArray = (0..rows.len()).map(|at| Some(format!("c{at}"))).collect();
     let column = |at: usize| -> ArrayRef { Arc::new(rows.iter().map(|row| Some(row[at])).collect::<Float64Array>()) };
-    RecordBatch::try_from_iter([("customer_id", Arc::new(ids) as ArrayRef), ("x", column(0)), ("y", column(1))]).unwrap()
+    RecordBatch::try_from_iter([
+        ("customer_id", Arc::new(ids) as ArrayRef),
+        ("x", column(0)),
+        ("y", column(1)),
+    ])
+    .unwrap()
 }
 
 fn clusters(scored: &RecordBatch) -> Vec<Option<i32>> {
@@ -75,7 +83,10 @@ fn numbers<'a>(batch: &'a RecordBatch, column: &str) -> &'a Float64Array {
 /// The cluster of every customer.
 fn by_customer(scored: &RecordBatch) -> BTreeMap<String, Option<i32>> {
     let ids = scored["customer_id"].as_string::<i32>();
-    ids.iter().map(|id| id.unwrap().to_owned()).zip(clusters(scored)).collect()
+    ids.iter()
+        .map(|id| id.unwrap().to_owned())
+        .zip(clusters(scored))
+        .collect()
 }
 
 /// The means of the members of every cluster are its centroid, when all rows were fitted on.
@@ -86,7 +97,10 @@ fn assert_centroids_are_means(batch: &RecordBatch, scored: &RecordBatch, feature
         let members: Vec<usize> = (0..labels.len()).filter(|&at| labels[at] == Some(*cluster)).collect();
         let mean = members.iter().map(|&at| numbers(batch, feature).value(at)).sum::<f64>() / members.len() as f64;
         for at in members {
-            assert!((centroids.value(at) - mean).abs() <= 1e-9 * mean.abs().max(1.0), "cluster {cluster} of {feature}");
+            assert!(
+                (centroids.value(at) - mean).abs() <= 1e-9 * mean.abs().max(1.0),
+                "cluster {cluster} of {feature}"
+            );
         }
     }
 }
@@ -102,20 +116,44 @@ async fn separate_blobs_are_found_and_counted() {
         assert_eq!(clusters(&scored), expected, "numbered by the first feature");
         assert_centroids_are_means(&batch, &scored, "x");
         assert_centroids_are_means(&batch, &scored, "y");
-        let names: Vec<_> = scored.schema().fields().iter().map(|field| field.name().clone()).collect();
-        assert_eq!(names, ["customer_id", "cluster", "distance", "centroid_x", "centroid_y"]);
+        let names: Vec<_> = scored
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect();
+        assert_eq!(
+            names,
+            ["customer_id", "cluster", "distance", "centroid_x", "centroid_y"]
+        );
     }
 }
 
 #[tokio::test]
 async fn distances_are_in_standard_deviations() {
     // x has mean 5 and deviation 5; each pair's members lie 1 apart, so 0.5 from their centroid.
-    let scored = cluster(&customers(&[[0.0, 0.0], [0.0, 0.0], [10.0, 0.0], [10.0, 0.0]]), json!({"k": 2})).await;
-    assert!(numbers(&scored, "distance").iter().all(|distance| distance == Some(0.0)));
-    let scored = cluster(&customers(&[[-1.0, 0.0], [1.0, 0.0], [99.0, 0.0], [101.0, 0.0]]), json!({"k": 2})).await;
+    let scored = cluster(
+        &customers(&[[0.0, 0.0], [0.0, 0.0], [10.0, 0.0], [10.0, 0.0]]),
+        json!({"k": 2}),
+    )
+    .await;
+    assert!(
+        numbers(&scored, "distance")
+            .iter()
+            .all(|distance| distance == Some(0.0))
+    );
+    let scored = cluster(
+        &customers(&[[-1.0, 0.0], [1.0, 0.0], [99.0, 0.0], [101.0, 0.0]]),
+        json!({"k": 2}),
+    )
+    .await;
     // Deviation: sqrt((51² + 49²) / 2).
     let expected = 1.0 / 2501f64.sqrt();
-    assert!(numbers(&scored, "distance").iter().all(|distance| (distance.unwrap() - expected).abs() < 1e-12));
+    assert!(
+        numbers(&scored, "distance")
+            .iter()
+            .all(|distance| (distance.unwrap() - expected).abs() < 1e-12)
+    );
 }
 
 #[tokio::test]
@@ -143,9 +181,18 @@ async fn more_rows_than_the_sample_are_all_scored() {
 #[tokio::test]
 async fn the_unit_of_a_feature_changes_nothing() {
     let euros = blobs(&CENTRES, 40);
-    let cents: Vec<[f64; 2]> =
-        (0..160).map(|at| [numbers(&euros, "x").value(at) * 100.0, numbers(&euros, "y").value(at) - 1e6]).collect();
-    assert_eq!(clusters(&cluster(&euros, json!({})).await), clusters(&cluster(&customers(&cents), json!({})).await));
+    let cents: Vec<[f64; 2]> = (0..160)
+        .map(|at| {
+            [
+                numbers(&euros, "x").value(at) * 100.0,
+                numbers(&euros, "y").value(at) - 1e6,
+            ]
+        })
+        .collect();
+    assert_eq!(
+        clusters(&cluster(&euros, json!({})).await),
+        clusters(&cluster(&customers(&cents), json!({})).await)
+    );
 }
 
 #[tokio::test]
@@ -154,9 +201,23 @@ async fn logarithms_tame_a_long_tail_and_centroids_stay_means() {
     let spent = [1.0, 1.2, 0.9, 1000.0, 1100.0, 950.0, 90_000.0];
     let batch = customers(&spent.map(|spent| [spent, 0.0]));
     let skewed = cluster(&batch, json!({"k": 2, "features": "x"})).await;
-    assert_eq!(clusters(&skewed).iter().flatten().filter(|cluster| **cluster == 2).count(), 1);
+    assert_eq!(
+        clusters(&skewed)
+            .iter()
+            .flatten()
+            .filter(|cluster| **cluster == 2)
+            .count(),
+        1
+    );
     let tamed = cluster(&batch, json!({"k": 2, "features": "x", "log": "x"})).await;
-    assert_eq!(clusters(&tamed).iter().flatten().filter(|cluster| **cluster == 2).count(), 4);
+    assert_eq!(
+        clusters(&tamed)
+            .iter()
+            .flatten()
+            .filter(|cluster| **cluster == 2)
+            .count(),
+        4
+    );
     assert_centroids_are_means(&batch, &tamed, "x");
 }
 
@@ -194,15 +255,25 @@ async fn key_passes_through_and_features_default_to_the_rest() {
     .unwrap();
     let names = |value| {
         let schema = KMeans.output_schema(&batch.schema(), &parameters(value)).unwrap();
-        schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
+        schema
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect::<Vec<_>>()
     };
-    assert_eq!(names(json!({})), ["customer_id", "country", "cluster", "distance", "centroid_orders"]);
+    assert_eq!(
+        names(json!({})),
+        ["customer_id", "country", "cluster", "distance", "centroid_orders"]
+    );
     assert_eq!(
         names(json!({"key": ["customer_id", "orders"], "features": ["orders"]})),
         ["customer_id", "orders", "cluster", "distance", "centroid_orders"],
         "a feature that is named in `key` passes through too"
     );
-    assert_eq!(names(json!({"key": "country"})), ["country", "cluster", "distance", "centroid_orders"]);
+    assert_eq!(
+        names(json!({"key": "country"})),
+        ["country", "cluster", "distance", "centroid_orders"]
+    );
     let scored = cluster(&batch, json!({})).await;
     assert_eq!(clusters(&scored), [Some(1), Some(2)]);
 }
@@ -217,23 +288,39 @@ fn wrong_parameters_are_refused_before_anything_runs() {
     ]);
     for (value, expected) in [
         (json!({"feature": ["recency"]}), "did you mean `features`?"),
-        (json!({"features": ["recencia"]}), "there is no column `recencia`; did you mean `recency`?"),
-        (json!({"features": ["customer_id"]}), "column `customer_id` is not numeric but Utf8"),
-        (json!({"features": []}), "parameter `features`: there is no numeric column"),
+        (
+            json!({"features": ["recencia"]}),
+            "there is no column `recencia`; did you mean `recency`?",
+        ),
+        (
+            json!({"features": ["customer_id"]}),
+            "column `customer_id` is not numeric but Utf8",
+        ),
+        (
+            json!({"features": []}),
+            "parameter `features`: there is no numeric column",
+        ),
         (json!({"key": "customer"}), "there is no column `customer`"),
         (json!({"k": 1}), "parameter `k`: it has to be at least 2"),
         (json!({"k": 3, "max_k": 5}), "parameter `max_k`"),
         (json!({"k": -3}), "parameter `k`"),
         (json!({"max_iter": 0}), "parameter `max_iter`"),
         (json!({"seed": "x"}), "parameter `seed`"),
-        (json!({"features": ["recency"], "log": ["monetary"]}), "`monetary` is not one of the features"),
+        (
+            json!({"features": ["recency"], "log": ["monetary"]}),
+            "`monetary` is not one of the features",
+        ),
         (json!({}), "the column `cluster` would pass through"),
     ] {
         let error = KMeans.output_schema(&schema, &parameters(value)).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
         assert_eq!(error.exit_code(), 2, "{error}");
     }
-    assert!(KMeans.output_schema(&schema, &parameters(json!({"key": "customer_id"}))).is_ok());
+    assert!(
+        KMeans
+            .output_schema(&schema, &parameters(json!({"key": "customer_id"})))
+            .is_ok()
+    );
 }
 
 proptest! {

@@ -4,7 +4,7 @@ mod scan;
 mod tokenizer;
 
 use arrow::datatypes::DataType;
-use cordada_lake::{Context, Result};
+use cordada_lake::Result;
 
 use self::tokenizer::{Dialect, Records, Span};
 use super::text::Plain;
@@ -42,7 +42,8 @@ impl Csv {
         self.reject(&data, plan, &mut records);
         let columns = types.iter().enumerate().map(|(column, data_type)| {
             let values = Column { csv: self, data: &data, records: &records, width, column };
-            build::column(&values, data_type, self.notation).doing(|| format!("reading {}", text.name()))
+            build::column(&values, data_type, self.notation)
+                .map_err(|error| error.with("file", text.name()).with("column", &plan.names[column]))
         });
         let line = |line: u32| piece.first + u64::from(line);
         let rejected = records.broken.iter().map(|broken| Rejected {
@@ -129,4 +130,5 @@ impl Nulls {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

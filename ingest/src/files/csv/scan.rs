@@ -36,6 +36,8 @@ struct Scan<'a> {
     csv: &'a Csv,
     text: &'a Plain,
     plan: &'a TextPlan,
+    /// Bytes a block.
+    block: u64,
     /// Columns that are text whatever else comes: nobody needs to look at their values any more.
     text_columns: Vec<AtomicBool>,
 }
@@ -49,12 +51,24 @@ impl Csv {
         workers: usize,
         cancel: &CancellationToken,
     ) -> Result<Scanned> {
+        self.scan_in_blocks(BLOCK, text, plan, workers, cancel)
+    }
+
+    /// As [`Csv::scan`], in blocks of that many bytes.
+    pub(super) fn scan_in_blocks(
+        &self,
+        block: u64,
+        text: &Plain,
+        plan: impl FnOnce(Vec<String>) -> Result<TextPlan>,
+        workers: usize,
+        cancel: &CancellationToken,
+    ) -> Result<Scanned> {
         let Some((names, first, first_line)) = self.header(text)? else {
             return Ok(Scanned::default());
         };
         let plan = plan(names)?;
         let text_columns = plan.names.iter().map(|_| AtomicBool::new(false)).collect();
-        let scan = Scan { csv: self, text, plan: &plan, text_columns };
+        let scan = Scan { csv: self, text, plan: &plan, block, text_columns };
         let (shapes, pieces) = scan.run(first, first_line, workers, cancel)?;
         Ok(Scanned { plan, shapes, pieces })
     }
@@ -100,17 +114,17 @@ impl Scan<'_> {
         workers: usize,
         cancel: &CancellationToken,
     ) -> Result<(Vec<Shape>, Vec<Piece>)> {
-        let blocks = usize::try_from((self.text.len() - first).div_ceil(BLOCK)).unwrap_or(usize::MAX);
+        let blocks = usize::try_from((self.text.len() - first).div_ceil(self.block)).unwrap_or(usize::MAX);
         let bounds = |block: usize| {
-            let start = first + block as u64 * BLOCK;
-            (start, (start + BLOCK).min(self.text.len()))
+            let start = first + block as u64 * self.block;
+            (start, (start + self.block).min(self.text.len()))
         };
         let mut evidence = vec![Evidence::default(); self.plan.names.len()];
         let mut pieces = Vec::with_capacity(blocks);
         let (mut next, mut line) = (first, first_line);
         let work = |block| {
             let (start, end) = bounds(block);
-            if block == 0 { self.block(start, end) } else { self.guessed_block(start, end) }
+            if block == 0 { self.known_block(start, end) } else { self.guessed_block(start, end) }
         };
         in_order(blocks, workers, cancel, work, |block, mut result| {
             let (_, end) = bounds(block);
@@ -118,7 +132,7 @@ impl Scan<'_> {
                 return Ok(());
             }
             if result.piece.start != next {
-                result = self.block(next, end)?;
+                result = self.known_block(next, end)?;
             }
             for ((all, column), is_text) in evidence.iter_mut().zip(&result.evidence).zip(&self.text_columns) {
                 all.merge(column);
@@ -146,7 +160,7 @@ impl Scan<'_> {
         self.records(start - 1 + guess as u64, end, data)
     }
 
-    fn block(&self, start: u64, end: u64) -> Result<Block> {
+    fn known_block(&self, start: u64, end: u64) -> Result<Block> {
         let mut data = Vec::new();
         self.text.read(start, end, &mut data)?;
         self.records(start, end, data)
@@ -157,7 +171,7 @@ impl Scan<'_> {
         let width = self.plan.names.len();
         let limit = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
         let mut records = Records::default();
-        let mut more = BLOCK / 16;
+        let mut more = self.block.div_ceil(16);
         loop {
             let at_end = start + data.len() as u64 >= self.text.len();
             match self.csv.dialect.tokenize(&data, limit, at_end, width, &mut records) {

@@ -176,8 +176,10 @@ impl Dialect {
             End::Beyond | End::Broken(_) => return None,
         };
         let mut scratch = Vec::new();
-        let names = spans.iter().map(|span| span.value(data, self.quote, &mut scratch));
-        let names = names.map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+        let mut name = |span: &Span| {
+            String::from_utf8_lossy(span.value(data, self.quote, &mut scratch)).trim().to_owned()
+        };
+        let names = spans.iter().map(&mut name).collect();
         Some((names, Records { next, lines: scan.newlines, ..Records::default() }))
     }
 

@@ -6,7 +6,7 @@ mod tape;
 
 use arrow::datatypes::DataType;
 use cordada_lake::names::snake_case;
-use cordada_lake::{Context, Result};
+use cordada_lake::Result;
 use tokio_util::sync::CancellationToken;
 
 use self::split::Layout;
@@ -98,8 +98,9 @@ impl Json {
         let records = self.records(&data, self.layout(text)?.0, piece.first);
         let roots: Vec<_> = records.roots.iter().map(|root| Some(*root)).collect();
         let columns = build::object_values(&records.tape, &roots, &plan.names);
-        let columns = columns.iter().zip(types).map(|(nodes, data_type)| {
-            build::column(&records.tape, nodes, data_type, self.notation).doing(|| format!("reading {}", text.name()))
+        let columns = columns.iter().zip(types).zip(&plan.names).map(|((nodes, data_type), name)| {
+            build::column(&records.tape, nodes, data_type, self.notation)
+                .map_err(|error| error.with("file", text.name()).with("column", name))
         });
         let columns = columns.collect::<Result<_>>()?;
         Ok(Decoded { columns, lines: records.lines, rejected: records.rejected })

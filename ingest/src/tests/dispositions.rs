@@ -1,0 +1,152 @@
+//! What a second load does.
+
+use super::Project;
+use crate::landing::Landing;
+use crate::provenance::Load;
+use crate::{Selection, load_sources};
+
+const ALL: &str = "select id, name from raw_shop.people order by id, name";
+
+#[tokio::test]
+async fn what_landed_does_not_land_again() {
+    for disposition in ["append", "replace", "merge"] {
+        let streams = format!("{{people: {{path: 'p-*.csv', key: [id], disposition: {disposition}}}}}");
+        let project = Project::new(&streams).await;
+        project.write("p-1.csv", "id,name\n1,a\nbroken\n");
+        let first = project.ingest().await;
+        assert_eq!((first.streams[0].files, first.release), (1, Some(1)));
+        let again = project.ingest().await;
+        assert_eq!((again.streams[0].files, again.streams[0].skipped_files, again.release), (0, 1, None));
+        assert_eq!((again.streams[0].version, again.streams[0].rows), (None, 0));
+        // Touched, with the same content.
+        let file = std::fs::File::options().append(true).open(project.path().join("p-1.csv")).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(project.ingest().await.streams[0].files, 0, "{disposition}");
+        // One more file.
+        project.write("p-2.csv", "id,name\n2,b\n");
+        let more = project.ingest().await;
+        assert_eq!(more.streams[0].files, if disposition == "replace" { 2 } else { 1 });
+        assert_eq!(project.sql(ALL).await, ["1|a", "2|b"], "{disposition}");
+        assert_eq!(project.sql("select record from ops.rejected_rows").await, ["broken"], "{disposition}");
+        let loads = project.sql("select status, files, rows from ops.loads order by started_at").await;
+        assert_eq!(loads.len(), 4);
+        assert_eq!(&loads[..3], ["landed|1|1", "unchanged|0|0", "unchanged|0|0"]);
+    }
+}
+
+#[tokio::test]
+async fn a_changed_file_follows_the_disposition() {
+    let expected: [(&str, &[&str]); 3] = [
+        ("append", &["1|a", "1|a", "2|b", "2|c", "3|d"]),
+        ("replace", &["1|a", "2|c", "3|d"]),
+        ("merge", &["1|a", "2|c", "3|d"]),
+    ];
+    for (disposition, rows) in expected {
+        let streams = format!("{{people: {{path: p.csv, key: [ID], disposition: {disposition}}}}}");
+        let project = Project::new(&streams).await;
+        project.write("p.csv", "ID,name\n1,a\n2,b\n");
+        project.ingest().await;
+        project.write("p.csv", "ID,name\n1,a\n2,c\n3,d\n");
+        project.ingest().await;
+        assert_eq!(project.sql(ALL).await, rows, "{disposition}");
+    }
+}
+
+#[tokio::test]
+async fn of_rows_with_one_key_the_last_stays() {
+    let project = Project::new("{people: {path: 'p-*.csv', key: [id], disposition: merge}}").await;
+    project.write("p-1.csv", "id,name\n1,old\n1,older\n2,b\n");
+    project.write("p-2.csv", "id,name\n1,new\n");
+    project.ingest().await;
+    assert_eq!(project.sql(ALL).await, ["1|new", "2|b"]);
+}
+
+#[tokio::test]
+async fn columns_come_go_and_widen_without_loss() {
+    let project = Project::new("{people: {path: 'p-*.csv'}}").await;
+    project.write("p-1.csv", "id,code,amount,gone\n1,100,1.50,x\n");
+    project.ingest().await;
+    project.write("p-2.csv", "id,code,amount,new\n2,85123A,12345678901234567.125,y\n3,5,,\n");
+    project.ingest().await;
+    let rows = project.sql("select id, code, amount, gone, new from raw_shop.people order by id").await;
+    assert_eq!(rows, ["1|100|1.500|x|null", "2|85123A|12345678901234567.125|null|y", "3|5|null|null|null"]);
+    let columns = project.columns("raw_shop.people").await;
+    assert_eq!(columns, ["id Int64", "code Utf8", "amount Decimal128(20, 3)", "gone Utf8", "new Utf8"]);
+    // What fits changes no type.
+    project.write("p-3.csv", "id,code,amount\n4,7,8\n");
+    project.ingest().await;
+    assert_eq!(project.columns("raw_shop.people").await, columns);
+}
+
+#[tokio::test]
+async fn replacing_forgets_old_columns_and_types() {
+    let project = Project::new("{people: {path: p.csv, disposition: replace}}").await;
+    project.write("p.csv", "id,name\nx,a\n");
+    project.ingest().await;
+    project.write("p.csv", "id\n7\n");
+    project.ingest().await;
+    assert_eq!(project.columns("raw_shop.people").await, ["id Int64"]);
+}
+
+#[tokio::test]
+async fn a_run_killed_before_its_release_is_published_by_the_next() {
+    let project = Project::new("{people: {path: p.csv}}").await;
+    project.write("p.csv", "id,name\n1,a\nbroken\n");
+    let sources = load_sources(&project.path().join("sources")).unwrap();
+    let table = "raw_shop.people".parse().unwrap();
+    let landing = Landing {
+        lake: &project.lake,
+        project: project.path(),
+        source: &sources[0],
+        name: "people",
+        stream: &sources[0].streams["people"],
+        table: &table,
+        load: Load { id: "killed".into(), at: chrono::Utc::now() },
+        cancel: Default::default(),
+    };
+    landing.run(&cordada_lake::progress::Silent).await.unwrap();
+    let report = project.ingest().await;
+    assert_eq!((report.streams[0].files, report.release), (0, Some(1)));
+    assert_eq!(project.sql(ALL).await, ["1|a"]);
+    assert_eq!(project.sql("select load_id, record from ops.rejected_rows").await, ["killed|broken"]);
+    // A rollback is no crash: it is not undone.
+    project.write("p.csv", "id,name\n2,b\n");
+    project.ingest().await;
+    project.lake.releases().rollback(1, "test").await.unwrap();
+    assert_eq!(project.ingest().await.release, None);
+    assert_eq!(project.sql(ALL).await, ["1|a"]);
+}
+
+#[tokio::test]
+async fn one_failing_stream_does_not_keep_the_others_from_landing() {
+    let project = Project::new("{bad: {path: missing.csv}, people: {path: p.csv}}").await;
+    project.write("p.csv", "id,name\n1,a\n");
+    let error = project.try_ingest(&[]).await.unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert_eq!(project.sql(ALL).await, ["1|a"]);
+    let one: Selection = "shop.people".parse().unwrap();
+    assert_eq!(project.try_ingest(&[one]).await.unwrap().streams.len(), 1);
+}
+
+#[tokio::test]
+async fn a_cancelled_run_leaves_nothing_behind() {
+    let project = Project::new("{people: {path: p.csv}}").await;
+    project.write("p.csv", "id,name\n1,a\n");
+    let sources = load_sources(&project.path().join("sources")).unwrap();
+    let cancel = tokio_util::sync::CancellationToken::new();
+    cancel.cancel();
+    let silent = std::sync::Arc::new(cordada_lake::progress::Silent);
+    let result = crate::ingest(&project.lake, project.path(), &sources, &[], silent, cancel).await;
+    assert_eq!(result.unwrap_err().kind(), cordada_lake::ErrorKind::Cancelled);
+    assert_eq!(project.lake.latest_version(&"raw_shop.people".parse().unwrap()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_empty_file_lands_nothing_and_a_header_an_empty_table() {
+    let project = Project::new("{people: {path: p.csv}}").await;
+    project.write("p.csv", "");
+    assert_eq!(project.ingest().await.streams[0].version, None);
+    project.write("p.csv", "id,name\n");
+    assert_eq!(project.ingest().await.streams[0].rows, 0);
+    assert!(project.sql(ALL).await.is_empty());
+}

@@ -1,0 +1,220 @@
+//! The command line.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use cordada_lake::Progress;
+use cordada_lake::progress::Silent;
+use tracing_subscriber::EnvFilter;
+
+use crate::progress_bars::{Bars, Lines};
+
+/// A customer-data lakehouse in one binary: lands your systems in a Delta Lake, builds a warehouse and marts with
+/// SQL, scores customers, and serves it all over Arrow Flight SQL.
+#[derive(Debug, Parser)]
+#[command(name = "cordada", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    pub options: Options,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 the work failed (a test, a rejected load, a query); \
+2 wrong usage or configuration; 3 something outside is unavailable.
+
+Begin with `cordada demo`, or with `cordada init` for your own data.";
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The project: the folder with cordada.yml
+    #[arg(long, global = true, value_name = "DIR", default_value = ".", env = "CORDADA_PROJECT")]
+    pub project: PathBuf,
+    /// How log lines on stderr look
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Print results and errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Log more; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a small project that works: replace its data and SQL by yours
+    Init {
+        /// Where; created if it is not there
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Generate a company's systems, land them, build the marts, export a campaign, and explain
+    Demo {
+        /// Where the demo's project goes
+        #[arg(long, default_value = "demo")]
+        dir: PathBuf,
+        /// How many customers the company has
+        #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+        customers: u32,
+        /// The same seed generates the same company
+        #[arg(long, default_value_t = 42)]
+        seed: u64,
+    },
+    /// Land sources in the lake; what is landed already is not landed twice
+    Ingest {
+        /// Sources or streams: `shop` or `shop.orders`; all by default
+        #[arg(value_name = "SOURCE[.STREAM]")]
+        select: Vec<cordada_ingest::Selection>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Compile the SQL project, run what is stale, test it, and publish all of it as one release
+    Build {
+        #[command(flatten)]
+        selection: SelectionArgs,
+        /// Rebuild incremental models from the start
+        #[arg(long)]
+        full_refresh: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Type-check the whole SQL project without running it; with a model's name, print its compiled SQL
+    Compile {
+        /// The model to print
+        model: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// List the nodes of the SQL project
+    Ls {
+        #[command(flatten)]
+        selection: SelectionArgs,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Run one read-only statement on the newest release, or on another one
+    Query {
+        /// The statement; `-` reads it from stdin
+        sql: String,
+        /// Read this release instead of the newest
+        #[arg(long, value_name = "N")]
+        release: Option<u64>,
+        /// How rows are printed
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+        /// Write the rows to this file instead of stdout
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Serve the newest release over Arrow Flight SQL
+    Serve {
+        /// Where to listen; port 0 takes a free one. `server.listen` of cordada.yml by default
+        #[arg(long, value_name = "HOST:PORT")]
+        addr: Option<SocketAddr>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Run campaigns: send their audience, with consent, to their channel
+    Export {
+        /// Names of files in campaigns/, without `.yml`; all by default
+        #[arg(value_name = "CAMPAIGN")]
+        campaigns: Vec<String>,
+        /// Say what would be sent without sending it
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List what was published, newest first
+    Releases {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Publish the state of an earlier release again, as a new release
+    Rollback {
+        /// The release's number
+        #[arg(value_name = "N")]
+        release: u64,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Print the hash of a password read from stdin, for `users:` in cordada.yml
+    HashPassword,
+    /// Print completions for a shell
+    Completions { shell: Shell },
+}
+
+/// Which nodes of the SQL project.
+#[derive(Debug, Args)]
+pub struct SelectionArgs {
+    /// Nodes to take: `name`, `+name`, `name+`, `tag:x`, `path:dir`; commas intersect
+    #[arg(long, short, num_args = 1.., value_name = "NODES")]
+    pub select: Vec<String>,
+    /// Nodes to leave out
+    #[arg(long, num_args = 1.., value_name = "NODES")]
+    pub exclude: Vec<String>,
+}
+
+/// Which environment.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// An environment of its own: it starts from production's newest release and writes beside it
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Fits the terminal; long results are cut
+    Table,
+    Csv,
+    /// One object a line
+    Json,
+    Parquet,
+}
+
+impl Options {
+    /// Log lines go to stderr; results go to stdout.
+    pub fn init_logging(&self) {
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => "error",
+            (false, 0) => "cordada=warn,error",
+            (false, 1) => "cordada=info,warn",
+            (false, _) => "cordada=debug,info",
+        };
+        let filter = EnvFilter::try_from_env("CORDADA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
+            LogFormat::Json => subscriber.json().init(),
+        }
+    }
+
+    /// Bars on a terminal, plain lines elsewhere, nothing when quiet.
+    pub fn progress(&self) -> Arc<dyn Progress> {
+        match (self.quiet, std::io::stderr().is_terminal()) {
+            (true, _) => Arc::new(Silent),
+            (false, true) => Arc::new(Bars::default()),
+            (false, false) => Arc::new(Lines),
+        }
+    }
+
+    /// A line for people, on stderr, unless quiet.
+    pub fn say(&self, line: impl std::fmt::Display) {
+        if !self.quiet {
+            eprintln!("{line}");
+        }
+    }
+}

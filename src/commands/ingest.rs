@@ -1,0 +1,52 @@
+//! `cordada ingest`: lands sources.
+
+use cordada_ingest::{IngestReport, Selection};
+use cordada_lake::Result;
+use tokio_util::sync::CancellationToken;
+
+use crate::Outcome;
+use crate::cli::Options;
+use crate::output::{grouped, new_table, size};
+use crate::project::Project;
+
+pub async fn run(
+    options: &Options,
+    project: &Project,
+    select: &[Selection],
+    cancel: CancellationToken,
+) -> Result<Outcome> {
+    let sources = project.sources()?;
+    if sources.is_empty() {
+        options.say("There is nothing to land: sources/ has no .yml files.");
+        return Ok(Outcome::Done);
+    }
+    let report =
+        cordada_ingest::ingest(&project.lake, &project.dir, &sources, select, options.progress(), cancel).await?;
+    if !options.quiet {
+        print(&report);
+    }
+    Ok(Outcome::Done)
+}
+
+fn print(report: &IngestReport) {
+    let mut table = new_table(["table", "files", "skipped", "rows", "rejected", "read", "seconds"]);
+    for stream in &report.streams {
+        table.add_row([
+            stream.table.to_string(),
+            grouped(stream.files as u64),
+            grouped(stream.skipped_files as u64),
+            grouped(stream.rows),
+            grouped(stream.rejected),
+            size(stream.bytes),
+            format!("{:.1}", stream.seconds),
+        ]);
+    }
+    println!("{table}");
+    if report.streams.iter().any(|stream| stream.rejected > 0) {
+        println!("Rejected rows are in ops.rejected_rows, with the reason: load_id={}", report.load_id);
+    }
+    match report.release {
+        Some(release) => println!("Published as release {release}."),
+        None => println!("Nothing new: no release was published."),
+    }
+}

@@ -1,0 +1,53 @@
+//! One file a subcommand.
+
+mod build;
+mod compile;
+mod completions;
+mod demo;
+mod export;
+mod hash_password;
+mod ingest;
+mod init;
+mod ls;
+mod query;
+mod releases;
+mod rollback;
+mod serve;
+
+use cordada_lake::Result;
+use tokio_util::sync::CancellationToken;
+
+use crate::Outcome;
+use crate::cli::{Cli, Command, Target};
+use crate::project::Project;
+
+/// Runs the command.
+pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
+    let Cli { options, command } = cli;
+    let open = |target: Target| {
+        let options = &options;
+        async move { Project::open(&options.project, target.target.as_deref()).await }
+    };
+    match command {
+        Command::Init { dir } => init::run(&options, &dir),
+        Command::Demo { dir, customers, seed } => demo::run(&options, &dir, customers, seed, cancel).await,
+        Command::Ingest { select, target } => ingest::run(&options, &open(target).await?, &select, cancel).await,
+        Command::Build { selection, full_refresh, target } => {
+            build::run(&options, &open(target).await?, selection, full_refresh, cancel).await
+        }
+        Command::Compile { model, target } => compile::run(&options, &open(target).await?, model.as_deref()).await,
+        Command::Ls { selection, target } => ls::run(&open(target).await?, &selection),
+        Command::Query { sql, release, format, output, target } => {
+            query::run(&open(target).await?, &sql, release, format, output.as_deref(), cancel).await
+        }
+        Command::Serve { addr, target } => serve::run(&options, &open(target).await?, addr, cancel).await,
+        Command::Export { campaigns, dry_run } => {
+            let project = open(Target { target: None }).await?;
+            export::run(&options, &project, &campaigns, dry_run, cancel).await
+        }
+        Command::Releases { target } => releases::run(&open(target).await?).await,
+        Command::Rollback { release, target } => rollback::run(&options, &open(target).await?, release).await,
+        Command::HashPassword => hash_password::run(),
+        Command::Completions { shell } => completions::run(shell),
+    }
+}

@@ -1,0 +1,169 @@
+//! `cordada.yml`: what a project says about itself.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use cordada_flight_server::{Role, Tls, User};
+use cordada_lake::{Error, Result, yaml};
+use serde::Deserialize;
+
+/// The file's name.
+pub const FILE: &str = "cordada.yml";
+
+/// A project's configuration, validated.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The project's name.
+    pub name: String,
+    /// Where the lake is: a path relative to the project, or a URL.
+    #[serde(default = "default_lake")]
+    pub lake: String,
+    /// Options of the object store.
+    #[serde(default)]
+    pub storage: BTreeMap<String, String>,
+    /// What queries and writes may use before they spill: `4GB`. Half of the machine by default.
+    #[serde(default)]
+    pub memory: Option<Bytes>,
+    /// The Flight SQL server.
+    #[serde(default)]
+    pub server: Server,
+    /// Who may connect. Nobody in particular when empty, and then from this machine only.
+    #[serde(default)]
+    pub users: Vec<User>,
+    /// What users may read.
+    #[serde(default)]
+    pub roles: BTreeMap<String, Role>,
+    /// The server that campaigns read from; one within the process if there is none.
+    #[serde(default)]
+    pub export: Option<ExportServer>,
+}
+
+/// The Flight SQL server.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Certificate and key, as PEM files relative to the project.
+    pub tls: Option<Tls>,
+    /// The URI that clients are told, where it differs from the one they connect to.
+    pub advertise: Option<String>,
+}
+
+/// A Flight SQL server elsewhere.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportServer {
+    /// `grpc://host:port` or `grpc+tls://host:port`.
+    pub server: String,
+    /// Who connects.
+    pub user: Option<String>,
+    /// Their password; best as `${NAME}`.
+    pub password: Option<String>,
+}
+
+/// A number of bytes, written as `512MB` or `4GB` (powers of 1024).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Bytes(pub usize);
+
+impl TryFrom<String> for Bytes {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no amount of memory: write it as 512MB or 4GB");
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
+        let shift = match text[digits.len()..].trim().to_ascii_uppercase().as_str() {
+            "KB" | "KIB" => 10,
+            "MB" | "MIB" => 20,
+            "GB" | "GIB" => 30,
+            "TB" | "TIB" => 40,
+            _ => return Err(wrong()),
+        };
+        let amount: usize = digits.trim().parse().map_err(|_| wrong())?;
+        amount.checked_mul(1 << shift).filter(|bytes| *bytes > 0).map(Bytes).ok_or_else(wrong)
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051), tls: None, advertise: None }
+    }
+}
+
+fn default_lake() -> String {
+    "./lake".to_owned()
+}
+
+impl Config {
+    /// Reads the project's file.
+    ///
+    /// # Errors
+    /// Config: no such file, an unknown key, a user whose role is not there.
+    pub fn read(project: &Path) -> Result<Self> {
+        let file = project.join(FILE);
+        if !file.is_file() {
+            return Err(Error::config(format!("opening the project {}", project.display()), format!("there is no {FILE}"))
+                .hint("write one with `cordada init`, or name the folder with --project"));
+        }
+        let config: Self = yaml::read(&file)?;
+        config.check_roles(&file)?;
+        Ok(config)
+    }
+
+    fn check_roles(&self, file: &Path) -> Result<()> {
+        for user in &self.users {
+            for role in user.roles.iter().filter(|role| !self.roles.contains_key(*role)) {
+                let known: Vec<_> = self.roles.keys().map(String::as_str).collect();
+                let hint = yaml::nearest(role, known.iter().copied())
+                    .map_or_else(|| format!("the roles are: {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+                return Err(Error::config(format!("reading user `{}`", user.name), format!("there is no role `{role}`"))
+                    .hint(hint)
+                    .at(file.display(), 0, 0));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config> {
+        yaml::parse(Path::new(FILE), text)
+    }
+
+    #[test]
+    fn amounts_of_memory() {
+        for (text, bytes) in [("4GB", 4 << 30), ("512 MB", 512 << 20), ("1kib", 1024)] {
+            assert_eq!(Bytes::try_from(text.to_owned()), Ok(Bytes(bytes)));
+        }
+        for text in ["", "GB", "4", "-1GB", "0GB", "99999999999TB", "4 apples"] {
+            assert!(Bytes::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_key_but_the_name_has_a_default() {
+        let config = parse("name: acme").unwrap();
+        assert_eq!(config.lake, "./lake");
+        assert!(config.server.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let error = parse("name: acme\nlaek: ./x\n").unwrap_err().to_string();
+        assert!(error.contains("cordada.yml:2:1") && error.contains("did you mean `lake`?"), "{error}");
+    }
+
+    #[test]
+    fn a_user_needs_a_role_that_is_there() {
+        let config = parse("name: a\nusers: [{name: ana, password_hash: x, roles: [analist]}]\nroles: {analyst: {read: [marts]}}").unwrap();
+        let error = config.check_roles(Path::new(FILE)).unwrap_err().to_string();
+        assert!(error.contains("did you mean `analyst`?"), "{error}");
+    }
+}

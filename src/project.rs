@@ -1,0 +1,74 @@
+//! An opened project: its configuration, its lake and its folders.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use cordada_lake::{Error, Lake, Result, Settings};
+use cordada_marts::LoadOptions;
+
+use crate::config::{Config, ExportServer};
+
+/// A project, opened in one environment.
+pub struct Project {
+    pub config: Config,
+    pub lake: Lake,
+    pub dir: PathBuf,
+    target: Option<String>,
+}
+
+impl Project {
+    /// Opens the project in `dir`, in production or another environment.
+    pub async fn open(dir: &Path, target: Option<&str>) -> Result<Self> {
+        let config = Config::read(dir)?;
+        let lake = config.lake.as_str();
+        let location = if lake.contains("://") { lake.to_owned() } else { dir.join(lake).to_string_lossy().into_owned() };
+        let settings = Settings {
+            storage: config.storage.clone(),
+            memory: config.memory.map(|memory| memory.0),
+            ..Settings::default()
+        };
+        let lake = Lake::open(&location, &settings).await?.in_target(target)?;
+        Ok(Self { config, lake, dir: dir.to_owned(), target: target.map(str::to_owned) })
+    }
+
+    /// The sources of `sources/`.
+    pub fn sources(&self) -> Result<Vec<cordada_ingest::Source>> {
+        cordada_ingest::load_sources(&self.dir.join("sources"))
+    }
+
+    /// The SQL project of `sql/`.
+    pub fn sql(&self) -> Result<cordada_marts::Project> {
+        let dir = self.dir.join("sql");
+        if !dir.join("dbt_project.yml").is_file() {
+            return Err(Error::config("loading the SQL project", format!("there is no {}/dbt_project.yml", dir.display()))
+                .hint("write one with `cordada init`, or copy yours there"));
+        }
+        let options = LoadOptions {
+            target: self.target.clone().unwrap_or_else(|| "prod".to_owned()),
+            env: std::env::vars().collect::<BTreeMap<_, _>>(),
+            ..LoadOptions::default()
+        };
+        cordada_marts::Project::load(&dir, &options)
+    }
+
+    /// How the Flight SQL server is to run.
+    pub fn server(&self) -> cordada_flight_server::Config {
+        let server = &self.config.server;
+        let tls = server.tls.as_ref().map(|tls| cordada_flight_server::Tls {
+            certificate: self.dir.join(&tls.certificate),
+            key: self.dir.join(&tls.key),
+        });
+        cordada_flight_server::Config {
+            listen: server.listen,
+            tls,
+            users: self.config.users.clone(),
+            roles: self.config.roles.clone(),
+            advertise: server.advertise.clone(),
+        }
+    }
+
+    /// The server that campaigns read from, if the project names one.
+    pub fn export_server(&self) -> Option<&ExportServer> {
+        self.config.export.as_ref()
+    }
+}
