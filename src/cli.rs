@@ -33,7 +33,13 @@ Begin with `cordada demo`, or with `cordada init` for your own data.";
 #[derive(Debug, Args)]
 pub struct Options {
     /// The project: the folder with cordada.yml
-    #[arg(long, global = true, value_name = "DIR", default_value = ".", env = "CORDADA_PROJECT")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = ".",
+        env = "CORDADA_PROJECT"
+    )]
     pub project: PathBuf,
     /// How log lines on stderr look
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
@@ -195,7 +201,9 @@ impl Options {
             (false, _) => "cordada=debug,info",
         };
         let filter = EnvFilter::try_from_env("CORDADA_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr);
         match self.log_format {
             LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
             LogFormat::Json => subscriber.json().init(),

@@ -83,13 +83,21 @@ impl TryFrom<String> for Bytes {
             _ => return Err(wrong()),
         };
         let amount: usize = digits.trim().parse().map_err(|_| wrong())?;
-        amount.checked_mul(1 << shift).filter(|bytes| *bytes > 0).map(Bytes).ok_or_else(wrong)
+        amount
+            .checked_mul(1 << shift)
+            .filter(|bytes| *bytes > 0)
+            .map(Bytes)
+            .ok_or_else(wrong)
     }
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051), tls: None, advertise: None }
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051),
+            tls: None,
+            advertise: None,
+        }
     }
 }
 
@@ -105,8 +113,11 @@ impl Config {
     pub fn read(project: &Path) -> Result<Self> {
         let file = project.join(FILE);
         if !file.is_file() {
-            return Err(Error::config(format!("opening the project {}", project.display()), format!("there is no {FILE}"))
-                .hint("write one with `cordada init`, or name the folder with --project"));
+            return Err(Error::config(
+                format!("opening the project {}", project.display()),
+                format!("there is no {FILE}"),
+            )
+            .hint("write one with `cordada init`, or name the folder with --project"));
         }
         let config: Self = yaml::read(&file)?;
         config.check_roles(&file)?;
@@ -117,11 +128,16 @@ impl Config {
         for user in &self.users {
             for role in user.roles.iter().filter(|role| !self.roles.contains_key(*role)) {
                 let known: Vec<_> = self.roles.keys().map(String::as_str).collect();
-                let hint = yaml::nearest(role, known.iter().copied())
-                    .map_or_else(|| format!("the roles are: {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
-                return Err(Error::config(format!("reading user `{}`", user.name), format!("there is no role `{role}`"))
-                    .hint(hint)
-                    .at(file.display(), 0, 0));
+                let hint = yaml::nearest(role, known.iter().copied()).map_or_else(
+                    || format!("the roles are: {}", known.join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                return Err(Error::config(
+                    format!("reading user `{}`", user.name),
+                    format!("there is no role `{role}`"),
+                )
+                .hint(hint)
+                .at(file.display(), 0, 0));
             }
         }
         Ok(())
@@ -157,12 +173,18 @@ mod tests {
     #[test]
     fn an_unknown_key_is_named() {
         let error = parse("name: acme\nlaek: ./x\n").unwrap_err().to_string();
-        assert!(error.contains("cordada.yml:2:1") && error.contains("did you mean `lake`?"), "{error}");
+        assert!(
+            error.contains("cordada.yml:2:1") && error.contains("did you mean `lake`?"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_user_needs_a_role_that_is_there() {
-        let config = parse("name: a\nusers: [{name: ana, password_hash: x, roles: [analist]}]\nroles: {analyst: {read: [marts]}}").unwrap();
+        let config = parse(
+            "name: a\nusers: [{name: ana, password_hash: x, roles: [analist]}]\nroles: {analyst: {read: [marts]}}",
+        )
+        .unwrap();
         let error = config.check_roles(Path::new(FILE)).unwrap_err().to_string();
         assert!(error.contains("did you mean `analyst`?"), "{error}");
     }

@@ -78,10 +78,7 @@ async fn write_to(rows: SendableRecordBatchStream, format: Format, mut sink: imp
     }
 }
 
-async fn each(
-    mut rows: SendableRecordBatchStream,
-    mut write: impl FnMut(&RecordBatch) -> Result<()>,
-) -> Result<u64> {
+async fn each(mut rows: SendableRecordBatchStream, mut write: impl FnMut(&RecordBatch) -> Result<()>) -> Result<u64> {
     let mut count = 0;
     while let Some(batch) = rows.try_next().await.doing(|| "running the query")? {
         count += batch.num_rows() as u64;
@@ -102,26 +99,40 @@ async fn write_table(rows: SendableRecordBatchStream, sink: &mut impl Write) -> 
     .await?;
     align_numbers(&mut table, &schema);
     let rest = count - shown as u64;
-    let more = if rest > 0 { format!(", {} shown: --format csv prints all", grouped(shown as u64)) } else { String::new() };
+    let more = if rest > 0 {
+        format!(", {} shown: --format csv prints all", grouped(shown as u64))
+    } else {
+        String::new()
+    };
     let rows = if count == 1 { "row" } else { "rows" };
-    writeln!(sink, "{table}\n{} {rows}{more}", grouped(count)).and_then(|()| sink.flush()).doing(|| "printing the rows")?;
+    writeln!(sink, "{table}\n{} {rows}{more}", grouped(count))
+        .and_then(|()| sink.flush())
+        .doing(|| "printing the rows")?;
     Ok(count)
 }
 
 /// A table that fits the terminal.
 pub fn new_table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table
+        .load_preset(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header);
     table
 }
 
 fn add_rows(table: &mut Table, batch: &RecordBatch) -> Result<()> {
     let doing = || "printing the rows";
     let options = FormatOptions::new().with_null("");
-    let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
+    let columns = batch
+        .columns()
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column, &options));
     let columns = columns.collect::<Result<Vec<_>, _>>().doing(doing)?;
     for row in 0..batch.num_rows() {
-        let cells = columns.iter().map(|column| column.value(row).try_to_string().map(printable));
+        let cells = columns
+            .iter()
+            .map(|column| column.value(row).try_to_string().map(printable));
         table.add_row(cells.collect::<Result<Vec<_>, _>>().doing(doing)?);
     }
     Ok(())
@@ -134,7 +145,9 @@ fn printable(text: String) -> Cell {
 
 fn align_numbers(table: &mut Table, schema: &SchemaRef) {
     for (index, field) in schema.fields().iter().enumerate() {
-        if field.data_type().is_numeric() && let Some(column) = table.column_mut(index) {
+        if field.data_type().is_numeric()
+            && let Some(column) = table.column_mut(index)
+        {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
@@ -143,7 +156,12 @@ fn align_numbers(table: &mut Table, schema: &SchemaRef) {
 /// `1234567` as `1,234,567`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group)).collect();
+    let groups: Vec<_> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| String::from_utf8_lossy(group))
+        .collect();
     groups.join(",")
 }
 
@@ -164,10 +182,15 @@ mod tests {
 
     fn rows(rows: usize) -> SendableRecordBatchStream {
         let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows as i64));
-        let names: ArrayRef = Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("n{row}\u{1b}[2J"))));
+        let names: ArrayRef = Arc::new(StringArray::from_iter_values(
+            (0..rows).map(|row| format!("n{row}\u{1b}[2J")),
+        ));
         let batch = RecordBatch::try_from_iter([("id", ids), ("name", names)]).unwrap();
         let schema = batch.schema();
-        Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)])))
+        Box::pin(RecordBatchStreamAdapter::new(
+            schema,
+            futures::stream::iter([Ok(batch)]),
+        ))
     }
 
     #[tokio::test]
@@ -175,7 +198,10 @@ mod tests {
         let mut text = Vec::new();
         assert_eq!(write_table(rows(1234), &mut text).await.unwrap(), 1234);
         let text = String::from_utf8(text).unwrap();
-        assert!(text.ends_with("1,234 rows, 100 shown: --format csv prints all\n"), "{text}");
+        assert!(
+            text.ends_with("1,234 rows, 100 shown: --format csv prints all\n"),
+            "{text}"
+        );
         assert!(!text.contains('\u{1b}'));
     }
 
@@ -185,12 +211,22 @@ mod tests {
         let file = folder.path().join("out.csv");
         assert_eq!(write(rows(0), Format::Csv, Some(&file)).await.unwrap(), 0);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "id,name\n");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no partial file stays");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "no partial file stays"
+        );
     }
 
     #[test]
     fn numbers_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (541_909, "541,909"), (1_234_567, "1,234,567")] {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (541_909, "541,909"),
+            (1_234_567, "1,234,567"),
+        ] {
             assert_eq!(grouped(number), text);
         }
     }

@@ -23,13 +23,26 @@ impl Progress for Bars {
             (_, false) => "{human_pos}",
         };
         let unit = if unit == "bytes" { "" } else { unit };
-        let bar = if total.is_some() { "{bar:24.cyan/dim}" } else { "{spinner:.cyan}" };
+        let bar = if total.is_some() {
+            "{bar:24.cyan/dim}"
+        } else {
+            "{spinner:.cyan}"
+        };
         let template = format!("{{prefix:<32!}} {bar} {count} {unit}");
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-        let bar = self.0.add(bar.with_style(style).with_prefix(label.to_owned()).with_finish(ProgressFinish::AndClear));
+        let bar = self.0.add(
+            bar.with_style(style)
+                .with_prefix(label.to_owned())
+                .with_finish(ProgressFinish::AndClear),
+        );
         bar.enable_steady_tick(TICK);
-        Box::new(Bar { bar, all: self.0.clone(), label: label.to_owned(), started: Instant::now() })
+        Box::new(Bar {
+            bar,
+            all: self.0.clone(),
+            label: label.to_owned(),
+            started: Instant::now(),
+        })
     }
 }
 
@@ -57,7 +70,11 @@ pub struct Lines;
 
 impl Progress for Lines {
     fn start(&self, label: &str, _total: Option<u64>, _unit: &'static str) -> Box<dyn Task> {
-        Box::new(Line { label: label.to_owned(), started: Instant::now(), done: AtomicBool::new(false) })
+        Box::new(Line {
+            label: label.to_owned(),
+            started: Instant::now(),
+            done: AtomicBool::new(false),
+        })
     }
 }
 

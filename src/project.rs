@@ -21,14 +21,23 @@ impl Project {
     pub async fn open(dir: &Path, target: Option<&str>) -> Result<Self> {
         let config = Config::read(dir)?;
         let lake = config.lake.as_str();
-        let location = if lake.contains("://") { lake.to_owned() } else { dir.join(lake).to_string_lossy().into_owned() };
+        let location = if lake.contains("://") {
+            lake.to_owned()
+        } else {
+            dir.join(lake).to_string_lossy().into_owned()
+        };
         let settings = Settings {
             storage: config.storage.clone(),
             memory: config.memory.map(|memory| memory.0),
             ..Settings::default()
         };
         let lake = Lake::open(&location, &settings).await?.in_target(target)?;
-        Ok(Self { config, lake, dir: dir.to_owned(), target: target.map(str::to_owned) })
+        Ok(Self {
+            config,
+            lake,
+            dir: dir.to_owned(),
+            target: target.map(str::to_owned),
+        })
     }
 
     /// The sources of `sources/`.
@@ -40,8 +49,11 @@ impl Project {
     pub fn sql(&self) -> Result<cordada_marts::Project> {
         let dir = self.dir.join("sql");
         if !dir.join("dbt_project.yml").is_file() {
-            return Err(Error::config("loading the SQL project", format!("there is no {}/dbt_project.yml", dir.display()))
-                .hint("write one with `cordada init`, or copy yours there"));
+            return Err(Error::config(
+                "loading the SQL project",
+                format!("there is no {}/dbt_project.yml", dir.display()),
+            )
+            .hint("write one with `cordada init`, or copy yours there"));
         }
         let options = LoadOptions {
             target: self.target.clone().unwrap_or_else(|| "prod".to_owned()),

@@ -60,9 +60,16 @@ fn crates_depend_in_one_direction() {
         })
         .collect();
     let members: BTreeSet<&str> = found.keys().map(String::as_str).collect();
-    assert_eq!(members, ALLOWED.iter().map(|(name, _)| *name).collect(), "a new crate needs its line in ALLOWED");
+    assert_eq!(
+        members,
+        ALLOWED.iter().map(|(name, _)| *name).collect(),
+        "a new crate needs its line in ALLOWED"
+    );
     for (name, allowed) in ALLOWED {
-        let forbidden: Vec<_> = found[name].iter().filter(|used| !allowed.contains(&used.as_str())).collect();
+        let forbidden: Vec<_> = found[name]
+            .iter()
+            .filter(|used| !allowed.contains(&used.as_str()))
+            .collect();
         assert!(forbidden.is_empty(), "{name} must not depend on {forbidden:?}");
     }
 }
@@ -71,11 +78,16 @@ fn crates_depend_in_one_direction() {
 fn heavy_crates_are_compiled_once() {
     let versions = locked_versions();
     for name in ONE_VERSION {
-        let locked = versions.get(name).unwrap_or_else(|| panic!("{name} is not in Cargo.lock: mend ONE_VERSION"));
+        let locked = versions
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} is not in Cargo.lock: mend ONE_VERSION"));
         assert_eq!(locked.len(), 1, "{name} is locked in several versions: {locked:?}");
     }
     for name in UNWANTED {
-        assert!(!versions.contains_key(name), "{name} came into Cargo.lock: `cargo tree -i {name}` says through whom");
+        assert!(
+            !versions.contains_key(name),
+            "{name} came into Cargo.lock: `cargo tree -i {name}` says through whom"
+        );
     }
 }
 
@@ -85,7 +97,9 @@ fn locked_versions() -> BTreeMap<String, Vec<String>> {
     let mut versions = BTreeMap::<String, Vec<String>>::new();
     for package in lock.split("[[package]]").skip(1) {
         let value = |key: &str| {
-            let line = package.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+            let line = package
+                .lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
             line.unwrap().trim_matches('"').to_owned()
         };
         versions.entry(value("name")).or_default().push(value("version"));

@@ -24,7 +24,12 @@ impl Access {
     /// The union of what the user's roles read.
     pub(crate) fn of(user: &User, roles: &BTreeMap<String, Role>) -> Self {
         let (mut schemas, mut relations) = (BTreeSet::new(), BTreeSet::new());
-        for read in user.roles.iter().filter_map(|role| roles.get(role)).flat_map(|role| &role.read) {
+        for read in user
+            .roles
+            .iter()
+            .filter_map(|role| roles.get(role))
+            .flat_map(|role| &role.read)
+        {
             if read == "*" {
                 return Self::Everything;
             }
@@ -63,9 +68,24 @@ mod tests {
 
     fn access(roles: &[&str]) -> Access {
         let all = BTreeMap::from([
-            ("analyst".to_owned(), Role { read: vec!["marts".to_owned()] }),
-            ("crm".to_owned(), Role { read: vec!["warehouse.dim_customer".to_owned()] }),
-            ("admin".to_owned(), Role { read: vec!["*".to_owned()] }),
+            (
+                "analyst".to_owned(),
+                Role {
+                    read: vec!["marts".to_owned()],
+                },
+            ),
+            (
+                "crm".to_owned(),
+                Role {
+                    read: vec!["warehouse.dim_customer".to_owned()],
+                },
+            ),
+            (
+                "admin".to_owned(),
+                Role {
+                    read: vec!["*".to_owned()],
+                },
+            ),
         ]);
         let user = User {
             name: "ana".to_owned(),

@@ -51,7 +51,10 @@ pub struct User {
 
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("User").field("name", &self.name).field("roles", &self.roles).finish_non_exhaustive()
+        f.debug_struct("User")
+            .field("name", &self.name)
+            .field("roles", &self.roles)
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,13 +93,18 @@ impl Config {
                 return Err(Error::config(DOING, format!("user `{}` is there twice", user.name)));
             }
             password::check_hash(&user.password_hash).map_err(|why| {
-                Error::config(DOING, format!("the password hash of user `{}` is none: {why}", user.name))
-                    .hint("it takes the password's Argon2 hash, which begins with $argon2id$")
+                Error::config(
+                    DOING,
+                    format!("the password hash of user `{}` is none: {why}", user.name),
+                )
+                .hint("it takes the password's Argon2 hash, which begins with $argon2id$")
             })?;
             if let Some(role) = user.roles.iter().find(|role| !self.roles.contains_key(*role)) {
                 let known: Vec<_> = self.roles.keys().map(String::as_str).collect();
-                return Err(Error::config(DOING, format!("user `{}` has the unknown role `{role}`", user.name))
-                    .hint(format!("the roles are: {}", known.join(", "))));
+                return Err(
+                    Error::config(DOING, format!("user `{}` has the unknown role `{role}`", user.name))
+                        .hint(format!("the roles are: {}", known.join(", "))),
+                );
             }
         }
         Ok(())
@@ -118,7 +126,12 @@ mod tests {
             listen: listen.parse().unwrap(),
             tls: None,
             users: Vec::new(),
-            roles: BTreeMap::from([("analyst".to_owned(), Role { read: vec!["marts".to_owned()] })]),
+            roles: BTreeMap::from([(
+                "analyst".to_owned(),
+                Role {
+                    read: vec!["marts".to_owned()],
+                },
+            )]),
             advertise: None,
         }
     }
@@ -146,13 +159,31 @@ mod tests {
         open.users = vec![user("ana", "analyst")];
         open.validate().unwrap();
         open.users.push(user("ana", "analyst"));
-        assert!(open.validate().unwrap_err().to_string().contains("`ana` is there twice"));
+        assert!(
+            open.validate()
+                .unwrap_err()
+                .to_string()
+                .contains("`ana` is there twice")
+        );
         open.users[1] = user("bea", "boss");
-        assert!(open.validate().unwrap_err().to_string().contains("the roles are: analyst"));
-        open.users[1] = User { password_hash: "secret".to_owned(), ..user("bea", "analyst") };
+        assert!(
+            open.validate()
+                .unwrap_err()
+                .to_string()
+                .contains("the roles are: analyst")
+        );
+        open.users[1] = User {
+            password_hash: "secret".to_owned(),
+            ..user("bea", "analyst")
+        };
         let error = open.validate().unwrap_err().to_string();
         assert!(error.contains("`bea` is none"), "{error}");
-        open.roles.insert("odd".to_owned(), Role { read: vec!["a b".to_owned()] });
+        open.roles.insert(
+            "odd".to_owned(),
+            Role {
+                read: vec!["a b".to_owned()],
+            },
+        );
         assert!(open.validate().unwrap_err().to_string().contains("cannot read `a b`"));
     }
 

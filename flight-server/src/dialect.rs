@@ -14,7 +14,10 @@ pub(crate) fn to_engine(sql: &str) -> Cow<'_, str> {
     if !sql.contains(['?', '{']) {
         return Cow::Borrowed(sql);
     }
-    match Tokenizer::new(&GenericDialect {}, sql).with_unescape(false).tokenize_with_location() {
+    match Tokenizer::new(&GenericDialect {}, sql)
+        .with_unescape(false)
+        .tokenize_with_location()
+    {
         Ok(tokens) => Cow::Owned(rewrite(sql, &tokens)),
         Err(_) => Cow::Borrowed(sql),
     }
@@ -80,10 +83,13 @@ fn rewrite(sql: &str, tokens: &[TokenWithSpan]) -> String {
 
 /// If an ODBC escape begins at the brace: what stands for its beginning, and its last token.
 fn escape(tokens: &[TokenWithSpan], brace: usize) -> Option<(&'static str, usize)> {
-    let (at, word) = tokens[brace + 1..].iter().enumerate().find_map(|(skipped, token)| match &token.token {
-        Token::Whitespace(_) => None,
-        other => Some((brace + 1 + skipped, other)),
-    })?;
+    let (at, word) = tokens[brace + 1..]
+        .iter()
+        .enumerate()
+        .find_map(|(skipped, token)| match &token.token {
+            Token::Whitespace(_) => None,
+            other => Some((brace + 1 + skipped, other)),
+        })?;
     let Token::Word(word) = word else { return None };
     let keyword = match word.value.to_ascii_lowercase().as_str() {
         "fn" | "oj" => "",
@@ -107,7 +113,13 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn new(text: &'a str) -> Self {
-        Self { rest: text.chars(), length: text.len(), byte: 0, line: 1, column: 1 }
+        Self {
+            rest: text.chars(),
+            length: text.len(),
+            byte: 0,
+            line: 1,
+            column: 1,
+        }
     }
 
     fn move_to(&mut self, location: Location) {
@@ -131,11 +143,17 @@ mod tests {
     #[test]
     fn question_marks_become_numbered_outside_of_text_and_comments() {
         for (client, engine) in [
-            ("select ?, '?', \"?\" from t where a = ? -- ?\nand b=?", "select $1, '?', \"?\" from t where a = $2 -- ?\nand b=$3"),
+            (
+                "select ?, '?', \"?\" from t where a = ? -- ?\nand b=?",
+                "select $1, '?', \"?\" from t where a = $2 -- ?\nand b=$3",
+            ),
             ("select 'año ''?''', ?", "select 'año ''?''', $1"),
             ("select $1, $2", "select $1, $2"),
             ("select 'unfinished ?", "select 'unfinished ?"),
-            ("show  Databases;", "select distinct catalog_name as database_name from information_schema.schemata"),
+            (
+                "show  Databases;",
+                "select distinct catalog_name as database_name from information_schema.schemata",
+            ),
         ] {
             assert_eq!(to_engine(client), engine);
         }
@@ -145,8 +163,14 @@ mod tests {
     fn odbc_escapes_become_sql() {
         for (client, engine) in [
             ("select {d '2024-02-29'}", "select DATE '2024-02-29'"),
-            ("select { ts '2024-02-29 10:00:00' }", "select TIMESTAMP '2024-02-29 10:00:00' "),
-            ("select {fn upper({fn lower(a)})} from t", "select  upper( lower(a)) from t"),
+            (
+                "select { ts '2024-02-29 10:00:00' }",
+                "select TIMESTAMP '2024-02-29 10:00:00' ",
+            ),
+            (
+                "select {fn upper({fn lower(a)})} from t",
+                "select  upper( lower(a)) from t",
+            ),
             ("select a like '\\_%' {escape '\\'}", "select a like '\\_%' ESCAPE '\\'"),
             ("select {'a': 1}", "select {'a': 1}"),
         ] {

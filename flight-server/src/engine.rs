@@ -15,6 +15,7 @@ use crate::dialect;
 use crate::newest::Newest;
 use crate::options::Options;
 use crate::recent::Recent;
+use crate::status::Forbidden;
 use crate::wire;
 use crate::workspace::Workspace;
 
@@ -22,21 +23,24 @@ use crate::workspace::Workspace;
 const WORKSPACES: usize = 32;
 /// Plans that are kept.
 const PLANS: usize = 512;
-/// The most that the texts of kept plans may be long together, so that generated SQL of megabytes cannot fill memory.
+/// The plan of a longer statement is not kept: generated SQL of megabytes must not fill memory.
 const LONGEST_KEPT_SQL: usize = 64 << 10;
+/// Releases other than the newest that are kept, for sessions that are pinned to them and for tickets.
+const RELEASES: usize = 16;
 
 /// Plans for everybody.
 pub(crate) struct Engine {
     lake: Lake,
     newest: Newest,
+    releases: Recent<u64, Arc<Release>>,
     workspaces: Recent<WorkspaceKey, Arc<Workspace>>,
     plans: Recent<PlanKey, Arc<Planned>>,
 }
 
 /// Release, access and default schema.
 type WorkspaceKey = (u64, Arc<Access>, String);
-/// Workspace, SQL, and whether text goes out as views.
-type PlanKey = (WorkspaceKey, String, bool);
+/// Workspace, SQL, and the types that the client takes.
+type PlanKey = (WorkspaceKey, String, wire::Types);
 
 /// Which release a request reads, and how.
 #[derive(Debug, Clone)]
@@ -47,8 +51,8 @@ pub(crate) struct Scope {
     pub(crate) access: Arc<Access>,
     /// The schema of bare names.
     pub(crate) schema: String,
-    /// Whether text goes out as views.
-    pub(crate) arrow_views: bool,
+    /// The types that its client takes.
+    pub(crate) types: wire::Types,
 }
 
 /// A planned query.
@@ -67,10 +71,16 @@ impl Engine {
     /// Over the lake's newest release.
     pub(crate) async fn open(lake: Lake) -> Result<Self> {
         let newest = Newest::open(&lake).await?;
-        Ok(Self { lake, newest, workspaces: Recent::new(WORKSPACES), plans: Recent::new(PLANS) })
+        Ok(Self {
+            lake,
+            newest,
+            releases: Recent::new(RELEASES),
+            workspaces: Recent::new(WORKSPACES),
+            plans: Recent::new(PLANS),
+        })
     }
 
-    /// Follows the release log until told to stop.
+    /// The newest release, which has to be followed.
     pub(crate) fn newest(&self) -> &Newest {
         &self.newest
     }
@@ -84,14 +94,27 @@ impl Engine {
             Some(number) => self.release(number).await?,
             None => self.newest.get().await,
         };
-        let (schema, arrow_views) = (options.schema.clone(), options.arrow_views);
-        Ok(Scope { release, access: access.clone(), schema, arrow_views })
+        let (schema, types) = (options.schema.clone(), options.types);
+        Ok(Scope {
+            release,
+            access: access.clone(),
+            schema,
+            types,
+        })
     }
 
     /// The release of that number.
     pub(crate) async fn release(&self, number: u64) -> Result<Arc<Release>> {
         let newest = self.newest.get().await;
-        if newest.number == number { Ok(newest) } else { self.lake.releases().get(number).await }
+        if newest.number == number {
+            return Ok(newest);
+        }
+        if let Some(release) = self.releases.get(&number) {
+            return Ok(release);
+        }
+        let release = self.lake.releases().get(number).await?;
+        self.releases.insert(number, release.clone(), 1);
+        Ok(release)
     }
 
     /// The workspace of a scope.
@@ -108,16 +131,29 @@ impl Engine {
     /// Plans one read-only statement; a statement that was planned for the same scope is not planned again.
     pub(crate) async fn plan(&self, scope: &Scope, sql: &str) -> Result<Arc<Planned>> {
         let sql = dialect::to_engine(sql);
-        let key = (scope.key(), sql.to_string(), scope.arrow_views);
+        let key = (scope.key(), sql.to_string(), scope.types);
         if let Some(planned) = self.plans.get(&key) {
             return Ok(planned);
         }
         let workspace = self.workspace(scope);
         let plan = sql::plan(&self.lake, &workspace.session, &sql).await?;
+        if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) && *scope.access != Access::Everything {
+            return Err(Error::failed(
+                "planning the query",
+                "a plan shows what views read, which is not for everybody",
+            )
+            .hint("ask somebody whose role reads `*`")
+            .caused_by(Forbidden));
+        }
         let parameters = parameters(&plan)?;
-        let schema = wire::schema(plan.schema().as_arrow(), scope.arrow_views);
+        let schema = wire::schema(plan.schema().as_arrow(), scope.types);
         let keep = sql.len() <= LONGEST_KEPT_SQL && !reads_journals(&plan, &scope.schema)?;
-        let planned = Arc::new(Planned { workspace, plan, schema, parameters });
+        let planned = Arc::new(Planned {
+            workspace,
+            plan,
+            schema,
+            parameters,
+        });
         if keep {
             self.plans.insert(key, planned.clone(), 1);
         }
@@ -125,21 +161,39 @@ impl Engine {
     }
 
     /// Plans a statement with the values of its parameters, given as one row.
-    pub(crate) async fn plan_with(&self, scope: &Scope, sql: &str, values: Option<&RecordBatch>) -> Result<Arc<Planned>> {
+    pub(crate) async fn plan_with(
+        &self,
+        scope: &Scope,
+        sql: &str,
+        values: Option<&RecordBatch>,
+    ) -> Result<Arc<Planned>> {
         let planned = self.plan(scope, sql).await?;
         let bound = values.map_or(0, RecordBatch::num_columns);
         if bound != planned.parameters.len() {
             let wanted = planned.parameters.len();
-            return Err(Error::failed("planning the query", format!("it has {wanted} parameters and {bound} values"))
-                .hint("prepare the statement and bind a value for each `?`, or for each of `$1`, `$2` …"));
+            return Err(Error::failed(
+                "planning the query",
+                format!("it has {wanted} parameters and {bound} values"),
+            )
+            .hint("prepare the statement and bind a value for each `?`, or for each of `$1`, `$2` …"));
         }
-        let Some(values) = values.filter(|_| bound > 0) else { return Ok(planned) };
+        let Some(values) = values.filter(|_| bound > 0) else {
+            return Ok(planned);
+        };
         let doing = || "binding the parameters of the query";
-        let scalars = values.columns().iter().map(|column| ScalarValue::try_from_array(column, 0));
+        let scalars = values
+            .columns()
+            .iter()
+            .map(|column| ScalarValue::try_from_array(column, 0));
         let scalars: Vec<_> = scalars.collect::<Result<_, _>>().doing(doing)?;
         let plan = planned.plan.clone().with_param_values(scalars).doing(doing)?;
-        let schema = wire::schema(plan.schema().as_arrow(), scope.arrow_views);
-        Ok(Arc::new(Planned { workspace: planned.workspace.clone(), plan, schema, parameters: Vec::new() }))
+        let schema = wire::schema(plan.schema().as_arrow(), scope.types);
+        Ok(Arc::new(Planned {
+            workspace: planned.workspace.clone(),
+            plan,
+            schema,
+            parameters: Vec::new(),
+        }))
     }
 }
 
@@ -155,13 +209,17 @@ fn parameters(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>> {
     let mut types = BTreeMap::new();
     for (name, data_type) in plan.get_parameter_types().doing(|| DOING)? {
         let number = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok());
-        let number = number.filter(|number| (1..=MOST_PARAMETERS).contains(number)).ok_or_else(|| {
-            Error::failed(DOING, format!("`{name}` is no parameter")).hint("write `?`, or `$1`, `$2` …")
-        })?;
+        let number = number
+            .filter(|number| (1..=MOST_PARAMETERS).contains(number))
+            .ok_or_else(|| {
+                Error::failed(DOING, format!("`{name}` is no parameter")).hint("write `?`, or `$1`, `$2` …")
+            })?;
         types.insert(number, data_type);
     }
     for limit in limits(plan)? {
-        types.entry(limit).and_modify(|data_type| *data_type = data_type.take().or(Some(DataType::Int64)));
+        types
+            .entry(limit)
+            .and_modify(|data_type| *data_type = data_type.take().or(Some(DataType::Int64)));
     }
     let last = types.last_key_value().map_or(0, |(number, _)| *number);
     Ok((1..=last).map(|number| types.get(&number).cloned().flatten()).collect())
@@ -177,7 +235,12 @@ fn limits(plan: &LogicalPlan) -> Result<Vec<usize>> {
         if let LogicalPlan::Limit(limit) = node {
             for expression in [&limit.skip, &limit.fetch].into_iter().flatten() {
                 if let Expr::Placeholder(placeholder) = expression.as_ref() {
-                    limits.extend(placeholder.id.strip_prefix('$').and_then(|number| number.parse::<usize>().ok()));
+                    limits.extend(
+                        placeholder
+                            .id
+                            .strip_prefix('$')
+                            .and_then(|number| number.parse::<usize>().ok()),
+                    );
                 }
             }
         }
@@ -194,7 +257,11 @@ fn reads_journals(plan: &LogicalPlan, default_schema: &str) -> Result<bool> {
         if let LogicalPlan::TableScan(scan) = node {
             found |= scan.table_name.schema().unwrap_or(default_schema) == journal::SCHEMA;
         }
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        Ok(if found {
+            TreeNodeRecursion::Stop
+        } else {
+            TreeNodeRecursion::Continue
+        })
     });
     walk.doing(|| "planning the query")?;
     Ok(found)

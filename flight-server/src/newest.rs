@@ -1,25 +1,29 @@
 //! The newest release, and how the server moves to it without a restart.
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cordada_lake::{Lake, Release, ReleaseLog, Result};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
-use tokio_util::sync::CancellationToken;
 
 /// How often the log is looked at when no statement does.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// A look that takes less is done at every statement too: a local lake is read at the release that was just published.
+/// A look that can be done in less is done at every statement too: a local lake is read at the release that was just
+/// published.
 const CHEAP: Duration = Duration::from_millis(2);
+/// Looks that tell at the beginning whether they are cheap.
+const FIRST_LOOKS: usize = 3;
 
 /// Follows the release log.
 #[derive(Debug)]
 pub(crate) struct Newest {
     log: Arc<ReleaseLog>,
     known: watch::Sender<Arc<Release>>,
-    is_cheap: AtomicBool,
+    /// Microseconds that the fastest look took: a busy machine makes a look slow, only the store makes all of them so.
+    fastest: AtomicU64,
 }
 
 impl Newest {
@@ -30,22 +34,31 @@ impl Newest {
     pub(crate) async fn open(lake: &Lake) -> Result<Self> {
         let log = lake.releases().clone();
         let known = watch::Sender::new(log.newest().await?);
-        Ok(Self { log, known, is_cheap: AtomicBool::new(true) })
+        let newest = Self {
+            log,
+            known,
+            fastest: AtomicU64::new(u64::MAX),
+        };
+        for _ in 0..FIRST_LOOKS {
+            newest.look().await;
+        }
+        Ok(newest)
     }
 
     /// The newest release: looked for now if that is cheap, else as of the last look.
     pub(crate) async fn get(&self) -> Arc<Release> {
-        if self.is_cheap.load(Ordering::Relaxed) {
+        if u128::from(self.fastest.load(Ordering::Relaxed)) < CHEAP.as_micros() {
             self.look().await;
         }
         self.known.borrow().clone()
     }
 
-    /// Looks again and again, until told to stop.
-    pub(crate) async fn follow(&self, stop: CancellationToken) {
+    /// Looks again and again, until it is dropped.
+    pub(crate) async fn follow(&self) -> Infallible {
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        loop {
+            ticks.tick().await;
             self.look().await;
         }
     }
@@ -54,9 +67,10 @@ impl Newest {
     async fn look(&self) {
         let began = Instant::now();
         let found = self.log.newest().await;
-        self.is_cheap.store(found.is_ok() && began.elapsed() < CHEAP, Ordering::Relaxed);
         match found {
             Ok(newest) => {
+                let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+                self.fastest.fetch_min(took, Ordering::Relaxed);
                 self.known.send_if_modified(|known| {
                     let moves = newest.number > known.number;
                     if moves {

@@ -6,6 +6,7 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 
 use crate::session_messages::{OptionError, OptionValue};
+use crate::wire::Types;
 
 /// The schema of relations that are named without one.
 pub(crate) const DEFAULT_SCHEMA: &str = "marts";
@@ -19,9 +20,8 @@ pub(crate) struct Options {
     pub(crate) release: Option<u64>,
     /// How record batches are compressed on the wire.
     pub(crate) compression: Compression,
-    /// Whether text and binary columns go out as the engine has them (Utf8View, BinaryView), uncopied. By default
-    /// they are converted to the Utf8 and Binary that every client knows.
-    pub(crate) arrow_views: bool,
+    /// The types that its client takes.
+    pub(crate) types: Types,
 }
 
 /// How record batches are compressed on the wire.
@@ -58,13 +58,18 @@ impl Compression {
 impl Default for Options {
     fn default() -> Self {
         let schema = DEFAULT_SCHEMA.to_owned();
-        Self { schema, release: None, compression: Compression::None, arrow_views: false }
+        Self {
+            schema,
+            release: None,
+            compression: Compression::None,
+            types: Types::default(),
+        }
     }
 }
 
 impl Options {
     /// The options that may be sent as headers. `catalog` is not among them: clients send it for other servers too.
-    const HEADERS: [&'static str; 4] = ["schema", "release", "compression", "arrow_views"];
+    const HEADERS: [&'static str; 5] = ["schema", "release", "compression", "arrow_views", "no_time_zones"];
 
     /// Sets one; no value, or an empty one, takes it back to its default.
     pub(crate) fn set(&mut self, name: &str, value: Option<&OptionValue>) -> Result<(), OptionError> {
@@ -86,8 +91,10 @@ impl Options {
             ("compression", "" | "none") => self.compression = Compression::None,
             ("compression", "lz4") => self.compression = Compression::Lz4,
             ("compression", "zstd") => self.compression = Compression::Zstd,
-            ("arrow_views", "") => self.arrow_views = default.arrow_views,
-            ("arrow_views", value) => self.arrow_views = value.parse().map_err(|_| invalid)?,
+            ("arrow_views", "") => self.types.views = default.types.views,
+            ("arrow_views", value) => self.types.views = value.parse().map_err(|_| invalid)?,
+            ("no_time_zones", "") => self.types.no_time_zones = default.types.no_time_zones,
+            ("no_time_zones", value) => self.types.no_time_zones = value.parse().map_err(|_| invalid)?,
             ("catalog", _) | ("compression", _) => return Err(invalid),
             _ => return Err(OptionError::InvalidName),
         }
@@ -100,9 +107,15 @@ impl Options {
         vec![
             ("catalog", text(CATALOG)),
             ("schema", text(&self.schema)),
-            ("release", self.release.and_then(|number| i64::try_from(number).ok()).map(OptionValue::Int)),
+            (
+                "release",
+                self.release
+                    .and_then(|number| i64::try_from(number).ok())
+                    .map(OptionValue::Int),
+            ),
             ("compression", text(self.compression.name())),
-            ("arrow_views", Some(OptionValue::Bool(self.arrow_views))),
+            ("arrow_views", Some(OptionValue::Bool(self.types.views))),
+            ("no_time_zones", Some(OptionValue::Bool(self.types.no_time_zones))),
         ]
     }
 
@@ -125,7 +138,7 @@ impl Options {
         match name {
             "release" => "it takes the number of a release, or `newest`",
             "compression" => "it takes none, lz4 or zstd",
-            "arrow_views" => "it takes true or false",
+            "arrow_views" | "no_time_zones" => "it takes true or false",
             _ => "it takes a name",
         }
     }
@@ -149,11 +162,12 @@ mod tests {
             ("release", OptionValue::Int(7)),
             ("compression", text("zstd")),
             ("arrow_views", OptionValue::Bool(true)),
+            ("no_time_zones", OptionValue::Bool(true)),
         ] {
             options.set(name, Some(&value)).unwrap();
             assert!(options.list().contains(&(name, Some(value))), "{name}");
         }
-        for name in ["catalog", "schema", "release", "compression", "arrow_views"] {
+        for (name, _) in Options::default().list() {
             options.set(name, None).unwrap();
         }
         assert_eq!(options, Options::default());

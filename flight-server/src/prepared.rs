@@ -55,7 +55,10 @@ impl PreparedStatements {
 
     /// Binds values, given as one row, to the parameters of a statement.
     pub(crate) fn bind(&self, user: &str, handle: &Bytes, values: Option<RecordBatch>) -> Result<(), Status> {
-        let statement = Prepared { values, ..Prepared::clone(&*self.get(user, handle)?) };
+        let statement = Prepared {
+            values,
+            ..Prepared::clone(&*self.get(user, handle)?)
+        };
         self.put(user, handle.clone(), statement)
     }
 
@@ -67,7 +70,9 @@ impl PreparedStatements {
     fn put(&self, user: &str, handle: Bytes, statement: Prepared) -> Result<(), Status> {
         let weight = statement.weight();
         if weight > CAPACITY {
-            return Err(Status::resource_exhausted("the statement and its parameters are too long to be kept"));
+            return Err(Status::resource_exhausted(
+                "the statement and its parameters are too long to be kept",
+            ));
         }
         self.0.insert((user.to_owned(), handle), Arc::new(statement), weight);
         Ok(())
@@ -87,7 +92,9 @@ impl Prepared {
 /// The parameters as a client is told them: text where only the value will tell the type.
 pub(crate) fn parameter_schema(types: &[Option<DataType>]) -> Schema {
     let fields = types.iter().enumerate().map(|(index, data_type)| {
-        let data_type = data_type.as_ref().map_or(DataType::Utf8, |data_type| wire::plain_type(data_type, false));
+        let data_type = data_type.as_ref().map_or(DataType::Utf8, |data_type| {
+            wire::plain_type(data_type, wire::Types::default())
+        });
         Field::new(format!("${}", index + 1), data_type, true)
     });
     Schema::new(fields.collect::<Fields>())
@@ -101,7 +108,11 @@ mod tests {
     use super::*;
 
     fn statement(sql: String) -> Prepared {
-        Prepared { sql, schema: Arc::new(Schema::empty()), values: None }
+        Prepared {
+            sql,
+            schema: Arc::new(Schema::empty()),
+            values: None,
+        }
     }
 
     #[test]

@@ -75,8 +75,12 @@ impl Command {
             .map_err(|error| Status::invalid_argument(format!("the Flight SQL command is damaged: {error}")))?;
         Ok(match command {
             SqlCommand::CommandStatementQuery(c) => Self::Statement { sql: c.query },
-            SqlCommand::CommandPreparedStatementQuery(c) => Self::Prepared { handle: c.prepared_statement_handle },
-            SqlCommand::TicketStatementQuery(c) => Self::Ticket { signed: c.statement_handle },
+            SqlCommand::CommandPreparedStatementQuery(c) => Self::Prepared {
+                handle: c.prepared_statement_handle,
+            },
+            SqlCommand::TicketStatementQuery(c) => Self::Ticket {
+                signed: c.statement_handle,
+            },
             SqlCommand::CommandGetCatalogs(_) => Self::Metadata(Metadata::Catalogs),
             SqlCommand::CommandGetDbSchemas(c) => Self::Metadata(Metadata::DbSchemas(c)),
             SqlCommand::CommandGetTables(c) => Self::Metadata(Metadata::Tables(c)),
@@ -106,7 +110,9 @@ impl Command {
             | SqlCommand::DoPutPreparedStatementResult(_)
             | SqlCommand::DoPutUpdateResult(_)
             | SqlCommand::Unknown(_) => {
-                return Err(Status::invalid_argument("this message is no command of a descriptor or a ticket"));
+                return Err(Status::invalid_argument(
+                    "this message is no command of a descriptor or a ticket",
+                ));
             }
         })
     }
@@ -152,14 +158,38 @@ pub(crate) enum Action {
 
 /// The actions that the server answers, with what they do.
 const ACTIONS: [(&str, &str); 8] = [
-    ("CreatePreparedStatement", "Prepares a query: ActionCreatePreparedStatementRequest → …Result"),
-    ("ClosePreparedStatement", "Forgets a prepared query: ActionClosePreparedStatementRequest"),
-    ("CancelQuery", "Stops a query: ActionCancelQueryRequest → ActionCancelQueryResult"),
-    ("CancelFlightInfo", "Stops a query: CancelFlightInfoRequest → CancelFlightInfoResult"),
-    ("RenewFlightEndpoint", "Asks for more time for an endpoint: RenewFlightEndpointRequest → FlightEndpoint"),
-    ("SetSessionOptions", "Sets catalog, schema, release, compression or arrow_views: SetSessionOptionsRequest → …Result"),
-    ("GetSessionOptions", "Gives the options of the session: GetSessionOptionsRequest → …Result"),
-    ("CloseSession", "Ends the session: CloseSessionRequest → CloseSessionResult"),
+    (
+        "CreatePreparedStatement",
+        "Prepares a query: ActionCreatePreparedStatementRequest → …Result",
+    ),
+    (
+        "ClosePreparedStatement",
+        "Forgets a prepared query: ActionClosePreparedStatementRequest",
+    ),
+    (
+        "CancelQuery",
+        "Stops a query: ActionCancelQueryRequest → ActionCancelQueryResult",
+    ),
+    (
+        "CancelFlightInfo",
+        "Stops a query: CancelFlightInfoRequest → CancelFlightInfoResult",
+    ),
+    (
+        "RenewFlightEndpoint",
+        "Asks for more time for an endpoint: RenewFlightEndpointRequest → FlightEndpoint",
+    ),
+    (
+        "SetSessionOptions",
+        "Sets options (catalog, schema, release …): SetSessionOptionsRequest → …Result",
+    ),
+    (
+        "GetSessionOptions",
+        "Gives the options of the session: GetSessionOptionsRequest → …Result",
+    ),
+    (
+        "CloseSession",
+        "Ends the session: CloseSessionRequest → CloseSessionResult",
+    ),
 ];
 
 impl Action {
@@ -172,7 +202,9 @@ impl Action {
             }
             "ClosePreparedStatement" => {
                 let request: ActionClosePreparedStatementRequest = packed(action)?;
-                Self::ClosePreparedStatement { handle: request.prepared_statement_handle }
+                Self::ClosePreparedStatement {
+                    handle: request.prepared_statement_handle,
+                }
             }
             "CancelQuery" => {
                 let request: ActionCancelQueryRequest = packed(action)?;
@@ -181,14 +213,21 @@ impl Action {
             }
             "CancelFlightInfo" => {
                 let request: CancelFlightInfoRequest = plain(action)?;
-                Self::CancelFlightInfo { info: request.info.ok_or_else(|| damaged(&action.r#type))? }
+                Self::CancelFlightInfo {
+                    info: request.info.ok_or_else(|| damaged(&action.r#type))?,
+                }
             }
             "RenewFlightEndpoint" => Self::RenewFlightEndpoint(plain(action)?),
             "SetSessionOptions" => Self::SetSessionOptions(plain(action)?),
             "GetSessionOptions" => Self::GetSessionOptions,
             "CloseSession" => Self::CloseSession,
-            "BeginTransaction" | "EndTransaction" | "BeginSavepoint" | "EndSavepoint"
-            | "CreatePreparedSubstraitPlan" => Self::Unsupported { name: action.r#type.clone() },
+            "BeginTransaction"
+            | "EndTransaction"
+            | "BeginSavepoint"
+            | "EndSavepoint"
+            | "CreatePreparedSubstraitPlan" => Self::Unsupported {
+                name: action.r#type.clone(),
+            },
             other => {
                 let known: Vec<_> = ACTIONS.iter().map(|(name, _)| *name).collect();
                 return Err(Status::invalid_argument(format!(
@@ -201,9 +240,10 @@ impl Action {
 
     /// The actions that there are.
     pub(crate) fn types() -> impl Iterator<Item = ActionType> {
-        ACTIONS
-            .into_iter()
-            .map(|(name, description)| ActionType { r#type: name.to_owned(), description: description.to_owned() })
+        ACTIONS.into_iter().map(|(name, description)| ActionType {
+            r#type: name.to_owned(),
+            description: description.to_owned(),
+        })
     }
 }
 
@@ -237,16 +277,33 @@ mod tests {
 
     #[test]
     fn commands_are_told_apart() {
-        let query = CommandStatementQuery { query: "select 1".to_owned(), transaction_id: None };
-        assert_eq!(decode(&query).unwrap(), Command::Statement { sql: "select 1".to_owned() });
+        let query = CommandStatementQuery {
+            query: "select 1".to_owned(),
+            transaction_id: None,
+        };
+        assert_eq!(
+            decode(&query).unwrap(),
+            Command::Statement {
+                sql: "select 1".to_owned()
+            }
+        );
         assert_eq!(decode(&CommandStatementUpdate::default()).unwrap(), Command::Update);
-        assert_eq!(decode(&ActionBeginTransactionRequest {}).unwrap_err().code(), Code::InvalidArgument);
+        assert_eq!(
+            decode(&ActionBeginTransactionRequest {}).unwrap_err().code(),
+            Code::InvalidArgument
+        );
     }
 
     #[test]
     fn every_action_that_is_listed_is_read() {
-        let info = CancelFlightInfoRequest { info: Some(FlightInfo::new()) }.encode_to_vec();
-        let prepare = ActionCreatePreparedStatementRequest { query: "select 1".to_owned(), transaction_id: None };
+        let info = CancelFlightInfoRequest {
+            info: Some(FlightInfo::new()),
+        }
+        .encode_to_vec();
+        let prepare = ActionCreatePreparedStatementRequest {
+            query: "select 1".to_owned(),
+            transaction_id: None,
+        };
         let close = ActionClosePreparedStatementRequest::default();
         for listed in Action::types() {
             let body = match listed.r#type.as_str() {

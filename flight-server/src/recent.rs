@@ -30,8 +30,16 @@ struct Entry<V> {
 impl<K: Hash + Eq + Clone, V: Clone> Recent<K, V> {
     /// An empty map for a total weight of `capacity`.
     pub(crate) fn new(capacity: usize) -> Self {
-        let entries = Entries { by_key: HashMap::new(), by_use: BTreeMap::new(), uses: 0, weight: 0 };
-        Self { capacity, entries: Mutex::new(entries) }
+        let entries = Entries {
+            by_key: HashMap::new(),
+            by_use: BTreeMap::new(),
+            uses: 0,
+            weight: 0,
+        };
+        Self {
+            capacity,
+            entries: Mutex::new(entries),
+        }
     }
 
     /// The value, which counts as a use.
@@ -55,7 +63,9 @@ impl<K: Hash + Eq + Clone, V: Clone> Recent<K, V> {
             return;
         }
         while entries.weight + weight > self.capacity {
-            let Some((_, oldest)) = entries.by_use.pop_first() else { break };
+            let Some((_, oldest)) = entries.by_use.pop_first() else {
+                break;
+            };
             if let Some(gone) = entries.by_key.remove(&oldest) {
                 entries.weight -= gone.weight;
             }
@@ -98,7 +108,10 @@ mod tests {
         }
         assert_eq!(map.get(&"a"), Some("a"));
         map.insert("d", "d", 1);
-        assert_eq!((map.get(&"b"), map.get(&"a"), map.get(&"d")), (None, Some("a"), Some("d")));
+        assert_eq!(
+            (map.get(&"b"), map.get(&"a"), map.get(&"d")),
+            (None, Some("a"), Some("d"))
+        );
         map.insert("e", "e", 3);
         assert_eq!((map.get(&"a"), map.get(&"c"), map.get(&"e")), (None, None, Some("e")));
         map.insert("f", "f", 4);

@@ -51,7 +51,9 @@ pub(crate) fn of_plan(
 ) -> Result<Messages, Status> {
     let (sender, receiver) = mpsc::channel(WAITING_MESSAGES);
     let mut partitions = JoinSet::new();
-    let first = Encoder::new(schema.clone(), compression).map_err(|error| status::of(&error))?.schema();
+    let first = Encoder::new(schema.clone(), compression)
+        .map_err(|error| status::of(&error))?
+        .schema();
     for partition in 0..plan.output_partitioning().partition_count() {
         let rows = plan.execute(partition, context.clone()).map_err(status::of_execution)?;
         let encoder = Encoder::new(schema.clone(), compression).map_err(|error| status::of(&error))?;
@@ -65,8 +67,14 @@ pub(crate) fn of_plan(
             }
         });
     }
-    let running = Execution { receiver, partitions, _query: query };
-    Ok(stream::once(async { Ok(first) }).chain(stream::unfold(running, Execution::next)).boxed())
+    let running = Execution {
+        receiver,
+        partitions,
+        _query: query,
+    };
+    Ok(stream::once(async { Ok(first) })
+        .chain(stream::unfold(running, Execution::next))
+        .boxed())
 }
 
 /// A query whose partitions run. Dropping it ends their tasks, and with them the execution.
@@ -84,7 +92,10 @@ impl Execution {
         // All senders are gone: the partitions are done, unless one of them panicked.
         while let Some(ended) = self.partitions.join_next().await {
             if ended.is_err() {
-                return Some((Err(Status::internal("the query broke off; the server's log says more")), self));
+                return Some((
+                    Err(Status::internal("the query broke off; the server's log says more")),
+                    self,
+                ));
             }
         }
         None
@@ -141,22 +152,32 @@ impl Encoder {
         let bytes = |array: &Arc<dyn Array>| array.to_data().get_slice_memory_size().unwrap_or_default();
         let bytes: usize = batch.columns().iter().map(bytes).sum();
         let rows = batch.num_rows();
-        let parts = bytes.div_ceil(MESSAGE_BYTES).max(rows.div_ceil(MESSAGE_ROWS)).clamp(1, rows.max(1));
+        let parts = bytes
+            .div_ceil(MESSAGE_BYTES)
+            .max(rows.div_ceil(MESSAGE_ROWS))
+            .clamp(1, rows.max(1));
         if parts == 1 {
             return vec![batch.clone()];
         }
         let length = rows.div_ceil(parts);
-        (0..rows).step_by(length).map(|offset| batch.slice(offset, length.min(rows - offset))).collect()
+        (0..rows)
+            .step_by(length)
+            .map(|offset| batch.slice(offset, length.min(rows - offset)))
+            .collect()
     }
 
     fn conform_and_encode(&mut self, batch: &RecordBatch) -> Result<FlightData, Status> {
         let doing = || "giving the result its types";
-        let batch = wire::conform(batch, &self.schema).doing(doing).map_err(|error| status::of(&error))?;
+        let batch = wire::conform(batch, &self.schema)
+            .doing(doing)
+            .map_err(|error| status::of(&error))?;
         self.encode(&batch)
     }
 
     fn encode(&mut self, batch: &RecordBatch) -> Result<FlightData, Status> {
-        let encoded = self.generator.encode(batch, &mut self.dictionaries, &self.options, &mut self.scratch);
+        let encoded = self
+            .generator
+            .encode(batch, &mut self.dictionaries, &self.options, &mut self.scratch);
         let (_, data) = encoded.map_err(|error| Status::internal(format!("encoding the result: {error}")))?;
         Ok(data.into())
     }

@@ -36,8 +36,19 @@ impl Running {
     pub(crate) fn begin(&self, id: &str, user: &str) -> RunningQuery {
         let stop = CancellationToken::new();
         let number = self.0.begun.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(number, Query { id: id.to_owned(), user: user.to_owned(), stop: stop.clone() });
-        RunningQuery { running: self.clone(), number, stop }
+        self.lock().insert(
+            number,
+            Query {
+                id: id.to_owned(),
+                user: user.to_owned(),
+                stop: stop.clone(),
+            },
+        );
+        RunningQuery {
+            running: self.clone(),
+            number,
+            stop,
+        }
     }
 
     /// Stops every fetch of a query of that user; says whether one was running.

@@ -72,7 +72,14 @@ impl Server {
             tickets: Tickets::new()?,
             advertise: config.advertise,
         };
-        Ok(Self { listener, address, tls, has_users: !config.users.is_empty(), engine, service })
+        Ok(Self {
+            listener,
+            address,
+            tls,
+            has_users: !config.users.is_empty(),
+            engine,
+            service,
+        })
     }
 
     /// The address that clients connect to, with the port that was taken.
@@ -103,19 +110,20 @@ impl Server {
         let service = FlightServiceServer::new(self.service)
             .max_decoding_message_size(LARGEST_MESSAGE)
             .max_encoding_message_size(usize::MAX);
-        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE));
-        let serving =
-            transport.add_service(service).serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+        let incoming = TcpIncoming::from(self.listener)
+            .with_nodelay(Some(true))
+            .with_keepalive(Some(KEEPALIVE));
+        let serving = transport
+            .add_service(service)
+            .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
         let out_of_grace = async {
             shutdown.cancelled().await;
             tokio::time::sleep(GRACE).await;
         };
-        // The log is followed until serving ends, not until it is told to: the last queries read it too.
-        let following = self.engine.newest().follow(CancellationToken::new());
         tokio::select! {
             served = serving => served.map_err(|error| Error::unavailable(doing(), error)),
             () = out_of_grace => Ok(()),
-            () = following => Ok(()),
+            never = self.engine.newest().follow() => match never {},
         }
     }
 }

@@ -41,6 +41,7 @@ use crate::session_messages::{
 use crate::sessions::Sessions;
 use crate::status;
 use crate::ticket::{self, Ticket, Tickets};
+use crate::wire;
 
 /// Everything that a request may need.
 pub(crate) struct Service {
@@ -87,13 +88,22 @@ impl FlightService for Service {
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
         let (headers, _, mut messages) = request.into_parts();
-        let first = if headers.contains_key("authorization") { None } else { messages.message().await? };
+        let first = if headers.contains_key("authorization") {
+            None
+        } else {
+            messages.message().await?
+        };
         let payload = first.as_ref().map(|first| &*first.payload).unwrap_or_default();
         let token = self.authenticator.handshake(&headers, payload).await?;
         let version = first.as_ref().map_or(0, |first| first.protocol_version);
         let payload = Bytes::from(token.clone().into_bytes());
-        let mut response = answers(vec![HandshakeResponse { protocol_version: version, payload }]);
-        response.metadata_mut().insert("authorization", header(&format!("Bearer {token}"))?);
+        let mut response = answers(vec![HandshakeResponse {
+            protocol_version: version,
+            payload,
+        }]);
+        response
+            .metadata_mut()
+            .insert("authorization", header(&format!("Bearer {token}"))?);
         Ok(response)
     }
 
@@ -113,7 +123,8 @@ impl FlightService for Service {
         // Planning is all there is to wait for: rows come as they are made.
         let info = self.flight_info(&caller, request.into_inner()).await?;
         let poll = PollInfo::new().with_info(info).try_with_progress(1.0);
-        poll.map(Response::new).map_err(|error| Status::internal(error.to_string()))
+        poll.map(Response::new)
+            .map_err(|error| Status::internal(error.to_string()))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
@@ -124,27 +135,36 @@ impl FlightService for Service {
 
     async fn do_get(&self, request: Request<FlightTicket>) -> Result<Response<Self::DoGetStream>, Status> {
         let caller = self.caller(request.metadata()).await?;
-        self.fetch(&caller, Command::decode(&request.get_ref().ticket)?).await.map(Response::new)
+        self.fetch(&caller, Command::decode(&request.get_ref().ticket)?)
+            .await
+            .map(Response::new)
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
         let caller = self.caller(request.metadata()).await?;
         let mut messages = request.into_inner();
-        let first = messages.message().await?.ok_or_else(|| Status::invalid_argument("DoPut got no message"))?;
+        let first = messages
+            .message()
+            .await?
+            .ok_or_else(|| Status::invalid_argument("DoPut got no message"))?;
         let descriptor = first.flight_descriptor.clone();
         let descriptor = descriptor.ok_or_else(|| Status::invalid_argument("DoPut got no flight descriptor"))?;
         match Command::decode(&descriptor.cmd)? {
             Command::Prepared { handle } => {
                 let messages = stream::once(async { Ok(first) }).chain(messages);
                 self.prepared.bind(caller.user(), &handle, one_row(messages).await?)?;
-                let result = DoPutPreparedStatementResult { prepared_statement_handle: Some(handle) };
-                Ok(answers(vec![PutResult { app_metadata: result.encode_to_vec().into() }]))
+                let result = DoPutPreparedStatementResult {
+                    prepared_statement_handle: Some(handle),
+                };
+                Ok(answers(vec![PutResult {
+                    app_metadata: result.encode_to_vec().into(),
+                }]))
             }
             Command::Update => Err(read_only()),
             Command::Substrait => Err(no_substrait()),
-            Command::Statement { .. } | Command::Metadata(_) | Command::Ticket { .. } => {
-                Err(Status::invalid_argument("DoPut takes values for a prepared statement; fetch queries with DoGet"))
-            }
+            Command::Statement { .. } | Command::Metadata(_) | Command::Ticket { .. } => Err(Status::invalid_argument(
+                "DoPut takes values for a prepared statement; fetch queries with DoGet",
+            )),
         }
     }
 
@@ -162,7 +182,9 @@ impl FlightService for Service {
                 Ok(answers(Vec::new()))
             }
             Action::CancelQuery { info } => {
-                let result = ActionCancelQueryResult { result: self.cancel(&caller, &info)? as i32 };
+                let result = ActionCancelQueryResult {
+                    result: self.cancel(&caller, &info)? as i32,
+                };
                 Ok(answers(vec![ActionResult::new(result.as_any().encode_to_vec())]))
             }
             Action::CancelFlightInfo { info } => {
@@ -172,7 +194,11 @@ impl FlightService for Service {
             Action::RenewFlightEndpoint(request) => {
                 // Tickets do not expire while the server runs, so the endpoint is good as it is.
                 let endpoint = request.endpoint.unwrap_or_default();
-                let ticket = endpoint.ticket.as_ref().map(|ticket| &*ticket.ticket).unwrap_or_default();
+                let ticket = endpoint
+                    .ticket
+                    .as_ref()
+                    .map(|ticket| &*ticket.ticket)
+                    .unwrap_or_default();
                 self.open_ticket(ticket)?;
                 Ok(answers(vec![ActionResult::new(endpoint.encode_to_vec())]))
             }
@@ -182,7 +208,9 @@ impl FlightService for Service {
                 if let Some(id) = Sessions::id(&caller.identity, request.metadata()) {
                     self.sessions.close(&caller.identity, &id);
                 }
-                let result = CloseSessionResult { status: CloseStatus::Closed as i32 };
+                let result = CloseSessionResult {
+                    status: CloseStatus::Closed as i32,
+                };
                 Ok(answers(vec![ActionResult::new(result.encode_to_vec())]))
             }
             Action::Unsupported { name } => Err(Status::unimplemented(format!(
@@ -210,7 +238,10 @@ impl Service {
 
     async fn scope(&self, caller: &Caller) -> Result<Scope, Status> {
         let access = &caller.identity.principal.access;
-        self.engine.scope(access, &caller.options).await.map_err(|error| status::of(&error))
+        self.engine
+            .scope(access, &caller.options)
+            .await
+            .map_err(|error| status::of(&error))
     }
 
     /// Plans a command: the schema of its answer, and a ticket for its rows.
@@ -221,11 +252,13 @@ impl Service {
             Command::Prepared { handle } => {
                 let statement = self.prepared.get(caller.user(), &handle)?;
                 self.check_unchanged(&scope, &statement).await?;
-                self.plan_request(&scope, statement.sql.clone(), statement.values.as_ref()).await?
+                self.plan_request(&scope, statement.sql.clone(), statement.values.as_ref())
+                    .await?
             }
-            Command::Metadata(command) => {
-                (metadata::schema(&command), ticket::Request::Metadata(descriptor.cmd.clone()))
-            }
+            Command::Metadata(command) => (
+                metadata::schema(&command),
+                ticket::Request::Metadata(descriptor.cmd.clone()),
+            ),
             Command::Ticket { .. } => return Err(Status::invalid_argument("a ticket is fetched with DoGet")),
             Command::Update => return Err(read_only()),
             Command::Substrait => return Err(no_substrait()),
@@ -234,18 +267,27 @@ impl Service {
             query: Ticket::new_query().map_err(|error| status::of(&error))?,
             release: scope.release.number,
             schema: scope.schema,
-            arrow_views: scope.arrow_views,
+            views: scope.types.views,
+            no_time_zones: scope.types.no_time_zones,
             request: Some(request),
         };
-        let ticket = TicketStatementQuery { statement_handle: self.tickets.sign(&ticket) };
+        let ticket = TicketStatementQuery {
+            statement_handle: self.tickets.sign(&ticket),
+        };
         let mut endpoint = FlightEndpoint::new().with_ticket(FlightTicket::new(ticket.as_any().encode_to_vec()));
         if let Some(uri) = &self.advertise {
             endpoint = endpoint.with_location(uri);
         }
-        let info = FlightInfo::new().try_with_schema(&schema).map_err(|error| Status::internal(error.to_string()))?;
+        let info = FlightInfo::new()
+            .try_with_schema(&schema)
+            .map_err(|error| Status::internal(error.to_string()))?;
         // Which release it is, for whoever writes down where rows came from.
         let release = format!(r#"{{"release":{}}}"#, scope.release.number);
-        Ok(info.with_descriptor(descriptor).with_endpoint(endpoint).with_ordered(true).with_app_metadata(release))
+        Ok(info
+            .with_descriptor(descriptor)
+            .with_endpoint(endpoint)
+            .with_ordered(true)
+            .with_app_metadata(release))
     }
 
     async fn plan_request(
@@ -254,7 +296,11 @@ impl Service {
         sql: String,
         values: Option<&RecordBatch>,
     ) -> Result<(Arc<Schema>, ticket::Request), Status> {
-        let planned = self.engine.plan_with(scope, &sql, values).await.map_err(|error| status::of(&error))?;
+        let planned = self
+            .engine
+            .plan_with(scope, &sql, values)
+            .await
+            .map_err(|error| status::of(&error))?;
         let query = ticket::Query::new(sql, values).map_err(|error| status::of(&error))?;
         Ok((planned.schema.clone(), ticket::Request::Query(query)))
     }
@@ -270,7 +316,8 @@ impl Service {
             Command::Prepared { handle } => {
                 let (scope, statement) = (self.scope(caller).await?, self.prepared.get(caller.user(), &handle)?);
                 self.check_unchanged(&scope, &statement).await?;
-                self.fetch_query(caller, &scope, &statement.sql, statement.values.as_ref(), "").await
+                self.fetch_query(caller, &scope, &statement.sql, statement.values.as_ref(), "")
+                    .await
             }
             Command::Metadata(command) => self.fetch_metadata(caller, &self.scope(caller).await?, command).await,
             Command::Update => Err(read_only()),
@@ -280,13 +327,27 @@ impl Service {
 
     /// The rows of a ticket: on the release that it was planned on, under what its caller may read now.
     async fn fetch_ticket(&self, caller: &Caller, ticket: Ticket) -> Result<Messages, Status> {
-        let release = self.engine.release(ticket.release).await.map_err(|error| status::of(&error))?;
+        let release = self
+            .engine
+            .release(ticket.release)
+            .await
+            .map_err(|error| status::of(&error))?;
         let access = caller.identity.principal.access.clone();
-        let scope = Scope { release, access, schema: ticket.schema, arrow_views: ticket.arrow_views };
+        let types = wire::Types {
+            views: ticket.views,
+            no_time_zones: ticket.no_time_zones,
+        };
+        let scope = Scope {
+            release,
+            access,
+            schema: ticket.schema,
+            types,
+        };
         match ticket.request {
             Some(ticket::Request::Query(query)) => {
                 let values = query.parameters().map_err(|error| status::of(&error))?;
-                self.fetch_query(caller, &scope, &query.sql, values.as_ref(), &ticket.query).await
+                self.fetch_query(caller, &scope, &query.sql, values.as_ref(), &ticket.query)
+                    .await
             }
             Some(ticket::Request::Metadata(command)) => match Command::decode(&command)? {
                 Command::Metadata(command) => self.fetch_metadata(caller, &scope, command).await,
@@ -304,24 +365,49 @@ impl Service {
         values: Option<&RecordBatch>,
         id: &str,
     ) -> Result<Messages, Status> {
-        let planned = self.engine.plan_with(scope, sql, values).await.map_err(|error| status::of(&error))?;
-        let Planned { workspace, plan, schema, .. } = &*planned;
+        let planned = self
+            .engine
+            .plan_with(scope, sql, values)
+            .await
+            .map_err(|error| status::of(&error))?;
+        let Planned {
+            workspace,
+            plan,
+            schema,
+            ..
+        } = &*planned;
         let state = workspace.session.state();
         let physical = state.create_physical_plan(plan).await.map_err(status::of_execution)?;
         let query = self.running.begin(id, caller.user());
-        rows::of_plan(&physical, &state.task_ctx(), schema.clone(), caller.options.compression, query)
+        rows::of_plan(
+            &physical,
+            &state.task_ctx(),
+            schema.clone(),
+            caller.options.compression,
+            query,
+        )
     }
 
     async fn fetch_metadata(&self, caller: &Caller, scope: &Scope, command: Metadata) -> Result<Messages, Status> {
         let workspace = self.engine.workspace(scope);
-        let batch = metadata::answer(command, &workspace).await.map_err(|error| status::of(&error))?;
+        let batch = metadata::answer(command, &workspace)
+            .await
+            .map_err(|error| status::of(&error))?;
         rows::of_batch(&batch, caller.options.compression)
     }
 
     async fn prepare(&self, caller: &Caller, sql: String) -> Result<Response<Answers<ActionResult>>, Status> {
         let scope = self.scope(caller).await?;
-        let planned = self.engine.plan(&scope, &sql).await.map_err(|error| status::of(&error))?;
-        let statement = Prepared { sql, schema: planned.schema.clone(), values: None };
+        let planned = self
+            .engine
+            .plan(&scope, &sql)
+            .await
+            .map_err(|error| status::of(&error))?;
+        let statement = Prepared {
+            sql,
+            schema: planned.schema.clone(),
+            values: None,
+        };
         let result = ActionCreatePreparedStatementResult {
             prepared_statement_handle: self.prepared.add(caller.user(), statement)?,
             dataset_schema: ipc(&planned.schema)?,
@@ -332,12 +418,16 @@ impl Service {
 
     /// Refuses a statement whose result no longer has the columns that its client was told.
     async fn check_unchanged(&self, scope: &Scope, statement: &Prepared) -> Result<(), Status> {
-        let planned = self.engine.plan(scope, &statement.sql).await.map_err(|error| status::of(&error))?;
+        let planned = self
+            .engine
+            .plan(scope, &statement.sql)
+            .await
+            .map_err(|error| status::of(&error))?;
         if planned.schema == statement.schema {
             return Ok(());
         }
         Err(Status::failed_precondition(format!(
-            "since the statement was prepared, release {} changed its columns; prepare it again",
+            "since the statement was prepared, release {} or a session option changed its columns; prepare it again",
             scope.release.number
         )))
     }
@@ -346,9 +436,15 @@ impl Service {
         let tickets = info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref());
         let mut stopped = false;
         for ticket in tickets {
-            stopped |= self.running.stop(&self.open_ticket(&ticket.ticket)?.query, caller.user());
+            stopped |= self
+                .running
+                .stop(&self.open_ticket(&ticket.ticket)?.query, caller.user());
         }
-        if stopped { Ok(CancelStatus::Cancelled) } else { Err(Status::not_found("no such query is running")) }
+        if stopped {
+            Ok(CancelStatus::Cancelled)
+        } else {
+            Err(Status::not_found("no such query is running"))
+        }
     }
 
     fn open_ticket(&self, ticket: &[u8]) -> Result<Ticket, Status> {
@@ -365,7 +461,10 @@ impl Service {
         request: SetSessionOptionsRequest,
     ) -> Result<Response<Answers<ActionResult>>, Status> {
         let known = Sessions::id(&caller.identity, headers);
-        let id = known.clone().map_or_else(random_id, Ok).map_err(|error| status::of(&error))?;
+        let id = known
+            .clone()
+            .map_or_else(random_id, Ok)
+            .map_err(|error| status::of(&error))?;
         let mut options = self.sessions.get(&caller.identity, &id);
         let mut errors = HashMap::new();
         for (name, value) in request.session_options {
@@ -385,17 +484,23 @@ impl Service {
         let result = SetSessionOptionsResult { errors };
         let mut response = answers(vec![ActionResult::new(result.encode_to_vec())]);
         if known.is_none() {
-            response.metadata_mut().insert("set-cookie", header(&Sessions::cookie(&id))?);
+            response
+                .metadata_mut()
+                .insert("set-cookie", header(&Sessions::cookie(&id))?);
         }
         Ok(response)
     }
 
     fn get_options(&self, caller: &Caller, headers: &MetadataMap) -> Result<Response<Answers<ActionResult>>, Status> {
         let id = Sessions::id(&caller.identity, headers);
-        let options = id.map(|id| self.sessions.get(&caller.identity, &id)).unwrap_or_default();
+        let options = id
+            .map(|id| self.sessions.get(&caller.identity, &id))
+            .unwrap_or_default();
         let options = options.list().into_iter();
         let options = options.map(|(name, value)| (name.to_owned(), SessionOptionValue { option_value: value }));
-        let result = GetSessionOptionsResult { session_options: options.collect() };
+        let result = GetSessionOptionsResult {
+            session_options: options.collect(),
+        };
         Ok(answers(vec![ActionResult::new(result.encode_to_vec())]))
     }
 }
@@ -408,10 +513,14 @@ async fn one_row(
     let mut batches = FlightRecordBatchStream::new_from_flight_data(messages.map_err(Into::into));
     let mut values: Option<RecordBatch> = None;
     while let Some(batch) = batches.try_next().await.map_err(damaged)? {
-        let rows = values.map_or(Ok(batch.clone()), |values| concat_batches(&batch.schema(), [&values, &batch]));
+        let rows = values.map_or(Ok(batch.clone()), |values| {
+            concat_batches(&batch.schema(), [&values, &batch])
+        });
         let rows = rows.map_err(|error| damaged(error.into()))?;
         if rows.num_rows() > 1 {
-            return Err(Status::invalid_argument("bind one row of values; run the statement once for each"));
+            return Err(Status::invalid_argument(
+                "bind one row of values; run the statement once for each",
+            ));
         }
         values = Some(rows);
     }
@@ -425,11 +534,15 @@ async fn one_row(
 /// The schema as an encapsulated IPC message.
 fn ipc(schema: &Schema) -> Result<Bytes, Status> {
     let message = IpcMessage::try_from(SchemaAsIpc::new(schema, &IpcWriteOptions::default()));
-    message.map(|IpcMessage(bytes)| bytes).map_err(|error| Status::internal(error.to_string()))
+    message
+        .map(|IpcMessage(bytes)| bytes)
+        .map_err(|error| Status::internal(error.to_string()))
 }
 
 fn header(value: &str) -> Result<MetadataValue<tonic::metadata::Ascii>, Status> {
-    value.parse().map_err(|_| Status::internal("a response header has characters that it cannot have"))
+    value
+        .parse()
+        .map_err(|_| Status::internal("a response header has characters that it cannot have"))
 }
 
 fn read_only() -> Status {

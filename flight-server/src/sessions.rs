@@ -28,9 +28,16 @@ impl Sessions {
     /// The id of the session that a request belongs to: its token's, or its cookie's.
     pub(crate) fn id(identity: &Identity, headers: &MetadataMap) -> Option<String> {
         identity.session.clone().or_else(|| {
-            let cookies = headers.get_all("cookie").iter().filter_map(|header| header.to_str().ok());
-            let mut pairs = cookies.flat_map(|header| header.split(';')).filter_map(|pair| pair.trim().split_once('='));
-            pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned())
+            let cookies = headers
+                .get_all("cookie")
+                .iter()
+                .filter_map(|header| header.to_str().ok());
+            let mut pairs = cookies
+                .flat_map(|header| header.split(';'))
+                .filter_map(|pair| pair.trim().split_once('='));
+            pairs
+                .find(|(name, _)| *name == COOKIE)
+                .map(|(_, value)| value.to_owned())
         })
     }
 

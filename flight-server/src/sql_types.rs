@@ -33,7 +33,10 @@ pub(crate) fn describe(field: Field) -> Field {
         say(key::SCALE, scale.to_string());
     }
     say(key::AUTO_INCREMENT, "0".to_owned());
-    say(key::CASE_SENSITIVE, if is_text(data_type) { "1" } else { "0" }.to_owned());
+    say(
+        key::CASE_SENSITIVE,
+        if is_text(data_type) { "1" } else { "0" }.to_owned(),
+    );
     say(key::READ_ONLY, "1".to_owned());
     say(key::SEARCHABLE, "1".to_owned());
     field.with_metadata(metadata)

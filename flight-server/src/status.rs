@@ -5,9 +5,22 @@ use cordada_lake::{Classify, Error, ErrorKind};
 use datafusion::error::DataFusionError;
 use tonic::{Code, Status};
 
+/// The cause of an error that is about what somebody may do.
+#[derive(Debug)]
+pub(crate) struct Forbidden;
+
+impl std::fmt::Display for Forbidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no role of this user allows it")
+    }
+}
+
+impl std::error::Error for Forbidden {}
+
 /// The status of an error.
 pub(crate) fn of(error: &Error) -> Status {
     let code = match error.kind() {
+        _ if std::error::Error::source(error).is_some_and(|cause| cause.is::<Forbidden>()) => Code::PermissionDenied,
         ErrorKind::Unavailable => Code::Unavailable,
         ErrorKind::Cancelled => Code::Cancelled,
         ErrorKind::Conflict => Code::Aborted,
@@ -73,16 +86,30 @@ mod tests {
         let external = |error: Error| DataFusionError::External(Box::new(error));
         for (error, code) in [
             (DataFusionError::Plan("no such table".to_owned()), Code::InvalidArgument),
-            (DataFusionError::ArrowError(Box::new(ArrowError::DivideByZero), None), Code::InvalidArgument),
-            (DataFusionError::ResourcesExhausted("too big".to_owned()), Code::ResourceExhausted),
+            (
+                DataFusionError::ArrowError(Box::new(ArrowError::DivideByZero), None),
+                Code::InvalidArgument,
+            ),
+            (
+                DataFusionError::ResourcesExhausted("too big".to_owned()),
+                Code::ResourceExhausted,
+            ),
             (DataFusionError::Internal("bug".to_owned()), Code::Internal),
-            (external(Error::unavailable("reading", "the store is away")), Code::Unavailable),
+            (
+                external(Error::unavailable("reading", "the store is away")),
+                Code::Unavailable,
+            ),
             (external(Error::failed("reading", "wrong SQL")), Code::InvalidArgument),
-            (DataFusionError::Plan("x".to_owned()).context("while planning"), Code::InvalidArgument),
+            (
+                DataFusionError::Plan("x".to_owned()).context("while planning"),
+                Code::InvalidArgument,
+            ),
         ] {
             let text = error.to_string();
             assert_eq!(of_execution(error).code(), code, "{text}");
         }
+        let forbidden = Error::failed("planning", "not for everybody").caused_by(Forbidden);
+        assert_eq!(of(&forbidden).code(), Code::PermissionDenied);
         let status = of(&Error::config("reading release 9", "there is none of that number"));
         assert_eq!(status.code(), Code::InvalidArgument);
         assert!(status.message().contains("release 9"));

@@ -24,9 +24,12 @@ pub(crate) struct Ticket {
     pub(crate) schema: String,
     /// Whether text goes out as views.
     #[prost(bool, tag = "4")]
-    pub(crate) arrow_views: bool,
+    pub(crate) views: bool,
+    /// Whether times go out without their zone.
+    #[prost(bool, tag = "5")]
+    pub(crate) no_time_zones: bool,
     /// What to answer.
-    #[prost(oneof = "Request", tags = "5, 6")]
+    #[prost(oneof = "Request", tags = "6, 7")]
     pub(crate) request: Option<Request>,
 }
 
@@ -34,10 +37,10 @@ pub(crate) struct Ticket {
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(crate) enum Request {
     /// A query.
-    #[prost(message, tag = "5")]
+    #[prost(message, tag = "6")]
     Query(Query),
     /// A metadata command, as the client sent it.
-    #[prost(bytes = "bytes", tag = "6")]
+    #[prost(bytes = "bytes", tag = "7")]
     Metadata(Bytes),
 }
 
@@ -132,14 +135,21 @@ mod tests {
             query: Ticket::new_query().unwrap(),
             release: 3,
             schema: "marts".to_owned(),
-            arrow_views: true,
+            views: true,
+            no_time_zones: false,
             request: Some(Request::Query(query)),
         };
         let tickets = Tickets::new().unwrap();
         let signed = tickets.sign(&ticket);
         assert_eq!(tickets.open(&signed).unwrap(), ticket);
-        assert_eq!(Tickets::new().unwrap().open(&signed).unwrap_err().code(), Code::InvalidArgument);
+        assert_eq!(
+            Tickets::new().unwrap().open(&signed).unwrap_err().code(),
+            Code::InvalidArgument
+        );
         assert_eq!(tickets.open(b"").unwrap_err().code(), Code::InvalidArgument);
-        assert_eq!(Query::new("select 1".to_owned(), None).unwrap().parameters().unwrap(), None);
+        assert_eq!(
+            Query::new("select 1".to_owned(), None).unwrap().parameters().unwrap(),
+            None
+        );
     }
 }

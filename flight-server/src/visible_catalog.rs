@@ -11,6 +11,7 @@ use cordada_lake::session::CATALOG;
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, SchemaProvider, TableProvider,
 };
+use datafusion::datasource::ViewTable;
 use datafusion::error::Result;
 
 use crate::access::Access;
@@ -26,13 +27,19 @@ pub(crate) struct VisibleCatalogs {
 impl VisibleCatalogs {
     /// No catalogs yet, for `access`.
     pub(crate) fn new(access: Arc<Access>) -> Self {
-        Self { catalogs: MemoryCatalogProviderList::new(), access }
+        Self {
+            catalogs: MemoryCatalogProviderList::new(),
+            access,
+        }
     }
 }
 
 impl CatalogProviderList for VisibleCatalogs {
     fn register_catalog(&self, name: String, catalog: Arc<dyn CatalogProvider>) -> Option<Arc<dyn CatalogProvider>> {
-        let visible = VisibleCatalog { catalog, access: self.access.clone() };
+        let visible = VisibleCatalog {
+            catalog,
+            access: self.access.clone(),
+        };
         self.catalogs.register_catalog(name, Arc::new(visible))
     }
 
@@ -63,7 +70,19 @@ impl CatalogProvider for VisibleCatalog {
             return None;
         }
         let schema = self.catalog.schema(name)?;
-        Some(Arc::new(VisibleSchema { name: name.to_owned(), schema, access: self.access.clone() }))
+        Some(Arc::new(VisibleSchema {
+            name: name.to_owned(),
+            schema,
+            access: self.access.clone(),
+        }))
+    }
+}
+
+/// The relation without the text of its query, which names what a view reads.
+fn without_definition(table: Arc<dyn TableProvider>) -> Arc<dyn TableProvider> {
+    match table.downcast_ref::<ViewTable>() {
+        Some(view) => Arc::new(ViewTable::new(view.logical_plan().clone(), None)),
+        None => table,
     }
 }
 
@@ -86,7 +105,14 @@ impl SchemaProvider for VisibleSchema {
         if !self.access.may_read(&self.name, name) {
             return Ok(None);
         }
-        self.schema.table(name).await
+        let table = self.schema.table(name).await?;
+        Ok(table.map(|table| {
+            if *self.access == Access::Everything {
+                table
+            } else {
+                without_definition(table)
+            }
+        }))
     }
 
     fn table_exist(&self, name: &str) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Fields, Schema, SchemaRef};
 use cordada_lake::release::Docs;
 use cordada_lake::session::CATALOG;
-use cordada_lake::{Lake, Release, RelationKind, TableName};
+use cordada_lake::{Lake, RelationKind, Release, TableName};
 use datafusion::common::TableReference;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, stream};
@@ -50,25 +50,44 @@ impl Workspace {
             state.catalog_list().register_catalog(CATALOG.to_owned(), catalog);
             schema.clone_into(&mut state.config_mut().options_mut().catalog.default_schema);
         }
-        Self { release, session, columns: OnceCell::new() }
+        Self {
+            release,
+            session,
+            columns: OnceCell::new(),
+        }
     }
 
     /// The schemas that may be seen.
     pub(crate) fn schemas(&self) -> Vec<String> {
-        self.session.catalog(CATALOG).map(|catalog| catalog.schema_names()).unwrap_or_default()
+        self.session
+            .catalog(CATALOG)
+            .map(|catalog| catalog.schema_names())
+            .unwrap_or_default()
     }
 
     /// The relations that may be read, by name.
     pub(crate) fn relations(&self) -> Vec<Listed<'_>> {
-        let Some(catalog) = self.session.catalog(CATALOG) else { return Vec::new() };
-        let schemas = catalog.schema_names().into_iter().filter_map(|name| Some((catalog.schema(&name)?, name)));
+        let Some(catalog) = self.session.catalog(CATALOG) else {
+            return Vec::new();
+        };
+        let schemas = catalog
+            .schema_names()
+            .into_iter()
+            .filter_map(|name| Some((catalog.schema(&name)?, name)));
         let names = schemas.flat_map(|(schema, name)| {
-            schema.table_names().into_iter().filter_map(move |table| TableName::new(&*name, table).ok())
+            schema
+                .table_names()
+                .into_iter()
+                .filter_map(move |table| TableName::new(&*name, table).ok())
         });
         let listed = names.map(|name| {
             let relation = self.release.relation(&name);
             let is_view = relation.is_some_and(|relation| matches!(relation.kind, RelationKind::View { .. }));
-            Listed { name, is_view, docs: relation.map(|relation| &relation.docs) }
+            Listed {
+                name,
+                is_view,
+                docs: relation.map(|relation| &relation.docs),
+            }
         });
         listed.collect()
     }
@@ -77,10 +96,15 @@ impl Workspace {
     /// be opened has none: one broken view must not hide all the others.
     pub(crate) async fn columns(&self) -> &[SchemaRef] {
         let look_up = || async {
-            let relations = self.relations().into_iter().map(|relation| (relation.name, relation.docs.cloned()));
+            let relations = self
+                .relations()
+                .into_iter()
+                .map(|relation| (relation.name, relation.docs.cloned()));
             // Owned, because a stream over borrowed relations is not provably `Send`.
             let relations: Vec<_> = relations.collect();
-            let lookups = relations.into_iter().map(|(name, docs)| columns_of(self.session.clone(), name, docs));
+            let lookups = relations
+                .into_iter()
+                .map(|(name, docs)| columns_of(self.session.clone(), name, docs));
             stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
         };
         self.columns.get_or_init(look_up).await
@@ -88,7 +112,10 @@ impl Workspace {
 }
 
 async fn columns_of(session: SessionContext, name: TableName, docs: Option<Docs>) -> SchemaRef {
-    let schema = match session.table_provider(TableReference::partial(name.schema(), name.name())).await {
+    let schema = match session
+        .table_provider(TableReference::partial(name.schema(), name.name()))
+        .await
+    {
         Ok(provider) => provider.schema(),
         Err(error) => {
             tracing::warn!(relation = %name, %error, "cannot say the columns of a relation");
@@ -99,7 +126,10 @@ async fn columns_of(session: SessionContext, name: TableName, docs: Option<Docs>
         let documented = docs.as_ref().and_then(|docs| docs.columns.get(field.name()));
         let remarks = documented.and_then(|column| column.description.as_deref());
         let remarks = remarks.or_else(|| field.metadata().get("comment").map(String::as_str));
-        let plain = field.as_ref().clone().with_data_type(wire::plain_type(field.data_type(), false));
+        let plain = field
+            .as_ref()
+            .clone()
+            .with_data_type(wire::plain_type(field.data_type(), wire::Types::default()));
         sql_types::describe_column(plain, CATALOG, name.schema(), name.name(), remarks)
     });
     Arc::new(Schema::new(described.collect::<Fields>()))

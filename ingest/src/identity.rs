@@ -3,14 +3,13 @@
 //! Each file leaves two: its state (size and time, or tag), which can be compared without reading it, and its
 //! content, so that a file which was only touched does not land twice.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
 
 use cordada_lake::{Context, Result};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use crate::files::discover::Local;
 use crate::parallel::in_order;
 
 /// Bytes hashed at a time.
@@ -36,7 +35,10 @@ impl Identity {
 
     fn new(source: &str, stream: &str, name: &str) -> Self {
         let id = |what: &str| format!("cordada-ingest:{source}.{stream}:{what}:{name}");
-        Self { state_id: id("state"), content_id: id("content") }
+        Self {
+            state_id: id("state"),
+            content_id: id("content"),
+        }
     }
 
     /// The application ids of its transactions.
@@ -62,12 +64,11 @@ fn number(hash: impl AsRef<[u8]>) -> i64 {
 }
 
 /// A hash of a file's content: SHA-256 over the SHA-256 of each of its blocks, which can be had in parallel.
-pub(crate) fn hash_file(path: &Path, name: &str, workers: usize, cancel: &CancellationToken) -> Result<Vec<u8>> {
-    let doing = || format!("reading {name}");
-    let length = std::fs::metadata(path).doing(doing)?.len();
-    let blocks = usize::try_from(length.div_ceil(BLOCK)).unwrap_or(usize::MAX);
+pub(crate) fn hash_file(file: &Local, workers: usize, cancel: &CancellationToken) -> Result<Vec<u8>> {
+    let doing = || format!("reading {}", file.name);
+    let blocks = usize::try_from(file.bytes.div_ceil(BLOCK)).unwrap_or(usize::MAX);
     let hash_block = |block: usize| {
-        let mut file = File::open(path).doing(doing)?;
+        let mut file = file.open()?;
         file.seek(SeekFrom::Start(block as u64 * BLOCK)).doing(doing)?;
         let mut data = Vec::with_capacity(BLOCK as usize);
         file.take(BLOCK).read_to_end(&mut data).doing(doing)?;
@@ -87,7 +88,10 @@ mod tests {
 
     #[test]
     fn transactions_tell_files_states_and_contents_apart() {
-        let (a, b) = (Identity::of_file("shop", "orders", "a.csv"), Identity::of_file("shop", "orders", "b.csv"));
+        let (a, b) = (
+            Identity::of_file("shop", "orders", "a.csv"),
+            Identity::of_file("shop", "orders", "b.csv"),
+        );
         assert_ne!(a.ids(), b.ids());
         assert_eq!(a.state("1"), a.state("1"));
         assert_ne!(a.state("1").1, a.state("2").1);

@@ -13,9 +13,10 @@ use cordada_lake::types::{COMMENT, PII};
 use cordada_lake::{Context, Draft, Error, ErrorKind, Journal, Lake, Relation, Release, Result, TableName, yaml};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Disposition, Selection, Source, Stream};
+use crate::config::{Selection, Source};
 use crate::landing::{Landed, Landing};
 use crate::provenance::Load;
+use crate::stream::{Disposition, Stream};
 
 /// What a run did.
 #[derive(Debug, Clone)]
@@ -64,7 +65,10 @@ pub async fn ingest(
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<IngestReport> {
-    let load = Load { id: uuid::Uuid::now_v7().to_string(), at: Utc::now() };
+    let load = Load {
+        id: uuid::Uuid::now_v7().to_string(),
+        at: Utc::now(),
+    };
     let mut streams = Vec::new();
     let mut failure = None;
     for (source, name, stream) in selected(sources, select)? {
@@ -106,8 +110,24 @@ pub async fn ingest(
 }
 
 fn report(table: TableName, landed: &Landed, seconds: f64) -> StreamReport {
-    let Landed { files, skipped_files, rows, rejected, bytes, version } = landed.clone();
-    StreamReport { table, files, skipped_files, rows, rejected, bytes, seconds, version }
+    let Landed {
+        files,
+        skipped_files,
+        rows,
+        rejected,
+        bytes,
+        version,
+    } = landed.clone();
+    StreamReport {
+        table,
+        files,
+        skipped_files,
+        rows,
+        rejected,
+        bytes,
+        seconds,
+        version,
+    }
 }
 
 /// The streams that are selected, each once, in the order of the sources.
@@ -119,7 +139,11 @@ fn selected<'a>(sources: &'a [Source], select: &[Selection]) -> Result<Vec<(&'a 
         if let Some(stream) = &selection.stream
             && !source.streams.contains_key(stream)
         {
-            return Err(unknown(&format!("stream of {}", source.name()), stream, &source.streams()));
+            return Err(unknown(
+                &format!("stream of {}", source.name()),
+                stream,
+                &source.streams(),
+            ));
         }
     }
     let is_selected = |source: &Source, stream: &str| {
@@ -128,8 +152,13 @@ fn selected<'a>(sources: &'a [Source], select: &[Selection]) -> Result<Vec<(&'a 
         };
         select.is_empty() || select.iter().any(matches)
     };
-    let all = sources.iter().flat_map(|source| source.streams.iter().map(move |(name, stream)| (source, name, stream)));
-    Ok(all.filter(|(source, name, _)| is_selected(source, name)).map(|(s, n, t)| (s, n.as_str(), t)).collect())
+    let all = sources
+        .iter()
+        .flat_map(|source| source.streams.iter().map(move |(name, stream)| (source, name, stream)));
+    Ok(all
+        .filter(|(source, name, _)| is_selected(source, name))
+        .map(|(s, n, t)| (s, n.as_str(), t))
+        .collect())
 }
 
 fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
@@ -208,18 +237,32 @@ async fn publish(lake: &Lake, load: &Load, streams: &[(&Stream, StreamReport)]) 
 /// Whether some release had that version: then it was rolled back on purpose, rather than left by a crash.
 async fn was_published(lake: &Lake, table: &TableName, path: &str, version: u64) -> Result<bool> {
     let history = lake.releases().history().await?;
-    Ok(history.iter().any(|release| release.published_version(table, path) == Some(version)))
+    Ok(history
+        .iter()
+        .any(|release| release.published_version(table, path) == Some(version)))
 }
 
 /// What is known about the table's columns, on top of what was said about them before.
 async fn docs(lake: &Lake, base: &Release, stream: &Stream, table: &TableName, version: u64) -> Result<Docs> {
-    let mut docs = base.relation(table).map(|relation| relation.docs.clone()).unwrap_or_default();
+    let mut docs = base
+        .relation(table)
+        .map(|relation| relation.docs.clone())
+        .unwrap_or_default();
     let snapshot = lake.snapshot(&lake.path_of(table), version).await?;
     for field in snapshot.schema().fields() {
-        let comment = field.metadata().get(COMMENT).map(|original| format!("`{original}` in the source"));
+        let comment = field
+            .metadata()
+            .get(COMMENT)
+            .map(|original| format!("`{original}` in the source"));
         let pii = field.metadata().get(PII).cloned();
         if comment.is_some() || pii.is_some() {
-            docs.columns.insert(field.name().clone(), ColumnDocs { description: comment, pii });
+            docs.columns.insert(
+                field.name().clone(),
+                ColumnDocs {
+                    description: comment,
+                    pii,
+                },
+            );
         }
     }
     if stream.disposition == Disposition::Merge {

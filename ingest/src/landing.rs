@@ -12,7 +12,7 @@ use cordada_lake::{Error, Lake, Mode, Result, TableName, Write, yaml};
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Disposition, Source, Stream};
+use crate::config::Source;
 use crate::files::ScannedFile;
 use crate::files::discover::{self, Found, Local};
 use crate::identity::{Identity, hash_file};
@@ -20,6 +20,7 @@ use crate::provenance::Load;
 use crate::rejected;
 use crate::rows::{RowReader, with_provenance};
 use crate::shape::Shape;
+use crate::stream::{Disposition, Stream};
 
 /// A stream to land, and what to land it with.
 pub(crate) struct Landing<'a> {
@@ -63,8 +64,11 @@ impl Landing<'_> {
     pub(crate) async fn run(&self, progress: &dyn Progress) -> Result<Landed> {
         let found = discover::find(self.project, &self.stream.path, &self.source.storage).await?;
         let arrival = self.arrival(found).await?;
-        let mut landed =
-            Landed { files: arrival.candidates.len(), skipped_files: arrival.skipped, ..Landed::default() };
+        let mut landed = Landed {
+            files: arrival.candidates.len(),
+            skipped_files: arrival.skipped,
+            ..Landed::default()
+        };
         if arrival.candidates.is_empty() {
             return Ok(landed);
         }
@@ -75,13 +79,21 @@ impl Landing<'_> {
         let contents: Vec<_> = arrival.candidates.iter().map(content).collect();
         let files = self.scan(arrival.candidates, &task).await?;
         let pieces = || files.iter().flat_map(|file| &file.scanned.pieces);
-        (landed.rows, landed.rejected) =
-            (pieces().map(|piece| piece.rows).sum(), pieces().map(|piece| piece.rejected).sum());
+        (landed.rows, landed.rejected) = (
+            pieces().map(|piece| piece.rows).sum(),
+            pieces().map(|piece| piece.rejected).sum(),
+        );
         landed.bytes = bytes;
 
         let schema = self.columns(&files).await?;
         let (load, cancel) = (self.load.clone(), self.cancel.clone());
-        let rows = RowReader { files: Arc::new(files), schema, load, task: task.clone(), cancel };
+        let rows = RowReader {
+            files: Arc::new(files),
+            schema,
+            load,
+            task: task.clone(),
+            cancel,
+        };
         rejected::journal(self.lake, &rows, self.source.name(), self.name, &contents).await?;
         // A file without even a header says nothing about a table.
         if rows.files.iter().any(|file| !file.scanned.shapes.is_empty()) {
@@ -111,7 +123,11 @@ impl Landing<'_> {
             let identity = self.file_identity(&file.found);
             [identity.state(&file.found.state), identity.content(&file.hash)]
         });
-        Ok(Arrival { transactions: transactions.collect(), skipped: total - candidates.len(), candidates })
+        Ok(Arrival {
+            transactions: transactions.collect(),
+            skipped: total - candidates.len(),
+            candidates,
+        })
     }
 
     /// All the files or none: the table is replaced when the set of files, one of them, or how they are read changes.
@@ -120,9 +136,15 @@ impl Landing<'_> {
         let known = self.lake.transactions(self.table, &identity.ids()).await?;
         let is_known = |(id, value): &(String, i64)| known.get(id) == Some(value);
         let reading = format!("{:?} {}", self.stream, self.source.timezone);
-        let state = found.iter().fold(reading.clone(), |all, file| format!("{all}\n{} {}", file.name, file.state));
+        let state = found.iter().fold(reading.clone(), |all, file| {
+            format!("{all}\n{} {}", file.name, file.state)
+        });
         let (state, skipped) = (identity.state(&state), found.len());
-        let unchanged = Arrival { candidates: Vec::new(), transactions: Vec::new(), skipped };
+        let unchanged = Arrival {
+            candidates: Vec::new(),
+            transactions: Vec::new(),
+            skipped,
+        };
         if is_known(&state) {
             return Ok(unchanged);
         }
@@ -136,7 +158,11 @@ impl Landing<'_> {
         if is_known(&content) {
             return Ok(unchanged);
         }
-        Ok(Arrival { candidates, transactions: vec![state, content], skipped: 0 })
+        Ok(Arrival {
+            candidates,
+            transactions: vec![state, content],
+            skipped: 0,
+        })
     }
 
     /// Files at a time, and the threads that each of them gets.
@@ -152,7 +178,7 @@ impl Landing<'_> {
             let local = found.fetch(&self.cancel).await?;
             let cancel = self.cancel.clone();
             blocking(move || {
-                let hash = hash_file(&local.path, &local.name, workers, &cancel)?;
+                let hash = hash_file(&local, workers, &cancel)?;
                 Ok(Candidate { found, local, hash })
             })
             .await
@@ -195,11 +221,18 @@ impl Landing<'_> {
             let pii = self.stream.column(name).and_then(|column| column.pii.clone());
             let comment = (name != original).then(|| original.to_owned());
             let metadata = [(COMMENT, comment), (PII, pii)];
-            let metadata = metadata.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+            let metadata = metadata
+                .into_iter()
+                .filter_map(|(key, value)| Some((key.to_owned(), value?)));
             Ok(Field::new(name, data_type, true).with_metadata(metadata.collect()))
         });
         let fields = fields.collect::<Result<Vec<_>>>()?;
-        self.check_names(fields.iter().map(|field| field.name().as_str()).chain(existing.keys().map(String::as_str)))?;
+        self.check_names(
+            fields
+                .iter()
+                .map(|field| field.name().as_str())
+                .chain(existing.keys().map(String::as_str)),
+        )?;
         Ok(with_provenance(fields))
     }
 
@@ -214,7 +247,9 @@ impl Landing<'_> {
         };
         let snapshot = self.lake.snapshot(&self.lake.path_of(self.table), version).await?;
         let columns = snapshot.schema().fields().iter();
-        Ok(columns.map(|field| (field.name().clone(), field.data_type().clone())).collect())
+        Ok(columns
+            .map(|field| (field.name().clone(), field.data_type().clone()))
+            .collect())
     }
 
     /// Whether the columns that the configuration names are there.
@@ -242,8 +277,14 @@ impl Landing<'_> {
             Disposition::Replace => Mode::Overwrite,
             Disposition::Merge => Mode::Upsert { key: self.stream.key() },
         };
-        let write = Write { widen: true, transactions, ..Write::new(mode, rows.schema.clone()) };
-        let writing = self.lake.write(self.table, write, rows.partitions(self.lake.parallelism()));
+        let write = Write {
+            widen: true,
+            transactions,
+            ..Write::new(mode, rows.schema.clone())
+        };
+        let writing = self
+            .lake
+            .write(self.table, write, rows.partitions(self.lake.parallelism()));
         tokio::select! {
             written = writing => Ok(written?.version),
             () = self.cancel.cancelled() => Err(Error::cancelled(format!("landing {}", self.table))),
@@ -253,5 +294,7 @@ impl Landing<'_> {
 
 /// Runs blocking work beside the async tasks.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::failed("reading the files", error))?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::failed("reading the files", error))?
 }

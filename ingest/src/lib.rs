@@ -14,6 +14,7 @@ mod provenance;
 mod rejected;
 mod rows;
 mod shape;
+mod stream;
 mod values;
 
 pub use config::{Selection, Source, load_sources};

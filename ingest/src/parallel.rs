@@ -44,7 +44,11 @@ pub(crate) fn in_order<T: Send>(
                 expected += 1;
             }
         }
-        if expected == count { Ok(()) } else { Err(Error::cancelled("reading the files")) }
+        if expected == count {
+            Ok(())
+        } else {
+            Err(Error::cancelled("reading the files"))
+        }
     })
 }
 
@@ -57,10 +61,16 @@ mod tests {
     fn results_come_in_order() {
         let mut taken = Vec::new();
         let cancel = CancellationToken::new();
-        in_order(100, 4, &cancel, |item| Ok(item * 2), |item, double| {
-            taken.push((item, double));
-            Ok(())
-        })
+        in_order(
+            100,
+            4,
+            &cancel,
+            |item| Ok(item * 2),
+            |item, double| {
+                taken.push((item, double));
+                Ok(())
+            },
+        )
         .unwrap();
         assert_eq!(taken, (0..100).map(|item| (item, item * 2)).collect::<Vec<_>>());
     }
@@ -68,7 +78,13 @@ mod tests {
     #[test]
     fn an_error_and_a_cancellation_end_it() {
         let cancel = CancellationToken::new();
-        let failing = |item| if item == 7 { Err(Error::failed("testing", "seven")) } else { Ok(()) };
+        let failing = |item| {
+            if item == 7 {
+                Err(Error::failed("testing", "seven"))
+            } else {
+                Ok(())
+            }
+        };
         assert!(in_order(1000, 3, &cancel, failing, |_, ()| Ok(())).is_err());
         assert!(in_order(10, 3, &cancel, |_| Ok(()), |_, ()| Err(Error::failed("taking", "no"))).is_err());
         cancel.cancel();

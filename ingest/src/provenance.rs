@@ -47,7 +47,9 @@ impl Load {
 
 fn repeated(text: &str, rows: usize) -> Result<StringArray> {
     let length = text.len();
-    let offsets = (0..=rows).map(|row| i32::try_from(row * length)).collect::<Result<Vec<_>, _>>();
+    let offsets = (0..=rows)
+        .map(|row| i32::try_from(row * length))
+        .collect::<Result<Vec<_>, _>>();
     strings(text.repeat(rows).into_bytes(), offsets.map_err(|_| too_long())?)
 }
 
@@ -82,7 +84,10 @@ fn strings(bytes: Vec<u8>, offsets: Vec<i32>) -> Result<StringArray> {
 }
 
 fn too_long() -> Error {
-    Error::failed("adding the columns of the load", "one batch holds more than 2 GiB of them")
+    Error::failed(
+        "adding the columns of the load",
+        "one batch holds more than 2 GiB of them",
+    )
 }
 
 #[cfg(test)]

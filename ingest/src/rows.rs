@@ -36,7 +36,8 @@ impl RowReader {
     /// later partition come later.
     pub(crate) fn partitions(&self, count: usize) -> Vec<SendableRecordBatchStream> {
         let places: Vec<_> = self.places(|_| true);
-        let size = |(file, piece): &(usize, usize)| self.files[*file].bytes_of(&self.files[*file].scanned.pieces[*piece]);
+        let size =
+            |(file, piece): &(usize, usize)| self.files[*file].bytes_of(&self.files[*file].scanned.pieces[*piece]);
         let share = places.iter().map(size).sum::<u64>().div_ceil(count as u64).max(1);
         let mut partitions: Vec<Places> = Vec::new();
         let mut seen = 0;
@@ -46,9 +47,15 @@ impl RowReader {
                 partitions.push(Vec::new());
             }
             seen += size(&place);
-            partitions.last_mut().into_iter().for_each(|partition| partition.push(place));
+            partitions
+                .last_mut()
+                .into_iter()
+                .for_each(|partition| partition.push(place));
         }
-        partitions.into_iter().map(|places| self.stream(places, self.schema.clone(), Self::batch)).collect()
+        partitions
+            .into_iter()
+            .map(|places| self.stream(places, self.schema.clone(), Self::batch))
+            .collect()
     }
 
     /// The pieces that are wanted, in order.
@@ -58,7 +65,10 @@ impl RowReader {
             let pieces = scanned.scanned.pieces.iter().enumerate();
             pieces.map(move |(number, piece)| (file, number, piece))
         });
-        pieces.filter(|(.., piece)| wanted(piece)).map(|(file, number, _)| (file, number)).collect()
+        pieces
+            .filter(|(.., piece)| wanted(piece))
+            .map(|(file, number, _)| (file, number))
+            .collect()
     }
 
     /// What `make` makes of the pieces, one after the other.
@@ -74,14 +84,20 @@ impl RowReader {
             for (file, piece) in places {
                 let file = &reader.files[file];
                 let piece = &file.scanned.pieces[piece];
+                let mut rows = 0;
                 file.decode(piece, &reader.types(file)?, &mut |decoded| {
                     if reader.cancel.is_cancelled() {
                         return Err(Error::cancelled(format!("reading {}", file.name())));
                     }
+                    rows += decoded.lines.len() as u64;
                     let batch = make(&reader, file, decoded)?;
                     let gone = |_| Error::cancelled(format!("reading {}", file.name()));
                     sender.blocking_send(Ok(batch)).map_err(gone)
                 })?;
+                if rows != piece.rows {
+                    let why = format!("it had {} rows and then {rows}", piece.rows);
+                    return Err(Error::conflict(format!("reading {}", file.name()), why).into());
+                }
                 reader.task.advance(file.bytes_of(piece));
             }
             Ok(())
@@ -92,7 +108,10 @@ impl RowReader {
     /// The types that the columns of a file become.
     fn types(&self, file: &ScannedFile) -> Result<Vec<DataType>> {
         let data_type = |name: &String| {
-            let field = self.schema.field_with_name(name).doing(|| format!("reading {}", file.name()))?;
+            let field = self
+                .schema
+                .field_with_name(name)
+                .doing(|| format!("reading {}", file.name()))?;
             Ok(field.data_type().clone())
         };
         file.scanned.plan.names.iter().map(data_type).collect()
@@ -118,5 +137,10 @@ impl RowReader {
 
 /// The schema of some columns with the provenance behind them.
 pub(crate) fn with_provenance(columns: Vec<arrow::datatypes::Field>) -> SchemaRef {
-    Arc::new(Schema::new(columns.into_iter().chain(crate::provenance::fields()).collect::<Vec<_>>()))
+    Arc::new(Schema::new(
+        columns
+            .into_iter()
+            .chain(crate::provenance::fields())
+            .collect::<Vec<_>>(),
+    ))
 }

@@ -57,7 +57,11 @@ impl Shape {
             }
             (Shape::Declared(ours), Shape::Declared(theirs)) => *ours = widest(ours, &theirs),
             (Shape::Declared(ours), Shape::Scalar(theirs)) if theirs.fits(ours) => {}
-            (Shape::Scalar(ours), Shape::Declared(theirs)) if ours.fits(&theirs) => *self = Shape::Declared(theirs),
+            (Shape::Declared(ours), Shape::Scalar(theirs)) => *ours = widest(ours, &theirs.tight_type()),
+            (Shape::Scalar(_), declared @ Shape::Declared(_)) => {
+                let ours = std::mem::replace(self, declared);
+                self.merge(ours);
+            }
             (ours, _) => *ours = Shape::TEXT,
         }
     }
@@ -100,7 +104,9 @@ fn object_fields(keys: &[(String, Shape)], existing: Option<&Fields>) -> Result<
     let names = column_names(keys.iter().map(|(key, _)| key.as_str()))?;
     let mut fields: Vec<Arc<Field>> = Vec::with_capacity(keys.len());
     for ((_, shape), name) in keys.iter().zip(names) {
-        let existing = existing.and_then(|fields| fields.find(&name)).map(|(_, field)| field.data_type());
+        let existing = existing
+            .and_then(|fields| fields.find(&name))
+            .map(|(_, field)| field.data_type());
         let data_type = shape.data_type(existing)?;
         fields.push(Arc::new(Field::new(name, data_type, true)));
     }
@@ -156,8 +162,14 @@ mod tests {
     fn a_table_widens_only_for_what_does_not_fit() {
         let money = DataType::Decimal128(18, 2);
         assert_eq!(scalar("7").data_type(Some(&money)).unwrap(), money);
-        assert_eq!(scalar("7.125").data_type(Some(&money)).unwrap(), DataType::Decimal128(19, 3));
-        assert_eq!(scalar("85123A").data_type(Some(&DataType::Int64)).unwrap(), DataType::Utf8);
+        assert_eq!(
+            scalar("7.125").data_type(Some(&money)).unwrap(),
+            DataType::Decimal128(19, 3)
+        );
+        assert_eq!(
+            scalar("85123A").data_type(Some(&DataType::Int64)).unwrap(),
+            DataType::Utf8
+        );
         assert_eq!(scalar("5").data_type(Some(&DataType::Utf8)).unwrap(), DataType::Utf8);
         assert_eq!(scalar("2024-01-01").data_type(Some(&timestamp())).unwrap(), timestamp());
         assert_eq!(Shape::default().data_type(Some(&money)).unwrap(), money);
@@ -166,8 +178,13 @@ mod tests {
     #[test]
     fn objects_merge_by_key() {
         let mut shape = Shape::Object(vec![("zipCode".into(), scalar("1"))]);
-        shape.merge(Shape::Object(vec![("zipCode".into(), scalar("A1")), ("city".into(), scalar("x"))]));
-        let DataType::Struct(fields) = shape.data_type(None).unwrap() else { unreachable!() };
+        shape.merge(Shape::Object(vec![
+            ("zipCode".into(), scalar("A1")),
+            ("city".into(), scalar("x")),
+        ]));
+        let DataType::Struct(fields) = shape.data_type(None).unwrap() else {
+            unreachable!()
+        };
         let names: Vec<_> = fields.iter().map(|field| field.name().as_str()).collect();
         assert_eq!(names, ["zip_code", "city"]);
         assert_eq!(fields[0].data_type(), &DataType::Utf8);

@@ -38,7 +38,12 @@ impl ReleaseCatalog {
         release: Arc<Release>,
         overlay: BTreeMap<TableName, Arc<dyn TableProvider>>,
     ) -> Arc<Self> {
-        Arc::new(Self { lake, release, overlay, planner: OnceLock::new() })
+        Arc::new(Self {
+            lake,
+            release,
+            overlay,
+            planner: OnceLock::new(),
+        })
     }
 
     fn names(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -80,7 +85,9 @@ impl ReleaseCatalog {
                 let snapshot = self.lake.snapshot(&self.lake.path_of(table), version).await?;
                 Arc::new(PinnedTable::new(snapshot))
             }
-            None => Arc::new(datafusion::datasource::empty::EmptyTable::new(crate::types::readable(&journal.schema()))),
+            None => Arc::new(datafusion::datasource::empty::EmptyTable::new(crate::types::readable(
+                &journal.schema(),
+            ))),
         }))
     }
 }
@@ -99,7 +106,10 @@ impl CatalogProvider for Handle {
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         self.0.names().any(|(schema, _)| schema == name).then(|| {
-            Arc::new(SchemaOfRelease { catalog: self.0.clone(), schema: name.to_owned() }) as Arc<dyn SchemaProvider>
+            Arc::new(SchemaOfRelease {
+                catalog: self.0.clone(),
+                schema: name.to_owned(),
+            }) as Arc<dyn SchemaProvider>
         })
     }
 }
@@ -125,6 +135,8 @@ impl SchemaProvider for SchemaOfRelease {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.catalog.names().any(|(schema, table)| schema == self.schema && table == name)
+        self.catalog
+            .names()
+            .any(|(schema, table)| schema == self.schema && table == name)
     }
 }

@@ -57,7 +57,14 @@ impl FileWriter {
     /// Files of `schema` (a stored one) for the table at `table`.
     pub(crate) fn new(store: Arc<dyn ObjectStore>, table: &str, schema: SchemaRef) -> Result<Self> {
         let properties = properties(&schema)?;
-        Ok(Self { store, table: Path::from(table), schema, properties, open: None, done: Vec::new() })
+        Ok(Self {
+            store,
+            table: Path::from(table),
+            schema,
+            properties,
+            open: None,
+            done: Vec::new(),
+        })
     }
 
     /// Writes a batch of exactly the writer's schema.
@@ -71,7 +78,10 @@ impl FileWriter {
         };
         open.1.write(batch).await.doing(|| self.doing())?;
         self.open = Some(open);
-        let (_, writer) = self.open.as_ref().ok_or_else(|| Error::failed(self.doing(), "no file is open"))?;
+        let (_, writer) = self
+            .open
+            .as_ref()
+            .ok_or_else(|| Error::failed(self.doing(), "no file is open"))?;
         if writer.bytes_written() >= FILE_BYTES {
             self.end().await?;
         }
@@ -92,7 +102,9 @@ impl FileWriter {
         let name = format!("part-{}.parquet", uuid::Uuid::now_v7());
         let sink = BufWriter::new(self.store.clone(), self.table.clone().join(name.as_str()));
         // Without the embedded Arrow schema every reader, ours too, goes by the Parquet and Delta types alone.
-        let options = ArrowWriterOptions::new().with_properties(self.properties.clone()).with_skip_arrow_metadata(true);
+        let options = ArrowWriterOptions::new()
+            .with_properties(self.properties.clone())
+            .with_skip_arrow_metadata(true);
         let writer = AsyncArrowWriter::try_new_with_options(sink, self.schema.clone(), options);
         Ok((name, writer.doing(|| self.doing())?))
     }
@@ -142,8 +154,14 @@ pub(crate) async fn read(
         None => ProjectionMask::all(),
         Some(names) => ProjectionMask::columns(builder.parquet_schema(), names.iter().map(String::as_str)),
     };
-    let stream = builder.with_projection(mask).with_batch_size(READ_BATCH_ROWS).build().doing(|| &doing)?;
-    Ok(stream.map_err(move |error| crate::error::Classify::classify(error, doing.clone())).boxed())
+    let stream = builder
+        .with_projection(mask)
+        .with_batch_size(READ_BATCH_ROWS)
+        .build()
+        .doing(|| &doing)?;
+    Ok(stream
+        .map_err(move |error| crate::error::Classify::classify(error, doing.clone()))
+        .boxed())
 }
 
 fn properties(schema: &Schema) -> Result<WriterProperties> {
@@ -152,7 +170,11 @@ fn properties(schema: &Schema) -> Result<WriterProperties> {
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_created_by(concat!("cordada ", env!("CARGO_PKG_VERSION")).to_owned());
-    for field in schema.fields().iter().filter(|field| field.metadata().contains_key(types::PII)) {
+    for field in schema
+        .fields()
+        .iter()
+        .filter(|field| field.metadata().contains_key(types::PII))
+    {
         let column = ColumnPath::from(field.name().as_str());
         properties = properties.set_column_statistics_enabled(column, EnabledStatistics::None);
     }
@@ -192,7 +214,11 @@ fn bound(values: &ArrayRef, field: &Field, greatest: bool) -> Option<Value> {
     macro_rules! extreme {
         ($type:ty) => {{
             let values = values.as_primitive::<$type>();
-            if greatest { aggregate::max(values) } else { aggregate::min(values) }
+            if greatest {
+                aggregate::max(values)
+            } else {
+                aggregate::min(values)
+            }
         }};
     }
     // A group of nulls alone has no bound and does not matter; a group without statistics would.
@@ -210,7 +236,11 @@ fn bound(values: &ArrayRef, field: &Field, greatest: bool) -> Option<Value> {
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             let micros = extreme!(TimestampMicrosecondType)?;
             // Foreign readers expect milliseconds, so the upper bound is rounded up.
-            let millis = if greatest { -(-micros).div_euclid(1000) } else { micros.div_euclid(1000) };
+            let millis = if greatest {
+                -(-micros).div_euclid(1000)
+            } else {
+                micros.div_euclid(1000)
+            };
             let time = chrono::DateTime::from_timestamp_millis(millis)?;
             Some(json!(time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()))
         }
@@ -219,11 +249,22 @@ fn bound(values: &ArrayRef, field: &Field, greatest: bool) -> Option<Value> {
             // JSON numbers are doubles to most readers: beyond 15 digits they could be off.
             let exact = unscaled.unsigned_abs() < 10_u128.pow(15);
             let number = unscaled as f64 / 10_f64.powi(i32::from(*scale));
-            exact.then(|| if *scale == 0 { json!(unscaled as i64) } else { json!(number) })
+            exact.then(|| {
+                if *scale == 0 {
+                    json!(unscaled as i64)
+                } else {
+                    json!(number)
+                }
+            })
         }
         DataType::Utf8 => {
             let values = values.as_string_opt::<i32>()?.iter().flatten();
-            if greatest { values.max().and_then(cut_up) } else { values.min().map(cut_down) }.map(Value::String)
+            if greatest {
+                values.max().and_then(cut_up)
+            } else {
+                values.min().map(cut_down)
+            }
+            .map(Value::String)
         }
         _ => None,
     }

@@ -113,7 +113,11 @@ impl Error {
 
     /// Where in a user's file it is; 0 for a line or column that is not known.
     pub fn at(mut self, file: impl fmt::Display, line: usize, column: usize) -> Self {
-        self.0.place = Some(Place { file: file.to_string(), line, column });
+        self.0.place = Some(Place {
+            file: file.to_string(),
+            line,
+            column,
+        });
         self
     }
 
@@ -156,7 +160,14 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { doing, why, hint, place, values, .. } = &*self.0;
+        let Inner {
+            doing,
+            why,
+            hint,
+            place,
+            values,
+            ..
+        } = &*self.0;
         if let Some(place) = place {
             write!(f, "{place}: ")?;
         }
@@ -173,7 +184,10 @@ impl fmt::Display for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_ref().map(|source| &**source as &(dyn StdError + 'static))
+        self.0
+            .source
+            .as_ref()
+            .map(|source| &**source as &(dyn StdError + 'static))
     }
 }
 
@@ -226,7 +240,9 @@ impl Classify for object_store::Error {
                 Error::failed(doing, "there is no such object").with("path", path)
             }
             object_store::Error::AlreadyExists { path, .. } | object_store::Error::Precondition { path, .. } => {
-                Error::conflict(doing, "somebody else wrote it first").hint("run again").with("path", path)
+                Error::conflict(doing, "somebody else wrote it first")
+                    .hint("run again")
+                    .with("path", path)
             }
             object_store::Error::PermissionDenied { path, .. } | object_store::Error::Unauthenticated { path, .. } => {
                 Error::unavailable(doing, "the object store refuses these credentials").with("path", path)
@@ -265,9 +281,11 @@ impl Classify for DeltaTableError {
     fn classify(self, doing: String) -> Error {
         use deltalake::kernel::transaction::TransactionError as T;
         match &self {
-            DeltaTableError::Transaction { source: T::CommitConflict(_) | T::MaxCommitAttempts(_) } => {
-                Error::conflict(doing, "another writer changed the table meanwhile").hint("run again").caused_by(self)
-            }
+            DeltaTableError::Transaction {
+                source: T::CommitConflict(_) | T::MaxCommitAttempts(_),
+            } => Error::conflict(doing, "another writer changed the table meanwhile")
+                .hint("run again")
+                .caused_by(self),
             _ => match find_cause::<std::io::Error>(&self).map(std::io::Error::kind) {
                 Some(kind) => std::io::Error::from(kind).classify(doing).caused_by(self),
                 None => Error::failed(doing, &self).caused_by(self),
@@ -299,7 +317,15 @@ classify_as_failed!(
 impl Error {
     /// A copy without the source, for the rare place where a library hands our own error back by reference.
     fn duplicate(&self) -> Self {
-        let Inner { kind, doing, why, hint, place, values, .. } = &*self.0;
+        let Inner {
+            kind,
+            doing,
+            why,
+            hint,
+            place,
+            values,
+            ..
+        } = &*self.0;
         Self(Box::new(Inner {
             kind: *kind,
             doing: doing.clone(),
@@ -350,9 +376,17 @@ mod tests {
     #[test]
     fn a_full_disk_is_something_outside() {
         let io = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        let store = object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(io) };
-        let error = Err::<(), _>(DataFusionError::ObjectStore(Box::new(store))).doing(|| "writing").unwrap_err();
+        let store = object_store::Error::Generic {
+            store: "LocalFileSystem",
+            source: Box::new(io),
+        };
+        let error = Err::<(), _>(DataFusionError::ObjectStore(Box::new(store)))
+            .doing(|| "writing")
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
-        assert_eq!(error.to_string(), "writing: the disk is full; free some space and run again: nothing was lost");
+        assert_eq!(
+            error.to_string(),
+            "writing: the disk is full; free some space and run again: nothing was lost"
+        );
     }
 }

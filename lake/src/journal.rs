@@ -30,7 +30,12 @@ pub enum Journal {
 
 impl Journal {
     /// All of them.
-    pub const ALL: [Journal; 4] = [Journal::Loads, Journal::RejectedRows, Journal::Runs, Journal::TestResults];
+    pub const ALL: [Journal; 4] = [
+        Journal::Loads,
+        Journal::RejectedRows,
+        Journal::Runs,
+        Journal::TestResults,
+    ];
 
     /// Its name in `ops`.
     pub fn name(self) -> &'static str {
@@ -52,7 +57,11 @@ impl Journal {
         let utf8 = |name: &str| Field::new(name, DataType::Utf8, true);
         let int = |name: &str| Field::new(name, DataType::Int64, true);
         let time = |name: &str| {
-            Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true)
+            Field::new(
+                name,
+                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+                true,
+            )
         };
         Arc::new(Schema::new(match self {
             Journal::Loads => vec![
@@ -113,7 +122,10 @@ impl Lake {
             return Ok(());
         }
         if rows.schema().fields() != journal.schema().fields() {
-            return Err(Error::failed(format!("appending to ops.{}", journal.name()), "the columns are not the journal's"));
+            return Err(Error::failed(
+                format!("appending to ops.{}", journal.name()),
+                "the columns are not the journal's",
+            ));
         }
         let write = Write::new(Mode::Append, journal.schema());
         let stream = futures::stream::iter([Ok(rows)]);

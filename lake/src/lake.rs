@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use futures::TryStreamExt;
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::ObjectStore;
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -77,7 +77,11 @@ impl Lake {
             snapshots: SyncMutex::default(),
             writers: SyncMutex::default(),
         };
-        Ok(Lake { shared: Arc::new(shared), target: None, releases: production })
+        Ok(Lake {
+            shared: Arc::new(shared),
+            target: None,
+            releases: production,
+        })
     }
 
     /// The same lake in another environment: releases of its own that start from production's, tables beside.
@@ -87,15 +91,29 @@ impl Lake {
     /// A name that cannot be a folder's.
     pub fn in_target(&self, target: Option<&str>) -> Result<Lake> {
         let Some(target) = target else {
-            return Ok(Lake { target: None, releases: self.shared.production.clone(), ..self.clone() });
+            return Ok(Lake {
+                target: None,
+                releases: self.shared.production.clone(),
+                ..self.clone()
+            });
         };
-        if target.is_empty() || !target.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
-            return Err(Error::config(format!("using the target `{target}`"), "this cannot be a folder's name")
-                .hint("use letters, digits, `_` and `-`"));
+        if target.is_empty()
+            || !target
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        {
+            return Err(
+                Error::config(format!("using the target `{target}`"), "this cannot be a folder's name")
+                    .hint("use letters, digits, `_` and `-`"),
+            );
         }
         let folder = Path::from(format!("_cordada/targets/{target}/releases"));
         let releases = ReleaseLog::new(self.shared.store.clone(), folder, Some(self.shared.production.clone()));
-        Ok(Lake { target: Some(target.into()), releases: Arc::new(releases), ..self.clone() })
+        Ok(Lake {
+            target: Some(target.into()),
+            releases: Arc::new(releases),
+            ..self.clone()
+        })
     }
 
     /// The releases of this environment.
@@ -162,10 +180,17 @@ impl Lake {
         let log = Path::from(format!("{path}/_delta_log"));
         let files = self.shared.store.list(Some(&log)).try_filter_map(|file| async move {
             let name = file.location.filename().unwrap_or_default();
-            Ok(name.strip_suffix(".json").filter(|stem| stem.len() == 20).and_then(|stem| stem.parse().ok()))
+            Ok(name
+                .strip_suffix(".json")
+                .filter(|stem| stem.len() == 20)
+                .and_then(|stem| stem.parse().ok()))
         });
-        let newest = files.try_fold(None, |newest: Option<u64>, version| async move { Ok(newest.max(Some(version))) });
-        newest.await.doing(|| format!("looking for the newest version of {path}"))
+        let newest = files.try_fold(None, |newest: Option<u64>, version| async move {
+            Ok(newest.max(Some(version)))
+        });
+        newest
+            .await
+            .doing(|| format!("looking for the newest version of {path}"))
     }
 
     pub(crate) fn log_store(&self, path: &str) -> Result<LogStoreRef> {
@@ -175,11 +200,17 @@ impl Lake {
         let (root, location): (Arc<dyn ObjectStore>, _) = match &self.shared.folder {
             Some(folder) => {
                 let location = Url::from_directory_path(folder.join(path));
-                (Arc::new(LocalFileSystem::new()), location.map_err(|()| Error::failed(doing(), "no absolute path"))?)
+                (
+                    Arc::new(LocalFileSystem::new()),
+                    location.map_err(|()| Error::failed(doing(), "no absolute path"))?,
+                )
             }
             None => {
                 let location = Url::parse(&format!("lake:///{path}/"));
-                (self.shared.store.clone(), location.map_err(|error| Error::failed(doing(), error))?)
+                (
+                    self.shared.store.clone(),
+                    location.map_err(|error| Error::failed(doing(), error))?,
+                )
             }
         };
         Ok(default_logstore(table, root, &location, &StorageConfig::default()))

@@ -26,8 +26,11 @@ impl TableName {
         for part in [&schema, &name] {
             let legal = part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
             if part.is_empty() || part.starts_with('_') || !legal {
-                return Err(Error::config(format!("naming the table {schema}.{name}"), format!("`{part}` is no name"))
-                    .hint("use letters, digits and underscores, beginning with a letter or a digit"));
+                return Err(Error::config(
+                    format!("naming the table {schema}.{name}"),
+                    format!("`{part}` is no name"),
+                )
+                .hint("use letters, digits and underscores, beginning with a letter or a digit"));
             }
         }
         Ok(Self { schema, name })
@@ -56,8 +59,10 @@ impl FromStr for TableName {
     fn from_str(text: &str) -> Result<Self> {
         match text.split_once('.') {
             Some((schema, name)) => Self::new(schema, name),
-            None => Err(Error::config(format!("naming the table {text}"), "the schema is missing")
-                .hint("write it as schema.table")),
+            None => Err(
+                Error::config(format!("naming the table {text}"), "the schema is missing")
+                    .hint("write it as schema.table"),
+            ),
         }
     }
 }
@@ -92,7 +97,8 @@ pub fn snake_case(name: &str) -> String {
         let next = characters.get(at + 1);
         let starts_word = c.is_ascii_uppercase()
             && previous.is_some_and(|p| {
-                p.is_ascii_lowercase() || (p.is_ascii_uppercase() && next.is_some_and(char::is_ascii_lowercase))
+                p.is_ascii_lowercase()
+                    || (p.is_ascii_uppercase() && next.is_some_and(char::is_ascii_lowercase))
                     || (p.is_ascii_digit() && next.is_some_and(char::is_ascii_lowercase))
             });
         if starts_word && !snake.ends_with('_') {

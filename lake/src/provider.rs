@@ -12,11 +12,11 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
 use datafusion::common::{Column, ColumnStatistics, DFSchema, ScalarValue, Statistics};
+use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::datasource::TableType;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -57,8 +57,15 @@ impl PinnedTable {
         let Ok(predicate) = builder.try_build(filter) else {
             return Ok(files.iter().collect());
         };
-        let keep = predicate.prune(&Bounds { files, schema: &self.schema })?;
-        Ok(files.iter().zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect())
+        let keep = predicate.prune(&Bounds {
+            files,
+            schema: &self.schema,
+        })?;
+        Ok(files
+            .iter()
+            .zip(keep)
+            .filter_map(|(file, keep)| keep.then_some(file))
+            .collect())
     }
 }
 
@@ -125,7 +132,13 @@ fn partitioned_file(file: &DataFile) -> PartitionedFile {
     let modified = chrono::DateTime::from_timestamp_millis(file.add.modification_time).unwrap_or_default();
     let size = u64::try_from(file.add.size).unwrap_or_default();
     // A data file is never written twice, so its name and size identify it for every cache.
-    let meta = ObjectMeta { location: file.location.clone(), last_modified: modified, size, e_tag: None, version: None };
+    let meta = ObjectMeta {
+        location: file.location.clone(),
+        last_modified: modified,
+        size,
+        e_tag: None,
+        version: None,
+    };
     PartitionedFile::new_from_meta(meta).with_statistics(file.statistics.clone())
 }
 
@@ -136,15 +149,14 @@ struct Bounds<'a> {
 }
 
 impl Bounds<'_> {
-    fn values(
-        &self,
-        column: &Column,
-        get: impl Fn(&ColumnStatistics) -> &Precision<ScalarValue>,
-    ) -> Option<ArrayRef> {
+    fn values(&self, column: &Column, get: impl Fn(&ColumnStatistics) -> &Precision<ScalarValue>) -> Option<ArrayRef> {
         let (index, field) = self.schema.column_with_name(column.name())?;
         let null = ScalarValue::try_from(field.data_type()).ok()?;
         let values = self.files.iter().map(|file| {
-            get(&file.statistics.column_statistics[index]).get_value().cloned().unwrap_or_else(|| null.clone())
+            get(&file.statistics.column_statistics[index])
+                .get_value()
+                .cloned()
+                .unwrap_or_else(|| null.clone())
         });
         ScalarValue::iter_to_array(values).ok()
     }
@@ -166,7 +178,10 @@ impl PruningStatistics for Bounds<'_> {
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
         let (index, _) = self.schema.column_with_name(column.name())?;
         let counts = self.files.iter().map(|file| {
-            file.statistics.column_statistics[index].null_count.get_value().map(|count| *count as u64)
+            file.statistics.column_statistics[index]
+                .null_count
+                .get_value()
+                .map(|count| *count as u64)
         });
         Some(Arc::new(counts.collect::<UInt64Array>()))
     }

@@ -111,12 +111,23 @@ pub struct ForeignKey {
 impl Relation {
     /// A table at a version, with nothing said about it.
     pub fn table(path: impl Into<String>, version: u64) -> Self {
-        Self { kind: RelationKind::Table { path: path.into(), version }, docs: Docs::default(), fingerprint: None }
+        Self {
+            kind: RelationKind::Table {
+                path: path.into(),
+                version,
+            },
+            docs: Docs::default(),
+            fingerprint: None,
+        }
     }
 
     /// A view, with nothing said about it.
     pub fn view(sql: impl Into<String>) -> Self {
-        Self { kind: RelationKind::View { sql: sql.into() }, docs: Docs::default(), fingerprint: None }
+        Self {
+            kind: RelationKind::View { sql: sql.into() },
+            docs: Docs::default(),
+            fingerprint: None,
+        }
     }
 }
 
@@ -149,7 +160,13 @@ pub struct Draft {
 impl Draft {
     /// Begins with `base`, made `by` a command (`ingest`, `build`) in the run or load `run`.
     pub fn new(base: Arc<Release>, by: impl Into<String>, run: impl Into<String>) -> Self {
-        Self { base, by: by.into(), run: run.into(), restores: None, changes: BTreeMap::new() }
+        Self {
+            base,
+            by: by.into(),
+            run: run.into(),
+            restores: None,
+            changes: BTreeMap::new(),
+        }
     }
 
     /// The release that it began with.
@@ -169,7 +186,9 @@ impl Draft {
 
     /// Whether publishing it would change nothing.
     pub fn is_unchanged(&self) -> bool {
-        self.changes.iter().all(|(name, relation)| self.base.relation(name) == relation.as_ref())
+        self.changes
+            .iter()
+            .all(|(name, relation)| self.base.relation(name) == relation.as_ref())
     }
 
     /// The release as it would be: for reading what is not published yet. Its number is the base's.
@@ -208,7 +227,12 @@ pub struct ReleaseLog {
 
 impl ReleaseLog {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, folder: Path, parent: Option<Arc<ReleaseLog>>) -> Self {
-        Self { store, folder, parent, newest: Mutex::new(None) }
+        Self {
+            store,
+            folder,
+            parent,
+            newest: Mutex::new(None),
+        }
     }
 
     /// The newest release; number 0 and empty when nothing was ever published.
@@ -303,8 +327,12 @@ impl ReleaseLog {
     }
 
     async fn numbers(&self) -> Result<Vec<u64>> {
-        let files: Vec<_> =
-            self.store.list(Some(&self.folder)).try_collect().await.doing(|| "listing the releases")?;
+        let files: Vec<_> = self
+            .store
+            .list(Some(&self.folder))
+            .try_collect()
+            .await
+            .doing(|| "listing the releases")?;
         let mut numbers: Vec<u64> = files
             .iter()
             .filter_map(|file| file.location.filename()?.strip_suffix(".json")?.parse().ok())
@@ -327,8 +355,15 @@ impl ReleaseLog {
     async fn put(&self, release: &Release) -> Result<bool> {
         let doing = || format!("publishing release {}", release.number);
         let json = serde_json::to_vec_pretty(release).doing(doing)?;
-        let options = PutOptions { mode: PutMode::Create, ..Default::default() };
-        match self.store.put_opts(&self.file(release.number), json.into(), options).await {
+        let options = PutOptions {
+            mode: PutMode::Create,
+            ..Default::default()
+        };
+        match self
+            .store
+            .put_opts(&self.file(release.number), json.into(), options)
+            .await
+        {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
             Err(error) => Err(error).doing(doing),
@@ -404,7 +439,10 @@ mod tests {
     async fn rollback_brings_the_whole_state_back_as_a_new_number() {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let log = log(&store);
-        let first = log.publish(&moved(&log.newest().await.unwrap(), "marts.a", 1)).await.unwrap();
+        let first = log
+            .publish(&moved(&log.newest().await.unwrap(), "marts.a", 1))
+            .await
+            .unwrap();
         let second = log.publish(&moved(&first, "marts.a", 2)).await.unwrap();
         log.publish(&moved(&second, "marts.b", 1)).await.unwrap();
         let back = log.rollback(1, "run").await.unwrap();

@@ -65,9 +65,12 @@ pub(crate) fn store_url() -> ObjectStoreUrl {
 /// Memory, spilling and caches, shared by every session of a lake.
 pub(crate) fn runtime(store: &Arc<dyn ObjectStore>, settings: &Settings) -> Result<Arc<RuntimeEnv>> {
     let memory = settings.memory.unwrap_or_else(half_of_memory);
-    let disk = settings.spill.clone().map_or(DiskManagerMode::OsTmpDirectory, |folder| {
-        DiskManagerMode::Directories(vec![folder])
-    });
+    let disk = settings
+        .spill
+        .clone()
+        .map_or(DiskManagerMode::OsTmpDirectory, |folder| {
+            DiskManagerMode::Directories(vec![folder])
+        });
     let pool = TrackConsumersPool::new(
         FairSpillPool::new(memory),
         std::num::NonZeroUsize::new(NAMED_CONSUMERS).unwrap_or(std::num::NonZeroUsize::MIN),
@@ -88,7 +91,11 @@ fn half_of_memory() -> usize {
     let container = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse::<usize>().ok());
     let machine = read("/proc/meminfo").and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("MemTotal:"))?.to_owned();
-        line.split_whitespace().nth(1)?.parse::<usize>().ok().map(|kilobytes| kilobytes * 1024)
+        line.split_whitespace()
+            .nth(1)?
+            .parse::<usize>()
+            .ok()
+            .map(|kilobytes| kilobytes * 1024)
     });
     let total = machine.into_iter().chain(container).min().unwrap_or(4 << 30);
     total / 2

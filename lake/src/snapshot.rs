@@ -61,22 +61,28 @@ impl DataFile {
 impl TableSnapshot {
     pub(crate) async fn load(path: &str, log_store: &LogStoreRef, version: u64) -> Result<Self> {
         let doing = || format!("reading version {version} of the table at {path}");
-        let state = EagerSnapshot::try_new(log_store.as_ref(), Some(version)).await.doing(doing)?;
+        let state = EagerSnapshot::try_new(log_store.as_ref(), Some(version))
+            .await
+            .doing(doing)?;
         Self::from_state(path, state)
     }
 
     pub(crate) fn from_state(path: &str, state: EagerSnapshot) -> Result<Self> {
         let doing = format!("reading version {} of the table at {path}", state.version());
         if !state.metadata().partition_columns().is_empty() {
-            return Err(Error::failed(doing, "the table is partitioned, which the lake's own tables never are")
-                .hint("rewrite it without partitions"));
+            return Err(
+                Error::failed(doing, "the table is partitioned, which the lake's own tables never are")
+                    .hint("rewrite it without partitions"),
+            );
         }
         let schema = Arc::new(types::storable(&state.arrow_schema()));
         let mut files = Vec::new();
         for view in state.log_data().iter() {
             if view.deletion_vector_descriptor().is_some() {
-                return Err(Error::failed(doing, "another writer left deletion vectors in the table")
-                    .hint("purge them with the tool that wrote them"));
+                return Err(
+                    Error::failed(doing, "another writer left deletion vectors in the table")
+                        .hint("purge them with the tool that wrote them"),
+                );
             }
             let add = Add {
                 path: view.path().into_owned(),
@@ -91,7 +97,13 @@ impl TableSnapshot {
         // The log lists files newest first; the order of arrival is the one people expect.
         files.sort_by(|a, b| (a.add.modification_time, &a.add.path).cmp(&(b.add.modification_time, &b.add.path)));
         let statistics = summarize(&files, &schema);
-        Ok(Self { path: path.to_owned(), schema, state, files, statistics })
+        Ok(Self {
+            path: path.to_owned(),
+            schema,
+            state,
+            files,
+            statistics,
+        })
     }
 
     /// The table's folder, relative to the lake.
@@ -128,11 +140,7 @@ impl TableSnapshot {
         &self.state
     }
 
-    pub(crate) async fn transactions(
-        &self,
-        log_store: &LogStoreRef,
-        ids: &[String],
-    ) -> Result<HashMap<String, i64>> {
+    pub(crate) async fn transactions(&self, log_store: &LogStoreRef, ids: &[String]) -> Result<HashMap<String, i64>> {
         let mut versions = HashMap::new();
         for id in ids {
             let version = self.state.transaction_version(log_store.as_ref(), id).await;
@@ -144,11 +152,21 @@ impl TableSnapshot {
 }
 
 pub(crate) fn data_file(table: &str, add: Add, schema: &Schema) -> DataFile {
-    let statistics = add.stats.as_deref().and_then(|json| serde_json::from_str::<Value>(json).ok());
-    let statistics = statistics.map_or_else(|| Statistics::new_unknown(schema), |json| file_statistics(&json, schema));
+    let statistics = add
+        .stats
+        .as_deref()
+        .and_then(|json| serde_json::from_str::<Value>(json).ok());
+    let statistics = statistics.map_or_else(
+        || Statistics::new_unknown(schema),
+        |json| file_statistics(&json, schema),
+    );
     let statistics = statistics.with_total_bytes(add.size);
     let location = Path::from_iter(Path::from(table).parts().chain(Path::from(add.path.as_str()).parts()));
-    DataFile { location, add, statistics: Arc::new(statistics) }
+    DataFile {
+        location,
+        add,
+        statistics: Arc::new(statistics),
+    }
 }
 
 trait WithTotalBytes {
@@ -164,7 +182,9 @@ impl WithTotalBytes for Statistics {
 
 /// The file's statistics from the log's JSON (Delta protocol, "Per-file Statistics").
 fn file_statistics(json: &Value, schema: &Schema) -> Statistics {
-    let rows = json["numRecords"].as_u64().map_or(Precision::Absent, |rows| Precision::Exact(rows as usize));
+    let rows = json["numRecords"]
+        .as_u64()
+        .map_or(Precision::Absent, |rows| Precision::Exact(rows as usize));
     let columns = schema.fields().iter().map(|field| {
         let bound = |which: &str| bound(&json[which][field.name()], field.data_type());
         ColumnStatistics {
@@ -176,7 +196,11 @@ fn file_statistics(json: &Value, schema: &Schema) -> Statistics {
             ..ColumnStatistics::new_unknown()
         }
     });
-    Statistics { num_rows: rows, total_byte_size: Precision::Absent, column_statistics: columns.collect() }
+    Statistics {
+        num_rows: rows,
+        total_byte_size: Precision::Absent,
+        column_statistics: columns.collect(),
+    }
 }
 
 /// A minimum or maximum. Exact where the writers' conventions leave nothing out: text is cut off and timestamps are
@@ -184,12 +208,12 @@ fn file_statistics(json: &Value, schema: &Schema) -> Statistics {
 fn bound(value: &Value, data_type: &DataType) -> Precision<ScalarValue> {
     let scalar = match (data_type, value) {
         (_, Value::Null) => None,
-        (DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64, value) => {
-            value.as_i64().and_then(|v| ScalarValue::Int64(Some(v)).cast_to(data_type).ok())
-        }
-        (DataType::Float32 | DataType::Float64, value) => {
-            value.as_f64().and_then(|v| ScalarValue::Float64(Some(v)).cast_to(data_type).ok())
-        }
+        (DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64, value) => value
+            .as_i64()
+            .and_then(|v| ScalarValue::Int64(Some(v)).cast_to(data_type).ok()),
+        (DataType::Float32 | DataType::Float64, value) => value
+            .as_f64()
+            .and_then(|v| ScalarValue::Float64(Some(v)).cast_to(data_type).ok()),
         (DataType::Decimal128(precision, scale), value) => decimal(value, *precision, *scale),
         (DataType::Utf8, Value::String(text)) => {
             return Precision::Inexact(ScalarValue::Utf8View(Some(text.clone())));
@@ -212,12 +236,18 @@ fn decimal(value: &Value, precision: u8, scale: i8) -> Option<ScalarValue> {
     let number = value.as_f64()?;
     let text = format!("{number:.*}", usize::try_from(scale).ok()?);
     let unscaled: i128 = text.replace('.', "").parse().ok()?;
-    (unscaled.unsigned_abs() < 10_u128.pow(EXACT_DIGITS))
-        .then_some(ScalarValue::Decimal128(Some(unscaled), precision, scale))
+    (unscaled.unsigned_abs() < 10_u128.pow(EXACT_DIGITS)).then_some(ScalarValue::Decimal128(
+        Some(unscaled),
+        precision,
+        scale,
+    ))
 }
 
 fn summarize(files: &[DataFile], schema: &Schema) -> Statistics {
-    match Statistics::try_merge_iter(files.iter().map(|file| file.statistics.as_ref()), &types::readable(schema)) {
+    match Statistics::try_merge_iter(
+        files.iter().map(|file| file.statistics.as_ref()),
+        &types::readable(schema),
+    ) {
         Ok(statistics) if !files.is_empty() => statistics,
         _ => {
             let mut unknown = Statistics::new_unknown(schema);

@@ -30,8 +30,13 @@ pub async fn plan(lake: &Lake, session: &SessionContext, sql: &str) -> Result<Lo
         }
     }
     // Boxed because views are planned while planning.
-    let plan = Box::pin(session.state().create_logical_plan(&sql)).await.doing(|| "planning the query")?;
-    let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    let plan = Box::pin(session.state().create_logical_plan(&sql))
+        .await
+        .doing(|| "planning the query")?;
+    let read_only = SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false);
     read_only.verify_plan(&plan).map_err(|error| {
         Error::failed("planning the query", error.strip_backtrace())
             .hint("queries only read: tables are built by the SQL project and by ingestion")
@@ -55,21 +60,31 @@ fn resolve_versions(sql: &str) -> Result<(String, BTreeSet<u64>)> {
     };
     while let Some((start, end, number)) = find_version(&tokens) {
         let number: u64 = number.parse().map_err(|_| {
-            Error::failed("planning the query", format!("`version as of {number}` is no release number"))
+            Error::failed(
+                "planning the query",
+                format!("`version as of {number}` is no release number"),
+            )
         })?;
-        let name = name_before(&tokens, start).ok_or_else(|| {
-            Error::failed("planning the query", "`version as of` must follow a table's name")
-        })?;
+        let name = name_before(&tokens, start)
+            .ok_or_else(|| Error::failed("planning the query", "`version as of` must follow a table's name"))?;
         releases.insert(number);
         tokens.drain(start..end);
-        let parts = tokens[name.clone()].iter().filter(|token| matches!(token, Token::Word(_))).count();
+        let parts = tokens[name.clone()]
+            .iter()
+            .filter(|token| matches!(token, Token::Word(_)))
+            .count();
         let schema = [Token::make_word("marts", None), Token::Period];
         let catalog = [Token::make_word(&release_catalog(number), None), Token::Period];
         match parts {
             1 => drop(tokens.splice(name.start..name.start, catalog.into_iter().chain(schema))),
             2 => drop(tokens.splice(name.start..name.start, catalog)),
             _ if is_word(&tokens[name.start], CATALOG) => drop(tokens.splice(name.start..name.start + 2, catalog)),
-            _ => return Err(Error::failed("planning the query", "`version as of` reads tables of the lake only")),
+            _ => {
+                return Err(Error::failed(
+                    "planning the query",
+                    "`version as of` reads tables of the lake only",
+                ));
+            }
         }
     }
     if releases.is_empty() {
@@ -81,14 +96,20 @@ fn resolve_versions(sql: &str) -> Result<(String, BTreeSet<u64>)> {
 /// The tokens of the first `version as of N`: its range, and N.
 fn find_version(tokens: &[Token]) -> Option<(usize, usize, String)> {
     (0..tokens.len()).find_map(|start| {
-        let mut rest = tokens.iter().enumerate().skip(start).filter(|(_, token)| !matches!(token, Token::Whitespace(_)));
+        let mut rest = tokens
+            .iter()
+            .enumerate()
+            .skip(start)
+            .filter(|(_, token)| !matches!(token, Token::Whitespace(_)));
         for word in ["version", "as", "of"] {
             if !is_word(rest.next()?.1, word) {
                 return None;
             }
         }
         match rest.next()? {
-            (at, Token::Number(number, _)) if is_word(&tokens[start], "version") => Some((start, at + 1, number.clone())),
+            (at, Token::Number(number, _)) if is_word(&tokens[start], "version") => {
+                Some((start, at + 1, number.clone()))
+            }
             _ => None,
         }
     })
@@ -118,14 +139,26 @@ mod tests {
     fn version_as_of_names_the_release_and_leaves_the_rest_alone() {
         for (sql, expected) in [
             ("select 1", "select 1"),
-            ("select * from marts.x version as of 12 where a = 'version as of 3'", "select * from release_12.marts.x  where a = 'version as of 3'"),
-            ("select * from x VERSION AS OF 2 y, lake.a.b version as of 3", "select * from release_2.marts.x  y, release_3.a.b "),
+            (
+                "select * from marts.x version as of 12 where a = 'version as of 3'",
+                "select * from release_12.marts.x  where a = 'version as of 3'",
+            ),
+            (
+                "select * from x VERSION AS OF 2 y, lake.a.b version as of 3",
+                "select * from release_2.marts.x  y, release_3.a.b ",
+            ),
             ("select version as of_ from t", "select version as of_ from t"),
-            ("select \"a\"\"b\" from \"m\".\"x\" version as of 1", "select \"a\"\"b\" from release_1.\"m\".\"x\" "),
+            (
+                "select \"a\"\"b\" from \"m\".\"x\" version as of 1",
+                "select \"a\"\"b\" from release_1.\"m\".\"x\" ",
+            ),
         ] {
             assert_eq!(resolve_versions(sql).unwrap().0, expected);
         }
-        assert_eq!(resolve_versions("from a.b version as of 3").unwrap().1, BTreeSet::from([3]));
+        assert_eq!(
+            resolve_versions("from a.b version as of 3").unwrap().1,
+            BTreeSet::from([3])
+        );
         assert!(resolve_versions("select 1 + version as of 3").is_err());
     }
 }

@@ -25,16 +25,20 @@ pub fn open(location: &str, options: &BTreeMap<String, String>) -> Result<Arc<dy
     }
     let url = Url::parse(location).map_err(|error| Error::config(doing(), error))?;
     let (store, prefix) = open_url(&url, options)?;
-    Ok(if prefix.as_ref().is_empty() { store } else { Arc::new(PrefixStore::new(store, prefix)) })
+    Ok(if prefix.as_ref().is_empty() {
+        store
+    } else {
+        Arc::new(PrefixStore::new(store, prefix))
+    })
 }
 
 /// The absolute path of a location that is a local folder, which is created if it is not there.
 pub(crate) fn local_folder(location: &str) -> Result<Option<PathBuf>> {
     let doing = || format!("opening {location}");
     let folder = match Url::parse(location) {
-        Ok(url) if url.scheme() == "file" => {
-            url.to_file_path().map_err(|()| Error::config(doing(), "this is not a local path"))?
-        }
+        Ok(url) if url.scheme() == "file" => url
+            .to_file_path()
+            .map_err(|()| Error::config(doing(), "this is not a local path"))?,
         Ok(_) if location.contains("://") => return Ok(None),
         _ => PathBuf::from(location),
     };
@@ -52,16 +56,29 @@ pub fn open_url(
 ) -> Result<(Arc<dyn ObjectStore>, object_store::path::Path)> {
     let doing = || format!("opening {}://{}", url.scheme(), url.host_str().unwrap_or_default());
     let environment = std::env::vars().filter(|(name, _)| {
-        ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|prefix| name.starts_with(prefix))
+        ["AWS_", "AZURE_", "GOOGLE_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
     });
-    let mut all: BTreeMap<String, String> =
-        environment.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-    all.extend(options.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())));
+    let mut all: BTreeMap<String, String> = environment
+        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+        .collect();
+    all.extend(
+        options
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone())),
+    );
     // Plain HTTP is only ever meant where the endpoint says so.
-    if all.iter().any(|(name, value)| name.contains("endpoint") && value.starts_with("http://")) {
+    if all
+        .iter()
+        .any(|(name, value)| name.contains("endpoint") && value.starts_with("http://"))
+    {
         all.insert("allow_http".into(), "true".into());
     }
-    let (store, path) = object_store::parse_url_opts(url, all)
-        .map_err(|error| Error::config(doing(), &error).hint("check the address and `storage:`").caused_by(error))?;
+    let (store, path) = object_store::parse_url_opts(url, all).map_err(|error| {
+        Error::config(doing(), &error)
+            .hint("check the address and `storage:`")
+            .caused_by(error)
+    })?;
     Ok((store.into(), path))
 }

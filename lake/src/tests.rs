@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray, UInt64Array};
+use arrow::array::{
+    ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray, UInt64Array,
+};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::execution::SendableRecordBatchStream;
@@ -19,7 +21,11 @@ fn name(text: &str) -> TableName {
 
 async fn temporary() -> (tempfile::TempDir, Lake) {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { parallelism: Some(2), memory: Some(256 << 20), ..Settings::default() };
+    let settings = Settings {
+        parallelism: Some(2),
+        memory: Some(256 << 20),
+        ..Settings::default()
+    };
     let lake = Lake::open(folder.path().to_str().unwrap(), &settings).await.unwrap();
     (folder, lake)
 }
@@ -41,8 +47,17 @@ async fn put(lake: &Lake, mode: Mode, rows: &[(i64, &str)]) -> Written {
 
 async fn put_on(lake: &Lake, mode: Mode, base: Base, rows: &[(i64, &str)]) -> Written {
     let batch = pairs(rows);
-    let write = Write { base, ..Write::new(mode, batch.schema()) };
-    lake.write(&name("raw_a.t"), write, vec![stream(vec![batch.clone()], &batch.schema())]).await.unwrap()
+    let write = Write {
+        base,
+        ..Write::new(mode, batch.schema())
+    };
+    lake.write(
+        &name("raw_a.t"),
+        write,
+        vec![stream(vec![batch.clone()], &batch.schema())],
+    )
+    .await
+    .unwrap()
 }
 
 fn upsert() -> Mode {
@@ -61,28 +76,49 @@ async fn query(lake: &Lake, release: &Arc<Release>, sql: &str) -> Result<String>
     let frame = session.execute_logical_plan(plan).await.doing(|| "planning")?;
     let batches = frame.collect().await.doing(|| "running")?;
     let table = pretty_format_batches(&batches).unwrap().to_string();
-    let rows = table.lines().filter(|line| line.starts_with('|')).skip(1).map(|line| line.replace(' ', ""));
+    let rows = table
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .skip(1)
+        .map(|line| line.replace(' ', ""));
     Ok(rows.collect::<Vec<_>>().join(" "))
 }
 
 async fn rows_at(lake: &Lake, version: u64) -> String {
     let release = publish(lake, version).await;
-    query(lake, &release, "select id, text from raw_a.t order by id, text").await.unwrap()
+    query(lake, &release, "select id, text from raw_a.t order by id, text")
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn append_overwrite_and_upsert_keep_what_they_should() {
     let (_folder, lake) = temporary().await;
     let first = put(&lake, Mode::Append, &[(1, "a"), (2, "b")]).await;
-    assert_eq!((first.version, first.rows_added, first.rows_removed, first.rows), (0, 2, 0, 2));
+    assert_eq!(
+        (first.version, first.rows_added, first.rows_removed, first.rows),
+        (0, 2, 0, 2)
+    );
     put(&lake, Mode::Append, &[(3, "c")]).await;
     let upserted = put(&lake, upsert(), &[(2, "x"), (4, "d"), (2, "B")]).await;
-    assert_eq!((upserted.version, upserted.rows_added, upserted.rows_removed, upserted.rows), (2, 2, 1, 4));
+    assert_eq!(
+        (
+            upserted.version,
+            upserted.rows_added,
+            upserted.rows_removed,
+            upserted.rows
+        ),
+        (2, 2, 1, 4)
+    );
     assert_eq!(rows_at(&lake, 2).await, "|1|a| |2|B| |3|c| |4|d|");
     let replaced = put(&lake, Mode::Overwrite, &[(9, "z")]).await;
     assert_eq!((replaced.rows_added, replaced.rows_removed, replaced.rows), (1, 4, 1));
     assert_eq!(rows_at(&lake, 3).await, "|9|z|");
-    assert_eq!(rows_at(&lake, 1).await, "|1|a| |2|b| |3|c|", "old versions stay readable");
+    assert_eq!(
+        rows_at(&lake, 1).await,
+        "|1|a| |2|b| |3|c|",
+        "old versions stay readable"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,7 +129,10 @@ async fn an_upsert_rewrites_only_files_that_hold_a_key() {
     let before = lake.snapshot("raw_a/t", 1).await.unwrap();
     put(&lake, upsert(), &[(12, "L")]).await;
     let after = lake.snapshot("raw_a/t", 2).await.unwrap();
-    let kept = before.files().iter().filter(|old| after.files().iter().any(|new| new.add.path == old.add.path));
+    let kept = before
+        .files()
+        .iter()
+        .filter(|old| after.files().iter().any(|new| new.add.path == old.add.path));
     assert_eq!(kept.count(), 1);
     assert_eq!(after.rows(), Some(4));
 }
@@ -120,13 +159,26 @@ async fn columns_join_and_widen_and_nothing_is_lost() {
     let batch = RecordBatch::try_from_iter([("id", ids), ("price", extra)]).unwrap();
     let table = name("raw_a.t");
     let narrow = Write::new(Mode::Append, batch.schema());
-    let refused = lake.write(&table, narrow.clone(), vec![stream(vec![batch.clone()], &batch.schema())]).await;
+    let refused = lake
+        .write(
+            &table,
+            narrow.clone(),
+            vec![stream(vec![batch.clone()], &batch.schema())],
+        )
+        .await;
     let refused = refused.unwrap_err();
-    assert!(refused.kind() == ErrorKind::Config && refused.to_string().contains("id (Int64"), "{refused}");
+    assert!(
+        refused.kind() == ErrorKind::Config && refused.to_string().contains("id (Int64"),
+        "{refused}"
+    );
     let wide = Write { widen: true, ..narrow };
-    lake.write(&table, wide, vec![stream(vec![batch.clone()], &batch.schema())]).await.unwrap();
+    lake.write(&table, wide, vec![stream(vec![batch.clone()], &batch.schema())])
+        .await
+        .unwrap();
     let release = publish(&lake, 1).await;
-    let rows = query(&lake, &release, "select id, text, price from raw_a.t order by id").await.unwrap();
+    let rows = query(&lake, &release, "select id, text, price from raw_a.t order by id")
+        .await
+        .unwrap();
     assert_eq!(rows, "|1|a|| |2|b|| |85123A||2.55|");
 }
 
@@ -134,8 +186,13 @@ async fn columns_join_and_widen_and_nothing_is_lost() {
 async fn types_that_delta_lacks_and_foreign_metadata_are_converted() {
     let (_folder, lake) = temporary().await;
     let fields = Schema::new(vec![
-        Field::new("big", DataType::UInt64, false).with_metadata([("PARQUET:field_id".to_owned(), "7".to_owned())].into()),
-        Field::new("at", DataType::Timestamp(arrow::datatypes::TimeUnit::Nanosecond, None), true),
+        Field::new("big", DataType::UInt64, false)
+            .with_metadata([("PARQUET:field_id".to_owned(), "7".to_owned())].into()),
+        Field::new(
+            "at",
+            DataType::Timestamp(arrow::datatypes::TimeUnit::Nanosecond, None),
+            true,
+        ),
     ]);
     let columns: Vec<ArrayRef> = vec![
         Arc::new(UInt64Array::from(vec![u64::MAX])),
@@ -143,7 +200,13 @@ async fn types_that_delta_lacks_and_foreign_metadata_are_converted() {
     ];
     let schema = Arc::new(fields);
     let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
-    lake.write(&name("raw_a.t"), Write::new(Mode::Append, schema.clone()), vec![stream(vec![batch], &schema)]).await.unwrap();
+    lake.write(
+        &name("raw_a.t"),
+        Write::new(Mode::Append, schema.clone()),
+        vec![stream(vec![batch], &schema)],
+    )
+    .await
+    .unwrap();
     let stored = lake.snapshot("raw_a/t", 0).await.unwrap();
     assert!(stored.schema().fields().iter().all(|field| field.metadata().is_empty()));
     let release = publish(&lake, 0).await;
@@ -154,14 +217,32 @@ async fn types_that_delta_lacks_and_foreign_metadata_are_converted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn personal_columns_leave_nothing_in_the_statistics() {
     let (_folder, lake) = temporary().await;
-    let field = Field::new("email", DataType::Utf8, true).with_metadata([(types::PII.to_owned(), "email".to_owned())].into());
+    let field =
+        Field::new("email", DataType::Utf8, true).with_metadata([(types::PII.to_owned(), "email".to_owned())].into());
     let schema = Arc::new(Schema::new(vec![field]));
-    let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(StringArray::from(vec!["ana@example.org"]))]).unwrap();
-    lake.write(&name("raw_a.t"), Write::new(Mode::Append, schema.clone()), vec![stream(vec![batch], &schema)]).await.unwrap();
+    let batch = RecordBatch::try_new(
+        schema.clone(),
+        vec![Arc::new(StringArray::from(vec!["ana@example.org"]))],
+    )
+    .unwrap();
+    lake.write(
+        &name("raw_a.t"),
+        Write::new(Mode::Append, schema.clone()),
+        vec![stream(vec![batch], &schema)],
+    )
+    .await
+    .unwrap();
     let stored = lake.snapshot("raw_a/t", 0).await.unwrap();
     let statistics = stored.files()[0].add.stats.clone().unwrap();
-    assert!(!statistics.contains("example") && statistics.contains("\"numRecords\":1"), "{statistics}");
-    assert_eq!(stored.schema().field(0).metadata()[types::PII], "email", "the tag survives the log");
+    assert!(
+        !statistics.contains("example") && statistics.contains("\"numRecords\":1"),
+        "{statistics}"
+    );
+    assert_eq!(
+        stored.schema().field(0).metadata()[types::PII],
+        "email",
+        "the tag survives the log"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,8 +251,14 @@ async fn a_release_is_read_whole_with_views_and_as_of() {
     put(&lake, Mode::Append, &[(1, "a"), (2, "b")]).await;
     let mut draft = Draft::new(lake.releases().newest().await.unwrap(), "test", "run");
     draft.set(name("raw_a.t"), Relation::table("raw_a/t", 0));
-    draft.set(name("staging.v"), Relation::view("select id * 10 as id from lake.raw_a.t"));
-    draft.set(name("marts.w"), Relation::view("select max(id) as most from lake.staging.v"));
+    draft.set(
+        name("staging.v"),
+        Relation::view("select id * 10 as id from lake.raw_a.t"),
+    );
+    draft.set(
+        name("marts.w"),
+        Relation::view("select max(id) as most from lake.staging.v"),
+    );
     let first = lake.releases().publish(&draft).await.unwrap();
     put(&lake, Mode::Append, &[(3, "c")]).await;
     let second = publish(&lake, 1).await;
@@ -179,7 +266,9 @@ async fn a_release_is_read_whole_with_views_and_as_of() {
     assert_eq!(query(&lake, &second, "select most from marts.w").await.unwrap(), "|30|");
     let as_of = "select a.most, b.most from marts.w a, marts.w version as of 1 b";
     assert_eq!(query(&lake, &second, as_of).await.unwrap(), "|30|20|");
-    let missing = query(&lake, &second, "select * from w version as of 9").await.unwrap_err();
+    let missing = query(&lake, &second, "select * from w version as of 9")
+        .await
+        .unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::Config);
     let counted = "select table_schema, table_name from information_schema.tables where table_schema = 'marts'";
     assert_eq!(query(&lake, &second, counted).await.unwrap(), "|marts|w|");
@@ -207,20 +296,43 @@ async fn statements_that_change_something_are_refused() {
 async fn journals_are_there_from_the_start_and_read_at_their_newest() {
     let (_folder, lake) = temporary().await;
     let release = lake.releases().newest().await.unwrap();
-    assert_eq!(query(&lake, &release, "select count(*) from ops.loads").await.unwrap(), "|0|");
-    let columns = Journal::Loads.schema().fields().iter().map(|f| arrow::array::new_null_array(f.data_type(), 1)).collect();
+    assert_eq!(
+        query(&lake, &release, "select count(*) from ops.loads").await.unwrap(),
+        "|0|"
+    );
+    let columns = Journal::Loads
+        .schema()
+        .fields()
+        .iter()
+        .map(|f| arrow::array::new_null_array(f.data_type(), 1))
+        .collect();
     let row = RecordBatch::try_new(Journal::Loads.schema(), columns).unwrap();
     lake.journal(Journal::Loads, row).await.unwrap();
-    assert_eq!(query(&lake, &release, "select count(*) from ops.loads").await.unwrap(), "|1|");
+    assert_eq!(
+        query(&lake, &release, "select count(*) from ops.loads").await.unwrap(),
+        "|1|"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn transactions_are_remembered_with_the_data() {
     let (_folder, lake) = temporary().await;
     let batch = pairs(&[(1, "a")]);
-    let write = Write { transactions: vec![("file:a".into(), 7)], ..Write::new(Mode::Append, batch.schema()) };
-    lake.write(&name("raw_a.t"), write, vec![stream(vec![batch.clone()], &batch.schema())]).await.unwrap();
-    let seen = lake.transactions(&name("raw_a.t"), &["file:a".into(), "file:b".into()]).await.unwrap();
+    let write = Write {
+        transactions: vec![("file:a".into(), 7)],
+        ..Write::new(Mode::Append, batch.schema())
+    };
+    lake.write(
+        &name("raw_a.t"),
+        write,
+        vec![stream(vec![batch.clone()], &batch.schema())],
+    )
+    .await
+    .unwrap();
+    let seen = lake
+        .transactions(&name("raw_a.t"), &["file:a".into(), "file:b".into()])
+        .await
+        .unwrap();
     assert_eq!(seen, [("file:a".to_owned(), 7)].into());
 }
 
@@ -233,11 +345,20 @@ async fn a_failing_source_leaves_the_table_as_it_was() {
     let broken = futures::stream::iter([Ok(good), Err(Error::failed("reading x.csv", "gone").into())]);
     let broken: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema.clone(), broken));
     let other = stream(vec![pairs(&[(3, "c")])], &schema);
-    let error = lake.write(&name("raw_a.t"), Write::new(Mode::Append, schema), vec![other, broken]).await.unwrap_err();
+    let error = lake
+        .write(&name("raw_a.t"), Write::new(Mode::Append, schema), vec![other, broken])
+        .await
+        .unwrap_err();
     assert_eq!(error.to_string(), "reading x.csv: gone");
     assert_eq!(lake.latest_version(&name("raw_a.t")).await.unwrap(), Some(0));
     let files = std::fs::read_dir(folder.path().join("raw_a/t")).unwrap();
-    let parquet = files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|e| e == "parquet"));
+    let parquet = files.filter(|file| {
+        file.as_ref()
+            .unwrap()
+            .path()
+            .extension()
+            .is_some_and(|e| e == "parquet")
+    });
     assert_eq!(parquet.count(), 1, "nothing half-written stays");
 }
 
@@ -258,9 +379,19 @@ async fn an_environment_writes_beside_production() {
 /// Any series of upserts gives what a map would.
 #[test]
 fn upserts_agree_with_a_map() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let mut runner = TestRunner::new(ProptestConfig { cases: 12, ..ProptestConfig::default() });
-    let loads = prop::collection::vec(prop::collection::vec(prop::collection::vec((0_i64..40, 0_u32..1000), 0..30), 1..4), 1..4);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: 12,
+        ..ProptestConfig::default()
+    });
+    let loads = prop::collection::vec(
+        prop::collection::vec(prop::collection::vec((0_i64..40, 0_u32..1000), 0..30), 1..4),
+        1..4,
+    );
     runner
         .run(&loads, |loads| {
             runtime.block_on(async {
@@ -279,7 +410,10 @@ fn upserts_agree_with_a_map() {
                     expected.extend(texts.into_iter().flatten());
                     let schema = batches[0].schema();
                     let streams = batches.into_iter().map(|batch| stream(vec![batch], &schema)).collect();
-                    let written = lake.write(&name("raw_a.t"), Write::new(upsert(), schema), streams).await.unwrap();
+                    let written = lake
+                        .write(&name("raw_a.t"), Write::new(upsert(), schema), streams)
+                        .await
+                        .unwrap();
                     assert_eq!(written.rows, expected.len() as u64);
                     version = written.version;
                 }

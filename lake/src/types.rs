@@ -20,13 +20,25 @@ pub const PII: &str = "pii";
 /// durations and intervals → Utf8, dictionaries → their values; every column nullable; of the field metadata only
 /// `comment` and `pii` stay (anything else makes some foreign readers misread).
 pub fn storable(schema: &Schema) -> Schema {
-    Schema::new(schema.fields().iter().map(|field| storable_field(field)).collect::<Vec<_>>())
+    Schema::new(
+        schema
+            .fields()
+            .iter()
+            .map(|field| storable_field(field))
+            .collect::<Vec<_>>(),
+    )
 }
 
 fn storable_field(field: &FieldRef) -> Field {
-    let kept: HashMap<_, _> =
-        field.metadata().iter().filter(|(key, _)| [COMMENT, PII].contains(&key.as_str())).collect();
-    let kept = kept.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let kept: HashMap<_, _> = field
+        .metadata()
+        .iter()
+        .filter(|(key, _)| [COMMENT, PII].contains(&key.as_str()))
+        .collect();
+    let kept = kept
+        .into_iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
     Field::new(field.name(), storable_type(field.data_type()), true).with_metadata(kept)
 }
 
@@ -66,7 +78,11 @@ fn map_entries(entries: &FieldRef) -> FieldRef {
         DataType::Struct(fields) if fields.len() == 2 => {
             let key = storable_field(&fields[0]).with_name("key").with_nullable(false);
             let value = storable_field(&fields[1]).with_name("value");
-            Arc::new(Field::new("key_value", DataType::Struct(vec![key, value].into()), false))
+            Arc::new(Field::new(
+                "key_value",
+                DataType::Struct(vec![key, value].into()),
+                false,
+            ))
         }
         _ => entries.clone(),
     }
@@ -74,11 +90,15 @@ fn map_entries(entries: &FieldRef) -> FieldRef {
 
 /// The schema as sessions read it from a table that was written with `schema`: [`storable`] with Utf8View/BinaryView.
 pub fn readable(schema: &Schema) -> SchemaRef {
-    let fields = storable(schema).fields().iter().map(|field| match field.data_type() {
-        DataType::Utf8 => field.as_ref().clone().with_data_type(DataType::Utf8View),
-        DataType::Binary => field.as_ref().clone().with_data_type(DataType::BinaryView),
-        _ => field.as_ref().clone(),
-    }).collect::<Vec<_>>();
+    let fields = storable(schema)
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::Utf8 => field.as_ref().clone().with_data_type(DataType::Utf8View),
+            DataType::Binary => field.as_ref().clone().with_data_type(DataType::BinaryView),
+            _ => field.as_ref().clone(),
+        })
+        .collect::<Vec<_>>();
     Arc::new(Schema::new(fields))
 }
 
@@ -87,10 +107,13 @@ pub fn readable(schema: &Schema) -> SchemaRef {
 /// # Errors
 /// A value that does not fit its column's type; the value itself is not in the message.
 pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
-        None => Ok(new_null_array(field.data_type(), batch.num_rows())),
-        Some(column) => conform_column(column, field),
-    });
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|field| match batch.column_by_name(field.name()) {
+            None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+            Some(column) => conform_column(column, field),
+        });
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options).doing(|| "arranging the columns of a batch")
@@ -100,11 +123,17 @@ fn conform_column(column: &ArrayRef, field: &Field) -> Result<ArrayRef> {
     if column.data_type() == field.data_type() {
         return Ok(column.clone());
     }
-    let strict = CastOptions { safe: false, ..Default::default() };
+    let strict = CastOptions {
+        safe: false,
+        ..Default::default()
+    };
     cast_with_options(column, field.data_type(), &strict).map_err(|_| {
-        Error::failed(format!("writing column {}", field.name()), "a value does not fit the column's type")
-            .with("from", column.data_type())
-            .with("to", field.data_type())
+        Error::failed(
+            format!("writing column {}", field.name()),
+            "a value does not fit the column's type",
+        )
+        .with("from", column.data_type())
+        .with("to", field.data_type())
     })
 }
 
@@ -149,9 +178,12 @@ pub fn merge_fields(ours: &arrow::datatypes::Fields, theirs: &arrow::datatypes::
     let mut merged: Vec<FieldRef> = ours
         .iter()
         .map(|field| match theirs.find(field.name()) {
-            Some((_, other)) => {
-                Arc::new(field.as_ref().clone().with_data_type(widest(field.data_type(), other.data_type())))
-            }
+            Some((_, other)) => Arc::new(
+                field
+                    .as_ref()
+                    .clone()
+                    .with_data_type(widest(field.data_type(), other.data_type())),
+            ),
             None => field.clone(),
         })
         .collect();

@@ -14,8 +14,8 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::common::ScalarValue;
+use datafusion::common::hash_utils::{RandomState, create_hashes};
 use deltalake::kernel::Add;
 use futures::StreamExt;
 use tokio::task::JoinSet;
@@ -41,8 +41,11 @@ impl Key {
         for column in columns {
             let field = schema.field_with_name(column).map_err(|_| {
                 let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-                Error::config(format!("upserting into {table}"), format!("there is no key column `{column}`"))
-                    .hint(format!("the columns are: {}", names.join(", ")))
+                Error::config(
+                    format!("upserting into {table}"),
+                    format!("there is no key column `{column}`"),
+                )
+                .hint(format!("the columns are: {}", names.join(", ")))
             })?;
             if field.data_type().is_nested() {
                 return Err(Error::config(
@@ -57,20 +60,29 @@ impl Key {
         }
         let (one, two) = Uuid::new_v4().as_u64_pair();
         let seeds = [RandomState::with_seed(one), RandomState::with_seed(two)];
-        Ok(Self { columns: columns.to_vec(), seeds })
+        Ok(Self {
+            columns: columns.to_vec(),
+            seeds,
+        })
     }
 
     /// A hash for each row's key. Null is a value like others.
     pub(crate) fn hashes(&self, batch: &RecordBatch) -> Result<impl Iterator<Item = u128> + use<>> {
-        let columns: Vec<ArrayRef> =
-            self.columns.iter().filter_map(|column| batch.column_by_name(column).cloned()).collect();
+        let columns: Vec<ArrayRef> = self
+            .columns
+            .iter()
+            .filter_map(|column| batch.column_by_name(column).cloned())
+            .collect();
         let hash = |seed: &RandomState| -> Result<Vec<u64>> {
             let mut hashes = vec![0; batch.num_rows()];
             create_hashes(&columns, seed, &mut hashes).doing(|| "hashing keys")?;
             Ok(hashes)
         };
         let (high, low) = (hash(&self.seeds[0])?, hash(&self.seeds[1])?);
-        Ok(high.into_iter().zip(low).map(|(high, low)| (u128::from(high) << 64) | u128::from(low)))
+        Ok(high
+            .into_iter()
+            .zip(low)
+            .map(|(high, low)| (u128::from(high) << 64) | u128::from(low)))
     }
 }
 
@@ -113,7 +125,8 @@ impl KeyIndex {
                 self.superseded.extend(self.last.insert(hash, start + row));
             }
         }
-        self.superseded.extend(keys.superseded.into_iter().map(|row| start + row));
+        self.superseded
+            .extend(keys.superseded.into_iter().map(|row| start + row));
         let mut row = start;
         for (number, file) in files.iter().enumerate() {
             self.files.push((first_file + number, row));
@@ -182,7 +195,10 @@ impl Target {
     ) -> Result<Vec<(usize, Rewritten)>> {
         let index = Arc::new(index);
         let bounds = Bounds::of(staged, self);
-        let candidates = base.iter().enumerate().filter(|(_, file)| always || bounds.may_hold(file));
+        let candidates = base
+            .iter()
+            .enumerate()
+            .filter(|(_, file)| always || bounds.may_hold(file));
         let rewrites = futures::stream::iter(candidates.map(|(number, file)| {
             let (target, index, file) = (self.clone(), index.clone(), file.clone());
             async move {
@@ -206,8 +222,12 @@ impl Target {
 
     /// The file without the rows whose key is incoming; `None` if it holds none of them (and need not change).
     async fn replace_in(&self, index: &KeyIndex, file: &DataFile, always: bool) -> Result<Option<Rewritten>> {
-        let fields: Vec<_> =
-            self.key.columns.iter().filter_map(|column| self.schema.field_with_name(column).ok().cloned()).collect();
+        let fields: Vec<_> = self
+            .key
+            .columns
+            .iter()
+            .filter_map(|column| self.schema.field_with_name(column).ok().cloned())
+            .collect();
         let key_schema = Arc::new(Schema::new(fields));
         let size = u64::try_from(file.add.size).unwrap_or_default();
         let store = self.lake.object_store();
@@ -260,19 +280,29 @@ struct Bounds(Vec<(usize, Option<(ScalarValue, ScalarValue)>)>);
 
 impl Bounds {
     fn of(staged: &[Add], target: &Target) -> Self {
-        let files: Vec<_> = staged.iter().map(|add| data_file(&target.path, add.clone(), &target.schema)).collect();
-        let columns = target.key.columns.iter().filter_map(|column| target.schema.index_of(column).ok());
+        let files: Vec<_> = staged
+            .iter()
+            .map(|add| data_file(&target.path, add.clone(), &target.schema))
+            .collect();
+        let columns = target
+            .key
+            .columns
+            .iter()
+            .filter_map(|column| target.schema.index_of(column).ok());
         Self(columns.map(|column| (column, range(&files, column))).collect())
     }
 
     /// Whether the file may hold one of the keys, as far as its statistics tell.
     fn may_hold(&self, file: &DataFile) -> bool {
-        self.0.iter().all(|(column, incoming)| match (incoming, range(std::slice::from_ref(file), *column)) {
-            (Some((least, greatest)), Some((low, high))) => {
-                !(greatest.partial_cmp(&low) == Some(Ordering::Less) || least.partial_cmp(&high) == Some(Ordering::Greater))
-            }
-            _ => true,
-        })
+        self.0.iter().all(
+            |(column, incoming)| match (incoming, range(std::slice::from_ref(file), *column)) {
+                (Some((least, greatest)), Some((low, high))) => {
+                    !(greatest.partial_cmp(&low) == Some(Ordering::Less)
+                        || least.partial_cmp(&high) == Some(Ordering::Greater))
+                }
+                _ => true,
+            },
+        )
     }
 }
 
@@ -287,8 +317,16 @@ fn range(files: &[DataFile], column: usize) -> Option<(ScalarValue, ScalarValue)
         range = Some(match range {
             None => (low.clone(), high.clone()),
             Some((least, greatest)) => (
-                if low.partial_cmp(&least)? == Ordering::Less { low.clone() } else { least },
-                if high.partial_cmp(&greatest)? == Ordering::Greater { high.clone() } else { greatest },
+                if low.partial_cmp(&least)? == Ordering::Less {
+                    low.clone()
+                } else {
+                    least
+                },
+                if high.partial_cmp(&greatest)? == Ordering::Greater {
+                    high.clone()
+                } else {
+                    greatest
+                },
             ),
         });
     }

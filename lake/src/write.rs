@@ -67,7 +67,13 @@ pub struct Write {
 impl Write {
     /// A write of rows of `schema` in `mode` on the latest version.
     pub fn new(mode: Mode, schema: SchemaRef) -> Self {
-        Self { mode, base: Base::Latest, schema, widen: false, transactions: Vec::new() }
+        Self {
+            mode,
+            base: Base::Latest,
+            schema,
+            widen: false,
+            transactions: Vec::new(),
+        }
     }
 }
 
@@ -150,7 +156,16 @@ impl<'a> Writing<'a> {
             Some(base) => evolve(table, base.schema(), &incoming, write.widen)?,
         };
         let base = base.map(|base| base.files().to_vec()).unwrap_or_default();
-        Ok(Self { lake, table, path, write, latest, base, schema, widened })
+        Ok(Self {
+            lake,
+            table,
+            path,
+            write,
+            latest,
+            base,
+            schema,
+            widened,
+        })
     }
 
     async fn run(self, partitions: Vec<SendableRecordBatchStream>) -> Result<Written> {
@@ -174,7 +189,12 @@ impl<'a> Writing<'a> {
         let index = self.stage(partitions, key.as_ref(), outcome).await?;
         if let (Some(key), Some(index)) = (key, index) {
             let (lake, path, schema) = (self.lake.clone(), self.path.to_owned(), self.schema.clone());
-            let target = upsert::Target { lake, path, schema, key };
+            let target = upsert::Target {
+                lake,
+                path,
+                schema,
+                key,
+            };
             target.drop_superseded(&index, &mut outcome.added).await?;
             let replaced = target.replace(index, &outcome.added, &self.base, self.widened).await?;
             for (file, rewritten) in replaced {
@@ -184,7 +204,9 @@ impl<'a> Writing<'a> {
             }
         } else if self.widened {
             for (index, file) in self.base.iter().enumerate() {
-                outcome.added.extend(upsert::rewrite(self.lake, self.path, &self.schema, file, None).await?);
+                outcome
+                    .added
+                    .extend(upsert::rewrite(self.lake, self.path, &self.schema, file, None).await?);
                 outcome.replaced.push(index);
             }
         }
@@ -202,7 +224,14 @@ impl<'a> Writing<'a> {
         for (number, partition) in partitions.into_iter().enumerate() {
             let writer = FileWriter::new(self.lake.object_store().clone(), self.path, self.schema.clone())?;
             let doing = format!("writing {}", self.table);
-            tasks.spawn(write_partition(number, partition, writer, self.schema.clone(), key.cloned(), doing));
+            tasks.spawn(write_partition(
+                number,
+                partition,
+                writer,
+                self.schema.clone(),
+                key.cloned(),
+                doing,
+            ));
         }
         let mut written = Vec::new();
         let mut failure = None;
@@ -231,7 +260,11 @@ impl<'a> Writing<'a> {
     async fn commit(&self, outcome: &Outcome) -> Result<Written> {
         let mut actions = Vec::new();
         self.describe(&mut actions)?;
-        let replaced: Vec<&str> = outcome.replaced.iter().map(|&file| self.base[file].add.path.as_str()).collect();
+        let replaced: Vec<&str> = outcome
+            .replaced
+            .iter()
+            .map(|&file| self.base[file].add.path.as_str())
+            .collect();
         let kept: HashMap<&str, &DataFile> = self
             .base
             .iter()
@@ -242,11 +275,17 @@ impl<'a> Writing<'a> {
         let gone = latest.iter().filter(|file| !kept.contains_key(file.add.path.as_str()));
         actions.extend(gone.map(|file| Action::Remove(file.remove())));
         // What a version that is being undone had taken away comes back.
-        let back = kept.values().filter(|file| !latest.iter().any(|there| there.add.path == file.add.path));
+        let back = kept
+            .values()
+            .filter(|file| !latest.iter().any(|there| there.add.path == file.add.path));
         actions.extend(back.map(|file| Action::Add(file.add.clone())));
         actions.extend(outcome.added.iter().cloned().map(Action::Add));
 
-        let transactions = self.write.transactions.iter().map(|(id, version)| Transaction::new(id, *version));
+        let transactions = self
+            .write
+            .transactions
+            .iter()
+            .map(|(id, version)| Transaction::new(id, *version));
         let overwrites = self.write.mode != Mode::Append;
         let append_only = !overwrites && self.write.base == Base::Latest && !self.widened;
         let mut properties = CommitProperties::default()
@@ -258,30 +297,50 @@ impl<'a> Writing<'a> {
             properties = properties.with_max_retries(0);
         }
         let operation = DeltaOperation::Write {
-            mode: if overwrites { SaveMode::Overwrite } else { SaveMode::Append },
+            mode: if overwrites {
+                SaveMode::Overwrite
+            } else {
+                SaveMode::Append
+            },
             partition_by: None,
             predicate: None,
         };
-        let state = self.latest.as_deref().map(|latest| latest.state() as &dyn TableReference);
+        let state = self
+            .latest
+            .as_deref()
+            .map(|latest| latest.state() as &dyn TableReference);
         let finished = CommitBuilder::from(properties)
             .with_actions(actions)
             .build(state, self.lake.log_store(self.path)?, operation)
             .await
             .doing(|| format!("committing {}", self.table))?;
 
-        let rows = |files: &[Add]| files.iter().filter_map(|add| data_file(self.path, add.clone(), &self.schema).rows()).sum();
+        let rows = |files: &[Add]| {
+            files
+                .iter()
+                .filter_map(|add| data_file(self.path, add.clone(), &self.schema).rows())
+                .sum()
+        };
         let rows_written: u64 = rows(&outcome.added);
         let kept_rows: u64 = kept.values().filter_map(|file| file.rows()).sum();
         let base_rows: u64 = self.base.iter().filter_map(DataFile::rows).sum();
         let latest_rows: u64 = latest.iter().filter_map(DataFile::rows).sum();
         let total = kept_rows + rows_written;
-        let rows_removed = if self.base.is_empty() { latest_rows } else { outcome.rows_removed };
+        let rows_removed = if self.base.is_empty() {
+            latest_rows
+        } else {
+            outcome.rows_removed
+        };
         Ok(Written {
             version: finished.version(),
             rows_added: total + outcome.rows_removed - base_rows,
             rows_removed,
             rows: total,
-            bytes_added: outcome.added.iter().map(|add| u64::try_from(add.size).unwrap_or_default()).sum(),
+            bytes_added: outcome
+                .added
+                .iter()
+                .map(|add| u64::try_from(add.size).unwrap_or_default())
+                .sum(),
         })
     }
 
@@ -293,8 +352,9 @@ impl<'a> Writing<'a> {
             None => {
                 let protocol = serde_json::json!({"minReaderVersion": 1, "minWriterVersion": 2});
                 let protocol: Protocol = serde_json::from_value(protocol).doing(doing)?;
-                let metadata: Metadata =
-                    new_metadata(&columns, [""; 0], [("", ""); 0]).and_then(|m| m.with_name(self.table.to_string())).doing(doing)?;
+                let metadata: Metadata = new_metadata(&columns, [""; 0], [("", ""); 0])
+                    .and_then(|m| m.with_name(self.table.to_string()))
+                    .doing(doing)?;
                 actions.extend([Action::Protocol(protocol), Action::Metadata(metadata)]);
             }
             Some(latest) if latest.schema() != &self.schema => {
@@ -330,13 +390,22 @@ async fn write_partition(
         }
         writer.write(&batch).await?;
     }
-    Ok(PartitionWritten { number, files: writer.finish().await?, keys })
+    Ok(PartitionWritten {
+        number,
+        files: writer.finish().await?,
+        keys,
+    })
 }
 
 /// The table's columns after rows of `incoming` joined it, and whether any became wider.
 fn evolve(table: &TableName, ours: &SchemaRef, incoming: &Schema, widen: bool) -> Result<(SchemaRef, bool)> {
     let merged = types::merge_fields(ours.fields(), incoming.fields());
-    let wider: Vec<_> = ours.fields().iter().zip(&merged).filter(|(old, new)| old.data_type() != new.data_type()).collect();
+    let wider: Vec<_> = ours
+        .fields()
+        .iter()
+        .zip(&merged)
+        .filter(|(old, new)| old.data_type() != new.data_type())
+        .collect();
     // A struct with a field more reads old files as they are; anything else in them has to be cast.
     let widened = !wider.is_empty();
     if widened && !widen {
@@ -344,8 +413,11 @@ fn evolve(table: &TableName, ours: &SchemaRef, incoming: &Schema, widen: bool) -
             .iter()
             .map(|(old, new)| format!("{} ({} cannot hold {})", old.name(), old.data_type(), new.data_type()))
             .collect();
-        return Err(Error::config(format!("writing {table}"), format!("types do not fit: {}", names.join(", ")))
-            .hint("cast the columns, or rebuild the table with --full-refresh"));
+        return Err(Error::config(
+            format!("writing {table}"),
+            format!("types do not fit: {}", names.join(", ")),
+        )
+        .hint("cast the columns, or rebuild the table with --full-refresh"));
     }
     let schema = Schema::new(Fields::from(merged));
     Ok((Arc::new(schema), widened))

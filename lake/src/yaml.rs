@@ -27,13 +27,16 @@ pub fn parse<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T> {
     parse_with(file, text, |name| std::env::var(name).ok())
 }
 
-fn parse_with<T: DeserializeOwned>(
-    file: &Path,
-    text: &str,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<T> {
+fn parse_with<T: DeserializeOwned>(file: &Path, text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<T> {
     // An empty file is a mapping without keys, not a null.
-    let text = if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) { "{}" } else { text };
+    let text = if text
+        .lines()
+        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+    {
+        "{}"
+    } else {
+        text
+    };
     // Straight into the type first: only then do errors know their place.
     let parsed: T = serde_saphyr::from_str(text).map_err(|error| located(file, &error))?;
     if !text.contains("${") {
@@ -48,7 +51,9 @@ fn parse_with<T: DeserializeOwned>(
 fn located(file: &Path, error: &serde_saphyr::Error) -> Error {
     use serde_saphyr::Error as Yaml;
     let error = error.without_snippet();
-    let (line, column) = error.location().map_or((0, 0), |at| (at.line() as usize, at.column() as usize));
+    let (line, column) = error
+        .location()
+        .map_or((0, 0), |at| (at.line() as usize, at.column() as usize));
     let doing = "reading the configuration";
     let ours = match error {
         Yaml::SerdeUnknownField { field, expected, .. } => {
@@ -60,13 +65,17 @@ fn located(file: &Path, error: &serde_saphyr::Error) -> Error {
             Error::config(doing, format!("unknown key `{field}`")).hint(hint)
         }
         Yaml::SerdeUnknownVariant { variant, expected, .. } => {
-            Error::config(doing, format!("unknown value `{variant}`")).hint(format!("use one of: {}", expected.join(", ")))
+            Error::config(doing, format!("unknown value `{variant}`"))
+                .hint(format!("use one of: {}", expected.join(", ")))
         }
         other => {
             let text = other.to_string();
             // The place is said once, before the message.
             let text = text.split(" at line ").next().unwrap_or_default();
-            Error::config(doing, text.trim_start_matches("error: ").lines().next().unwrap_or_default())
+            Error::config(
+                doing,
+                text.trim_start_matches("error: ").lines().next().unwrap_or_default(),
+            )
         }
     };
     ours.at(file.display(), line, column)
@@ -110,9 +119,12 @@ fn missing(file: &Path, text: &str, name: &str) -> Error {
     let before = &text[..at];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
-    Error::config("reading the configuration", format!("the environment variable {name} is not set"))
-        .hint("set it, or write $${…} for the text itself")
-        .at(file.display(), line, column)
+    Error::config(
+        "reading the configuration",
+        format!("the environment variable {name} is not set"),
+    )
+    .hint("set it, or write $${…} for the text itself")
+    .at(file.display(), line, column)
 }
 
 /// The candidate nearest to `name`, if one is near enough to have been meant.
@@ -149,14 +161,21 @@ mod tests {
     }
 
     fn parse_here(text: &str) -> Result<Config> {
-        parse_with(Path::new("shop.yml"), text, |name| (name == "SECRET").then(|| "a: #b".to_owned()))
+        parse_with(Path::new("shop.yml"), text, |name| {
+            (name == "SECRET").then(|| "a: #b".to_owned())
+        })
     }
 
     #[test]
     fn an_unknown_key_is_named_with_its_place_and_the_nearest_one() {
-        let error = parse_here("path: x\nstreams:\n  orders:\n    delimeter: ';'\n").unwrap_err().to_string();
+        let error = parse_here("path: x\nstreams:\n  orders:\n    delimeter: ';'\n")
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("shop.yml:4:5: "), "{error}");
-        assert!(error.contains("unknown key `delimeter`; did you mean `delimiter`?"), "{error}");
+        assert!(
+            error.contains("unknown key `delimeter`; did you mean `delimiter`?"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -169,10 +188,16 @@ mod tests {
 
     #[test]
     fn variables_are_values_whatever_they_contain() {
-        assert_eq!(parse_here("path: ${SECRET}/$${SECRET}").unwrap().path, "a: #b/${SECRET}");
+        assert_eq!(
+            parse_here("path: ${SECRET}/$${SECRET}").unwrap().path,
+            "a: #b/${SECRET}"
+        );
         let error = parse_here("path: x\n# ${NOT_MINE}\nstreams: {}").unwrap();
         assert_eq!(error.path, "x");
         let error = parse_here("path: 'x${MISSING}'").unwrap_err().to_string();
-        assert!(error.starts_with("shop.yml:1:9: ") && error.contains("MISSING is not set"), "{error}");
+        assert!(
+            error.starts_with("shop.yml:1:9: ") && error.contains("MISSING is not set"),
+            "{error}"
+        );
     }
 }

@@ -12,9 +12,9 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use minijinja::Value;
 
+use crate::compiled::{Compiled, CompiledNode, CompiledTest, Work};
 use crate::config::Materialization;
 use crate::contract;
-use crate::compiled::{Compiled, CompiledNode, CompiledTest, Work};
 use crate::data_test::{Body, DataTest};
 use crate::jinja::{NodeContext, Render, Target};
 use crate::load::configs;
@@ -23,6 +23,7 @@ use crate::plan_error;
 use crate::planned::PlannedTables;
 use crate::project::{Loaded, Project};
 use crate::seed;
+use crate::text::suggestion;
 
 /// Compiles the project against the newest release of the lake.
 ///
@@ -187,6 +188,21 @@ impl Compiler<'_> {
         }
         if node.config.contract {
             contract::check(self.lake, &self.session, node, &schema).await?;
+        }
+        if let Some(missing) = node
+            .config
+            .unique_key
+            .iter()
+            .find(|key| schema.field_with_name(key).is_err())
+        {
+            let why = format!("the `unique_key` column `{missing}` is not selected");
+            let names = schema.fields().iter().map(|field| field.name().as_str());
+            let error = Error::config(format!("compiling {}", node.name), why);
+            return Err(node
+                .file
+                .find_call("config", missing)
+                .mark(error)
+                .hint(suggestion("columns", missing, names)));
         }
         let schema = documented(node, &schema)?;
         let mut work = Work {
@@ -434,7 +450,7 @@ fn documented(node: &Node, schema: &Schema) -> Result<SchemaRef> {
                 column.name, node.name
             );
             let names = schema.fields().iter().map(|field| field.name().as_str());
-            let hint = crate::text::suggestion("columns", &column.name, names);
+            let hint = suggestion("columns", &column.name, names);
             return Err(column
                 .place
                 .mark(Error::config(format!("compiling {}", node.name), why))

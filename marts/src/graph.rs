@@ -106,7 +106,7 @@ mod tests {
                 dependencies[a.max(b)].extend((a != b).then_some(a.min(b)));
             }
             let order = order(&dependencies).unwrap();
-            let mut position = vec![usize::MAX; 20];
+            let mut position = [usize::MAX; 20];
             for (at, node) in order.iter().enumerate() {
                 position[*node] = at;
             }

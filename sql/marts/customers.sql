@@ -72,12 +72,9 @@ web as (
 lateness as (
     select
         customer_id,
-        recency_days / greatest(
-            case when frequency > 1
-                then cast(last_order_on - first_order_on as double) / (frequency - 1)
-                else 30.0
-            end,
-            7.0
+        cast(recency_days as double) / greatest(
+            case when frequency > 1 then cast(last_order_on - first_order_on as double) / (frequency - 1) else 30 end,
+            7
         ) as intervals_late
     from rfm
 ),
@@ -116,7 +113,7 @@ final as (
         -- Nobody is at risk within 1.5 intervals; from 5 on there is little hope. Who never bought cannot leave.
         case
             when lateness.intervals_late is not null
-                then round(least(greatest((lateness.intervals_late - 1.5) / 3.5, 0.0), 1.0), 3)
+                then round(least(greatest(cast((lateness.intervals_late - 1.5) / 3.5 as double), 0), 1), 3)
         end as churn_risk,
         by_store.store_id as preferred_store_id,
         by_category.category as preferred_category,

@@ -1,4 +1,3 @@
-{{ config(materialized='view') }}
 -- Everybody whom a system knows by name, with the three keys that can tell that two of them are one.
 
 with cards as (
@@ -34,6 +33,7 @@ records as (
 )
 
 select
+    row_number() over (order by record_key) as record_number,
     *,
     -- Couples share telephones, so a number alone is not enough.
     phone || left({{ plain_name('first_name') }}, 1) as phone_key

@@ -21,7 +21,11 @@ pub async fn run(
         print(&report);
     }
     print_problems(&report);
-    Ok(if report.succeeded() { Outcome::Done } else { Outcome::Failed })
+    Ok(if report.succeeded() {
+        Outcome::Done
+    } else {
+        Outcome::Failed
+    })
 }
 
 /// Builds without printing the result.
@@ -40,7 +44,15 @@ pub async fn build(
         full_refresh,
         threads: project.lake.parallelism(),
     };
-    cordada_marts::build(&compiled, &project.lake, &estimators, &build, options.progress(), cancel).await
+    cordada_marts::build(
+        &compiled,
+        &project.lake,
+        &estimators,
+        &build,
+        options.progress(),
+        cancel,
+    )
+    .await
 }
 
 fn print(report: &BuildReport) {
@@ -55,7 +67,11 @@ fn print(report: &BuildReport) {
         ]);
     }
     println!("{table}");
-    let passed = report.tests.iter().filter(|test| test.status == TestStatus::Passed).count();
+    let passed = report
+        .tests
+        .iter()
+        .filter(|test| test.status == TestStatus::Passed)
+        .count();
     println!("{passed} of {} tests passed.", report.tests.len());
     match report.release {
         Some(release) => println!("Published as release {release}."),
@@ -66,18 +82,36 @@ fn print(report: &BuildReport) {
 
 fn print_problems(report: &BuildReport) {
     for node in report.nodes.iter().filter(|node| node.status == NodeStatus::Failed) {
-        eprintln!("error: {}", node.message.as_deref().unwrap_or("failed without a message"));
+        eprintln!(
+            "error: {}",
+            node.message.as_deref().unwrap_or("failed without a message")
+        );
     }
     for test in report.tests.iter().filter(|test| test.status != TestStatus::Passed) {
-        let level = if test.status == TestStatus::Warned { "warning" } else { "error" };
+        let level = if test.status == TestStatus::Warned {
+            "warning"
+        } else {
+            "error"
+        };
         match &test.message {
             Some(message) => eprintln!("{level}: test {}: {message}", test.name),
-            None => eprintln!("{level}: test {}: {} rows fail; see them with: {}", test.name, grouped(test.failures), one_line(&test.sql)),
+            None => eprintln!(
+                "{level}: test {}: {} rows fail; see them with: {}",
+                test.name,
+                grouped(test.failures),
+                one_line(&test.sql)
+            ),
         }
     }
 }
 
 /// SQL on one line, to be pasted.
 fn one_line(sql: &str) -> String {
-    format!("cordada query \"{}\"", sql.split_whitespace().collect::<Vec<_>>().join(" ").replace('"', "\\\""))
+    format!(
+        "cordada query \"{}\"",
+        sql.split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace('"', "\\\"")
+    )
 }

@@ -22,8 +22,10 @@ pub async fn run(options: &Options, project: &Project, model: Option<&str>) -> R
     };
     let node = compiled.nodes().find(|node| node.name == model).ok_or_else(|| {
         let names = compiled.nodes().map(|node| node.name.as_str());
-        let hint = yaml::nearest(model, names)
-            .map_or_else(|| "`cordada ls` lists them".to_owned(), |near| format!("did you mean `{near}`?"));
+        let hint = yaml::nearest(model, names).map_or_else(
+            || "`cordada ls` lists them".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
         Error::config(format!("compiling `{model}`"), "there is no node of that name").hint(hint)
     })?;
     println!("{}", node.sql);

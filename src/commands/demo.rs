@@ -42,7 +42,10 @@ pub async fn run(
     let sources = project.sources()?;
     let landing = cordada_ingest::ingest(&project.lake, dir, &sources, &[], options.progress(), cancel.clone());
     let landed = landing.await?;
-    let everything = SelectionArgs { select: Vec::new(), exclude: Vec::new() };
+    let everything = SelectionArgs {
+        select: Vec::new(),
+        exclude: Vec::new(),
+    };
     let built = build::build(options, &project, everything, false, cancel.clone()).await?;
     if !built.succeeded() {
         return Err(Error::failed("building the demo", "a node or a test failed")
@@ -51,21 +54,56 @@ pub async fn run(
     let exports = export::export(options, &project, &[], false, cancel).await?;
     let revenue = revenue_cents(&project).await?;
     if revenue != summary.revenue_cents() {
-        return Err(Error::failed("checking the demo", "the marts' revenue is not what the systems sold")
-            .with("marts_cents", revenue)
-            .with("systems_cents", summary.revenue_cents()));
+        return Err(
+            Error::failed("checking the demo", "the marts' revenue is not what the systems sold")
+                .with("marts_cents", revenue)
+                .with("systems_cents", summary.revenue_cents()),
+        );
     }
 
     println!();
-    println!("A supermarket chain with {} customers, {} stores and a shop, in {}:", grouped(summary.customers), summary.stores, dir.display());
-    println!("  generated  {} files of its ERP, shop, web and open data, {}", summary.files, size(summary.bytes));
+    println!(
+        "A supermarket chain with {} customers, {} stores and a shop, in {}:",
+        grouped(summary.customers),
+        summary.stores,
+        dir.display()
+    );
+    println!(
+        "  generated  {} files of its ERP, shop, web and open data, {}",
+        summary.files,
+        size(summary.bytes)
+    );
     let rows: u64 = landed.streams.iter().map(|stream| stream.rows).sum();
-    println!("  landed     {} rows in {} Delta tables; {} rejected", grouped(rows), landed.streams.len(), grouped(landed.streams.iter().map(|stream| stream.rejected).sum()));
-    println!("  built      {} relations, {} tests passed; {}", built.nodes.len(), built.tests.len(), built.release.map_or("nothing had changed".to_owned(), |release| format!("published as release {release}")));
-    println!("  agrees     revenue in the marts is what the systems sold, to the cent: {}.{:02}", grouped(revenue.unsigned_abs() / 100), revenue.unsigned_abs() % 100);
+    println!(
+        "  landed     {} rows in {} Delta tables; {} rejected",
+        grouped(rows),
+        landed.streams.len(),
+        grouped(landed.streams.iter().map(|stream| stream.rejected).sum())
+    );
+    println!(
+        "  built      {} relations, {} tests passed; {}",
+        built.nodes.len(),
+        built.tests.len(),
+        built
+            .release
+            .map_or("nothing had changed".to_owned(), |release| format!(
+                "published as release {release}"
+            ))
+    );
+    println!(
+        "  agrees     revenue in the marts is what the systems sold, to the cent: {}.{:02}",
+        grouped(revenue.unsigned_abs() / 100),
+        revenue.unsigned_abs() % 100
+    );
     for (name, report) in &exports {
-        let withheld = report.withheld_without_consent.map_or(String::new(), |rows| format!("; {} withheld without consent", grouped(rows)));
-        println!("  exported   {name}: {} customers to {}{withheld}", grouped(report.rows), report.file.display());
+        let withheld = report.withheld_without_consent.map_or(String::new(), |rows| {
+            format!("; {} withheld without consent", grouped(rows))
+        });
+        println!(
+            "  exported   {name}: {} customers to {}{withheld}",
+            grouped(report.rows),
+            report.file.display()
+        );
     }
     println!("  took       {:.1} s", started.elapsed().as_secs_f64());
     println!();
@@ -99,14 +137,20 @@ fn claim(dir: &Path, marker: &Marker) -> Result<()> {
 
 async fn generate(options: &Options, dir: &Path, customers: u32, seed: u64) -> Result<Summary> {
     let progress = options.progress();
-    let what = demo::Options { customers, seed, dir: dir.to_owned() };
+    let what = demo::Options {
+        customers,
+        seed,
+        dir: dir.to_owned(),
+    };
     let generating = tokio::task::spawn_blocking(move || {
         let task = progress.start("generate", None, "rows");
         let summary = demo::generate(&what, &|rows| task.advance(rows))?;
         task.finish(&format!("{} files, {}", summary.files, size(summary.bytes)));
         Ok(summary)
     });
-    generating.await.map_err(|error| Error::failed("generating the demo", error))?
+    generating
+        .await
+        .map_err(|error| Error::failed("generating the demo", error))?
 }
 
 /// The revenue of all months, in cents.
@@ -117,6 +161,8 @@ async fn revenue_cents(project: &Project) -> Result<i64> {
     let plan = sql::plan(&project.lake, &session, query).await?;
     let frame = session.execute_logical_plan(plan).await.doing(doing)?;
     let batches = frame.collect().await.doing(doing)?;
-    let cents = batches.first().map(|batch| batch.column(0).as_primitive::<Decimal128Type>().value(0));
+    let cents = batches
+        .first()
+        .map(|batch| batch.column(0).as_primitive::<Decimal128Type>().value(0));
     i64::try_from(cents.unwrap_or_default()).map_err(|error| Error::failed(doing(), error))
 }

@@ -39,7 +39,11 @@ pub async fn run(
             grouped(report.rows),
             report.withheld_without_consent.map(grouped).unwrap_or_default(),
             report.release.map(|release| release.to_string()).unwrap_or_default(),
-            if dry_run { "(dry run)".to_owned() } else { report.file.display().to_string() },
+            if dry_run {
+                "(dry run)".to_owned()
+            } else {
+                report.file.display().to_string()
+            },
             report.sha256.chars().take(12).collect(),
         ]);
     }
@@ -62,9 +66,18 @@ pub async fn export(
     let (connection, _server) = match project.export_server() {
         Some(server) => {
             let (user, password) = (server.user.clone(), server.password.clone());
-            (Connection { url: server.server.clone(), user, password }, None)
+            (
+                Connection {
+                    url: server.server.clone(),
+                    user,
+                    password,
+                },
+                None,
+            )
         }
-        None => start_server(project).await.map(|(connection, server)| (connection, Some(server)))?,
+        None => start_server(project)
+            .await
+            .map(|(connection, server)| (connection, Some(server)))?,
     };
     let mut reports = Vec::new();
     let progress = options.progress();
@@ -72,8 +85,15 @@ pub async fn export(
         let task = progress.start(&format!("export {name}"), None, "rows");
         let reported = AtomicU64::new(0);
         let on_rows = |rows| task.advance(rows - reported.swap(rows, Ordering::Relaxed));
-        let exporting =
-            cordada_exporter::export(&name, &campaign, &connection, &project.dir, dry_run, on_rows, cancel.clone());
+        let exporting = cordada_exporter::export(
+            &name,
+            &campaign,
+            &connection,
+            &project.dir,
+            dry_run,
+            on_rows,
+            cancel.clone(),
+        );
         let report = exporting.await.map_err(|error| errors::of_export(&name, error))?;
         task.finish(&format!("{} rows", grouped(report.rows)));
         reports.push((name, report));
@@ -84,19 +104,30 @@ pub async fn export(
 /// The campaigns of those names, or all of the folder, validated before the first one runs.
 fn read(folder: &Path, names: &[String]) -> Result<BTreeMap<String, Campaign>> {
     let known = list(folder)?;
-    let wanted: BTreeSet<String> = if names.is_empty() { known.clone() } else { names.iter().cloned().collect() };
+    let wanted: BTreeSet<String> = if names.is_empty() {
+        known.clone()
+    } else {
+        names.iter().cloned().collect()
+    };
     let mut campaigns = BTreeMap::new();
     for name in wanted {
         if !known.contains(&name) {
             let hint = yaml::nearest(&name, known.iter().map(String::as_str)).map_or_else(
-                || format!("the campaigns are: {}", known.iter().cloned().collect::<Vec<_>>().join(", ")),
+                || {
+                    format!(
+                        "the campaigns are: {}",
+                        known.iter().cloned().collect::<Vec<_>>().join(", ")
+                    )
+                },
                 |near| format!("did you mean `{near}`?"),
             );
             return Err(Error::config(format!("exporting `{name}`"), "there is no campaign of that name").hint(hint));
         }
         let file = folder.join(format!("{name}.yml"));
         let campaign: Campaign = yaml::read(&file)?;
-        campaign.validate(&name).map_err(|error| errors::of_export(&name, error).at(file.display(), 0, 0))?;
+        campaign
+            .validate(&name)
+            .map_err(|error| errors::of_export(&name, error).at(file.display(), 0, 0))?;
         campaigns.insert(name, campaign);
     }
     Ok(campaigns)
@@ -130,7 +161,9 @@ async fn start_server(project: &Project) -> Result<(Connection, OwnServer)> {
     let name = "exporter".to_owned();
     let newest = project.lake.releases().newest().await?;
     let read: BTreeSet<String> = newest.relations.keys().map(|name| name.schema().to_owned()).collect();
-    let role = Role { read: read.into_iter().collect() };
+    let role = Role {
+        read: read.into_iter().collect(),
+    };
     let config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         tls: None,
@@ -146,6 +179,16 @@ async fn start_server(project: &Project) -> Result<(Connection, OwnServer)> {
     let url = format!("grpc://{}", server.local_addr());
     let stop = CancellationToken::new();
     let serving = tokio::spawn(server.serve(stop.clone()));
-    let connection = Connection { url, user: Some(name), password: Some(password) };
-    Ok((connection, OwnServer { _stop: stop.drop_guard(), _serving: serving }))
+    let connection = Connection {
+        url,
+        user: Some(name),
+        password: Some(password),
+    };
+    Ok((
+        connection,
+        OwnServer {
+            _stop: stop.drop_guard(),
+            _serving: serving,
+        },
+    ))
 }

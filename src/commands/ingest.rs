@@ -20,8 +20,15 @@ pub async fn run(
         options.say("There is nothing to land: sources/ has no .yml files.");
         return Ok(Outcome::Done);
     }
-    let report =
-        cordada_ingest::ingest(&project.lake, &project.dir, &sources, select, options.progress(), cancel).await?;
+    let report = cordada_ingest::ingest(
+        &project.lake,
+        &project.dir,
+        &sources,
+        select,
+        options.progress(),
+        cancel,
+    )
+    .await?;
     if !options.quiet {
         print(&report);
     }
@@ -43,7 +50,10 @@ fn print(report: &IngestReport) {
     }
     println!("{table}");
     if report.streams.iter().any(|stream| stream.rejected > 0) {
-        println!("Rejected rows are in ops.rejected_rows, with the reason: load_id={}", report.load_id);
+        println!(
+            "Rejected rows are in ops.rejected_rows, with the reason: load_id={}",
+            report.load_id
+        );
     }
     match report.release {
         Some(release) => println!("Published as release {release}."),

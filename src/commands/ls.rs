@@ -12,7 +12,11 @@ pub fn run(project: &Project, selection: &SelectionArgs) -> Result<Outcome> {
     let selected = sql.select(&selection.select, &selection.exclude)?;
     let mut table = new_table(["node", "relation", "kind", "depends on"]);
     for node in sql.nodes().filter(|node| selected.contains(&node.id())) {
-        let parents = node.depends_on().iter().filter_map(|id| sql.node(*id)).map(|parent| parent.name().to_owned());
+        let parents = node
+            .depends_on()
+            .iter()
+            .filter_map(|id| sql.node(*id))
+            .map(|parent| parent.name().to_owned());
         let sources = node.sources().map(ToString::to_string);
         table.add_row([
             node.name().to_owned(),

@@ -32,14 +32,20 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
         Command::Init { dir } => init::run(&options, &dir),
         Command::Demo { dir, customers, seed } => demo::run(&options, &dir, customers, seed, cancel).await,
         Command::Ingest { select, target } => ingest::run(&options, &open(target).await?, &select, cancel).await,
-        Command::Build { selection, full_refresh, target } => {
-            build::run(&options, &open(target).await?, selection, full_refresh, cancel).await
-        }
+        Command::Build {
+            selection,
+            full_refresh,
+            target,
+        } => build::run(&options, &open(target).await?, selection, full_refresh, cancel).await,
         Command::Compile { model, target } => compile::run(&options, &open(target).await?, model.as_deref()).await,
         Command::Ls { selection, target } => ls::run(&open(target).await?, &selection),
-        Command::Query { sql, release, format, output, target } => {
-            query::run(&open(target).await?, &sql, release, format, output.as_deref(), cancel).await
-        }
+        Command::Query {
+            sql,
+            release,
+            format,
+            output,
+            target,
+        } => query::run(&open(target).await?, &sql, release, format, output.as_deref(), cancel).await,
         Command::Serve { addr, target } => serve::run(&options, &open(target).await?, addr, cancel).await,
         Command::Export { campaigns, dry_run } => {
             let project = open(Target { target: None }).await?;

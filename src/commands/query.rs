@@ -21,7 +21,9 @@ pub async fn run(
 ) -> Result<Outcome> {
     let mut stdin = String::new();
     let statement = if statement == "-" {
-        std::io::stdin().read_to_string(&mut stdin).doing(|| "reading the statement from stdin")?;
+        std::io::stdin()
+            .read_to_string(&mut stdin)
+            .doing(|| "reading the statement from stdin")?;
         stdin.as_str()
     } else {
         statement
@@ -34,7 +36,10 @@ pub async fn run(
     let session = project.lake.session(&release);
     let run = async {
         let plan = sql::plan(&project.lake, &session, statement).await?;
-        let frame = session.execute_logical_plan(plan).await.doing(|| "planning the query")?;
+        let frame = session
+            .execute_logical_plan(plan)
+            .await
+            .doing(|| "planning the query")?;
         let rows = frame.execute_stream().await.doing(|| "running the query")?;
         output::write(rows, format, file).await
     };

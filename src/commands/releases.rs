@@ -36,7 +36,9 @@ pub async fn run(project: &Project) -> Result<Outcome> {
 
 fn changed(before: &Release, after: &Release) -> String {
     let names: BTreeSet<_> = before.relations.keys().chain(after.relations.keys()).collect();
-    let changed = names.into_iter().filter(|name| before.relation(name) != after.relation(name));
+    let changed = names
+        .into_iter()
+        .filter(|name| before.relation(name) != after.relation(name));
     let changes: Vec<_> = changed
         .map(|name| match after.relation(name).map(|relation| &relation.kind) {
             Some(RelationKind::Table { version, .. }) => format!("{name} v{version}"),

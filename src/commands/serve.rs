@@ -20,8 +20,11 @@ pub async fn run(
     config.listen = addr.unwrap_or(config.listen);
     let scheme = if config.tls.is_some() { "grpc+tls" } else { "grpc" };
     let server = Server::bind(project.lake.clone(), config).await?;
+    options.say(format!("Serving {}.", project.config.name));
     if !server.has_users() {
-        options.say("There are no users in cordada.yml: anybody on this machine may read everything, nobody else anything.");
+        options.say(
+            "There are no users in cordada.yml: anybody on this machine may read everything, nobody else anything.",
+        );
     }
     // A program that started us waits for this line, and learns the port from it.
     println!("listening on {scheme}://{}", server.local_addr());

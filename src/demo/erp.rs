@@ -99,6 +99,7 @@ pub fn write_cards(world: &World, folder: &Path, rows: &dyn Fn(u64)) -> Result<S
 
 fn card_row(world: &World, life: &Life, card: u64, issued: Day, changed: Day) -> String {
     let record = Record::new(world, life.person, System::Erp, card);
+    let second = opening_hours(&mut world.random(Topic::Misspelling, [life.person, 8, card, changed as u64]));
     let address = Address::on(world, life, changed);
     let province = &PROVINCES[address.province];
     format!(
@@ -116,11 +117,7 @@ fn card_row(world: &World, life: &Life, card: u64, issued: Day, changed: Day) ->
         province.code,
         world.stores[life.store].code,
         spanish(date(issued)),
-        Moment {
-            day: changed,
-            second: 9 * 3600 + (life.person % 36_000) as i32
-        }
-        .local(),
+        Moment { day: changed, second }.local(),
     )
 }
 

@@ -1,7 +1,7 @@
 //! Passwords as Argon2id hashes.
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::Argon2;
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use cordada_lake::{Error, Result};
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -12,10 +12,13 @@ use ring::rand::{SecureRandom, SystemRandom};
 pub fn hash_password(password: &str) -> Result<String> {
     const DOING: &str = "hashing a password";
     let mut salt = [0; 16];
-    SystemRandom::new().fill(&mut salt).map_err(|_| Error::failed(DOING, "the system gives no random numbers"))?;
+    SystemRandom::new()
+        .fill(&mut salt)
+        .map_err(|_| Error::failed(DOING, "the system gives no random numbers"))?;
     let salt = SaltString::encode_b64(&salt).map_err(|error| Error::failed(DOING, error))?;
-    let hash =
-        Argon2::default().hash_password(password.as_bytes(), &salt).map_err(|error| Error::failed(DOING, error))?;
+    let hash = Argon2::default()
+        .hash_password(password.as_bytes(), &salt)
+        .map_err(|error| Error::failed(DOING, error))?;
     Ok(hash.to_string())
 }
 
@@ -30,8 +33,7 @@ pub(crate) fn check_hash(hash: &str) -> std::result::Result<(), String> {
 
 /// Whether the password is the hash's: slow by design (tens of milliseconds and 19 MiB), so not on an async thread.
 pub(crate) fn verify(password: &str, hash: &str) -> bool {
-    PasswordHash::new(hash)
-        .is_ok_and(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok())
+    PasswordHash::new(hash).is_ok_and(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok())
 }
 
 #[cfg(test)]
@@ -41,13 +43,21 @@ mod tests {
 
     #[test]
     fn a_hash_verifies_its_password_only_and_is_salted() {
-        let (one, two) = (hash_password("señor ñandú").unwrap(), hash_password("señor ñandú").unwrap());
+        let (one, two) = (
+            hash_password("señor ñandú").unwrap(),
+            hash_password("señor ñandú").unwrap(),
+        );
         assert!(one.starts_with("$argon2id$") && one != two);
         assert!(verify("señor ñandú", &one));
         assert!(!verify("senor nandu", &one));
         assert!(!verify("anything", "not a hash"));
         check_hash(&one).unwrap();
-        for wrong in ["", "secret", "$argon2id$v=19$m=19456,t=2,p=1", "$2b$12$abcdefghijklmnopqrstuv"] {
+        for wrong in [
+            "",
+            "secret",
+            "$argon2id$v=19$m=19456,t=2,p=1",
+            "$2b$12$abcdefghijklmnopqrstuv",
+        ] {
             assert!(check_hash(wrong).is_err(), "{wrong}");
         }
     }

@@ -42,7 +42,11 @@ impl Tokens {
     }
 
     fn issue_until(&self, user: &str, expires: u64) -> Result<String> {
-        let claims = Claims { user: user.to_owned(), session: random_id()?, expires };
+        let claims = Claims {
+            user: user.to_owned(),
+            session: random_id()?,
+            expires,
+        };
         Ok(BASE64_URL_SAFE_NO_PAD.encode(self.0.sign(&claims.encode_to_vec())))
     }
 
@@ -56,7 +60,10 @@ impl Tokens {
 
 /// Seconds since 1970.
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 #[cfg(test)]
@@ -69,7 +76,10 @@ mod tests {
         let tokens = Tokens::new().unwrap();
         let token = tokens.issue("ana").unwrap();
         assert_eq!(tokens.read(&token).unwrap().user, "ana");
-        assert_ne!(tokens.read(&token).unwrap().session, tokens.read(&tokens.issue("ana").unwrap()).unwrap().session);
+        assert_ne!(
+            tokens.read(&token).unwrap().session,
+            tokens.read(&tokens.issue("ana").unwrap()).unwrap().session
+        );
         assert!(tokens.read(&tokens.issue_until("ana", now()).unwrap()).is_none());
         assert!(Tokens::new().unwrap().read(&token).is_none());
         for wrong in ["", "x", "ñ", &token[1..]] {

@@ -49,7 +49,12 @@ pub(super) fn primary(command: &CommandGetPrimaryKeys, workspace: &Workspace) ->
     let rows: Vec<_> = relations
         .iter()
         .filter_map(|relation| Some((relation, relation.docs?)))
-        .flat_map(|(relation, docs)| docs.primary_key.iter().zip(1..).map(move |(column, nth)| (relation, column, nth)))
+        .flat_map(|(relation, docs)| {
+            docs.primary_key
+                .iter()
+                .zip(1..)
+                .map(move |(column, nth)| (relation, column, nth))
+        })
         .collect();
     let columns: Vec<ArrayRef> = vec![
         text(rows.iter().map(|_| CATALOG)),
@@ -82,7 +87,9 @@ pub(super) fn cross_reference(
 ) -> Result<RecordBatch, ArrowError> {
     let referenced = Wanted::new(&command.pk_catalog, &command.pk_db_schema, &command.pk_table);
     let referring = Wanted::new(&command.fk_catalog, &command.fk_db_schema, &command.fk_table);
-    let mut references = references(&workspace.relations(), |from, to| referring.is(from) && referenced.is(to));
+    let mut references = references(&workspace.relations(), |from, to| {
+        referring.is(from) && referenced.is(to)
+    });
     references.sort_by(|a, b| (&a.from, &a.name, a.nth).cmp(&(&b.from, &b.name, b.nth)));
     foreign(&references)
 }
@@ -96,7 +103,11 @@ struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     fn new(catalog: &'a Option<String>, schema: &'a Option<String>, table: &'a str) -> Self {
-        Self { catalog: catalog.as_deref(), schema: schema.as_deref(), table }
+        Self {
+            catalog: catalog.as_deref(),
+            schema: schema.as_deref(),
+            table,
+        }
     }
 
     fn is(&self, name: &TableName) -> bool {
@@ -128,16 +139,20 @@ fn references(relations: &[Listed<'_>], wanted: impl Fn(&TableName, &TableName) 
                 continue;
             }
             let name = format!("{}_{}_fkey", relation.name.name(), key.columns.join("_"));
-            references.extend(key.columns.iter().zip(&key.referenced_columns).zip(1..).map(|((from, to), nth)| {
-                Reference {
-                    from: relation.name.clone(),
-                    from_column: from.clone(),
-                    to: key.references.clone(),
-                    to_column: to.clone(),
-                    name: name.clone(),
-                    nth,
-                }
-            }));
+            references.extend(
+                key.columns
+                    .iter()
+                    .zip(&key.referenced_columns)
+                    .zip(1..)
+                    .map(|((from, to), nth)| Reference {
+                        from: relation.name.clone(),
+                        from_column: from.clone(),
+                        to: key.references.clone(),
+                        to_column: to.clone(),
+                        name: name.clone(),
+                        nth,
+                    }),
+            );
         }
     }
     references
@@ -145,8 +160,12 @@ fn references(relations: &[Listed<'_>], wanted: impl Fn(&TableName, &TableName) 
 
 fn foreign(references: &[Reference]) -> Result<RecordBatch, ArrowError> {
     // Nothing cascades: the lake is read, and written by the project alone.
-    let rule: ArrayRef =
-        Arc::new(references.iter().map(|_| UpdateDeleteRules::NoAction as u8).collect::<UInt8Array>());
+    let rule: ArrayRef = Arc::new(
+        references
+            .iter()
+            .map(|_| UpdateDeleteRules::NoAction as u8)
+            .collect::<UInt8Array>(),
+    );
     let columns: Vec<ArrayRef> = vec![
         text(references.iter().map(|_| CATALOG)),
         text(references.iter().map(|r| r.to.schema())),

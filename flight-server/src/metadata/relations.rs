@@ -32,13 +32,24 @@ pub(super) fn schemas(command: CommandGetDbSchemas, workspace: &Workspace) -> Re
 }
 
 pub(super) async fn tables(command: CommandGetTables, workspace: &Workspace) -> Result<RecordBatch, ArrowError> {
-    let columns = if command.include_schema { workspace.columns().await } else { &[] };
+    let columns = if command.include_schema {
+        workspace.columns().await
+    } else {
+        &[]
+    };
     let none = SchemaRef::new(Schema::empty());
     let columns = columns.iter().chain(std::iter::repeat(&none));
     let mut rows = command.into_builder();
     for (relation, columns) in workspace.relations().iter().zip(columns) {
         let table_type = if relation.is_view { VIEW } else { TABLE };
-        rows.append(CATALOG, relation.name.schema(), relation.name.name(), table_type, columns).map_err(arrow_error)?;
+        rows.append(
+            CATALOG,
+            relation.name.schema(),
+            relation.name.name(),
+            table_type,
+            columns,
+        )
+        .map_err(arrow_error)?;
     }
     rows.build().map_err(arrow_error)
 }

@@ -58,9 +58,15 @@ fn server(infos: &mut SqlInfoDataBuilder) {
 }
 
 fn language(infos: &mut SqlInfoDataBuilder) {
-    infos.append(SqlInfo::SqlIdentifierCase, SqlSupportedCaseSensitivity::SqlCaseSensitivityLowercase as i32);
+    infos.append(
+        SqlInfo::SqlIdentifierCase,
+        SqlSupportedCaseSensitivity::SqlCaseSensitivityLowercase as i32,
+    );
     infos.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
-    infos.append(SqlInfo::SqlQuotedIdentifierCase, SqlSupportedCaseSensitivity::SqlCaseSensitivityUnknown as i32);
+    infos.append(
+        SqlInfo::SqlQuotedIdentifierCase,
+        SqlSupportedCaseSensitivity::SqlCaseSensitivityUnknown as i32,
+    );
     infos.append(SqlInfo::SqlAllTablesAreSelectable, true);
     // Ascending puts nulls last and descending puts them first, as if they were larger than everything.
     infos.append(SqlInfo::SqlNullOrdering, SqlNullOrdering::SqlNullsSortedHigh as i32);
@@ -153,8 +159,8 @@ fn changes(infos: &mut SqlInfoDataBuilder) {
         infos.append(no, false);
     }
     infos.append(SqlInfo::SqlSupportedPositionedCommands, 0_i32);
-    // SQL_TRANSACTION_NONE.
-    infos.append(SqlInfo::SqlDefaultTransactionIsolation, 0_i32);
+    // None. The specification says int32, the drivers for JDBC and ODBC cast it to int64.
+    infos.append(SqlInfo::SqlDefaultTransactionIsolation, 0_i64);
     infos.append(SqlInfo::SqlSupportedTransactionsIsolationLevels, bits(&[0]));
     // Results are read forward, and only read.
     infos.append(SqlInfo::SqlSupportedResultSetTypes, bits(&[1]));
@@ -181,7 +187,12 @@ fn conversions() -> BTreeMap<i32, Vec<i32>> {
     ];
     let times = [C::SqlConvertDate, C::SqlConvertTime, C::SqlConvertTimestamp];
     let bytes = [C::SqlConvertBinary, C::SqlConvertVarbinary, C::SqlConvertLongvarbinary];
-    let codes = |groups: &[&[C]]| groups.iter().flat_map(|group| group.iter().map(|code| *code as i32)).collect();
+    let codes = |groups: &[&[C]]| {
+        groups
+            .iter()
+            .flat_map(|group| group.iter().map(|code| *code as i32))
+            .collect()
+    };
     let mut conversions = BTreeMap::new();
     for from in texts {
         conversions.insert(from as i32, codes(&[&texts, &numbers, &times, &bytes]));
@@ -199,8 +210,9 @@ fn conversions() -> BTreeMap<i32, Vec<i32>> {
 }
 
 /// Reserved words that standard SQL does not have.
-const KEYWORDS: &[&str] =
-    &["ANALYZE", "ANTI", "EXCLUDE", "EXPLAIN", "ILIKE", "LIMIT", "OFFSET", "QUALIFY", "SEMI", "SHOW", "UNNEST"];
+const KEYWORDS: &[&str] = &[
+    "ANALYZE", "ANTI", "EXCLUDE", "EXPLAIN", "ILIKE", "LIMIT", "OFFSET", "QUALIFY", "SEMI", "SHOW", "UNNEST",
+];
 
 /// In ODBC's names, those that the engine has under the same name.
 const NUMERIC_FUNCTIONS: &[&str] = &[
@@ -209,8 +221,23 @@ const NUMERIC_FUNCTIONS: &[&str] = &[
 ];
 
 const STRING_FUNCTIONS: &[&str] = &[
-    "ASCII", "BIT_LENGTH", "CHAR_LENGTH", "CHARACTER_LENGTH", "CONCAT", "LEFT", "LENGTH", "LOWER", "LTRIM",
-    "OCTET_LENGTH", "POSITION", "REPEAT", "REPLACE", "RIGHT", "RTRIM", "SUBSTRING", "UPPER",
+    "ASCII",
+    "BIT_LENGTH",
+    "CHAR_LENGTH",
+    "CHARACTER_LENGTH",
+    "CONCAT",
+    "LEFT",
+    "LENGTH",
+    "LOWER",
+    "LTRIM",
+    "OCTET_LENGTH",
+    "POSITION",
+    "REPEAT",
+    "REPLACE",
+    "RIGHT",
+    "RTRIM",
+    "SUBSTRING",
+    "UPPER",
 ];
 
 const SYSTEM_FUNCTIONS: &[&str] = &["IFNULL"];
@@ -250,16 +277,52 @@ mod tests {
         };
         assert!(value(SqlInfo::FlightSqlServerTransaction).as_any().is::<Int32Array>());
         assert!(value(SqlInfo::SqlMaxCharLiteralLength).as_any().is::<Int64Array>());
+        assert!(
+            value(SqlInfo::SqlDefaultTransactionIsolation)
+                .as_any()
+                .is::<Int64Array>()
+        );
         assert!(value(SqlInfo::SqlIdentifierQuoteChar).as_any().is::<StringArray>());
-        assert_eq!(value(SqlInfo::SqlOuterJoinsSupportLevel).as_any().downcast_ref::<Int32Array>().unwrap().value(0), 6);
+        assert_eq!(
+            value(SqlInfo::SqlOuterJoinsSupportLevel)
+                .as_any()
+                .downcast_ref::<Int32Array>()
+                .unwrap()
+                .value(0),
+            6
+        );
         assert_eq!(value(SqlInfo::FlightSqlServerReadOnly).data_type(), &DataType::Boolean);
         assert!(matches!(value(SqlInfo::SqlKeywords).data_type(), DataType::List(_)));
-        assert!(matches!(value(SqlInfo::SqlSupportsConvert).data_type(), DataType::Map(..)));
+        assert!(matches!(
+            value(SqlInfo::SqlSupportsConvert).data_type(),
+            DataType::Map(..)
+        ));
+    }
+
+    #[test]
+    fn the_functions_that_are_listed_are_there() {
+        let session = datafusion::prelude::SessionContext::new();
+        let state = session.state();
+        let missing: Vec<_> = [
+            NUMERIC_FUNCTIONS,
+            STRING_FUNCTIONS,
+            SYSTEM_FUNCTIONS,
+            DATETIME_FUNCTIONS,
+        ]
+        .concat()
+        .into_iter()
+        // These are not functions but syntax.
+        .filter(|name| !["MOD", "POSITION", "SUBSTRING", "EXTRACT"].contains(name))
+        .filter(|name| !state.scalar_functions().contains_key(&name.to_lowercase()))
+        .collect();
+        assert_eq!(missing, Vec::<&str>::new());
     }
 
     #[test]
     fn only_the_codes_that_are_asked_for_are_given() {
-        let command = CommandGetSqlInfo { info: vec![SqlInfo::FlightSqlServerTransaction as u32, 99_999] };
+        let command = CommandGetSqlInfo {
+            info: vec![SqlInfo::FlightSqlServerTransaction as u32, 99_999],
+        };
         assert_eq!(answer(command).unwrap().num_rows(), 1);
     }
 }

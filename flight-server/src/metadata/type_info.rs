@@ -49,7 +49,10 @@ fn describe(data_type: &DataType) -> XdbcTypeInfo {
     let name = sql_types::name(data_type);
     let xdbc = sql_types::xdbc(data_type);
     let is_number = data_type.is_numeric();
-    let is_temporal = matches!(xdbc, XdbcDataType::XdbcDate | XdbcDataType::XdbcTime | XdbcDataType::XdbcTimestamp);
+    let is_temporal = matches!(
+        xdbc,
+        XdbcDataType::XdbcDate | XdbcDataType::XdbcTime | XdbcDataType::XdbcTimestamp
+    );
     let is_interval = xdbc == XdbcDataType::XdbcInterval;
     let (prefix, suffix) = match xdbc {
         XdbcDataType::XdbcVarchar => (text("'"), text("'")),

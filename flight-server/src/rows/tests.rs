@@ -84,18 +84,34 @@ async fn run(ends: &[End]) -> Run {
     let (made, alive) = (Arc::new(AtomicUsize::new(0)), watch::Sender::new(0));
     let partitions = ends.iter().map(|end| {
         let (schema, made, alive) = (schema.clone(), made.clone(), alive.clone());
-        Arc::new(Numbers { schema, end: *end, made, alive }) as Arc<dyn PartitionStream>
+        Arc::new(Numbers {
+            schema,
+            end: *end,
+            made,
+            alive,
+        }) as Arc<dyn PartitionStream>
     });
     let partitions = partitions.collect();
     let table = StreamingTable::try_new(schema, partitions).unwrap();
     let session = SessionContext::new();
     session.register_table("numbers", Arc::new(table)).unwrap();
-    let plan = session.sql("select n from numbers").await.unwrap().create_physical_plan().await.unwrap();
+    let plan = session
+        .sql("select n from numbers")
+        .await
+        .unwrap()
+        .create_physical_plan()
+        .await
+        .unwrap();
     let running = Running::default();
     let query = running.begin("q", "ana");
-    let told = wire::schema(&plan.schema(), false);
+    let told = wire::schema(&plan.schema(), wire::Types::default());
     let messages = of_plan(&plan, &session.task_ctx(), told, Compression::None, query).unwrap();
-    Run { messages, running, made, alive: alive.subscribe() }
+    Run {
+        messages,
+        running,
+        made,
+        alive: alive.subscribe(),
+    }
 }
 
 #[tokio::test]
@@ -107,7 +123,10 @@ async fn dropping_the_stream_stops_the_query() {
     drop(run.messages);
     run.alive.wait_for(|alive| *alive == 0).await.unwrap();
     let made = run.made.load(Ordering::SeqCst);
-    assert!(made <= 2 + WAITING_MESSAGES + 3 * 2, "made {made} batches for 2 that were read");
+    assert!(
+        made <= 2 + WAITING_MESSAGES + 3 * 2,
+        "made {made} batches for 2 that were read"
+    );
     assert!(!run.running.stop("q", "ana"), "a query that is over is not running");
 }
 
@@ -117,7 +136,10 @@ async fn a_client_that_does_not_read_stops_the_execution_until_it_does() {
     run.messages.next().await.unwrap().unwrap();
     run.messages.next().await.unwrap().unwrap();
     let made = run.made.load(Ordering::SeqCst);
-    assert!(made <= 1 + WAITING_MESSAGES + 2, "made {made} batches for 1 that was read");
+    assert!(
+        made <= 1 + WAITING_MESSAGES + 2,
+        "made {made} batches for 1 that was read"
+    );
 }
 
 #[tokio::test]
@@ -139,7 +161,12 @@ async fn a_query_that_is_cancelled_ends_with_an_error_and_not_as_if_it_were_comp
 async fn what_goes_wrong_in_a_partition_is_never_an_early_end() {
     for (end, code) in [(End::Fails(2), Code::InvalidArgument), (End::Panics(2), Code::Internal)] {
         let run = run(&[end]).await;
-        let last = run.messages.map(|message| message.map(|_| ())).collect::<Vec<_>>().await.pop();
+        let last = run
+            .messages
+            .map(|message| message.map(|_| ()))
+            .collect::<Vec<_>>()
+            .await
+            .pop();
         assert_eq!(last.unwrap().unwrap_err().code(), code, "{end:?}");
     }
 }
@@ -158,10 +185,21 @@ async fn large_batches_go_out_in_parts_and_slices_of_large_buffers_do_not() {
 
     for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
         let messages: Vec<_> = of_batch(&batch, compression).unwrap().collect().await;
-        let largest = messages.iter().map(|message| message.as_ref().unwrap().data_body.len()).max().unwrap();
-        assert!(largest <= MESSAGE_BYTES + MESSAGE_BYTES / 8, "{compression:?}: {largest} bytes");
-        let decoded = FlightRecordBatchStream::new_from_flight_data(stream::iter(messages).map(|m| m.map_err(Into::into)));
+        let largest = messages
+            .iter()
+            .map(|message| message.as_ref().unwrap().data_body.len())
+            .max()
+            .unwrap();
+        assert!(
+            largest <= MESSAGE_BYTES + MESSAGE_BYTES / 8,
+            "{compression:?}: {largest} bytes"
+        );
+        let decoded =
+            FlightRecordBatchStream::new_from_flight_data(stream::iter(messages).map(|m| m.map_err(Into::into)));
         let decoded: Vec<_> = decoded.map(Result::unwrap).collect().await;
-        assert_eq!(arrow::compute::concat_batches(&batch.schema(), &decoded).unwrap(), batch);
+        assert_eq!(
+            arrow::compute::concat_batches(&batch.schema(), &decoded).unwrap(),
+            batch
+        );
     }
 }

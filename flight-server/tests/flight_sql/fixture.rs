@@ -17,10 +17,10 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow_flight::FlightInfo;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use arrow_flight::FlightInfo;
 use cordada_flight_server::{Config, Role, Server, User, hash_password};
 use cordada_lake::release::{ColumnDocs, Docs, ForeignKey};
 use cordada_lake::{Draft, Lake, Mode, Relation, Settings, TableName, Write};
@@ -46,7 +46,9 @@ pub struct Fixture {
 impl Fixture {
     /// A server with the users `ana` (marts), `bea` (marts and one dimension), `root` (everything), `nobody`.
     pub async fn with_users() -> Self {
-        let role = |read: &[&str]| Role { read: read.iter().map(|read| (*read).to_owned()).collect() };
+        let role = |read: &[&str]| Role {
+            read: read.iter().map(|read| (*read).to_owned()).collect(),
+        };
         let roles = BTreeMap::from([
             ("analyst".to_owned(), role(&["marts"])),
             ("crm".to_owned(), role(&["warehouse.dim_customer"])),
@@ -68,13 +70,31 @@ impl Fixture {
 
     async fn start(users: Vec<User>, roles: BTreeMap<String, Role>) -> Self {
         let folder = TempDir::new().unwrap();
-        let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default()).await.unwrap();
+        let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default())
+            .await
+            .unwrap();
         fill(&lake).await;
         let listen = "127.0.0.1:0".parse().unwrap();
-        let server = Server::bind(lake.clone(), Config { listen, tls: None, users, roles, advertise: None }).await.unwrap();
+        let server = Server::bind(
+            lake.clone(),
+            Config {
+                listen,
+                tls: None,
+                users,
+                roles,
+                advertise: None,
+            },
+        )
+        .await
+        .unwrap();
         let (address, stop) = (server.local_addr(), CancellationToken::new());
         tokio::spawn(server.serve(stop.clone()));
-        Self { lake, address, _folder: folder, _server: stop.drop_guard() }
+        Self {
+            lake,
+            address,
+            _folder: folder,
+            _server: stop.drop_guard(),
+        }
     }
 
     /// A client that has not said who it is.
@@ -105,34 +125,59 @@ impl Fixture {
 fn user(name: &str, roles: &[&str]) -> User {
     static HASH: OnceLock<String> = OnceLock::new();
     let password_hash = HASH.get_or_init(|| hash_password(PASSWORD).unwrap()).clone();
-    User { name: name.to_owned(), password_hash, roles: roles.iter().map(|role| (*role).to_owned()).collect() }
+    User {
+        name: name.to_owned(),
+        password_hash,
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+    }
 }
 
 async fn fill(lake: &Lake) {
     let customers = RecordBatch::try_from_iter_with_nullable([
-        ("customer_id", Arc::new(Int64Array::from(vec![1, 2, 3])) as ArrayRef, false),
-        ("name", Arc::new(StringArray::from(vec![Some("Ana"), None, Some("Señor Ñandú")])), true),
+        (
+            "customer_id",
+            Arc::new(Int64Array::from(vec![1, 2, 3])) as ArrayRef,
+            false,
+        ),
+        (
+            "name",
+            Arc::new(StringArray::from(vec![Some("Ana"), None, Some("Señor Ñandú")])),
+            true,
+        ),
         ("country", Arc::new(StringArray::from(vec!["ES", "ES", "FR"])), true),
         ("since", Arc::new(Date32Array::from(vec![19_000, 19_100, 19_200])), true),
         (
             "balance",
-            Arc::new(Decimal128Array::from(vec![100, 250, -75]).with_precision_and_scale(12, 2).unwrap()),
+            Arc::new(
+                Decimal128Array::from(vec![100, 250, -75])
+                    .with_precision_and_scale(12, 2)
+                    .unwrap(),
+            ),
             true,
         ),
     ])
     .unwrap();
-    let orders = RecordBatch::try_from_iter([("secret", Arc::new(StringArray::from(vec!["s3cr3t"])) as ArrayRef)]).unwrap();
+    let orders =
+        RecordBatch::try_from_iter([("secret", Arc::new(StringArray::from(vec!["s3cr3t"])) as ArrayRef)]).unwrap();
     let mut customer = write(lake, &"warehouse.dim_customer".parse().unwrap(), customers).await;
     customer.docs = Docs {
         description: Some("One row a customer".to_owned()),
         columns: BTreeMap::from([(
             "name".to_owned(),
-            ColumnDocs { description: Some("As the customer writes it".to_owned()), pii: Some("name".to_owned()) },
+            ColumnDocs {
+                description: Some("As the customer writes it".to_owned()),
+                pii: Some("name".to_owned()),
+            },
         )]),
         primary_key: vec!["customer_id".to_owned()],
         foreign_keys: Vec::new(),
     };
-    let mut sale = write(lake, &"warehouse.fct_sale".parse().unwrap(), sales(0, &[10.0, 20.0, 30.0, 40.0, 50.0])).await;
+    let mut sale = write(
+        lake,
+        &"warehouse.fct_sale".parse().unwrap(),
+        sales(0, &[10.0, 20.0, 30.0, 40.0, 50.0]),
+    )
+    .await;
     sale.docs.primary_key = vec!["sale_id".to_owned()];
     sale.docs.foreign_keys = vec![ForeignKey {
         columns: vec!["customer_id".to_owned()],
@@ -162,12 +207,20 @@ fn sales(first: i64, amounts: &[f64]) -> RecordBatch {
     let customers = [Some(1), Some(1), Some(2), Some(3), None];
     let count = amounts.len();
     RecordBatch::try_from_iter([
-        ("sale_id", Arc::new(Int64Array::from_iter_values((first..).take(count))) as ArrayRef),
-        ("customer_id", Arc::new(customers.into_iter().cycle().take(count).collect::<Int64Array>())),
+        (
+            "sale_id",
+            Arc::new(Int64Array::from_iter_values((first..).take(count))) as ArrayRef,
+        ),
+        (
+            "customer_id",
+            Arc::new(customers.into_iter().cycle().take(count).collect::<Int64Array>()),
+        ),
         ("amount", Arc::new(Float64Array::from(amounts.to_vec()))),
         (
             "sold_at",
-            Arc::new(TimestampMicrosecondArray::from_iter_values((0..).step_by(1_000_000).take(count)).with_timezone("UTC")),
+            Arc::new(
+                TimestampMicrosecondArray::from_iter_values((0..).step_by(1_000_000).take(count)).with_timezone("UTC"),
+            ),
         ),
     ])
     .unwrap()
@@ -177,7 +230,10 @@ fn sales(first: i64, amounts: &[f64]) -> RecordBatch {
 pub async fn write(lake: &Lake, table: &TableName, batch: RecordBatch) -> Relation {
     let schema = batch.schema();
     let rows = MemoryStream::try_new(vec![batch], schema.clone(), None).unwrap();
-    let written = lake.write(table, Write::new(Mode::Append, schema), vec![Box::pin(rows)]).await.unwrap();
+    let written = lake
+        .write(table, Write::new(Mode::Append, schema), vec![Box::pin(rows)])
+        .await
+        .unwrap();
     Relation::table(lake.path_of(table), written.version)
 }
 
@@ -216,9 +272,18 @@ pub fn lines(batches: &[RecordBatch]) -> Vec<String> {
     let mut lines: Vec<_> = batches
         .iter()
         .flat_map(|batch| {
-            let columns: Vec<_> =
-                batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
-            let line = |row: usize| columns.iter().map(|c| c.value(row).to_string()).collect::<Vec<_>>().join("|");
+            let columns: Vec<_> = batch
+                .columns()
+                .iter()
+                .map(|column| ArrayFormatter::try_new(column, &options).unwrap())
+                .collect();
+            let line = |row: usize| {
+                columns
+                    .iter()
+                    .map(|c| c.value(row).to_string())
+                    .collect::<Vec<_>>()
+                    .join("|")
+            };
             (0..batch.num_rows()).map(line).collect::<Vec<_>>()
         })
         .collect();

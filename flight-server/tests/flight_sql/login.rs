@@ -10,16 +10,26 @@ use crate::fixture::{Fixture, PASSWORD, answer, query};
 async fn a_handshake_gives_a_token_and_a_wrong_password_does_not() {
     let fixture = Fixture::with_users().await;
     let mut client = fixture.stranger().await;
-    assert_eq!(query(&mut client, "select 1").await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(
+        query(&mut client, "select 1").await.unwrap_err().code(),
+        Code::Unauthenticated
+    );
     let token = client.handshake("root", PASSWORD).await.unwrap();
-    assert_eq!(client.token().unwrap().as_bytes(), &*token, "the header and the payload differ");
+    assert_eq!(
+        client.token().unwrap().as_bytes(),
+        &*token,
+        "the header and the payload differ"
+    );
     assert_eq!(answer(&mut client, "select 1").await, ["1"]);
 
     for (user, password) in [("root", "wrong"), ("root", ""), ("stranger", PASSWORD)] {
         let mut client = fixture.stranger().await;
         let refused = client.handshake(user, password).await.unwrap_err().to_string();
         assert!(refused.contains("user or password is wrong"), "{refused}");
-        assert_eq!(query(&mut client, "select 1").await.unwrap_err().code(), Code::Unauthenticated);
+        assert_eq!(
+            query(&mut client, "select 1").await.unwrap_err().code(),
+            Code::Unauthenticated
+        );
     }
 }
 
@@ -32,7 +42,10 @@ async fn a_password_with_every_call_is_as_good_as_a_token() {
     assert_eq!(answer(&mut client, "select 1").await, ["1"]);
     assert_eq!(answer(&mut client, "select 2").await, ["2"]);
     client.set_header("authorization", "Bearer forged");
-    assert_eq!(query(&mut client, "select 1").await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(
+        query(&mut client, "select 1").await.unwrap_err().code(),
+        Code::Unauthenticated
+    );
 }
 
 #[tokio::test]

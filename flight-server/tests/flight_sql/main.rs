@@ -9,4 +9,5 @@ mod prepared;
 mod queries;
 mod releases;
 mod roles;
+mod serving;
 mod sessions;

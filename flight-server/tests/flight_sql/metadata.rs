@@ -16,14 +16,26 @@ async fn answer(client: &mut Client, info: FlightInfo, specified: &[&str]) -> Ve
     let fields: Vec<_> = told
         .fields()
         .iter()
-        .map(|field| format!("{} {}{}", field.name(), field.data_type(), if field.is_nullable() { "?" } else { "" }))
+        .map(|field| {
+            format!(
+                "{} {}{}",
+                field.name(),
+                field.data_type(),
+                if field.is_nullable() { "?" } else { "" }
+            )
+        })
         .collect();
     assert_eq!(fields, specified);
     assert!(told.fields().iter().all(|field| field.metadata().is_empty()));
     batches
 }
 
-const TABLES: [&str; 4] = ["catalog_name Utf8?", "db_schema_name Utf8?", "table_name Utf8", "table_type Utf8"];
+const TABLES: [&str; 4] = [
+    "catalog_name Utf8?",
+    "db_schema_name Utf8?",
+    "table_name Utf8",
+    "table_type Utf8",
+];
 const REFERENCES: [&str; 13] = [
     "pk_catalog_name Utf8?",
     "pk_db_schema_name Utf8?",
@@ -45,12 +57,26 @@ async fn catalogs_schemas_and_sorts_of_tables() {
     let fixture = Fixture::open().await;
     let mut client = fixture.stranger().await;
     let info = client.get_catalogs().await.unwrap();
-    assert_eq!(lines(&answer(&mut client, info, &["catalog_name Utf8"]).await), ["lake"]);
+    assert_eq!(
+        lines(&answer(&mut client, info, &["catalog_name Utf8"]).await),
+        ["lake"]
+    );
     let info = client.get_table_types().await.unwrap();
-    assert_eq!(lines(&answer(&mut client, info, &["table_type Utf8"]).await), ["TABLE", "VIEW"]);
+    assert_eq!(
+        lines(&answer(&mut client, info, &["table_type Utf8"]).await),
+        ["TABLE", "VIEW"]
+    );
     for (catalog, pattern, schemas) in [
-        (None, None, vec!["lake|marts", "lake|ops", "lake|raw_shop", "lake|warehouse"]),
-        (Some("lake"), Some("%a%s%"), vec!["lake|marts", "lake|raw_shop", "lake|warehouse"]),
+        (
+            None,
+            None,
+            vec!["lake|marts", "lake|ops", "lake|raw_shop", "lake|warehouse"],
+        ),
+        (
+            Some("lake"),
+            Some("%a%s%"),
+            vec!["lake|marts", "lake|raw_shop", "lake|warehouse"],
+        ),
         (None, Some("raw\\_shop"), vec!["lake|raw_shop"]),
         (Some("other"), None, vec![]),
         (Some(""), None, vec![]),
@@ -76,9 +102,18 @@ async fn tables_by_pattern_and_type() {
         ..Default::default()
     };
     for (command, tables) in [
-        (command("warehouse", "%", &[]), vec!["lake|warehouse|dim_customer|TABLE", "lake|warehouse|fct_sale|TABLE"]),
-        (command("%", "%", &["VIEW"]), vec!["lake|marts|nothing|VIEW", "lake|marts|sales_by_country|VIEW"]),
-        (command("%", "fct\\_%", &["TABLE", "VIEW"]), vec!["lake|warehouse|fct_sale|TABLE"]),
+        (
+            command("warehouse", "%", &[]),
+            vec!["lake|warehouse|dim_customer|TABLE", "lake|warehouse|fct_sale|TABLE"],
+        ),
+        (
+            command("%", "%", &["VIEW"]),
+            vec!["lake|marts|nothing|VIEW", "lake|marts|sales_by_country|VIEW"],
+        ),
+        (
+            command("%", "fct\\_%", &["TABLE", "VIEW"]),
+            vec!["lake|warehouse|fct_sale|TABLE"],
+        ),
         (command("marts", "%", &["TABLE"]), vec![]),
         (command("ops", "runs", &[]), vec!["lake|ops|runs|TABLE"]),
     ] {
@@ -102,7 +137,13 @@ async fn columns_with_their_types_and_remarks() {
     let bytes = rows[0].column(4).as_binary::<i32>().value(0).to_vec();
     let columns = Schema::try_from(IpcMessage(bytes.into())).unwrap();
     let types: Vec<_> = columns.fields().iter().map(|field| field.data_type().clone()).collect();
-    let expected = [DataType::Int64, DataType::Utf8, DataType::Utf8, DataType::Date32, DataType::Decimal128(12, 2)];
+    let expected = [
+        DataType::Int64,
+        DataType::Utf8,
+        DataType::Utf8,
+        DataType::Date32,
+        DataType::Decimal128(12, 2),
+    ];
     assert_eq!(types, expected);
     let says = |field: &Field, key: &str| field.metadata().get(&format!("ARROW:FLIGHT:SQL:{key}")).cloned();
     let name = columns.field_with_name("name").unwrap();
@@ -110,10 +151,19 @@ async fn columns_with_their_types_and_remarks() {
     assert_eq!(says(name, "REMARKS").as_deref(), Some("As the customer writes it"));
     assert_eq!(says(name, "TABLE_NAME").as_deref(), Some("dim_customer"));
     let balance = columns.field_with_name("balance").unwrap();
-    assert_eq!((says(balance, "PRECISION"), says(balance, "SCALE")), (Some("12".to_owned()), Some("2".to_owned())));
+    assert_eq!(
+        (says(balance, "PRECISION"), says(balance, "SCALE")),
+        (Some("12".to_owned()), Some("2".to_owned()))
+    );
 
     // All of them at once: every relation can be described.
-    let info = client.get_tables(CommandGetTables { include_schema: true, ..Default::default() }).await.unwrap();
+    let info = client
+        .get_tables(CommandGetTables {
+            include_schema: true,
+            ..Default::default()
+        })
+        .await
+        .unwrap();
     let rows = answer(&mut client, info, &specified).await;
     let schemas = rows[0].column(4).as_binary::<i32>();
     for at in 0..schemas.len() {
@@ -126,7 +176,10 @@ async fn columns_with_their_types_and_remarks() {
 async fn keys_from_both_sides() {
     let fixture = Fixture::open().await;
     let mut client = fixture.stranger().await;
-    let command = CommandGetPrimaryKeys { table: "dim_customer".to_owned(), ..Default::default() };
+    let command = CommandGetPrimaryKeys {
+        table: "dim_customer".to_owned(),
+        ..Default::default()
+    };
     let info = client.get_primary_keys(command).await.unwrap();
     let specified = [
         "catalog_name Utf8?",
@@ -137,16 +190,33 @@ async fn keys_from_both_sides() {
         "key_sequence Int32",
     ];
     let rows = answer(&mut client, info, &specified).await;
-    assert_eq!(lines(&rows), ["lake|warehouse|dim_customer|customer_id|dim_customer_pkey|1"]);
+    assert_eq!(
+        lines(&rows),
+        ["lake|warehouse|dim_customer|customer_id|dim_customer_pkey|1"]
+    );
 
     let reference = "lake|warehouse|dim_customer|customer_id|lake|warehouse|fct_sale|customer_id|1|\
                      fct_sale_customer_id_fkey|dim_customer_pkey|3|3";
     let named = |table: &str| (Some("warehouse".to_owned()), table.to_owned());
     let (db_schema, table) = named("dim_customer");
-    let info = client.get_exported_keys(CommandGetExportedKeys { catalog: None, db_schema, table }).await.unwrap();
+    let info = client
+        .get_exported_keys(CommandGetExportedKeys {
+            catalog: None,
+            db_schema,
+            table,
+        })
+        .await
+        .unwrap();
     assert_eq!(lines(&answer(&mut client, info, &REFERENCES).await), [reference]);
     let (db_schema, table) = named("fct_sale");
-    let info = client.get_imported_keys(CommandGetImportedKeys { catalog: None, db_schema, table }).await.unwrap();
+    let info = client
+        .get_imported_keys(CommandGetImportedKeys {
+            catalog: None,
+            db_schema,
+            table,
+        })
+        .await
+        .unwrap();
     assert_eq!(lines(&answer(&mut client, info, &REFERENCES).await), [reference]);
     for (pk_table, expected) in [("dim_customer", vec![reference]), ("fct_sale", vec![])] {
         let command = CommandGetCrossReference {
@@ -159,10 +229,16 @@ async fn keys_from_both_sides() {
         assert_eq!(lines(&answer(&mut client, info, &REFERENCES).await), expected);
     }
     let info = client
-        .get_primary_keys(CommandGetPrimaryKeys { table: "sales_by_country".to_owned(), ..Default::default() })
+        .get_primary_keys(CommandGetPrimaryKeys {
+            table: "sales_by_country".to_owned(),
+            ..Default::default()
+        })
         .await
         .unwrap();
-    assert_eq!(lines(&answer(&mut client, info, &specified).await), Vec::<String>::new());
+    assert_eq!(
+        lines(&answer(&mut client, info, &specified).await),
+        Vec::<String>::new()
+    );
 }
 
 #[tokio::test]
@@ -178,10 +254,16 @@ async fn what_the_server_can_do_and_the_types_that_it_has() {
 
     for (data_type, names) in [
         (Some(XdbcDataType::XdbcVarchar as i32), vec!["VARCHAR"]),
-        (Some(XdbcDataType::XdbcTimestamp as i32), vec!["TIMESTAMP", "TIMESTAMP WITH TIME ZONE"]),
+        (
+            Some(XdbcDataType::XdbcTimestamp as i32),
+            vec!["TIMESTAMP", "TIMESTAMP WITH TIME ZONE"],
+        ),
         (Some(0), vec![]),
     ] {
-        let info = client.get_xdbc_type_info(CommandGetXdbcTypeInfo { data_type }).await.unwrap();
+        let info = client
+            .get_xdbc_type_info(CommandGetXdbcTypeInfo { data_type })
+            .await
+            .unwrap();
         let (told, rows) = fetch(&mut client, &info).await.unwrap();
         assert_eq!(told.fields().len(), 19);
         let named: Vec<_> = rows.iter().map(|batch| batch.project(&[0]).unwrap()).collect();

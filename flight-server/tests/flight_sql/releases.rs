@@ -31,7 +31,10 @@ async fn what_is_published_is_served_and_what_is_not_is_not() {
     client.set_header("release", "newest");
     assert_eq!(answer(&mut client, COUNT).await, ["6"]);
     client.set_header("release", "77");
-    assert_eq!(query(&mut client, COUNT).await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(
+        query(&mut client, COUNT).await.unwrap_err().code(),
+        Code::InvalidArgument
+    );
 
     fixture.lake.releases().rollback(1, "run").await.unwrap();
     client.set_header("release", "newest");
@@ -43,12 +46,17 @@ async fn a_prepared_statement_moves_with_the_releases_until_its_columns_change()
     let fixture = Fixture::open().await;
     let mut client = fixture.stranger().await;
     let mut count = client.prepare(COUNT.to_owned(), None).await.unwrap();
-    let mut all = client.prepare("select * from raw_shop.orders".to_owned(), None).await.unwrap();
+    let mut all = client
+        .prepare("select * from raw_shop.orders".to_owned(), None)
+        .await
+        .unwrap();
     let sales = fixture.append_sales(&[60.0]).await;
     let table = "raw_shop.orders".parse().unwrap();
     let wider = ["secret", "shop"].map(|name| (name, Arc::new(arrow::array::StringArray::from(vec!["x"])) as _));
     let orders = write(&fixture.lake, &table, RecordBatch::try_from_iter(wider).unwrap()).await;
-    fixture.publish(vec![("warehouse.fct_sale", sales), ("raw_shop.orders", orders)]).await;
+    fixture
+        .publish(vec![("warehouse.fct_sale", sales), ("raw_shop.orders", orders)])
+        .await;
     let info = count.execute().await.unwrap();
     assert_eq!(lines(&fetch(&mut client, &info).await.unwrap().1), ["6"]);
     let refused = status(all.execute().await.unwrap_err());

@@ -42,13 +42,18 @@ async fn act(client: &mut Client, name: &str, body: Vec<u8>) -> Vec<u8> {
 }
 
 async fn set(client: &mut Client, name: &str, value: Value) -> HashMap<String, Code> {
-    let options = Options { values: HashMap::from([(name.to_owned(), value)]) };
+    let options = Options {
+        values: HashMap::from([(name.to_owned(), value)]),
+    };
     let body = act(client, "SetSessionOptions", options.encode_to_vec()).await;
     Errors::decode(&*body).unwrap().errors
 }
 
 fn text(text: &str) -> Value {
-    Value { text: Some(text.to_owned()), number: None }
+    Value {
+        text: Some(text.to_owned()),
+        number: None,
+    }
 }
 
 #[tokio::test]
@@ -60,20 +65,43 @@ async fn options_last_as_long_as_the_session() {
     assert_eq!(answer(&mut client, "select count(*) from dim_customer").await, ["3"]);
     let body = act(&mut client, "GetSessionOptions", Vec::new()).await;
     let options = Options::decode(&*body).unwrap().values;
-    assert_eq!((&options["catalog"], &options["schema"]), (&text("lake"), &text("warehouse")));
+    assert_eq!(
+        (&options["catalog"], &options["schema"]),
+        (&text("lake"), &text("warehouse"))
+    );
 
     let sales = fixture.append_sales(&[60.0]).await;
     fixture.publish(vec![("warehouse.fct_sale", sales)]).await;
-    assert!(set(&mut client, "release", Value { text: None, number: Some(1) }).await.is_empty());
+    assert!(
+        set(
+            &mut client,
+            "release",
+            Value {
+                text: None,
+                number: Some(1)
+            }
+        )
+        .await
+        .is_empty()
+    );
     assert_eq!(answer(&mut client, "select count(*) from fct_sale").await, ["5"]);
     assert!(set(&mut client, "release", Value::default()).await.is_empty());
     assert_eq!(answer(&mut client, "select count(*) from fct_sale").await, ["6"]);
 
     const INVALID_NAME: i32 = 1;
     const INVALID_VALUE: i32 = 2;
-    assert_eq!(set(&mut client, "colour", text("red")).await["colour"].code, INVALID_NAME);
-    assert_eq!(set(&mut client, "catalog", text("other")).await["catalog"].code, INVALID_VALUE);
-    assert_eq!(set(&mut client, "release", text("77")).await["release"].code, INVALID_VALUE);
+    assert_eq!(
+        set(&mut client, "colour", text("red")).await["colour"].code,
+        INVALID_NAME
+    );
+    assert_eq!(
+        set(&mut client, "catalog", text("other")).await["catalog"].code,
+        INVALID_VALUE
+    );
+    assert_eq!(
+        set(&mut client, "release", text("77")).await["release"].code,
+        INVALID_VALUE
+    );
 
     let mut other = fixture.client("root").await;
     assert!(query(&mut other, "select count(*) from dim_customer").await.is_err());
@@ -87,10 +115,18 @@ async fn options_last_as_long_as_the_session() {
 async fn a_client_without_a_token_keeps_its_session_in_a_cookie() {
     let fixture = Fixture::open().await;
     let mut client = fixture.stranger().await;
-    let options = Options { values: HashMap::from([("schema".to_owned(), text("warehouse"))]) };
+    let options = Options {
+        values: HashMap::from([("schema".to_owned(), text("warehouse"))]),
+    };
     let action = Action::new("SetSessionOptions", options.encode_to_vec());
     let response = client.inner_mut().do_action(action).await.unwrap();
-    let cookie = response.metadata().get("set-cookie").unwrap().to_str().unwrap().to_owned();
+    let cookie = response
+        .metadata()
+        .get("set-cookie")
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
     assert!(query(&mut client, "select count(*) from dim_customer").await.is_err());
     client.set_header("cookie", format!("other=1; {}", cookie.split(';').next().unwrap()));
     assert_eq!(answer(&mut client, "select count(*) from dim_customer").await, ["3"]);

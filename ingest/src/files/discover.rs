@@ -1,8 +1,10 @@
 //! Which files a stream has, and how they get onto a local disk.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use cordada_lake::{Context, Error, Result, storage};
 use futures::{StreamExt, TryStreamExt};
@@ -14,8 +16,11 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 /// Wildcards do not cross folders; `**` does.
-const MATCH: MatchOptions =
-    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+const MATCH: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
 
 /// A file that matches a stream's paths.
 #[derive(Debug, Clone)]
@@ -30,7 +35,7 @@ pub(crate) struct Found {
 
 #[derive(Debug, Clone)]
 enum Place {
-    Disk(PathBuf),
+    Disk(PathBuf, Option<SystemTime>),
     Store(Arc<dyn ObjectStore>, ObjectPath),
 }
 
@@ -40,8 +45,38 @@ pub(crate) struct Local {
     pub(crate) path: PathBuf,
     pub(crate) name: String,
     pub(crate) bytes: u64,
+    pub(crate) modified: Option<SystemTime>,
     /// Removes the file when it is one of ours.
-    pub(crate) temporary: Option<TempPath>,
+    _temporary: Option<TempPath>,
+}
+
+impl Local {
+    /// A file of ours, which is removed when it is no longer used.
+    pub(crate) fn temporary(path: TempPath, name: &str) -> Result<Local> {
+        let metadata = std::fs::metadata(&path).doing(|| format!("reading {name}"))?;
+        let (bytes, modified) = (metadata.len(), metadata.modified().ok());
+        Ok(Local {
+            path: path.to_path_buf(),
+            name: name.to_owned(),
+            bytes,
+            modified,
+            _temporary: Some(path),
+        })
+    }
+
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// Conflict if it is not what it was when it was found.
+    pub(crate) fn open(&self) -> Result<File> {
+        let doing = || format!("reading {}", self.name);
+        let file = File::open(&self.path).doing(doing)?;
+        let metadata = file.metadata().doing(doing)?;
+        if metadata.len() == self.bytes && metadata.modified().ok() == self.modified {
+            return Ok(file);
+        }
+        Err(Error::conflict(doing(), "the file changed meanwhile").hint("run again when whoever writes it is done"))
+    }
 }
 
 /// The files that match any of `paths`, sorted by name, each once.
@@ -49,6 +84,10 @@ pub(crate) struct Local {
 /// # Errors
 /// Config for a path that matches nothing, and for a wildcard that is not understood.
 pub(crate) async fn find(project: &Path, paths: &[String], options: &BTreeMap<String, String>) -> Result<Vec<Found>> {
+    // However the folder is spelled, a file in it has one name.
+    let project = &project
+        .canonicalize()
+        .doing(|| format!("reading {}", project.display()))?;
     let mut files = BTreeMap::new();
     for path in paths {
         let found = match path.split_once("://") {
@@ -68,21 +107,32 @@ pub(crate) async fn find(project: &Path, paths: &[String], options: &BTreeMap<St
 fn on_disk(project: &Path, path: &str) -> Result<Vec<Found>> {
     let doing = || format!("looking for {path}");
     let base = Pattern::escape(&project.to_string_lossy());
-    let pattern = if Path::new(path).is_absolute() { path.to_owned() } else { format!("{base}/{path}") };
+    let pattern = if Path::new(path).is_absolute() {
+        path.to_owned()
+    } else {
+        format!("{base}/{path}")
+    };
     let matches = glob::glob_with(&pattern, MATCH).map_err(|error| Error::config(doing(), error))?;
     let mut found = Vec::new();
     for file in matches {
-        let file = file.map_err(|error| std::io::Error::from(error.error().kind())).doing(doing)?;
+        let file = file
+            .map_err(|error| std::io::Error::from(error.error().kind()))
+            .doing(doing)?;
         let metadata = std::fs::metadata(&file).doing(|| format!("reading {}", file.display()))?;
         if metadata.is_dir() {
             continue;
         }
-        let modified = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        let modified = metadata.modified().ok();
+        let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         found.push(Found {
-            name: file.strip_prefix(project).unwrap_or(&file).to_string_lossy().into_owned(),
+            name: file
+                .strip_prefix(project)
+                .unwrap_or(&file)
+                .to_string_lossy()
+                .into_owned(),
             size: metadata.len(),
-            state: format!("{} {:?}", metadata.len(), modified),
-            place: Place::Disk(file),
+            state: format!("{} {:?}", metadata.len(), since),
+            place: Place::Disk(file, modified),
         });
     }
     Ok(found)
@@ -92,11 +142,20 @@ async fn in_store(path: &str, options: &BTreeMap<String, String>) -> Result<Vec<
     let doing = || format!("looking for {path}");
     let (scheme, rest) = path.split_once("://").unwrap_or(("", path));
     let (host, key) = rest.split_once('/').unwrap_or((rest, ""));
+    if host.contains('@') {
+        return Err(Error::config(
+            "looking for files",
+            "a URL with a password in it would be stored with every row",
+        )
+        .hint("put credentials under `storage:`"));
+    }
     let root = Url::parse(&format!("{scheme}://{host}/")).map_err(|error| Error::config(doing(), error))?;
     let web = matches!(scheme, "http" | "https");
     if web && key.contains(['*', '?', '[', '#']) {
-        return Err(Error::config(doing(), "a web server cannot be listed, nor asked with a query")
-            .hint("name each file by its plain URL"));
+        return Err(
+            Error::config(doing(), "a web server cannot be listed, nor asked with a query")
+                .hint("name each file by its plain URL"),
+        );
     }
     let mut options = options.clone();
     if scheme == "http" {
@@ -105,7 +164,8 @@ async fn in_store(path: &str, options: &BTreeMap<String, String>) -> Result<Vec<
     let (store, prefix) = storage::open_url(&root, &options)?;
     let metas = match key.find(['*', '?', '[']) {
         None => {
-            let location = ObjectPath::parse(format!("{prefix}/{key}")).map_err(|error| Error::config(doing(), error))?;
+            let location =
+                ObjectPath::parse(format!("{prefix}/{key}")).map_err(|error| Error::config(doing(), error))?;
             match store.head(&location).await {
                 Err(object_store::Error::NotFound { .. }) => Vec::new(),
                 meta => vec![meta.doing(doing)?],
@@ -114,8 +174,14 @@ async fn in_store(path: &str, options: &BTreeMap<String, String>) -> Result<Vec<
         Some(wildcard) => {
             let pattern = Pattern::new(key).map_err(|error| Error::config(doing(), error))?;
             let folder = key[..wildcard].rsplit_once('/').map_or("", |(folder, _)| folder);
-            let all: Vec<_> = store.list(Some(&ObjectPath::from(folder))).try_collect().await.doing(doing)?;
-            all.into_iter().filter(|meta| pattern.matches_with(meta.location.as_ref(), MATCH)).collect()
+            let all: Vec<_> = store
+                .list(Some(&ObjectPath::from(folder)))
+                .try_collect()
+                .await
+                .doing(doing)?;
+            all.into_iter()
+                .filter(|meta| pattern.matches_with(meta.location.as_ref(), MATCH))
+                .collect()
         }
     };
     let found = metas.into_iter().map(|meta| Found {
@@ -130,16 +196,21 @@ async fn in_store(path: &str, options: &BTreeMap<String, String>) -> Result<Vec<
 impl Found {
     /// The file on a local disk: where it is, or downloaded into a temporary file.
     pub(crate) async fn fetch(&self, cancel: &CancellationToken) -> Result<Local> {
-        let (name, bytes) = (self.name.clone(), self.size);
         match &self.place {
-            Place::Disk(path) => Ok(Local { path: path.clone(), name, bytes, temporary: None }),
+            Place::Disk(path, modified) => Ok(Local {
+                path: path.clone(),
+                name: self.name.clone(),
+                bytes: self.size,
+                modified: *modified,
+                _temporary: None,
+            }),
             Place::Store(store, location) => {
-                let downloading = download(store, location, &name);
+                let downloading = download(store, location, &self.name);
                 let temporary = tokio::select! {
                     done = downloading => done?,
-                    () = cancel.cancelled() => return Err(Error::cancelled(format!("downloading {name}"))),
+                    () = cancel.cancelled() => return Err(Error::cancelled(format!("downloading {}", self.name))),
                 };
-                Ok(Local { path: temporary.to_path_buf(), name, bytes, temporary: Some(temporary) })
+                Local::temporary(temporary, &self.name)
             }
         }
     }
@@ -164,7 +235,11 @@ mod tests {
 
     async fn names(project: &Path, paths: &[&str]) -> Result<Vec<String>> {
         let paths: Vec<_> = paths.iter().map(|path| (*path).to_owned()).collect();
-        Ok(find(project, &paths, &BTreeMap::new()).await?.into_iter().map(|file| file.name).collect())
+        Ok(find(project, &paths, &BTreeMap::new())
+            .await?
+            .into_iter()
+            .map(|file| file.name)
+            .collect())
     }
 
     #[tokio::test]
@@ -175,10 +250,16 @@ mod tests {
         for file in ["data/b.csv", "data/a.csv", "data/c.txt", "data/deep/d.csv"] {
             std::fs::write(root.join(file), "x").unwrap();
         }
-        assert_eq!(names(root, &["data/*.csv", "data/a.*"]).await.unwrap(), ["data/a.csv", "data/b.csv"]);
+        assert_eq!(
+            names(root, &["data/*.csv", "data/a.*"]).await.unwrap(),
+            ["data/a.csv", "data/b.csv"]
+        );
         assert_eq!(names(root, &["data/**/d.csv"]).await.unwrap(), ["data/deep/d.csv"]);
         let error = names(root, &["data/*.json"]).await.unwrap_err();
-        assert!(error.to_string().contains("data/*.json") && error.exit_code() == 2, "{error}");
+        assert!(
+            error.to_string().contains("data/*.json") && error.exit_code() == 2,
+            "{error}"
+        );
         assert!(names(root, &["https://example.org/a?b=c"]).await.is_err());
     }
 }

@@ -17,8 +17,8 @@ use self::discover::Local;
 use self::json::Json;
 use self::parquet::Parquet;
 use self::text::Plain;
-use crate::config::{Format, Stream};
 use crate::shape::{Shape, column_names};
+use crate::stream::{Format, Stream};
 
 /// A part of a file that is read on its own: bytes of a text, or row groups of Parquet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,27 +101,34 @@ impl ScannedFile {
                 .hint("set `format:` to csv, tsv, ndjson, json or parquet")
         })?;
         let plan = |originals: Vec<String>| {
-            let names = column_names(originals.iter().map(String::as_str)).map_err(|error| error.with("file", &name))?;
+            let names =
+                column_names(originals.iter().map(String::as_str)).map_err(|error| error.with("file", &name))?;
             if let Some(ours) = names.iter().find(|name| crate::provenance::is_ours(name)) {
-                return Err(Error::config(format!("reading {name}"), format!("the column {ours} is one that landing adds"))
-                    .hint("rename it in the source"));
+                return Err(Error::config(
+                    format!("reading {name}"),
+                    format!("the column {ours} is one that landing adds"),
+                )
+                .hint("rename it in the source"));
             }
             let declared = names.iter().map(|name| stream.declared(name).cloned()).collect();
-            Ok(TextPlan { originals, names, declared })
+            Ok(TextPlan {
+                originals,
+                names,
+                declared,
+            })
         };
-        let notation = stream.csv.notation(zone);
         let bytes = local.bytes;
         let (content, reader, scanned);
         match format {
             Format::Csv | Format::Tsv => {
-                let csv = Csv::new(&stream.csv, format, notation);
+                let csv = Csv::new(&stream.csv, format, stream.csv.notation(zone));
                 content = Plain::text(local, stream.csv.encoding, cancel)?;
                 scanned = csv.scan(&content, plan, workers, cancel)?;
                 reader = Reader::Csv(csv);
             }
             Format::Ndjson | Format::Json => {
-                let json = Json::new(stream, format, notation);
                 content = Plain::text(local, encoding_rs::UTF_8, cancel)?;
+                let json = Json::new(&content, stream, format, zone)?;
                 scanned = json.scan(&content, plan, workers, cancel)?;
                 reader = Reader::Json(json);
             }
@@ -132,7 +139,12 @@ impl ScannedFile {
                 reader = Reader::Parquet(parquet);
             }
         }
-        Ok(Self { content, reader, scanned, bytes })
+        Ok(Self {
+            content,
+            reader,
+            scanned,
+            bytes,
+        })
     }
 
     /// Its name, as it appears in `_origin`.

@@ -38,14 +38,29 @@ impl Parquet {
             Shape::Declared(declared.clone().unwrap_or_else(|| storable_type(field.data_type())))
         });
         let mut first = 1;
-        let pieces = builder.metadata().row_groups().iter().zip(0u64..).map(|(group, number)| {
-            let rows = u64::try_from(group.num_rows()).unwrap_or_default();
-            let piece = Piece { start: number, end: number + 1, first, rows, rejected: 0 };
-            first += rows;
-            piece
-        });
+        let pieces = builder
+            .metadata()
+            .row_groups()
+            .iter()
+            .zip(0u64..)
+            .map(|(group, number)| {
+                let rows = u64::try_from(group.num_rows()).unwrap_or_default();
+                let piece = Piece {
+                    start: number,
+                    end: number + 1,
+                    first,
+                    rows,
+                    rejected: 0,
+                };
+                first += rows;
+                piece
+            });
         let pieces = pieces.collect();
-        Ok(Scanned { shapes: shapes.collect(), plan, pieces })
+        Ok(Scanned {
+            shapes: shapes.collect(),
+            plan,
+            pieces,
+        })
     }
 
     /// Reads a row group into batches of `types`, one for each of the file's columns.
@@ -58,15 +73,26 @@ impl Parquet {
     ) -> Result<()> {
         let doing = || format!("reading {}", file.name());
         let group = usize::try_from(piece.start).unwrap_or(usize::MAX);
-        let reader = self.open(file)?.with_row_groups(vec![group]).with_batch_size(BATCH_ROWS).build().doing(doing)?;
+        let reader = self
+            .open(file)?
+            .with_row_groups(vec![group])
+            .with_batch_size(BATCH_ROWS)
+            .build()
+            .doing(doing)?;
         let mut row = piece.first;
         for batch in reader {
             let batch: RecordBatch = batch.doing(doing)?;
             let next = row + batch.num_rows() as u64;
             let columns = batch.columns().iter().zip(types);
-            let columns = columns.map(|(column, data_type)| self.convert(column, data_type)).collect::<Result<_>>();
+            let columns = columns
+                .map(|(column, data_type)| self.convert(column, data_type))
+                .collect::<Result<_>>();
             let columns = columns.map_err(|error| error.with("file", file.name()))?;
-            emit(Decoded { columns, lines: (row..next).collect(), rejected: Vec::new() })?;
+            emit(Decoded {
+                columns,
+                lines: (row..next).collect(),
+                rejected: Vec::new(),
+            })?;
             row = next;
         }
         Ok(())
@@ -83,8 +109,15 @@ impl Parquet {
             return Ok(column.clone());
         }
         let strict = |column: &ArrayRef, to: &DataType| {
-            cast_with_options(column, to, &CastOptions { safe: false, ..CastOptions::default() })
-                .doing(|| format!("converting {} to {to}", column.data_type()))
+            cast_with_options(
+                column,
+                to,
+                &CastOptions {
+                    safe: false,
+                    ..CastOptions::default()
+                },
+            )
+            .doing(|| format!("converting {} to {to}", column.data_type()))
         };
         if !matches!(column.data_type(), DataType::Timestamp(_, None)) || *data_type != timestamp() {
             return strict(column, data_type);
@@ -92,8 +125,9 @@ impl Parquet {
         let local = strict(column, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
         let mut clock = Clock::new(self.zone);
         let local = local.as_primitive::<TimestampMicrosecondType>().iter();
-        let utc: PrimitiveArray<TimestampMicrosecondType> =
-            local.map(|local| local.map(|local| clock.utc_of_local(local))).collect();
+        let utc: PrimitiveArray<TimestampMicrosecondType> = local
+            .map(|local| local.map(|local| clock.utc_of_local(local)))
+            .collect();
         Ok(Arc::new(utc.with_timezone("UTC")))
     }
 }

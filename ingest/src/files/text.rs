@@ -4,15 +4,13 @@
 //! pieces. What is compressed or in another encoding is therefore turned into plain UTF-8 once, in a temporary file:
 //! decompressing twice costs more than writing once, and a compressed stream cannot be read in pieces.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
 use cordada_lake::{Context, Error, Result};
 use encoding_rs::{DecoderResult, Encoding, UTF_8};
 use flate2::read::MultiGzDecoder;
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
 use super::discover::Local;
@@ -31,62 +29,45 @@ enum Compression {
     Zstd,
 }
 
-/// A local file of plain bytes. It must not change while it is read.
+/// A local file of plain bytes.
 #[derive(Debug)]
 pub(crate) struct Plain {
-    path: PathBuf,
-    /// What to call it in messages.
-    name: String,
+    file: Local,
     /// Where its content begins: after the byte order mark.
     start: u64,
-    len: u64,
-    modified: Option<SystemTime>,
-    /// Removes the file when it is one of ours.
-    _temporary: Option<TempPath>,
 }
 
 impl Plain {
     /// The file as it is, for formats with an encoding and compression of their own; decompressed if it is
     /// compressed as a whole.
     pub(crate) fn binary(file: Local, cancel: &CancellationToken) -> Result<Plain> {
-        match compression(&file.path, &file.name)? {
-            Compression::None => Plain::of(file.path, &file.name, 0, file.temporary),
-            compression => spill(&file.path, &file.name, compression, UTF_8, cancel),
-        }
+        let file = match compression(&file)? {
+            Compression::None => file,
+            compression => spill(&file, compression, UTF_8, cancel)?,
+        };
+        Ok(Plain { file, start: 0 })
     }
 
     /// The file as UTF-8, read in `encoding` unless a byte order mark says otherwise.
     pub(crate) fn text(file: Local, encoding: &'static Encoding, cancel: &CancellationToken) -> Result<Plain> {
-        let (path, name) = (file.path.as_path(), file.name.as_str());
-        let compression = compression(path, name)?;
+        let compression = compression(&file)?;
         let mut head = [0; 4];
-        let read = read_head(decompress(open(path, name)?, compression, name)?, &mut head);
-        let head = &head[..read.doing(|| format!("reading {name}"))?];
-        let (encoding, mark) = Encoding::for_bom(head).unwrap_or((encoding, 0));
-        if compression == Compression::None && encoding == UTF_8 {
-            return Plain::of(path.to_owned(), name, mark as u64, file.temporary);
-        }
-        let mut plain = spill(path, name, compression, encoding, cancel)?;
+        let read = read_head(decompress(&file, compression)?, &mut head).map_err(|error| corrupt(&file, error))?;
+        let (encoding, mark) = Encoding::for_bom(&head[..read]).unwrap_or((encoding, 0));
         // Decoding drops the mark of the other encodings.
-        plain.start = if encoding == UTF_8 { mark as u64 } else { 0 };
-        Ok(plain)
-    }
-
-    fn of(path: PathBuf, name: &str, start: u64, temporary: Option<TempPath>) -> Result<Plain> {
-        let metadata = fs::metadata(&path).doing(|| format!("reading {name}"))?;
+        let start = if encoding == UTF_8 { mark as u64 } else { 0 };
+        if compression == Compression::None && encoding == UTF_8 {
+            return Ok(Plain { file, start });
+        }
         Ok(Plain {
-            path,
-            name: name.to_owned(),
+            file: spill(&file, compression, encoding, cancel)?,
             start,
-            len: metadata.len(),
-            modified: metadata.modified().ok(),
-            _temporary: temporary,
         })
     }
 
     /// What to call it in messages.
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        &self.file.name
     }
 
     /// Where its content begins.
@@ -96,29 +77,20 @@ impl Plain {
 
     /// Where it ends.
     pub(crate) fn len(&self) -> u64 {
-        self.len
+        self.file.bytes
     }
 
-    /// The file, opened.
-    ///
-    /// # Errors
-    /// Conflict if it has changed since it was first looked at.
+    /// The file, opened; see [`Local::open`].
     pub(crate) fn open(&self) -> Result<File> {
-        let file = open(&self.path, &self.name)?;
-        let metadata = file.metadata().doing(|| format!("reading {}", self.name))?;
-        if metadata.len() != self.len || metadata.modified().ok() != self.modified {
-            return Err(Error::conflict(format!("reading {}", self.name), "the file changed meanwhile")
-                .hint("run again when whoever writes it is done"));
-        }
-        Ok(file)
+        self.file.open()
     }
 
     /// Appends the bytes from `start` up to `end` (or the file's end) to `data`.
     pub(crate) fn read(&self, start: u64, end: u64, data: &mut Vec<u8>) -> Result<()> {
-        let doing = || format!("reading {}", self.name);
+        let doing = || format!("reading {}", self.file.name);
         let mut file = self.open()?;
         file.seek(SeekFrom::Start(start)).doing(doing)?;
-        let wanted = end.min(self.len).saturating_sub(start);
+        let wanted = end.min(self.len()).saturating_sub(start);
         let known = data.len();
         data.reserve(usize::try_from(wanted).unwrap_or_default());
         file.take(wanted).read_to_end(data).doing(doing)?;
@@ -129,13 +101,9 @@ impl Plain {
     }
 }
 
-fn open(path: &Path, name: &str) -> Result<File> {
-    File::open(path).doing(|| format!("reading {name}"))
-}
-
-fn compression(path: &Path, name: &str) -> Result<Compression> {
+fn compression(file: &Local) -> Result<Compression> {
     let mut head = [0; 4];
-    let read = read_head(open(path, name)?, &mut head).doing(|| format!("reading {name}"))?;
+    let read = read_head(file.open()?, &mut head).doing(|| format!("reading {}", file.name))?;
     Ok(match &head[..read] {
         [0x1f, 0x8b, ..] => Compression::Gzip,
         [0x28, 0xb5, 0x2f, 0xfd] => Compression::Zstd,
@@ -155,36 +123,35 @@ fn read_head(mut reader: impl Read, head: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-fn decompress(file: File, compression: Compression, name: &str) -> Result<Box<dyn Read>> {
-    let file = io::BufReader::with_capacity(BUFFER, file);
+fn decompress(file: &Local, compression: Compression) -> Result<Box<dyn Read>> {
+    let reader = BufReader::with_capacity(BUFFER, file.open()?);
     Ok(match compression {
-        Compression::None => Box::new(file),
-        Compression::Gzip => Box::new(MultiGzDecoder::new(file)),
+        Compression::None => Box::new(reader),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(reader)),
         Compression::Zstd => {
-            Box::new(zstd::stream::read::Decoder::with_buffer(file).doing(|| format!("reading {name}"))?)
+            Box::new(zstd::stream::read::Decoder::with_buffer(reader).doing(|| format!("reading {}", file.name))?)
         }
     })
 }
 
 /// Writes the file's content as plain UTF-8 into a temporary file.
 fn spill(
-    path: &Path,
-    name: &str,
+    file: &Local,
     compression: Compression,
     encoding: &'static Encoding,
     cancel: &CancellationToken,
-) -> Result<Plain> {
-    let doing = || format!("unpacking {name} into {}", std::env::temp_dir().display());
-    let mut source = decompress(open(path, name)?, compression, name)?;
+) -> Result<Local> {
+    let doing = || format!("unpacking {} into {}", file.name, std::env::temp_dir().display());
+    let mut source = decompress(file, compression)?;
     let target = NamedTempFile::new().doing(doing)?;
     let mut writer = BufWriter::with_capacity(BUFFER, target.as_file());
     let mut transcoder = (encoding != UTF_8).then(|| Transcoder::new(encoding));
     let mut buffer = vec![0; BUFFER];
     loop {
         if cancel.is_cancelled() {
-            return Err(Error::cancelled(format!("reading {name}")));
+            return Err(Error::cancelled(format!("reading {}", file.name)));
         }
-        let read = source.read(&mut buffer).map_err(|error| corrupt(name, error))?;
+        let read = source.read(&mut buffer).map_err(|error| corrupt(file, error))?;
         match &mut transcoder {
             None => writer.write_all(&buffer[..read]),
             Some(transcoder) => transcoder.write(&buffer[..read], read == 0, &mut writer),
@@ -196,14 +163,16 @@ fn spill(
     }
     writer.flush().doing(doing)?;
     drop(writer);
-    let temporary = target.into_temp_path();
-    Plain::of(temporary.to_path_buf(), name, 0, Some(temporary))
+    // Whether it is still what was read.
+    file.open()?;
+    Local::temporary(target.into_temp_path(), &file.name)
 }
 
-fn corrupt(name: &str, error: io::Error) -> Error {
+fn corrupt(file: &Local, error: io::Error) -> Error {
+    let doing = format!("unpacking {}", file.name);
     let error = match error.kind() {
-        io::ErrorKind::UnexpectedEof => Error::failed(format!("unpacking {name}"), "the compressed file ends too early"),
-        _ => Error::failed(format!("unpacking {name}"), &error),
+        io::ErrorKind::UnexpectedEof => Error::failed(doing, "the compressed file ends too early"),
+        _ => Error::failed(doing, &error),
     };
     error.hint("get the file again: nothing of it was landed")
 }
@@ -216,13 +185,17 @@ struct Transcoder {
 
 impl Transcoder {
     fn new(encoding: &'static Encoding) -> Self {
-        Self { decoder: encoding.new_decoder_with_bom_removal(), utf8: vec![0; BUFFER * 3] }
+        Self {
+            decoder: encoding.new_decoder_with_bom_removal(),
+            utf8: vec![0; BUFFER * 3],
+        }
     }
 
     fn write(&mut self, mut bytes: &[u8], last: bool, target: &mut impl Write) -> io::Result<()> {
         loop {
-            let (result, read, written) =
-                self.decoder.decode_to_utf8_without_replacement(bytes, &mut self.utf8, last);
+            let (result, read, written) = self
+                .decoder
+                .decode_to_utf8_without_replacement(bytes, &mut self.utf8, last);
             target.write_all(&self.utf8[..written])?;
             bytes = &bytes[read..];
             match result {
@@ -239,14 +212,14 @@ impl Transcoder {
 mod tests {
     use super::*;
 
-    fn local(file: &NamedTempFile, name: &str) -> Local {
-        Local { path: file.path().to_owned(), name: name.into(), bytes: 0, temporary: None }
+    fn local(content: &[u8], name: &str) -> Local {
+        let path = NamedTempFile::new().unwrap().into_temp_path();
+        std::fs::write(&path, content).unwrap();
+        Local::temporary(path, name).unwrap()
     }
 
     fn plain(bytes: &[u8], encoding: &'static Encoding) -> Vec<u8> {
-        let file = NamedTempFile::new().unwrap();
-        fs::write(file.path(), bytes).unwrap();
-        let plain = Plain::text(local(&file, "x"), encoding, &CancellationToken::new()).unwrap();
+        let plain = Plain::text(local(bytes, "x"), encoding, &CancellationToken::new()).unwrap();
         let mut data = Vec::new();
         plain.read(plain.start(), u64::MAX, &mut data).unwrap();
         data
@@ -262,7 +235,11 @@ mod tests {
     fn every_compression_and_encoding_becomes_utf8() {
         let text = "id;name\n1;Begoña\n".as_bytes();
         let latin1 = b"id;name\n1;Bego\xf1a\n";
-        let utf16: Vec<u8> = [0xfeff].into_iter().chain("id;name\n1;Begoña\n".encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        let utf16: Vec<u8> = [0xfeff]
+            .into_iter()
+            .chain("id;name\n1;Begoña\n".encode_utf16())
+            .flat_map(u16::to_le_bytes)
+            .collect();
         let marked = [b"\xef\xbb\xbf", text].concat();
         assert_eq!(plain(text, UTF_8), text);
         assert_eq!(plain(&marked, UTF_8), text);
@@ -284,18 +261,17 @@ mod tests {
     #[test]
     fn a_cut_archive_is_an_error_that_names_the_file() {
         let whole = gzip(&b"some text that is long enough\n".repeat(100));
-        let file = NamedTempFile::new().unwrap();
-        fs::write(file.path(), &whole[..whole.len() / 2]).unwrap();
-        let error = Plain::text(local(&file, "orders.csv.gz"), UTF_8, &CancellationToken::new()).unwrap_err();
+        let file = local(&whole[..whole.len() / 2], "orders.csv.gz");
+        let error = Plain::text(file, UTF_8, &CancellationToken::new()).unwrap_err();
         assert!(error.to_string().contains("orders.csv.gz"), "{error}");
     }
 
     #[test]
     fn a_file_that_changes_is_noticed() {
-        let file = NamedTempFile::new().unwrap();
-        fs::write(file.path(), b"a\n").unwrap();
-        let plain = Plain::text(local(&file, "x"), UTF_8, &CancellationToken::new()).unwrap();
-        fs::write(file.path(), b"a\nb\n").unwrap();
+        let file = local(b"a\n", "x");
+        let path = file.path.clone();
+        let plain = Plain::text(file, UTF_8, &CancellationToken::new()).unwrap();
+        std::fs::write(path, b"a\nb\n").unwrap();
         assert!(plain.read(0, 2, &mut Vec::new()).is_err());
     }
 }

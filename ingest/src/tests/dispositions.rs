@@ -16,10 +16,16 @@ async fn what_landed_does_not_land_again() {
         let first = project.ingest().await;
         assert_eq!((first.streams[0].files, first.release), (1, Some(1)));
         let again = project.ingest().await;
-        assert_eq!((again.streams[0].files, again.streams[0].skipped_files, again.release), (0, 1, None));
+        assert_eq!(
+            (again.streams[0].files, again.streams[0].skipped_files, again.release),
+            (0, 1, None)
+        );
         assert_eq!((again.streams[0].version, again.streams[0].rows), (None, 0));
         // Touched, with the same content.
-        let file = std::fs::File::options().append(true).open(project.path().join("p-1.csv")).unwrap();
+        let file = std::fs::File::options()
+            .append(true)
+            .open(project.path().join("p-1.csv"))
+            .unwrap();
         file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(project.ingest().await.streams[0].files, 0, "{disposition}");
         // One more file.
@@ -27,8 +33,14 @@ async fn what_landed_does_not_land_again() {
         let more = project.ingest().await;
         assert_eq!(more.streams[0].files, if disposition == "replace" { 2 } else { 1 });
         assert_eq!(project.sql(ALL).await, ["1|a", "2|b"], "{disposition}");
-        assert_eq!(project.sql("select record from ops.rejected_rows").await, ["broken"], "{disposition}");
-        let loads = project.sql("select status, files, rows from ops.loads order by started_at").await;
+        assert_eq!(
+            project.sql("select record from ops.rejected_rows").await,
+            ["broken"],
+            "{disposition}"
+        );
+        let loads = project
+            .sql("select status, files, rows from ops.loads order by started_at")
+            .await;
         assert_eq!(loads.len(), 4);
         assert_eq!(&loads[..3], ["landed|1|1", "unchanged|0|0", "unchanged|0|0"]);
     }
@@ -66,12 +78,33 @@ async fn columns_come_go_and_widen_without_loss() {
     let project = Project::new("{people: {path: 'p-*.csv'}}").await;
     project.write("p-1.csv", "id,code,amount,gone\n1,100,1.50,x\n");
     project.ingest().await;
-    project.write("p-2.csv", "id,code,amount,new\n2,85123A,12345678901234567.125,y\n3,5,,\n");
+    project.write(
+        "p-2.csv",
+        "id,code,amount,new\n2,85123A,12345678901234567.125,y\n3,5,,\n",
+    );
     project.ingest().await;
-    let rows = project.sql("select id, code, amount, gone, new from raw_shop.people order by id").await;
-    assert_eq!(rows, ["1|100|1.500|x|null", "2|85123A|12345678901234567.125|null|y", "3|5|null|null|null"]);
+    let rows = project
+        .sql("select id, code, amount, gone, new from raw_shop.people order by id")
+        .await;
+    assert_eq!(
+        rows,
+        [
+            "1|100|1.500|x|null",
+            "2|85123A|12345678901234567.125|null|y",
+            "3|5|null|null|null"
+        ]
+    );
     let columns = project.columns("raw_shop.people").await;
-    assert_eq!(columns, ["id Int64", "code Utf8", "amount Decimal128(20, 3)", "gone Utf8", "new Utf8"]);
+    assert_eq!(
+        columns,
+        [
+            "id Int64",
+            "code Utf8",
+            "amount Decimal128(20, 3)",
+            "gone Utf8",
+            "new Utf8"
+        ]
+    );
     // What fits changes no type.
     project.write("p-3.csv", "id,code,amount\n4,7,8\n");
     project.ingest().await;
@@ -101,14 +134,20 @@ async fn a_run_killed_before_its_release_is_published_by_the_next() {
         name: "people",
         stream: &sources[0].streams["people"],
         table: &table,
-        load: Load { id: "killed".into(), at: chrono::Utc::now() },
+        load: Load {
+            id: "killed".into(),
+            at: chrono::Utc::now(),
+        },
         cancel: Default::default(),
     };
     landing.run(&cordada_lake::progress::Silent).await.unwrap();
     let report = project.ingest().await;
     assert_eq!((report.streams[0].files, report.release), (0, Some(1)));
     assert_eq!(project.sql(ALL).await, ["1|a"]);
-    assert_eq!(project.sql("select load_id, record from ops.rejected_rows").await, ["killed|broken"]);
+    assert_eq!(
+        project.sql("select load_id, record from ops.rejected_rows").await,
+        ["killed|broken"]
+    );
     // A rollback is no crash: it is not undone.
     project.write("p.csv", "id,name\n2,b\n");
     project.ingest().await;
@@ -138,7 +177,14 @@ async fn a_cancelled_run_leaves_nothing_behind() {
     let silent = std::sync::Arc::new(cordada_lake::progress::Silent);
     let result = crate::ingest(&project.lake, project.path(), &sources, &[], silent, cancel).await;
     assert_eq!(result.unwrap_err().kind(), cordada_lake::ErrorKind::Cancelled);
-    assert_eq!(project.lake.latest_version(&"raw_shop.people".parse().unwrap()).await.unwrap(), None);
+    assert_eq!(
+        project
+            .lake
+            .latest_version(&"raw_shop.people".parse().unwrap())
+            .await
+            .unwrap(),
+        None
+    );
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod dispositions;
 mod formats;
 mod online_retail;
+mod web;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -27,7 +28,9 @@ impl Project {
     async fn new(streams: &str) -> Project {
         let dir = tempfile::tempdir().unwrap();
         let location = dir.path().join("lake");
-        let lake = Lake::open(&location.to_string_lossy(), &Settings::default()).await.unwrap();
+        let lake = Lake::open(&location.to_string_lossy(), &Settings::default())
+            .await
+            .unwrap();
         let project = Project { dir, lake };
         project.configure(&format!("kind: files\nstreams: {streams}\n"));
         project
@@ -49,7 +52,15 @@ impl Project {
 
     async fn try_ingest(&self, select: &[Selection]) -> Result<IngestReport> {
         let sources = load_sources(&self.path().join("sources"))?;
-        ingest(&self.lake, self.path(), &sources, select, Arc::new(Silent), CancellationToken::new()).await
+        ingest(
+            &self.lake,
+            self.path(),
+            &sources,
+            select,
+            Arc::new(Silent),
+            CancellationToken::new(),
+        )
+        .await
     }
 
     async fn ingest(&self) -> IngestReport {
@@ -64,10 +75,19 @@ impl Project {
         let mut rows = Vec::new();
         for batch in &batches {
             let options = FormatOptions::new().with_null("null");
-            let columns: Vec<_> =
-                batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
+            let columns: Vec<_> = batch
+                .columns()
+                .iter()
+                .map(|column| ArrayFormatter::try_new(column, &options).unwrap())
+                .collect();
             for row in 0..batch.num_rows() {
-                rows.push(columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|"));
+                rows.push(
+                    columns
+                        .iter()
+                        .map(|column| column.value(row).to_string())
+                        .collect::<Vec<_>>()
+                        .join("|"),
+                );
             }
         }
         rows
@@ -78,8 +98,14 @@ impl Project {
         let table = table.parse().unwrap();
         let version = self.lake.latest_version(&table).await.unwrap().unwrap();
         let snapshot = self.lake.snapshot(&self.lake.path_of(&table), version).await.unwrap();
-        let fields = snapshot.schema().fields().iter().filter(|field| !crate::provenance::is_ours(field.name()));
-        fields.map(|field| format!("{} {}", field.name(), field.data_type())).collect()
+        let fields = snapshot
+            .schema()
+            .fields()
+            .iter()
+            .filter(|field| !crate::provenance::is_ours(field.name()));
+        fields
+            .map(|field| format!("{} {}", field.name(), field.data_type()))
+            .collect()
     }
 }
 

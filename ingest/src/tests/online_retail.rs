@@ -22,7 +22,11 @@ async fn known_figures_come_out_of_csv_and_parquet() {
     for file in ["onlineretail.csv.gz", "onlineretail.parquet"] {
         let project = Project::new(&format!("{{lines: {{path: '{}'}}}}", folder.join(file).display())).await;
         let report = project.ingest().await;
-        assert_eq!((report.streams[0].rows, report.streams[0].rejected), (541_909, 0), "{file}");
+        assert_eq!(
+            (report.streams[0].rows, report.streams[0].rejected),
+            (541_909, 0),
+            "{file}"
+        );
         let figures = project
             .sql(
                 "select count(*), count(distinct customer_id), count(distinct invoice_no), \

@@ -42,9 +42,7 @@ pub(crate) fn is_readable(value: &[u8], data_type: &DataType, notation: Notation
         DataType::Boolean => truth(value).is_some(),
         DataType::Int64 => parse::integer(value).is_some(),
         DataType::Float64 => parse::double(value, notation.point).is_some(),
-        DataType::Decimal128(precision, scale) => {
-            parse::decimal(value, notation.point, *precision, *scale).is_some()
-        }
+        DataType::Decimal128(precision, scale) => parse::decimal(value, notation.point, *precision, *scale).is_some(),
         DataType::Date32 => matches!(time::parse(value), Some(Time::Date(_))),
         other => *other == timestamp() && time::parse(value).is_some(),
     }
@@ -134,7 +132,10 @@ fn booleans(values: &impl Values) -> Result<ArrayRef> {
             None => false,
         });
     }
-    Ok(Arc::new(BooleanArray::new(BooleanBuffer::from(bits), validity.finish())))
+    Ok(Arc::new(BooleanArray::new(
+        BooleanBuffer::from(bits),
+        validity.finish(),
+    )))
 }
 
 fn text(values: &impl Values) -> Result<ArrayRef> {

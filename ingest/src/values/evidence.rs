@@ -38,7 +38,12 @@ pub(crate) struct Evidence {
 
 impl Evidence {
     /// A column that has shown text, and so can be nothing else.
-    pub(crate) const TEXT: Evidence = Evidence { kinds: TEXT, integer_digits: 0, scale: 0, inexact: false };
+    pub(crate) const TEXT: Evidence = Evidence {
+        kinds: TEXT,
+        integer_digits: 0,
+        scale: 0,
+        inexact: false,
+    };
 
     /// Takes in one value of a text format, which is not null. `point` is the decimal point.
     #[inline]
@@ -88,8 +93,9 @@ impl Evidence {
         } else {
             BIG
         };
-        // A double holds any 15 digits; for 16 or 17 it depends on the number.
-        if number.integer_digits + number.scale > 15 && !parse::is_exact_double(value, point) {
+        // A double holds any 15 digits, if the exponent is one of its own; for more it depends on the number.
+        let certain = number.integer_digits + number.scale <= 15 && !number.exponent;
+        if !certain && !parse::is_exact_double(value, point) {
             self.inexact = true;
         }
     }
@@ -119,7 +125,11 @@ impl Evidence {
             return DataType::Utf8;
         }
         let digits = self.integer_digits + self.scale;
-        let double = if self.inexact { DataType::Utf8 } else { DataType::Float64 };
+        let double = if self.inexact {
+            DataType::Utf8
+        } else {
+            DataType::Float64
+        };
         match self.kinds {
             BOOL => DataType::Boolean,
             DATE => DataType::Date32,
@@ -194,7 +204,8 @@ mod tests {
             (&["12345678901234567.89"], DataType::Decimal128(38, 2)),
             (&["123456789012345678901234567890123456789"], DataType::Utf8),
             (&["1e5", "2.25"], DataType::Float64),
-            (&["1.2345678901234567e-05"], DataType::Float64),
+            (&["3.0000000000000004e-01", "1.0000000000000001e-01"], DataType::Float64),
+            (&["1.23456789012345671e-05"], DataType::Utf8),
             (&["1e5", "12345678901234567891"], DataType::Utf8),
             (&["1e400"], DataType::Utf8),
             (&["NaN"], DataType::Utf8),
@@ -204,7 +215,10 @@ mod tests {
             (&["2024-02-29"], DataType::Date32),
             (&["2023-02-29"], DataType::Utf8),
             (&["2024-02-29", "2024-02-29 10:00:00"], timestamp()),
-            (&["2024-02-29T10:00:00.123456Z", "2024-02-29T10:00:00+02:00"], timestamp()),
+            (
+                &["2024-02-29T10:00:00.123456Z", "2024-02-29T10:00:00+02:00"],
+                timestamp(),
+            ),
             (&["2024-02-29T10:00:00.1234567Z"], DataType::Utf8),
             (&["2024-02-29", "5"], DataType::Utf8),
             (&["1,5"], DataType::Utf8),

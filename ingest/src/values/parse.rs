@@ -172,26 +172,30 @@ fn sign(text: &[u8]) -> (bool, &[u8]) {
 /// A double, rounded to the nearest where it has to be.
 pub(crate) fn double(text: &[u8], point: u8) -> Option<f64> {
     let text = std::str::from_utf8(text).ok()?;
-    if point == b'.' { text.parse().ok() } else { text.replace(char::from(point), ".").parse().ok() }
+    if point == b'.' {
+        text.parse().ok()
+    } else {
+        text.replace(char::from(point), ".").parse().ok()
+    }
 }
 
-/// Whether a double gives every digit of the number back.
+/// Whether a double, written with as many digits as the number has, is that number again.
 pub(crate) fn is_exact_double(text: &[u8], point: u8) -> bool {
     let Some(value) = double(text, point).filter(|value| value.is_finite()) else {
         return false;
     };
-    let written: Vec<u8> = text.iter().take_while(|byte| !matches!(byte, b'e' | b'E')).copied().collect();
-    significant(&written) == significant(format!("{value:e}").split('e').next().unwrap_or_default().as_bytes())
-}
-
-/// The digits of a number without point, leading and trailing zeros.
-fn significant(mantissa: &[u8]) -> Vec<u8> {
-    let mut digits: Vec<u8> =
-        mantissa.iter().copied().filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').collect();
-    while digits.last() == Some(&b'0') {
-        digits.pop();
-    }
-    digits
+    let mantissa = text.iter().take_while(|byte| !matches!(byte, b'e' | b'E'));
+    let digits: Vec<u8> = mantissa
+        .copied()
+        .filter(u8::is_ascii_digit)
+        .skip_while(|digit| *digit == b'0')
+        .collect();
+    let written = format!("{value:.*e}", digits.len().saturating_sub(1));
+    let again = written
+        .bytes()
+        .take_while(|byte| *byte != b'e')
+        .filter(u8::is_ascii_digit);
+    digits.is_empty() || again.eq(digits)
 }
 
 /// `true` or `false`, as people and programs write them.
@@ -216,11 +220,17 @@ mod tests {
         assert_eq!(decimal(b"-0,05", b',', 18, 2), Some(-5));
         assert_eq!(decimal(b"1.500", b'.', 18, 2), Some(150));
         assert_eq!(decimal(b"1.505", b'.', 18, 2), None);
-        assert_eq!(decimal(b"12345678901234567.89", b'.', 38, 2), Some(1_234_567_890_123_456_789));
+        assert_eq!(
+            decimal(b"12345678901234567.89", b'.', 38, 2),
+            Some(1_234_567_890_123_456_789)
+        );
         assert_eq!(decimal(b"100", b'.', 4, 2), None);
         assert_eq!(decimal(b"", b'.', 4, 2), None);
         assert_eq!(decimal(b"-", b'.', 4, 2), None);
-        assert_eq!(decimal(b"99999999999999999", b'.', 38, 18), Some(99_999_999_999_999_999 * 10i128.pow(18)));
+        assert_eq!(
+            decimal(b"99999999999999999", b'.', 38, 18),
+            Some(99_999_999_999_999_999 * 10i128.pow(18))
+        );
     }
 
     #[test]

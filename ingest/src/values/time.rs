@@ -70,7 +70,10 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
         return None;
     }
     let padded = written.iter().copied().chain(std::iter::repeat(b'0')).take(6);
-    Some((padded.fold(0, |micros, digit| micros * 10 + i64::from(digit - b'0')), rest))
+    Some((
+        padded.fold(0, |micros, digit| micros * 10 + i64::from(digit - b'0')),
+        rest,
+    ))
 }
 
 /// The minutes that `Z`, `UTC`, `+02`, `+0200` or `+02:00` is ahead of UTC.

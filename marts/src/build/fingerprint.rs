@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::compile::scanned;
 use crate::compiled::CompiledNode;
 use crate::config::Config;
+use crate::node::Node;
 
 /// The fingerprint of a node whose query is `plan` over `release`.
 ///
@@ -41,8 +42,8 @@ pub(super) fn of_query(
 }
 
 /// The fingerprint of a seed.
-pub(super) fn of_seed(node: &CompiledNode, config: &Config, text: &str) -> String {
-    digest(node, config, text)
+pub(super) fn of_seed(node: &CompiledNode, source: &Node) -> String {
+    digest(node, &source.config, &source.file.text)
 }
 
 fn digest(node: &CompiledNode, config: &Config, inputs: &str) -> String {

@@ -19,7 +19,8 @@ use futures::TryStreamExt;
 
 use super::fingerprint;
 use crate::compiled::CompiledNode;
-use crate::config::{Config, Materialization, OnSchemaChange, Strategy};
+use crate::config::{Materialization, OnSchemaChange, Strategy};
+use crate::node::Node;
 
 /// A node that was built or found built.
 pub(super) struct Done {
@@ -33,7 +34,8 @@ pub(super) struct Materialize<'a> {
     pub(super) lake: &'a Lake,
     pub(super) estimators: &'a Estimators,
     pub(super) node: &'a CompiledNode,
-    pub(super) config: &'a Config,
+    /// The node as it was loaded.
+    pub(super) source: &'a Node,
     /// What the release will say about it.
     pub(super) docs: Docs,
     /// The release that the build began with.
@@ -66,9 +68,7 @@ impl Materialize<'_> {
         let Some(seed) = self.node.work.seed.clone() else {
             return Err(Error::failed(self.doing(), "it has no rows"));
         };
-        let text =
-            std::fs::read_to_string(&self.node.file).doing(|| format!("reading {}", self.node.file.display()))?;
-        let fingerprint = Some(fingerprint::of_seed(self.node, self.config, &text));
+        let fingerprint = Some(fingerprint::of_seed(self.node, self.source));
         if let Some(done) = self.reuse(fingerprint.as_deref()) {
             return Ok(done);
         }
@@ -90,11 +90,12 @@ impl Materialize<'_> {
             _ => &work.full,
         };
         let plan = sql::plan(self.lake, &session, text).await?;
-        let fingerprint = fingerprint::of_query(self.node, self.config, &plan, &self.release).doing(|| self.doing())?;
+        let fingerprint =
+            fingerprint::of_query(self.node, &self.source.config, &plan, &self.release).doing(|| self.doing())?;
         if let Some(done) = self.reuse(fingerprint.as_deref()) {
             return Ok(done);
         }
-        if let Some((name, parameters)) = &self.config.estimator {
+        if let Some((name, parameters)) = &self.source.config.estimator {
             let rows = Arc::new(QueryRows::new(session, plan));
             let scores = self.estimators.get(name)?.run(rows, parameters).await?;
             let write = Write {
@@ -110,13 +111,13 @@ impl Materialize<'_> {
         };
         if let Some(version) = adds_to {
             write.base = Base::Version(version);
-            write.mode = match self.config.strategy {
+            write.mode = match self.source.config.strategy {
                 Strategy::Append => Mode::Append,
                 Strategy::Merge => Mode::Upsert {
-                    key: self.config.unique_key.clone(),
+                    key: self.source.config.unique_key.clone(),
                 },
             };
-            if let (OnSchemaChange::Ignore, Some(existing)) = (self.config.on_schema_change, &work.existing) {
+            if let (OnSchemaChange::Ignore, Some(existing)) = (self.source.config.on_schema_change, &work.existing) {
                 write.schema = only(&work.schema, existing);
                 let columns = write
                     .schema

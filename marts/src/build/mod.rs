@@ -8,8 +8,6 @@ mod materialize;
 mod report;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod try_project;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -218,15 +216,15 @@ impl Build<'_> {
         release: Arc<cordada_lake::Release>,
     ) -> (NodeId, NodeReport, Result<Done>) {
         let project = &self.compiled.project.0;
-        let config = &project.nodes[node.id.0].config;
+        let source = &project.nodes[node.id.0];
         let task: Arc<dyn cordada_lake::progress::Task> = self.progress.start(&node.name, None, "rows").into();
         let (started_at, clock) = (Utc::now(), Instant::now());
         let materialize = Materialize {
             lake: self.lake,
             estimators: self.estimators,
             node,
-            config,
-            docs: docs::of(project, &project.nodes[node.id.0]),
+            source,
+            docs: docs::of(project, source),
             base: &self.compiled.base,
             release,
             full_refresh: self.is_full_refresh(node.id),

@@ -463,9 +463,9 @@ async fn columns_of_an_incremental_model_change_only_as_it_says() {
             .await,
         "1 placed"
     );
-    house.write("warehouse/inc.sql", &model("status", "ignore"));
+    house.write("warehouse/inc.sql", &model("order_id", "ignore"));
     let refused = house.build_with(BuildOptions::default()).await.unwrap_err().to_string();
-    assert!(refused.contains("`order_id` is no longer selected"), "{refused}");
+    assert!(refused.contains("`status` is no longer selected"), "{refused}");
 }
 
 #[tokio::test]
@@ -532,6 +532,28 @@ async fn selectors_choose_as_dbts_do() {
         "dim_customer totals"
     );
     assert_eq!(names(&["warehouse/dim_customer.sql"], &[]), "dim_customer");
+}
+
+#[tokio::test]
+async fn another_environment_starts_from_production_and_leaves_it_alone() {
+    let mut house = House::with(&shop()).await;
+    house.build().await;
+    let production = house.lake.clone();
+    house.lake = production.in_target(Some("dev")).unwrap();
+    house.write(
+        "marts/totals.sql",
+        "{{ config(materialized='table', alias='total') }}\nselect 1 as spent from {{ ref('dim_customer') }} limit 1",
+    );
+    house.remove("tests/total_is_right.sql");
+    let report = house.build().await;
+    let status = |name: &str| report.nodes.iter().find(|node| node.name == name).unwrap().status;
+    assert_eq!(
+        (status("dim_customer"), status("totals")),
+        (NodeStatus::Reused, NodeStatus::Built)
+    );
+    assert_eq!(house.query("select * from marts.total").await, "1");
+    house.lake = production;
+    assert_eq!(house.query("select * from marts.total").await, "11.00");
 }
 
 #[tokio::test]
@@ -618,6 +640,12 @@ async fn what_is_wrong_is_named_with_its_place() {
             "-- nothing yet\n{{ source('shop', 'orders') }}",
             "marts/totals.sql:2:4: ",
             "unknown source `shop`",
+        ),
+        (
+            "marts/totals.sql",
+            "{{ config(materialized='incremental', unique_key='spnt') }}select spent from {{ ref('dim_customer') }}",
+            "marts/totals.sql:1:4: ",
+            "did you mean `spent`?",
         ),
         ("marts/totals.sql", "   \n", "marts/totals.sql: ", "the model is empty"),
         (

@@ -1,7 +1,9 @@
 //! Jinja as dbt projects use it.
 
+mod macro_call;
 mod macro_file;
 mod names;
+mod objects;
 mod python;
 mod scope;
 #[cfg(test)]

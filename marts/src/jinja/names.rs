@@ -48,7 +48,7 @@ impl Names {
                 // On lines of their own, because the SQL may end in a comment.
                 Some(sql) => Ok(Value::from(format!("(\n{sql}\n)"))),
                 None => Err(format!(
-                    "the ephemeral model `{name}` is not compiled yet; name it in a ref that dbt sees"
+                    "the ephemeral model `{name}` is not compiled yet; ref it outside of `{{% if execute %}}` too"
                 )),
             },
             Some(Target::Disabled) => Err(format!("the model `{name}` is disabled (enabled: false)")),

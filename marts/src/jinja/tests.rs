@@ -11,11 +11,13 @@ round({{ column }} / 100, {{ digits }})
 {%- endmacro %}
 {% macro columns() %}{{ return(['a', 'b']) }}{% endmacro %}
 {% macro twice(x) %}{{ cents(x) }} + {{ cents(x, digits=0) }}{% endmacro %}
-{% macro endless() %}{{ endless() }}{% endmacro %}
+{% macro ping() %}{{ pong() }}{% endmacro %}
 {% macro default__dispatched(x) %}default {{ x }}{% endmacro %}
 {% macro refuse() %}{{ exceptions.raise_compiler_error('not so') }}{% endmacro %}
 {% macro reads() %}{{ ref('orders') }}{% endmacro %}
 ";
+
+const PONG: &str = "{% macro pong() %}{{ ping() }}{% endmacro %}";
 
 fn file(path: &str, text: &str) -> SourceFile {
     SourceFile {
@@ -39,7 +41,14 @@ fn engine() -> Jinja {
         docs: [("status".to_owned(), "Where it is.".to_owned())].into(),
         ..Globals::default()
     };
-    Jinja::new(globals, &[("acme".into(), vec![file("macros/m.sql", MACROS)])]).unwrap()
+    Jinja::new(
+        globals,
+        &[(
+            "acme".into(),
+            vec![file("macros/m.sql", MACROS), file("macros/n.sql", PONG)],
+        )],
+    )
+    .unwrap()
 }
 
 fn render() -> Render {
@@ -205,7 +214,7 @@ fn errors_have_file_line_and_column() {
         ),
         ("{% if x %}", "marts/customers.sql:1", "expected end of block"),
         ("{{ refuse() }}", "macros/m.sql:8:", "not so"),
-        ("{{ endless() }}", "macros/m.sql:6:", "without end"),
+        ("{{ ping() }}", "macros/", "without end"),
         (
             "{% set x = [0] %}{% do x.append(1) %}",
             "marts/customers.sql:1:",

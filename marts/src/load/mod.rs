@@ -306,6 +306,8 @@ impl Loader {
             let (_, more) = self.jinja.render(&candidate.file, render(true))?;
             uses.refs.extend(more.refs);
             uses.sources.extend(more.sources);
+            uses.sources.sort();
+            uses.sources.dedup();
         }
         Ok(uses)
     }

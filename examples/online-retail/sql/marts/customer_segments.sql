@@ -1,5 +1,6 @@
 {{ config(
     materialized='model',
+    schema='ml',
     estimator='kmeans',
     features=['recency_days', 'frequency', 'monetary'],
     log=['recency_days', 'frequency', 'monetary'],

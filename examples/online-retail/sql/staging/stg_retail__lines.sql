@@ -9,7 +9,11 @@ select
     cast(stock_code as varchar) as product_id,
     description as product_name,
     cast(quantity as bigint) as quantity,
-    invoice_date as invoiced_at,
+    -- Landed as a point in time where the copy writes 2010-12-01 08:26:00, as text where it writes 12/1/2010 8:26.
+    arrow_cast(
+        to_timestamp(cast(invoice_date as varchar), '%Y-%m-%dT%H:%M:%SZ', '%m/%d/%Y %H:%M'),
+        'Timestamp(Microsecond, Some("UTC"))'
+    ) as invoiced_at,
     cast(unit_price as decimal(18, 3)) as unit_price,
     cast(cast(customer_id as bigint) as varchar) as customer_id,
     country

@@ -9,7 +9,7 @@ use cordada_lake::Result;
 use self::tokenizer::{Dialect, Records, Span};
 use super::text::Plain;
 use super::{Decoded, Piece, Rejected, TextPlan};
-use crate::config::{CsvOptions, Format};
+use crate::stream::{CsvOptions, Format};
 use crate::values::build::{self, Notation, Values};
 
 /// How to read the CSV files of one stream.
@@ -25,7 +25,10 @@ impl Csv {
     /// The reader of files of `format` (CSV or TSV).
     pub(crate) fn new(options: &CsvOptions, format: Format, notation: Notation) -> Self {
         Self {
-            dialect: Dialect { delimiter: options.delimiter(format), quote: options.quote() },
+            dialect: Dialect {
+                delimiter: options.delimiter(format),
+                quote: options.quote(),
+            },
             header: options.header,
             nulls: Nulls::new(&options.nulls),
             notation,
@@ -41,7 +44,13 @@ impl Csv {
         self.dialect.tokenize(&data, data.len(), true, width, &mut records);
         self.reject(&data, plan, &mut records);
         let columns = types.iter().enumerate().map(|(column, data_type)| {
-            let values = Column { csv: self, data: &data, records: &records, width, column };
+            let values = Column {
+                csv: self,
+                data: &data,
+                records: &records,
+                width,
+                column,
+            };
             build::column(&values, data_type, self.notation)
                 .map_err(|error| error.with("file", text.name()).with("column", &plan.names[column]))
         });
@@ -67,7 +76,9 @@ impl Csv {
         if std::str::from_utf8(data).is_err() {
             records.reject(width, |row, _| {
                 let record = &data[row.start as usize..row.end as usize];
-                std::str::from_utf8(record).is_err().then(|| "bytes that are not of the file's encoding".to_owned())
+                std::str::from_utf8(record)
+                    .is_err()
+                    .then(|| "bytes that are not of the file's encoding".to_owned())
             });
         }
         for (column, declared) in plan.declared.iter().enumerate() {
@@ -106,7 +117,8 @@ impl Values for Column<'_> {
 
     #[inline]
     fn get<'a>(&'a self, row: usize, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-        self.csv.value(self.data, self.records.spans[row * self.width + self.column], scratch)
+        self.csv
+            .value(self.data, self.records.spans[row * self.width + self.column], scratch)
     }
 }
 
@@ -120,12 +132,19 @@ struct Nulls {
 impl Nulls {
     fn new(tokens: &[String]) -> Self {
         let (empty, tokens): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| token.is_empty());
-        Self { empty: !empty.is_empty(), tokens: tokens.into_iter().map(|token| token.clone().into_bytes()).collect() }
+        Self {
+            empty: !empty.is_empty(),
+            tokens: tokens.into_iter().map(|token| token.clone().into_bytes()).collect(),
+        }
     }
 
     #[inline]
     fn contains(&self, value: &[u8]) -> bool {
-        if value.is_empty() { self.empty } else { self.tokens.iter().any(|token| token == value) }
+        if value.is_empty() {
+            self.empty
+        } else {
+            self.tokens.iter().any(|token| token == value)
+        }
     }
 }
 

@@ -68,7 +68,13 @@ impl Csv {
         };
         let plan = plan(names)?;
         let text_columns = plan.names.iter().map(|_| AtomicBool::new(false)).collect();
-        let scan = Scan { csv: self, text, plan: &plan, block, text_columns };
+        let scan = Scan {
+            csv: self,
+            text,
+            plan: &plan,
+            block,
+            text_columns,
+        };
         let (shapes, pieces) = scan.run(first, first_line, workers, cancel)?;
         Ok(Scanned { plan, shapes, pieces })
     }
@@ -99,8 +105,14 @@ impl Csv {
         if self.header {
             // Spreadsheets and data frames leave the header of their row numbers empty.
             let names = names.into_iter().enumerate();
-            let names = names.map(|(at, name)| if name.is_empty() { numbered(at) } else { name }).collect();
-            return Ok(Some((names, text.start() + header.next as u64, 1 + u64::from(header.lines))));
+            let names = names
+                .map(|(at, name)| if name.is_empty() { numbered(at) } else { name })
+                .collect();
+            return Ok(Some((
+                names,
+                text.start() + header.next as u64,
+                1 + u64::from(header.lines),
+            )));
         }
         Ok(Some(((0..names.len()).map(numbered).collect(), text.start(), 1)))
     }
@@ -124,7 +136,11 @@ impl Scan<'_> {
         let (mut next, mut line) = (first, first_line);
         let work = |block| {
             let (start, end) = bounds(block);
-            if block == 0 { self.known_block(start, end) } else { self.guessed_block(start, end) }
+            if block == 0 {
+                self.known_block(start, end)
+            } else {
+                self.guessed_block(start, end)
+            }
         };
         in_order(blocks, workers, cancel, work, |block, mut result| {
             let (_, end) = bounds(block);
@@ -144,10 +160,13 @@ impl Scan<'_> {
             pieces.push(result.piece);
             Ok(())
         })?;
-        let shapes = evidence.into_iter().zip(&self.plan.declared).map(|(evidence, declared)| match declared {
-            Some(declared) => Shape::Declared(declared.clone()),
-            None => Shape::Scalar(evidence),
-        });
+        let shapes = evidence
+            .into_iter()
+            .zip(&self.plan.declared)
+            .map(|(evidence, declared)| match declared {
+                Some(declared) => Shape::Declared(declared.clone()),
+                None => Shape::Scalar(evidence),
+            });
         Ok((shapes.collect(), pieces))
     }
 
@@ -190,7 +209,16 @@ impl Scan<'_> {
         for (column, evidence) in evidence.iter_mut().enumerate() {
             let known = self.plan.declared[column].is_some() || self.text_columns[column].load(Ordering::Relaxed);
             if !known {
-                self.observe(&Column { csv: self.csv, data: &data, records: &records, width, column }, evidence);
+                self.observe(
+                    &Column {
+                        csv: self.csv,
+                        data: &data,
+                        records: &records,
+                        width,
+                        column,
+                    },
+                    evidence,
+                );
             }
         }
         let piece = Piece {
@@ -200,7 +228,11 @@ impl Scan<'_> {
             rows: records.rows.len() as u64,
             rejected: records.broken.len() as u64,
         };
-        Ok(Block { piece, lines: u64::from(records.lines), evidence })
+        Ok(Block {
+            piece,
+            lines: u64::from(records.lines),
+            evidence,
+        })
     }
 
     /// A record that is too long: its first line is broken, if it has one.
@@ -210,7 +242,7 @@ impl Scan<'_> {
             return Err(Error::failed(format!("reading {}", self.text.name()), why)
                 .hint("this is no CSV with line feeds at its line ends"));
         }
-        records.skip_line(data, "a quote is opened and never closed");
+        records.skip_line(data);
         Ok(())
     }
 

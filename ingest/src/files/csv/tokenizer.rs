@@ -24,7 +24,10 @@ const ESCAPED: u32 = 1 << 31;
 
 impl Span {
     fn new(start: usize, end: usize, escaped: bool) -> Self {
-        Self { start: start as u32, end: end as u32 | if escaped { ESCAPED } else { 0 } }
+        Self {
+            start: start as u32,
+            end: end as u32 | if escaped { ESCAPED } else { 0 },
+        }
     }
 
     /// The value; doubled quotes are made single in `scratch`.
@@ -86,7 +89,10 @@ impl Records {
         for row in 0..self.rows.len() {
             let fields = row * width..(row + 1) * width;
             match reason(&self.rows[row], &self.spans[fields.clone()]) {
-                Some(reason) => self.broken.push(Broken { row: self.rows[row], reason }),
+                Some(reason) => self.broken.push(Broken {
+                    row: self.rows[row],
+                    reason,
+                }),
                 None => {
                     self.rows[kept] = self.rows[row];
                     self.spans.copy_within(fields, kept * width);
@@ -115,7 +121,7 @@ enum End {
     /// Not within the data.
     Beyond,
     /// It breaks the rules.
-    Broken(&'static str),
+    Broken,
 }
 
 /// What comes after a quoted field, and where.
@@ -124,21 +130,11 @@ enum After {
     Record(usize),
 }
 
-const NEVER_CLOSED: &str = "a quote is opened and never closed";
-const GOES_ON: &str = "a quoted field goes on after its closing quote";
-
 impl Dialect {
     /// Reads the records of `width` fields that begin before `limit`, from `records.next` on.
     ///
     /// `at_end` says that nothing follows `data`: its last record needs no line end then.
-    pub(crate) fn tokenize(
-        self,
-        data: &[u8],
-        limit: usize,
-        at_end: bool,
-        width: usize,
-        records: &mut Records,
-    ) -> Stop {
+    pub(crate) fn tokenize(self, data: &[u8], limit: usize, at_end: bool, width: usize, records: &mut Records) -> Stop {
         let mut scan = Scan::new(self, data, records.next);
         while records.next < limit && records.next < data.len() {
             let start = records.next;
@@ -146,7 +142,11 @@ impl Dialect {
             scan.newlines = 0;
             match scan.record(start, at_end, &mut records.spans) {
                 End::Record(next) => {
-                    let row = Row { start: start as u32, end: next as u32, line: records.lines };
+                    let row = Row {
+                        start: start as u32,
+                        end: next as u32,
+                        line: records.lines,
+                    };
                     records.finish_row(data, row, fields, width);
                     records.next = next;
                     records.lines += scan.newlines;
@@ -155,9 +155,12 @@ impl Dialect {
                     records.spans.truncate(fields);
                     return Stop::Incomplete;
                 }
-                End::Broken(reason) => {
+                End::Broken => {
                     records.spans.truncate(fields);
-                    records.skip_line(data, reason);
+                    if !at_end && memchr::memchr(b'\n', &data[start..]).is_none() {
+                        return Stop::Incomplete;
+                    }
+                    records.skip_line(data);
                     scan = Scan::new(self, data, records.next);
                 }
             }
@@ -173,14 +176,23 @@ impl Dialect {
         let mut spans = Vec::new();
         let next = match scan.record(0, at_end, &mut spans) {
             End::Record(next) => next,
-            End::Beyond | End::Broken(_) => return None,
+            End::Beyond | End::Broken => return None,
         };
         let mut scratch = Vec::new();
         let mut name = |span: &Span| {
-            String::from_utf8_lossy(span.value(data, self.quote, &mut scratch)).trim().to_owned()
+            String::from_utf8_lossy(span.value(data, self.quote, &mut scratch))
+                .trim()
+                .to_owned()
         };
         let names = spans.iter().map(&mut name).collect();
-        Some((names, Records { next, lines: scan.newlines, ..Records::default() }))
+        Some((
+            names,
+            Records {
+                next,
+                lines: scan.newlines,
+                ..Records::default()
+            },
+        ))
     }
 
     /// Where a record probably begins at or after `from`: at the first line of which two records of `width` fields
@@ -207,11 +219,18 @@ impl Dialect {
 
 impl Records {
     /// Gives up on the record at `next`: its first line is broken, and reading goes on after it.
-    pub(crate) fn skip_line(&mut self, data: &[u8], reason: &str) {
+    pub(crate) fn skip_line(&mut self, data: &[u8]) {
         let start = self.next;
         self.next = memchr::memchr(b'\n', &data[start..]).map_or(data.len(), |at| start + at + 1);
-        let row = Row { start: start as u32, end: self.next as u32, line: self.lines };
-        self.broken.push(Broken { row, reason: reason.to_owned() });
+        let row = Row {
+            start: start as u32,
+            end: self.next as u32,
+            line: self.lines,
+        };
+        self.broken.push(Broken {
+            row,
+            reason: "its quotes do not match".to_owned(),
+        });
         self.lines += u32::from(data[..self.next].last() == Some(&b'\n'));
     }
 
@@ -224,13 +243,18 @@ impl Records {
         }
         self.spans.truncate(fields);
         if !is_blank(data, row) {
-            self.broken.push(Broken { row, reason: format!("{found} fields instead of {width}") });
+            self.broken.push(Broken {
+                row,
+                reason: format!("{found} fields instead of {width}"),
+            });
         }
     }
 }
 
 fn is_blank(data: &[u8], row: Row) -> bool {
-    data[row.start as usize..row.end as usize].iter().all(|byte| matches!(byte, b'\r' | b'\n'))
+    data[row.start as usize..row.end as usize]
+        .iter()
+        .all(|byte| matches!(byte, b'\r' | b'\n'))
 }
 
 /// Finds the delimiters, quotes and line ends of the data one after the other, eight bytes at a time.
@@ -260,7 +284,14 @@ impl<'a> Scan<'a> {
         let repeat = |byte: u8| u64::from_le_bytes([byte; 8]);
         let quote = dialect.quote.unwrap_or(b'\n');
         let patterns = [repeat(dialect.delimiter), repeat(b'\n'), repeat(quote)];
-        let mut scan = Self { data, dialect, patterns, base: from, hits: 0, newlines: 0 };
+        let mut scan = Self {
+            data,
+            dialect,
+            patterns,
+            base: from,
+            hits: 0,
+            newlines: 0,
+        };
         scan.load();
         scan
     }
@@ -339,7 +370,7 @@ impl<'a> Scan<'a> {
         let mut escaped = false;
         loop {
             let Some(at) = self.next() else {
-                return Err(if at_end { End::Broken(NEVER_CLOSED) } else { End::Beyond });
+                return Err(if at_end { End::Broken } else { End::Beyond });
             };
             match self.data[at] {
                 b'\n' => self.newlines += 1,
@@ -371,7 +402,7 @@ impl<'a> Scan<'a> {
             }
             None if at_end => Ok(After::Record(self.data.len())),
             None => Err(End::Beyond),
-            Some(_) => Err(End::Broken(GOES_ON)),
+            Some(_) => Err(End::Broken),
         }
     }
 }

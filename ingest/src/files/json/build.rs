@@ -17,27 +17,49 @@ type Nodes = Vec<Option<u32>>;
 
 /// The column of `data_type`; a value that is an object or a list becomes its JSON where text is asked for.
 pub(crate) fn column(tape: &Tape<'_>, nodes: &Nodes, data_type: &DataType, notation: Notation) -> Result<ArrayRef> {
-    let present = |kind: Kind| nodes.iter().map(|node| node.is_some_and(|node| tape.node(node).kind == kind)).collect();
+    let present = |kind: Kind| {
+        nodes
+            .iter()
+            .map(|node| node.is_some_and(|node| tape.node(node).kind == kind))
+            .collect()
+    };
     match data_type {
         DataType::Struct(fields) => {
             let names: Vec<_> = fields.iter().map(|field| field.name().clone()).collect();
             let values = object_values(tape, nodes, &names);
-            let children = values.iter().zip(fields).map(|(nodes, field)| column(tape, nodes, field.data_type(), notation));
+            let children = values
+                .iter()
+                .zip(fields)
+                .map(|(nodes, field)| column(tape, nodes, field.data_type(), notation));
             let validity: Vec<bool> = present(Kind::Object);
             let validity = NullBuffer::from(validity);
-            Ok(Arc::new(StructArray::new(fields.clone(), children.collect::<Result<_>>()?, Some(validity))))
+            Ok(Arc::new(StructArray::new(
+                fields.clone(),
+                children.collect::<Result<_>>()?,
+                Some(validity),
+            )))
         }
         DataType::List(item) => {
             let validity: Vec<bool> = present(Kind::Array);
             let mut items = Nodes::new();
             let lengths = nodes.iter().zip(&validity).map(|(list, is_list)| {
                 let before = items.len();
-                items.extend(list.filter(|_| *is_list).into_iter().flat_map(|list| tape.items(list)).map(Some));
+                items.extend(
+                    list.filter(|_| *is_list)
+                        .into_iter()
+                        .flat_map(|list| tape.items(list))
+                        .map(Some),
+                );
                 items.len() - before
             });
             let offsets = OffsetBuffer::from_lengths(lengths.collect::<Vec<_>>());
             let values = column(tape, &items, item.data_type(), notation)?;
-            Ok(Arc::new(ListArray::new(item.clone(), offsets, values, Some(NullBuffer::from(validity)))))
+            Ok(Arc::new(ListArray::new(
+                item.clone(),
+                offsets,
+                values,
+                Some(NullBuffer::from(validity)),
+            )))
         }
         _ => build::column(&Scalars { tape, nodes }, data_type, notation),
     }

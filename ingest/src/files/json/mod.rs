@@ -5,24 +5,27 @@ mod split;
 mod tape;
 
 use arrow::datatypes::DataType;
-use cordada_lake::names::snake_case;
+use chrono_tz::Tz;
 use cordada_lake::Result;
+use cordada_lake::names::snake_case;
 use tokio_util::sync::CancellationToken;
 
 use self::split::Layout;
 use self::tape::{Kind, Tape};
 use super::text::Plain;
 use super::{Decoded, Piece, Rejected, Scanned, TextPlan};
-use crate::config::{Format, Stream};
 use crate::parallel::in_order;
 use crate::shape::Shape;
+use crate::stream::{Format, Stream};
 use crate::values::build::{Notation, is_readable};
 use crate::values::evidence::Evidence;
 
-/// How to read the JSON files of one stream.
+/// How to read a JSON file.
 #[derive(Debug, Clone)]
 pub(crate) struct Json {
-    lines: bool,
+    layout: Layout,
+    /// Where the first record may begin.
+    start: u64,
     stream: Stream,
     notation: Notation,
 }
@@ -36,15 +39,19 @@ struct Records<'d> {
 }
 
 impl Json {
-    /// The reader of files of `format` (NDJSON or JSON).
-    pub(crate) fn new(stream: &Stream, format: Format, notation: Notation) -> Self {
-        // JSON always has the decimal point.
-        let notation = Notation { point: b'.', ..notation };
-        Self { lines: format == Format::Ndjson, stream: stream.clone(), notation }
-    }
-
-    fn layout(&self, text: &Plain) -> Result<(Layout, u64)> {
-        if self.lines { Ok((Layout::Lines, text.start())) } else { Layout::of_json(text) }
+    /// The reader of a file of `format` (NDJSON or JSON).
+    pub(crate) fn new(text: &Plain, stream: &Stream, format: Format, zone: Tz) -> Result<Self> {
+        let (layout, start) = match format {
+            Format::Ndjson => (Layout::Lines, text.start()),
+            _ => Layout::of_json(text)?,
+        };
+        let notation = Notation { point: b'.', zone };
+        Ok(Self {
+            layout,
+            start,
+            stream: stream.clone(),
+            notation,
+        })
     }
 
     /// Reads the whole file once. `plan` tells what is known about columns once their names are.
@@ -55,10 +62,9 @@ impl Json {
         workers: usize,
         cancel: &CancellationToken,
     ) -> Result<Scanned> {
-        let (layout, start) = self.layout(text)?;
-        let ranges = layout.pieces(text, start)?;
+        let ranges = self.layout.pieces(text, self.start)?;
         let mut head = Vec::new();
-        text.read(text.start(), start, &mut head)?;
+        text.read(text.start(), self.start, &mut head)?;
         let mut line = 1 + newlines(&head);
         let mut shape = Shape::Object(Vec::new());
         let mut pieces = Vec::with_capacity(ranges.len());
@@ -66,13 +72,23 @@ impl Json {
             let (start, end) = (ranges[piece].start, ranges[piece].end);
             let mut data = Vec::new();
             text.read(start, end, &mut data)?;
-            let records = self.records(&data, layout, 0);
+            let records = self.records(&data, 0);
             let mut shape = Shape::Object(Vec::new());
             for root in &records.roots {
                 observe(&mut shape, &records.tape, *root);
             }
             let (rows, rejected) = (records.roots.len() as u64, records.rejected.len() as u64);
-            Ok((Piece { start, end, first: 0, rows, rejected }, shape, newlines(&data)))
+            Ok((
+                Piece {
+                    start,
+                    end,
+                    first: 0,
+                    rows,
+                    rejected,
+                },
+                shape,
+                newlines(&data),
+            ))
         };
         in_order(ranges.len(), workers, cancel, work, |_, (mut piece, found, lines)| {
             piece.first = line;
@@ -95,23 +111,35 @@ impl Json {
     pub(crate) fn decode(&self, text: &Plain, piece: &Piece, plan: &TextPlan, types: &[DataType]) -> Result<Decoded> {
         let mut data = Vec::new();
         text.read(piece.start, piece.end, &mut data)?;
-        let records = self.records(&data, self.layout(text)?.0, piece.first);
+        let records = self.records(&data, piece.first);
         let roots: Vec<_> = records.roots.iter().map(|root| Some(*root)).collect();
         let columns = build::object_values(&records.tape, &roots, &plan.names);
-        let columns = columns.iter().zip(types).zip(&plan.names).map(|((nodes, data_type), name)| {
-            build::column(&records.tape, nodes, data_type, self.notation)
-                .map_err(|error| error.with("file", text.name()).with("column", name))
-        });
+        let columns = columns
+            .iter()
+            .zip(types)
+            .zip(&plan.names)
+            .map(|((nodes, data_type), name)| {
+                build::column(&records.tape, nodes, data_type, self.notation)
+                    .map_err(|error| error.with("file", text.name()).with("column", name))
+            });
         let columns = columns.collect::<Result<_>>()?;
-        Ok(Decoded { columns, lines: records.lines, rejected: records.rejected })
+        Ok(Decoded {
+            columns,
+            lines: records.lines,
+            rejected: records.rejected,
+        })
     }
 
     /// The records of a piece whose first line is `first`.
-    fn records<'d>(&self, data: &'d [u8], layout: Layout, first: u64) -> Records<'d> {
-        let mut records =
-            Records { tape: Tape::new(data), roots: Vec::new(), lines: Vec::new(), rejected: Vec::new() };
+    fn records<'d>(&self, data: &'d [u8], first: u64) -> Records<'d> {
+        let mut records = Records {
+            tape: Tape::new(data),
+            roots: Vec::new(),
+            lines: Vec::new(),
+            rejected: Vec::new(),
+        };
         let (mut line, mut counted) = (first, 0);
-        for range in layout.records(data) {
+        for range in self.layout.records(data) {
             line += newlines(&data[counted..range.start]);
             counted = range.start;
             match self.record(&mut records.tape, range.start, range.end) {

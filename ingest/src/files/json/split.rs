@@ -105,7 +105,12 @@ struct Splitter {
 
 impl Splitter {
     fn new(layout: Layout) -> Self {
-        Self { layout, depth: 0, in_string: false, escaped: false }
+        Self {
+            layout,
+            depth: 0,
+            in_string: false,
+            escaped: false,
+        }
     }
 
     /// One past the end of the record that goes on at `from`, its separator included.
@@ -145,14 +150,24 @@ mod tests {
     use super::*;
 
     fn records(layout: Layout, text: &str) -> Vec<&str> {
-        layout.records(text.as_bytes()).into_iter().map(|range| &text[range]).collect()
+        layout
+            .records(text.as_bytes())
+            .into_iter()
+            .map(|range| &text[range])
+            .collect()
     }
 
     #[test]
     fn records_are_found_without_what_is_between_them() {
-        assert_eq!(records(Layout::Lines, "{\"a\":1}\r\n\n {\"b\":\n"), ["{\"a\":1}", "{\"b\":"]);
+        assert_eq!(
+            records(Layout::Lines, "{\"a\":1}\r\n\n {\"b\":\n"),
+            ["{\"a\":1}", "{\"b\":"]
+        );
         let items = " {\"a\": \"]},\\\"\"} , {\"b\": [1, 2]}\n, 3 ]\n";
-        assert_eq!(records(Layout::Array, items), ["{\"a\": \"]},\\\"\"}", "{\"b\": [1, 2]}", "3"]);
+        assert_eq!(
+            records(Layout::Array, items),
+            ["{\"a\": \"]},\\\"\"}", "{\"b\": [1, 2]}", "3"]
+        );
         assert_eq!(records(Layout::Array, "{\"a\": [1]}"), ["{\"a\": [1]}"]);
         assert_eq!(records(Layout::Array, "]"), Vec::<&str>::new());
         assert_eq!(records(Layout::Array, "[1], [2]]"), ["[1]", "[2]"]);

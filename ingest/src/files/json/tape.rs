@@ -39,7 +39,10 @@ pub(crate) struct Tape<'d> {
 impl<'d> Tape<'d> {
     /// A tape for values of `data`.
     pub(crate) fn new(data: &'d [u8]) -> Self {
-        Self { data, nodes: Vec::new() }
+        Self {
+            data,
+            nodes: Vec::new(),
+        }
     }
 
     /// Adds the one value that the bytes from `start` to `end` are; its node.
@@ -51,10 +54,18 @@ impl<'d> Tape<'d> {
         if std::str::from_utf8(&self.data[start..end]).is_err() {
             return Err("bytes that are not of the file's encoding");
         }
-        let mut parser = Parser { data: &self.data[..end], at: start, nodes: &mut self.nodes };
+        let mut parser = Parser {
+            data: &self.data[..end],
+            at: start,
+            nodes: &mut self.nodes,
+        };
         let parsed = parser.value(0).and_then(|()| {
             parser.skip_space();
-            if parser.at == end { Ok(root as u32) } else { Err("something follows the value") }
+            if parser.at == end {
+                Ok(root as u32)
+            } else {
+                Err("something follows the value")
+            }
         });
         if parsed.is_err() {
             self.nodes.truncate(root);
@@ -87,7 +98,9 @@ impl<'d> Tape<'d> {
     pub(crate) fn items(&self, array: u32) -> impl Iterator<Item = u32> + '_ {
         let end = self.node(array).next;
         let first = Some(array + 1).filter(|first| *first < end);
-        std::iter::successors(first, move |item| Some(self.node(*item).next).filter(|next| *next < end))
+        std::iter::successors(first, move |item| {
+            Some(self.node(*item).next).filter(|next| *next < end)
+        })
     }
 
     /// The keys and values of an object.
@@ -118,7 +131,12 @@ impl Parser<'_> {
 
     fn add(&mut self, kind: Kind, start: usize, end: usize) {
         let next = self.nodes.len() as u32 + 1;
-        self.nodes.push(Node { kind, start: start as u32, end: end as u32, next });
+        self.nodes.push(Node {
+            kind,
+            start: start as u32,
+            end: end as u32,
+            next,
+        });
     }
 
     fn value(&mut self, depth: usize) -> Result<(), &'static str> {
@@ -177,7 +195,12 @@ impl Parser<'_> {
             self.at += 1;
         }
         let next = self.nodes.len() as u32;
-        self.nodes[node] = Node { kind, start: start as u32, end: self.at as u32, next };
+        self.nodes[node] = Node {
+            kind,
+            start: start as u32,
+            end: self.at as u32,
+            next,
+        };
         Ok(())
     }
 
@@ -345,7 +368,18 @@ mod tests {
         let mut tape = Tape::new(text.as_bytes());
         let root = tape.push(0, text.len()).unwrap();
         assert_eq!(value(&tape, root), serde_json::from_str::<Value>(text).unwrap());
-        for wrong in [r#""\x""#, r#""\u12""#, r#""\ud83d""#, "\"a\nb\"", "[1,]", "{\"a\" 1}", "01", "1.", "-", "nul"] {
+        for wrong in [
+            r#""\x""#,
+            r#""\u12""#,
+            r#""\ud83d""#,
+            "\"a\nb\"",
+            "[1,]",
+            "{\"a\" 1}",
+            "01",
+            "1.",
+            "-",
+            "nul",
+        ] {
             assert!(!valid(wrong), "{wrong}");
         }
     }

@@ -1,0 +1,106 @@
+//! The port, TLS, and the end.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use cordada_flight_server::{Config, Server, Tls};
+use cordada_lake::{ErrorKind, Lake, Settings};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+
+use crate::fixture::answer;
+
+fn config(listen: &str) -> Config {
+    Config {
+        listen: listen.parse().unwrap(),
+        tls: None,
+        users: Vec::new(),
+        roles: BTreeMap::new(),
+        advertise: None,
+    }
+}
+
+async fn empty_lake(folder: &TempDir) -> Lake {
+    Lake::open(folder.path().to_str().unwrap(), &Settings::default())
+        .await
+        .unwrap()
+}
+
+fn pem(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/flight_sql/tls")
+        .join(name)
+}
+
+#[tokio::test]
+async fn a_server_over_tls_that_advertises_itself_and_ends_when_told_to() {
+    let folder = TempDir::new().unwrap();
+    let tls = Tls {
+        certificate: pem("certificate.pem"),
+        key: pem("key.pem"),
+    };
+    let advertise = Some("grpc+tls://lake.example:50051".to_owned());
+    let config = Config {
+        tls: Some(tls),
+        advertise,
+        ..config("127.0.0.1:0")
+    };
+    let server = Server::bind(empty_lake(&folder).await, config).await.unwrap();
+    assert!(!server.has_users());
+    let (address, stop) = (server.local_addr(), CancellationToken::new());
+    let serving = tokio::spawn(server.serve(stop.clone()));
+
+    let authority = Certificate::from_pem(std::fs::read(pem("ca.pem")).unwrap());
+    let tls = ClientTlsConfig::new()
+        .ca_certificate(authority)
+        .domain_name("localhost");
+    let endpoint = Endpoint::new(format!("https://{address}"))
+        .unwrap()
+        .tls_config(tls)
+        .unwrap();
+    let mut client = FlightSqlServiceClient::new(endpoint.connect().await.unwrap());
+    assert_eq!(answer(&mut client, "select 1").await, ["1"]);
+    let info = client.execute("select 1".to_owned(), None).await.unwrap();
+    assert_eq!(info.endpoint[0].location[0].uri, "grpc+tls://lake.example:50051");
+    let plain = Endpoint::new(format!("http://{address}")).unwrap().connect().await;
+    if let Ok(plain) = plain {
+        assert!(
+            FlightSqlServiceClient::new(plain)
+                .execute("select 1".to_owned(), None)
+                .await
+                .is_err()
+        );
+    }
+
+    stop.cancel();
+    serving.await.unwrap().unwrap();
+    assert!(client.execute("select 1".to_owned(), None).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_before_anything_is_served() {
+    let folder = TempDir::new().unwrap();
+    let lake = empty_lake(&folder).await;
+    let taken = Server::bind(lake.clone(), config("127.0.0.1:0")).await.unwrap();
+    let missing = Tls {
+        certificate: pem("nowhere.pem"),
+        key: pem("key.pem"),
+    };
+    for (wrong, says) in [
+        (config("0.0.0.0:0"), "without users"),
+        (config(&taken.local_addr().to_string()), "something else listens there"),
+        (
+            Config {
+                tls: Some(missing),
+                ..config("127.0.0.1:0")
+            },
+            "nowhere.pem",
+        ),
+    ] {
+        let error = Server::bind(lake.clone(), wrong).await.map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
