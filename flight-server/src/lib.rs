@@ -1,9 +1,20 @@
 //! Flight SQL over the newest release.
 //!
-//! Follow a query: [`server`] takes the connection; [`service`] finds out who asks ([`auth`]) and what for
-//! ([`protocol`]); [`engine`] plans it over a release in which only what may be read has a name ([`workspace`],
-//! [`visible_catalog`]) and says the result's schema ([`wire`]); the client comes back with a signed [`ticket`], and
-//! [`rows`] runs the plan and streams it. [`metadata`] answers what is asked about the catalog and the server.
+//! Follow a query: `server` takes the connection; `service` finds out who asks (`auth`) and what for (`protocol`);
+//! `engine` plans it over a release in which only what may be read has a name (`workspace`, `visible_catalog`) and
+//! says the result's schema (`wire`); the client comes back with a signed `ticket`, and `rows` runs the plan and
+//! streams it. `metadata` answers what is asked about the catalog and the server.
+//!
+//! A session, or a request by its headers, sets these options:
+//!
+//! | option | takes | what it does |
+//! |---|---|---|
+//! | `catalog` | `lake` | nothing: there is one |
+//! | `schema` | a name; `marts` | the schema of relations that are named without one |
+//! | `release` | a number; `newest` | reads that release and no other |
+//! | `compression` | `none`, `lz4`, `zstd` | compresses record batches |
+//! | `arrow_views` | `false`, `true` | text as Utf8View and bytes as BinaryView, uncopied |
+//! | `no_time_zones` | `false`, `true` | times in UTC without their zone, for JDBC's `getObject` |
 
 mod access;
 mod auth;
@@ -13,6 +24,7 @@ mod engine;
 mod metadata;
 mod newest;
 mod options;
+mod parameters;
 mod prepared;
 mod protocol;
 mod recent;

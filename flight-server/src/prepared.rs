@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use tonic::Status;
 
 use crate::auth::signature::random_id;
 use crate::recent::Recent;
 use crate::status;
-use crate::wire;
 
 /// Bytes that the statements and their parameters may take together.
 const CAPACITY: usize = 64 << 20;
@@ -89,20 +88,10 @@ impl Prepared {
     }
 }
 
-/// The parameters as a client is told them: text where only the value will tell the type.
-pub(crate) fn parameter_schema(types: &[Option<DataType>]) -> Schema {
-    let fields = types.iter().enumerate().map(|(index, data_type)| {
-        let data_type = data_type.as_ref().map_or(DataType::Utf8, |data_type| {
-            wire::plain_type(data_type, wire::Types::default())
-        });
-        Field::new(format!("${}", index + 1), data_type, true)
-    });
-    Schema::new(fields.collect::<Fields>())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use arrow::datatypes::Schema;
     use tonic::Code;
 
     use super::*;
@@ -135,13 +124,5 @@ mod tests {
         assert!(all.get("ana", &first).is_err());
         let refused = all.add("ana", statement("x".repeat(CAPACITY))).unwrap_err();
         assert_eq!(refused.code(), Code::ResourceExhausted);
-    }
-
-    #[test]
-    fn parameters_have_plain_types() {
-        let schema = parameter_schema(&[Some(DataType::Utf8View), None, Some(DataType::Int64)]);
-        let types: Vec<_> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
-        assert_eq!(types, [DataType::Utf8, DataType::Utf8, DataType::Int64]);
-        assert_eq!(schema.field(1).name(), "$2");
     }
 }

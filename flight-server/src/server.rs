@@ -33,7 +33,7 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    tls: Option<ServerTlsConfig>,
+    transport: Transport,
     has_users: bool,
     engine: Arc<Engine>,
     service: Service,
@@ -46,12 +46,14 @@ impl Server {
     /// Config: what is wrong with the configuration, an address that is taken. Unavailable: the lake cannot be read.
     pub async fn bind(lake: Lake, config: Config) -> Result<Self> {
         config.validate()?;
-        let tls = match &config.tls {
-            Some(tls) => Some(load(tls).await?),
-            None => None,
-        };
-        if tls.is_none() && !config.listen.ip().is_loopback() {
-            tracing::warn!(listen = %config.listen, "without TLS passwords cross the network as they are");
+        let mut transport = Transport::builder()
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .http2_keepalive_interval(Some(KEEPALIVE));
+        match &config.tls {
+            Some(tls) => transport = with_tls(transport, tls).await?,
+            None if config.listen.ip().is_loopback() => {}
+            None => tracing::warn!(listen = %config.listen, "without TLS passwords cross the network as they are"),
         }
         let authenticator = Authenticator::new(&config)?;
         let engine = Arc::new(Engine::open(lake).await?);
@@ -75,7 +77,7 @@ impl Server {
         Ok(Self {
             listener,
             address,
-            tls,
+            transport,
             has_users: !config.users.is_empty(),
             engine,
             service,
@@ -98,21 +100,13 @@ impl Server {
     /// Unavailable: the network gave way.
     pub async fn serve(self, shutdown: CancellationToken) -> Result<()> {
         let doing = || format!("serving Flight SQL on {}", self.address);
-        let mut transport = Transport::builder()
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
-            .http2_keepalive_interval(Some(KEEPALIVE));
-        if let Some(tls) = self.tls {
-            transport = transport.tls_config(tls).map_err(|error| {
-                Error::config(doing(), error).hint("check the certificate and the key under `server: tls:`")
-            })?;
-        }
         let service = FlightServiceServer::new(self.service)
             .max_decoding_message_size(LARGEST_MESSAGE)
             .max_encoding_message_size(usize::MAX);
         let incoming = TcpIncoming::from(self.listener)
             .with_nodelay(Some(true))
             .with_keepalive(Some(KEEPALIVE));
+        let mut transport = self.transport;
         let serving = transport
             .add_service(service)
             .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
@@ -128,11 +122,19 @@ impl Server {
     }
 }
 
-async fn load(tls: &Tls) -> Result<ServerTlsConfig> {
+/// The transport with the certificate and the key of these files.
+async fn with_tls(transport: Transport, tls: &Tls) -> Result<Transport> {
     let read = |path: std::path::PathBuf| async move {
         let read = tokio::fs::read(&path).await;
         read.map_err(|error| error.classify(format!("reading {} for TLS", path.display())))
     };
     let (certificate, key) = (read(tls.certificate.clone()).await?, read(tls.key.clone()).await?);
-    Ok(ServerTlsConfig::new().identity(Identity::from_pem(certificate, key)))
+    // Other crates bring a second cryptography, so rustls cannot choose. An error says that somebody chose before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let identity = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+    transport.tls_config(identity).map_err(|error| {
+        Error::config(format!("using {} for TLS", tls.certificate.display()), error)
+            .hint("both files must be PEM, and the key the certificate's")
+            .with("key", tls.key.display())
+    })
 }

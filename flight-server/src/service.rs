@@ -5,10 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use arrow::datatypes::Schema;
 use arrow::ipc::writer::IpcWriteOptions;
-use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::{
     ActionCancelQueryResult, ActionCreatePreparedStatementResult, DoPutPreparedStatementResult, ProstMessageExt,
@@ -20,7 +18,7 @@ use arrow_flight::{
     Result as ActionResult, SchemaAsIpc, SchemaResult, Ticket as FlightTicket,
 };
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use prost::Message;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
@@ -30,7 +28,8 @@ use crate::auth::signature::random_id;
 use crate::engine::{Engine, Planned, Scope};
 use crate::metadata;
 use crate::options::Options;
-use crate::prepared::{Prepared, PreparedStatements, parameter_schema};
+use crate::parameters;
+use crate::prepared::{Prepared, PreparedStatements};
 use crate::protocol::{Action, Command, Metadata};
 use crate::rows::{self, Messages};
 use crate::running::Running;
@@ -152,7 +151,8 @@ impl FlightService for Service {
         match Command::decode(&descriptor.cmd)? {
             Command::Prepared { handle } => {
                 let messages = stream::once(async { Ok(first) }).chain(messages);
-                self.prepared.bind(caller.user(), &handle, one_row(messages).await?)?;
+                self.prepared
+                    .bind(caller.user(), &handle, parameters::receive(messages).await?)?;
                 let result = DoPutPreparedStatementResult {
                     prepared_statement_handle: Some(handle),
                 };
@@ -411,7 +411,7 @@ impl Service {
         let result = ActionCreatePreparedStatementResult {
             prepared_statement_handle: self.prepared.add(caller.user(), statement)?,
             dataset_schema: ipc(&planned.schema)?,
-            parameter_schema: ipc(&parameter_schema(&planned.parameters))?,
+            parameter_schema: ipc(&parameters::schema(&planned.parameters))?,
         };
         Ok(answers(vec![ActionResult::new(result.as_any().encode_to_vec())]))
     }
@@ -477,7 +477,9 @@ impl Service {
             }
             match set {
                 Ok(()) => options = changed,
-                Err(error) => drop(errors.insert(name, SetSessionOptionError { value: error as i32 })),
+                Err(error) => {
+                    errors.insert(name, SetSessionOptionError { value: error as i32 });
+                }
             }
         }
         self.sessions.set(&caller.identity, &id, options);
@@ -503,32 +505,6 @@ impl Service {
         };
         Ok(answers(vec![ActionResult::new(result.encode_to_vec())]))
     }
-}
-
-/// The row of values that a client sends for the parameters of a statement; `None` for no columns.
-async fn one_row(
-    messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
-) -> Result<Option<RecordBatch>, Status> {
-    let damaged = |error| Status::invalid_argument(format!("the values of the parameters cannot be read: {error}"));
-    let mut batches = FlightRecordBatchStream::new_from_flight_data(messages.map_err(Into::into));
-    let mut values: Option<RecordBatch> = None;
-    while let Some(batch) = batches.try_next().await.map_err(damaged)? {
-        let rows = values.map_or(Ok(batch.clone()), |values| {
-            concat_batches(&batch.schema(), [&values, &batch])
-        });
-        let rows = rows.map_err(|error| damaged(error.into()))?;
-        if rows.num_rows() > 1 {
-            return Err(Status::invalid_argument(
-                "bind one row of values; run the statement once for each",
-            ));
-        }
-        values = Some(rows);
-    }
-    let values = values.filter(|values| values.num_columns() > 0);
-    if values.as_ref().is_some_and(|values| values.num_rows() == 0) {
-        return Err(Status::invalid_argument("no row of values was sent for the parameters"));
-    }
-    Ok(values)
 }
 
 /// The schema as an encapsulated IPC message.

@@ -22,7 +22,7 @@ use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::arrow::{AsyncArrowWriter, ProjectionMask};
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
@@ -39,6 +39,9 @@ const FILE_BYTES: usize = 128 << 20;
 
 /// Characters of text that go into the log's statistics, as Delta's other writers do.
 const TEXT_BOUND: usize = 32;
+
+/// The column that ingestion adds to say where a row came from.
+const ORIGIN: &str = "_origin";
 
 /// Rows a batch when a file is read to be rewritten.
 const READ_BATCH_ROWS: usize = 8192;

@@ -271,6 +271,7 @@ impl Classify for DataFusionError {
                 Error::unavailable(doing, store)
             }
             DataFusionError::IoError(io) => std::io::Error::from(io.kind()).classify(doing),
+            DataFusionError::ArrowError(arrow, _) => Error::failed(doing, without_values(&arrow.to_string())),
             root => Error::failed(doing, root.strip_backtrace()),
         }
         .caused_by(self)
@@ -294,13 +295,22 @@ impl Classify for DeltaTableError {
     }
 }
 
+/// The message of a cast or a computation that failed, without the value it failed on: that may be personal data,
+/// and errors are logged and kept.
+fn without_values(message: &str) -> String {
+    match (message.find('\''), message.rfind('\'')) {
+        (Some(first), Some(last)) if first < last => format!("{}…{}", &message[..=first], &message[last..]),
+        _ => message.to_owned(),
+    }
+}
+
 macro_rules! classify_as_failed {
     ($($error:ty),*) => {$(
         impl Classify for $error {
             fn classify(self, doing: String) -> Error {
                 match find_cause::<std::io::Error>(&self).map(std::io::Error::kind) {
                     Some(kind) => std::io::Error::from(kind).classify(doing).caused_by(self),
-                    None => Error::failed(doing, &self).caused_by(self),
+                    None => Error::failed(doing, without_values(&self.to_string())).caused_by(self),
                 }
             }
         }
@@ -371,6 +381,13 @@ mod tests {
             "sources/shop.yml:3:5: reading sources/shop.yml: unknown key `pth`; did you mean `path`? stream=orders"
         );
         assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_failed_cast_does_not_tell_the_value() {
+        let arrow = arrow::error::ArrowError::CastError("Cannot cast string 'ana@o'hara.org' to value of Int64".into());
+        let error = DataFusionError::ArrowError(Box::new(arrow), None).classify("running the query".into());
+        assert_eq!(error.to_string(), "running the query: Cast error: Cannot cast string '…' to value of Int64");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub fn storable(schema: &Schema) -> Schema {
         schema
             .fields()
             .iter()
-            .map(|field| storable_field(field))
+            .map(storable_field)
             .collect::<Vec<_>>(),
     )
 }

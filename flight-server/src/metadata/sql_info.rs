@@ -216,8 +216,8 @@ const KEYWORDS: &[&str] = &[
 
 /// In ODBC's names, those that the engine has under the same name.
 const NUMERIC_FUNCTIONS: &[&str] = &[
-    "ABS", "ACOS", "ASIN", "ATAN", "ATAN2", "CEILING", "COS", "COT", "DEGREES", "EXP", "FLOOR", "LOG", "LOG10", "MOD",
-    "PI", "POWER", "RADIANS", "ROUND", "SIGN", "SIN", "SQRT", "TAN", "TRUNCATE",
+    "ABS", "ACOS", "ASIN", "ATAN", "ATAN2", "COS", "COT", "DEGREES", "EXP", "FLOOR", "LOG", "LOG10", "MOD", "PI",
+    "POWER", "RADIANS", "ROUND", "SIN", "SQRT", "TAN",
 ];
 
 const STRING_FUNCTIONS: &[&str] = &[

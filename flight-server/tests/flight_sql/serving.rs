@@ -84,6 +84,10 @@ async fn what_is_wrong_is_said_before_anything_is_served() {
     let folder = TempDir::new().unwrap();
     let lake = empty_lake(&folder).await;
     let taken = Server::bind(lake.clone(), config("127.0.0.1:0")).await.unwrap();
+    let swapped = Tls {
+        certificate: pem("key.pem"),
+        key: pem("certificate.pem"),
+    };
     let missing = Tls {
         certificate: pem("nowhere.pem"),
         key: pem("key.pem"),
@@ -97,6 +101,13 @@ async fn what_is_wrong_is_said_before_anything_is_served() {
                 ..config("127.0.0.1:0")
             },
             "nowhere.pem",
+        ),
+        (
+            Config {
+                tls: Some(swapped),
+                ..config("127.0.0.1:0")
+            },
+            "must be PEM",
         ),
     ] {
         let error = Server::bind(lake.clone(), wrong).await.map(|_| ()).unwrap_err();
