@@ -26,7 +26,12 @@ impl AsyncDB for Session {
         use cordada_lake::Context;
         let session = self.lake.session(&self.lake.releases().newest().await?);
         let plan = sql::plan(&self.lake, &session, statement).await?;
-        let types = plan.schema().fields().iter().map(|field| column_type(field.data_type())).collect();
+        let types = plan
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| column_type(field.data_type()))
+            .collect();
         let frame = session.execute_logical_plan(plan).await.doing(|| "planning")?;
         let batches = frame.collect().await.doing(|| "running the query")?;
         let rows = batches.iter().flat_map(rows).collect();
@@ -50,26 +55,43 @@ fn column_type(data_type: &DataType) -> DefaultColumnType {
 
 fn rows(batch: &RecordBatch) -> Vec<Vec<String>> {
     let options = FormatOptions::new().with_null("NULL");
-    let columns: Vec<_> =
-        batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
+    let columns: Vec<_> = batch
+        .columns()
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column, &options).unwrap())
+        .collect();
     let text = |row: usize, column: &ArrayFormatter| match column.value(row).to_string() {
         empty if empty.is_empty() => "(empty)".to_owned(),
         text => text,
     };
-    (0..batch.num_rows()).map(|row| columns.iter().map(|column| text(row, column)).collect()).collect()
+    (0..batch.num_rows())
+        .map(|row| columns.iter().map(|column| text(row, column)).collect())
+        .collect()
 }
 
 /// Release 1: three sales. Release 2: a fourth, and a view over them.
 async fn fixture(folder: &std::path::Path) -> Lake {
-    let settings = Settings { parallelism: Some(2), ..Settings::default() };
+    let settings = Settings {
+        parallelism: Some(2),
+        ..Settings::default()
+    };
     let lake = Lake::open(folder.to_str().unwrap(), &settings).await.unwrap();
     let first = sales(&[1, 2, 3], &[1999, -250, 10], &[Some("Ana"), Some(""), None]);
     let second = sales(&[4], &[123_456_789], &[Some("Zoë")]);
-    for (batch, view) in [(first, None), (second, Some("select customer, sum(amount) as amount from lake.raw_shop.sales group by customer"))] {
+    for (batch, view) in [
+        (first, None),
+        (
+            second,
+            Some("select customer, sum(amount) as amount from lake.raw_shop.sales group by customer"),
+        ),
+    ] {
         let table: TableName = "raw_shop.sales".parse().unwrap();
         let schema = batch.schema();
         let rows = RecordBatchStreamAdapter::new(schema.clone(), futures::stream::iter([Ok(batch)]));
-        let written = lake.write(&table, Write::new(Mode::Append, schema), vec![Box::pin(rows)]).await.unwrap();
+        let written = lake
+            .write(&table, Write::new(Mode::Append, schema), vec![Box::pin(rows)])
+            .await
+            .unwrap();
         let mut draft = Draft::new(lake.releases().newest().await.unwrap(), "test", "test");
         draft.set(table.clone(), Relation::table(lake.path_of(&table), written.version));
         if let Some(view) = view {
@@ -81,7 +103,9 @@ async fn fixture(folder: &std::path::Path) -> Lake {
 }
 
 fn sales(ids: &[i64], cents: &[i128], customers: &[Option<&str>]) -> RecordBatch {
-    let amounts = Decimal128Array::from_iter_values(cents.iter().copied()).with_precision_and_scale(18, 2).unwrap();
+    let amounts = Decimal128Array::from_iter_values(cents.iter().copied())
+        .with_precision_and_scale(18, 2)
+        .unwrap();
     let days = Date32Array::from_iter_values(ids.iter().map(|id| 20_000 + *id as i32));
     let columns: [(&str, ArrayRef); 4] = [
         ("id", Arc::new(Int64Array::from(ids.to_vec()))),
@@ -105,6 +129,9 @@ async fn statements_answer_as_their_files_say() {
     assert!(!files.is_empty());
     for file in files {
         let mut runner = Runner::new(|| async { Ok(Session { lake: lake.clone() }) });
-        runner.run_file_async(&file).await.unwrap_or_else(|error| panic!("{error}"));
+        runner
+            .run_file_async(&file)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 }

@@ -22,7 +22,7 @@ use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::arrow::{AsyncArrowWriter, ProjectionMask};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::basic::{Compression, Encoding};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
@@ -32,10 +32,14 @@ use crate::error::{Context, Error, Result};
 use crate::types;
 
 /// Rows a row group: small enough to bound a writer's memory, large enough for dictionaries to pay.
-const ROW_GROUP_ROWS: usize = 256 * 1024;
+const ROW_GROUP_ROWS: usize = 128 * 1024;
 
 /// Bytes after which a writer begins the next file.
 const FILE_BYTES: usize = 128 << 20;
+
+/// Bytes of a column's dictionary after which the rest of its row group is written plain: values that differ more
+/// than this make the dictionary cost more than it saves.
+const DICTIONARY_BYTES: usize = 128 * 1024;
 
 /// Characters of text that go into the log's statistics, as Delta's other writers do.
 const TEXT_BOUND: usize = 32;
@@ -168,11 +172,17 @@ pub(crate) async fn read(
 }
 
 fn properties(schema: &Schema) -> Result<WriterProperties> {
-    let level = ZstdLevel::try_new(1).doing(|| "choosing the compression")?;
     let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
+        .set_compression(Compression::SNAPPY)
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_created_by(concat!("cordada ", env!("CARGO_PKG_VERSION")).to_owned());
+    // Places differ in every row and share their beginning: a dictionary of them is all cost.
+    let origin = ColumnPath::from(ORIGIN);
+    properties = properties
+        .set_column_dictionary_enabled(origin.clone(), false)
+        .set_column_encoding(origin, Encoding::DELTA_BYTE_ARRAY);
     for field in schema
         .fields()
         .iter()

@@ -387,7 +387,10 @@ mod tests {
     fn a_failed_cast_does_not_tell_the_value() {
         let arrow = arrow::error::ArrowError::CastError("Cannot cast string 'ana@o'hara.org' to value of Int64".into());
         let error = DataFusionError::ArrowError(Box::new(arrow), None).classify("running the query".into());
-        assert_eq!(error.to_string(), "running the query: Cast error: Cannot cast string '…' to value of Int64");
+        assert_eq!(
+            error.to_string(),
+            "running the query: Cast error: Cannot cast string '…' to value of Int64"
+        );
     }
 
     #[test]

@@ -20,13 +20,7 @@ pub const PII: &str = "pii";
 /// durations and intervals → Utf8, dictionaries → their values; every column nullable; of the field metadata only
 /// `comment` and `pii` stay (anything else makes some foreign readers misread).
 pub fn storable(schema: &Schema) -> Schema {
-    Schema::new(
-        schema
-            .fields()
-            .iter()
-            .map(storable_field)
-            .collect::<Vec<_>>(),
-    )
+    Schema::new(schema.fields().iter().map(storable_field).collect::<Vec<_>>())
 }
 
 fn storable_field(field: &FieldRef) -> Field {

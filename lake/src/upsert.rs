@@ -89,7 +89,7 @@ impl Key {
 /// The keys of one partition's rows: for each key the last row that has it, and the rows that those supersede.
 #[derive(Default)]
 pub(crate) struct PartitionKeys {
-    last: HashMap<u128, u64>,
+    last: HashMap<u128, u64, RandomState>,
     superseded: Vec<u64>,
     rows: u64,
 }
@@ -107,7 +107,7 @@ impl PartitionKeys {
 #[derive(Default)]
 pub(crate) struct KeyIndex {
     /// By key: the last row, counted over all partitions in their order.
-    last: HashMap<u128, u64>,
+    last: HashMap<u128, u64, RandomState>,
     superseded: Vec<u64>,
     rows: u64,
     /// The staged files: index into the list of added files, and the number of its first row.

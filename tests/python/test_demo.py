@@ -30,7 +30,8 @@ def test_what_the_demo_says_is_so(company):
     landed = int(re.search(r"landed +([\d,]+) rows", out).group(1).replace(",", ""))
     tables = project.query("select table_schema, table_name from information_schema.tables where table_schema like 'raw_%'")
     rows = [int(project.value(f"select count(*) from {schema}.{table}")) for schema, table in tables]
-    assert sum(rows) == landed > 10_000
+    # Records of the same key have become one row.
+    assert 10_000 < sum(rows) <= landed
     assert "to the cent" in out
     for command in re.findall(r'^  cordada --project \S+ query "(.*)"$', out, re.MULTILINE):
         assert project.query(command)
@@ -48,6 +49,7 @@ def test_the_export_is_what_its_manifest_says(company):
 
 def test_a_second_demo_in_the_same_folder_changes_nothing(company):
     project, _ = company
-    before = project.query("select month, revenue from marts.monthly_revenue order by month")
+    months = "select * from marts.monthly_revenue"
+    before = sorted(project.query(months))
     demo(project.dir)
-    assert project.query("select month, revenue from marts.monthly_revenue order by month") == before
+    assert sorted(project.query(months)) == before
