@@ -58,8 +58,8 @@ def run(runs, folder):
     return "\n".join(
         [
             f"Online Retail × {COPIES}: {ROWS:,} rows, {csv.stat().st_size / 1e6:.0f} MB of CSV, uncompressed, into an "
-            "empty lake. Everybody types over the whole file. dlt's second way is the one that its documentation "
-            "starts with, rows as Python objects; the first is the fastest that it documents, Arrow batches.",
+            "empty lake. Everybody types over the whole file. dlt's reader hands on Arrow batches in "
+            "the first case and rows as Python objects, its default, in the second.",
             "",
             contest.table(contenders, columns),
             "",

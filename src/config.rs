@@ -126,19 +126,18 @@ impl Config {
 
     fn check_roles(&self, file: &Path) -> Result<()> {
         for user in &self.users {
-            for role in user.roles.iter().filter(|role| !self.roles.contains_key(*role)) {
-                let known: Vec<_> = self.roles.keys().map(String::as_str).collect();
-                let hint = yaml::nearest(role, known.iter().copied()).map_or_else(
-                    || format!("the roles are: {}", known.join(", ")),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                return Err(Error::config(
-                    format!("reading user `{}`", user.name),
-                    format!("there is no role `{role}`"),
-                )
+            let Some(role) = user.roles.iter().find(|role| !self.roles.contains_key(*role)) else {
+                continue;
+            };
+            let known: Vec<_> = self.roles.keys().map(String::as_str).collect();
+            let hint = yaml::nearest(role, known.iter().copied()).map_or_else(
+                || format!("the roles are: {}", known.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            let why = format!("there is no role `{role}`");
+            return Err(Error::config(format!("reading user `{}`", user.name), why)
                 .hint(hint)
                 .at(file.display(), 0, 0));
-            }
         }
         Ok(())
     }

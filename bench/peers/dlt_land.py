@@ -1,6 +1,6 @@
 """dlt: a CSV file into a Delta table. Usage: dlt_land.py CSV FOLDER rows|arrow
 
-`rows` is dlt's own reader of rows, `arrow` the same reader with Arrow batches instead of Python objects, which is
+`rows` is the reader as it comes, with rows as Python objects; `arrow` is the same with Arrow batches, which is
 the fastest way that dlt documents. Both type over the whole file: DuckDB's default sample would fail on stock codes.
 """
 

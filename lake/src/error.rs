@@ -229,11 +229,8 @@ impl Classify for std::io::Error {
 
 impl Classify for object_store::Error {
     fn classify(self, doing: String) -> Error {
-        if let Some(io) = find_cause::<std::io::Error>(&self) {
-            let kind = io.kind();
-            if kind != std::io::ErrorKind::NotFound {
-                return std::io::Error::from(kind).classify(doing).caused_by(self);
-            }
+        if let Some(kind) = io_kind(&self).filter(|kind| *kind != std::io::ErrorKind::NotFound) {
+            return std::io::Error::from(kind).classify(doing).caused_by(self);
         }
         let error = match &self {
             object_store::Error::NotFound { path, .. } => {
@@ -265,12 +262,14 @@ impl Classify for DataFusionError {
                 Error::failed(doing, external)
             }
             DataFusionError::ObjectStore(store) => {
-                if let Some(io) = find_cause::<std::io::Error>(store.as_ref()) {
-                    return std::io::Error::from(io.kind()).classify(doing);
+                if let Some(kind) = io_kind(store.as_ref()) {
+                    return std::io::Error::from(kind).classify(doing);
                 }
                 Error::unavailable(doing, store)
             }
-            DataFusionError::IoError(io) => std::io::Error::from(io.kind()).classify(doing),
+            DataFusionError::IoError(io) => {
+                std::io::Error::from(io_kind(io).unwrap_or_else(|| io.kind())).classify(doing)
+            }
             DataFusionError::ArrowError(arrow, _) => Error::failed(doing, without_values(&arrow.to_string())),
             root => Error::failed(doing, root.strip_backtrace()),
         }
@@ -287,7 +286,7 @@ impl Classify for DeltaTableError {
             } => Error::conflict(doing, "another writer changed the table meanwhile")
                 .hint("run again")
                 .caused_by(self),
-            _ => match find_cause::<std::io::Error>(&self).map(std::io::Error::kind) {
+            _ => match io_kind(&self) {
                 Some(kind) => std::io::Error::from(kind).classify(doing).caused_by(self),
                 None => Error::failed(doing, &self).caused_by(self),
             },
@@ -308,7 +307,7 @@ macro_rules! classify_as_failed {
     ($($error:ty),*) => {$(
         impl Classify for $error {
             fn classify(self, doing: String) -> Error {
-                match find_cause::<std::io::Error>(&self).map(std::io::Error::kind) {
+                match io_kind(&self) {
                     Some(kind) => std::io::Error::from(kind).classify(doing).caused_by(self),
                     None => Error::failed(doing, without_values(&self.to_string())).caused_by(self),
                 }
@@ -354,19 +353,23 @@ impl From<Error> for DataFusionError {
     }
 }
 
-/// The first error of type `E` among `error` and its causes.
-fn find_cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+/// What the operating system said, if it said something, among `error` and its causes.
+///
+/// An I/O error made by [`std::io::Error::other`] is only a wrapper, and leaves what it wraps out of its sources.
+fn io_kind(error: &(dyn StdError + 'static)) -> Option<std::io::ErrorKind> {
     let mut next = Some(error);
     while let Some(current) = next {
-        if let Some(found) = current.downcast_ref::<E>() {
-            return Some(found);
-        }
-        next = current.source();
+        next = match current.downcast_ref::<std::io::Error>() {
+            Some(io) if io.kind() != std::io::ErrorKind::Other => return Some(io.kind()),
+            Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
+            None => current.source(),
+        };
     }
     None
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -395,7 +398,10 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_something_outside() {
-        let io = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let io = std::io::Error::other(object_store::Error::Generic {
+            store: "LocalFileSystem",
+            source: Box::new(std::io::Error::from(std::io::ErrorKind::StorageFull)),
+        });
         let store = object_store::Error::Generic {
             store: "LocalFileSystem",
             source: Box::new(io),

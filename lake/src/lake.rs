@@ -48,6 +48,8 @@ pub struct Lake {
 #[derive(Debug)]
 struct Shared {
     store: Arc<dyn ObjectStore>,
+    /// Where the lake is, for errors.
+    address: Arc<str>,
     /// The lake's folder, if it is local.
     folder: Option<PathBuf>,
     runtime: Arc<RuntimeEnv>,
@@ -67,10 +69,16 @@ impl Lake {
         let store = storage::open(location, &settings.storage)?;
         let folder = storage::local_folder(location)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let production = Arc::new(ReleaseLog::new(store.clone(), Path::from("_cordada/releases"), None));
+        let address: Arc<str> = match settings.storage.get("endpoint") {
+            Some(endpoint) => format!("{location} at {endpoint}").into(),
+            None => location.into(),
+        };
+        let releases = Path::from("_cordada/releases");
+        let production = Arc::new(ReleaseLog::new(store.clone(), address.clone(), releases, None));
         let shared = Shared {
             runtime: session::runtime(&store, settings)?,
             store,
+            address,
             folder,
             parallelism: settings.parallelism.unwrap_or(cores).max(1),
             production: production.clone(),
@@ -108,7 +116,8 @@ impl Lake {
             );
         }
         let folder = Path::from(format!("_cordada/targets/{target}/releases"));
-        let releases = ReleaseLog::new(self.shared.store.clone(), folder, Some(self.shared.production.clone()));
+        let (store, address) = (self.shared.store.clone(), self.shared.address.clone());
+        let releases = ReleaseLog::new(store, address, folder, Some(self.shared.production.clone()));
         Ok(Lake {
             target: Some(target.into()),
             releases: Arc::new(releases),

@@ -219,6 +219,8 @@ impl Draft {
 #[derive(Debug)]
 pub struct ReleaseLog {
     store: Arc<dyn ObjectStore>,
+    /// Where the lake is, for errors: the releases are what every command reads first.
+    lake: Arc<str>,
     folder: Path,
     /// Where the numbers start from when this log is empty: production, for another environment.
     parent: Option<Arc<ReleaseLog>>,
@@ -226,9 +228,15 @@ pub struct ReleaseLog {
 }
 
 impl ReleaseLog {
-    pub(crate) fn new(store: Arc<dyn ObjectStore>, folder: Path, parent: Option<Arc<ReleaseLog>>) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn ObjectStore>,
+        lake: Arc<str>,
+        folder: Path,
+        parent: Option<Arc<ReleaseLog>>,
+    ) -> Self {
         Self {
             store,
+            lake,
             folder,
             parent,
             newest: Mutex::new(None),
@@ -332,7 +340,8 @@ impl ReleaseLog {
             .list(Some(&self.folder))
             .try_collect()
             .await
-            .doing(|| "listing the releases")?;
+            .doing(|| "listing the releases")
+            .map_err(|error| error.with("lake", &self.lake))?;
         let mut numbers: Vec<u64> = files
             .iter()
             .filter_map(|file| file.location.filename()?.strip_suffix(".json")?.parse().ok())
@@ -346,7 +355,7 @@ impl ReleaseLog {
         let bytes = match self.store.get(&self.file(number)).await {
             Ok(found) => found.bytes().await.doing(doing)?,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error).doing(doing),
+            Err(error) => return Err(error).doing(doing).map_err(|error| error.with("lake", &self.lake)),
         };
         serde_json::from_slice(&bytes).doing(doing).map(Some)
     }
@@ -366,7 +375,7 @@ impl ReleaseLog {
         {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
-            Err(error) => Err(error).doing(doing),
+            Err(error) => Err(error).doing(doing).map_err(|error| error.with("lake", &self.lake)),
         }
     }
 }
@@ -393,7 +402,7 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn log(store: &Arc<dyn ObjectStore>) -> ReleaseLog {
-        ReleaseLog::new(store.clone(), Path::from("_cordada/releases"), None)
+        ReleaseLog::new(store.clone(), "memory".into(), Path::from("_cordada/releases"), None)
     }
 
     fn name(text: &str) -> TableName {
@@ -460,7 +469,7 @@ mod tests {
         let base = production.newest().await.unwrap();
         production.publish(&moved(&base, "marts.a", 1)).await.unwrap();
         let folder = Path::from("_cordada/targets/dev/releases");
-        let dev = ReleaseLog::new(store.clone(), folder, Some(production.clone()));
+        let dev = ReleaseLog::new(store.clone(), "memory".into(), folder, Some(production.clone()));
         let base = dev.newest().await.unwrap();
         assert_eq!(dev.publish(&moved(&base, "marts.b", 1)).await.unwrap().number, 2);
         assert_eq!(production.newest().await.unwrap().number, 1);

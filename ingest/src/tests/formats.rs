@@ -60,7 +60,8 @@ async fn every_format_and_compression_lands_the_same_rows() {
         ("json", array.into_bytes()),
         ("parquet", parquet_orders()),
     ];
-    let compress: [(&str, fn(&[u8]) -> Vec<u8>); 3] = [("", <[u8]>::to_vec), (".gz", gzip), (".zst", zstd)];
+    type Compress = fn(&[u8]) -> Vec<u8>;
+    let compress: [(&str, Compress); 3] = [("", <[u8]>::to_vec), (".gz", gzip), (".zst", zstd)];
     for (format, content) in contents {
         for (suffix, compress) in compress {
             let project = Project::new(&format!("{{orders: {{path: 'orders.{format}{suffix}'}}}}")).await;
