@@ -1,7 +1,7 @@
 //! Replacing rows by key, copy-on-write: hash the incoming keys, pass over files whose statistics exclude them, and
 //! rewrite only the files that hold one.
 //!
-//! delta-rs MERGE is a full outer join that cannot spill; here memory holds the incoming keys' hashes (about 40 bytes
+//! delta-rs MERGE is a full outer join that cannot spill; here memory holds the incoming keys' hashes (up to 100 bytes
 //! each) and a few batches, whatever the size of the table. Keys are told apart by 128 bits of two independently
 //! seeded hashes: for a billion keys against a billion rows the odds of one mistaken row are below 10⁻²⁰.
 
