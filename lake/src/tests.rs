@@ -362,6 +362,25 @@ async fn a_failing_source_leaves_the_table_as_it_was() {
     assert_eq!(parquet.count(), 1, "nothing half-written stays");
 }
 
+/// A commit can be durable and still report an error: here its checkpoint, due at every hundredth, cannot be written.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_after_the_commit_loses_no_rows() {
+    let (folder, lake) = temporary().await;
+    for id in 0..99 {
+        put(&lake, Mode::Append, &[(id, "kept")]).await;
+    }
+    let checkpoint = "raw_a/t/_delta_log/00000000000000000099.checkpoint.parquet";
+    std::fs::create_dir(folder.path().join(checkpoint)).unwrap();
+    let batch = pairs(&[(99, "committed")]);
+    let write = Write::new(Mode::Append, batch.schema());
+    let rows = stream(vec![batch.clone()], &batch.schema());
+    lake.write(&name("raw_a.t"), write, vec![rows]).await.unwrap_err();
+    assert_eq!(lake.latest_version(&name("raw_a.t")).await.unwrap(), Some(99));
+    let release = publish(&lake, 99).await;
+    let counted = query(&lake, &release, "select count(*), max(id), max(text) from raw_a.t").await;
+    assert_eq!(counted.unwrap(), "|100|99|kept|");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_environment_writes_beside_production() {
     let (_folder, lake) = temporary().await;

@@ -170,14 +170,13 @@ impl<'a> Writing<'a> {
 
     async fn run(self, partitions: Vec<SendableRecordBatchStream>) -> Result<Written> {
         let mut outcome = Outcome::default();
-        let result = match self.produce(partitions, &mut outcome).await {
-            Ok(()) => self.commit(&outcome).await,
-            Err(error) => Err(error),
-        };
-        if result.is_err() {
+        if let Err(error) = self.produce(partitions, &mut outcome).await {
             data_file::discard(self.lake.object_store(), self.path, &outcome.added).await;
+            return Err(error);
         }
-        result
+        // From here on nothing is discarded: a commit that reports an error may be durable all the same (its
+        // checkpoint failed, its answer was lost), and then the files are the table's. Otherwise they are garbage.
+        self.commit(&outcome).await
     }
 
     /// Writes all files that the commit will add, into `outcome` as they come, so that a failure can discard them.

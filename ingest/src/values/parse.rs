@@ -190,12 +190,12 @@ pub(crate) fn is_exact_double(text: &[u8], point: u8) -> bool {
         .filter(u8::is_ascii_digit)
         .skip_while(|digit| *digit == b'0')
         .collect();
-    let written = format!("{value:.*e}", digits.len().saturating_sub(1));
-    let again = written
-        .bytes()
-        .take_while(|byte| *byte != b'e')
-        .filter(u8::is_ascii_digit);
-    digits.is_empty() || again.eq(digits)
+    let same = |written: String| {
+        let again = written.bytes().take_while(|byte| *byte != b'e');
+        again.filter(u8::is_ascii_digit).eq(digits.iter().copied())
+    };
+    // Where the last digit is a tie, rounding to even and the shortest form that means this double differ.
+    digits.is_empty() || same(format!("{value:.*e}", digits.len() - 1)) || same(format!("{value:e}"))
 }
 
 /// `true` or `false`, as people and programs write them.
