@@ -12,6 +12,7 @@ use deltalake::kernel::{Action, Add, Metadata, MetadataExt, Protocol, StructType
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use futures::StreamExt;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::data_file::{self, FileWriter};
 use crate::error::{Classify, Context, Error, Result};
@@ -220,6 +221,7 @@ impl<'a> Writing<'a> {
         outcome: &mut Outcome,
     ) -> Result<Option<KeyIndex>> {
         let mut tasks = JoinSet::new();
+        let stop = CancellationToken::new();
         for (number, partition) in partitions.into_iter().enumerate() {
             let writer = FileWriter::new(self.lake.object_store().clone(), self.path, self.schema.clone())?;
             let doing = format!("writing {}", self.table);
@@ -230,6 +232,7 @@ impl<'a> Writing<'a> {
                 self.schema.clone(),
                 key.cloned(),
                 doing,
+                stop.clone(),
             ));
         }
         let mut written = Vec::new();
@@ -238,9 +241,9 @@ impl<'a> Writing<'a> {
             let joined = joined.map_err(|error| Error::failed(format!("writing {}", self.table), error));
             match joined.and_then(|result| result) {
                 Ok(partition) => written.push(partition),
-                // The others are stopped, and awaited so that nothing is written behind our back.
+                // The others are asked to stop, and not aborted: what they have written must be known to be discarded.
                 Err(error) => {
-                    tasks.abort_all();
+                    stop.cancel();
                     failure.get_or_insert(error);
                 }
             }
@@ -379,9 +382,10 @@ async fn write_partition(
     schema: SchemaRef,
     key: Option<upsert::Key>,
     doing: String,
+    stop: CancellationToken,
 ) -> Result<PartitionWritten> {
     let mut keys = key.as_ref().map(|_| upsert::PartitionKeys::default());
-    while let Some(batch) = partition.next().await {
+    while let Some(Some(batch)) = stop.run_until_cancelled(partition.next()).await {
         let batch: RecordBatch = batch.map_err(|error| error.classify(doing.clone()))?;
         let batch = types::conform(&batch, &schema)?;
         if let (Some(key), Some(keys)) = (&key, &mut keys) {
