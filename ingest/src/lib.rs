@@ -5,6 +5,8 @@
 //! commits them together with its [`identity`], so that nothing lands twice.
 
 mod config;
+mod database;
+mod extract;
 mod files;
 mod identity;
 mod ingest;
