@@ -12,6 +12,10 @@ mod reading;
 mod session;
 mod sql;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;
+
 use chrono_tz::Tz;
 use cordada_lake::Result;
 

@@ -140,7 +140,9 @@ impl Reading {
 
     /// The cursor's columns as text in the order of the cursor, under a condition.
     fn cursors(&self, condition: &str, descending: bool, behind: &str) -> String {
-        let texts: Vec<_> = self.cursor.iter().map(|column| self.session.text_of(column)).collect();
+        // With names of their own, or the order would be that of the texts.
+        let texts = self.cursor.iter().enumerate();
+        let texts: Vec<_> = texts.map(|(at, column)| format!("{} AS cursor_{at}", self.session.text_of(column))).collect();
         let direction = if descending { " DESC" } else { "" };
         let order: Vec<_> = self.names().iter().map(|name| format!("{name}{direction}")).collect();
         let (texts, relation, order) = (texts.join(", "), self.session.relation(), order.join(", "));
