@@ -1,4 +1,8 @@
-//! The interface between a kind of source and landing.
+//! What lies between a kind of source and landing: an [`Extraction`] gives chunks of rows, each with the state that
+//! the stream is in once they have landed.
+//!
+//! Rows and state of a chunk are one Delta commit. Whatever is interrupted begins again from the state that was
+//! committed, so that a chunk which neither skips nor repeats rows from one state to the next lands exactly once.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,73 +10,113 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use cordada_lake::Result;
-use cordada_lake::progress::Task;
+use cordada_lake::progress::{Progress, Task};
+use cordada_lake::{Lake, Result, TableName};
 use datafusion::execution::SendableRecordBatchStream;
-use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-/// What a stream remembers between loads (cursor, LSN, page token): JSON, kept in the same Delta commit as the rows.
+use crate::files::ScannedFile;
+use crate::spool::Spool;
+use crate::transform::Transforms;
+
+/// What a stream remembers from one load to the next: a cursor, a position in a log.
 pub(crate) type State = serde_json::Value;
 
-/// The key columns (by their names in the lake) of the rows that the lake holds now.
-pub(crate) type ExistingKeys = Arc<dyn Fn() -> BoxFuture<'static, Result<SendableRecordBatchStream>> + Send + Sync>;
-
 /// What an extraction is asked for.
+#[derive(Clone)]
 pub(crate) struct Request<'a> {
+    /// The project's folder; relative paths begin there.
     pub(crate) project: &'a Path,
     pub(crate) source: &'a str,
     pub(crate) stream: &'a str,
+    pub(crate) lake: &'a Lake,
+    /// Where the rows land.
+    pub(crate) table: &'a TableName,
+    /// What the last chunk left; `None` at the first load, and when everything is to be extracted again.
     pub(crate) state: Option<State>,
+    /// Whether the rows replace all that are there.
     pub(crate) replace: bool,
-    pub(crate) parallelism: usize,
+    /// What becomes of columns before they are written anywhere.
+    pub(crate) transforms: Arc<Transforms>,
+    /// When the load began.
     pub(crate) load_at: DateTime<Utc>,
-    pub(crate) known: Option<SchemaRef>,
-    pub(crate) existing_keys: Option<ExistingKeys>,
+    /// Whoever watches; files begin a task of their own, whose size they know.
+    pub(crate) progress: &'a dyn Progress,
+    /// The task of the other kinds: bytes read.
     pub(crate) task: Arc<dyn Task>,
     pub(crate) cancel: CancellationToken,
 }
 
-/// Rows that land in one commit, and the state that the stream is in once they have.
+/// Rows that land in one commit.
 pub(crate) struct Chunk {
     pub(crate) rows: Rows,
+    /// The state once they have landed; `None` if it does not change.
     pub(crate) state: Option<State>,
+    /// Transactions of the same commit, by which what has landed is known again.
     pub(crate) transactions: Vec<(String, i64)>,
+    /// Bytes that were read from the source.
     pub(crate) bytes: u64,
+    /// Files that land with it.
+    pub(crate) files: usize,
+    /// The task that goes on while they land, instead of the request's.
+    pub(crate) task: Option<Arc<dyn Task>>,
+    /// Whether it is known that nothing follows it.
+    pub(crate) last: bool,
 }
 
-pub(crate) enum Rows {
-    Typed {
-        schema: SchemaRef,
-        partitions: Vec<SendableRecordBatchStream>,
-        origin: String,
-        deleted: Option<String>,
-    },
-}
-
-#[async_trait]
-pub(crate) trait Extraction: Send {
-    async fn next(&mut self) -> Result<Option<Chunk>>;
-    async fn landed(&mut self) -> Result<()> {
-        Ok(())
+impl Chunk {
+    /// Rows that land with a state, out of `bytes` of the source.
+    pub(crate) fn new(rows: Rows, state: Option<State>, bytes: u64) -> Self {
+        Self {
+            rows,
+            state,
+            transactions: Vec::new(),
+            bytes,
+            files: 0,
+            task: None,
+            last: false,
+        }
     }
 }
 
-/// Temporary: the options common to all kinds.
-macro_rules! stream {
-    ($(#[$meta:meta])* pub(crate) struct $name:ident { $($body:tt)* }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub(crate) struct $name {
-            $($body)*
-            #[serde(default)]
-            pub(crate) key: Vec<String>,
-            #[serde(default)]
-            pub(crate) disposition: crate::stream::Disposition,
-            #[serde(default)]
-            pub(crate) columns: std::collections::BTreeMap<String, crate::stream::ColumnOptions>,
-        }
-    };
+/// Rows of a chunk.
+pub(crate) enum Rows {
+    /// Rows whose types are known before they are read.
+    Typed {
+        /// The columns, by the source's own names.
+        schema: SchemaRef,
+        /// Rows of `schema`; those of a later partition come later.
+        partitions: Vec<SendableRecordBatchStream>,
+        /// What goes into `_origin`.
+        origin: String,
+        /// A column of booleans that are true for rows that are gone from the source; it does not land.
+        deleted: Option<String>,
+    },
+    /// JSON records whose types are inferred over all of them.
+    Records(Spool),
+    /// Files that have been read once.
+    Files(Vec<ScannedFile>),
 }
-pub(crate) use stream;
+
+/// One stream, being extracted.
+#[async_trait]
+pub(crate) trait Extraction: Send {
+    /// The next rows; `None` when there is nothing more for now.
+    ///
+    /// # Errors
+    /// Unavailable for a source that cannot be reached, and what the kind of source says.
+    async fn next(&mut self) -> Result<Option<Chunk>>;
+
+    /// Called when the last chunk is durable in the lake, so that the source can forget it.
+    ///
+    /// # Errors
+    /// As [`Extraction::next`].
+    async fn landed(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Files of the stream that had landed before.
+    fn skipped_files(&self) -> usize {
+        0
+    }
+}

@@ -1,18 +1,25 @@
 //! `kind: database` as a user writes it, and validated.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
 use cordada_lake::{Error, Result};
 use serde::{Deserialize, Deserializer};
 
-use crate::extract::stream;
+use crate::options::{Disposition, Options, Zone, stream};
 
-/// What a source of the kind `database` has besides its streams.
+/// A source of the kind `database`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Database {
+pub(crate) struct DatabaseSource {
+    #[serde(rename = "kind")]
+    _kind: String,
+    /// The zone of times that carry none.
+    #[serde(default)]
+    pub(crate) timezone: Zone,
     /// Where it is: `postgres://…`, `mysql://…`, `mariadb://…` or `sqlite:FILE`.
     pub(crate) connection: Connection,
     /// Connections that read one PostgreSQL table at the same time; the machine's cores if it is left out.
@@ -21,6 +28,33 @@ pub(crate) struct Database {
     /// How long connecting may take, and how long a dead network goes unnoticed.
     #[serde(default = "thirty_seconds", deserialize_with = "duration")]
     pub(crate) timeout: Duration,
+    pub(crate) streams: BTreeMap<String, DatabaseStream>,
+}
+
+impl DatabaseSource {
+    /// Why it makes no sense, and what to do.
+    pub(crate) fn validate(&self, file: &Path) -> Result<()> {
+        let at = |error: Error| error.at(file.display(), 0, 0);
+        let system = self.connection.system().map_err(at)?;
+        for (name, stream) in &self.streams {
+            let wrong = |(why, hint): (String, &str)| at(Error::config(format!("reading stream {name}"), why).hint(hint));
+            stream.validate().map_err(wrong)?;
+            if stream.changes.is_some() && system != System::Postgres {
+                let why = "`changes: logical` is PostgreSQL's".to_owned();
+                return Err(wrong((why, "use a `cursor:` and `deletes: compare`")));
+            }
+        }
+        Ok(())
+    }
+
+    /// One of its streams.
+    ///
+    /// # Errors
+    /// Config: it has none of that name.
+    pub(crate) fn stream(&self, name: &str) -> Result<&DatabaseStream> {
+        let missing = || Error::config("looking for a stream", format!("there is no stream `{name}`"));
+        self.streams.get(name).ok_or_else(missing)
+    }
 }
 
 fn thirty_seconds() -> Duration {
@@ -129,9 +163,29 @@ pub(crate) enum Changes {
 }
 
 impl DatabaseStream {
-    /// Why it makes no sense, and what to do. `merge` and `append` are the stream's disposition.
-    pub(crate) fn validate(&self, merge: bool, append: bool) -> Result<(), (String, &'static str)> {
+    /// What it says about its rows. A stream that says nothing of what becomes of the rows that are there replaces
+    /// them, or with a cursor adds to them, or with a key too renews those with the same.
+    pub(crate) fn rows(&self) -> Options {
+        let mut options = self.options();
+        let continues = !self.cursor.is_empty() || self.changes.is_some();
+        options.disposition.get_or_insert(match (continues, options.key.is_empty()) {
+            (false, _) => Disposition::Replace,
+            (true, true) => Disposition::Append,
+            (true, false) => Disposition::Merge,
+        });
+        options
+    }
+
+    /// Whether a row may be read twice, as the second does no harm.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        self.rows().disposition() != Disposition::Append
+    }
+
+    /// Why it makes no sense, and what to do.
+    pub(crate) fn validate(&self) -> Result<(), (String, &'static str)> {
         let wrong = |why: &str, hint| Err((why.to_owned(), hint));
+        let disposition = self.rows().disposition();
+        let (merge, append) = (disposition == Disposition::Merge, disposition == Disposition::Append);
         match (&self.table, &self.query) {
             (None, None) => return wrong("it has neither a `table` nor a `query`", "name a table, such as public.sales"),
             (Some(_), Some(_)) => return wrong("it has both a `table` and a `query`", "remove one of them"),
@@ -140,9 +194,9 @@ impl DatabaseStream {
         if self.cursor.is_empty() && (self.initial.is_some() || self.lag.is_some()) {
             return wrong("`initial` and `lag` need a cursor", "name the column in `cursor:`");
         }
-        if self.lag.is_some() && !merge {
+        if self.lag.is_some() && append {
             let hint = "a window that is read again would be doubled: use `disposition: merge` with a key";
-            return wrong("`lag` needs `disposition: merge`", hint);
+            return wrong("`lag` does not go with `disposition: append`", hint);
         }
         if self.deletes.is_some() && !merge {
             return wrong("`deletes: compare` needs `disposition: merge`", "and a `key:` to compare");

@@ -31,7 +31,7 @@ impl Position {
     ///
     /// # Errors
     /// Config: it was of another table or cursor, and rows that land again would be doubled.
-    pub(crate) fn of_state(state: Option<State>, stream: &DatabaseStream, doubles: bool) -> Result<Option<Self>> {
+    pub(crate) fn of_state(state: Option<State>, stream: &DatabaseStream) -> Result<Option<Self>> {
         let Some(state) = state else {
             return Ok(None);
         };
@@ -40,7 +40,7 @@ impl Position {
         let position: Option<Position> = serde_json::from_value(state).ok();
         match position {
             Some(position) if position.of == of => Ok(Some(position)),
-            _ if doubles => Err(Error::config(
+            _ if !stream.is_repeatable() => Err(Error::config(
                 doing(),
                 "the table, query or cursor is another than at the last load, so that nothing tells what is new",
             )

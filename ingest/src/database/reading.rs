@@ -7,13 +7,15 @@ use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cordada_lake::names::snake_case;
 use cordada_lake::{Error, Result};
 
 use super::config::DatabaseStream;
 use super::keys;
+use super::lake_keys::LakeKeys;
 use super::position::{Position, definition};
 use super::session::{Operator, Part, Session, find_column};
-use crate::extract::{Chunk, ExistingKeys, Extraction, Rows, State};
+use crate::extract::{Chunk, Extraction, Rows, State};
 
 /// Rows of a chunk with a cursor.
 const CHUNK_ROWS: u64 = 1_000_000;
@@ -23,28 +25,26 @@ const DELETED: &str = "_deleted";
 /// What to read, besides the session.
 pub(crate) struct Wanted<'a> {
     pub(crate) stream: &'a DatabaseStream,
-    /// The key's columns, as the configuration names them.
-    pub(crate) key: &'a [String],
-    pub(crate) merge: bool,
     pub(crate) replace: bool,
     pub(crate) state: Option<State>,
-    pub(crate) existing_keys: Option<ExistingKeys>,
-    /// For messages and `_origin`: the table, or `query`.
-    pub(crate) origin: String,
+    pub(crate) existing: LakeKeys,
 }
 
 /// The extraction of one relation.
 pub(crate) struct Reading {
     session: Box<dyn Session>,
+    /// For messages and `_origin`: the table, or `query`.
     origin: String,
     definition: String,
     /// The cursor's columns, by the source's own names.
     cursor: Vec<String>,
     key: Vec<String>,
     lag: Option<Duration>,
-    /// Whether rows may land twice, as one replaces the other.
-    merge: bool,
-    compare: Option<ExistingKeys>,
+    /// Whether rows may land twice, as the second does no harm.
+    repeatable: bool,
+    /// Whether all rows replace all that are there.
+    replace: bool,
+    compare: Option<LakeKeys>,
     next: Step,
 }
 
@@ -83,11 +83,11 @@ impl Reading {
     /// # Errors
     /// Config: a column of the cursor or of the key is not there, or the cursor does not tell rows apart.
     pub(crate) async fn new(mut session: Box<dyn Session>, wanted: Wanted<'_>) -> Result<Self> {
-        let Wanted { stream, key, merge, .. } = wanted;
-        let (cursor, key) = check(session.as_mut(), stream, key, merge || wanted.replace).await?;
-        let position = match wanted.replace || cursor.is_empty() {
+        let Wanted { stream, replace, .. } = wanted;
+        let (cursor, key) = check(session.as_mut(), stream).await?;
+        let position = match replace || cursor.is_empty() {
             true => None,
-            false => Position::of_state(wanted.state, stream, !merge)?,
+            false => Position::of_state(wanted.state, stream)?,
         };
         let from = match (position, &stream.initial) {
             (Some(position), _) => From::Position(position),
@@ -96,13 +96,14 @@ impl Reading {
         };
         Ok(Self {
             session,
-            origin: wanted.origin,
+            origin: stream.label().to_owned(),
             definition: definition(stream),
             cursor,
             key,
             lag: stream.lag,
-            merge,
-            compare: wanted.existing_keys.filter(|_| stream.deletes.is_some()),
+            repeatable: stream.is_repeatable(),
+            replace,
+            compare: stream.deletes.map(|_| wanted.existing),
             next: Step::Start(from),
         })
     }
@@ -113,7 +114,7 @@ impl Reading {
         origin: String,
         key: Vec<String>,
         state: State,
-        compare: Option<ExistingKeys>,
+        compare: Option<LakeKeys>,
     ) -> Self {
         Self {
             session,
@@ -122,7 +123,8 @@ impl Reading {
             cursor: Vec::new(),
             key,
             lag: None,
-            merge: true,
+            repeatable: true,
+            replace: false,
             compare,
             next: Step::Slices(0, Some(state)),
         }
@@ -185,7 +187,7 @@ impl Reading {
     /// The state after the rows up to `cursor`.
     async fn state(&mut self, cursor: Vec<String>) -> Result<State> {
         let ties = match self.cursor.as_slice() {
-            [_] if self.merge && self.lag.is_none() && !cursor.is_empty() => Some(self.ties(&cursor).await?),
+            [_] if self.repeatable && self.lag.is_none() && !cursor.is_empty() => Some(self.ties(&cursor).await?),
             _ => None,
         };
         let position = Position {
@@ -231,7 +233,7 @@ impl Reading {
                 let literal = self.session.literal(first, value)?;
                 Lower::FromFirst(self.session.before(first, &literal, lag.as_secs())?)
             }
-            (Some(value), None) if self.cursor.len() == 1 && self.merge => {
+            (Some(value), None) if self.cursor.len() == 1 && self.repeatable => {
                 if position.ties.is_some() && position.cursor == upper && position.ties == Some(self.ties(&upper).await?)
                 {
                     return Ok(Step::Compare);
@@ -248,14 +250,16 @@ impl Reading {
     /// two of them begins again.
     async fn slices(&mut self, from: usize, state: Option<State>) -> Result<(Option<Chunk>, Step)> {
         let all = self.session.slices();
-        let range: Range<usize> = if self.merge { from..from + 1 } else { from..all };
+        let range: Range<usize> = if self.repeatable && !self.replace { from..from + 1 } else { from..all };
         let end = range.end;
         let rows = self.session.rows(Part::Slices(range)).await?;
         let (now, next) = match end < all {
             true => (None, Step::Slices(end, state)),
             false => (state, Step::Compare),
         };
-        Ok((Some(self.chunk(rows, now, None)), next))
+        let mut chunk = self.chunk(rows, now, None);
+        chunk.last = end == all && self.compare.is_none();
+        Ok((Some(chunk), next))
     }
 
     /// The next rows of a window.
@@ -287,8 +291,12 @@ impl Reading {
         let Some(existing) = self.compare.take() else {
             return Ok(None);
         };
+        let names: Vec<_> = self.key.iter().map(|name| snake_case(name)).collect();
+        let Some(existing) = existing.read(&names).await? else {
+            return Ok(None);
+        };
         let source = self.session.rows(Part::Columns(self.key.clone())).await?;
-        let missing = keys::missing(source, existing().await?, DELETED).await?;
+        let missing = keys::missing(source, existing, DELETED).await?;
         Ok(missing.map(|(schema, partition)| {
             let rows = super::session::Rows {
                 schema,
@@ -299,17 +307,13 @@ impl Reading {
     }
 
     fn chunk(&self, rows: super::session::Rows, state: Option<State>, deleted: Option<String>) -> Chunk {
-        Chunk {
-            rows: Rows::Typed {
-                schema: rows.schema,
-                partitions: rows.partitions,
-                origin: self.origin.clone(),
-                deleted,
-            },
-            state,
-            transactions: Vec::new(),
-            bytes: 0,
-        }
+        let rows = Rows::Typed {
+            schema: rows.schema,
+            partitions: rows.partitions,
+            origin: self.origin.clone(),
+            deleted,
+        };
+        Chunk::new(rows, state, 0)
     }
 }
 
@@ -339,17 +343,14 @@ impl Extraction for Reading {
 pub(crate) async fn check(
     session: &mut dyn Session,
     stream: &DatabaseStream,
-    key: &[String],
-    repeatable: bool,
 ) -> Result<(Vec<String>, Vec<String>)> {
     let doing = format!("reading {}", stream.label());
-    let find = |names: &[String]| -> Result<Vec<String>> {
-        let found = names.iter().map(|name| find_column(session.columns(), name, &doing).map(str::to_owned));
-        found.collect()
-    };
-    let (cursor, key) = (find(&stream.cursor)?, find(key)?);
+    let columns = session.columns().to_vec();
+    let find = |name: &String| find_column(&columns, name, &doing).map(str::to_owned);
+    let cursor: Vec<_> = stream.cursor.iter().map(find).collect::<Result<_>>()?;
+    let key: Vec<_> = stream.options().key.iter().map(find).collect::<Result<_>>()?;
     if let [only] = cursor.as_slice()
-        && !repeatable
+        && !stream.is_repeatable()
         && !session.is_unique(only).await?
     {
         let why = format!("two rows can have the same `{only}`, and one that comes later would be missed");

@@ -8,4 +8,4 @@ mod session;
 mod types;
 
 pub(crate) use connect::Server;
-pub(crate) use session::{Opening, PostgresSession};
+pub(crate) use session::PostgresSession;

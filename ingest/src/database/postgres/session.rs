@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use super::connect::{Server, SqlContext};
 use super::copy::Decoder;
 use super::types::Plan;
+use crate::database::Around;
 use crate::database::config::DatabaseStream;
 use crate::database::sql::{escape_identifier, escape_literal};
 use crate::database::session::{Part, Rows, Session, find_column};
-use crate::stream::ColumnOptions;
+use crate::options::Options;
 
 /// Batches that wait for their reader, each partition.
 const WAITING_BATCHES: usize = 2;
@@ -30,15 +31,6 @@ const WAITING_BATCHES: usize = 2;
 const SLICE_PAGES: u64 = 128 * 1024;
 /// Pages that a connection reads at a time, at least.
 const RANGE_PAGES: u64 = 1024;
-
-/// What a session is opened with.
-pub(crate) struct Opening<'a> {
-    pub(crate) stream: &'a DatabaseStream,
-    pub(crate) zone: Tz,
-    pub(crate) parallelism: usize,
-    pub(crate) task: Arc<dyn Task>,
-    pub(crate) cancel: CancellationToken,
-}
 
 /// One relation in one snapshot.
 pub(crate) struct PostgresSession {
@@ -86,20 +78,19 @@ impl PostgresSession {
     ///
     /// # Errors
     /// As [`Server::connect`]; config: there is no such table.
-    pub(crate) async fn open(server: &Server, opening: Opening<'_>) -> Result<Self> {
-        let Opening {
-            stream,
-            zone,
+    pub(crate) async fn open(server: &Server, stream: &DatabaseStream, zone: Tz, around: Around<'_>) -> Result<Self> {
+        let Around {
             parallelism,
             task,
             cancel,
-        } = opening;
+            ..
+        } = around;
         let client = server.connect(&cancel).await?;
         let doing = || format!("reading {}", stream.label());
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         client.batch_execute(begin).await.doing_sql(doing)?;
         let relation = Relation::find(&client, stream).await?;
-        let columns = columns(&client, &relation, &stream.columns, zone).await?;
+        let columns = columns(&client, &relation, &stream.options(), zone).await?;
         let names = columns.iter().map(|column| column.name.clone()).collect();
         let mut session = Self {
             server: server.clone(),
@@ -456,15 +447,14 @@ pub(crate) fn split_name(written: &str) -> (Option<String>, String) {
 async fn columns(
     client: &Client,
     relation: &Relation,
-    options: &std::collections::BTreeMap<String, ColumnOptions>,
+    options: &Options,
     zone: Tz,
 ) -> Result<Vec<PostgresColumn>> {
     use cordada_lake::names::snake_case;
     let doing = || format!("reading the columns of {}", relation.label);
     let statement = client.prepare(&format!("SELECT * FROM {}", relation.sql)).await.doing_sql(doing)?;
     let columns = statement.columns().iter().map(|column| {
-        let declared = options.iter().find(|(name, _)| snake_case(name) == snake_case(column.name()));
-        let declared = declared.and_then(|(_, options)| options.data_type.as_ref());
+        let declared = options.declared(&snake_case(column.name()));
         PostgresColumn {
             name: column.name().to_owned(),
             plan: Plan::new(column.type_(), column.type_modifier(), declared, zone),

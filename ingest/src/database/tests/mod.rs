@@ -6,17 +6,19 @@ mod server;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
 use cordada_lake::progress::Silent;
-use cordada_lake::{Context, Result, yaml};
+use cordada_lake::{Context, Lake, Result, Settings, TableName, yaml};
 use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Database, DatabaseStream};
-use crate::extract::{Chunk, ExistingKeys, Request, Rows, State};
-use crate::stream::Disposition;
+use super::config::{DatabaseSource, DatabaseStream};
+use crate::extract::{Chunk, Request, Rows, State};
+use crate::kind::Kind;
+use crate::options::{Disposition, Options};
+use crate::transform::Transforms;
 
 /// What a load has read: the rows of all chunks, and the state after the last one.
 pub(super) struct Load {
@@ -52,33 +54,41 @@ impl Load {
     }
 }
 
-/// A source and one stream of it, as YAML.
+/// A source with one stream, and a lake that it lands in.
 pub(super) struct Source {
-    pub(super) database: Database,
-    pub(super) stream: DatabaseStream,
-    pub(super) project: std::path::PathBuf,
+    pub(super) source: DatabaseSource,
+    pub(super) lake: Lake,
+    pub(super) table: TableName,
+    folder: tempfile::TempDir,
 }
 
 impl Source {
-    pub(super) fn new(url: &str, stream: &str) -> Self {
+    pub(super) async fn new(url: &str, stream: &str) -> Self {
+        let head = format!("kind: database\nconnection: '{url}'\nparallelism: 3\ntimeout: 10s\n");
+        let source: DatabaseSource = parse(&format!("{head}streams: {{sales: {stream}}}\n")).unwrap();
+        source.validate(Path::new("erp.yml")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default()).await.unwrap();
         Self {
-            database: parse(&format!("connection: '{url}'\nparallelism: 3\ntimeout: 10s\n")).unwrap(),
-            stream: parse(stream).unwrap(),
-            project: std::env::temp_dir(),
+            source,
+            lake,
+            table: TableName::new("raw_erp", "sales").unwrap(),
+            folder,
         }
     }
 
     pub(super) fn request(&self, state: Option<State>) -> Request<'_> {
         Request {
-            project: &self.project,
+            project: self.folder.path(),
             source: "erp",
             stream: "sales",
+            lake: &self.lake,
+            table: &self.table,
             state,
-            replace: self.stream.disposition == Disposition::Replace,
-            parallelism: 2,
+            replace: self.source.streams()["sales"].disposition() == Disposition::Replace,
+            transforms: Arc::new(Transforms::new(&Options::default(), None).unwrap()),
             load_at: chrono::Utc::now(),
-            known: None,
-            existing_keys: None,
+            progress: &Silent,
             task: Arc::new(Silent),
             cancel: CancellationToken::new(),
         }
@@ -86,29 +96,30 @@ impl Source {
 
     /// One load after `state`.
     pub(super) async fn load(&self, state: Option<State>) -> Result<Load> {
-        self.load_with(state, None).await
-    }
-
-    pub(super) async fn load_with(&self, state: Option<State>, existing: Option<ExistingKeys>) -> Result<Load> {
-        let mut request = self.request(state.clone());
-        request.existing_keys = existing;
-        let mut extraction = super::open(&self.database, &self.stream, chrono_tz::Tz::UTC, request).await?;
+        let mut extraction = self.source.extract(self.request(state.clone())).await?;
         let mut load = Load {
             batches: Vec::new(),
             state,
         };
         while let Some(chunk) = extraction.next().await? {
             let Chunk { rows, state, .. } = chunk;
-            let Rows::Typed { partitions, .. } = rows;
-            for partition in partitions {
-                let batches: Vec<_> = partition.try_collect().await.doing(|| "reading")?;
-                load.batches.extend(batches);
-            }
+            load.batches.extend(batches(rows).await?);
             load.state = state.or(load.state);
             extraction.landed().await?;
         }
         Ok(load)
     }
+}
+
+/// All of a chunk's rows.
+pub(super) async fn batches(rows: Rows) -> Result<Vec<RecordBatch>> {
+    let Rows::Typed { partitions, .. } = rows else { panic!("a database's rows have types") };
+    let mut all = Vec::new();
+    for partition in partitions {
+        let batches: Vec<_> = partition.try_collect().await.doing(|| "reading")?;
+        all.extend(batches);
+    }
+    Ok(all)
 }
 
 fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
@@ -124,22 +135,26 @@ pub(super) fn column(load: &Load, name: &str) -> Vec<Option<String>> {
 
 #[test]
 fn what_makes_no_sense_is_refused() {
-    for (text, merge, append, expected) in [
-        ("cursor: id", true, false, "neither a `table` nor a `query`"),
-        ("{table: a, query: select 1}", true, false, "both"),
-        ("{table: a, lag: 5m, cursor: t}", false, true, "`lag` needs"),
-        ("{table: a, initial: 5}", true, false, "need a cursor"),
-        ("{table: a, deletes: compare}", false, false, "`deletes: compare` needs"),
-        ("{query: select 1, changes: logical}", true, false, "`table` alone"),
-        ("{table: a, slot: b}", true, false, "belong to"),
-        ("{table: a}", false, true, "append the whole table again"),
+    for (text, expected) in [
+        ("cursor: id", "neither a `table` nor a `query`"),
+        ("{table: a, query: select 1}", "both"),
+        ("{table: a, lag: 5m, cursor: t}", "`lag` does not go"),
+        ("{table: a, initial: 5}", "need a cursor"),
+        ("{table: a, deletes: compare}", "`deletes: compare` needs"),
+        ("{query: select 1, key: [id], changes: logical}", "`table` alone"),
+        ("{table: a, slot: b}", "belong to"),
+        ("{table: a, disposition: append}", "append the whole table again"),
     ] {
         let stream: DatabaseStream = parse(text).unwrap();
-        let (why, _) = stream.validate(merge, append).unwrap_err();
+        let (why, _) = stream.validate().unwrap_err();
         assert!(why.contains(expected), "{why}");
     }
     assert!(parse::<DatabaseStream>("{table: a, lag: soon}").is_err());
     assert!(parse::<DatabaseStream>("{table: a, cursr: b}").unwrap_err().to_string().contains("did you mean `cursor`"));
     let stream: DatabaseStream = parse("{table: a, cursor: [t, id], initial: 7}").unwrap();
     assert_eq!((stream.cursor.len(), stream.initial.as_deref()), (2, Some("7")));
+    let disposition = |text: &str| parse::<DatabaseStream>(text).unwrap().rows().disposition();
+    assert_eq!(disposition("{table: a}"), Disposition::Replace);
+    assert_eq!(disposition("{table: a, cursor: id}"), Disposition::Append);
+    assert_eq!(disposition("{table: a, cursor: id, key: [id]}"), Disposition::Merge);
 }

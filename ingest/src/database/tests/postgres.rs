@@ -5,12 +5,12 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
+use cordada_lake::{Mode, Write};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::FutureExt;
 
 use super::server::Postgres;
-use super::{Source, column};
-use crate::extract::ExistingKeys;
+use super::{Source, batches, column};
+use crate::kind::Kind;
 
 const TYPES: &str = "
     CREATE TYPE mood AS ENUM ('sad', 'happy');
@@ -47,7 +47,7 @@ async fn postgres_is_read_exactly() {
 
 async fn types(server: &Postgres) {
     server.run(TYPES).await;
-    let source = Source::new(&server.url(), "{table: public.types, disposition: replace}");
+    let source = Source::new(&server.url(), "{table: public.types, disposition: replace}").await;
     let load = source.load(None).await.unwrap();
     assert_eq!(load.rows(), 2);
     let of = |name: &str| load.batches[0].schema().field_with_name(name).unwrap().data_type().clone();
@@ -92,7 +92,7 @@ async fn types(server: &Postgres) {
         assert_eq!(load.batches[0].column_by_name(name).unwrap().null_count(), 1, "{name}");
     }
     let declared = "{table: types, disposition: replace, columns: {a_any: {type: 'decimal(38,8)'}, a_date: {type: text}}}";
-    let error = Source::new(&server.url(), declared).load(None).await.err().unwrap();
+    let error = Source::new(&server.url(), declared).await.load(None).await.err().unwrap();
     assert!(error.to_string().contains("more digits") && error.to_string().contains("column=a_any"), "{error}");
 }
 
@@ -113,12 +113,12 @@ async fn what_the_lake_cannot_hold_is_an_error(server: &Postgres) {
         ("1, null, null, null, '{{1},{2}}'", "dimension"),
     ] {
         server.run(&format!("TRUNCATE odd; INSERT INTO odd VALUES ({value})")).await;
-        let error = Source::new(&server.url(), "{table: odd, disposition: replace}").load(None).await.err().unwrap();
+        let error = Source::new(&server.url(), "{table: odd, disposition: replace}").await.load(None).await.err().unwrap();
         assert!(error.to_string().contains(expected) && error.to_string().contains("type: text"), "{error}");
     }
     server.run("TRUNCATE odd; INSERT INTO odd VALUES (1, 'infinity', '0044-03-15 12:00:00+00 BC', 'NaN', '{{1},{2}}')").await;
     let text = "columns: {until: {type: text}, n: {type: text}, m: {type: text}}";
-    let load = Source::new(&server.url(), &format!("{{table: odd, disposition: replace, {text}}}")).load(None).await.unwrap();
+    let load = Source::new(&server.url(), &format!("{{table: odd, disposition: replace, {text}}}")).await.load(None).await.unwrap();
     assert_eq!(load.lines(), ["1,infinity,-0043-03-15T12:00:00Z,NaN,{{1},{2}}"]);
 }
 
@@ -131,17 +131,17 @@ async fn in_parallel(server: &Postgres) {
               CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (1000) TO (200000);
               INSERT INTO parts SELECT i, repeat('y', 100) FROM generate_series(0, 149999) i;")
         .await;
-    let load = Source::new(&server.url(), "{table: big, disposition: replace}").load(None).await.unwrap();
+    let load = Source::new(&server.url(), "{table: big, disposition: replace}").await.load(None).await.unwrap();
     let ids: std::collections::HashSet<_> = column(&load, "id").into_iter().collect();
     assert_eq!((load.rows(), ids.len()), (180_000, 180_000));
-    let load = Source::new(&server.url(), "{table: parts, disposition: replace}").load(None).await.unwrap();
+    let load = Source::new(&server.url(), "{table: parts, disposition: replace}").await.load(None).await.unwrap();
     let ids: std::collections::HashSet<_> = column(&load, "id").into_iter().collect();
     assert_eq!((load.rows(), ids.len()), (150_000, 150_000));
 }
 
 async fn queries_and_views(server: &Postgres) {
     server.run("CREATE VIEW few AS SELECT id FROM big WHERE id < 5").await;
-    let lines = async |stream: &str| Source::new(&server.url(), stream).load(None).await.unwrap().lines();
+    let lines = async |stream: &str| Source::new(&server.url(), stream).await.load(None).await.unwrap().lines();
     assert_eq!(lines("{table: few, disposition: replace}").await, ["1", "2", "3", "4"]);
     let query = "{query: 'select id, sum(id) over () as total from few -- few;', disposition: replace}";
     assert_eq!(lines(query).await, ["1,10", "2,10", "3,10", "4,10"]);
@@ -149,7 +149,7 @@ async fn queries_and_views(server: &Postgres) {
 
 async fn mistakes_are_explained(server: &Postgres) {
     let fails = async |url: &str, stream: &str| {
-        let error = Source::new(url, stream).load(None).await.err().unwrap();
+        let error = Source::new(url, stream).await.load(None).await.err().unwrap();
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
         (error.to_string(), error.exit_code())
     };
@@ -174,14 +174,14 @@ async fn cursors(server: &Postgres) {
         .run("CREATE TABLE sales (id int PRIMARY KEY, updated_at timestamptz, v int);
               INSERT INTO sales VALUES (1, '2024-01-01', 1), (2, '2024-01-02', 1), (3, '2024-01-02', 1), (4, NULL, 1)")
         .await;
-    let ties = Source::new(&server.url(), "{table: sales, cursor: [updated_at, id]}");
-    let single = Source::new(&server.url(), "{table: sales, cursor: updated_at, key: [id], disposition: merge}");
-    let serial = Source::new(&server.url(), "{table: sales, cursor: id}");
+    let ties = Source::new(&server.url(), "{table: sales, cursor: [updated_at, id]}").await;
+    let single = Source::new(&server.url(), "{table: sales, cursor: updated_at, key: [id], disposition: merge}").await;
+    let serial = Source::new(&server.url(), "{table: sales, cursor: id}").await;
     let lagging = Source::new(
         &server.url(),
         "{table: sales, cursor: [updated_at, id], lag: 1d, key: [id], disposition: merge}",
-    );
-    let late = Source::new(&server.url(), "{table: sales, cursor: updated_at, initial: '2024-01-02', key: [id], disposition: merge}");
+    ).await;
+    let late = Source::new(&server.url(), "{table: sales, cursor: updated_at, initial: '2024-01-02', key: [id], disposition: merge}").await;
     let ids = async |source: &Source, state: &mut Option<crate::extract::State>| {
         let load = source.load(state.clone()).await.unwrap();
         *state = load.state.clone();
@@ -212,7 +212,7 @@ async fn cursors(server: &Postgres) {
     server.run("INSERT INTO sales VALUES (6, '2024-01-03', 1)").await;
     assert_eq!(ids(&ties, &mut a).await, ["6"]);
     // Another cursor: what is merged starts over, what is appended must not.
-    let changed = Source::new(&server.url(), "{table: sales, cursor: id, key: [id], disposition: merge}");
+    let changed = Source::new(&server.url(), "{table: sales, cursor: id, key: [id], disposition: merge}").await;
     assert_eq!(ids(&changed, &mut b).await, ["6"]);
     let error = serial.load(a).await.err().unwrap();
     assert!(error.to_string().contains("another than at the last load"), "{error}");
@@ -222,20 +222,15 @@ async fn cursors(server: &Postgres) {
 /// A backlog of more than one chunk continues at any chunk's state.
 async fn windows(server: &Postgres) {
     server.run("CREATE TABLE log (id bigint PRIMARY KEY, at int); INSERT INTO log SELECT -1, -1;").await;
-    let source = Source::new(&server.url(), "{table: log, cursor: [at, id]}");
+    let source = Source::new(&server.url(), "{table: log, cursor: [at, id]}").await;
     let first = source.load(None).await.unwrap();
     server.run("INSERT INTO log SELECT i, i / 7 FROM generate_series(1, 2100000) i; ANALYZE log").await;
     let (mut state, mut rows, mut chunks) = (first.state, 0, 0);
     loop {
         // As if it were killed after each chunk.
-        let request = source.request(state.clone());
-        let mut extraction = crate::database::open(&source.database, &source.stream, chrono_tz::Tz::UTC, request).await.unwrap();
+        let mut extraction = source.source.extract(source.request(state.clone())).await.unwrap();
         let Some(chunk) = extraction.next().await.unwrap() else { break };
-        let crate::extract::Rows::Typed { partitions, .. } = chunk.rows;
-        for partition in partitions {
-            let batches: Vec<RecordBatch> = futures::TryStreamExt::try_collect(partition).await.unwrap();
-            rows += batches.iter().map(RecordBatch::num_rows).sum::<usize>();
-        }
+        rows += batches(chunk.rows).await.unwrap().iter().map(RecordBatch::num_rows).sum::<usize>();
         state = chunk.state;
         chunks += 1;
     }
@@ -244,20 +239,15 @@ async fn windows(server: &Postgres) {
 
 async fn deletions(server: &Postgres) {
     server.run("CREATE TABLE gone (id int PRIMARY KEY, at int); INSERT INTO gone VALUES (1, 1), (3, 1)").await;
-    let existing: ExistingKeys = Arc::new(|| {
-        async {
-            let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3, 4]));
-            let batch = RecordBatch::try_from_iter([("id", ids)]).unwrap();
-            let schema = batch.schema();
-            let stream = futures::stream::iter([Ok(batch)]);
-            let stream: datafusion::execution::SendableRecordBatchStream =
-                Box::pin(RecordBatchStreamAdapter::new(schema, stream));
-            Ok(stream)
-        }
-        .boxed()
-    });
-    let source = Source::new(&server.url(), "{table: gone, cursor: [at, id], key: [id], disposition: merge, deletes: compare}");
+    let stream = "{table: gone, cursor: [at, id], key: [id], deletes: compare}";
+    let source = Source::new(&server.url(), stream).await;
     let first = source.load(None).await.unwrap();
-    let second = source.load_with(first.state, Some(existing)).await.unwrap();
+    assert_eq!(first.lines(), ["1,1", "3,1"]);
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3, 4]));
+    let batch = RecordBatch::try_from_iter([("id", ids)]).unwrap();
+    let schema = batch.schema();
+    let rows = RecordBatchStreamAdapter::new(schema.clone(), futures::stream::iter([Ok(batch)]));
+    source.lake.write(&source.table, Write::new(Mode::Append, schema), vec![Box::pin(rows)]).await.unwrap();
+    let second = source.load(first.state).await.unwrap();
     assert_eq!(second.lines(), ["2,true", "4,true"]);
 }
