@@ -275,7 +275,10 @@ impl Landing<'_> {
         let mode = match self.stream.disposition {
             Disposition::Append => Mode::Append,
             Disposition::Replace => Mode::Overwrite,
-            Disposition::Merge => Mode::Upsert { key: self.stream.key() },
+            Disposition::Merge => Mode::Upsert {
+                key: self.stream.key(),
+                deleted: None,
+            },
         };
         let write = Write {
             widen: true,

@@ -61,7 +61,10 @@ async fn put_on(lake: &Lake, mode: Mode, base: Base, rows: &[(i64, &str)]) -> Wr
 }
 
 fn upsert() -> Mode {
-    Mode::Upsert { key: vec!["id".into()] }
+    Mode::Upsert {
+        key: vec!["id".into()],
+        deleted: None,
+    }
 }
 
 async fn publish(lake: &Lake, version: u64) -> Arc<Release> {
