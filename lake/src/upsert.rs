@@ -82,39 +82,40 @@ impl Meeting {
     /// Looks at the files of `base`, as many at a time as there are cores, and rewrites those whose rows change; all
     /// of them if `always`, because a column became wider. Returns the incoming rows that turn out not to be wanted.
     pub(crate) async fn with(&self, base: &[DataFile], always: bool, outcome: &mut Outcome) -> Result<Vec<Place>> {
-        let candidates = base
-            .iter()
-            .enumerate()
-            .filter(|(_, file)| always || self.may_concern(file));
-        let meetings = futures::stream::iter(candidates.map(|(number, file)| {
-            let (meeting, file) = (self.clone(), file.clone());
-            async move {
-                // A task set of one: dropped with the write, so that a cancelled write stops its work.
-                let mut task = JoinSet::new();
-                task.spawn(async move { meeting.with_file(number, &file, always).await });
-                match task.join_next().await {
-                    Some(met) => met.map_err(|error| Error::failed("rewriting a data file", error))?,
-                    None => Err(Error::failed("rewriting a data file", "its task is gone")),
+        let candidates = base.iter().enumerate();
+        let candidates = candidates.filter(|(_, file)| always || self.may_concern(file));
+        let candidates: Vec<_> = candidates.map(|(number, file)| (number, file.clone())).collect();
+        let mut waiting = candidates.into_iter();
+        // Dropped with the write, so that a cancelled write stops its work.
+        let mut tasks = JoinSet::new();
+        let mut unwanted = Vec::new();
+        let mut failure = None;
+        loop {
+            while failure.is_none()
+                && tasks.len() < self.place.lake.parallelism()
+                && let Some((number, file)) = waiting.next()
+            {
+                tasks.spawn(self.clone().with_file(number, file, always));
+            }
+            let Some(met) = tasks.join_next().await else {
+                return failure.map_or(Ok(unwanted), Err);
+            };
+            match met.unwrap_or_else(|error| Err(Error::failed("rewriting a data file", error))) {
+                Ok(met) => {
+                    unwanted.extend(met.verdict.unwanted);
+                    if let Some(files) = met.rewritten {
+                        outcome.added.extend(files);
+                        outcome.replaced.push(met.file);
+                        outcome.rows_removed += met.verdict.removed;
+                        outcome.rows_closed += met.verdict.closed;
+                    }
+                }
+                // The others come to their end: what they write must be known to be discarded.
+                Err(error) => {
+                    failure.get_or_insert(error);
                 }
             }
-        }));
-        let mut meetings = meetings.buffer_unordered(self.place.lake.parallelism());
-        let mut unwanted = Vec::new();
-        while let Some(met) = meetings.next().await {
-            let Met {
-                file,
-                rewritten,
-                verdict,
-            } = met?;
-            unwanted.extend(verdict.unwanted);
-            if let Some(files) = rewritten {
-                outcome.added.extend(files);
-                outcome.replaced.push(file);
-                outcome.rows_removed += verdict.removed;
-                outcome.rows_closed += verdict.closed;
-            }
         }
-        Ok(unwanted)
     }
 
     /// Whether the file may hold rows that change, as far as its statistics tell.
@@ -128,8 +129,8 @@ impl Meeting {
         }
     }
 
-    async fn with_file(&self, number: usize, file: &DataFile, always: bool) -> Result<Met> {
-        let verdict = self.judge(file).await?;
+    async fn with_file(self, number: usize, file: DataFile, always: bool) -> Result<Met> {
+        let verdict = self.judge(&file).await?;
         if verdict.removed + verdict.closed == 0 && !always {
             return Ok(Met {
                 file: number,
@@ -137,7 +138,7 @@ impl Meeting {
                 verdict,
             });
         }
-        let rewritten = self.place.rewrite(file, |rows, mut batch| {
+        let rewritten = self.place.rewrite(&file, |rows, mut batch| {
             let fates = &verdict.fates[rows];
             if let Effect::History(history) = &self.effect {
                 batch = history.close(batch, fates)?;

@@ -187,7 +187,7 @@ impl Lake {
         table: &TableName,
         write: Write,
         partitions: Vec<SendableRecordBatchStream>,
-        before_commit: impl Future<Output = Result<()>> + Send,
+        before_commit: impl Future<Output = Result<()>>,
     ) -> Result<Written> {
         let path = self.path_of(table);
         let turn = self.writer(&path);
