@@ -9,6 +9,8 @@ mod files;
 mod identity;
 mod ingest;
 mod landing;
+#[allow(dead_code)]
+mod logs;
 mod parallel;
 mod provenance;
 mod rejected;
