@@ -3,12 +3,13 @@
 //! Each line becomes a record: [`format`] tells which format a file is in, a module a family of formats takes lines
 //! apart, [`fields`] says which columns they share, and [`record`] writes them, with as much of what is personal as
 //! [`address`] and [`query`] let through. [`places`] knows how far each log has been read, wherever rotation has put
-//! it, and [`lines`] gives out what is complete of the rest.
+//! it, [`lines`] gives out what is complete of the rest, and [`extraction`] makes chunks of that.
 
 mod address;
 mod clf;
 pub(crate) mod config;
 mod custom;
+mod extraction;
 mod fields;
 mod format;
 mod haproxy;

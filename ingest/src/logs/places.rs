@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::format::Format;
 use super::w3c::Header;
-use serde_json::Value as State;
+use crate::extract::State;
 
 /// Bytes at the beginning, and before the place, that a log is known by. Enough to hold the first requests, and with
 /// them their times, behind the longest of headers.
@@ -76,7 +76,7 @@ pub(crate) enum Task {
     Begin,
     /// It is a log that has been read to here.
     Continue(Place),
-    /// All of it has been read under another name.
+    /// It is a part of a log that has been read.
     Nothing,
 }
 
@@ -195,28 +195,22 @@ impl Places {
         self.files.iter().any(|place| same(&place))
     }
 
-    /// What has to be done with a file. `is_there` says whether the log of a place is still at its path.
+    /// What has to be done with a file.
+    ///
+    /// Two files can be one log: a copy and what it was made of. Whichever is read goes on from where the log has
+    /// been read to, so that no line is taken twice.
     ///
     /// # Errors
     /// Config for a log that was changed where it had been read.
-    pub(crate) fn task(
-        &self,
-        path: &str,
-        head: &Head,
-        file: &mut (impl Read + Seek),
-        is_there: impl Fn(&Place) -> Result<bool>,
-    ) -> Result<Task> {
+    pub(crate) fn task(&self, path: &str, head: &Head, file: &mut (impl Read + Seek)) -> Result<Task> {
         let mut places: Vec<&Place> = self.files.iter().collect();
         places.sort_by_key(|place| (place.path != path, std::cmp::Reverse(place.offset)));
         for place in places {
-            let is_its_path = place.path == path;
             match place.likeness(head, file, path)? {
                 Likeness::Other => {}
-                Likeness::Same if is_its_path && !place.done => return Ok(Task::Continue(place.clone())),
-                Likeness::Same if place.done || is_there(place)? => return Ok(Task::Nothing),
                 Likeness::Same => return Ok(Task::Continue(place.clone())),
                 Likeness::Beginning => return Ok(Task::Nothing),
-                Likeness::Changed if is_its_path => {
+                Likeness::Changed if place.path == path => {
                     let why = "it was changed before the place that it had been read to";
                     return Err(Error::config(format!("reading {path}"), why)
                         .hint("logs may only grow; move it out of `path:` if all of it has landed"));
@@ -225,12 +219,6 @@ impl Places {
             }
         }
         Ok(Task::Begin)
-    }
-
-    /// Whether a file is the log of a place.
-    pub(crate) fn is_same(place: &Place, file: &mut (impl Read + Seek)) -> Result<bool> {
-        let head = Head::read(file, &place.path)?;
-        Ok(place.likeness(&head, file, &place.path)? == Likeness::Same)
     }
 
     /// Replaces what was known of a log (its place `before`) by where it is now.

@@ -267,8 +267,6 @@ fn a_format_of_ones_own_and_another_encoding_are_read() {
     let reading = Reading {
         format: Written::Auto,
         encoding: encoding_rs::BIG5,
-        addresses: Addresses::Full,
-        queries: Queries::Keep,
     };
     let (records, _) = parse(
         &reading.decode(&text),
