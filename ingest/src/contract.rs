@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::provenance::is_ours;
 use crate::values::build::{self, Notation, Values};
+use crate::values::evidence::Evidence;
 
 /// What may change, and what becomes of rows and values that would change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -330,9 +331,12 @@ fn fit(array: &ArrayRef, target: &DataType, notation: Notation, misfits: &mut Mi
         }
         (DataType::Utf8, target) if !target.is_nested() => {
             let texts = array.as_string::<i32>();
-            let readable =
-                |text: Option<&str>| text.is_none_or(|text| build::is_readable(text.as_bytes(), target, notation));
-            let fits = BooleanBuffer::from_iter(texts.iter().map(readable));
+            let fits = |text: &str| {
+                let mut evidence = Evidence::default();
+                evidence.observe(text.as_bytes(), notation.point);
+                evidence.fits(target)
+            };
+            let fits = BooleanBuffer::from_iter(texts.iter().map(|text| text.is_none_or(fits)));
             mark(&mut misfits.typed, &fits);
             build::column(&Texts { texts, fits }, target, notation)
         }
@@ -427,7 +431,7 @@ mod tests {
     };
 
     fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-        RecordBatch::try_from_iter(columns).unwrap()
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).unwrap()
     }
 
     fn ints(values: Vec<Option<i64>>) -> ArrayRef {
