@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::extract::{Extraction, Request};
 use crate::files::config::FilesSource;
+use crate::logs::config::LogsSource;
 use crate::options::Options;
 
 /// A source as its kind knows it: what its file in `sources/` says, validated.
@@ -52,6 +53,7 @@ pub(crate) trait Kind: Send + Sync {
 #[serde(rename_all = "snake_case")]
 enum Name {
     Files,
+    Logs,
 }
 
 #[derive(Deserialize)]
@@ -68,6 +70,11 @@ pub(crate) fn load(file: &Path) -> Result<Box<dyn Kind>> {
     Ok(match kind {
         Name::Files => {
             let source: FilesSource = yaml::read(file)?;
+            source.validate(file)?;
+            Box::new(source)
+        }
+        Name::Logs => {
+            let source: LogsSource = yaml::read(file)?;
             source.validate(file)?;
             Box::new(source)
         }

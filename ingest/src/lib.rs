@@ -14,6 +14,7 @@ mod identity;
 mod ingest;
 mod kind;
 mod landing;
+mod logs;
 mod options;
 mod parallel;
 mod provenance;
