@@ -8,6 +8,7 @@
 mod check;
 mod config;
 mod contract;
+mod database;
 mod extract;
 mod files;
 mod identity;
