@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::database::DatabaseSource;
 use crate::extract::{Extraction, Request};
 use crate::files::config::FilesSource;
+use crate::logs::config::LogsSource;
 use crate::options::Options;
 
 /// A source as its kind knows it: what its file in `sources/` says, validated.
@@ -54,6 +55,7 @@ pub(crate) trait Kind: Send + Sync {
 enum Name {
     Database,
     Files,
+    Logs,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +77,11 @@ pub(crate) fn load(file: &Path) -> Result<Box<dyn Kind>> {
         }
         Name::Files => {
             let source: FilesSource = yaml::read(file)?;
+            source.validate(file)?;
+            Box::new(source)
+        }
+        Name::Logs => {
+            let source: LogsSource = yaml::read(file)?;
             source.validate(file)?;
             Box::new(source)
         }
