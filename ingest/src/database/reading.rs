@@ -109,7 +109,7 @@ impl Reading {
     }
 
     /// Reads everything and leaves the stream in `state`; then, with `compare`, finds what the lake has too much.
-    pub(crate) async fn whole(
+    pub(crate) fn whole(
         session: Box<dyn Session>,
         origin: String,
         key: Vec<String>,

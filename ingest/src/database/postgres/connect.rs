@@ -270,7 +270,8 @@ impl Classify for SqlError {
         match code.code().get(..2) {
             Some("28") => Error::config(doing, "the server refuses these credentials")
                 .hint("check the user and the password in `connection`"),
-            Some("08" | "53" | "57" | "58") => Error::unavailable(doing, said),
+            // 55: in use, such as a replication slot by a session that is about to end.
+            Some("08" | "53" | "55" | "57" | "58") => Error::unavailable(doing, said),
             Some("22" | "23") => Error::failed(doing, "a value makes the query fail").with("sqlstate", code.code()),
             Some("3D") => Error::config(doing, said).hint("check the database's name in `connection`"),
             Some("42" | "3F") if *code == SqlState::INSUFFICIENT_PRIVILEGE => {

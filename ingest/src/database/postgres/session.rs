@@ -71,6 +71,12 @@ impl PostgresColumn {
     pub(crate) fn field(&self) -> Field {
         Field::new(&self.name, self.plan.kind.data_type(), true)
     }
+
+    /// The column's value that is `text`, in SQL.
+    pub(crate) fn literal(&self, text: &str) -> String {
+        let (schema, name) = (self.data_type.schema(), self.data_type.name());
+        format!("{}::{}.{}", escape_literal(text), escape_identifier(schema), escape_identifier(name))
+    }
 }
 
 impl PostgresSession {
@@ -124,18 +130,6 @@ impl PostgresSession {
                 None
             }
         }
-    }
-
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    pub(crate) fn the_relation(&self) -> &Relation {
-        &self.relation
-    }
-
-    pub(crate) fn the_columns(&self) -> &[PostgresColumn] {
-        &self.columns
     }
 
     /// Cuts slices into ranges of pages: the conditions that they are read with, in the order of the pages.
@@ -251,9 +245,7 @@ impl Session for PostgresSession {
     }
 
     fn literal(&self, column: &str, text: &str) -> Result<String> {
-        let column = self.column(column)?;
-        let (schema, name) = (column.data_type.schema(), column.data_type.name());
-        Ok(format!("{}::{}.{}", escape_literal(text), escape_identifier(schema), escape_identifier(name)))
+        self.column(column).map(|column| column.literal(text))
     }
 
     fn before(&self, column: &str, literal: &str, seconds: u64) -> Result<String> {
@@ -444,7 +436,7 @@ pub(crate) fn split_name(written: &str) -> (Option<String>, String) {
 }
 
 /// The relation's columns.
-async fn columns(
+pub(crate) async fn columns(
     client: &Client,
     relation: &Relation,
     options: &Options,

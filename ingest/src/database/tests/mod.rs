@@ -1,5 +1,6 @@
 //! The kind `database` against real servers; those that are not installed are skipped, loudly.
 
+mod changes;
 mod postgres;
 mod server;
 mod sqlite;
