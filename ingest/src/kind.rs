@@ -9,6 +9,7 @@ use cordada_lake::{Result, yaml};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::events::config::EventsSource;
 use crate::extract::{Extraction, Request};
 use crate::files::config::FilesSource;
 use crate::options::Options;
@@ -34,6 +35,11 @@ pub(crate) trait Kind: Send + Sync {
         false
     }
 
+    /// What a collector of events is to do, if it is a source of those.
+    fn events(&self) -> Option<&EventsSource> {
+        None
+    }
+
     /// Begins to extract the stream of the request.
     ///
     /// # Errors
@@ -51,6 +57,7 @@ pub(crate) trait Kind: Send + Sync {
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Name {
+    Events,
     Files,
 }
 
@@ -66,6 +73,11 @@ struct Head {
 pub(crate) fn load(file: &Path) -> Result<Box<dyn Kind>> {
     let Head { kind } = yaml::read(file)?;
     Ok(match kind {
+        Name::Events => {
+            let mut source: EventsSource = yaml::read(file)?;
+            source.validate(file)?;
+            Box::new(source)
+        }
         Name::Files => {
             let source: FilesSource = yaml::read(file)?;
             source.validate(file)?;

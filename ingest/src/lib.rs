@@ -8,6 +8,7 @@
 mod check;
 mod config;
 mod contract;
+mod events;
 mod extract;
 mod files;
 mod identity;
@@ -27,6 +28,7 @@ mod values;
 
 pub use check::{Checked, check};
 pub use config::{Selection, Source, load_sources};
+pub use events::Collector;
 pub use ingest::{IngestReport, StreamReport, ingest};
 pub use transform::PiiKey;
 
