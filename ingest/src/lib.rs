@@ -9,6 +9,7 @@ mod check;
 mod config;
 mod contract;
 mod database;
+mod events;
 mod extract;
 mod files;
 mod identity;
@@ -29,6 +30,7 @@ mod values;
 
 pub use check::{Checked, check};
 pub use config::{Selection, Source, load_sources};
+pub use events::Collector;
 pub use ingest::{IngestReport, StreamReport, ingest};
 pub use transform::PiiKey;
 
