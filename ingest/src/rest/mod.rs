@@ -1,0 +1,3 @@
+//! Systems with an HTTP interface.
+
+pub(crate) mod decode;
