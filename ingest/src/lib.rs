@@ -12,6 +12,8 @@ mod landing;
 mod parallel;
 mod provenance;
 mod rejected;
+#[allow(dead_code)]
+mod rest;
 mod rows;
 mod shape;
 mod stream;
