@@ -65,11 +65,7 @@ fn wrong(why: impl std::fmt::Display) -> Error {
     malformed("JSON-stat", why)
 }
 
-fn dataset(
-    dataset: &Members<'_>,
-    name: Option<&String>,
-    each: &mut dyn FnMut(&[u8]) -> Result<()>,
-) -> Result<()> {
+fn dataset(dataset: &Members<'_>, name: Option<&String>, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let dimensions = dimensions(dataset)?;
     let cells = dimensions
         .iter()
@@ -155,7 +151,10 @@ fn dimensions(dataset: &Members<'_>) -> Result<Vec<Dimension>> {
     let all = dataset.get("dimension").ok_or_else(|| wrong("it has no `dimension`"))?;
     let all: Members<'_> = read(all.get())?;
     let (Some(ids), Some(sizes)) = (
-        dataset.get("id").or_else(|| all.get("id")).filter(|ids| ids.get().starts_with('[')),
+        dataset
+            .get("id")
+            .or_else(|| all.get("id"))
+            .filter(|ids| ids.get().starts_with('[')),
         dataset.get("size").or_else(|| all.get("size")),
     ) else {
         return Err(wrong("it has no `id` or `size`"));
@@ -166,7 +165,9 @@ fn dimensions(dataset: &Members<'_>) -> Result<Vec<Dimension>> {
         return Err(wrong("it has more identifiers than sizes, or fewer"));
     }
     let dimension = |(Text(id), Size(size)): (&Text<'_>, &Size)| {
-        let declared = all.get(id).ok_or_else(|| wrong(format!("it has no dimension `{id}`")))?;
+        let declared = all
+            .get(id)
+            .ok_or_else(|| wrong(format!("it has no dimension `{id}`")))?;
         let declared: Declared<'_> = read(declared.get())?;
         declared.dimension(id, *size)
     };

@@ -113,12 +113,9 @@ pub(crate) fn each_record(
         Format::Csv => csv::each(body, each),
         Format::JsonStat => json_stat::each(&read_all(body)?, each),
         Format::Ndjson => ndjson::each(body, each),
-        Format::Json
-        | Format::Xml
-        | Format::OdataV2
-        | Format::OdataV4
-        | Format::Tryton
-        | Format::Odoo { .. } => each(&to_json(format, &read_all(body)?)?),
+        Format::Json | Format::Xml | Format::OdataV2 | Format::OdataV4 | Format::Tryton | Format::Odoo { .. } => {
+            each(&to_json(format, &read_all(body)?)?)
+        }
     }
 }
 

@@ -19,7 +19,8 @@ impl Notation for V2 {
 
     fn member(&self, _depth: usize, key: &str, value: &RawValue) -> Member {
         // A navigation that was not expanded is only its address.
-        let deferred = || serde_json::from_str::<Members<'_>>(value.get()).is_ok_and(|it| it.get("__deferred").is_some());
+        let deferred =
+            || serde_json::from_str::<Members<'_>>(value.get()).is_ok_and(|it| it.get("__deferred").is_some());
         match key == "__metadata" || (value.get().starts_with('{') && deferred()) {
             true => Member::Goes,
             false => Member::Stays,

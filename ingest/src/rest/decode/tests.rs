@@ -32,7 +32,9 @@ fn error(format: Format, body: &[u8]) -> String {
 
 /// A folder of real data beside the project, if it is there.
 fn data(folder: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(folder);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/data")
+        .join(folder);
     if !path.is_dir() {
         eprintln!("SKIPPED: there is no {}", path.display());
         return None;
@@ -71,7 +73,10 @@ fn odata_v4_keeps_the_digits_and_what_pages_need() {
         text(Format::OdataV4, body),
         r##"{"@odata.count":91,"value":[{"Price":18.0000,"Id":12345678901234567890123,"Nested":{"A":[1.10]}}],"@odata.nextLink":"Products?$skiptoken=20"}"##
     );
-    assert_eq!(text(Format::OdataV4, r##"{"@context":"c","@nextLink":"n"}"##), r##"{"@nextLink":"n"}"##);
+    assert_eq!(
+        text(Format::OdataV4, r##"{"@context":"c","@nextLink":"n"}"##),
+        r##"{"@nextLink":"n"}"##
+    );
 }
 
 #[test]
@@ -83,7 +88,10 @@ fn northwinds_answers_lose_only_their_annotations() {
         let ours: Value = serde_json::from_slice(&to_json(&Format::OdataV4, &body).unwrap()).unwrap();
         assert_eq!(ours["value"], plain["value"]);
         assert_eq!(ours["value"].as_array().unwrap().len(), records, "{file}");
-        assert_eq!(ours.as_object().unwrap().len(), plain.as_object().unwrap().len() - annotations);
+        assert_eq!(
+            ours.as_object().unwrap().len(),
+            plain.as_object().unwrap().len() - annotations
+        );
     }
     let body = std::fs::read_to_string(folder.join("Products.json")).unwrap();
     assert!(text(Format::OdataV4, &body).contains("\"UnitPrice\":18.0000,"));
@@ -105,14 +113,18 @@ fn trytons_classes_become_values() {
 #[test]
 fn odoos_false_is_null_but_where_it_is_false() {
     let format: Format = serde_json::from_value(json!({"odoo": {"booleans": ["active"]}})).unwrap();
-    let body = r#"{"result":[{"id":1,"active":false,"email":false,"country_id":[7,"Spain"],"tag_ids":[7,8],"is":true}]}"#;
+    let body =
+        r#"{"result":[{"id":1,"active":false,"email":false,"country_id":[7,"Spain"],"tag_ids":[7,8],"is":true}]}"#;
     assert_eq!(
         value(format, body),
         json!({"result": [{"id": 1, "active": false, "email": null, "country_id": {"id": 7, "name": "Spain"},
             "tag_ids": [7, 8], "is": true}]})
     );
     assert!(serde_json::from_value::<Format>(json!({"odoo": {"boolean": []}})).is_err());
-    assert_eq!(serde_json::from_value::<Format>(json!("json_stat")).unwrap(), Format::JsonStat);
+    assert_eq!(
+        serde_json::from_value::<Format>(json!("json_stat")).unwrap(),
+        Format::JsonStat
+    );
 }
 
 #[test]
@@ -127,7 +139,10 @@ fn xml_becomes_objects_arrays_and_texts() {
             {"@id": "2", "@lang": "es", "#text": "<x>"}]}})
     );
     let latin1 = b"<?xml version='1.0' encoding='ISO-8859-1'?><a>Gran V\xEDa</a>";
-    assert_eq!(to_json(&Format::Xml, latin1).unwrap(), "{\"a\":\"Gran Vía\"}".as_bytes());
+    assert_eq!(
+        to_json(&Format::Xml, latin1).unwrap(),
+        "{\"a\":\"Gran Vía\"}".as_bytes()
+    );
 }
 
 #[test]
@@ -144,7 +159,10 @@ fn xml_expands_nothing_and_ends_where_it_should() {
 #[test]
 fn csv_finds_its_delimiter_and_keeps_texts() {
     assert_eq!(
-        text(Format::Csv, "\u{feff}Id;\"Name, full\"\r\n007;\"a \"\"b\"\"\nc\"\r\n8;\r\n"),
+        text(
+            Format::Csv,
+            "\u{feff}Id;\"Name, full\"\r\n007;\"a \"\"b\"\"\nc\"\r\n8;\r\n"
+        ),
         "[{\"Id\":\"007\",\"Name, full\":\"a \\\"b\\\"\\nc\"},{\"Id\":\"8\",\"Name, full\":null}]"
     );
     assert_eq!(text(Format::Csv, "Id\n1\n"), "[{\"Id\":\"1\"}]");
@@ -156,7 +174,10 @@ fn csv_finds_its_delimiter_and_keeps_texts() {
 
 #[test]
 fn ndjson_is_checked_line_by_line() {
-    assert_eq!(text(Format::Ndjson, "{\"a\":1.10}\r\n\n {\"a\":2}"), "[{\"a\":1.10},{\"a\":2}]");
+    assert_eq!(
+        text(Format::Ndjson, "{\"a\":1.10}\r\n\n {\"a\":2}"),
+        "[{\"a\":1.10},{\"a\":2}]"
+    );
     let cut = error(Format::Ndjson, b"{\"a\":\"secret\"}\n{\"a\":\"sec");
     assert!(cut.contains("cut off line=2") && !cut.contains("sec\""), "{cut}");
 }
@@ -223,7 +244,9 @@ fn json_stat_that_makes_no_sense_is_refused() {
 /// their labels, and has rows for empty cells too.
 #[test]
 fn json_stat_is_flattened_as_by_its_own_toolkit() {
-    let Some(folder) = data("jsonstat/jsonstat-tests/fixtures") else { return };
+    let Some(folder) = data("jsonstat/jsonstat-tests/fixtures") else {
+        return;
+    };
     for (answer, expected, columns) in [
         (
             "www.ec.europa.eu_eurostat/eurostat-name_gpd_c-geo_IT.json",
@@ -277,9 +300,18 @@ fn json_stat_is_flattened_as_by_its_own_toolkit() {
 fn json_stat_of_many_offices() {
     let Some(folder) = data("jsonstat") else { return };
     for (file, dataset) in [
-        ("jsonstat-tests/fixtures/www.ec.europa.eu_eurostat/eurostat-name_gpd_c.json", "/nama_gdp_c"),
-        ("jsonstat-tests/fixtures/www.ec.europa.eu_eurostat/eurostat-name_gpd_c-geo_IT_FR.json", "/nama_gdp_c"),
-        ("jsonstat-tests/fixtures/www.cso.ie/eurostat-name_gpd_c.json", "/nama_gdp_c"),
+        (
+            "jsonstat-tests/fixtures/www.ec.europa.eu_eurostat/eurostat-name_gpd_c.json",
+            "/nama_gdp_c",
+        ),
+        (
+            "jsonstat-tests/fixtures/www.ec.europa.eu_eurostat/eurostat-name_gpd_c-geo_IT_FR.json",
+            "/nama_gdp_c",
+        ),
+        (
+            "jsonstat-tests/fixtures/www.cso.ie/eurostat-name_gpd_c.json",
+            "/nama_gdp_c",
+        ),
         ("jsonstat-tests/fixtures/www.cso.ie/cso_ie-NQQ25.json", "/dataset"),
         ("jsonstat-tests/fixtures/www.cso.ie/cso_ie-CIA01.json", "/dataset"),
         ("jsonstat-tests/fixtures/dataset/dataset_unemployment_v1.json", ""),
@@ -292,7 +324,12 @@ fn json_stat_of_many_offices() {
         let plain: Value = serde_json::from_str(&body).unwrap();
         let values = plain.pointer(dataset).unwrap()["value"].as_array().unwrap();
         let records = value(Format::JsonStat, &body);
-        let ours: Vec<_> = records.as_array().unwrap().iter().filter_map(|record| record["value"].as_f64()).collect();
+        let ours: Vec<_> = records
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|record| record["value"].as_f64())
+            .collect();
         let theirs: Vec<_> = values.iter().filter_map(Value::as_f64).collect();
         assert_eq!(ours, theirs, "{file}");
     }
@@ -303,7 +340,10 @@ fn json_stat_of_many_offices() {
 #[test]
 fn nesting_is_bounded() {
     for format in [Format::OdataV2, Format::OdataV4, Format::Tryton] {
-        for deep in ["[".repeat(100_000) + &"]".repeat(100_000), "{\"a\":".repeat(200) + "1" + &"}".repeat(200)] {
+        for deep in [
+            "[".repeat(100_000) + &"]".repeat(100_000),
+            "{\"a\":".repeat(200) + "1" + &"}".repeat(200),
+        ] {
             assert!(to_json(&format, deep.as_bytes()).is_err());
         }
     }
@@ -312,9 +352,36 @@ fn nesting_is_bounded() {
 /// JSON of any shape, with keys and texts that mean something to a format.
 fn answer() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![
-        "d", "results", "__next", "__metadata", "__deferred", "value", "@odata.etag", "a@odata.type", "__class__",
-        "Decimal", "decimal", "datetime", "year", "/Date(1+1)/", "/Date(9223372036854775807-9999)/", "dimension", "id",
-        "size", "category", "index", "label", "status", "0", "1", "class", "dataset", "collection", "link", "item", "é\"\n",
+        "d",
+        "results",
+        "__next",
+        "__metadata",
+        "__deferred",
+        "value",
+        "@odata.etag",
+        "a@odata.type",
+        "__class__",
+        "Decimal",
+        "decimal",
+        "datetime",
+        "year",
+        "/Date(1+1)/",
+        "/Date(9223372036854775807-9999)/",
+        "dimension",
+        "id",
+        "size",
+        "category",
+        "index",
+        "label",
+        "status",
+        "0",
+        "1",
+        "class",
+        "dataset",
+        "collection",
+        "link",
+        "item",
+        "é\"\n",
     ]);
     let leaf = prop_oneof![
         Just("null".to_owned()),
@@ -325,7 +392,9 @@ fn answer() -> impl Strategy<Value = String> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(|items| format!("[{}]", items.join(","))),
             prop::collection::vec((word.clone(), inner), 0..6).prop_map(|members| {
-                let members = members.into_iter().map(|(key, value)| format!("{}:{value}", json!(key)));
+                let members = members
+                    .into_iter()
+                    .map(|(key, value)| format!("{}:{value}", json!(key)));
                 format!("{{{}}}", members.collect::<Vec<_>>().join(","))
             }),
         ]

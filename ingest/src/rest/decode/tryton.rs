@@ -18,7 +18,9 @@ impl Notation for Tryton {
             "bytes" => members.text("base64"),
             "date" => date(members),
             "time" => time(members),
-            "datetime" => date(members).zip(time(members)).map(|(date, time)| format!("{date}T{time}Z")),
+            "datetime" => date(members)
+                .zip(time(members))
+                .map(|(date, time)| format!("{date}T{time}Z")),
             "timedelta" => return members.get("seconds").map_or(Instead::Itself, Instead::Value),
             _ => None,
         };
@@ -32,7 +34,12 @@ impl Notation for Tryton {
 
 fn date(members: &Members<'_>) -> Option<String> {
     let part = |name| whole(members, name);
-    Some(format!("{:04}-{:02}-{:02}", part("year")?, part("month")?, part("day")?))
+    Some(format!(
+        "{:04}-{:02}-{:02}",
+        part("year")?,
+        part("month")?,
+        part("day")?
+    ))
 }
 
 fn time(members: &Members<'_>) -> Option<String> {

@@ -39,12 +39,18 @@ pub(super) fn to_json(body: &[u8]) -> Result<Vec<u8>> {
             }
             Event::Empty(start) => {
                 let element = element(&start).map_err(|why| wrong(&reader, why))?;
-                close(element, open.last_mut().map_or(&mut document, |parent| &mut parent.members));
+                close(
+                    element,
+                    open.last_mut().map_or(&mut document, |parent| &mut parent.members),
+                );
             }
             Event::End(_) => {
                 // The reader checks that ends match.
                 if let Some(element) = open.pop() {
-                    close(element, open.last_mut().map_or(&mut document, |parent| &mut parent.members));
+                    close(
+                        element,
+                        open.last_mut().map_or(&mut document, |parent| &mut parent.members),
+                    );
                 }
             }
             Event::Text(part) => push(&mut open, &part.xml10_content().map_err(|error| wrong(&reader, error))?),
@@ -91,7 +97,9 @@ fn element(start: &BytesStart<'_>) -> Result<Element, String> {
         if name.as_ref() == b"xmlns" || name.prefix().is_some_and(|prefix| prefix.as_ref() == b"xmlns") {
             continue;
         }
-        let value = attribute.unescape_value().map_err(|_| "an attribute has a reference to an entity of its own")?;
+        let value = attribute
+            .unescape_value()
+            .map_err(|_| "an attribute has a reference to an entity of its own")?;
         let name = format!("@{}", String::from_utf8_lossy(name.local_name().as_ref()));
         members.insert(name, Value::String(value.into_owned()));
     }
@@ -110,7 +118,11 @@ fn push(open: &mut [Element], text: &str) {
 
 /// Puts a complete element among those of its parent.
 fn close(element: Element, siblings: &mut Map<String, Value>) {
-    let Element { name, mut members, text } = element;
+    let Element {
+        name,
+        mut members,
+        text,
+    } = element;
     let text = text.trim();
     let value = match (members.is_empty(), text.is_empty()) {
         (true, true) => Value::Null,

@@ -182,8 +182,21 @@ impl Manifest {
             return Ok(());
         };
         let place = format!("streams.{name}");
+        let names = &Names {
+            config: names
+                .config
+                .iter()
+                .copied()
+                .chain(stream.config.keys().map(String::as_str))
+                .collect(),
+        };
+        for (key, declared) in &stream.config {
+            if let Some(default) = &declared.default {
+                names.json(default, &["config", "stream"], None, &format!("{place}.config.{key}"))?;
+            }
+        }
         let incremental = stream.incremental.as_ref().or(self.defaults.incremental.as_ref());
-        let mut scope = vec!["config", "now", "page"];
+        let mut scope = vec!["config", "now", "page", "stream"];
         if incremental.is_some() {
             scope.push("cursor");
         }
@@ -195,6 +208,8 @@ impl Manifest {
         self.validate_parent(name, stream, &place)?;
         if let Some(incremental) = incremental {
             validate_incremental(incremental, stream, &place)?;
+            let cursor = format!("{place}.incremental.cursor");
+            names.text(&incremental.cursor, &["config", "stream"], None, &cursor)?;
             if let Some(initial) = &incremental.initial {
                 names.text(
                     initial,
