@@ -8,6 +8,7 @@
 //! where in the answer it is but not what is there, which may be personal.
 
 mod csv;
+mod ga4;
 mod json_stat;
 mod ndjson;
 mod odata;
@@ -47,6 +48,8 @@ pub(crate) enum Format {
     OdataV4,
     /// Tryton's JSON-RPC: decimals and times as objects with a `__class__`.
     Tryton,
+    /// Reports of Google Analytics 4, whose rows are values without names.
+    Ga4,
     /// Odoo's records, in which `false` is null and a reference is `[id, name]`.
     Odoo {
         /// The fields in which `false` is false.
@@ -67,6 +70,7 @@ impl Format {
             Self::OdataV2 => "/d/results",
             Self::OdataV4 => "/value",
             Self::Tryton => "/result",
+            Self::Ga4 => "/rows",
             _ => "",
         }
     }
@@ -80,6 +84,7 @@ pub(crate) fn to_json<'b>(format: &Format, body: &'b [u8]) -> Result<Cow<'b, [u8
     Ok(match format {
         Format::Json => Cow::Borrowed(without_mark(body)),
         Format::Xml => Cow::Owned(xml::to_json(body)?),
+        Format::Ga4 => Cow::Owned(ga4::to_json(body)?),
         Format::OdataV2 => Cow::Owned(odata::results(rewrite::rewrite(without_mark(body), &odata::V2)?)),
         Format::OdataV4 => Cow::Owned(rewrite::rewrite(without_mark(body), &odata::V4)?),
         Format::Tryton => Cow::Owned(rewrite::rewrite(without_mark(body), &tryton::Tryton)?),
@@ -113,9 +118,13 @@ pub(crate) fn each_record(
         Format::Csv => csv::each(body, each),
         Format::JsonStat => json_stat::each(&read_all(body)?, each),
         Format::Ndjson => ndjson::each(body, each),
-        Format::Json | Format::Xml | Format::OdataV2 | Format::OdataV4 | Format::Tryton | Format::Odoo { .. } => {
-            each(&to_json(format, &read_all(body)?)?)
-        }
+        Format::Json
+        | Format::Xml
+        | Format::OdataV2
+        | Format::OdataV4
+        | Format::Tryton
+        | Format::Ga4
+        | Format::Odoo { .. } => each(&to_json(format, &read_all(body)?)?),
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const FORMATS: [Format; 9] = [
+const FORMATS: [Format; 10] = [
     Format::Json,
     Format::Ndjson,
     Format::Csv,
@@ -14,6 +14,7 @@ const FORMATS: [Format; 9] = [
     Format::OdataV2,
     Format::OdataV4,
     Format::Tryton,
+    Format::Ga4,
     Format::Odoo { booleans: Vec::new() },
 ];
 
@@ -124,6 +125,22 @@ fn odoos_false_is_null_but_where_it_is_false() {
     assert_eq!(
         serde_json::from_value::<Format>(json!("json_stat")).unwrap(),
         Format::JsonStat
+    );
+}
+
+#[test]
+fn a_report_of_google_analytics_gets_its_names() {
+    let body = r#"{"dimensionHeaders":[{"name":"date"}],"metricHeaders":[{"name":"sessions","type":"TYPE_INTEGER"}],
+        "rows":[{"dimensionValues":[{"value":"20260101"}],"metricValues":[{"value":"7"}]},
+                {"dimensionValues":[{"value":"(other)"}],"metricValues":[{}]}],"rowCount":2,"kind":"x"}"#;
+    assert_eq!(
+        text(Format::Ga4, body),
+        r#"{"rowCount":2,"rows":[{"date":"20260101","sessions":"7"},{"date":"(other)","sessions":null}]}"#
+    );
+    assert_eq!(text(Format::Ga4, r#"{"kind":"x"}"#), r#"{"rowCount":0,"rows":[]}"#);
+    assert!(error(Format::Ga4, &body.as_bytes()[..90]).contains("it is none"));
+    assert!(
+        error(Format::Ga4, br#"{"rows":[{"dimensionValues":[{"value":"x"}]}]}"#).contains("than there are headers")
     );
 }
 

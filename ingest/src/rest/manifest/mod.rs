@@ -26,7 +26,7 @@ pub(crate) use self::request::{Graphql, JsonRpc, Request};
 pub(crate) use super::decode::Format;
 use super::template::{Filter, Scope, Template};
 use super::units::{Size, Span};
-use crate::stream::{ColumnOptions, Disposition};
+use crate::options::{ColumnOptions, Disposition};
 
 /// A connector.
 #[derive(Debug, Clone, Deserialize)]
@@ -137,6 +137,8 @@ pub(crate) struct StreamSpec {
     pub(crate) key: Vec<String>,
     pub(crate) disposition: Option<Disposition>,
     pub(crate) columns: BTreeMap<String, ColumnOptions>,
+    /// A column that says that a row is gone: true, or anything but null if it is not a boolean.
+    pub(crate) deleted: Option<String>,
 }
 
 /// Where records are: `/orders`, or `{at: /rows, optional: true}`.

@@ -117,10 +117,10 @@ impl<'de> Deserialize<'de> for Locator {
             Header(String),
             Body(Pointer),
         }
-        let wrong = serde::de::Error::custom;
+        use serde::de::Error as _;
         match Json::deserialize(deserializer)? {
-            Json::String(text) => Pointer::new(&text).map(Self::Body).map_err(wrong),
-            other => Ok(match serde_json::from_value(other).map_err(wrong)? {
+            Json::String(text) => Pointer::new(&text).map(Self::Body).map_err(D::Error::custom),
+            other => Ok(match serde_json::from_value(other).map_err(D::Error::custom)? {
                 Full::Header(name) => Self::Header(name),
                 Full::Body(pointer) => Self::Body(pointer),
             }),
