@@ -23,7 +23,6 @@ mod rejected;
 mod rest;
 mod rows;
 mod shape;
-mod shim;
 mod spool;
 mod transform;
 mod unnest;
