@@ -169,6 +169,8 @@ pub enum Command {
     },
     /// Print the hash of a password read from stdin, for `users:` in cordada.yml
     HashPassword,
+    /// Print what tokens read from stdin stand for, one a line: `pii_key:` of cordada.yml turns them back
+    Reveal,
     /// Print completions for a shell
     Completions { shell: Shell },
 }

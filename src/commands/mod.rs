@@ -12,6 +12,7 @@ mod init;
 mod ls;
 mod query;
 mod releases;
+mod reveal;
 mod rollback;
 mod serve;
 
@@ -61,6 +62,7 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
         Command::Releases { target } => releases::run(&open(target).await?).await,
         Command::Rollback { release, target } => rollback::run(&options, &open(target).await?, release).await,
         Command::HashPassword => hash_password::run(),
+        Command::Reveal => reveal::run(&options.project),
         Command::Completions { shell } => completions::run(shell),
     }
 }
