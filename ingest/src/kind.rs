@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::extract::{Extraction, Request};
 use crate::files::config::FilesSource;
 use crate::options::Options;
+use crate::rest::RestSource;
 
 /// A source as its kind knows it: what its file in `sources/` says, validated.
 #[async_trait]
@@ -52,6 +53,7 @@ pub(crate) trait Kind: Send + Sync {
 #[serde(rename_all = "snake_case")]
 enum Name {
     Files,
+    Rest,
 }
 
 #[derive(Deserialize)]
@@ -71,5 +73,6 @@ pub(crate) fn load(file: &Path) -> Result<Box<dyn Kind>> {
             source.validate(file)?;
             Box::new(source)
         }
+        Name::Rest => Box::new(RestSource::read(file)?),
     })
 }

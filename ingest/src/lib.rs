@@ -18,7 +18,6 @@ mod options;
 mod parallel;
 mod provenance;
 mod rejected;
-#[allow(dead_code)]
 mod rest;
 mod rows;
 mod shape;

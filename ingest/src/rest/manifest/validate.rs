@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::super::template::{self, Template};
 use super::{Auth, Distance, Grant, Incremental, Job, Manifest, Paginate, Request, Session, StreamSpec};
-use crate::stream::Disposition;
+use crate::options::Disposition;
 
 /// What is wrong, where, and what to do.
 #[derive(Debug)]
