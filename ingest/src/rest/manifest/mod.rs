@@ -18,15 +18,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
-pub(crate) use self::auth::{Algorithm, Auth, Exchange, Grant, SendAs, Session};
-pub(crate) use self::limits::{Action, Backoff, Budget, ErrorBody, ErrorRule, GraphqlCost, Limits, Retry, Window};
+pub(crate) use self::auth::{Algorithm, Auth, Grant, SendAs, Session};
+pub(crate) use self::limits::{Action, Backoff, Budget, ErrorBody, ErrorRule, Limits, Retry, Window};
 pub(crate) use self::load::connectors;
 pub(crate) use self::paginate::{Locator, Paginate, Place};
-pub(crate) use self::request::{Graphql, JsonRpc, Request};
+pub(crate) use self::request::Request;
 pub(crate) use super::decode::Format;
 use super::template::{Filter, Scope, Template};
 use super::units::{Size, Span};
-use crate::options::{ColumnOptions, Disposition};
+use crate::options::{ColumnOptions, Disposition, Options};
 
 /// A connector.
 #[derive(Debug, Clone, Deserialize)]
@@ -137,8 +137,30 @@ pub(crate) struct StreamSpec {
     pub(crate) key: Vec<String>,
     pub(crate) disposition: Option<Disposition>,
     pub(crate) columns: BTreeMap<String, ColumnOptions>,
-    /// A column that says that a row is gone: true, or anything but null if it is not a boolean.
+    /// The column that says that a row is gone.
     pub(crate) deleted: Option<String>,
+    /// Lists that become tables of their own.
+    pub(crate) unnest: BTreeMap<String, Option<String>>,
+}
+
+impl Manifest {
+    /// What the manifest says about the rows of a stream.
+    pub(crate) fn options(&self, stream: &StreamSpec) -> Options {
+        Options {
+            key: stream.key.clone(),
+            disposition: Some(self.disposition(stream)),
+            columns: stream.columns.clone(),
+            deleted: stream.deleted.clone(),
+            unnest: stream.unnest.clone(),
+            ..Options::default()
+        }
+    }
+
+    /// Whether only what changed is asked for.
+    pub(crate) fn is_incremental(&self, stream: &StreamSpec) -> bool {
+        let follows = stream.parent.as_ref().is_some_and(|parent| parent.incremental);
+        stream.incremental.is_some() || self.defaults.incremental.is_some() || follows
+    }
 }
 
 /// Where records are: `/orders`, or `{at: /rows, optional: true}`.
