@@ -7,6 +7,7 @@
 
 mod check;
 mod config;
+mod connectors;
 mod contract;
 mod database;
 mod extract;
@@ -29,6 +30,7 @@ mod unnest;
 mod values;
 
 pub use check::{Checked, check};
+pub use connectors::{Connector, index as connector_index};
 pub use config::{Selection, Source, load_sources};
 pub use ingest::{IngestReport, StreamReport, ingest};
 pub use transform::PiiKey;

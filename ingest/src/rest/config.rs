@@ -18,7 +18,7 @@ use super::engine::Engine;
 use super::extraction::RestExtraction;
 use super::manifest::Manifest;
 use super::pages::Run;
-use super::plan::Plan;
+use super::plan::{Plan, Prepared, prepare};
 use super::values::Values;
 use crate::extract::{Extraction, Request};
 use crate::kind::Kind;
@@ -27,7 +27,21 @@ use crate::options::{Disposition, Options, Zone, stream};
 stream! {
     /// What a user says about a stream of a connector, over what its manifest says.
     #[derive(Default)]
-    pub(crate) struct RestStream {}
+    pub(crate) struct RestStream {
+        /// What a manifest wants to know of this stream.
+        #[serde(default)]
+        config: Given,
+    }
+}
+
+/// Values that a user gives. They may be secrets.
+#[derive(Clone, Default, Deserialize)]
+struct Given(Map<String, Json>);
+
+impl std::fmt::Debug for Given {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Given")
+    }
 }
 
 /// The file of a source. Not `Debug`: it holds secrets.
@@ -94,6 +108,7 @@ pub(crate) struct RestSource {
     manifest: Arc<Manifest>,
     ships: bool,
     values: Values,
+    prepared: Prepared,
     streams: BTreeMap<String, Options>,
     timezone: Tz,
     /// One for all streams, so that they share limits and tokens.
@@ -123,19 +138,17 @@ impl RestSource {
 
     fn new(manifest: Manifest, ships: bool, file: RestFile) -> Result<Self> {
         let values = Values::new(&manifest.config, file.config)?;
+        let mut prepared = Prepared::new();
         let mut streams = BTreeMap::new();
-        let all = || manifest.streams.keys().map(|name| (name.clone(), RestStream::default())).collect();
+        let all = || manifest.names().map(|name| (name.to_owned(), RestStream::default())).collect();
         for (name, own) in file.streams.map_or_else(all, |selected| selected.0) {
-            let Some(spec) = manifest.streams.get(&name) else {
-                let names = manifest.streams.keys().map(String::as_str);
-                let hint = yaml::nearest(&name, names.clone()).map_or_else(
-                    || format!("the streams are: {}", names.collect::<Vec<_>>().join(", ")),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                return Err(Error::config("reading the source", format!("there is no stream `{name}`")).hint(hint));
+            prepare(&manifest, &values, &name, own.config.0.clone(), &mut prepared)?;
+            let Some((spec, _)) = prepared.get(&name) else {
+                continue;
             };
-            let options = own.options().or(&manifest.options(spec));
-            if options.disposition == Some(Disposition::Append) && !manifest.is_incremental(spec) {
+            let incremental = spec.is_incremental(spec.incremental.as_ref());
+            let options = own.options().or(&spec.options(incremental));
+            if options.disposition == Some(Disposition::Append) && !incremental {
                 return Err(Error::config(
                     format!("reading stream {name}"),
                     "`disposition: append` would double its rows, as it is read whole each time",
@@ -144,10 +157,15 @@ impl RestSource {
             }
             streams.insert(name, options);
         }
+        if streams.is_empty() {
+            return Err(Error::config("reading the source", "it has no streams")
+                .hint("name under `streams` what this connector is to read"));
+        }
         Ok(Self {
             manifest: Arc::new(manifest),
             ships,
             values,
+            prepared,
             streams,
             timezone: file.timezone.0,
             engine: Mutex::default(),
@@ -187,7 +205,7 @@ impl Kind for RestSource {
 
     async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>> {
         let run = self.run(request.load_at, &request.cancel)?;
-        let plan = Plan::new(&run.engine, request.stream, self.timezone)?;
+        let plan = Plan::new(&run.engine, &self.prepared, request.stream, self.timezone)?;
         let missing = || Error::config("looking for a stream", format!("there is no stream `{}`", request.stream));
         let options = self.streams.get(request.stream).ok_or_else(missing)?;
         Ok(Box::new(RestExtraction::new(&request, run, plan, options)?))
@@ -195,7 +213,7 @@ impl Kind for RestSource {
 
     async fn check(&self, _project: &Path, _source: &str, stream: &str, cancel: &CancellationToken) -> Result<()> {
         let run = self.run(chrono::Utc::now(), cancel)?;
-        let plan = Plan::new(&run.engine, stream, self.timezone)?;
+        let plan = Plan::new(&run.engine, &self.prepared, stream, self.timezone)?;
         check(&run, &plan).await
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::super::template::Template;
 use super::super::units::Span;
-use super::{Pointer, Request};
+use super::{Locator, Request};
 
 /// The credentials of every request.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -105,7 +105,7 @@ pub(crate) struct Exchange {
 pub(crate) struct Session {
     pub(crate) login: Box<Request>,
     /// Where the token is in the answer: `token` in `value`. The whole answer is `response` there.
-    pub(crate) token: Pointer,
+    pub(crate) token: Locator,
     #[serde(default = "Session::authorization")]
     pub(crate) header: String,
     #[serde(default = "Session::token_itself")]

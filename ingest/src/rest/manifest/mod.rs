@@ -24,7 +24,7 @@ pub(crate) use self::load::connectors;
 pub(crate) use self::paginate::{Locator, Paginate, Place};
 pub(crate) use self::request::Request;
 pub(crate) use super::decode::Format;
-use super::template::{Filter, Template};
+use super::template::{Filter, Scope, Template};
 use super::units::{Size, Span};
 use crate::options::{ColumnOptions, Disposition, Options};
 
@@ -39,6 +39,9 @@ pub(crate) struct Manifest {
     /// Where the system documents its interface.
     #[serde(default)]
     pub(crate) docs: Option<String>,
+    /// What a user should know beforehand: shown in the documentation.
+    #[serde(default)]
+    pub(crate) notes: Vec<String>,
     /// What a user configures.
     #[serde(default)]
     pub(crate) config: BTreeMap<String, ConfigKey>,
@@ -66,7 +69,24 @@ pub(crate) struct Manifest {
     /// stream if there is none.
     #[serde(default)]
     pub(crate) check: Option<Request>,
+    /// The stream `*` is the template of those that a user names.
     pub(crate) streams: BTreeMap<String, StreamSpec>,
+}
+
+/// The name of the stream that is a template.
+pub(crate) const ANY: &str = "*";
+
+impl Manifest {
+    /// The streams that there are unless a user names others, sorted.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.streams.keys().map(String::as_str).filter(|name| *name != ANY)
+    }
+
+    /// The stream of that name, or the template if there is one.
+    pub(crate) fn stream(&self, name: &str) -> Option<&StreamSpec> {
+        let named = self.streams.get(name).filter(|_| name != ANY);
+        named.or_else(|| self.streams.get(ANY))
+    }
 }
 
 /// One thing that a user configures.
@@ -100,6 +120,9 @@ pub(crate) struct Defaults {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StreamSpec {
     pub(crate) description: String,
+    /// What a user configures for this stream, under its own `config`; in its templates it is `config` too. A default
+    /// may use `stream`, the stream's name.
+    pub(crate) config: BTreeMap<String, ConfigKey>,
     pub(crate) request: Request,
     pub(crate) format: Option<Format>,
     /// Where the records are in a response; the root by default.
@@ -120,23 +143,32 @@ pub(crate) struct StreamSpec {
     pub(crate) unnest: BTreeMap<String, Option<String>>,
 }
 
-impl Manifest {
-    /// What the manifest says about the rows of a stream.
-    pub(crate) fn options(&self, stream: &StreamSpec) -> Options {
+impl StreamSpec {
+    /// What it says about its rows; `incremental` is whether only what changed is asked for.
+    pub(crate) fn options(&self, incremental: bool) -> Options {
         Options {
-            key: stream.key.clone(),
-            disposition: Some(self.disposition(stream)),
-            columns: stream.columns.clone(),
-            deleted: stream.deleted.clone(),
-            unnest: stream.unnest.clone(),
+            key: self.key.clone(),
+            disposition: Some(self.disposition(incremental)),
+            columns: self.columns.clone(),
+            deleted: self.deleted.clone(),
+            unnest: self.unnest.clone(),
             ..Options::default()
         }
     }
 
-    /// Whether only what changed is asked for.
-    pub(crate) fn is_incremental(&self, stream: &StreamSpec) -> bool {
-        let follows = stream.parent.as_ref().is_some_and(|parent| parent.incremental);
-        stream.incremental.is_some() || self.defaults.incremental.is_some() || follows
+    /// What is done with its rows: as it says; else merge what is incremental and has a key, append what is
+    /// incremental, and replace the rest.
+    pub(crate) fn disposition(&self, incremental: bool) -> Disposition {
+        self.disposition.unwrap_or(match (incremental, self.key.is_empty()) {
+            (true, false) => Disposition::Merge,
+            (true, true) => Disposition::Append,
+            (false, _) => Disposition::Replace,
+        })
+    }
+
+    /// Whether only what changed is asked for, if its own position is `incremental`.
+    pub(crate) fn is_incremental(&self, incremental: Option<&Incremental>) -> bool {
+        incremental.is_some() || self.parent.as_ref().is_some_and(|parent| parent.incremental)
     }
 }
 
@@ -219,12 +251,35 @@ impl<'de> Deserialize<'de> for Pointer {
     }
 }
 
+impl StreamSpec {
+    /// This stream as the configuration in `scope` makes it: incremental only if its cursor has a name.
+    ///
+    /// # Errors
+    /// Config for a value that there is not.
+    pub(crate) fn resolved(&self, defaults: &Defaults, scope: &Scope) -> Result<Self, cordada_lake::Error> {
+        let mut resolved = self.clone();
+        resolved.incremental = match self.incremental.as_ref().or(defaults.incremental.as_ref()) {
+            Some(incremental) => {
+                let cursor = Template::new(incremental.cursor.text(scope)?)
+                    .map_err(|why| cordada_lake::Error::config("reading the position's name", why))?;
+                let incremental = Incremental {
+                    cursor,
+                    ..incremental.clone()
+                };
+                Some(incremental).filter(|incremental| !incremental.cursor.source().is_empty())
+            }
+            None => None,
+        };
+        Ok(resolved)
+    }
+}
+
 /// How only what changed since the last load is asked for.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Incremental {
-    /// Where in a record its position is; a dotted path.
-    pub(crate) cursor: String,
+    /// Where in a record its position is; a dotted path. If it comes out empty the stream is not incremental.
+    pub(crate) cursor: Template,
     #[serde(rename = "type", default)]
     pub(crate) kind: CursorType,
     /// How the system writes times, as chrono has it (`%Y-%m-%d %H:%M:%S`): for `cursor.start` and `cursor.end`, and

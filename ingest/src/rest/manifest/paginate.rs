@@ -1,6 +1,6 @@
 //! How a system hands out many records: page by page.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
 use super::Pointer;
@@ -102,12 +102,30 @@ pub(crate) enum Paginate {
     },
 }
 
-/// Where in a response a value is: `{body: /pointer}` or `{header: Name}`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// Where in a response a value is: `/pointer`, `{body: /pointer}` or `{header: Name}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Locator {
     Header(String),
     Body(Pointer),
+}
+
+impl<'de> Deserialize<'de> for Locator {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Full {
+            Header(String),
+            Body(Pointer),
+        }
+        use serde::de::Error as _;
+        match Json::deserialize(deserializer)? {
+            Json::String(text) => Pointer::new(&text).map(Self::Body).map_err(D::Error::custom),
+            other => Ok(match serde_json::from_value(other).map_err(D::Error::custom)? {
+                Full::Header(name) => Self::Header(name),
+                Full::Body(pointer) => Self::Body(pointer),
+            }),
+        }
+    }
 }
 
 impl Locator {

@@ -182,8 +182,21 @@ impl Manifest {
             return Ok(());
         };
         let place = format!("streams.{name}");
+        let names = &Names {
+            config: names
+                .config
+                .iter()
+                .copied()
+                .chain(stream.config.keys().map(String::as_str))
+                .collect(),
+        };
+        for (key, declared) in &stream.config {
+            if let Some(default) = &declared.default {
+                names.json(default, &["config", "stream"], None, &format!("{place}.config.{key}"))?;
+            }
+        }
         let incremental = stream.incremental.as_ref().or(self.defaults.incremental.as_ref());
-        let mut scope = vec!["config", "now", "page"];
+        let mut scope = vec!["config", "now", "page", "stream"];
         if incremental.is_some() {
             scope.push("cursor");
         }
@@ -195,6 +208,8 @@ impl Manifest {
         self.validate_parent(name, stream, &place)?;
         if let Some(incremental) = incremental {
             validate_incremental(incremental, stream, &place)?;
+            let cursor = format!("{place}.incremental.cursor");
+            names.text(&incremental.cursor, &["config", "stream"], None, &cursor)?;
             if let Some(initial) = &incremental.initial {
                 names.text(
                     initial,
@@ -220,7 +235,7 @@ impl Manifest {
             }
         }
         let disposition = self.disposition(stream);
-        if disposition == Disposition::Append && incremental.is_none() {
+        if disposition == Disposition::Append && !stream.is_incremental(incremental) {
             return wrong(
                 &place,
                 "`disposition: append` would double the rows of a stream that is not incremental",
@@ -237,18 +252,10 @@ impl Manifest {
         Ok(())
     }
 
-    /// What is done with the rows of `stream`: as it says; else merge what is incremental and has a key, append what is
-    /// incremental, and replace the rest.
+    /// What is done with the rows of `stream`, whatever a user configures.
     pub(crate) fn disposition(&self, stream: &StreamSpec) -> Disposition {
-        let follows = stream.parent.as_ref().is_some_and(|parent| parent.incremental);
-        let incremental = stream.incremental.is_some() || self.defaults.incremental.is_some() || follows;
-        stream
-            .disposition
-            .unwrap_or(match (incremental, stream.key.is_empty()) {
-                (true, false) => Disposition::Merge,
-                (true, true) => Disposition::Append,
-                (false, _) => Disposition::Replace,
-            })
+        let incremental = stream.incremental.as_ref().or(self.defaults.incremental.as_ref());
+        stream.disposition(stream.is_incremental(incremental))
     }
 
     fn validate_parent(&self, name: &str, stream: &StreamSpec, place: &str) -> Checked {
