@@ -164,7 +164,7 @@ impl Landing<'_> {
         landed: &mut Landed,
     ) -> Result<()> {
         // Nothing new leaves no trace.
-        let is_empty = matches!(&chunk.rows, Rows::Records(spool) if spool.rows() == 0);
+        let is_empty = matches!(&chunk.rows, Rows::Records(spools) if spools.iter().all(|spool| spool.rows() == 0));
         let unchanged = chunk.state.is_none() || chunk.state == landed.state;
         if is_empty && unchanged && self.options.disposition() != Disposition::Replace {
             landed.bytes += chunk.bytes;
@@ -304,12 +304,16 @@ impl Landing<'_> {
                 )?;
                 (rows.0, rows.1, HashMap::new(), Some(transforms))
             }
-            Rows::Records(spool) => {
-                let (options, cancel, workers) = (self.options.clone(), self.cancel.clone(), self.lake.parallelism());
-                let (file, rejected) = blocking(move || spool.scan(&options, zone, workers, &cancel)).await?;
-                rejects.add(file.name(), &rejected)?;
+            Rows::Records(spools) => {
+                let mut files = Vec::with_capacity(spools.len());
+                for spool in spools {
+                    let (options, cancel, workers) = (self.options.clone(), self.cancel.clone(), self.lake.parallelism());
+                    let (file, rejected) = blocking(move || spool.scan(&options, zone, workers, &cancel)).await?;
+                    rejects.add(file.name(), &rejected)?;
+                    files.push(file);
+                }
                 // Whoever filled the spool has transformed what is in it.
-                let Some((schema, partitions)) = self.scanned(vec![file], existing, rejects, task)? else {
+                let Some((schema, partitions)) = self.scanned(files, existing, rejects, task)? else {
                     return self.emptied().await;
                 };
                 (schema, partitions, HashMap::new(), None)

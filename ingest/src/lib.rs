@@ -7,7 +7,9 @@
 
 mod check;
 mod config;
+mod connectors;
 mod contract;
+mod database;
 mod events;
 mod extract;
 mod files;
@@ -15,10 +17,13 @@ mod identity;
 mod ingest;
 mod kind;
 mod landing;
+mod logs;
 mod options;
 mod parallel;
 mod provenance;
 mod rejected;
+#[allow(dead_code)]
+mod rest;
 mod rows;
 mod shape;
 mod spool;
@@ -27,6 +32,7 @@ mod unnest;
 mod values;
 
 pub use check::{Checked, check};
+pub use connectors::{Connector, index as connector_index};
 pub use config::{Selection, Source, load_sources};
 pub use events::Collector;
 pub use ingest::{IngestReport, StreamReport, ingest};

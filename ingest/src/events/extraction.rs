@@ -131,7 +131,7 @@ impl Extraction for Events {
             })
             .await?;
             let mut chunk = Chunk::new(
-                Rows::Records(spool),
+                Rows::Records(vec![spool]),
                 Some(Value::Object(self.state_after(&segment))),
                 segment.bytes,
             );

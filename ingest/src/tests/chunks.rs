@@ -107,7 +107,7 @@ fn records(records: &[&str], state: Option<State>) -> Chunk {
     for record in records {
         spool.push(record.as_bytes()).unwrap();
     }
-    Chunk::new(Rows::Records(spool), state, 10)
+    Chunk::new(Rows::Records(vec![spool]), state, 10)
 }
 
 fn last(chunk: Chunk) -> Step {
