@@ -40,12 +40,13 @@ pub async fn run(
 
     let project = Project::open(dir, None).await?;
     let sources = project.sources()?;
+    let key = project.pii_key()?;
     let landing = cordada_ingest::ingest(
         &project.lake,
         dir,
         &sources,
         &[],
-        project.pii_key()?.as_ref(),
+        key.as_ref(),
         options.progress(),
         cancel.clone(),
     );
