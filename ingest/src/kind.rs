@@ -9,6 +9,7 @@ use cordada_lake::{Result, yaml};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::database::DatabaseSource;
 use crate::extract::{Extraction, Request};
 use crate::files::config::FilesSource;
 use crate::logs::config::LogsSource;
@@ -52,6 +53,7 @@ pub(crate) trait Kind: Send + Sync {
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Name {
+    Database,
     Files,
     Logs,
 }
@@ -68,6 +70,11 @@ struct Head {
 pub(crate) fn load(file: &Path) -> Result<Box<dyn Kind>> {
     let Head { kind } = yaml::read(file)?;
     Ok(match kind {
+        Name::Database => {
+            let source: DatabaseSource = yaml::read(file)?;
+            source.validate(file)?;
+            Box::new(source)
+        }
         Name::Files => {
             let source: FilesSource = yaml::read(file)?;
             source.validate(file)?;

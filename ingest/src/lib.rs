@@ -8,6 +8,7 @@
 mod check;
 mod config;
 mod contract;
+mod database;
 mod extract;
 mod files;
 mod identity;
@@ -21,7 +22,6 @@ mod provenance;
 mod rejected;
 mod rows;
 mod shape;
-mod shim;
 mod spool;
 mod transform;
 mod unnest;

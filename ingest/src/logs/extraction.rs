@@ -378,7 +378,7 @@ impl Extraction for Logs<'_> {
             transactions,
             files,
             last,
-            ..Chunk::new(Rows::Spools(spools), Some(self.places.state()?), bytes)
+            ..Chunk::new(Rows::Records(spools), Some(self.places.state()?), bytes)
         }))
     }
 
