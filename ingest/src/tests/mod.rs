@@ -3,9 +3,11 @@
 mod chunks;
 mod dispositions;
 mod formats;
+mod logs;
 mod online_retail;
 mod privacy;
 mod web;
+mod workbooks;
 
 use std::io::Write as _;
 use std::path::Path;
