@@ -40,14 +40,15 @@ pub(crate) enum Terms {
 
 impl Default for Contract {
     fn default() -> Self {
-        Self::all(Terms::Evolve)
+        Self::of(Terms::Evolve)
     }
 }
 
 impl Contract {
-    fn all(terms: Terms) -> Self {
+    /// A table that is there keeps to `terms`; one that is not may come to be.
+    fn of(terms: Terms) -> Self {
         Self {
-            tables: terms,
+            tables: Terms::Evolve,
             columns: terms,
             types: terms,
         }
@@ -382,18 +383,18 @@ impl Values for Texts<'_> {
 }
 
 impl<'de> Deserialize<'de> for Contract {
-    /// `freeze` for all, or `{tables: …, columns: …, types: …}`.
+    /// `freeze` for columns and types, or `{tables: …, columns: …, types: …}`.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
         impl<'de> serde::de::Visitor<'de> for Visitor {
             type Value = Contract;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("evolve, freeze, discard_row or discard_value, for all or for tables, columns and types")
+                f.write_str("evolve, freeze, discard_row or discard_value, or one of them for each of tables, columns and types")
             }
 
             fn visit_str<E: serde::de::Error>(self, terms: &str) -> Result<Contract, E> {
-                Terms::deserialize(serde::de::value::StrDeserializer::new(terms)).map(Contract::all)
+                Terms::deserialize(serde::de::value::StrDeserializer::new(terms)).map(Contract::of)
             }
 
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Contract, A::Error> {
@@ -431,7 +432,8 @@ mod tests {
     };
 
     fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).unwrap()
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
+            .unwrap()
     }
 
     fn ints(values: Vec<Option<i64>>) -> ArrayRef {

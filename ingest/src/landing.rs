@@ -3,17 +3,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-#[allow(unused_imports)]
-use crate::shim::Shim as _;
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::json::LineDelimitedWriter;
 use arrow::record_batch::RecordBatch;
 use cordada_lake::names::snake_case;
 use cordada_lake::progress::{Progress, Task};
-use cordada_lake::{Context, Error, Lake, Mode, Result, TableName, Write, yaml};
+use cordada_lake::{Context, Error, Lake, Missing, Mode, Result, TableName, Write, yaml};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
@@ -59,6 +56,8 @@ pub(crate) struct Landed {
     pub(crate) version: Option<u64>,
     /// What the stream remembers now.
     pub(crate) state: Option<State>,
+    /// Whether rows have gone from the table, now or before, because the source deleted them.
+    deletes: bool,
     /// The tables that its lists became, with their versions.
     pub(crate) children: Vec<(TableName, u64)>,
 }
@@ -71,6 +70,9 @@ pub(crate) struct Kept {
     pub(crate) state: Option<State>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) incomplete: bool,
+    /// Whether rows have gone from the table because the source deleted them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) deletes: bool,
 }
 
 impl Kept {
@@ -121,6 +123,7 @@ impl Landing<'_> {
         };
         let mut landed = Landed {
             state: request.state.clone(),
+            deletes: kept.deletes && !replace,
             ..Landed::default()
         };
         let mut extraction = self.cancellable(self.source.kind().extract(request)).await?;
@@ -160,6 +163,13 @@ impl Landing<'_> {
         task: &Arc<dyn Task>,
         landed: &mut Landed,
     ) -> Result<()> {
+        // Nothing new leaves no trace.
+        let is_empty = matches!(&chunk.rows, Rows::Records(spools) if spools.iter().all(|spool| spool.rows() == 0));
+        let unchanged = chunk.state.is_none() || chunk.state == landed.state;
+        if is_empty && unchanged && self.options.disposition() != Disposition::Replace {
+            landed.bytes += chunk.bytes;
+            return Ok(());
+        }
         let own_task = chunk.task.is_some();
         let task = chunk.task.clone().unwrap_or_else(|| task.clone());
         let withhold = !transforms.is_empty();
@@ -175,14 +185,12 @@ impl Landing<'_> {
             _ => self.existing().await?,
         };
         let others = self.chunk_id(&chunk);
+        let whole = first && chunk.last && chunk.state.is_none() && chunk.transactions.is_empty();
         let incoming = self
             .incoming(chunk.rows, existing.as_ref(), transforms, &rejects, &task)
             .await?;
         (landed.files, landed.bytes) = (landed.files + chunk.files, landed.bytes + chunk.bytes);
-        let kept = Kept {
-            state: chunk.state.clone().or_else(|| landed.state.clone()),
-            incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
-        };
+        let state = chunk.state.or_else(|| landed.state.clone());
         let Some(incoming) = incoming else {
             // A file without even a header says nothing about a table, and there is no place for a state without one.
             rejects.journal(self.lake, &HashMap::new(), &others).await?;
@@ -194,23 +202,26 @@ impl Landing<'_> {
             .as_deref()
             .filter(|_| self.options.disposition() != Disposition::Replace);
         let check = contract.apply(self.table, &incoming.schema, known)?;
-        let rows = Arc::new(AtomicU64::new(0));
+        landed.deletes |= check.schema.field_with_name(provenance::DELETED).is_ok();
+        let kept = Kept {
+            state,
+            incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
+            deletes: landed.deletes,
+        };
         let partitions = incoming.partitions.into_iter();
-        let partitions = partitions
-            .map(|rows_in| self.checked(rows_in, &check, &rejects, &rows))
-            .collect();
+        let partitions = partitions.map(|rows| self.checked(rows, &check, &rejects)).collect();
         let write = Write {
             widen: true,
             transactions: chunk.transactions,
-            //SHIM state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
-            ..Write::new(self.mode(first, &check.schema), check.schema.clone())
+            state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
+            ..Write::new(self.mode(first, whole, &check.schema), check.schema.clone())
         };
         let journal = rejects.journal(self.lake, &incoming.contents, &others);
         let writing = self.lake.write_after(self.table, write, partitions, journal);
         let written = self.cancellable(writing).await?;
         landed.version = Some(written.version);
         landed.state = kept.state;
-        let (rows, rejected) = (rows.load(Ordering::Relaxed), rejects.rows());
+        let (rows, rejected) = (written.rows_added, rejects.rows());
         (landed.rows, landed.rejected) = (landed.rows + rows, landed.rejected + rejected);
         if own_task {
             task.finish(&summary(rows, rejected));
@@ -226,9 +237,10 @@ impl Landing<'_> {
         let kept = Kept {
             state: landed.state.clone(),
             incomplete: false,
+            deletes: landed.deletes,
         };
         let write = Write {
-            //SHIM state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
+            state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
             ..Write::new(Mode::Append, existing)
         };
         let written = self.lake.write(self.table, write, Vec::new()).await?;
@@ -244,21 +256,23 @@ impl Landing<'_> {
         (id, (u64::from_be_bytes(first) >> 1) as i64)
     }
 
-    fn mode(&self, first: bool, schema: &Schema) -> Mode {
-        let deleted = schema
-            .field_with_name(provenance::DELETED)
-            .is_ok()
-            .then(|| provenance::DELETED.to_owned());
+    /// What the write does with the rows that are there. `whole` says that the chunk is all that the source has.
+    fn mode(&self, first: bool, whole: bool, schema: &Schema) -> Mode {
+        let deleted = schema.field_with_name(provenance::DELETED).is_ok();
+        let deleted = deleted.then(|| provenance::DELETED.to_owned());
         let key = self.options.key();
         match self.options.disposition() {
             Disposition::Replace if first => Mode::Overwrite,
             Disposition::Append | Disposition::Replace => Mode::Append,
-            Disposition::Merge => {
-                let _ = deleted;
-                Mode::Upsert { key }
-            }
-            Disposition::InsertOnly => Mode::Append,
-            Disposition::Scd2 => todo!(),
+            Disposition::Merge => Mode::Upsert { key, deleted },
+            Disposition::InsertOnly => Mode::Insert { key },
+            Disposition::Scd2 => Mode::History {
+                key,
+                deleted,
+                ignored: provenance::fields().iter().map(|field| field.name().clone()).collect(),
+                at: self.load.at.timestamp_micros(),
+                missing: if whole { Missing::Close } else { Missing::Keep },
+            },
         }
     }
 
@@ -290,13 +304,17 @@ impl Landing<'_> {
                 )?;
                 (rows.0, rows.1, HashMap::new(), Some(transforms))
             }
-            Rows::Records(spool) => {
-                let (options, cancel, workers) = (self.options.clone(), self.cancel.clone(), self.lake.parallelism());
-                let (file, rejected) = blocking(move || spool.scan(&options, zone, workers, &cancel)).await?;
-                rejects.add(file.name(), &rejected)?;
+            Rows::Records(spools) => {
+                let mut files = Vec::with_capacity(spools.len());
+                for spool in spools {
+                    let (options, cancel, workers) = (self.options.clone(), self.cancel.clone(), self.lake.parallelism());
+                    let (file, rejected) = blocking(move || spool.scan(&options, zone, workers, &cancel)).await?;
+                    rejects.add(file.name(), &rejected)?;
+                    files.push(file);
+                }
                 // Whoever filled the spool has transformed what is in it.
-                let Some((schema, partitions)) = self.scanned(vec![file], existing, rejects, task)? else {
-                    return Ok(None);
+                let Some((schema, partitions)) = self.scanned(files, existing, rejects, task)? else {
+                    return self.emptied().await;
                 };
                 (schema, partitions, HashMap::new(), None)
             }
@@ -323,6 +341,16 @@ impl Landing<'_> {
             schema,
             partitions,
             contents,
+        }))
+    }
+
+    /// No rows, of the columns that the table has: the source that it is a copy of has become empty.
+    async fn emptied(&self) -> Result<Option<Incoming>> {
+        let existing = self.existing().await?;
+        Ok(existing.map(|schema| Incoming {
+            schema,
+            partitions: Vec::new(),
+            contents: HashMap::new(),
         }))
     }
 
@@ -441,24 +469,22 @@ impl Landing<'_> {
         })
     }
 
-    /// The rows that the contract lets through, counted; the others are rejected.
+    /// The rows that the contract lets through; the others are rejected.
     fn checked(
         &self,
         rows: SendableRecordBatchStream,
         check: &Check,
         rejects: &Arc<Rejects>,
-        counted: &Arc<AtomicU64>,
     ) -> SendableRecordBatchStream {
         let notation = Notation {
             point: b'.',
             zone: self.source.kind().timezone(),
         };
-        let (check, rejects, counted) = (check.clone(), rejects.clone(), counted.clone());
+        let (check, rejects) = (check.clone(), rejects.clone());
         let schema = check.schema.clone();
         let rows = rows.and_then(move |batch| {
             let checked = check.apply(batch.clone(), notation).and_then(|(landing, breaches)| {
                 record(&rejects, &batch, &breaches)?;
-                counted.fetch_add(landing.num_rows() as u64, Ordering::Relaxed);
                 Ok(landing)
             });
             std::future::ready(checked.map_err(Into::into))
