@@ -23,6 +23,9 @@ pub struct Config {
     /// Options of the object store.
     #[serde(default)]
     pub storage: BTreeMap<String, String>,
+    /// The secret behind hashes and tokens of personal columns; best as `${NAME}`.
+    #[serde(default)]
+    pub pii_key: Option<Secret>,
     /// What queries and writes may use before they spill: `4GB`. Half of the machine by default.
     #[serde(default)]
     pub memory: Option<Bytes>,
@@ -62,6 +65,17 @@ pub struct ExportServer {
     pub user: Option<String>,
     /// Their password; best as `${NAME}`.
     pub password: Option<String>,
+}
+
+/// A value that is never printed.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 /// A number of bytes, written as `512MB` or `4GB` (powers of 1024).

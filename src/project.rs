@@ -45,6 +45,12 @@ impl Project {
         cordada_ingest::load_sources(&self.dir.join("sources"))
     }
 
+    /// The key of hashes and tokens, if there is one.
+    pub fn pii_key(&self) -> Result<Option<cordada_ingest::PiiKey>> {
+        let secret = self.config.pii_key.as_ref();
+        secret.map(|secret| cordada_ingest::PiiKey::new(&secret.0)).transpose()
+    }
+
     /// The SQL project of `sql/`.
     pub fn sql(&self) -> Result<cordada_marts::Project> {
         let dir = self.dir.join("sql");

@@ -5,19 +5,17 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use chrono_tz::Tz;
 use cordada_lake::names::snake_case;
-use cordada_lake::{Context, Error, Result, TableName, yaml};
-use serde::{Deserialize, Deserializer};
+use cordada_lake::{Context, Error, Result, TableName};
 
-use crate::stream::Stream;
+use crate::kind::{self, Kind};
+use crate::options::Options;
 
 /// A source: one file in `sources/`, which lands in the schema `raw_<name>`.
 pub struct Source {
     name: String,
-    pub(crate) streams: BTreeMap<String, Stream>,
-    pub(crate) timezone: Tz,
-    pub(crate) storage: BTreeMap<String, String>,
+    kind: Box<dyn Kind>,
+    streams: BTreeMap<String, Options>,
 }
 
 impl Source {
@@ -35,10 +33,20 @@ impl Source {
     pub fn streams(&self) -> Vec<&str> {
         self.streams.keys().map(String::as_str).collect()
     }
+
+    /// What each stream says about its rows.
+    pub(crate) fn options(&self) -> &BTreeMap<String, Options> {
+        &self.streams
+    }
+
+    /// What its kind knows of it.
+    pub(crate) fn kind(&self) -> &dyn Kind {
+        &*self.kind
+    }
 }
 
 impl fmt::Debug for Source {
-    /// Without the storage options: they may hold secrets.
+    /// Without what its kind knows, which may hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Source")
             .field("name", &self.name)
@@ -83,46 +91,16 @@ pub fn load_sources(dir: &Path) -> Result<Vec<Source>> {
 
 fn load_source(file: &Path) -> Result<Source> {
     let name = snake_case(&file.file_stem().unwrap_or_default().to_string_lossy());
-    let parsed: SourceFile = yaml::read(file)?;
-    for (stream, config) in &parsed.streams {
+    let kind = kind::load(file)?;
+    let streams = kind.streams();
+    for (stream, options) in &streams {
         let doing = || format!("reading stream {stream}");
         TableName::new(format!("raw_{name}"), stream).map_err(|error| error.at(file.display(), 0, 0))?;
-        config
+        options
             .validate()
             .map_err(|(why, hint)| Error::config(doing(), why).hint(hint).at(file.display(), 0, 0))?;
     }
-    Ok(Source {
-        name,
-        streams: parsed.streams,
-        timezone: parsed.timezone.unwrap_or(Tz::UTC),
-        storage: parsed.storage,
-    })
-}
-
-/// The kinds of sources.
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Kind {
-    Files,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SourceFile {
-    #[serde(rename = "kind")]
-    _kind: Kind,
-    #[serde(default, deserialize_with = "timezone")]
-    timezone: Option<Tz>,
-    /// Options of the object store, for paths that are URLs.
-    #[serde(default)]
-    storage: BTreeMap<String, String>,
-    streams: BTreeMap<String, Stream>,
-}
-
-fn timezone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Tz>, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    let unknown = |_| serde::de::Error::custom(format!("`{name}` is no time zone; write it as Europe/Madrid"));
-    Tz::from_str(&name).map(Some).map_err(unknown)
+    Ok(Source { name, kind, streams })
 }
 
 /// Which sources, or which of their streams: `shop` or `shop.orders`.
@@ -179,11 +157,8 @@ mod tests {
             ("shop", "raw_shop".into(), vec!["items", "orders"])
         );
         let orders = &source.streams["orders"];
-        assert_eq!(orders.csv.encoding, encoding_rs::WINDOWS_1252);
         assert_eq!(orders.key(), ["order_id"]);
         assert_eq!(orders.declared("zip"), Some(&DataType::Utf8));
-        assert_eq!(source.streams["items"].path, ["a.json", "b.json"]);
-        assert_eq!(source.streams["items"].csv.nulls, [""]);
         assert!(load_sources(Path::new("/nowhere")).unwrap().is_empty());
     }
 

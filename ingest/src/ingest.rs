@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+#[allow(unused_imports)]
+use crate::shim::Shim as _;
 use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
@@ -14,9 +16,10 @@ use cordada_lake::{Context, Draft, Error, ErrorKind, Journal, Lake, Relation, Re
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Selection, Source};
-use crate::landing::{Landed, Landing};
+use crate::landing::{Kept, Landed, Landing};
+use crate::options::{Disposition, Options};
 use crate::provenance::Load;
-use crate::stream::{Disposition, Stream};
+use crate::transform::PiiKey;
 
 /// What a run did.
 #[derive(Debug, Clone)]
@@ -62,6 +65,7 @@ pub async fn ingest(
     project: &Path,
     sources: &[Source],
     select: &[Selection],
+    key: Option<&PiiKey>,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
 ) -> Result<IngestReport> {
@@ -71,27 +75,31 @@ pub async fn ingest(
     };
     let mut streams = Vec::new();
     let mut failure = None;
-    for (source, name, stream) in selected(sources, select)? {
+    for (source, stream, options) in selected(sources, select)? {
         if cancel.is_cancelled() {
             failure.get_or_insert(Error::cancelled("landing the sources"));
             break;
         }
-        let table = TableName::new(source.schema(), name)?;
+        let table = TableName::new(source.schema(), stream)?;
         let (started, clock) = (Utc::now(), Instant::now());
         let landing = Landing {
             lake,
             project,
             source,
-            name,
             stream,
+            options: options.clone(),
             table: &table,
             load: load.clone(),
+            key,
             cancel: cancel.clone(),
         };
         let result = landing.run(&*progress).await;
         let journaled = journal(&landing, started, &result).await;
         match result.and_then(|landed| journaled.map(|()| landed)) {
-            Ok(landed) => streams.push((stream, report(table, &landed, clock.elapsed().as_secs_f64()))),
+            Ok(landed) => {
+                let children = landed.children.clone();
+                streams.push((options, children, report(table, landed, clock.elapsed().as_secs_f64())));
+            }
             Err(error) => {
                 tracing::debug!(%table, %error, "a stream did not land");
                 failure.get_or_insert(error);
@@ -103,41 +111,36 @@ pub async fn ingest(
         Some(error) => Err(error),
         None => Ok(IngestReport {
             load_id: load.id,
-            streams: streams.into_iter().map(|(_, report)| report).collect(),
+            streams: streams.into_iter().map(|(.., report)| report).collect(),
             release,
         }),
     }
 }
 
-fn report(table: TableName, landed: &Landed, seconds: f64) -> StreamReport {
-    let Landed {
-        files,
-        skipped_files,
-        rows,
-        rejected,
-        bytes,
-        version,
-    } = landed.clone();
+fn report(table: TableName, landed: Landed, seconds: f64) -> StreamReport {
     StreamReport {
         table,
-        files,
-        skipped_files,
-        rows,
-        rejected,
-        bytes,
+        files: landed.files,
+        skipped_files: landed.skipped_files,
+        rows: landed.rows,
+        rejected: landed.rejected,
+        bytes: landed.bytes,
         seconds,
-        version,
+        version: landed.version,
     }
 }
 
 /// The streams that are selected, each once, in the order of the sources.
-fn selected<'a>(sources: &'a [Source], select: &[Selection]) -> Result<Vec<(&'a Source, &'a str, &'a Stream)>> {
+pub(crate) fn selected<'a>(
+    sources: &'a [Source],
+    select: &[Selection],
+) -> Result<Vec<(&'a Source, &'a str, &'a Options)>> {
     for selection in select {
         let names: Vec<_> = sources.iter().map(Source::name).collect();
         let source = sources.iter().find(|source| source.name() == selection.source);
         let source = source.ok_or_else(|| unknown("source", &selection.source, &names))?;
         if let Some(stream) = &selection.stream
-            && !source.streams.contains_key(stream)
+            && !source.options().contains_key(stream)
         {
             return Err(unknown(
                 &format!("stream of {}", source.name()),
@@ -152,12 +155,15 @@ fn selected<'a>(sources: &'a [Source], select: &[Selection]) -> Result<Vec<(&'a 
         };
         select.is_empty() || select.iter().any(matches)
     };
-    let all = sources
-        .iter()
-        .flat_map(|source| source.streams.iter().map(move |(name, stream)| (source, name, stream)));
+    let all = sources.iter().flat_map(|source| {
+        source
+            .options()
+            .iter()
+            .map(move |(name, options)| (source, name, options))
+    });
     Ok(all
         .filter(|(source, name, _)| is_selected(source, name))
-        .map(|(s, n, t)| (s, n.as_str(), t))
+        .map(|(source, name, options)| (source, name.as_str(), options))
         .collect())
 }
 
@@ -175,7 +181,7 @@ async fn journal(landing: &Landing<'_>, started: DateTime<Utc>, result: &Result<
     let nothing = Landed::default();
     let landed = result.as_ref().unwrap_or(&nothing);
     let (status, error) = match result {
-        Ok(landed) if landed.files > 0 => ("landed", None),
+        Ok(landed) if landed.version.is_some() || landed.files > 0 => ("landed", None),
         Ok(_) => ("unchanged", None),
         Err(error) => match error.kind() {
             ErrorKind::Cancelled => ("cancelled", None),
@@ -194,7 +200,7 @@ async fn journal(landing: &Landing<'_>, started: DateTime<Utc>, result: &Result<
     let columns = vec![
         text(Some(&landing.load.id)),
         text(Some(landing.source.name())),
-        text(Some(landing.name)),
+        text(Some(landing.stream)),
         text(Some(&landing.table.to_string())),
         time(started),
         time(Utc::now()),
@@ -205,28 +211,41 @@ async fn journal(landing: &Landing<'_>, started: DateTime<Utc>, result: &Result<
         Arc::new(Int64Array::from(vec![version])),
         text(Some(status)),
         text(error),
+        text(landed.state.as_ref().map(ToString::to_string).as_deref()),
     ];
     let row = RecordBatch::try_new(Journal::Loads.schema(), columns).doing(|| "recording the load")?;
     landing.lake.journal(Journal::Loads, row).await
 }
 
 /// Publishes the newest version of the tables that landed, now or in a run that was killed before it could.
-async fn publish(lake: &Lake, load: &Load, streams: &[(&Stream, StreamReport)]) -> Result<Option<u64>> {
+async fn publish(
+    lake: &Lake,
+    load: &Load,
+    streams: &[(&Options, Vec<(TableName, u64)>, StreamReport)],
+) -> Result<Option<u64>> {
     let base = lake.releases().newest().await?;
     let mut draft = Draft::new(base.clone(), "ingest", &load.id);
-    for (stream, report) in streams {
-        let path = lake.path_of(&report.table);
-        let published = base.published_version(&report.table, &path);
-        let Some(latest) = lake.latest_version(&report.table).await? else {
-            continue;
-        };
-        let landed_now = report.version.is_some();
-        if published == Some(latest) || (!landed_now && was_published(lake, &report.table, &path, latest).await?) {
-            continue;
+    let nothing = Options::default();
+    for (options, children, report) in streams {
+        let own = (&report.table, *options, report.version.is_some());
+        let children = children.iter().map(|(child, _)| (child, &nothing, true));
+        for (table, options, landed_now) in std::iter::once(own).chain(children) {
+            let path = lake.path_of(table);
+            let published = base.published_version(table, &path);
+            let Some(latest) = lake.latest_version(table).await? else {
+                continue;
+            };
+            if published == Some(latest) || (!landed_now && was_published(lake, table, &path, latest).await?) {
+                continue;
+            }
+            // A replacement that was killed half-way waits for the next one.
+            if !landed_now && Kept::of(lake, table).await?.incomplete {
+                continue;
+            }
+            let mut relation = Relation::table(&path, latest);
+            relation.docs = docs(lake, &base, options, table, latest).await?;
+            draft.set(table.clone(), relation);
         }
-        let mut relation = Relation::table(&path, latest);
-        relation.docs = docs(lake, &base, stream, &report.table, latest).await?;
-        draft.set(report.table.clone(), relation);
     }
     if draft.is_unchanged() {
         return Ok(None);
@@ -243,7 +262,7 @@ async fn was_published(lake: &Lake, table: &TableName, path: &str, version: u64)
 }
 
 /// What is known about the table's columns, on top of what was said about them before.
-async fn docs(lake: &Lake, base: &Release, stream: &Stream, table: &TableName, version: u64) -> Result<Docs> {
+async fn docs(lake: &Lake, base: &Release, options: &Options, table: &TableName, version: u64) -> Result<Docs> {
     let mut docs = base
         .relation(table)
         .map(|relation| relation.docs.clone())
@@ -265,8 +284,8 @@ async fn docs(lake: &Lake, base: &Release, stream: &Stream, table: &TableName, v
             );
         }
     }
-    if stream.disposition == Disposition::Merge {
-        docs.primary_key = stream.key();
+    if matches!(options.disposition(), Disposition::Merge | Disposition::InsertOnly) {
+        docs.primary_key = options.key();
     }
     Ok(docs)
 }

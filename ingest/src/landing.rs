@@ -1,36 +1,50 @@
-//! Landing one stream: what is new, its columns, its rows, one commit.
+//! Landing one stream: chunk by chunk, its columns, its rows, one commit each.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::datatypes::{DataType, Field, SchemaRef};
+#[allow(unused_imports)]
+use crate::shim::Shim as _;
+use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::json::LineDelimitedWriter;
+use arrow::record_batch::RecordBatch;
 use cordada_lake::names::snake_case;
 use cordada_lake::progress::{Progress, Task};
-use cordada_lake::types::{COMMENT, PII};
-use cordada_lake::{Error, Lake, Mode, Result, TableName, Write, yaml};
-use futures::{StreamExt, TryStreamExt};
+use cordada_lake::{Context, Error, Lake, Mode, Result, TableName, Write, yaml};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::TryStreamExt;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Source;
+use crate::contract::{Breach, Check};
+use crate::extract::{Chunk, Request, Rows, State};
 use crate::files::ScannedFile;
-use crate::files::discover::{self, Found, Local};
-use crate::identity::{Identity, hash_file};
-use crate::provenance::Load;
-use crate::rejected;
-use crate::rows::{RowReader, with_provenance};
+use crate::files::extraction::blocking;
+use crate::options::{Disposition, Options};
+use crate::provenance::{self, Load};
+use crate::rejected::{Rejected, Rejects};
+use crate::rows::{RowReader, described, typed, with_provenance};
 use crate::shape::Shape;
-use crate::stream::{Disposition, Stream};
+use crate::transform::{PiiKey, Transforms};
+use crate::unnest;
+use crate::values::build::Notation;
 
 /// A stream to land, and what to land it with.
 pub(crate) struct Landing<'a> {
     pub(crate) lake: &'a Lake,
     pub(crate) project: &'a Path,
     pub(crate) source: &'a Source,
-    pub(crate) name: &'a str,
-    pub(crate) stream: &'a Stream,
+    pub(crate) stream: &'a str,
+    pub(crate) options: Options,
     pub(crate) table: &'a TableName,
     pub(crate) load: Load,
+    pub(crate) key: Option<&'a PiiKey>,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -43,167 +57,300 @@ pub(crate) struct Landed {
     pub(crate) rejected: u64,
     pub(crate) bytes: u64,
     pub(crate) version: Option<u64>,
+    /// What the stream remembers now.
+    pub(crate) state: Option<State>,
+    /// The tables that its lists became, with their versions.
+    pub(crate) children: Vec<(TableName, u64)>,
 }
 
-/// A file that may be new, on a local disk, with the hash of its content.
-struct Candidate {
-    found: Found,
-    local: Local,
-    hash: Vec<u8>,
+/// What is kept with the rows of a chunk: what the source remembers, and whether more chunks were to follow that
+/// belong to one replacement of the table.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<State>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) incomplete: bool,
 }
 
-/// The files to land, and the transactions that say so afterwards.
-struct Arrival {
-    candidates: Vec<Candidate>,
-    transactions: Vec<(String, i64)>,
-    skipped: usize,
+impl Kept {
+    /// What is kept with the newest version of a table.
+    ///
+    /// # Errors
+    /// Failed for a text that is none of ours.
+    pub(crate) async fn of(lake: &Lake, table: &TableName) -> Result<Kept> {
+        let Some(text) = lake.state(table).await? else {
+            return Ok(Kept::default());
+        };
+        serde_json::from_str(&text).doing(|| format!("reading the state of {table}"))
+    }
+}
+
+/// Rows on their way into a commit.
+struct Incoming {
+    /// The columns that land, before the contract has been looked at.
+    schema: SchemaRef,
+    partitions: Vec<SendableRecordBatchStream>,
+    /// By which transaction a file is known again.
+    contents: HashMap<String, (String, i64)>,
 }
 
 impl Landing<'_> {
-    /// Lands what is new, as one commit.
+    /// Lands what is new.
     pub(crate) async fn run(&self, progress: &dyn Progress) -> Result<Landed> {
-        let found = discover::find(self.project, &self.stream.path, &self.source.storage).await?;
-        let arrival = self.arrival(found).await?;
+        let transforms = Arc::new(Transforms::new(&self.options, self.key)?);
+        let kept = Kept::of(self.lake, self.table).await?;
+        let replace = self.options.disposition() == Disposition::Replace;
+        let task: Arc<dyn Task> = match self.source.kind().shows_progress() {
+            true => Arc::new(cordada_lake::progress::Silent),
+            false => progress.start(&self.table.to_string(), None, "bytes").into(),
+        };
+        let request = Request {
+            project: self.project,
+            source: self.source.name(),
+            stream: self.stream,
+            lake: self.lake,
+            table: self.table,
+            state: kept.state.filter(|_| !replace),
+            replace,
+            transforms: transforms.clone(),
+            load_at: self.load.at,
+            progress,
+            task: task.clone(),
+            cancel: self.cancel.clone(),
+        };
         let mut landed = Landed {
-            files: arrival.candidates.len(),
-            skipped_files: arrival.skipped,
+            state: request.state.clone(),
             ..Landed::default()
         };
-        if arrival.candidates.is_empty() {
-            return Ok(landed);
+        let mut extraction = self.cancellable(self.source.kind().extract(request)).await?;
+        let mut complete = true;
+        while let Some(chunk) = self.cancellable(extraction.next()).await? {
+            let first = landed.version.is_none();
+            complete = chunk.last;
+            self.land(chunk, first, &transforms, &task, &mut landed).await?;
+            self.cancellable(extraction.landed()).await?;
         }
-        let bytes = arrival.candidates.iter().map(|candidate| candidate.found.size).sum();
-        // Every byte is read twice.
-        let task: Arc<dyn Task> = progress.start(&self.table.to_string(), Some(2 * bytes), "bytes").into();
-        let content = |file: &Candidate| self.file_identity(&file.found).content(&file.hash);
-        let contents: Vec<_> = arrival.candidates.iter().map(content).collect();
-        let files = self.scan(arrival.candidates, &task).await?;
-        let pieces = || files.iter().flat_map(|file| &file.scanned.pieces);
-        (landed.rows, landed.rejected) = (
-            pieces().map(|piece| piece.rows).sum(),
-            pieces().map(|piece| piece.rejected).sum(),
-        );
-        landed.bytes = bytes;
-
-        let schema = self.columns(&files).await?;
-        let (load, cancel) = (self.load.clone(), self.cancel.clone());
-        let rows = RowReader {
-            files: Arc::new(files),
-            schema,
-            load,
-            task: task.clone(),
-            cancel,
-        };
-        rejected::journal(self.lake, &rows, self.source.name(), self.name, &contents).await?;
-        // A file without even a header says nothing about a table.
-        if rows.files.iter().any(|file| !file.scanned.shapes.is_empty()) {
-            landed.version = Some(self.write(&rows, arrival.transactions).await?);
+        landed.skipped_files = extraction.skipped_files();
+        drop(extraction);
+        if replace && !complete {
+            self.complete(&mut landed).await?;
         }
-        task.finish(&format!("{} rows, {} rejected", landed.rows, landed.rejected));
+        landed.children = unnest::run(self.lake, self.table, &self.options, &self.cancel).await?;
+        task.finish(&match landed.rows + landed.rejected {
+            0 => "nothing new".to_owned(),
+            _ => summary(landed.rows, landed.rejected),
+        });
         Ok(landed)
     }
 
-    fn file_identity(&self, file: &Found) -> Identity {
-        Identity::of_file(self.source.name(), self.name, &file.name)
-    }
-
-    /// What of the files found is new to the table.
-    async fn arrival(&self, found: Vec<Found>) -> Result<Arrival> {
-        if self.stream.disposition == Disposition::Replace {
-            return self.whole_arrival(found).await;
+    async fn cancellable<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            done = work => done,
+            () = self.cancel.cancelled() => Err(Error::cancelled(format!("landing {}", self.table))),
         }
-        let ids: Vec<_> = found.iter().flat_map(|file| self.file_identity(file).ids()).collect();
-        let known = self.lake.transactions(self.table, &ids).await?;
-        let is_known = |(id, value): &(String, i64)| known.get(id) == Some(value);
-        let total = found.len();
-        let new_state = |file: &Found| !is_known(&self.file_identity(file).state(&file.state));
-        let mut candidates = self.fetch(found.into_iter().filter(new_state).collect()).await?;
-        candidates.retain(|file| !is_known(&self.file_identity(&file.found).content(&file.hash)));
-        let transactions = candidates.iter().flat_map(|file| {
-            let identity = self.file_identity(&file.found);
-            [identity.state(&file.found.state), identity.content(&file.hash)]
-        });
-        Ok(Arrival {
-            transactions: transactions.collect(),
-            skipped: total - candidates.len(),
-            candidates,
-        })
     }
 
-    /// All the files or none: the table is replaced when the set of files, one of them, or how they are read changes.
-    async fn whole_arrival(&self, found: Vec<Found>) -> Result<Arrival> {
-        let identity = Identity::of_stream(self.source.name(), self.name);
-        let known = self.lake.transactions(self.table, &identity.ids()).await?;
-        let is_known = |(id, value): &(String, i64)| known.get(id) == Some(value);
-        let reading = format!("{:?} {}", self.stream, self.source.timezone);
-        let state = found.iter().fold(reading.clone(), |all, file| {
-            format!("{all}\n{} {}", file.name, file.state)
-        });
-        let (state, skipped) = (identity.state(&state), found.len());
-        let unchanged = Arrival {
-            candidates: Vec::new(),
-            transactions: Vec::new(),
-            skipped,
+    /// Lands a chunk, as one commit.
+    async fn land(
+        &self,
+        chunk: Chunk,
+        first: bool,
+        transforms: &Arc<Transforms>,
+        task: &Arc<dyn Task>,
+        landed: &mut Landed,
+    ) -> Result<()> {
+        let own_task = chunk.task.is_some();
+        let task = chunk.task.clone().unwrap_or_else(|| task.clone());
+        let withhold = !transforms.is_empty();
+        let rejects = Arc::new(Rejects::new(
+            self.load.clone(),
+            self.source.name(),
+            self.stream,
+            withhold,
+        ));
+        // A later chunk of a replacement lands beside those before it.
+        let existing = match self.options.disposition() {
+            Disposition::Replace if first => None,
+            _ => self.existing().await?,
         };
-        if is_known(&state) {
-            return Ok(unchanged);
+        let others = self.chunk_id(&chunk);
+        let incoming = self
+            .incoming(chunk.rows, existing.as_ref(), transforms, &rejects, &task)
+            .await?;
+        (landed.files, landed.bytes) = (landed.files + chunk.files, landed.bytes + chunk.bytes);
+        let kept = Kept {
+            state: chunk.state.clone().or_else(|| landed.state.clone()),
+            incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
+        };
+        let Some(incoming) = incoming else {
+            // A file without even a header says nothing about a table, and there is no place for a state without one.
+            rejects.journal(self.lake, &HashMap::new(), &others).await?;
+            landed.rejected += rejects.rows();
+            return Ok(());
+        };
+        let contract = self.options.contract;
+        let known = existing
+            .as_deref()
+            .filter(|_| self.options.disposition() != Disposition::Replace);
+        let check = contract.apply(self.table, &incoming.schema, known)?;
+        let rows = Arc::new(AtomicU64::new(0));
+        let partitions = incoming.partitions.into_iter();
+        let partitions = partitions
+            .map(|rows_in| self.checked(rows_in, &check, &rejects, &rows))
+            .collect();
+        let write = Write {
+            widen: true,
+            transactions: chunk.transactions,
+            //SHIM state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
+            ..Write::new(self.mode(first, &check.schema), check.schema.clone())
+        };
+        let journal = rejects.journal(self.lake, &incoming.contents, &others);
+        let writing = self.lake.write_after(self.table, write, partitions, journal);
+        let written = self.cancellable(writing).await?;
+        landed.version = Some(written.version);
+        landed.state = kept.state;
+        let (rows, rejected) = (rows.load(Ordering::Relaxed), rejects.rows());
+        (landed.rows, landed.rejected) = (landed.rows + rows, landed.rejected + rejected);
+        if own_task {
+            task.finish(&summary(rows, rejected));
         }
-        let candidates = self.fetch(found).await?;
-        let content = candidates.iter().fold(reading.into_bytes(), |mut all, file| {
-            all.extend_from_slice(file.found.name.as_bytes());
-            all.extend_from_slice(&file.hash);
-            all
-        });
-        let content = identity.content(&content);
-        if is_known(&content) {
-            return Ok(unchanged);
+        Ok(())
+    }
+
+    /// Says that all chunks of a replacement have landed.
+    async fn complete(&self, landed: &mut Landed) -> Result<()> {
+        let Some(existing) = self.existing().await? else {
+            return Ok(());
+        };
+        let kept = Kept {
+            state: landed.state.clone(),
+            incomplete: false,
+        };
+        let write = Write {
+            //SHIM state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
+            ..Write::new(Mode::Append, existing)
+        };
+        let written = self.lake.write(self.table, write, Vec::new()).await?;
+        landed.version = Some(written.version);
+        Ok(())
+    }
+
+    /// Stands for what a chunk brings: the same chunk, extracted again after a crash, has the same.
+    fn chunk_id(&self, chunk: &Chunk) -> (String, i64) {
+        let digest = Sha256::digest(format!("{:?} {:?}", chunk.state, chunk.transactions));
+        let first = digest.first_chunk::<8>().copied().unwrap_or_default();
+        let id = format!("cordada-ingest:{}.{}:rejected", self.source.name(), self.stream);
+        (id, (u64::from_be_bytes(first) >> 1) as i64)
+    }
+
+    fn mode(&self, first: bool, schema: &Schema) -> Mode {
+        let deleted = schema
+            .field_with_name(provenance::DELETED)
+            .is_ok()
+            .then(|| provenance::DELETED.to_owned());
+        let key = self.options.key();
+        match self.options.disposition() {
+            Disposition::Replace if first => Mode::Overwrite,
+            Disposition::Append | Disposition::Replace => Mode::Append,
+            Disposition::Merge => {
+                let _ = deleted;
+                Mode::Upsert { key }
+            }
+            Disposition::InsertOnly => Mode::Append,
+            Disposition::Scd2 => todo!(),
         }
-        Ok(Arrival {
-            candidates,
-            transactions: vec![state, content],
-            skipped: 0,
-        })
     }
 
-    /// Files at a time, and the threads that each of them gets.
-    fn concurrency(&self, files: usize) -> (usize, usize) {
-        let cores = self.lake.parallelism();
-        let concurrent = files.clamp(1, cores);
-        (concurrent, cores.div_ceil(concurrent))
+    /// The rows of a chunk; `None` if nothing is known of their columns.
+    async fn incoming(
+        &self,
+        rows: Rows,
+        existing: Option<&SchemaRef>,
+        transforms: &Arc<Transforms>,
+        rejects: &Arc<Rejects>,
+        task: &Arc<dyn Task>,
+    ) -> Result<Option<Incoming>> {
+        let zone = self.source.kind().timezone();
+        let (schema, partitions, contents, transforms) = match rows {
+            Rows::Typed {
+                schema,
+                partitions,
+                origin,
+                deleted,
+            } => {
+                let origin: Arc<str> = origin.into();
+                let rows = typed(
+                    &schema,
+                    partitions,
+                    deleted.as_deref(),
+                    &origin,
+                    &self.load,
+                    &self.options,
+                )?;
+                (rows.0, rows.1, HashMap::new(), Some(transforms))
+            }
+            Rows::Records(spool) => {
+                let (options, cancel, workers) = (self.options.clone(), self.cancel.clone(), self.lake.parallelism());
+                let (file, rejected) = blocking(move || spool.scan(&options, zone, workers, &cancel)).await?;
+                rejects.add(file.name(), &rejected)?;
+                // Whoever filled the spool has transformed what is in it.
+                let Some((schema, partitions)) = self.scanned(vec![file], existing, rejects, task)? else {
+                    return Ok(None);
+                };
+                (schema, partitions, HashMap::new(), None)
+            }
+            Rows::Files(files) => {
+                let content = |file: &ScannedFile| Some((file.name().to_owned(), file.content_id.clone()?));
+                let contents = files.iter().filter_map(content).collect();
+                let Some((schema, partitions)) = self.scanned(files, existing, rejects, task)? else {
+                    return Ok(None);
+                };
+                (schema, partitions, contents, Some(transforms))
+            }
+        };
+        self.check_names(&schema, existing)?;
+        let (schema, partitions) = self.flagged(schema, partitions);
+        let (schema, partitions) = match transforms.filter(|transforms| !transforms.is_empty()) {
+            None => (schema, partitions),
+            Some(transforms) => {
+                let transforms = transforms.clone();
+                let result = transforms.schema(&schema);
+                mapped(result, partitions, move |batch| transforms.apply(&batch))
+            }
+        };
+        Ok(Some(Incoming {
+            schema,
+            partitions,
+            contents,
+        }))
     }
 
-    async fn fetch(&self, found: Vec<Found>) -> Result<Vec<Candidate>> {
-        let (concurrent, workers) = self.concurrency(found.len());
-        let files = found.into_iter().map(|found| async move {
-            let local = found.fetch(&self.cancel).await?;
-            let cancel = self.cancel.clone();
-            blocking(move || {
-                let hash = hash_file(&local, workers, &cancel)?;
-                Ok(Candidate { found, local, hash })
-            })
-            .await
-        });
-        futures::stream::iter(files).buffered(concurrent).try_collect().await
-    }
-
-    async fn scan(&self, candidates: Vec<Candidate>, task: &Arc<dyn Task>) -> Result<Vec<ScannedFile>> {
-        let (concurrent, workers) = self.concurrency(candidates.len());
-        let files = candidates.into_iter().map(|candidate| {
-            let (stream, zone, cancel) = (self.stream.clone(), self.source.timezone, self.cancel.clone());
-            let task = task.clone();
-            blocking(move || {
-                let bytes = candidate.local.bytes;
-                let scanned = ScannedFile::scan(candidate.local, &stream, zone, workers, &cancel)?;
-                task.advance(bytes);
-                Ok(scanned)
-            })
-        });
-        futures::stream::iter(files).buffered(concurrent).try_collect().await
+    /// The rows of scanned files; `None` if not even a header says what their columns are.
+    fn scanned(
+        &self,
+        files: Vec<ScannedFile>,
+        existing: Option<&SchemaRef>,
+        rejects: &Arc<Rejects>,
+        task: &Arc<dyn Task>,
+    ) -> Result<Option<(SchemaRef, Vec<SendableRecordBatchStream>)>> {
+        if files.iter().all(|file| file.scanned.shapes.is_empty()) && existing.is_none() {
+            return Ok(None);
+        }
+        let schema = self.columns(&files, existing)?;
+        let rows = RowReader {
+            files: Arc::new(files),
+            schema: schema.clone(),
+            load: self.load.clone(),
+            rejects: rejects.clone(),
+            task: task.clone(),
+            cancel: self.cancel.clone(),
+        };
+        Ok(Some((schema, rows.partitions(self.lake.parallelism()))))
     }
 
     /// The columns of all files, of types that hold every value of theirs and of the table.
-    async fn columns(&self, files: &[ScannedFile]) -> Result<SchemaRef> {
-        let existing = self.existing_columns().await?;
+    fn columns(&self, files: &[ScannedFile], existing: Option<&SchemaRef>) -> Result<SchemaRef> {
         let mut columns: Vec<(&str, &str, Shape)> = Vec::new();
         let mut by_name = HashMap::new();
         for file in files {
@@ -217,53 +364,50 @@ impl Landing<'_> {
             }
         }
         let fields = columns.into_iter().map(|(name, original, shape)| {
-            let data_type = shape.data_type(existing.get(name))?;
-            let pii = self.stream.column(name).and_then(|column| column.pii.clone());
-            let comment = (name != original).then(|| original.to_owned());
-            let metadata = [(COMMENT, comment), (PII, pii)];
-            let metadata = metadata
-                .into_iter()
-                .filter_map(|(key, value)| Some((key.to_owned(), value?)));
-            Ok(Field::new(name, data_type, true).with_metadata(metadata.collect()))
+            let existing = existing.and_then(|existing| existing.field_with_name(name).ok());
+            let data_type = shape.data_type(existing.map(Field::data_type))?;
+            Ok(described(&self.options, name, original, data_type))
         });
-        let fields = fields.collect::<Result<Vec<_>>>()?;
-        self.check_names(
-            fields
-                .iter()
-                .map(|field| field.name().as_str())
-                .chain(existing.keys().map(String::as_str)),
-        )?;
-        Ok(with_provenance(fields))
+        Ok(with_provenance(fields.collect::<Result<Vec<_>>>()?))
     }
 
-    /// The types of the table's columns, if there is one whose rows stay.
-    async fn existing_columns(&self) -> Result<HashMap<String, DataType>> {
-        let latest = match self.stream.disposition {
-            Disposition::Replace => None,
-            Disposition::Append | Disposition::Merge => self.lake.latest_version(self.table).await?,
-        };
-        let Some(version) = latest else {
-            return Ok(HashMap::new());
+    /// The table's columns, if there is one.
+    async fn existing(&self) -> Result<Option<SchemaRef>> {
+        let Some(version) = self.lake.latest_version(self.table).await? else {
+            return Ok(None);
         };
         let snapshot = self.lake.snapshot(&self.lake.path_of(self.table), version).await?;
-        let columns = snapshot.schema().fields().iter();
-        Ok(columns
-            .map(|field| (field.name().clone(), field.data_type().clone()))
-            .collect())
+        Ok(Some(snapshot.schema().clone()))
     }
 
     /// Whether the columns that the configuration names are there.
-    fn check_names<'n>(&self, columns: impl Iterator<Item = &'n str>) -> Result<()> {
-        let columns: Vec<_> = columns.collect();
-        let named = self.stream.columns.keys().chain(&self.stream.key);
+    fn check_names(&self, incoming: &SchemaRef, existing: Option<&SchemaRef>) -> Result<()> {
+        let known = incoming
+            .fields()
+            .iter()
+            .chain(existing.iter().flat_map(|existing| existing.fields()));
+        let known: Vec<_> = known
+            .map(|field| field.name().as_str())
+            .filter(|name| !provenance::is_ours(name))
+            .collect();
+        // What a connector says of columns holds for accounts that have them.
+        let columns = self
+            .options
+            .columns
+            .keys()
+            .filter(|_| !self.source.kind().is_connector());
+        let named = columns
+            .chain(&self.options.key)
+            .chain(&self.options.deleted)
+            .chain(self.options.unnest.keys());
         for name in named {
-            let column = snake_case(name);
-            if columns.is_empty() || columns.contains(&column.as_str()) {
+            let column = snake_case(name.split('.').next().unwrap_or(name));
+            if known.is_empty() || known.contains(&column.as_str()) {
                 continue;
             }
-            let hint = match yaml::nearest(&column, columns.iter().copied()) {
+            let hint = match yaml::nearest(&column, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the columns are: {}", columns.join(", ")),
+                None => format!("the columns are: {}", known.join(", ")),
             };
             let doing = format!("landing {}", self.table);
             return Err(Error::config(doing, format!("there is no column `{name}`")).hint(hint));
@@ -271,30 +415,101 @@ impl Landing<'_> {
         Ok(())
     }
 
-    async fn write(&self, rows: &RowReader, transactions: Vec<(String, i64)>) -> Result<u64> {
-        let mode = match self.stream.disposition {
-            Disposition::Append => Mode::Append,
-            Disposition::Replace => Mode::Overwrite,
-            Disposition::Merge => Mode::Upsert { key: self.stream.key() },
+    /// The rows with [`provenance::DELETED`], if the stream has a column that says so.
+    fn flagged(
+        &self,
+        schema: SchemaRef,
+        partitions: Vec<SendableRecordBatchStream>,
+    ) -> (SchemaRef, Vec<SendableRecordBatchStream>) {
+        let column = self.options.deleted.as_deref().map(snake_case);
+        let Some(column) = column.filter(|column| schema.field_with_name(column).is_ok()) else {
+            return (schema, partitions);
         };
-        let write = Write {
-            widen: true,
-            transactions,
-            ..Write::new(mode, rows.schema.clone())
+        let flag = Field::new(provenance::DELETED, DataType::Boolean, true);
+        let fields = schema.fields().iter().map(|field| field.as_ref().clone()).chain([flag]);
+        let result = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        mapped(result.clone(), partitions, move |batch| {
+            let doing = || "looking for deleted rows";
+            let missing = || Error::failed(doing(), "the column is not there");
+            let says = batch.column_by_name(&column).ok_or_else(missing)?;
+            let gone: BooleanArray = match says.as_boolean_opt() {
+                Some(flags) => flags.iter().map(|flag| Some(flag == Some(true))).collect(),
+                None => (0..says.len()).map(|row| Some(says.is_valid(row))).collect(),
+            };
+            let columns = batch.columns().iter().cloned().chain([Arc::new(gone) as _]);
+            RecordBatch::try_new(result.clone(), columns.collect()).doing(doing)
+        })
+    }
+
+    /// The rows that the contract lets through, counted; the others are rejected.
+    fn checked(
+        &self,
+        rows: SendableRecordBatchStream,
+        check: &Check,
+        rejects: &Arc<Rejects>,
+        counted: &Arc<AtomicU64>,
+    ) -> SendableRecordBatchStream {
+        let notation = Notation {
+            point: b'.',
+            zone: self.source.kind().timezone(),
         };
-        let writing = self
-            .lake
-            .write(self.table, write, rows.partitions(self.lake.parallelism()));
-        tokio::select! {
-            written = writing => Ok(written?.version),
-            () = self.cancel.cancelled() => Err(Error::cancelled(format!("landing {}", self.table))),
-        }
+        let (check, rejects, counted) = (check.clone(), rejects.clone(), counted.clone());
+        let schema = check.schema.clone();
+        let rows = rows.and_then(move |batch| {
+            let checked = check.apply(batch.clone(), notation).and_then(|(landing, breaches)| {
+                record(&rejects, &batch, &breaches)?;
+                counted.fetch_add(landing.num_rows() as u64, Ordering::Relaxed);
+                Ok(landing)
+            });
+            std::future::ready(checked.map_err(Into::into))
+        });
+        Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }
 }
 
-/// Runs blocking work beside the async tasks.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::failed("reading the files", error))?
+fn summary(rows: u64, rejected: u64) -> String {
+    format!("{rows} rows, {rejected} rejected")
+}
+
+/// What `change` makes of the batches, which are of `schema` then.
+fn mapped(
+    schema: SchemaRef,
+    partitions: Vec<SendableRecordBatchStream>,
+    change: impl Fn(RecordBatch) -> Result<RecordBatch> + Clone + Send + 'static,
+) -> (SchemaRef, Vec<SendableRecordBatchStream>) {
+    let partitions = partitions.into_iter().map(|rows| -> SendableRecordBatchStream {
+        let change = change.clone();
+        let rows = rows.and_then(move |batch| std::future::ready(change(batch).map_err(Into::into)));
+        Box::pin(RecordBatchStreamAdapter::new(schema.clone(), rows))
+    });
+    let partitions = partitions.collect();
+    (schema, partitions)
+}
+
+/// Takes down the rows that broke the contract, as JSON.
+fn record(rejects: &Rejects, batch: &RecordBatch, breaches: &[Breach]) -> Result<()> {
+    let doing = || "recording rejected rows";
+    for breach in breaches {
+        let row = batch.slice(breach.row, 1);
+        let source_columns: Vec<_> = (0..row.num_columns())
+            .filter(|column| !provenance::is_ours(row.schema().field(*column).name()))
+            .collect();
+        let source = row.project(&source_columns).doing(doing)?;
+        let mut writer = LineDelimitedWriter::new(Vec::new());
+        writer.write(&source).doing(doing)?;
+        writer.finish().doing(doing)?;
+        let text = String::from_utf8_lossy(writer.get_ref()).trim_end().to_owned();
+        let origin = row
+            .column_by_name("_origin")
+            .and_then(|column| column.as_string_opt::<i32>().cloned());
+        let origin = origin.as_ref().map_or("", |origin| origin.value(0));
+        let (file, line) = provenance::place(origin);
+        let rejected = Rejected {
+            line,
+            reason: breach.reason.clone(),
+            record: text,
+        };
+        rejects.add(file, &[rejected])?;
+    }
+    Ok(())
 }

@@ -1,24 +1,35 @@
-//! Source to raw: streams, type inference, landing.
+//! Source to raw: kinds of sources, and landing.
 //!
-//! Follow a file through [`ingest`]: [`files`] finds it and reads it once, for its records and the types of its
-//! columns; [`landing`] decides what of it is new, reads it again into batches with their [`provenance`], and
-//! commits them together with its [`identity`], so that nothing lands twice.
+//! A source is of a [`kind`]: each has streams, and an [`extract::Extraction`] of a stream gives chunks of rows, each
+//! with the state that the stream is in once they have landed. [`landing`] takes any chunk the same way: it finds or
+//! infers the types of its columns, drops or hashes what is personal ([`transform`]), holds it against the
+//! [`contract`], adds the [`provenance`], and commits rows and state as one, so that nothing lands twice.
 
+mod check;
 mod config;
+mod contract;
+mod extract;
 mod files;
 mod identity;
 mod ingest;
+mod kind;
 mod landing;
+mod options;
 mod parallel;
 mod provenance;
 mod rejected;
 mod rows;
 mod shape;
-mod stream;
+mod shim;
+mod spool;
+mod transform;
+mod unnest;
 mod values;
 
+pub use check::{Checked, check};
 pub use config::{Selection, Source, load_sources};
 pub use ingest::{IngestReport, StreamReport, ingest};
+pub use transform::PiiKey;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]

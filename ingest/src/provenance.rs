@@ -14,9 +14,27 @@ const LOAD_ID: &str = "_load_id";
 const LOADED_AT: &str = "_loaded_at";
 const ORIGIN: &str = "_origin";
 
+/// Whether a row is gone from the source. It never lands.
+pub(crate) const DELETED: &str = "_deleted";
+
 /// Whether a column of that name is one of those that landing adds.
 pub(crate) fn is_ours(name: &str) -> bool {
-    [LOAD_ID, LOADED_AT, ORIGIN].contains(&name)
+    [LOAD_ID, LOADED_AT, ORIGIN, DELETED].contains(&name)
+}
+
+/// Whether the columns of what is called `origin` keep clear of those that landing adds.
+///
+/// # Errors
+/// Config for one that does not.
+pub(crate) fn refuse_ours<'a>(origin: &str, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    match names.into_iter().find(|name| is_ours(name)) {
+        None => Ok(()),
+        Some(ours) => Err(Error::config(
+            format!("reading {origin}"),
+            format!("the column {ours} is one that landing adds"),
+        )
+        .hint("rename it in the source")),
+    }
 }
 
 /// The columns that landing adds.
@@ -43,6 +61,23 @@ impl Load {
         let at = TimestampMicrosecondArray::from_value(self.at.timestamp_micros(), rows).with_timezone("UTC");
         Ok([Arc::new(id), Arc::new(at), Arc::new(origins(name, lines)?)])
     }
+
+    /// The values of [`fields`] for rows that have no place of their own within `origin`.
+    pub(crate) fn same_origin(&self, origin: &str, rows: usize) -> Result<[ArrayRef; 3]> {
+        let at = TimestampMicrosecondArray::from_value(self.at.timestamp_micros(), rows).with_timezone("UTC");
+        Ok([
+            Arc::new(repeated(&self.id, rows)?),
+            Arc::new(at),
+            Arc::new(repeated(origin, rows)?),
+        ])
+    }
+}
+
+/// The file and the line that an `_origin` names; line 0 if it names none.
+pub(crate) fn place(origin: &str) -> (&str, u64) {
+    let place = origin.rsplit_once(':');
+    let place = place.and_then(|(file, line)| Some((file, line.parse().ok()?)));
+    place.unwrap_or((origin, 0))
 }
 
 fn repeated(text: &str, rows: usize) -> Result<StringArray> {

@@ -1,82 +1,183 @@
 //! `ops.rejected_rows`: the records that could not land, whole, with the reason.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::compute::filter_record_batch;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
-use cordada_lake::{Context, Journal, Lake, Mode, Result, Write};
+use cordada_lake::{Context, Error, Journal, Lake, Mode, Result, Write};
+use datafusion::physical_plan::stream::RecordBatchReceiverStream;
+use tempfile::{NamedTempFile, TempPath};
 
-use crate::files::{Decoded, ScannedFile};
-use crate::rows::RowReader;
+use crate::provenance::Load;
 
-/// Writes what the files of `rows` have rejected to the journal, before the rows themselves are committed: then a
-/// crash in between loses nothing, and the transactions of the files keep the next load from writing it twice.
-pub(crate) async fn journal(
-    lake: &Lake,
-    rows: &RowReader,
-    source: &str,
-    stream: &str,
-    contents: &[(String, i64)],
-) -> Result<()> {
-    let table = Journal::RejectedRows.table()?;
-    let rejecting = |file: usize| rows.files[file].scanned.pieces.iter().any(|piece| piece.rejected > 0);
-    let transactions: Vec<_> = contents
-        .iter()
-        .enumerate()
-        .filter(|(file, _)| rejecting(*file))
-        .map(|(_, content)| content.clone())
-        .collect();
-    if transactions.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<_> = transactions.iter().map(|(id, _)| id.clone()).collect();
-    let known = lake.transactions(&table, &ids).await?;
-    let is_new = |(id, content): &(String, i64)| known.get(id) != Some(content);
-    let new: HashSet<usize> = contents
-        .iter()
-        .enumerate()
-        .filter(|(_, content)| is_new(content))
-        .map(|(file, _)| file)
-        .collect();
-    let mut places = rows.places(|piece| piece.rejected > 0);
-    places.retain(|(file, _)| new.contains(file));
-    if places.is_empty() {
-        return Ok(());
-    }
-    let mut write = Write::new(Mode::Append, Journal::RejectedRows.schema());
-    write.transactions = transactions.into_iter().filter(is_new).collect();
-    let (source, stream) = (source.to_owned(), stream.to_owned());
-    let make = move |rows: &RowReader, file: &ScannedFile, decoded| batch(rows, &source, &stream, file, decoded);
-    // Reading them is no progress of the load.
-    let reader = RowReader {
-        task: Arc::new(cordada_lake::progress::Silent),
-        ..rows.clone()
-    };
-    let records = reader.stream(places, Journal::RejectedRows.schema(), make);
-    lake.write(&table, write, vec![records]).await.map(|_| ())
+/// A record that cannot land.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rejected {
+    pub(crate) line: u64,
+    pub(crate) reason: String,
+    pub(crate) record: String,
 }
 
-fn batch(rows: &RowReader, source: &str, stream: &str, file: &ScannedFile, decoded: Decoded) -> Result<RecordBatch> {
-    let rejected = decoded.rejected;
-    let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rejected.iter().map(|_| text))) };
-    let at = TimestampMicrosecondArray::from_value(rows.load.at.timestamp_micros(), rejected.len());
-    let lines = rejected
-        .iter()
-        .map(|record| i64::try_from(record.line).unwrap_or(i64::MAX));
-    let columns: Vec<ArrayRef> = vec![
-        same(&rows.load.id),
-        Arc::new(at.with_timezone("UTC")),
-        same(source),
-        same(stream),
-        same(file.name()),
-        Arc::new(Int64Array::from_iter_values(lines)),
-        Arc::new(StringArray::from_iter_values(
-            rejected.iter().map(|record| &record.reason),
-        )),
-        Arc::new(StringArray::from_iter_values(
-            rejected.iter().map(|record| &record.record),
-        )),
-    ];
-    RecordBatch::try_new(Journal::RejectedRows.schema(), columns).doing(|| "recording rejected rows")
+/// The rejected records of one chunk, gathered while its rows are written, in a temporary file.
+pub(crate) struct Rejects {
+    load: Load,
+    source: String,
+    stream: String,
+    /// Whether records stay out of it that could not be read, because nobody can take the personal data out of them.
+    withhold: bool,
+    gathered: Mutex<Gathered>,
+}
+
+#[derive(Default)]
+struct Gathered {
+    file: Option<(StreamWriter<File>, TempPath)>,
+    rows: u64,
+}
+
+impl Rejects {
+    /// None so far.
+    pub(crate) fn new(load: Load, source: &str, stream: &str, withhold: bool) -> Self {
+        Self {
+            load,
+            source: source.to_owned(),
+            stream: stream.to_owned(),
+            withhold,
+            gathered: Mutex::default(),
+        }
+    }
+
+    /// Takes down records of `file` that could not be read.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub(crate) fn unreadable(&self, file: &str, rejected: &[Rejected]) -> Result<()> {
+        if !self.withhold || rejected.is_empty() {
+            return self.add(file, rejected);
+        }
+        let withheld = rejected.iter().map(|rejected| Rejected {
+            record: "withheld: the stream has columns with a transform".to_owned(),
+            ..rejected.clone()
+        });
+        self.add(file, &withheld.collect::<Vec<_>>())
+    }
+
+    /// Takes down records of `file`, which hold nothing that must not be written.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub(crate) fn add(&self, file: &str, rejected: &[Rejected]) -> Result<()> {
+        if rejected.is_empty() {
+            return Ok(());
+        }
+        let doing = || format!("writing rejected rows into {}", std::env::temp_dir().display());
+        let batch = self.batch(file, rejected)?;
+        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        gathered.rows += rejected.len() as u64;
+        if gathered.file.is_none() {
+            let (file, path) = NamedTempFile::new().doing(doing)?.into_parts();
+            let writer = StreamWriter::try_new(file, &Journal::RejectedRows.schema()).doing(doing)?;
+            gathered.file = Some((writer, path));
+        }
+        match &mut gathered.file {
+            Some((writer, _)) => writer.write(&batch).doing(doing),
+            None => Ok(()),
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn rows(&self) -> u64 {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner).rows
+    }
+
+    /// Writes them to the journal; to be done before the rows themselves are committed, so that a crash in between
+    /// loses nothing. `contents` says by which transaction each file is known, which keeps the next attempt from
+    /// writing it twice; `others` stands for all that have none.
+    ///
+    /// # Errors
+    /// As [`Lake::write`].
+    pub(crate) async fn journal(
+        &self,
+        lake: &Lake,
+        contents: &HashMap<String, (String, i64)>,
+        others: &(String, i64),
+    ) -> Result<()> {
+        let doing = || "recording rejected rows";
+        let finished = {
+            let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+            gathered.file.take()
+        };
+        let Some((mut writer, path)) = finished else {
+            return Ok(());
+        };
+        writer.finish().doing(doing)?;
+        drop(writer);
+        let table = Journal::RejectedRows.table()?;
+        let mut transactions: Vec<_> = contents.values().cloned().collect();
+        transactions.push(others.clone());
+        let ids: Vec<_> = transactions.iter().map(|(id, _)| id.clone()).collect();
+        let known = lake.transactions(&table, &ids).await?;
+        let is_known = |(id, content): &(String, i64)| known.get(id) == Some(content);
+        let new_by_file: HashMap<String, bool> = contents
+            .iter()
+            .map(|(file, content)| (file.clone(), !is_known(content)))
+            .collect();
+        let new_otherwise = !is_known(others);
+        let is_new = move |file: &str| new_by_file.get(file).copied().unwrap_or(new_otherwise);
+
+        let mut write = Write::new(Mode::Append, Journal::RejectedRows.schema());
+        write.transactions = transactions.into_iter().filter(|content| !is_known(content)).collect();
+        if write.transactions.is_empty() {
+            return Ok(());
+        }
+        let mut rows = RecordBatchReceiverStream::builder(Journal::RejectedRows.schema(), 2);
+        let sender = rows.tx();
+        rows.spawn_blocking(move || {
+            let file = File::open(&path).doing(doing)?;
+            for batch in StreamReader::try_new(BufReader::new(file), None).doing(doing)? {
+                let batch = batch.doing(doing)?;
+                let files = batch
+                    .column_by_name("file")
+                    .map(|column| column.as_string::<i32>().clone());
+                let wanted: BooleanArray = files
+                    .iter()
+                    .flat_map(|files| files.iter())
+                    .map(|file| Some(is_new(file.unwrap_or_default())))
+                    .collect();
+                let batch = filter_record_batch(&batch, &wanted).doing(doing)?;
+                let gone = |_| Error::cancelled(doing());
+                sender.blocking_send(Ok(batch)).map_err(gone)?;
+            }
+            Ok(())
+        });
+        lake.write(&table, write, vec![rows.build()]).await.map(|_| ())
+    }
+
+    fn batch(&self, file: &str, rejected: &[Rejected]) -> Result<RecordBatch> {
+        let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rejected.iter().map(|_| text))) };
+        let at = TimestampMicrosecondArray::from_value(self.load.at.timestamp_micros(), rejected.len());
+        let lines = rejected
+            .iter()
+            .map(|record| i64::try_from(record.line).unwrap_or(i64::MAX));
+        let columns: Vec<ArrayRef> = vec![
+            same(&self.load.id),
+            Arc::new(at.with_timezone("UTC")),
+            same(&self.source),
+            same(&self.stream),
+            same(file),
+            Arc::new(Int64Array::from_iter_values(lines)),
+            Arc::new(StringArray::from_iter_values(
+                rejected.iter().map(|record| &record.reason),
+            )),
+            Arc::new(StringArray::from_iter_values(
+                rejected.iter().map(|record| &record.record),
+            )),
+        ];
+        RecordBatch::try_new(Journal::RejectedRows.schema(), columns).doing(|| "recording rejected rows")
+    }
 }

@@ -1,18 +1,24 @@
-//! The rows of scanned files, as partitions of batches that share one schema.
+//! The rows of a chunk, as partitions of batches that share one schema: the source's columns by their names in the
+//! lake, then the provenance.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, new_null_array};
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use cordada_lake::progress::Task;
-use cordada_lake::{Context, Error, Result};
+use cordada_lake::types::{COMMENT, PII, storable_type};
+use cordada_lake::{Context, Error, Result, types};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::stream::RecordBatchReceiverStream;
+use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
+use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::files::{Decoded, Piece, ScannedFile};
-use crate::provenance::Load;
+use crate::files::{Decoded, ScannedFile};
+use crate::options::Options;
+use crate::provenance::{self, Load};
+use crate::rejected::Rejects;
+use crate::shape::column_names;
 
 /// Batches that wait for their reader, each partition.
 const WAITING_BATCHES: usize = 2;
@@ -24,18 +30,20 @@ pub(crate) struct RowReader {
     /// The columns of all files, then those of [`crate::provenance::fields`].
     pub(crate) schema: SchemaRef,
     pub(crate) load: Load,
+    /// Where records go that cannot be read.
+    pub(crate) rejects: Arc<Rejects>,
     pub(crate) task: Arc<dyn Task>,
     pub(crate) cancel: CancellationToken,
 }
 
 /// Where in the files a partition's pieces are: the file's and the piece's number.
-pub(crate) type Places = Vec<(usize, usize)>;
+type Places = Vec<(usize, usize)>;
 
 impl RowReader {
     /// Up to `count` partitions of about as many bytes each. Their rows are in the order of the files: those of a
     /// later partition come later.
     pub(crate) fn partitions(&self, count: usize) -> Vec<SendableRecordBatchStream> {
-        let places: Vec<_> = self.places(|_| true);
+        let places: Vec<_> = self.places();
         let size =
             |(file, piece): &(usize, usize)| self.files[*file].bytes_of(&self.files[*file].scanned.pieces[*piece]);
         let share = places.iter().map(size).sum::<u64>().div_ceil(count as u64).max(1);
@@ -52,33 +60,20 @@ impl RowReader {
                 .into_iter()
                 .for_each(|partition| partition.push(place));
         }
-        partitions
-            .into_iter()
-            .map(|places| self.stream(places, self.schema.clone(), Self::batch))
-            .collect()
+        partitions.into_iter().map(|places| self.stream(places)).collect()
     }
 
-    /// The pieces that are wanted, in order.
-    pub(crate) fn places(&self, wanted: impl Fn(&Piece) -> bool) -> Places {
+    /// All pieces, in order.
+    fn places(&self) -> Places {
         let files = self.files.iter().enumerate();
-        let pieces = files.flat_map(|(file, scanned)| {
-            let pieces = scanned.scanned.pieces.iter().enumerate();
-            pieces.map(move |(number, piece)| (file, number, piece))
-        });
-        pieces
-            .filter(|(.., piece)| wanted(piece))
-            .map(|(file, number, _)| (file, number))
-            .collect()
+        let pieces =
+            files.flat_map(|(file, scanned)| (0..scanned.scanned.pieces.len()).map(move |piece| (file, piece)));
+        pieces.collect()
     }
 
-    /// What `make` makes of the pieces, one after the other.
-    pub(crate) fn stream(
-        &self,
-        places: Places,
-        schema: SchemaRef,
-        make: impl Fn(&Self, &ScannedFile, Decoded) -> Result<RecordBatch> + Send + 'static,
-    ) -> SendableRecordBatchStream {
-        let mut stream = RecordBatchReceiverStream::builder(schema, WAITING_BATCHES);
+    /// The rows of the pieces, one piece after the other.
+    fn stream(&self, places: Places) -> SendableRecordBatchStream {
+        let mut stream = RecordBatchReceiverStream::builder(self.schema.clone(), WAITING_BATCHES);
         let (reader, sender) = (self.clone(), stream.tx());
         stream.spawn_blocking(move || {
             for (file, piece) in places {
@@ -90,7 +85,8 @@ impl RowReader {
                         return Err(Error::cancelled(format!("reading {}", file.name())));
                     }
                     rows += decoded.lines.len() as u64;
-                    let batch = make(&reader, file, decoded)?;
+                    reader.rejects.unreadable(file.name(), &decoded.rejected)?;
+                    let batch = reader.batch(file, decoded)?;
                     let gone = |_| Error::cancelled(format!("reading {}", file.name()));
                     sender.blocking_send(Ok(batch)).map_err(gone)
                 })?;
@@ -135,12 +131,81 @@ impl RowReader {
     }
 }
 
+/// Rows of `schema`, which names the source's own columns, by their names in the lake and with the provenance.
+/// The column `deleted`, if there is one, becomes [`provenance::DELETED`].
+///
+/// # Errors
+/// Config for names that collide.
+pub(crate) fn typed(
+    schema: &Schema,
+    partitions: Vec<SendableRecordBatchStream>,
+    deleted: Option<&str>,
+    origin: &Arc<str>,
+    load: &Load,
+    options: &Options,
+) -> Result<(SchemaRef, Vec<SendableRecordBatchStream>)> {
+    let is_deleted = |field: &Field| deleted == Some(field.name());
+    let own = schema.fields().iter().filter(|field| !is_deleted(field));
+    let mut names = column_names(own.map(|field| field.name().as_str()))?.into_iter();
+    let mut fields = Vec::new();
+    for field in schema.fields() {
+        if is_deleted(field) {
+            fields.push(Field::new(provenance::DELETED, DataType::Boolean, true));
+            continue;
+        }
+        let name = names.next().unwrap_or_default();
+        provenance::refuse_ours(origin, [name.as_str()])?;
+        fields.push(described(
+            options,
+            &name,
+            field.name(),
+            storable_type(field.data_type()),
+        ));
+    }
+    let columns = Arc::new(Schema::new(fields.clone()));
+    let schema = with_provenance(fields);
+    let partitions = partitions.into_iter().map(|partition| -> SendableRecordBatchStream {
+        let (columns, result, load, origin) = (columns.clone(), schema.clone(), load.clone(), origin.clone());
+        let rows = partition.and_then(move |batch| {
+            let named = named(&batch, &columns).and_then(|batch| arranged(&batch, &result, &load, &origin));
+            std::future::ready(named.map_err(Into::into))
+        });
+        Box::pin(RecordBatchStreamAdapter::new(schema.clone(), rows))
+    });
+    let partitions = partitions.collect();
+    Ok((schema, partitions))
+}
+
+/// The batch with the names of `columns`, each cast to its type.
+fn named(batch: &RecordBatch, columns: &SchemaRef) -> Result<RecordBatch> {
+    let doing = || "reading rows";
+    let fields = columns.fields().iter().zip(batch.columns());
+    let fields: Vec<_> = fields
+        .map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone()))
+        .collect();
+    let renamed = RecordBatch::try_new(Arc::new(Schema::new(fields)), batch.columns().to_vec()).doing(doing)?;
+    types::conform(&renamed, columns)
+}
+
+/// The batch with the provenance behind its columns.
+fn arranged(batch: &RecordBatch, schema: &SchemaRef, load: &Load, origin: &str) -> Result<RecordBatch> {
+    let provenance = load.same_origin(origin, batch.num_rows())?;
+    let columns = batch.columns().iter().cloned().chain(provenance).collect();
+    RecordBatch::try_new(schema.clone(), columns).doing(|| "adding the columns of the load")
+}
+
+/// A column as the table has it: with the source's own name and the kind of personal data.
+pub(crate) fn described(options: &Options, name: &str, original: &str, data_type: DataType) -> Field {
+    let comment = (name != original).then(|| original.to_owned());
+    let metadata = [(COMMENT, comment), (PII, options.pii(name))];
+    let metadata = metadata
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    Field::new(name, data_type, true).with_metadata(metadata.collect())
+}
+
 /// The schema of some columns with the provenance behind them.
-pub(crate) fn with_provenance(columns: Vec<arrow::datatypes::Field>) -> SchemaRef {
-    Arc::new(Schema::new(
-        columns
-            .into_iter()
-            .chain(crate::provenance::fields())
-            .collect::<Vec<_>>(),
-    ))
+pub(crate) fn with_provenance(columns: Vec<Field>) -> SchemaRef {
+    let fields = columns.into_iter().chain(provenance::fields());
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }

@@ -78,6 +78,8 @@ impl Journal {
                 int("version"),
                 utf8("status"),
                 utf8("error"),
+                // What the stream remembers: a cursor, a position in a log.
+                utf8("state"),
             ],
             Journal::RejectedRows => vec![
                 utf8("load_id"),

@@ -40,7 +40,15 @@ pub async fn run(
 
     let project = Project::open(dir, None).await?;
     let sources = project.sources()?;
-    let landing = cordada_ingest::ingest(&project.lake, dir, &sources, &[], options.progress(), cancel.clone());
+    let landing = cordada_ingest::ingest(
+        &project.lake,
+        dir,
+        &sources,
+        &[],
+        project.pii_key()?.as_ref(),
+        options.progress(),
+        cancel.clone(),
+    );
     let landed = landing.await?;
     let everything = SelectionArgs {
         select: Vec::new(),

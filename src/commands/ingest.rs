@@ -25,6 +25,7 @@ pub async fn run(
         &project.dir,
         &sources,
         select,
+        project.pii_key()?.as_ref(),
         options.progress(),
         cancel,
     )

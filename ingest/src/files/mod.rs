@@ -1,7 +1,9 @@
 //! The `files` source: what a file holds, found by reading it once, and its rows, by reading it again.
 
+pub(crate) mod config;
 pub(crate) mod csv;
 pub(crate) mod discover;
+pub(crate) mod extraction;
 pub(crate) mod json;
 pub(crate) mod parquet;
 pub(crate) mod text;
@@ -12,13 +14,15 @@ use chrono_tz::Tz;
 use cordada_lake::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
+use self::config::{FileStream, Format};
 use self::csv::Csv;
 use self::discover::Local;
 use self::json::Json;
 use self::parquet::Parquet;
 use self::text::Plain;
+use crate::provenance::refuse_ours;
+use crate::rejected::Rejected;
 use crate::shape::{Shape, column_names};
-use crate::stream::{Format, Stream};
 
 /// A part of a file that is read on its own: bytes of a text, or row groups of Parquet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,14 +53,6 @@ pub(crate) struct Scanned {
     pub(crate) pieces: Vec<Piece>,
 }
 
-/// A record that cannot land.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Rejected {
-    pub(crate) line: u64,
-    pub(crate) reason: String,
-    pub(crate) record: String,
-}
-
 /// Rows of a file.
 #[derive(Debug)]
 pub(crate) struct Decoded {
@@ -74,6 +70,8 @@ pub(crate) struct ScannedFile {
     pub(crate) scanned: Scanned,
     /// The bytes that it has where it comes from.
     pub(crate) bytes: u64,
+    /// The transaction by which it is known again, if it is a file of the source.
+    pub(crate) content_id: Option<(String, i64)>,
 }
 
 #[derive(Debug)]
@@ -90,12 +88,12 @@ impl ScannedFile {
     /// Config for names that collide and a format that cannot be told; failed for a file that is not of its format.
     pub(crate) fn scan(
         local: Local,
-        stream: &Stream,
+        stream: &FileStream,
         zone: Tz,
         workers: usize,
         cancel: &CancellationToken,
     ) -> Result<Self> {
-        let name = local.name.clone();
+        let (name, options) = (local.name.clone(), stream.options());
         let format = stream.format.or_else(|| Format::of_name(&name)).ok_or_else(|| {
             Error::config(format!("reading {name}"), "its name does not tell its format")
                 .hint("set `format:` to csv, tsv, ndjson, json or parquet")
@@ -103,14 +101,8 @@ impl ScannedFile {
         let plan = |originals: Vec<String>| {
             let names =
                 column_names(originals.iter().map(String::as_str)).map_err(|error| error.with("file", &name))?;
-            if let Some(ours) = names.iter().find(|name| crate::provenance::is_ours(name)) {
-                return Err(Error::config(
-                    format!("reading {name}"),
-                    format!("the column {ours} is one that landing adds"),
-                )
-                .hint("rename it in the source"));
-            }
-            let declared = names.iter().map(|name| stream.declared(name).cloned()).collect();
+            refuse_ours(&name, names.iter().map(String::as_str))?;
+            let declared = names.iter().map(|name| options.declared(name).cloned()).collect();
             Ok(TextPlan {
                 originals,
                 names,
@@ -128,7 +120,7 @@ impl ScannedFile {
             }
             Format::Ndjson | Format::Json => {
                 content = Plain::text(local, encoding_rs::UTF_8, cancel)?;
-                let json = Json::new(&content, stream, format, zone)?;
+                let json = Json::new(&content, &options, format, zone)?;
                 scanned = json.scan(&content, plan, workers, cancel)?;
                 reader = Reader::Json(json);
             }
@@ -144,6 +136,7 @@ impl ScannedFile {
             reader,
             scanned,
             bytes,
+            content_id: None,
         })
     }
 

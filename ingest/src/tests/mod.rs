@@ -57,6 +57,7 @@ impl Project {
             self.path(),
             &sources,
             select,
+            None,
             Arc::new(Silent),
             CancellationToken::new(),
         )

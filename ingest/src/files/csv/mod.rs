@@ -7,9 +7,10 @@ use arrow::datatypes::DataType;
 use cordada_lake::Result;
 
 use self::tokenizer::{Dialect, Records, Span};
+use super::config::{CsvOptions, Format};
 use super::text::Plain;
-use super::{Decoded, Piece, Rejected, TextPlan};
-use crate::stream::{CsvOptions, Format};
+use super::{Decoded, Piece, TextPlan};
+use crate::rejected::Rejected;
 use crate::values::build::{self, Notation, Values};
 
 /// How to read the CSV files of one stream.

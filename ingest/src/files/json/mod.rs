@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::split::Layout;
 use self::tape::{Kind, Tape};
+use super::config::Format;
 use super::text::Plain;
-use super::{Decoded, Piece, Rejected, Scanned, TextPlan};
+use super::{Decoded, Piece, Scanned, TextPlan};
+use crate::options::Options;
 use crate::parallel::in_order;
+use crate::rejected::Rejected;
 use crate::shape::Shape;
-use crate::stream::{Format, Stream};
 use crate::values::build::{Notation, is_readable};
 use crate::values::evidence::Evidence;
 
@@ -26,7 +28,7 @@ pub(crate) struct Json {
     layout: Layout,
     /// Where the first record may begin.
     start: u64,
-    stream: Stream,
+    options: Options,
     notation: Notation,
 }
 
@@ -40,7 +42,7 @@ struct Records<'d> {
 
 impl Json {
     /// The reader of a file of `format` (NDJSON or JSON).
-    pub(crate) fn new(text: &Plain, stream: &Stream, format: Format, zone: Tz) -> Result<Self> {
+    pub(crate) fn new(text: &Plain, options: &Options, format: Format, zone: Tz) -> Result<Self> {
         let (layout, start) = match format {
             Format::Ndjson => (Layout::Lines, text.start()),
             _ => Layout::of_json(text)?,
@@ -49,7 +51,7 @@ impl Json {
         Ok(Self {
             layout,
             start,
-            stream: stream.clone(),
+            options: options.clone(),
             notation,
         })
     }
@@ -173,13 +175,13 @@ impl Json {
     }
 
     fn misfit(&self, tape: &Tape<'_>, root: u32) -> Option<String> {
-        if self.stream.columns.values().all(|column| column.data_type.is_none()) {
+        if self.options.columns.values().all(|column| column.data_type.is_none()) {
             return None;
         }
         let (mut name, mut scratch) = (Vec::new(), Vec::new());
         tape.entries(root).find_map(|(key, value)| {
             let column = snake_case(&String::from_utf8_lossy(tape.text(key, &mut name)));
-            let declared = self.stream.declared(&column)?;
+            let declared = self.options.declared(&column)?;
             let readable = match tape.node(value).kind {
                 Kind::Null => true,
                 Kind::Array | Kind::Object => *declared == DataType::Utf8,

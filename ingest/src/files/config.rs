@@ -1,34 +1,113 @@
-//! A stream's part of `sources/*.yml`: which files, how to read them, and what to do with their rows.
+//! A stream of files in `sources/*.yml`: which files, and how to read them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use arrow::datatypes::DataType;
+use async_trait::async_trait;
 use chrono_tz::Tz;
-use cordada_lake::names::snake_case;
+use cordada_lake::{Error, Result};
 use encoding_rs::{Encoding, UTF_8};
 use serde::{Deserialize, Deserializer};
+use tokio_util::sync::CancellationToken;
 
+use super::discover;
+use super::extraction::Files;
+use crate::extract::{Extraction, Request};
+use crate::kind::Kind;
+use crate::options::{Options, Zone, stream};
 use crate::values::build::Notation;
-use crate::values::evidence::timestamp;
 
-/// One stream: the files that make one table.
-#[derive(Debug, Clone, Deserialize)]
+stream! {
+    /// One stream: the files that make one table.
+    pub(crate) struct FileStream {
+        /// Paths or URLs, with wildcards.
+        #[serde(deserialize_with = "one_or_many")]
+        pub(crate) path: Vec<String>,
+        /// The format of the files whose name does not tell it.
+        #[serde(default)]
+        pub(crate) format: Option<Format>,
+        #[serde(default)]
+        pub(crate) csv: CsvOptions,
+    }
+}
+
+impl FileStream {
+    /// A stream of JSON records, one a line, that are no file of the source.
+    pub(crate) fn of_records(options: &Options) -> Self {
+        Self {
+            path: Vec::new(),
+            format: Some(Format::Ndjson),
+            csv: CsvOptions::default(),
+            key: options.key.clone(),
+            disposition: options.disposition,
+            columns: options.columns.clone(),
+            contract: options.contract,
+            deleted: options.deleted.clone(),
+            unnest: options.unnest.clone(),
+        }
+    }
+}
+
+/// A source of files.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Stream {
-    /// Paths or URLs, with wildcards.
-    #[serde(deserialize_with = "one_or_many")]
-    pub(crate) path: Vec<String>,
-    /// The format of the files whose name does not tell it.
+pub(crate) struct FilesSource {
+    #[serde(rename = "kind")]
+    _kind: String,
+    /// The zone of times that carry none.
     #[serde(default)]
-    pub(crate) format: Option<Format>,
+    pub(crate) timezone: Zone,
+    /// Options of the object store, for paths that are URLs.
     #[serde(default)]
-    pub(crate) csv: CsvOptions,
-    #[serde(default)]
-    pub(crate) key: Vec<String>,
-    #[serde(default)]
-    pub(crate) disposition: Disposition,
-    #[serde(default)]
-    pub(crate) columns: BTreeMap<String, ColumnOptions>,
+    pub(crate) storage: BTreeMap<String, String>,
+    pub(crate) streams: BTreeMap<String, FileStream>,
+}
+
+impl FilesSource {
+    /// Why it makes no sense, and what to do.
+    pub(crate) fn validate(&self, file: &Path) -> Result<()> {
+        for (name, stream) in &self.streams {
+            stream.validate().map_err(|(why, hint)| {
+                Error::config(format!("reading stream {name}"), why)
+                    .hint(hint)
+                    .at(file.display(), 0, 0)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn stream(&self, name: &str) -> Result<&FileStream> {
+        let missing = || Error::config("looking for a stream", format!("there is no stream `{name}`"));
+        self.streams.get(name).ok_or_else(missing)
+    }
+}
+
+#[async_trait]
+impl Kind for FilesSource {
+    fn streams(&self) -> BTreeMap<String, Options> {
+        self.streams
+            .iter()
+            .map(|(name, stream)| (name.clone(), stream.options()))
+            .collect()
+    }
+
+    fn timezone(&self) -> Tz {
+        self.timezone.0
+    }
+
+    fn shows_progress(&self) -> bool {
+        true
+    }
+
+    async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>> {
+        let stream = self.stream(request.stream)?;
+        Ok(Box::new(Files::new(request, self, stream)))
+    }
+
+    async fn check(&self, project: &Path, _source: &str, stream: &str, _cancel: &CancellationToken) -> Result<()> {
+        let paths = &self.stream(stream)?.path;
+        discover::find(project, paths, &self.storage).await.map(|_| ())
+    }
 }
 
 /// The formats of files.
@@ -63,19 +142,6 @@ impl Format {
             _ => return None,
         })
     }
-}
-
-/// What landing does with rows that are there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Disposition {
-    /// Keeps them.
-    #[default]
-    Append,
-    /// Drops all of them.
-    Replace,
-    /// Drops those with the same key.
-    Merge,
 }
 
 /// How CSV is written.
@@ -131,36 +197,7 @@ impl CsvOptions {
     }
 }
 
-/// What is declared about a column.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct ColumnOptions {
-    /// The type, where it is not to be inferred.
-    #[serde(rename = "type", deserialize_with = "data_type")]
-    pub(crate) data_type: Option<DataType>,
-    /// Which kind of personal data it holds.
-    pub(crate) pii: Option<String>,
-}
-
-impl Stream {
-    /// The declared type of a column, by its name in the lake.
-    pub(crate) fn declared(&self, column: &str) -> Option<&DataType> {
-        self.column(column)?.data_type.as_ref()
-    }
-
-    /// What is declared about a column, by its name in the lake.
-    pub(crate) fn column(&self, column: &str) -> Option<&ColumnOptions> {
-        self.columns
-            .iter()
-            .find(|(name, _)| snake_case(name) == column)
-            .map(|(_, options)| options)
-    }
-
-    /// The key's columns, by their names in the lake.
-    pub(crate) fn key(&self) -> Vec<String> {
-        self.key.iter().map(|name| snake_case(name)).collect()
-    }
-
+impl FileStream {
     /// Why it makes no sense, and what to do.
     pub(crate) fn validate(&self) -> Result<(), (String, &'static str)> {
         let csv = &self.csv;
@@ -168,12 +205,6 @@ impl Stream {
         let usable = |c: char| c.is_ascii() && !matches!(c, '\n' | '\r' | '\0');
         if self.path.is_empty() {
             return wrong("`path` is empty", "name the files to land");
-        }
-        if self.disposition == Disposition::Merge && self.key.is_empty() {
-            return wrong(
-                "`disposition: merge` needs a key",
-                "name the columns that identify a row in `key:`",
-            );
         }
         if csv.quote.chars().count() > 1 || !csv.quote.chars().all(usable) {
             return wrong(
@@ -224,30 +255,6 @@ fn encoding<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static Encod
             "`{label}` is no encoding; for example utf8, latin1 or windows-1252"
         ))
     })
-}
-
-fn data_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DataType>, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    let unknown = || {
-        let types = "text, integer, decimal(p,s), double, boolean, date, timestamp";
-        serde::de::Error::custom(format!("`{name}` is no type; the types are: {types}"))
-    };
-    let decimal = || -> Option<DataType> {
-        let digits = name.strip_prefix("decimal(")?.strip_suffix(')')?;
-        let (precision, scale) = digits.split_once(',')?;
-        let (precision, scale): (u8, i8) = (precision.trim().parse().ok()?, scale.trim().parse().ok()?);
-        let valid = (1..=38).contains(&precision) && scale >= 0 && scale.unsigned_abs() <= precision;
-        valid.then_some(DataType::Decimal128(precision, scale))
-    };
-    Ok(Some(match name.as_str() {
-        "text" => DataType::Utf8,
-        "integer" => DataType::Int64,
-        "double" => DataType::Float64,
-        "boolean" => DataType::Boolean,
-        "date" => DataType::Date32,
-        "timestamp" => timestamp(),
-        _ => decimal().ok_or_else(unknown)?,
-    }))
 }
 
 #[cfg(test)]

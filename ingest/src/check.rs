@@ -1,0 +1,47 @@
+//! `cordada ingest --check`: whether sources can be read, without landing anything.
+
+use std::path::Path;
+
+use cordada_lake::{Error, Result};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Selection, Source};
+use crate::ingest::selected;
+
+/// What checking one stream found.
+#[derive(Debug)]
+pub struct Checked {
+    /// The source's name.
+    pub source: String,
+    /// The stream's.
+    pub stream: String,
+    /// Why it could not be read.
+    pub result: Result<()>,
+}
+
+/// Checks the selected streams (all if `select` is empty): each source answers, takes its credentials, and has what
+/// the stream names. Nothing lands.
+///
+/// # Errors
+/// Config for a selection that there is not; cancelled. What is wrong with a stream is in its result.
+pub async fn check(
+    project: &Path,
+    sources: &[Source],
+    select: &[Selection],
+    cancel: CancellationToken,
+) -> Result<Vec<Checked>> {
+    let mut found = Vec::new();
+    for (source, stream, _) in selected(sources, select)? {
+        let checking = source.kind().check(project, source.name(), stream, &cancel);
+        let result = tokio::select! {
+            result = checking => result,
+            () = cancel.cancelled() => return Err(Error::cancelled("checking the sources")),
+        };
+        found.push(Checked {
+            source: source.name().to_owned(),
+            stream: stream.to_owned(),
+            result,
+        });
+    }
+    Ok(found)
+}

@@ -1,0 +1,99 @@
+//! A temporary file of JSON records: what a source yields without types waits here until all of it has been seen.
+
+use std::io::{BufWriter, Write};
+
+use cordada_lake::{Context, Result};
+use tempfile::{NamedTempFile, TempPath};
+use tokio_util::sync::CancellationToken;
+
+use crate::files::ScannedFile;
+use crate::files::config::FileStream;
+use crate::files::discover::Local;
+use crate::options::Options;
+use crate::rejected::Rejected;
+
+/// Bytes written at a time.
+const BUFFER: usize = 256 * 1024;
+
+/// Records on their way: one JSON object a line, in a file that is removed when it is no longer used.
+pub(crate) struct Spool {
+    name: String,
+    file: BufWriter<std::fs::File>,
+    path: TempPath,
+    rows: u64,
+    bytes: u64,
+    rejected: Vec<Rejected>,
+}
+
+impl Spool {
+    /// An empty one; `name` is what `_origin` calls it, before the number of the record.
+    ///
+    /// # Errors
+    /// A temporary folder that cannot be written.
+    pub(crate) fn new(name: &str) -> Result<Self> {
+        let doing = || format!("creating a temporary file in {}", std::env::temp_dir().display());
+        let (file, path) = NamedTempFile::new().doing(doing)?.into_parts();
+        Ok(Self {
+            name: name.to_owned(),
+            file: BufWriter::with_capacity(BUFFER, file),
+            path,
+            rows: 0,
+            bytes: 0,
+            rejected: Vec::new(),
+        })
+    }
+
+    /// Adds a record: the text of one JSON object. Line breaks between its tokens become spaces.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub(crate) fn push(&mut self, record: &[u8]) -> Result<()> {
+        let doing = || format!("writing into {}", std::env::temp_dir().display());
+        // Within strings JSON has no line breaks.
+        let mut rest = record;
+        while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
+            self.file.write_all(&rest[..at]).doing(doing)?;
+            self.file.write_all(b" ").doing(doing)?;
+            rest = &rest[at + 1..];
+        }
+        self.file.write_all(rest).doing(doing)?;
+        self.file.write_all(b"\n").doing(doing)?;
+        self.rows += 1;
+        self.bytes += record.len() as u64 + 1;
+        Ok(())
+    }
+
+    /// Takes down a record that cannot land, with its number in the source and the reason.
+    pub(crate) fn reject(&mut self, line: u64, reason: String, record: String) {
+        self.rejected.push(Rejected { line, reason, record });
+    }
+
+    /// Records so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Bytes so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Its records with their types, read once on `workers` threads, and those that were rejected before.
+    pub(crate) fn scan(
+        self,
+        options: &Options,
+        zone: chrono_tz::Tz,
+        workers: usize,
+        cancel: &CancellationToken,
+    ) -> Result<(ScannedFile, Vec<Rejected>)> {
+        let doing = || format!("writing into {}", std::env::temp_dir().display());
+        self.file
+            .into_inner()
+            .map_err(std::io::IntoInnerError::into_error)
+            .doing(doing)?;
+        let local = Local::temporary(self.path, &self.name)?;
+        let stream = FileStream::of_records(options);
+        let scanned = ScannedFile::scan(local, &stream, zone, workers, cancel)?;
+        Ok((scanned, self.rejected))
+    }
+}

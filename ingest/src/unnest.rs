@@ -1,0 +1,145 @@
+//! Lists that become tables of their own: `orders.line_items` as `orders__line_items`, on request.
+//!
+//! Such a table is a function of its parent's: it is made from the parent's rows, so that a crash between the two
+//! commits is mended by the next load, whatever the source says then.
+
+#[allow(unused_imports)]
+use crate::shim::Shim as _;
+use arrow::datatypes::{DataType, Schema};
+use cordada_lake::names::snake_case;
+use cordada_lake::{Context, Draft, Error, Lake, Mode, Relation, Result, TableName, Write};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::options::{Disposition, Options};
+
+/// How far a child table has followed its parent's.
+#[derive(Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Followed {
+    /// The parent's version.
+    version: u64,
+    /// The newest load whose rows are in.
+    load: String,
+}
+
+/// Brings the tables of the lists of `parent` up to it; those that changed, with their versions.
+///
+/// # Errors
+/// Config for a column that is no list.
+pub(crate) async fn run(
+    lake: &Lake,
+    parent: &TableName,
+    options: &Options,
+    cancel: &CancellationToken,
+) -> Result<Vec<(TableName, u64)>> {
+    let mut changed = Vec::new();
+    if options.unnest.is_empty() {
+        return Ok(changed);
+    }
+    let Some(version) = lake.latest_version(parent).await? else {
+        return Ok(changed);
+    };
+    for (column, name) in &options.unnest {
+        let column = snake_case(column);
+        let name = name.clone().unwrap_or_else(|| format!("{}__{column}", parent.name()));
+        let table = TableName::new(parent.schema(), name)?;
+        let following = follow(lake, parent, version, &column, &table, options);
+        let written = tokio::select! {
+            written = following => written?,
+            () = cancel.cancelled() => return Err(Error::cancelled(format!("unnesting into {table}"))),
+        };
+        changed.extend(written.map(|version| (table, version)));
+    }
+    Ok(changed)
+}
+
+async fn follow(
+    lake: &Lake,
+    parent: &TableName,
+    version: u64,
+    column: &str,
+    table: &TableName,
+    options: &Options,
+) -> Result<Option<u64>> {
+    let doing = || format!("unnesting {parent} into {table}");
+    let followed: Option<Followed> = match lake.state(table).await? {
+        Some(text) => Some(serde_json::from_str(&text).doing(doing)?),
+        None => None,
+    };
+    if followed.as_ref().is_some_and(|followed| followed.version == version) {
+        return Ok(None);
+    }
+    let path = lake.path_of(parent);
+    let snapshot = lake.snapshot(&path, version).await?;
+    let Some(items) = projection(snapshot.schema(), parent, column, &options.key())? else {
+        return Ok(None);
+    };
+    let mut draft = Draft::new(lake.releases().newest().await?, "ingest", "unnest");
+    draft.set(parent.clone(), Relation::table(&path, version));
+    let session = lake.session(&draft.preview());
+    let newest = format!("select max(_load_id) from {}", quoted_name(parent));
+    let newest = session.sql(&newest).await.doing(doing)?.collect().await.doing(doing)?;
+    let load = newest
+        .first()
+        .map(|batch| arrow::util::display::array_value_to_string(batch.column(0), 0));
+    let load = load.transpose().doing(doing)?.unwrap_or_default();
+    // What was appended stays as it was; otherwise rows may have changed or gone.
+    let (mode, new) = match (options.disposition(), &followed) {
+        (Disposition::Append | Disposition::InsertOnly, Some(followed)) => (
+            Mode::Append,
+            format!(" and _load_id > '{}'", followed.load.replace('\'', "''")),
+        ),
+        _ => (Mode::Overwrite, String::new()),
+    };
+    let list = quoted(column);
+    let sql = format!(
+        "select {} from (select *, unnest({list}) as _item, unnest(range(1, cast(array_length({list}) as bigint) + 1)) \
+         as _position from {} where array_length({list}) > 0{new})",
+        items.join(", "),
+        quoted_name(parent)
+    );
+    let rows = session.sql(&sql).await.doing(doing)?;
+    let schema = rows.schema().inner().clone();
+    let partitions = rows.execute_stream_partitioned().await.doing(doing)?;
+    let state = serde_json::to_string(&Followed { version, load }).doing(doing)?;
+    let write = Write {
+        widen: true,
+        //SHIM state: Some(state),
+        ..Write::new(mode, schema)
+    };
+    Ok(Some(lake.write(table, write, partitions).await?.version))
+}
+
+/// What is selected for each item: the parent's key, the item's place in its list, its fields, and the provenance.
+/// `None` if the column has not been seen yet.
+fn projection(schema: &Schema, parent: &TableName, column: &str, key: &[String]) -> Result<Option<Vec<String>>> {
+    let Ok(field) = schema.field_with_name(column) else {
+        return Ok(None);
+    };
+    let DataType::List(item) = field.data_type() else {
+        let why = format!("the column {column} is no list but {}", field.data_type());
+        return Err(Error::config(format!("unnesting {parent}"), why).hint("take it out of `unnest:`"));
+    };
+    let mut columns: Vec<String> = key
+        .iter()
+        .map(|key| format!("{} as {}", quoted(key), quoted(&format!("_parent_{key}"))))
+        .collect();
+    columns.push("_position".to_owned());
+    match item.data_type() {
+        DataType::Struct(fields) => columns.extend(fields.iter().map(|field| {
+            let name = field.name();
+            format!("_item['{}'] as {}", name.replace('\'', "''"), quoted(name))
+        })),
+        _ => columns.push("_item as value".to_owned()),
+    }
+    columns.extend(["_load_id", "_loaded_at", "_origin"].map(str::to_owned));
+    Ok(Some(columns))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn quoted_name(table: &TableName) -> String {
+    format!("{}.{}", quoted(table.schema()), quoted(table.name()))
+}
