@@ -30,7 +30,10 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
     };
     match command {
         Command::Init { dir } => init::run(&options, &dir),
-        Command::Demo { dir, customers, seed } => demo::run(&options, &dir, customers, seed, cancel).await,
+        Command::Demo { dir, serve: true, .. } => demo::serve(&dir, cancel).await,
+        Command::Demo {
+            dir, customers, seed, ..
+        } => demo::run(&options, &dir, customers, seed, cancel).await,
         Command::Ingest { select, target } => ingest::run(&options, &open(target).await?, &select, cancel).await,
         Command::Build {
             selection,

@@ -134,7 +134,7 @@ mod tests {
     /// A collector that is busy at every third request and takes the others; where it is, and what it took.
     async fn collector(status: u16) -> (String, Arc<Mutex<Vec<String>>>) {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (took, requests) = (Arc::new(Mutex::new(Vec::new())), AtomicU64::new(0));
+        let (took, requests) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
         let taking = took.clone();
         let take = move |body: String| {
             let busy = requests.fetch_add(1, Ordering::Relaxed) % 3 == 1;
