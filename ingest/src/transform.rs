@@ -243,7 +243,7 @@ impl Transforms {
                     .try_for_each(|item| self.json_value(transform, normal, item));
             }
             Value::String(text) => self.text(transform, normal, text)?,
-            other => self.text(transform, normal, &other.to_string())?,
+            ref other => self.text(transform, normal, &other.to_string())?,
         };
         *value = Value::String(text);
         Ok(())

@@ -148,7 +148,10 @@ pub async fn serve(dir: &Path, cancel: CancellationToken) -> Result<Outcome> {
             .hint("make one with `cordada demo`, or name its folder with --dir")
     })?;
     let server = start_server(dir, &mut marker).await?;
-    println!("Serving the demo's shop and open data on http://{} until Ctrl-C.", server.address());
+    println!(
+        "Serving the demo's shop and open data on http://{} until Ctrl-C.",
+        server.address()
+    );
     println!("In another terminal: cordada --project {} ingest", dir.display());
     cancel.cancelled().await;
     server.stop().await?;

@@ -89,14 +89,7 @@ fn write_cards(world: &World, database: &Database, rows: &dyn Fn(u64)) -> Result
     Ok(summary)
 }
 
-fn write_card(
-    cards: &mut Insert<'_>,
-    world: &World,
-    life: &Life,
-    card: u64,
-    issued: Day,
-    changed: Day,
-) -> Result<()> {
+fn write_card(cards: &mut Insert<'_>, world: &World, life: &Life, card: u64, issued: Day, changed: Day) -> Result<()> {
     let record = Record::new(world, life.person, System::Erp, card);
     let second = opening_hours(&mut world.random(Topic::Misspelling, [life.person, 8, card, changed as u64]));
     let address = Address::on(world, life, changed);

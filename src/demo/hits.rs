@@ -39,7 +39,8 @@ pub async fn send(outbox: &Path, url: &str, on_sent: &(dyn Fn(u64) + Sync), canc
     let mut sent = 0;
     for file in files(outbox)? {
         let (requests, reading) = read(file.clone());
-        let acknowledged = futures::stream::unfold(requests, async |mut requests| Some((requests.recv().await?, requests)));
+        let acknowledged =
+            futures::stream::unfold(requests, async |mut requests| Some((requests.recv().await?, requests)));
         let mut acknowledged = pin!(
             acknowledged
                 .map(|request| collector.post(request))
@@ -63,7 +64,9 @@ fn files(outbox: &Path) -> Result<Vec<PathBuf>> {
     }
     let reading = || format!("reading the folder {}", outbox.display());
     let entries = std::fs::read_dir(outbox).doing(reading)?;
-    let files = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
+    let files = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<Vec<_>>>();
     let mut files = files.doing(reading)?;
     files.sort();
     Ok(files)
@@ -98,7 +101,11 @@ impl Collector<'_> {
         let doing = "sending web hits to the collector";
         let body = Bytes::from(request);
         for _ in 0..ATTEMPTS {
-            let request = self.client.post(&self.url).header(CONTENT_TYPE, "application/json").body(body.clone());
+            let request = self
+                .client
+                .post(&self.url)
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.clone());
             let answer = tokio::select! {
                 answer = request.send() => answer.map_err(|error| Error::unavailable(doing, error))?,
                 () = self.cancel.cancelled() => return Err(Error::cancelled(doing)),
@@ -106,7 +113,10 @@ impl Collector<'_> {
             match answer.status() {
                 StatusCode::OK => return Ok(()),
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                    let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+                    let seconds = answer
+                        .headers()
+                        .get(RETRY_AFTER)
+                        .and_then(|value| value.to_str().ok()?.parse().ok());
                     tokio::select! {
                         () = tokio::time::sleep(Duration::from_secs(seconds.unwrap_or(1))) => {}
                         () = self.cancel.cancelled() => return Err(Error::cancelled(doing)),
@@ -181,7 +191,9 @@ mod tests {
     async fn what_was_not_taken_stays() {
         let (url, _) = collector(400).await;
         let dir = outbox();
-        let error = send(dir.path(), &url, &|_| (), &CancellationToken::new()).await.unwrap_err();
+        let error = send(dir.path(), &url, &|_| (), &CancellationToken::new())
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("status=400"), "{error}");
         assert_eq!(files(dir.path()).unwrap().len(), 2);
         let nobody = send(dir.path(), "http://127.0.0.1:1", &|_| (), &CancellationToken::new()).await;

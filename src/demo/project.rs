@@ -99,8 +99,12 @@ pub const DEMO: &[(&str, &str)] = demo![
 /// Files that cannot be written.
 pub fn write_project(dir: &Path, shop: SocketAddr) -> Result<()> {
     let usual = format!("127.0.0.1:{PORT}");
-    let sql = SQL.iter().map(|&(path, text)| (dir.join("sql").join(path), text.to_owned()));
-    let demo = DEMO.iter().map(|&(path, text)| (dir.join(path), text.replace(&usual, &shop.to_string())));
+    let sql = SQL
+        .iter()
+        .map(|&(path, text)| (dir.join("sql").join(path), text.to_owned()));
+    let demo = DEMO
+        .iter()
+        .map(|&(path, text)| (dir.join(path), text.replace(&usual, &shop.to_string())));
     for (path, text) in sql.chain(demo) {
         if path.exists() {
             continue;

@@ -129,7 +129,8 @@ impl Shop<'_> {
         let cancelled = random.chance(25).then(|| order.at.after(86_400 * random.between(1, 4)));
         let cancelled = cancelled.filter(|at| at.day < DAYS);
         let (row, total) = order_row(self.world, life, order, cancelled);
-        self.documents.order(order.number, cancelled.unwrap_or(order.at), &row)?;
+        self.documents
+            .order(order.number, cancelled.unwrap_or(order.at), &row)?;
         self.summary.shop_orders += 1;
         self.summary.shop_order_lines += order.lines.len() as u64;
         match cancelled {

@@ -86,7 +86,10 @@ mod tests {
     #[test]
     fn every_sign_finds_its_province() {
         let stores = stores(1);
-        assert_eq!(stores.len(), SIGNS.iter().map(|(_, provinces)| provinces.len()).sum::<usize>());
+        assert_eq!(
+            stores.len(),
+            SIGNS.iter().map(|(_, provinces)| provinces.len()).sum::<usize>()
+        );
         assert_eq!(stores.len(), 44);
     }
 }

@@ -76,15 +76,21 @@ fn value<T: rusqlite::types::FromSql>(dir: &Path, file: &str, query: &str) -> T 
 /// The records of the shop.
 fn records(dir: &Path, resource: &str) -> Vec<serde_json::Value> {
     let connection = database::open(&dir.join("data/shop.db")).unwrap();
-    let mut statement = connection.prepare(&format!("select document from {resource} order by id")).unwrap();
+    let mut statement = connection
+        .prepare(&format!("select document from {resource} order by id"))
+        .unwrap();
     let documents = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
-    documents.map(|document| serde_json::from_str(&document.unwrap()).unwrap()).collect()
+    documents
+        .map(|document| serde_json::from_str(&document.unwrap()).unwrap())
+        .collect()
 }
 
 /// The hits that the web tracker has queued, in order.
 fn hits(dir: &Path) -> Vec<serde_json::Value> {
     let queued = text(&dir.join("outbox"), "hits");
-    let requests = queued.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let requests = queued
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     requests
         .flat_map(|mut request| {
             assert!(request["schema"].as_str().unwrap().contains("/payload_data/"));
@@ -122,9 +128,16 @@ fn the_summary_can_be_counted_in_the_files() {
     assert_eq!(count("select count(*) from clientes"), summary.cards);
     assert_eq!(count("select count(*) from tickets"), summary.tickets);
     assert_eq!(count("select count(distinct num_ticket) from tickets"), summary.tickets);
-    assert_eq!(count("select count(*) from tickets where tarjeta is null"), summary.anonymous_tickets);
+    assert_eq!(
+        count("select count(*) from tickets where tarjeta is null"),
+        summary.anonymous_tickets
+    );
     assert_eq!(count("select count(*) from lineas_ticket"), summary.ticket_lines);
-    let takings: i64 = value(dir, "erp.db", "select sum(cast(round(importe * 100) as integer)) from tickets");
+    let takings: i64 = value(
+        dir,
+        "erp.db",
+        "select sum(cast(round(importe * 100) as integer)) from tickets",
+    );
     assert_eq!(takings, summary.store_revenue_cents);
     let wrong = "select count(*) from tickets join (select num_ticket, count(*) as n, sum(importe) as total \
                  from lineas_ticket group by num_ticket) using (num_ticket) \
@@ -176,26 +189,53 @@ fn the_summary_can_be_counted_in_the_files() {
     assert_eq!(distinct("sid").len() as u64, summary.sessions);
     let purchases = distinct("tr_id");
     assert_eq!(purchases.len() as u64, summary.shop_orders);
-    assert!(purchases.iter().all(|number| orders.contains_key(&number[1..].parse().unwrap())));
+    assert!(
+        purchases
+            .iter()
+            .all(|number| orders.contains_key(&number[1..].parse().unwrap()))
+    );
 }
 
 #[test]
 fn hits_are_those_of_the_tracker_protocol() {
     let (dir, _) = generated(200, 1);
     let hits = hits(dir.path());
-    let uuids = hits.iter().flat_map(|hit| ["eid", "sid", "duid"].map(|key| hit[key].as_str().unwrap()));
-    assert!(uuids.map(|id| uuid::Uuid::parse_str(id).unwrap()).all(|id| id.get_version_num() == 4));
+    let uuids = hits
+        .iter()
+        .flat_map(|hit| ["eid", "sid", "duid"].map(|key| hit[key].as_str().unwrap()));
+    assert!(
+        uuids
+            .map(|id| uuid::Uuid::parse_str(id).unwrap())
+            .all(|id| id.get_version_num() == 4)
+    );
     for hit in &hits {
-        assert!(hit.as_object().unwrap().values().all(serde_json::Value::is_string), "{hit}");
+        assert!(
+            hit.as_object().unwrap().values().all(serde_json::Value::is_string),
+            "{hit}"
+        );
         let kind = hit["e"].as_str().unwrap();
         let details = ["se_ac", "tr_tt"].map(|key| hit.get(key).is_some());
         assert_eq!(details, [kind == "se", kind == "tr"], "{hit}");
-        assert!(hit["url"].as_str().unwrap().starts_with("https://www.colmado.example/"), "{hit}");
+        assert!(
+            hit["url"].as_str().unwrap().starts_with("https://www.colmado.example/"),
+            "{hit}"
+        );
     }
     // Who has logged in stays known for the rest of the visit, and every purchase needs a login.
-    assert!(hits.iter().filter(|hit| hit["e"] == "tr").all(|hit| hit["uid"].is_string()));
-    let accounts: HashSet<String> = records(dir.path(), "customers").iter().map(|account| account["id"].to_string()).collect();
-    assert!(hits.iter().filter_map(|hit| hit["uid"].as_str()).all(|account| accounts.contains(account)));
+    assert!(
+        hits.iter()
+            .filter(|hit| hit["e"] == "tr")
+            .all(|hit| hit["uid"].is_string())
+    );
+    let accounts: HashSet<String> = records(dir.path(), "customers")
+        .iter()
+        .map(|account| account["id"].to_string())
+        .collect();
+    assert!(
+        hits.iter()
+            .filter_map(|hit| hit["uid"].as_str())
+            .all(|account| accounts.contains(account))
+    );
 }
 
 #[test]
@@ -263,11 +303,17 @@ fn the_erp_has_typed_columns_and_local_times() {
         "INTEGER; varchar(20); datetime; char(4); smallint; char(13); varchar(10); smallint; decimal(10, 2); datetime"
     );
     let time = erp("select min(fecha_hora) from tickets");
-    assert!(chrono::NaiveDateTime::parse_from_str(&time, "%Y-%m-%d %H:%M:%S").is_ok(), "{time}");
+    assert!(
+        chrono::NaiveDateTime::parse_from_str(&time, "%Y-%m-%d %H:%M:%S").is_ok(),
+        "{time}"
+    );
     let opening = "select group_concat(distinct substr(fecha_hora, 12, 2)) from tickets where substr(fecha_hora, 12, 2) \
                    not between '09' and '21'";
     assert!(value::<Option<String>>(dir.path(), "erp.db", opening).is_none());
-    assert_eq!(erp("select min(email) from clientes where email not like '%@%'"), "NULL");
+    assert_eq!(
+        erp("select min(email) from clientes where email not like '%@%'"),
+        "NULL"
+    );
 }
 
 #[test]

@@ -163,7 +163,10 @@ impl<'a> Session<'a> {
             let sku = &self.world.catalogue.products()[line.product].sku;
             let price = point(line.price);
             self.hit(log, "se", &format!("/p/{sku}"), |hit| {
-                let _ = write!(hit, r#","se_ca":"cart","se_ac":"add","se_la":"{sku}","se_va":"{price}""#);
+                let _ = write!(
+                    hit,
+                    r#","se_ca":"cart","se_ac":"add","se_la":"{sku}","se_va":"{price}""#
+                );
             })?;
             first = first.or(Some(self.now));
         }

@@ -92,6 +92,11 @@ mod tests {
 
         let other = tempfile::tempdir().unwrap();
         std::fs::write(other.path().join("thesis.txt"), "").unwrap();
-        assert!(Marker::claim(other.path(), 300, 1).unwrap_err().to_string().contains("not empty"));
+        assert!(
+            Marker::claim(other.path(), 300, 1)
+                .unwrap_err()
+                .to_string()
+                .contains("not empty")
+        );
     }
 }

@@ -32,7 +32,11 @@ async fn datastore_search(uri: Uri) -> Response {
     let query = Query::of(&uri);
     if query.get("resource_id") != Some(RESOURCE) {
         let found = query.get("resource_id").unwrap_or_default();
-        return failed(404, "Not Found Error", &format!("Not found: Resource \"{found}\" was not found."));
+        return failed(
+            404,
+            "Not Found Error",
+            &format!("Not found: Resource \"{found}\" was not found."),
+        );
     }
     let number = |name, default| Ok::<_, String>(query.number(name)?.unwrap_or(default));
     let (limit, offset) = match (number("limit", PAGE), number("offset", 0)) {

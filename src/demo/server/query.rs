@@ -11,7 +11,11 @@ impl Query {
     pub fn of(uri: &Uri) -> Self {
         let url = Url::parse(&format!("http://colmado.example/?{}", uri.query().unwrap_or_default()));
         let pairs = url.iter().flat_map(Url::query_pairs);
-        Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+        Self(
+            pairs
+                .map(|(name, value)| (name.into_owned(), value.into_owned()))
+                .collect(),
+        )
     }
 
     /// The value of a parameter; one that is empty counts as missing.
@@ -28,6 +32,9 @@ impl Query {
 
     /// A parameter that is not one of `known`.
     pub fn unknown(&self, known: &[&str]) -> Option<&str> {
-        self.0.iter().map(|(name, _)| name.as_str()).find(|name| !known.contains(name))
+        self.0
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .find(|name| !known.contains(name))
     }
 }

@@ -11,8 +11,8 @@ use crate::demo::documents::{self, Documents};
 
 const QUIET: Limits = Limits {
     per_second: 1_000_000,
-    overloaded_every: 1_000_000,
-    broken_every: 1_000_000,
+    overloaded_every: 0,
+    broken_every: 0,
 };
 
 /// A shop with 250 orders, of which three at a time changed in the same second, and one cart.
@@ -23,9 +23,13 @@ async fn shop(limits: Limits) -> (tempfile::TempDir, Server) {
     let mut records = Documents::new(&database).unwrap();
     for id in 1..=250 {
         let second = 36_000 + (250 - id as i32) / 3;
-        records.order(id, Moment { day: 10, second }, &format!("{{\"id\":{id}}}")).unwrap();
+        records
+            .order(id, Moment { day: 10, second }, &format!("{{\"id\":{id}}}"))
+            .unwrap();
     }
-    records.cart(1, Moment { day: 3, second: 1 }, "{\"id\":\"C1\"}").unwrap();
+    records
+        .cart(1, Moment { day: 3, second: 1 }, "{\"id\":\"C1\"}")
+        .unwrap();
     drop(records);
     documents::finish(database).unwrap();
     let server = Server::start(dir.path(), 0, limits).await.unwrap();
@@ -33,8 +37,14 @@ async fn shop(limits: Limits) -> (tempfile::TempDir, Server) {
 }
 
 async fn get(server: &Server, path: &str, key: Option<&str>) -> Response {
-    let request = Client::builder().no_proxy().build().unwrap().get(format!("http://{}{path}", server.address()));
-    let request = key.iter().fold(request, |request, key| request.header("X-Api-Key", *key));
+    let request = Client::builder()
+        .no_proxy()
+        .build()
+        .unwrap()
+        .get(format!("http://{}{path}", server.address()));
+    let request = key
+        .iter()
+        .fold(request, |request, key| request.header("X-Api-Key", *key));
     request.send().await.unwrap()
 }
 
@@ -49,8 +59,17 @@ async fn all_pages(server: &Server, path: &str) -> Vec<u64> {
     let mut page = path.to_owned();
     loop {
         let answer = body(get(server, &page, Some(API_KEY)).await).await;
-        ids.extend(answer["data"].as_array().unwrap().iter().map(|order| order["id"].as_u64().unwrap()));
-        assert_eq!(answer["page"]["has_more"].as_bool().unwrap(), !answer["page"]["next"].is_null());
+        ids.extend(
+            answer["data"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|order| order["id"].as_u64().unwrap()),
+        );
+        assert_eq!(
+            answer["page"]["has_more"].as_bool().unwrap(),
+            !answer["page"]["next"].is_null()
+        );
         match answer["page"]["next"].as_str() {
             Some(next) => page = format!("{path}&cursor={next}"),
             None => return ids,
@@ -76,14 +95,29 @@ async fn pages_hold_every_record_once_ordered_by_change() {
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_since_a_time_include_that_time() {
     let (_dir, server) = shop(QUIET).await;
-    let since = Moment { day: 10, second: 36_000 + 82 }.utc().to_string();
+    let since = Moment {
+        day: 10,
+        second: 36_000 + 82,
+    }
+    .utc()
+    .to_string();
     let ids = all_pages(&server, &format!("/api/v1/orders?limit=2&updated_since={since}")).await;
     assert_eq!(ids, [2, 3, 4, 1]);
     // The same time in another zone, escaped as clients do.
     let zoned = since.replace('Z', "%2B00%3A00");
-    assert_eq!(all_pages(&server, &format!("/api/v1/orders?updated_since={zoned}")).await, [2, 3, 4, 1]);
-    assert!(all_pages(&server, "/api/v1/orders?updated_since=2030-01-01T00:00:00Z").await.is_empty());
-    assert_eq!(body(get(&server, "/api/v1/carts", Some(API_KEY)).await).await["data"][0]["id"], "C1");
+    assert_eq!(
+        all_pages(&server, &format!("/api/v1/orders?updated_since={zoned}")).await,
+        [2, 3, 4, 1]
+    );
+    assert!(
+        all_pages(&server, "/api/v1/orders?updated_since=2030-01-01T00:00:00Z")
+            .await
+            .is_empty()
+    );
+    assert_eq!(
+        body(get(&server, "/api/v1/carts", Some(API_KEY)).await).await["data"][0]["id"],
+        "C1"
+    );
     server.stop().await.unwrap();
 }
 
@@ -98,7 +132,12 @@ async fn what_is_wrong_is_said() {
         ("/api/v1/orders?limit=0", Some(API_KEY), 400, "bad_request"),
         ("/api/v1/orders?limit=501", Some(API_KEY), 400, "bad_request"),
         ("/api/v1/orders?limit=many", Some(API_KEY), 400, "bad_request"),
-        ("/api/v1/orders?updated_since=yesterday", Some(API_KEY), 400, "bad_request"),
+        (
+            "/api/v1/orders?updated_since=yesterday",
+            Some(API_KEY),
+            400,
+            "bad_request",
+        ),
         ("/api/v1/orders?cursor=1%20or%201", Some(API_KEY), 400, "bad_request"),
         ("/api/v1/orders?pages=2", Some(API_KEY), 400, "bad_request"),
     ] {
@@ -111,11 +150,7 @@ async fn what_is_wrong_is_said() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_requests_are_told_when_to_come_again() {
-    let (_dir, server) = shop(Limits {
-        per_second: 0,
-        ..QUIET
-    })
-    .await;
+    let (_dir, server) = shop(Limits { per_second: 0, ..QUIET }).await;
     let answer = get(&server, "/api/v1/orders", Some(API_KEY)).await;
     assert_eq!(answer.status(), 429);
     assert_eq!(answer.headers()["retry-after"], "1");
@@ -167,7 +202,10 @@ async fn open_data_is_paged_as_ckan_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_taken_is_said() {
     let (dir, server) = shop(QUIET).await;
-    let error = Server::start(dir.path(), server.address().port(), QUIET).await.err().unwrap();
+    let error = Server::start(dir.path(), server.address().port(), QUIET)
+        .await
+        .err()
+        .unwrap();
     assert_eq!(error.exit_code(), 3);
     assert!(error.to_string().contains("another program listens"), "{error}");
     server.stop().await.unwrap();

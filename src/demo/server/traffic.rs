@@ -1,14 +1,13 @@
 //! How much the shop's API takes, and how it fails: a limit of requests a second, and now and then a moment in which
 //! it is overloaded or broken, as real ones are. Which requests meet those is fixed, so every run sees the same.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use std::sync::Arc;
 
 use super::failure;
 
@@ -17,9 +16,9 @@ use super::failure;
 pub struct Limits {
     /// Requests that are answered in any one second.
     pub per_second: u32,
-    /// Of so many requests, one finds the shop overloaded.
+    /// Of so many requests, one finds the shop overloaded; none if 0.
     pub overloaded_every: u64,
-    /// Of so many requests, one finds it broken.
+    /// Of so many requests, one finds it broken; none if 0.
     pub broken_every: u64,
 }
 
@@ -89,10 +88,10 @@ impl Traffic {
         state.answered.requests += 1;
         let request = state.answered.requests;
         // Early in each round, so that a small company meets both as well.
-        if seen >= self.limits.per_second || request % self.limits.overloaded_every == 5 {
+        if seen >= self.limits.per_second || request.checked_rem(self.limits.overloaded_every) == Some(5) {
             state.answered.later += 1;
             Verdict::ComeLater
-        } else if request % self.limits.broken_every == 8 {
+        } else if request.checked_rem(self.limits.broken_every) == Some(8) {
             state.answered.broken += 1;
             Verdict::Break
         } else {
@@ -124,15 +123,16 @@ mod tests {
     fn a_second_takes_so_many_requests() {
         let traffic = Traffic::new(Limits {
             per_second: 2,
-            overloaded_every: 1_000,
-            broken_every: 1_000,
+            overloaded_every: 0,
+            broken_every: 0,
         });
         let start = Instant::now();
         let after = |milliseconds| traffic.judge(start + Duration::from_millis(milliseconds));
-        assert_eq!([after(0), after(10), after(20)], [Verdict::Answer, Verdict::Answer, Verdict::ComeLater]);
+        assert_eq!([after(0), after(10)], [Verdict::Answer, Verdict::Answer]);
+        assert_eq!(after(20), Verdict::ComeLater);
         assert_eq!(after(999), Verdict::ComeLater);
-        assert_eq!([after(1_000), after(1_500)], [Verdict::Answer, Verdict::ComeLater].map(|_| Verdict::Answer));
-        assert_eq!(traffic.answered().later, 3);
+        assert_eq!([after(1_000), after(1_500)], [Verdict::Answer, Verdict::Answer]);
+        assert_eq!(traffic.answered().later, 2);
     }
 
     #[test]
