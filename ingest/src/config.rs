@@ -19,6 +19,18 @@ pub struct Source {
 }
 
 impl Source {
+    /// A source of some kind, if what its streams say makes sense.
+    pub(crate) fn new(name: String, kind: Box<dyn Kind>) -> Result<Self> {
+        let streams = kind.streams();
+        for (stream, options) in &streams {
+            TableName::new(format!("raw_{name}"), stream)?;
+            options
+                .validate()
+                .map_err(|(why, hint)| Error::config(format!("reading stream {stream}"), why).hint(hint))?;
+        }
+        Ok(Self { name, kind, streams })
+    }
+
     /// Its name: that of its file.
     pub fn name(&self) -> &str {
         &self.name
@@ -91,16 +103,7 @@ pub fn load_sources(dir: &Path) -> Result<Vec<Source>> {
 
 fn load_source(file: &Path) -> Result<Source> {
     let name = snake_case(&file.file_stem().unwrap_or_default().to_string_lossy());
-    let kind = kind::load(file)?;
-    let streams = kind.streams();
-    for (stream, options) in &streams {
-        let doing = || format!("reading stream {stream}");
-        TableName::new(format!("raw_{name}"), stream).map_err(|error| error.at(file.display(), 0, 0))?;
-        options
-            .validate()
-            .map_err(|(why, hint)| Error::config(doing(), why).hint(hint).at(file.display(), 0, 0))?;
-    }
-    Ok(Source { name, kind, streams })
+    Source::new(name, kind::load(file)?).map_err(|error| error.at(file.display(), 0, 0))
 }
 
 /// Which sources, or which of their streams: `shop` or `shop.orders`.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::provenance::is_ours;
 use crate::values::build::{self, Notation, Values};
+use crate::values::evidence::Evidence;
 
 /// What may change, and what becomes of rows and values that would change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,14 +40,15 @@ pub(crate) enum Terms {
 
 impl Default for Contract {
     fn default() -> Self {
-        Self::all(Terms::Evolve)
+        Self::of(Terms::Evolve)
     }
 }
 
 impl Contract {
-    fn all(terms: Terms) -> Self {
+    /// A table that is there keeps to `terms`; one that is not may come to be.
+    fn of(terms: Terms) -> Self {
         Self {
-            tables: terms,
+            tables: Terms::Evolve,
             columns: terms,
             types: terms,
         }
@@ -330,9 +332,12 @@ fn fit(array: &ArrayRef, target: &DataType, notation: Notation, misfits: &mut Mi
         }
         (DataType::Utf8, target) if !target.is_nested() => {
             let texts = array.as_string::<i32>();
-            let readable =
-                |text: Option<&str>| text.is_none_or(|text| build::is_readable(text.as_bytes(), target, notation));
-            let fits = BooleanBuffer::from_iter(texts.iter().map(readable));
+            let fits = |text: &str| {
+                let mut evidence = Evidence::default();
+                evidence.observe(text.as_bytes(), notation.point);
+                evidence.fits(target)
+            };
+            let fits = BooleanBuffer::from_iter(texts.iter().map(|text| text.is_none_or(fits)));
             mark(&mut misfits.typed, &fits);
             build::column(&Texts { texts, fits }, target, notation)
         }
@@ -378,18 +383,18 @@ impl Values for Texts<'_> {
 }
 
 impl<'de> Deserialize<'de> for Contract {
-    /// `freeze` for all, or `{tables: …, columns: …, types: …}`.
+    /// `freeze` for columns and types, or `{tables: …, columns: …, types: …}`.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
         impl<'de> serde::de::Visitor<'de> for Visitor {
             type Value = Contract;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("evolve, freeze, discard_row or discard_value, for all or for tables, columns and types")
+                f.write_str("evolve, freeze, discard_row or discard_value, or one of them for each of tables, columns and types")
             }
 
             fn visit_str<E: serde::de::Error>(self, terms: &str) -> Result<Contract, E> {
-                Terms::deserialize(serde::de::value::StrDeserializer::new(terms)).map(Contract::all)
+                Terms::deserialize(serde::de::value::StrDeserializer::new(terms)).map(Contract::of)
             }
 
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Contract, A::Error> {
@@ -427,7 +432,8 @@ mod tests {
     };
 
     fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
-        RecordBatch::try_from_iter(columns).unwrap()
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
+            .unwrap()
     }
 
     fn ints(values: Vec<Option<i64>>) -> ArrayRef {

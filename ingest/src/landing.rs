@@ -3,17 +3,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-#[allow(unused_imports)]
-use crate::shim::Shim as _;
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::json::LineDelimitedWriter;
 use arrow::record_batch::RecordBatch;
 use cordada_lake::names::snake_case;
 use cordada_lake::progress::{Progress, Task};
-use cordada_lake::{Context, Error, Lake, Mode, Result, TableName, Write, yaml};
+use cordada_lake::{Context, Error, Lake, Missing, Mode, Result, TableName, Write, yaml};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
@@ -175,6 +172,7 @@ impl Landing<'_> {
             _ => self.existing().await?,
         };
         let others = self.chunk_id(&chunk);
+        let whole = first && chunk.last && chunk.state.is_none() && chunk.transactions.is_empty();
         let incoming = self
             .incoming(chunk.rows, existing.as_ref(), transforms, &rejects, &task)
             .await?;
@@ -194,23 +192,20 @@ impl Landing<'_> {
             .as_deref()
             .filter(|_| self.options.disposition() != Disposition::Replace);
         let check = contract.apply(self.table, &incoming.schema, known)?;
-        let rows = Arc::new(AtomicU64::new(0));
         let partitions = incoming.partitions.into_iter();
-        let partitions = partitions
-            .map(|rows_in| self.checked(rows_in, &check, &rejects, &rows))
-            .collect();
+        let partitions = partitions.map(|rows| self.checked(rows, &check, &rejects)).collect();
         let write = Write {
             widen: true,
             transactions: chunk.transactions,
-            //SHIM state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
-            ..Write::new(self.mode(first, &check.schema), check.schema.clone())
+            state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
+            ..Write::new(self.mode(first, whole, &check.schema), check.schema.clone())
         };
         let journal = rejects.journal(self.lake, &incoming.contents, &others);
         let writing = self.lake.write_after(self.table, write, partitions, journal);
         let written = self.cancellable(writing).await?;
         landed.version = Some(written.version);
         landed.state = kept.state;
-        let (rows, rejected) = (rows.load(Ordering::Relaxed), rejects.rows());
+        let (rows, rejected) = (written.rows_added, rejects.rows());
         (landed.rows, landed.rejected) = (landed.rows + rows, landed.rejected + rejected);
         if own_task {
             task.finish(&summary(rows, rejected));
@@ -228,7 +223,7 @@ impl Landing<'_> {
             incomplete: false,
         };
         let write = Write {
-            //SHIM state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
+            state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
             ..Write::new(Mode::Append, existing)
         };
         let written = self.lake.write(self.table, write, Vec::new()).await?;
@@ -244,21 +239,23 @@ impl Landing<'_> {
         (id, (u64::from_be_bytes(first) >> 1) as i64)
     }
 
-    fn mode(&self, first: bool, schema: &Schema) -> Mode {
-        let deleted = schema
-            .field_with_name(provenance::DELETED)
-            .is_ok()
-            .then(|| provenance::DELETED.to_owned());
+    /// What the write does with the rows that are there. `whole` says that the chunk is all that the source has.
+    fn mode(&self, first: bool, whole: bool, schema: &Schema) -> Mode {
+        let deleted = schema.field_with_name(provenance::DELETED).is_ok();
+        let deleted = deleted.then(|| provenance::DELETED.to_owned());
         let key = self.options.key();
         match self.options.disposition() {
             Disposition::Replace if first => Mode::Overwrite,
             Disposition::Append | Disposition::Replace => Mode::Append,
-            Disposition::Merge => {
-                let _ = deleted;
-                Mode::Upsert { key }
-            }
-            Disposition::InsertOnly => Mode::Append,
-            Disposition::Scd2 => todo!(),
+            Disposition::Merge => Mode::Upsert { key, deleted },
+            Disposition::InsertOnly => Mode::Insert { key },
+            Disposition::Scd2 => Mode::History {
+                key,
+                deleted,
+                ignored: provenance::fields().iter().map(|field| field.name().clone()).collect(),
+                at: self.load.at.timestamp_micros(),
+                missing: if whole { Missing::Close } else { Missing::Keep },
+            },
         }
     }
 
@@ -441,24 +438,22 @@ impl Landing<'_> {
         })
     }
 
-    /// The rows that the contract lets through, counted; the others are rejected.
+    /// The rows that the contract lets through; the others are rejected.
     fn checked(
         &self,
         rows: SendableRecordBatchStream,
         check: &Check,
         rejects: &Arc<Rejects>,
-        counted: &Arc<AtomicU64>,
     ) -> SendableRecordBatchStream {
         let notation = Notation {
             point: b'.',
             zone: self.source.kind().timezone(),
         };
-        let (check, rejects, counted) = (check.clone(), rejects.clone(), counted.clone());
+        let (check, rejects) = (check.clone(), rejects.clone());
         let schema = check.schema.clone();
         let rows = rows.and_then(move |batch| {
             let checked = check.apply(batch.clone(), notation).and_then(|(landing, breaches)| {
                 record(&rejects, &batch, &breaches)?;
-                counted.fetch_add(landing.num_rows() as u64, Ordering::Relaxed);
                 Ok(landing)
             });
             std::future::ready(checked.map_err(Into::into))

@@ -20,7 +20,6 @@ mod provenance;
 mod rejected;
 mod rows;
 mod shape;
-mod shim;
 mod spool;
 mod transform;
 mod unnest;

@@ -3,8 +3,6 @@
 //! Such a table is a function of its parent's: it is made from the parent's rows, so that a crash between the two
 //! commits is mended by the next load, whatever the source says then.
 
-#[allow(unused_imports)]
-use crate::shim::Shim as _;
 use arrow::datatypes::{DataType, Schema};
 use cordada_lake::names::snake_case;
 use cordada_lake::{Context, Draft, Error, Lake, Mode, Relation, Result, TableName, Write};
@@ -104,7 +102,7 @@ async fn follow(
     let state = serde_json::to_string(&Followed { version, load }).doing(doing)?;
     let write = Write {
         widen: true,
-        //SHIM state: Some(state),
+        state: Some(state),
         ..Write::new(mode, schema)
     };
     Ok(Some(lake.write(table, write, partitions).await?.version))

@@ -95,10 +95,9 @@ impl FileWriter {
         Ok(())
     }
 
-    /// Ends the last file; the entries of all files, in the order of their rows.
-    pub(crate) async fn finish(mut self) -> Result<Vec<Add>> {
-        self.end().await?;
-        Ok(std::mem::take(&mut self.done))
+    /// The entries of all files that ended, in the order of their rows.
+    pub(crate) fn into_files(self) -> Vec<Add> {
+        self.done
     }
 
     fn doing(&self) -> String {
@@ -116,7 +115,8 @@ impl FileWriter {
         Ok((name, writer.doing(|| self.doing())?))
     }
 
-    async fn end(&mut self) -> Result<()> {
+    /// Ends the file that is open, if one is.
+    pub(crate) async fn end(&mut self) -> Result<()> {
         let Some((name, mut writer)) = self.open.take() else {
             return Ok(());
         };

@@ -232,6 +232,6 @@ impl Lake {
 }
 
 /// The guard of a lock whose data stay valid whatever panics: caches.
-fn locked<T>(mutex: &SyncMutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &SyncMutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

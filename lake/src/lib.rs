@@ -5,18 +5,23 @@
 //! ([`snapshot`], [`provider`]).
 
 pub mod catalog;
+mod commit;
 pub mod data_file;
 pub mod error;
 pub mod estimator;
+pub mod history;
 pub mod journal;
+mod keys;
 pub mod lake;
 pub mod names;
 pub mod progress;
 pub mod provider;
 pub mod release;
+mod row_hash;
 pub mod session;
 pub mod snapshot;
 pub mod sql;
+mod stage;
 pub mod storage;
 pub mod types;
 mod upsert;
@@ -29,7 +34,7 @@ pub use lake::{Lake, Settings};
 pub use names::TableName;
 pub use progress::Progress;
 pub use release::{Draft, Relation, RelationKind, Release, ReleaseLog};
-pub use write::{Base, Mode, Write, Written};
+pub use write::{Base, Missing, Mode, Write, Written};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

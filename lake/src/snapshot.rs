@@ -17,6 +17,9 @@ use crate::types;
 /// Decimals of more digits do not survive the statistics' JSON numbers.
 const EXACT_DIGITS: u32 = 15;
 
+/// The table property that says how columns are named in the files.
+const COLUMN_MAPPING: &str = "delta.columnMapping.mode";
+
 /// A table at one version.
 #[derive(Debug)]
 pub struct TableSnapshot {
@@ -74,6 +77,11 @@ impl TableSnapshot {
                 Error::failed(doing, "the table is partitioned, which the lake's own tables never are")
                     .hint("rewrite it without partitions"),
             );
+        }
+        let mapping = state.metadata().configuration().get(COLUMN_MAPPING);
+        if mapping.is_some_and(|mode| mode != "none") {
+            let why = "another writer mapped the table's columns to other names in its files";
+            return Err(Error::failed(doing, why).hint("rewrite it without `delta.columnMapping.mode`"));
         }
         let schema = Arc::new(types::storable(&state.arrow_schema()));
         let mut files = Vec::new();
@@ -134,6 +142,11 @@ impl TableSnapshot {
     /// The statistics of the whole table, for the optimizer.
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
+    }
+
+    /// The table property of that name.
+    pub fn property(&self, name: &str) -> Option<&str> {
+        self.state.metadata().configuration().get(name).map(String::as_str)
     }
 
     pub(crate) fn state(&self) -> &EagerSnapshot {

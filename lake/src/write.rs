@@ -1,40 +1,99 @@
 //! Writing a table: batches in, one Delta commit out.
+//!
+//! The incoming rows become files ([`stage`]); where the write goes by key they then meet the rows that are there
+//! ([`upsert`], [`history`]), of which only files that change are written again; one commit puts the new files in the
+//! place of the old ([`commit`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{Fields, Schema, SchemaRef};
-use arrow::record_batch::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
-use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
-use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TableReference};
-use deltalake::kernel::{Action, Add, Metadata, MetadataExt, Protocol, StructType, Transaction, new_metadata};
-use deltalake::protocol::{DeltaOperation, SaveMode};
-use futures::StreamExt;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use deltalake::kernel::Add;
 
-use crate::data_file::{self, FileWriter};
-use crate::error::{Classify, Context, Error, Result};
+use crate::commit;
+use crate::data_file;
+use crate::error::{Error, Result};
+use crate::history::{self, History};
+use crate::keys::{Duplicates, Key};
 use crate::lake::Lake;
 use crate::names::TableName;
-use crate::snapshot::{DataFile, TableSnapshot, data_file};
+use crate::snapshot::{DataFile, TableSnapshot};
+use crate::stage::{self, Folder};
 use crate::types;
-use crate::upsert::{self, KeyIndex};
+use crate::upsert::{self, Effect};
 
-/// What a write does with the rows that are there.
+/// What a write does with the rows that are there. Where it goes by key, null equals null, and of the new rows a later
+/// partition's come after an earlier one's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
     /// Keeps them and adds the new ones.
     Append,
     /// Replaces all of them; the schema becomes the new rows' own.
     Overwrite,
-    /// Replaces those with the same key. Of new rows with the same key the last one stays: a later partition's
-    /// before an earlier one's, a later row's before an earlier one's.
+    /// Replaces those with the same key. Of new rows with the same key the last one stays.
     Upsert {
-        /// The columns that identify a row. Null equals null.
+        /// The columns that identify a row.
+        key: Vec<String>,
+        /// A Boolean column of the new rows that the table does not get: where it is true, the row with that key goes
+        /// and the new one does not land. If it is the last of its key, the key is gone.
+        deleted: Option<String>,
+    },
+    /// Keeps them and adds those of the new rows whose key is not there. Of new rows with the same key the first one
+    /// stays.
+    Insert {
+        /// The columns that identify a row.
         key: Vec<String>,
     },
+    /// Replaces those with one of the new rows' keys by all new rows: many may share a key, such as that of a parent.
+    ReplaceGroups {
+        /// The columns that identify a group of rows.
+        key: Vec<String>,
+        /// As of an upsert: where it is true, the new row does not land; the group with its key goes all the same.
+        deleted: Option<String>,
+    },
+    /// Keeps the former rows beside the current ones, as a dimension of type 2: see [`crate::history`].
+    History {
+        /// The columns that identify a row among the current ones. Of new rows with the same key the last one stays.
+        key: Vec<String>,
+        /// As of an upsert: where it is true, the current row with that key is closed and none begins.
+        deleted: Option<String>,
+        /// Columns whose change alone is none, such as `_load_id`. They keep the value that began the row.
+        ignored: Vec<String>,
+        /// When the new rows begin and the former ones end, in microseconds UTC.
+        at: i64,
+        /// What becomes of current rows whose key is not among the new ones.
+        missing: Missing,
+    },
+}
+
+impl Mode {
+    fn key(&self) -> Option<(&[String], Duplicates)> {
+        match self {
+            Mode::Append | Mode::Overwrite => None,
+            Mode::Insert { key } => Some((key, Duplicates::FirstStays)),
+            Mode::ReplaceGroups { key, .. } => Some((key, Duplicates::AllStay)),
+            Mode::Upsert { key, .. } | Mode::History { key, .. } => Some((key, Duplicates::LastStays)),
+        }
+    }
+
+    fn deleted(&self) -> Option<&str> {
+        match self {
+            Mode::Append | Mode::Overwrite | Mode::Insert { .. } => None,
+            Mode::Upsert { deleted, .. } | Mode::ReplaceGroups { deleted, .. } | Mode::History { deleted, .. } => {
+                deleted.as_deref()
+            }
+        }
+    }
+}
+
+/// What a key that is not among the new rows means to [`Mode::History`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Nothing: the new rows are changes.
+    Keep,
+    /// That its row is no more: the new rows are everything there is, and all in this one write.
+    Close,
 }
 
 /// Which state of the table the write builds on.
@@ -63,6 +122,9 @@ pub struct Write {
     pub widen: bool,
     /// Application transactions that go into the same commit: `(application id, version)`.
     pub transactions: Vec<(String, i64)>,
+    /// A text that the table keeps with the rows of this commit, in the place of the one before; see [`Lake::state`].
+    /// Never a secret: whoever can read the table can read it.
+    pub state: Option<String>,
 }
 
 impl Write {
@@ -74,6 +136,7 @@ impl Write {
             schema,
             widen: false,
             transactions: Vec::new(),
+            state: None,
         }
     }
 }
@@ -81,12 +144,14 @@ impl Write {
 /// What a write did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// The Delta version it made.
+    /// The Delta version it made; the one there was if nothing changed, for then there is no commit.
     pub version: u64,
     /// Rows that it added, replaced ones included.
     pub rows_added: u64,
-    /// Rows of the table that went: replaced by the same key, or overwritten.
+    /// Rows of the table that went: replaced by the same key, deleted or overwritten.
     pub rows_removed: u64,
+    /// Rows that became former ones ([`Mode::History`]); they are still among the table's.
+    pub rows_closed: u64,
     /// Rows that the table has now.
     pub rows: u64,
     /// Bytes of the new files.
@@ -107,36 +172,76 @@ impl Lake {
         write: Write,
         partitions: Vec<SendableRecordBatchStream>,
     ) -> Result<Written> {
+        self.write_after(table, write, partitions, std::future::ready(Ok(())))
+            .await
+    }
+
+    /// [`Lake::write`] that awaits `before_commit` once all rows are in files and nothing but the commit is left: for
+    /// what must be on record no later than the rows. If it fails, nothing is committed. It may write other tables,
+    /// and must not write this one, whose turn is taken.
+    ///
+    /// # Errors
+    /// Those of [`Lake::write`] and of `before_commit`.
+    pub async fn write_after(
+        &self,
+        table: &TableName,
+        write: Write,
+        partitions: Vec<SendableRecordBatchStream>,
+        before_commit: impl Future<Output = Result<()>>,
+    ) -> Result<Written> {
         let path = self.path_of(table);
         let turn = self.writer(&path);
         let _turn = turn.lock().await;
-        Writing::begin(self, table, &path, write).await?.run(partitions).await
+        let writing = Writing::begin(self, table, &path, write).await?;
+        let mut outcome = Outcome::default();
+        let staged = async {
+            writing.produce(partitions, &mut outcome).await?;
+            before_commit.await
+        };
+        if let Err(error) = staged.await {
+            data_file::discard(self.object_store(), &path, &outcome.added).await;
+            return Err(error);
+        }
+        // From here on nothing is discarded: a commit that reports an error may be durable all the same (its
+        // checkpoint failed, its answer was lost), and then the files are the table's. Otherwise they are garbage.
+        writing.commit(&outcome).await
+    }
+
+    /// The text that the newest write with a [`Write::state`] left in the table, as of its newest version.
+    pub async fn state(&self, table: &TableName) -> Result<Option<String>> {
+        let Some(version) = self.latest_version(table).await? else {
+            return Ok(None);
+        };
+        let snapshot = self.snapshot(&self.path_of(table), version).await?;
+        Ok(snapshot.property(commit::STATE).map(str::to_owned))
     }
 }
 
 /// A write in progress.
-struct Writing<'a> {
-    lake: &'a Lake,
-    table: &'a TableName,
-    path: &'a str,
-    write: Write,
+pub(crate) struct Writing<'a> {
+    pub(crate) lake: &'a Lake,
+    pub(crate) table: &'a TableName,
+    pub(crate) path: &'a str,
+    pub(crate) write: Write,
     /// The newest version, if the table exists.
-    latest: Option<Arc<TableSnapshot>>,
+    pub(crate) latest: Option<Arc<TableSnapshot>>,
     /// The files that the write builds on, and their columns.
-    base: Vec<DataFile>,
+    pub(crate) base: Vec<DataFile>,
     /// The columns that the table will have.
-    schema: SchemaRef,
+    pub(crate) schema: SchemaRef,
     /// Whether the base's files must be rewritten because a column became wider.
-    widened: bool,
+    pub(crate) widened: bool,
+    history: Option<Arc<History>>,
 }
 
 /// The files that a write made, and how many rows and files it took from the base.
 #[derive(Default)]
-struct Outcome {
-    added: Vec<Add>,
+pub(crate) struct Outcome {
+    pub(crate) added: Vec<Add>,
     /// Indexes into the base.
-    replaced: Vec<usize>,
-    rows_removed: u64,
+    pub(crate) replaced: Vec<usize>,
+    pub(crate) rows_removed: u64,
+    pub(crate) rows_closed: u64,
 }
 
 impl<'a> Writing<'a> {
@@ -150,8 +255,20 @@ impl<'a> Writing<'a> {
             (_, Base::Latest, Some(latest)) => Some(latest.clone()),
             (_, Base::Version(version), Some(_)) => Some(lake.snapshot(path, version).await?),
         };
-        let incoming = types::storable(&write.schema);
+        let mut incoming = types::storable(&write.schema);
+        if let Some(deleted) = write.mode.deleted() {
+            incoming = stage::without_deleted(table, &incoming, deleted)?;
+        }
         check_names(table, &incoming)?;
+        let mut history = None;
+        if let Mode::History {
+            ignored, at, missing, ..
+        } = &write.mode
+        {
+            let files = base.as_ref().map(|base| (base.schema().as_ref(), base.files()));
+            history = Some(Arc::new(History::new(&incoming, ignored, *at, *missing, files)));
+            incoming = history::with_columns(table, &incoming)?;
+        }
         let (schema, widened) = match &base {
             None => (Arc::new(incoming), false),
             Some(base) => evolve(table, base.schema(), &incoming, write.widen)?,
@@ -166,238 +283,52 @@ impl<'a> Writing<'a> {
             base,
             schema,
             widened,
+            history,
         })
-    }
-
-    async fn run(self, partitions: Vec<SendableRecordBatchStream>) -> Result<Written> {
-        let mut outcome = Outcome::default();
-        if let Err(error) = self.produce(partitions, &mut outcome).await {
-            data_file::discard(self.lake.object_store(), self.path, &outcome.added).await;
-            return Err(error);
-        }
-        // From here on nothing is discarded: a commit that reports an error may be durable all the same (its
-        // checkpoint failed, its answer was lost), and then the files are the table's. Otherwise they are garbage.
-        self.commit(&outcome).await
     }
 
     /// Writes all files that the commit will add, into `outcome` as they come, so that a failure can discard them.
     async fn produce(&self, partitions: Vec<SendableRecordBatchStream>, outcome: &mut Outcome) -> Result<()> {
-        let key = match &self.write.mode {
-            Mode::Upsert { key } => Some(upsert::Key::new(self.table, key, &self.schema)?),
-            Mode::Append | Mode::Overwrite => None,
+        let place = Folder {
+            lake: self.lake.clone(),
+            path: self.path.to_owned(),
+            schema: self.schema.clone(),
         };
-        let index = self.stage(partitions, key.as_ref(), outcome).await?;
-        if let (Some(key), Some(index)) = (key, index) {
-            let (lake, path, schema) = (self.lake.clone(), self.path.to_owned(), self.schema.clone());
-            let target = upsert::Target {
-                lake,
-                path,
-                schema,
-                key,
-            };
-            target.drop_superseded(&index, &mut outcome.added).await?;
-            let replaced = target.replace(index, &outcome.added, &self.base, self.widened).await?;
-            for (file, rewritten) in replaced {
-                outcome.replaced.push(file);
-                outcome.rows_removed += rewritten.rows_removed;
-                outcome.added.extend(rewritten.files);
-            }
-        } else if self.widened {
-            for (index, file) in self.base.iter().enumerate() {
-                outcome
-                    .added
-                    .extend(upsert::rewrite(self.lake, self.path, &self.schema, file, None).await?);
-                outcome.replaced.push(index);
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes the incoming rows as files; for an upsert, with the index of their keys.
-    async fn stage(
-        &self,
-        partitions: Vec<SendableRecordBatchStream>,
-        key: Option<&upsert::Key>,
-        outcome: &mut Outcome,
-    ) -> Result<Option<KeyIndex>> {
-        let mut tasks = JoinSet::new();
-        let stop = CancellationToken::new();
-        for (number, partition) in partitions.into_iter().enumerate() {
-            let writer = FileWriter::new(self.lake.object_store().clone(), self.path, self.schema.clone())?;
-            let doing = format!("writing {}", self.table);
-            tasks.spawn(write_partition(
-                number,
-                partition,
-                writer,
-                self.schema.clone(),
-                key.cloned(),
-                doing,
-                stop.clone(),
-            ));
-        }
-        let mut written = Vec::new();
-        let mut failure = None;
-        while let Some(joined) = tasks.join_next().await {
-            let joined = joined.map_err(|error| Error::failed(format!("writing {}", self.table), error));
-            match joined.and_then(|result| result) {
-                Ok(partition) => written.push(partition),
-                // The others are asked to stop, and not aborted: what they have written must be known to be discarded.
-                Err(error) => {
-                    stop.cancel();
-                    failure.get_or_insert(error);
+        let Some((columns, duplicates)) = self.write.mode.key() else {
+            stage::stage(&place, self.table, partitions, None, &mut outcome.added).await?;
+            if self.widened {
+                for (index, file) in self.base.iter().enumerate() {
+                    let rewritten = place.rewrite(file, |_, batch| Ok(batch)).await?;
+                    outcome.added.extend(rewritten);
+                    outcome.replaced.push(index);
                 }
             }
-        }
-        written.sort_by_key(|partition| partition.number);
-        let mut index = key.map(|_| KeyIndex::default());
-        for partition in written {
-            if let (Some(index), Some(keys)) = (&mut index, partition.keys) {
-                index.add_partition(keys, &partition.files, outcome.added.len());
-            }
-            outcome.added.extend(partition.files);
-        }
-        failure.map_or(Ok(index), Err)
-    }
-
-    async fn commit(&self, outcome: &Outcome) -> Result<Written> {
-        let mut actions = Vec::new();
-        self.describe(&mut actions)?;
-        let replaced: Vec<&str> = outcome
-            .replaced
-            .iter()
-            .map(|&file| self.base[file].add.path.as_str())
-            .collect();
-        let kept: HashMap<&str, &DataFile> = self
-            .base
-            .iter()
-            .map(|file| (file.add.path.as_str(), file))
-            .filter(|(path, _)| !replaced.contains(path))
-            .collect();
-        let latest = self.latest.as_deref().map(TableSnapshot::files).unwrap_or_default();
-        let gone = latest.iter().filter(|file| !kept.contains_key(file.add.path.as_str()));
-        actions.extend(gone.map(|file| Action::Remove(file.remove())));
-        // What a version that is being undone had taken away comes back.
-        let back = kept
-            .values()
-            .filter(|file| !latest.iter().any(|there| there.add.path == file.add.path));
-        actions.extend(back.map(|file| Action::Add(file.add.clone())));
-        actions.extend(outcome.added.iter().cloned().map(Action::Add));
-
-        let transactions = self
-            .write
-            .transactions
-            .iter()
-            .map(|(id, version)| Transaction::new(id, *version));
-        let overwrites = self.write.mode != Mode::Append;
-        let append_only = !overwrites && self.write.base == Base::Latest && !self.widened;
-        let mut properties = CommitProperties::default()
-            // Old versions belong to old releases: only the lake's own maintenance may clean the log up.
-            .with_cleanup_expired_logs(Some(false))
-            .with_application_transactions(transactions.collect());
-        if !append_only {
-            // Whatever somebody else commits meanwhile could be undone or doubled by this one.
-            properties = properties.with_max_retries(0);
-        }
-        let operation = DeltaOperation::Write {
-            mode: if overwrites {
-                SaveMode::Overwrite
-            } else {
-                SaveMode::Append
+            return Ok(());
+        };
+        let rules = stage::Rules {
+            key: Key::new(self.table, columns, &self.schema)?,
+            duplicates,
+            deleted: self.write.mode.deleted().map(str::to_owned),
+            history: self.history.clone(),
+        };
+        let staged = stage::stage(&place, self.table, partitions, Some(&rules), &mut outcome.added).await?;
+        let Some(incoming) = staged.incoming else {
+            return Ok(());
+        };
+        let meeting = upsert::Meeting {
+            place: place.clone(),
+            key: rules.key,
+            incoming: Arc::new(incoming),
+            effect: match (&self.write.mode, &self.history) {
+                (_, Some(history)) => Effect::History(history.clone()),
+                (Mode::Insert { .. }, _) => Effect::Yields,
+                _ => Effect::Replaces,
             },
-            partition_by: None,
-            predicate: None,
         };
-        let state = self
-            .latest
-            .as_deref()
-            .map(|latest| latest.state() as &dyn TableReference);
-        let finished = CommitBuilder::from(properties)
-            .with_actions(actions)
-            .build(state, self.lake.log_store(self.path)?, operation)
-            .await
-            .doing(|| format!("committing {}", self.table))?;
-
-        let rows = |files: &[Add]| {
-            files
-                .iter()
-                .filter_map(|add| data_file(self.path, add.clone(), &self.schema).rows())
-                .sum()
-        };
-        let rows_written: u64 = rows(&outcome.added);
-        let kept_rows: u64 = kept.values().filter_map(|file| file.rows()).sum();
-        let base_rows: u64 = self.base.iter().filter_map(DataFile::rows).sum();
-        let latest_rows: u64 = latest.iter().filter_map(DataFile::rows).sum();
-        let total = kept_rows + rows_written;
-        let rows_removed = if self.base.is_empty() {
-            latest_rows
-        } else {
-            outcome.rows_removed
-        };
-        Ok(Written {
-            version: finished.version(),
-            rows_added: total + outcome.rows_removed - base_rows,
-            rows_removed,
-            rows: total,
-            bytes_added: outcome
-                .added
-                .iter()
-                .map(|add| u64::try_from(add.size).unwrap_or_default())
-                .sum(),
-        })
+        let mut unwanted = staged.superseded;
+        unwanted.extend(meeting.with(&self.base, self.widened, outcome).await?);
+        stage::drop_rows(&place, &staged.files, unwanted, &mut outcome.added).await
     }
-
-    /// The protocol of a new table, and the columns where they are new.
-    fn describe(&self, actions: &mut Vec<Action>) -> Result<()> {
-        let doing = || format!("describing the columns of {}", self.table);
-        let columns: StructType = self.schema.as_ref().try_into_kernel().doing(doing)?;
-        match &self.latest {
-            None => {
-                let protocol = serde_json::json!({"minReaderVersion": 1, "minWriterVersion": 2});
-                let protocol: Protocol = serde_json::from_value(protocol).doing(doing)?;
-                let metadata: Metadata = new_metadata(&columns, [""; 0], [("", ""); 0])
-                    .and_then(|m| m.with_name(self.table.to_string()))
-                    .doing(doing)?;
-                actions.extend([Action::Protocol(protocol), Action::Metadata(metadata)]);
-            }
-            Some(latest) if latest.schema() != &self.schema => {
-                let metadata = latest.state().metadata().clone().with_schema(&columns).doing(doing)?;
-                actions.push(Action::Metadata(metadata));
-            }
-            Some(_) => {}
-        }
-        Ok(())
-    }
-}
-
-struct PartitionWritten {
-    number: usize,
-    files: Vec<Add>,
-    keys: Option<upsert::PartitionKeys>,
-}
-
-async fn write_partition(
-    number: usize,
-    mut partition: SendableRecordBatchStream,
-    mut writer: FileWriter,
-    schema: SchemaRef,
-    key: Option<upsert::Key>,
-    doing: String,
-    stop: CancellationToken,
-) -> Result<PartitionWritten> {
-    let mut keys = key.as_ref().map(|_| upsert::PartitionKeys::default());
-    while let Some(Some(batch)) = stop.run_until_cancelled(partition.next()).await {
-        let batch: RecordBatch = batch.map_err(|error| error.classify(doing.clone()))?;
-        let batch = types::conform(&batch, &schema)?;
-        if let (Some(key), Some(keys)) = (&key, &mut keys) {
-            keys.extend(key.hashes(&batch)?);
-        }
-        writer.write(&batch).await?;
-    }
-    Ok(PartitionWritten {
-        number,
-        files: writer.finish().await?,
-        keys,
-    })
 }
 
 /// The table's columns after rows of `incoming` joined it, and whether any became wider.

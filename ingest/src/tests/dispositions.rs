@@ -131,13 +131,14 @@ async fn a_run_killed_before_its_release_is_published_by_the_next() {
         lake: &project.lake,
         project: project.path(),
         source: &sources[0],
-        name: "people",
-        stream: &sources[0].streams["people"],
+        stream: "people",
+        options: sources[0].options()["people"].clone(),
         table: &table,
         load: Load {
             id: "killed".into(),
             at: chrono::Utc::now(),
         },
+        key: None,
         cancel: Default::default(),
     };
     landing.run(&cordada_lake::progress::Silent).await.unwrap();
@@ -175,7 +176,7 @@ async fn a_cancelled_run_leaves_nothing_behind() {
     let cancel = tokio_util::sync::CancellationToken::new();
     cancel.cancel();
     let silent = std::sync::Arc::new(cordada_lake::progress::Silent);
-    let result = crate::ingest(&project.lake, project.path(), &sources, &[], silent, cancel).await;
+    let result = crate::ingest(&project.lake, project.path(), &sources, &[], None, silent, cancel).await;
     assert_eq!(result.unwrap_err().kind(), cordada_lake::ErrorKind::Cancelled);
     assert_eq!(
         project

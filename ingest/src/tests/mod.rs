@@ -1,8 +1,10 @@
 //! Landing from end to end, on lakes in temporary folders.
 
+mod chunks;
 mod dispositions;
 mod formats;
 mod online_retail;
+mod privacy;
 mod web;
 
 use std::io::Write as _;

@@ -115,6 +115,7 @@ impl Materialize<'_> {
                 Strategy::Append => Mode::Append,
                 Strategy::Merge => Mode::Upsert {
                     key: self.source.config.unique_key.clone(),
+                    deleted: None,
                 },
             };
             if let (OnSchemaChange::Ignore, Some(existing)) = (self.source.config.on_schema_change, &work.existing) {

@@ -1,0 +1,316 @@
+//! Keys of rows: how they are told apart, which incoming row counts for each, and which files may hold one.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::sync::{Mutex, PoisonError};
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::{DataType, Schema};
+use arrow::record_batch::RecordBatch;
+use datafusion::common::ScalarValue;
+use datafusion::common::hash_utils::{QualityRandomState, create_hashes};
+use datafusion::functions_aggregate::min_max::{MaxAccumulator, MinAccumulator};
+use datafusion::logical_expr::Accumulator;
+use uuid::Uuid;
+
+use crate::error::{Context, Error, Result};
+use crate::lake::locked;
+use crate::names::TableName;
+use crate::snapshot::DataFile;
+
+/// Parts of the index: enough that partitions seldom wait for each other, and that one part's growth costs little.
+const SHARDS: usize = 64;
+
+/// What the hash so far is multiplied by before the next column's is added: odd, so that nothing of it is lost.
+const NEXT_COLUMN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The columns that identify a row, and how they are hashed: 128 bits of two hashes, whose seeds are new for each
+/// write, so nobody can prepare keys that collide.
+#[derive(Clone)]
+pub(crate) struct Key {
+    columns: Vec<String>,
+    seeds: [QualityRandomState; 2],
+}
+
+impl Key {
+    /// The key of those columns of `schema`.
+    pub(crate) fn new(table: &TableName, columns: &[String], schema: &Schema) -> Result<Self> {
+        let doing = || format!("writing {table} by key");
+        for column in columns {
+            let field = schema.field_with_name(column).map_err(|_| {
+                let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+                Error::config(doing(), format!("there is no key column `{column}`"))
+                    .hint(format!("the columns are: {}", names.join(", ")))
+            })?;
+            if field.data_type().is_nested() {
+                let why = format!("the key column `{column}` is a {}", field.data_type());
+                return Err(Error::config(doing(), why).hint("use columns of plain values"));
+            }
+        }
+        if columns.is_empty() {
+            return Err(Error::config(doing(), "there is no key").hint("name its columns"));
+        }
+        let (one, two) = Uuid::new_v4().as_u64_pair();
+        Ok(Self {
+            columns: columns.to_vec(),
+            seeds: [one, two].map(QualityRandomState::with_seed),
+        })
+    }
+
+    /// The key's columns.
+    pub(crate) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// A hash for each row's key. Null is a value like others.
+    pub(crate) fn hashes(&self, batch: &RecordBatch) -> Result<Vec<KeyHash>> {
+        let mut hashes = vec![KeyHash([0; 2]); batch.num_rows()];
+        let mut values = vec![0; batch.num_rows()];
+        for column in self.arrays(batch) {
+            for (half, seed) in self.seeds.iter().enumerate() {
+                // Column by column, because hashing them at once passes over nulls: (null, 1) would be (1, null).
+                values.fill(0);
+                create_hashes([column], seed, &mut values).doing(|| "hashing keys")?;
+                for (hash, value) in hashes.iter_mut().zip(&values) {
+                    hash.0[half] = hash.0[half].wrapping_mul(NEXT_COLUMN).wrapping_add(*value);
+                }
+            }
+        }
+        Ok(hashes)
+    }
+
+    fn arrays<'b>(&self, batch: &'b RecordBatch) -> impl Iterator<Item = &'b ArrayRef> {
+        self.columns.iter().filter_map(|column| batch.column_by_name(column))
+    }
+}
+
+/// The hash of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyHash([u64; 2]);
+
+impl Hash for KeyHash {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0[0]);
+    }
+}
+
+/// A [`KeyHash`] needs no more hashing.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+type Places = HashMap<KeyHash, Place, BuildHasherDefault<Hashed>>;
+
+/// Where an incoming row was staged: its partition and its number among those of the partition that landed. Or that
+/// the row only says that its key's row goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(u64);
+
+impl Place {
+    const ROW_BITS: u32 = 48;
+    const DELETES: u64 = (1 << Self::ROW_BITS) - 1;
+
+    /// That row of the partition.
+    pub(crate) fn row(partition: u16, row: u64) -> Self {
+        Self(u64::from(partition) << Self::ROW_BITS | row)
+    }
+
+    /// A row of the partition that only deletes.
+    pub(crate) fn deletes(partition: u16) -> Self {
+        Self::row(partition, Self::DELETES)
+    }
+
+    /// The partition, and the row unless it only deletes.
+    pub(crate) fn parts(self) -> (u16, Option<u64>) {
+        let row = self.0 & Self::DELETES;
+        let partition = (self.0 >> Self::ROW_BITS) as u16;
+        (partition, (row != Self::DELETES).then_some(row))
+    }
+}
+
+/// Which of the incoming rows with one key stays. A later partition's rows come after an earlier one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Duplicates {
+    /// The last one, whether it is a row or a deletion.
+    LastStays,
+    /// The first one.
+    FirstStays,
+    /// All of them.
+    AllStay,
+}
+
+/// The keys of the incoming rows while they come in, from all partitions at once.
+pub(crate) struct KeyIndex {
+    duplicates: Duplicates,
+    shards: Vec<Mutex<Shard>>,
+}
+
+#[derive(Default)]
+struct Shard {
+    places: Places,
+    superseded: Vec<Place>,
+}
+
+impl KeyIndex {
+    /// An index without keys.
+    pub(crate) fn new(duplicates: Duplicates) -> Self {
+        let shards = std::iter::repeat_with(Mutex::default).take(SHARDS).collect();
+        Self { duplicates, shards }
+    }
+
+    /// Adds a row; those of one partition must come in order.
+    pub(crate) fn add(&self, key: KeyHash, place: Place) {
+        let mut shard = locked(&self.shards[shard(key)]);
+        let Shard { places, superseded } = &mut *shard;
+        match places.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(place);
+            }
+            Entry::Occupied(mut entry) => {
+                let later = place.parts().0 >= entry.get().parts().0;
+                let loser = match (self.duplicates, later) {
+                    (Duplicates::AllStay, _) => return,
+                    (Duplicates::LastStays, true) | (Duplicates::FirstStays, false) => entry.insert(place),
+                    (Duplicates::LastStays, false) | (Duplicates::FirstStays, true) => place,
+                };
+                superseded.extend(loser.parts().1.map(|_| loser));
+            }
+        }
+    }
+
+    /// The keys, once all are there, and the staged rows that others superseded.
+    pub(crate) fn finish(self) -> (Keys, Vec<Place>) {
+        let mut all = Vec::new();
+        let shards = self.shards.into_iter().map(|shard| {
+            let shard = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
+            all.extend(shard.superseded);
+            shard.places
+        });
+        (Keys(shards.collect()), all)
+    }
+}
+
+fn shard(key: KeyHash) -> usize {
+    key.0[1] as usize % SHARDS
+}
+
+/// The keys of all incoming rows: about 40 bytes each.
+pub(crate) struct Keys(Vec<Places>);
+
+impl Keys {
+    /// The row that counts for the key, if it is incoming.
+    pub(crate) fn get(&self, key: KeyHash) -> Option<Place> {
+        self.0[shard(key)].get(&key).copied()
+    }
+}
+
+/// Least and greatest incoming value of each key column, deletions included.
+#[derive(Clone, Default)]
+pub(crate) struct KeyBounds(Vec<Range>);
+
+#[derive(Clone)]
+enum Range {
+    Within(ScalarValue, ScalarValue),
+    /// Nulls are among the values, or their order is none that statistics keep.
+    Anything,
+}
+
+impl KeyBounds {
+    /// Takes in the rows of a batch.
+    pub(crate) fn extend(&mut self, key: &Key, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let ranges = key.arrays(batch).map(Range::of).collect::<Result<Vec<_>>>()?;
+        self.merge(Self(ranges));
+        Ok(())
+    }
+
+    /// Takes in what another partition's rows are within.
+    pub(crate) fn merge(&mut self, other: Self) {
+        if self.0.is_empty() {
+            *self = other;
+        } else {
+            for (ours, theirs) in self.0.iter_mut().zip(other.0) {
+                ours.merge(theirs);
+            }
+        }
+    }
+
+    /// Whether the file, whose statistics are for columns of `schema`, may hold one of the keys.
+    pub(crate) fn may_hold(&self, key: &Key, schema: &Schema, file: &DataFile) -> bool {
+        let columns = key.columns.iter().zip(&self.0);
+        !self.0.is_empty()
+            && columns.into_iter().all(|(column, range)| match range {
+                Range::Anything => true,
+                Range::Within(least, greatest) => {
+                    let index = schema.index_of(column).ok();
+                    let column = index.and_then(|index| file.statistics.column_statistics.get(index));
+                    let low = column.and_then(|column| column.min_value.get_value());
+                    let high = column.and_then(|column| column.max_value.get_value());
+                    let below = low.is_some_and(|low| greatest.partial_cmp(low) == Some(Ordering::Less));
+                    let above = high.is_some_and(|high| least.partial_cmp(high) == Some(Ordering::Greater));
+                    !below && !above
+                }
+            })
+    }
+}
+
+impl Range {
+    fn of(values: &ArrayRef) -> Result<Self> {
+        let ordered = match values.data_type() {
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Decimal128(..) => true,
+            // Not of floats: statistics leave NaN out.
+            DataType::Utf8 | DataType::Date32 | DataType::Timestamp(..) => true,
+            _ => false,
+        };
+        if !ordered || values.null_count() > 0 {
+            return Ok(Range::Anything);
+        }
+        let doing = || "comparing keys";
+        let mut least = MinAccumulator::try_new(values.data_type()).doing(doing)?;
+        let mut greatest = MaxAccumulator::try_new(values.data_type()).doing(doing)?;
+        least.update_batch(std::slice::from_ref(values)).doing(doing)?;
+        greatest.update_batch(std::slice::from_ref(values)).doing(doing)?;
+        let bound = |value: &mut dyn Accumulator| value.evaluate().map(as_in_statistics).doing(doing);
+        Ok(Range::Within(bound(&mut least)?, bound(&mut greatest)?))
+    }
+
+    fn merge(&mut self, other: Self) {
+        match (&mut *self, other) {
+            (Range::Within(least, greatest), Range::Within(low, high)) => {
+                if low.partial_cmp(least) == Some(Ordering::Less) {
+                    *least = low;
+                }
+                if high.partial_cmp(greatest) == Some(Ordering::Greater) {
+                    *greatest = high;
+                }
+            }
+            (ours, _) => *ours = Range::Anything,
+        }
+    }
+}
+
+fn as_in_statistics(value: ScalarValue) -> ScalarValue {
+    match value {
+        ScalarValue::Utf8(text) => ScalarValue::Utf8View(text),
+        other => other,
+    }
+}

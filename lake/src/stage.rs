@@ -1,0 +1,328 @@
+//! Incoming rows become files before anything is known about the rows that are there; what turns out not to be wanted
+//! is taken out of them again.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, BooleanArray, BooleanBufferBuilder};
+use arrow::compute::{filter_record_batch, not, prep_null_mask_filter};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::SendableRecordBatchStream;
+use deltalake::kernel::Add;
+use futures::StreamExt;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::data_file::{self, FileWriter};
+use crate::error::{Classify, Context, Error, Result};
+use crate::history::History;
+use crate::keys::{Duplicates, Key, KeyBounds, KeyIndex, Keys, Place};
+use crate::lake::Lake;
+use crate::names::TableName;
+use crate::snapshot::{DataFile, data_file};
+use crate::types;
+
+/// Where a write's files go, and the columns they have.
+#[derive(Clone)]
+pub(crate) struct Folder {
+    pub(crate) lake: Lake,
+    pub(crate) path: String,
+    pub(crate) schema: SchemaRef,
+}
+
+impl Folder {
+    fn writer(&self) -> Result<FileWriter> {
+        FileWriter::new(self.lake.object_store().clone(), &self.path, self.schema.clone())
+    }
+
+    /// Writes the file's rows again, as `change` makes them; it is given the rows' numbers in the file as well.
+    pub(crate) async fn rewrite(
+        &self,
+        file: &DataFile,
+        mut change: impl FnMut(Range<usize>, RecordBatch) -> Result<RecordBatch> + Send,
+    ) -> Result<Vec<Add>> {
+        let store = self.lake.object_store();
+        let mut writer = self.writer()?;
+        let copied = async {
+            let size = u64::try_from(file.add.size).unwrap_or_default();
+            let mut batches = data_file::read(store, &file.location, size, None).await?;
+            let mut row = 0;
+            while let Some(batch) = batches.next().await {
+                let batch = types::conform(&batch?, &self.schema)?;
+                let rows = row..row + batch.num_rows();
+                row = rows.end;
+                writer.write(&change(rows, batch)?).await?;
+            }
+            writer.end().await
+        };
+        let copied = copied.await;
+        self.keep(writer, copied).await
+    }
+
+    /// The files of an ended writer; or the error, once they are discarded.
+    async fn keep(&self, writer: FileWriter, ended: Result<()>) -> Result<Vec<Add>> {
+        let files = writer.into_files();
+        if let Err(error) = ended {
+            data_file::discard(self.lake.object_store(), &self.path, &files).await;
+            return Err(error);
+        }
+        Ok(files)
+    }
+}
+
+/// How a write by key treats its incoming rows.
+#[derive(Clone)]
+pub(crate) struct Rules {
+    pub(crate) key: Key,
+    pub(crate) duplicates: Duplicates,
+    /// The Boolean column of rows that only delete.
+    pub(crate) deleted: Option<String>,
+    pub(crate) history: Option<Arc<History>>,
+}
+
+/// The incoming rows as files, and which of them count.
+pub(crate) struct Staged {
+    pub(crate) files: Vec<StagedFile>,
+    /// If the write goes by key.
+    pub(crate) incoming: Option<Incoming>,
+    /// Rows that another one with the same key supersedes.
+    pub(crate) superseded: Vec<Place>,
+}
+
+/// One file of incoming rows.
+pub(crate) struct StagedFile {
+    add: Add,
+    partition: u16,
+    /// The numbers of its rows among the partition's.
+    rows: Range<u64>,
+}
+
+/// What is remembered of the incoming rows.
+pub(crate) struct Incoming {
+    pub(crate) keys: Keys,
+    pub(crate) bounds: KeyBounds,
+    /// The hashes of the rows' content, by partition, for a history.
+    contents: Vec<Vec<u128>>,
+}
+
+impl Incoming {
+    /// The hash of that row's content, unless it is none.
+    pub(crate) fn content(&self, place: Place) -> Option<u128> {
+        let (partition, row) = place.parts();
+        let row = usize::try_from(row?).ok()?;
+        self.contents.get(usize::from(partition))?.get(row).copied()
+    }
+}
+
+/// Writes the incoming rows as files, each partition in a task of its own; their entries go to `added`, also when
+/// it fails.
+pub(crate) async fn stage(
+    folder: &Folder,
+    table: &TableName,
+    partitions: Vec<SendableRecordBatchStream>,
+    rules: Option<&Rules>,
+    added: &mut Vec<Add>,
+) -> Result<Staged> {
+    let doing = format!("writing {table}");
+    let index = rules.map(|rules| Arc::new(KeyIndex::new(rules.duplicates)));
+    let mut tasks = JoinSet::new();
+    let stop = CancellationToken::new();
+    for (number, rows) in partitions.into_iter().enumerate() {
+        let number = u16::try_from(number).map_err(|_| Error::failed(&doing, "there are too many partitions"))?;
+        let partition = Partition {
+            number,
+            writer: folder.writer()?,
+            schema: folder.schema.clone(),
+            rules: rules.cloned(),
+            index: index.clone(),
+            doing: doing.clone(),
+            bounds: KeyBounds::default(),
+            contents: Vec::new(),
+            rows: 0,
+        };
+        tasks.spawn(partition.run(rows, stop.clone()));
+    }
+    let mut done = Vec::new();
+    let mut failure = None;
+    while let Some(joined) = tasks.join_next().await {
+        // The others are asked to stop, and not aborted: what they have written must be known to be discarded.
+        let error = match joined {
+            Ok((partition, ended)) => {
+                done.push(partition);
+                ended.err()
+            }
+            Err(panicked) => Some(Error::failed(&doing, panicked)),
+        };
+        if let Some(error) = error {
+            stop.cancel();
+            failure.get_or_insert(error);
+        }
+    }
+    done.sort_by_key(|partition| partition.number);
+    let mut files = Vec::new();
+    let mut bounds = KeyBounds::default();
+    let mut contents = Vec::new();
+    for partition in done {
+        bounds.merge(partition.bounds);
+        contents.push(partition.contents);
+        let mut start = 0;
+        for add in partition.writer.into_files() {
+            let rows = data_file("", add.clone(), &Schema::empty()).rows().unwrap_or_default();
+            added.push(add.clone());
+            files.push(StagedFile {
+                add,
+                partition: partition.number,
+                rows: start..start + rows,
+            });
+            start += rows;
+        }
+    }
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    let (incoming, superseded) = match index.and_then(Arc::into_inner).map(KeyIndex::finish) {
+        Some((keys, superseded)) => (Some(Incoming { keys, bounds, contents }), superseded),
+        None => (None, Vec::new()),
+    };
+    Ok(Staged {
+        files,
+        incoming,
+        superseded,
+    })
+}
+
+/// One partition of incoming rows on its way into files.
+struct Partition {
+    number: u16,
+    writer: FileWriter,
+    schema: SchemaRef,
+    rules: Option<Rules>,
+    index: Option<Arc<KeyIndex>>,
+    doing: String,
+    bounds: KeyBounds,
+    contents: Vec<u128>,
+    /// How many landed.
+    rows: u64,
+}
+
+impl Partition {
+    async fn run(mut self, mut rows: SendableRecordBatchStream, stop: CancellationToken) -> (Self, Result<()>) {
+        let mut ended = Ok(());
+        while let Some(Some(batch)) = stop.run_until_cancelled(rows.next()).await {
+            ended = match batch {
+                Ok(batch) => self.take(&batch).await,
+                Err(error) => Err(error.classify(self.doing.clone())),
+            };
+            if ended.is_err() {
+                break;
+            }
+        }
+        let closed = self.writer.end().await;
+        self.index = None;
+        (self, ended.and(closed))
+    }
+
+    async fn take(&mut self, incoming: &RecordBatch) -> Result<()> {
+        let mut batch = types::conform(incoming, &self.schema)?;
+        if let (Some(rules), Some(index)) = (&self.rules, &self.index) {
+            let lands = rules
+                .deleted
+                .as_ref()
+                .map(|deleted| landing(incoming, deleted))
+                .transpose()?;
+            self.bounds.extend(&rules.key, &batch)?;
+            for (row, hash) in rules.key.hashes(&batch)?.into_iter().enumerate() {
+                if lands.as_ref().is_none_or(|lands| lands.value(row)) {
+                    index.add(hash, Place::row(self.number, self.rows));
+                    self.rows += 1;
+                } else {
+                    index.add(hash, Place::deletes(self.number));
+                }
+            }
+            if let Some(lands) = &lands {
+                batch = filter_record_batch(&batch, lands).doing(|| &self.doing)?;
+            }
+            if let Some(history) = &rules.history {
+                batch = history.begin(batch, &mut self.contents)?;
+            }
+        }
+        self.writer.write(&batch).await
+    }
+}
+
+/// Which rows land: those that `deleted` does not say are gone.
+fn landing(batch: &RecordBatch, deleted: &str) -> Result<BooleanArray> {
+    let column = batch
+        .column_by_name(deleted)
+        .and_then(|column| column.as_any().downcast_ref::<BooleanArray>());
+    let doing = || format!("reading which rows are deleted, in column {deleted}");
+    let column = column.ok_or_else(|| Error::failed(doing(), "a batch has no such Boolean column"))?;
+    let gone = match column.null_count() {
+        0 => column.clone(),
+        _ => prep_null_mask_filter(column),
+    };
+    not(&gone).doing(doing)
+}
+
+/// The incoming columns without the one that says which rows are deleted.
+pub(crate) fn without_deleted(table: &TableName, incoming: &Schema, deleted: &str) -> Result<Schema> {
+    let doing = || format!("writing {table}");
+    match incoming.field_with_name(deleted).map(|field| field.data_type()) {
+        Ok(DataType::Boolean) => {
+            let fields = incoming.fields().iter().filter(|field| field.name() != deleted);
+            Ok(Schema::new(fields.cloned().collect::<Vec<_>>()))
+        }
+        Ok(other) => Err(Error::config(
+            doing(),
+            format!("the column `{deleted}`, which says what rows are deleted, is a {other}"),
+        )
+        .hint("make it a Boolean")),
+        Err(_) => Err(Error::config(
+            doing(),
+            format!("there is no column `{deleted}`, which says what rows are deleted"),
+        )),
+    }
+}
+
+/// Takes those rows out of the staged files; `added` has the files' entries, and gets those of what they become.
+pub(crate) async fn drop_rows(
+    folder: &Folder,
+    files: &[StagedFile],
+    mut unwanted: Vec<Place>,
+    added: &mut Vec<Add>,
+) -> Result<()> {
+    unwanted.sort_unstable();
+    unwanted.dedup();
+    for file in files {
+        let first = unwanted.partition_point(|place| *place < Place::row(file.partition, file.rows.start));
+        let end = unwanted.partition_point(|place| *place < Place::row(file.partition, file.rows.end));
+        let unwanted = &unwanted[first..end];
+        if unwanted.is_empty() {
+            continue;
+        }
+        let rows = (file.rows.end - file.rows.start) as usize;
+        if unwanted.len() < rows {
+            let mut keep = BooleanBufferBuilder::new(rows);
+            keep.append_n(rows, true);
+            for row in unwanted.iter().filter_map(|place| place.parts().1) {
+                keep.set_bit((row - file.rows.start) as usize, false);
+            }
+            let keep = keep.finish();
+            let old = data_file(&folder.path, file.add.clone(), &folder.schema);
+            let fewer = folder.rewrite(&old, |rows, batch| {
+                let keep = BooleanArray::new(keep.slice(rows.start, rows.len()), None);
+                filter_record_batch(&batch, &keep).doing(|| format!("rewriting {}", old.location))
+            });
+            added.extend(fewer.await?);
+        }
+        added.retain(|add| add.path != file.add.path);
+        data_file::discard(
+            folder.lake.object_store(),
+            &folder.path,
+            std::slice::from_ref(&file.add),
+        )
+        .await;
+    }
+    Ok(())
+}
