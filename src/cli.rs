@@ -65,6 +65,14 @@ pub enum Command {
         /// Where; created if it is not there
         #[arg(default_value = ".")]
         dir: PathBuf,
+        /// Only a source for this connector, into the project that is there or a new one without the example
+        #[arg(long, value_name = "CONNECTOR")]
+        source: Option<String>,
+    },
+    /// List the systems that are landed by naming them, or show what one of them lands
+    Connectors {
+        #[command(subcommand)]
+        command: Option<ConnectorsCommand>,
     },
     /// Generate a company's systems, land them, build the marts, export a campaign, and explain
     Demo {
@@ -86,6 +94,9 @@ pub enum Command {
         /// Sources or streams: `shop` or `shop.orders`; all by default
         #[arg(value_name = "SOURCE[.STREAM]")]
         select: Vec<cordada_ingest::Selection>,
+        /// Land nothing: only find out whether every source answers, takes the credentials, and has what is named
+        #[arg(long)]
+        check: bool,
         #[command(flatten)]
         target: Target,
     },
@@ -163,6 +174,15 @@ pub enum Command {
     HashPassword,
     /// Print completions for a shell
     Completions { shell: Shell },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConnectorsCommand {
+    /// Print a connector's configuration, its streams, and what to know about the system
+    Show {
+        /// The connector's name
+        name: String,
+    },
 }
 
 /// Which nodes of the SQL project.

@@ -92,8 +92,8 @@ pub(crate) enum Rows {
         /// A column of booleans that are true for rows that are gone from the source; it does not land.
         deleted: Option<String>,
     },
-    /// JSON records whose types are inferred over all of them.
-    Records(Spool),
+    /// JSON records whose types are inferred over all of them; each spool has a name of its own for `_origin`.
+    Records(Vec<Spool>),
     /// Files that have been read once.
     Files(Vec<ScannedFile>),
 }

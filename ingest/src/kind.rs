@@ -9,8 +9,11 @@ use cordada_lake::{Result, yaml};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::database::DatabaseSource;
+use crate::events::config::EventsSource;
 use crate::extract::{Extraction, Request};
 use crate::files::config::FilesSource;
+use crate::logs::config::LogsSource;
 use crate::options::Options;
 
 /// A source as its kind knows it: what its file in `sources/` says, validated.
@@ -34,6 +37,11 @@ pub(crate) trait Kind: Send + Sync {
         false
     }
 
+    /// What a collector of events is to do, if it is a source of those.
+    fn events(&self) -> Option<&EventsSource> {
+        None
+    }
+
     /// Begins to extract the stream of the request.
     ///
     /// # Errors
@@ -51,7 +59,10 @@ pub(crate) trait Kind: Send + Sync {
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Name {
+    Database,
+    Events,
     Files,
+    Logs,
 }
 
 #[derive(Deserialize)]
@@ -66,8 +77,23 @@ struct Head {
 pub(crate) fn load(file: &Path) -> Result<Box<dyn Kind>> {
     let Head { kind } = yaml::read(file)?;
     Ok(match kind {
+        Name::Database => {
+            let source: DatabaseSource = yaml::read(file)?;
+            source.validate(file)?;
+            Box::new(source)
+        }
+        Name::Events => {
+            let mut source: EventsSource = yaml::read(file)?;
+            source.validate(file)?;
+            Box::new(source)
+        }
         Name::Files => {
             let source: FilesSource = yaml::read(file)?;
+            source.validate(file)?;
+            Box::new(source)
+        }
+        Name::Logs => {
+            let source: LogsSource = yaml::read(file)?;
             source.validate(file)?;
             Box::new(source)
         }

@@ -56,6 +56,8 @@ pub(crate) struct Landed {
     pub(crate) version: Option<u64>,
     /// What the stream remembers now.
     pub(crate) state: Option<State>,
+    /// Whether rows have gone from the table, now or before, because the source deleted them.
+    deletes: bool,
     /// The tables that its lists became, with their versions.
     pub(crate) children: Vec<(TableName, u64)>,
 }
@@ -68,6 +70,9 @@ pub(crate) struct Kept {
     pub(crate) state: Option<State>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) incomplete: bool,
+    /// Whether rows have gone from the table because the source deleted them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) deletes: bool,
 }
 
 impl Kept {
@@ -118,6 +123,7 @@ impl Landing<'_> {
         };
         let mut landed = Landed {
             state: request.state.clone(),
+            deletes: kept.deletes && !replace,
             ..Landed::default()
         };
         let mut extraction = self.cancellable(self.source.kind().extract(request)).await?;
@@ -157,6 +163,13 @@ impl Landing<'_> {
         task: &Arc<dyn Task>,
         landed: &mut Landed,
     ) -> Result<()> {
+        // Nothing new leaves no trace.
+        let is_empty = matches!(&chunk.rows, Rows::Records(spools) if spools.iter().all(|spool| spool.rows() == 0));
+        let unchanged = chunk.state.is_none() || chunk.state == landed.state;
+        if is_empty && unchanged && self.options.disposition() != Disposition::Replace {
+            landed.bytes += chunk.bytes;
+            return Ok(());
+        }
         let own_task = chunk.task.is_some();
         let task = chunk.task.clone().unwrap_or_else(|| task.clone());
         let withhold = !transforms.is_empty();
@@ -177,10 +190,7 @@ impl Landing<'_> {
             .incoming(chunk.rows, existing.as_ref(), transforms, &rejects, &task)
             .await?;
         (landed.files, landed.bytes) = (landed.files + chunk.files, landed.bytes + chunk.bytes);
-        let kept = Kept {
-            state: chunk.state.clone().or_else(|| landed.state.clone()),
-            incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
-        };
+        let state = chunk.state.or_else(|| landed.state.clone());
         let Some(incoming) = incoming else {
             // A file without even a header says nothing about a table, and there is no place for a state without one.
             rejects.journal(self.lake, &HashMap::new(), &others).await?;
@@ -192,6 +202,12 @@ impl Landing<'_> {
             .as_deref()
             .filter(|_| self.options.disposition() != Disposition::Replace);
         let check = contract.apply(self.table, &incoming.schema, known)?;
+        landed.deletes |= check.schema.field_with_name(provenance::DELETED).is_ok();
+        let kept = Kept {
+            state,
+            incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
+            deletes: landed.deletes,
+        };
         let partitions = incoming.partitions.into_iter();
         let partitions = partitions.map(|rows| self.checked(rows, &check, &rejects)).collect();
         let write = Write {
@@ -221,6 +237,7 @@ impl Landing<'_> {
         let kept = Kept {
             state: landed.state.clone(),
             incomplete: false,
+            deletes: landed.deletes,
         };
         let write = Write {
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
@@ -287,13 +304,17 @@ impl Landing<'_> {
                 )?;
                 (rows.0, rows.1, HashMap::new(), Some(transforms))
             }
-            Rows::Records(spool) => {
-                let (options, cancel, workers) = (self.options.clone(), self.cancel.clone(), self.lake.parallelism());
-                let (file, rejected) = blocking(move || spool.scan(&options, zone, workers, &cancel)).await?;
-                rejects.add(file.name(), &rejected)?;
+            Rows::Records(spools) => {
+                let mut files = Vec::with_capacity(spools.len());
+                for spool in spools {
+                    let (options, cancel, workers) = (self.options.clone(), self.cancel.clone(), self.lake.parallelism());
+                    let (file, rejected) = blocking(move || spool.scan(&options, zone, workers, &cancel)).await?;
+                    rejects.add(file.name(), &rejected)?;
+                    files.push(file);
+                }
                 // Whoever filled the spool has transformed what is in it.
-                let Some((schema, partitions)) = self.scanned(vec![file], existing, rejects, task)? else {
-                    return Ok(None);
+                let Some((schema, partitions)) = self.scanned(files, existing, rejects, task)? else {
+                    return self.emptied().await;
                 };
                 (schema, partitions, HashMap::new(), None)
             }
@@ -320,6 +341,16 @@ impl Landing<'_> {
             schema,
             partitions,
             contents,
+        }))
+    }
+
+    /// No rows, of the columns that the table has: the source that it is a copy of has become empty.
+    async fn emptied(&self) -> Result<Option<Incoming>> {
+        let existing = self.existing().await?;
+        Ok(existing.map(|schema| Incoming {
+            schema,
+            partitions: Vec::new(),
+            contents: HashMap::new(),
         }))
     }
 

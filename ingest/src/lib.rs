@@ -7,17 +7,23 @@
 
 mod check;
 mod config;
+mod connectors;
 mod contract;
+mod database;
+mod events;
 mod extract;
 mod files;
 mod identity;
 mod ingest;
 mod kind;
 mod landing;
+mod logs;
 mod options;
 mod parallel;
 mod provenance;
 mod rejected;
+#[allow(dead_code)]
+mod rest;
 mod rows;
 mod shape;
 mod spool;
@@ -26,7 +32,9 @@ mod unnest;
 mod values;
 
 pub use check::{Checked, check};
+pub use connectors::{Connector, index as connector_index};
 pub use config::{Selection, Source, load_sources};
+pub use events::Collector;
 pub use ingest::{IngestReport, StreamReport, ingest};
 pub use transform::PiiKey;
 

@@ -20,6 +20,8 @@ pub(crate) struct Spool {
     name: String,
     file: BufWriter<std::fs::File>,
     path: TempPath,
+    /// Lines of the source before the first of its own.
+    before: u64,
     rows: u64,
     bytes: u64,
     rejected: Vec<Rejected>,
@@ -37,10 +39,34 @@ impl Spool {
             name: name.to_owned(),
             file: BufWriter::with_capacity(BUFFER, file),
             path,
+            before: 0,
             rows: 0,
             bytes: 0,
             rejected: Vec::new(),
         })
+    }
+
+    /// The same, for lines of a source of which `before` have been read: `_origin` goes on after them. What is a line
+    /// of the source and no record has to be told with [`Spool::pass`].
+    ///
+    /// # Errors
+    /// A temporary folder that cannot be written.
+    pub(crate) fn of_lines(name: &str, before: u64) -> Result<Self> {
+        Ok(Self {
+            before,
+            ..Self::new(name)?
+        })
+    }
+
+    /// Passes over a line of the source that is no record.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub(crate) fn pass(&mut self) -> Result<()> {
+        self.bytes += 1;
+        self.file
+            .write_all(b"\n")
+            .doing(|| format!("writing into {}", std::env::temp_dir().display()))
     }
 
     /// Adds a record: the text of one JSON object. Line breaks between its tokens become spaces.
@@ -93,7 +119,10 @@ impl Spool {
             .doing(doing)?;
         let local = Local::temporary(self.path, &self.name)?;
         let stream = FileStream::of_records(options);
-        let scanned = ScannedFile::scan(local, &stream, zone, workers, cancel)?;
+        let mut scanned = ScannedFile::scan(local, &stream, zone, workers, cancel)?;
+        for piece in &mut scanned.scanned.pieces {
+            piece.first += self.before;
+        }
         Ok((scanned, self.rejected))
     }
 }

@@ -9,7 +9,9 @@ use cordada_lake::{Context, Draft, Error, Lake, Mode, Relation, Result, TableNam
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use crate::landing::Kept;
 use crate::options::{Disposition, Options};
+use crate::provenance::DELETED;
 
 /// How far a child table has followed its parent's.
 #[derive(Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,21 +83,36 @@ async fn follow(
         .first()
         .map(|batch| arrow::util::display::array_value_to_string(batch.column(0), 0));
     let load = load.transpose().doing(doing)?.unwrap_or_default();
-    // What was appended stays as it was; otherwise rows may have changed or gone.
-    let (mode, new) = match (options.disposition(), &followed) {
-        (Disposition::Append | Disposition::InsertOnly, Some(followed)) => (
-            Mode::Append,
-            format!(" and _load_id > '{}'", followed.load.replace('\'', "''")),
-        ),
-        _ => (Mode::Overwrite, String::new()),
+    let (source, list) = (quoted_name(parent), quoted(column));
+    let new = followed
+        .as_ref()
+        .map(|followed| format!("_load_id > '{}'", followed.load.replace('\'', "''")));
+    let (mode, new, with_childless) = match (options.disposition(), new) {
+        (Disposition::Append | Disposition::InsertOnly, Some(new)) => (Mode::Append, new, false),
+        (Disposition::Merge, Some(new)) if !Kept::of(lake, parent).await?.deletes => {
+            let key = options.key().iter().map(|key| parent_key(key)).collect();
+            let deleted = Some(DELETED.to_owned());
+            (Mode::ReplaceGroups { key, deleted }, new, true)
+        }
+        // What has gone from the parent's table left nothing to tell it by.
+        _ => (Mode::Overwrite, "true".to_owned(), false),
     };
-    let list = quoted(column);
-    let sql = format!(
+    let mut sql = format!(
         "select {} from (select *, unnest({list}) as _item, unnest(range(1, cast(array_length({list}) as bigint) + 1)) \
-         as _position from {} where array_length({list}) > 0{new})",
+         as _position from {source} where array_length({list}) > 0 and {new})",
         items.join(", "),
-        quoted_name(parent)
     );
+    if with_childless {
+        let keys = options
+            .key()
+            .into_iter()
+            .map(|key| format!("{} as {}", quoted(&key), quoted(&parent_key(&key))));
+        let keys = keys.collect::<Vec<_>>().join(", ");
+        sql = format!(
+            "select *, false as {DELETED} from ({sql}) union all by name select {keys}, true as {DELETED} from {source} \
+             where {new}"
+        );
+    }
     let rows = session.sql(&sql).await.doing(doing)?;
     let schema = rows.schema().inner().clone();
     let partitions = rows.execute_stream_partitioned().await.doing(doing)?;
@@ -106,6 +123,11 @@ async fn follow(
         ..Write::new(mode, schema)
     };
     Ok(Some(lake.write(table, write, partitions).await?.version))
+}
+
+/// What a column of the parent's key is called in the child's table.
+fn parent_key(key: &str) -> String {
+    format!("_parent_{key}")
 }
 
 /// What is selected for each item: the parent's key, the item's place in its list, its fields, and the provenance.
@@ -120,7 +142,7 @@ fn projection(schema: &Schema, parent: &TableName, column: &str, key: &[String])
     };
     let mut columns: Vec<String> = key
         .iter()
-        .map(|key| format!("{} as {}", quoted(key), quoted(&format!("_parent_{key}"))))
+        .map(|key| format!("{} as {}", quoted(key), quoted(&parent_key(key))))
         .collect();
     columns.push("_position".to_owned());
     match item.data_type() {

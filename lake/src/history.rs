@@ -29,7 +29,7 @@ pub const VALID_TO: &str = "_valid_to";
 pub const ROW_HASH: &str = "_row_hash";
 
 /// The columns that a history adds.
-pub(crate) const COLUMNS: [&str; 3] = [VALID_FROM, VALID_TO, ROW_HASH];
+pub const COLUMNS: [&str; 3] = [VALID_FROM, VALID_TO, ROW_HASH];
 
 /// Statistics round times up to milliseconds.
 const ROUNDED_BY: i64 = 1000;

@@ -2,11 +2,13 @@
 
 mod marker;
 
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Instant;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Decimal128Type;
+use cordada_ingest::Collector;
 use cordada_lake::{Context, Error, ErrorKind, Result, sql};
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +38,7 @@ pub async fn run(
     marker.summary = Some(summary);
     marker.write(dir)?;
     let server = start_server(dir, &mut marker).await?;
-    demo::project::write_project(dir, server.address())?;
+    demo::project::write_project(dir, server.address().port(), free_port(demo::project::COLLECTOR)?)?;
 
     let project = Project::open(dir, None).await?;
     let sources = project.sources()?;
@@ -72,6 +74,12 @@ pub async fn run(
         );
     }
 
+    // The collector has landed the hits before.
+    let hits = if requests > 0 {
+        summary.web_events + summary.repeated_web_events
+    } else {
+        0
+    };
     println!();
     println!(
         "A supermarket chain with {} customers, {} stores and a shop, in {}:",
@@ -86,7 +94,7 @@ pub async fn run(
     if requests > 0 {
         println!(
             "  collected  {} web hits in {} requests, all acknowledged",
-            grouped(summary.web_events + summary.repeated_web_events),
+            grouped(hits),
             grouped(requests)
         );
     }
@@ -96,7 +104,7 @@ pub async fn run(
         answered.later,
         answered.broken
     );
-    let rows: u64 = landed.streams.iter().map(|stream| stream.rows).sum();
+    let rows = hits + landed.streams.iter().map(|stream| stream.rows).sum::<u64>();
     println!(
         "  landed     {} rows in {} Delta tables; {} rejected",
         grouped(rows),
@@ -163,7 +171,7 @@ pub fn explain(dir: &Path, error: Error) -> Error {
     let port = Marker::read(dir).and_then(|marker| marker.port);
     let port = port.filter(|_| error.kind() == ErrorKind::Unavailable);
     match port {
-        Some(port) if std::net::TcpStream::connect(("127.0.0.1", port)).is_err() => error.hint(format!(
+        Some(port) if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() => error.hint(format!(
             "the demo's shop is not running: start it in another terminal with `cordada demo --serve --dir {}`",
             dir.display()
         )),
@@ -173,22 +181,26 @@ pub fn explain(dir: &Path, error: Error) -> Error {
 
 /// Starts the shop where it was before; the first time where nobody else is.
 async fn start_server(dir: &Path, marker: &mut Marker) -> Result<Server> {
-    let data = dir.join("data");
-    let start = |port| Server::start(&data, port, Limits::default());
-    let server = match marker.port {
-        Some(port) => start(port).await?,
-        None => match start(server::PORT).await {
-            Err(error) if error.kind() == ErrorKind::Unavailable => start(0).await?,
-            started => started?,
-        },
+    let port = match marker.port {
+        Some(port) => port,
+        None => free_port(server::PORT)?,
     };
-    marker.port = Some(server.address().port());
+    let server = Server::start(&dir.join("data"), port, Limits::default()).await?;
+    marker.port = Some(port);
     marker.write(dir)?;
     Ok(server)
 }
 
-/// Sends what the web tracker has queued to the project's collector, which runs for as long as that takes; how many
-/// requests that were.
+/// `usual`, or another port if somebody listens there.
+fn free_port(usual: u16) -> Result<u16> {
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, usual))
+        .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+        .and_then(|listener| listener.local_addr());
+    Ok(bound.doing(|| "looking for a free port")?.port())
+}
+
+/// Sends what the web tracker has queued to the project's collector, which runs for as long as that takes and lands what
+/// it took; how many requests that were.
 async fn send_hits(
     options: &Options,
     project: &Project,
@@ -196,8 +208,31 @@ async fn send_hits(
     cancel: &CancellationToken,
 ) -> Result<u64> {
     let outbox = project.dir.join(demo::hits::OUTBOX);
-    let _ = (options, sources, cancel, outbox);
-    Ok(0)
+    let web = sources.iter().find(|source| source.name() == "web");
+    let Some(web) = web.filter(|_| outbox.exists()) else {
+        return Ok(0);
+    };
+    let key = project.pii_key()?;
+    let Some(collector) = Collector::bind(web, &project.dir, key.as_ref()).await? else {
+        return Ok(0);
+    };
+    let url = format!("http://{}", collector.local_addr());
+    let (task, stop) = (
+        options.progress().start("web hits", None, "requests"),
+        cancel.child_token(),
+    );
+    let sending = async {
+        let sent = demo::hits::send(&outbox, &url, &|requests| task.advance(requests), cancel).await;
+        stop.cancel();
+        sent
+    };
+    let collecting = collector.run(&project.lake, &project.dir, sources, key.as_ref(), stop.clone());
+    let (sent, collected) = tokio::join!(sending, collecting);
+    let requests = sent?;
+    collected?;
+    std::fs::remove_dir(&outbox).doing(|| format!("removing {}", outbox.display()))?;
+    task.finish(&format!("{} requests acknowledged", grouped(requests)));
+    Ok(requests)
 }
 
 async fn generate(options: &Options, dir: &Path, customers: u32, seed: u64) -> Result<Summary> {

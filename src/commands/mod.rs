@@ -3,6 +3,7 @@
 mod build;
 mod compile;
 mod completions;
+mod connectors;
 mod demo;
 mod export;
 mod hash_password;
@@ -29,12 +30,18 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
         async move { Project::open(&options.project, target.target.as_deref()).await }
     };
     match command {
-        Command::Init { dir } => init::run(&options, &dir),
+        Command::Init { dir, source } => init::run(&options, &dir, source.as_deref()),
+        Command::Connectors { command } => connectors::run(command),
         Command::Demo { dir, serve: true, .. } => demo::serve(&dir, cancel).await,
         Command::Demo {
             dir, customers, seed, ..
         } => demo::run(&options, &dir, customers, seed, cancel).await,
-        Command::Ingest { select, target } => ingest::run(&options, &open(target).await?, &select, cancel).await,
+        Command::Ingest {
+            select,
+            check: true,
+            target,
+        } => ingest::check(&options, &open(target).await?, &select, cancel).await,
+        Command::Ingest { select, target, .. } => ingest::run(&options, &open(target).await?, &select, cancel).await,
         Command::Build {
             selection,
             full_refresh,

@@ -1,6 +1,5 @@
 //! The project that the demo is: configuration, sources, a campaign, and the SQL project that ships with the binary.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use cordada_lake::{Context, Result};
@@ -92,19 +91,24 @@ pub const DEMO: &[(&str, &str)] = demo![
     "sources/web.yml",
 ];
 
-/// Writes the demo's project into `dir`, with its shop at `shop`; files that are there already stay as their owner left
-/// them.
+/// Where the collector of web hits listens, unless somebody else does.
+pub const COLLECTOR: u16 = 8461;
+
+/// Writes the demo's project into `dir`, with the ports of its shop and its collector; files that are there already stay
+/// as their owner left them.
 ///
 /// # Errors
 /// Files that cannot be written.
-pub fn write_project(dir: &Path, shop: SocketAddr) -> Result<()> {
-    let usual = format!("127.0.0.1:{PORT}");
+pub fn write_project(dir: &Path, shop: u16, collector: u16) -> Result<()> {
+    let at = |port| format!("127.0.0.1:{port}");
+    let placed = |text: &str| {
+        let text = text.replace(&at(PORT), &at(shop));
+        text.replace(&at(COLLECTOR), &at(collector))
+    };
     let sql = SQL
         .iter()
         .map(|&(path, text)| (dir.join("sql").join(path), text.to_owned()));
-    let demo = DEMO
-        .iter()
-        .map(|&(path, text)| (dir.join(path), text.replace(&usual, &shop.to_string())));
+    let demo = DEMO.iter().map(|&(path, text)| (dir.join(path), placed(text)));
     for (path, text) in sql.chain(demo) {
         if path.exists() {
             continue;
@@ -157,14 +161,15 @@ mod tests {
     #[test]
     fn what_the_owner_changed_stays() {
         let dir = tempfile::tempdir().unwrap();
-        let shop = "127.0.0.1:9999".parse().unwrap();
-        write_project(dir.path(), shop).unwrap();
+        write_project(dir.path(), 9999, 9998).unwrap();
         let config = dir.path().join("cordada.yml");
         std::fs::write(&config, "name: mine\n").unwrap();
-        write_project(dir.path(), shop).unwrap();
+        write_project(dir.path(), 9999, 9998).unwrap();
         assert_eq!(std::fs::read_to_string(config).unwrap(), "name: mine\n");
         assert!(dir.path().join("sql/marts/customers.sql").is_file());
         let source = std::fs::read_to_string(dir.path().join("sources/shop.yml")).unwrap();
         assert!(source.contains("base_url: http://127.0.0.1:9999/api/v1"), "{source}");
+        let source = std::fs::read_to_string(dir.path().join("sources/web.yml")).unwrap();
+        assert!(source.contains("listen: 127.0.0.1:9998"), "{source}");
     }
 }

@@ -129,7 +129,7 @@ impl Format {
     /// The format that a file's name tells, with or without a suffix of its compression.
     pub(crate) fn of_name(name: &str) -> Option<Format> {
         let name = name.to_ascii_lowercase();
-        let name = [".gz", ".zst"]
+        let name = [".gz", ".zst", ".bz2"]
             .iter()
             .find_map(|suffix| name.strip_suffix(suffix))
             .unwrap_or(&name);
@@ -231,7 +231,8 @@ impl FileStream {
     }
 }
 
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+/// A path, or a list of them.
+pub(crate) fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum OneOrMany {
@@ -244,7 +245,8 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
     })
 }
 
-fn encoding<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static Encoding, D::Error> {
+/// An encoding by its name in the WHATWG's standard.
+pub(crate) fn encoding<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static Encoding, D::Error> {
     let label = String::deserialize(deserializer)?;
     let known = match label.as_str() {
         "utf8" => Some(UTF_8),
@@ -265,6 +267,7 @@ mod tests {
     fn names_tell_formats() {
         assert_eq!(Format::of_name("a/b.CSV.gz"), Some(Format::Csv));
         assert_eq!(Format::of_name("b.jsonl.zst"), Some(Format::Ndjson));
+        assert_eq!(Format::of_name("b.csv.bz2"), Some(Format::Csv));
         assert_eq!(Format::of_name("b.dat"), None);
     }
 }

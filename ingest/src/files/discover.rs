@@ -194,6 +194,14 @@ async fn in_store(path: &str, options: &BTreeMap<String, String>) -> Result<Vec<
 }
 
 impl Found {
+    /// Where it is on a local disk, and when it was written last; `None` for one that is elsewhere.
+    pub(crate) fn on_disk(&self) -> Option<(&Path, Option<SystemTime>)> {
+        match &self.place {
+            Place::Disk(path, modified) => Some((path, *modified)),
+            Place::Store(..) => None,
+        }
+    }
+
     /// The file on a local disk: where it is, or downloaded into a temporary file.
     pub(crate) async fn fetch(&self, cancel: &CancellationToken) -> Result<Local> {
         match &self.place {

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
+use bzip2::read::MultiBzDecoder;
 use cordada_lake::{Context, Error, Result};
 use encoding_rs::{DecoderResult, Encoding, UTF_8};
 use flate2::read::MultiGzDecoder;
@@ -26,6 +27,7 @@ const NOT_OF_ENCODING: u8 = 0xff;
 enum Compression {
     None,
     Gzip,
+    Bzip2,
     Zstd,
 }
 
@@ -104,11 +106,21 @@ impl Plain {
 fn compression(file: &Local) -> Result<Compression> {
     let mut head = [0; 4];
     let read = read_head(file.open()?, &mut head).doing(|| format!("reading {}", file.name))?;
-    Ok(match &head[..read] {
+    Ok(of_head(&head[..read]))
+}
+
+fn of_head(head: &[u8]) -> Compression {
+    match head {
         [0x1f, 0x8b, ..] => Compression::Gzip,
-        [0x28, 0xb5, 0x2f, 0xfd] => Compression::Zstd,
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => Compression::Bzip2,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
         _ => Compression::None,
-    })
+    }
+}
+
+/// Whether a file that begins like this is compressed as a whole.
+pub(crate) fn is_compressed(head: &[u8]) -> bool {
+    of_head(head) != Compression::None
 }
 
 /// Fills `head` as far as there is something; says how far.
@@ -128,6 +140,7 @@ fn decompress(file: &Local, compression: Compression) -> Result<Box<dyn Read>> {
     Ok(match compression {
         Compression::None => Box::new(reader),
         Compression::Gzip => Box::new(MultiGzDecoder::new(reader)),
+        Compression::Bzip2 => Box::new(MultiBzDecoder::new(reader)),
         Compression::Zstd => {
             Box::new(zstd::stream::read::Decoder::with_buffer(reader).doing(|| format!("reading {}", file.name))?)
         }
@@ -231,6 +244,12 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    fn bzip2(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
     #[test]
     fn every_compression_and_encoding_becomes_utf8() {
         let text = "id;name\n1;Begoña\n".as_bytes();
@@ -250,6 +269,10 @@ mod tests {
         assert_eq!(plain(&gzip(latin1), encoding_rs::WINDOWS_1252), text);
         assert_eq!(plain(&utf16, UTF_8), text);
         assert_eq!(plain(&[gzip(b"a\n"), gzip(b"b\n")].concat(), UTF_8), b"a\nb\n");
+        assert_eq!(plain(&bzip2(&marked), UTF_8), text);
+        assert_eq!(plain(&bzip2(latin1), encoding_rs::WINDOWS_1252), text);
+        assert_eq!(plain(&[bzip2(b"a\n"), bzip2(b"b\n")].concat(), UTF_8), b"a\nb\n");
+        assert_eq!(plain(b"BZh, a text\n", UTF_8), b"BZh, a text\n");
         assert_eq!(plain(b"", UTF_8), b"");
     }
 
@@ -260,10 +283,12 @@ mod tests {
 
     #[test]
     fn a_cut_archive_is_an_error_that_names_the_file() {
-        let whole = gzip(&b"some text that is long enough\n".repeat(100));
-        let file = local(&whole[..whole.len() / 2], "orders.csv.gz");
-        let error = Plain::text(file, UTF_8, &CancellationToken::new()).unwrap_err();
-        assert!(error.to_string().contains("orders.csv.gz"), "{error}");
+        let text = b"some text that is long enough\n".repeat(100);
+        for whole in [gzip(&text), bzip2(&text)] {
+            let file = local(&whole[..whole.len() / 2], "orders.csv.gz");
+            let error = Plain::text(file, UTF_8, &CancellationToken::new()).unwrap_err();
+            assert!(error.to_string().contains("orders.csv.gz"), "{error}");
+        }
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn records(records: &[&str], state: Option<State>) -> Chunk {
     for record in records {
         spool.push(record.as_bytes()).unwrap();
     }
-    Chunk::new(Rows::Records(spool), state, 10)
+    Chunk::new(Rows::Records(vec![spool]), state, 10)
 }
 
 fn last(chunk: Chunk) -> Step {
@@ -343,5 +343,45 @@ async fn lists_become_tables_that_follow_their_parents() {
         assert_eq!(run.load().await.unwrap().release, None);
         let labels = run.project.sql("select value from raw_shop.labels order by 1").await;
         assert_eq!(labels.last().map(String::as_str), Some("u"));
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_became_empty_empties_its_table() {
+    let loads = vec![
+        vec![last(records(&[r#"{"id": 1, "name": "a"}"#], None))],
+        vec![last(records(&[], None))],
+    ];
+    let run = Run::new("disposition: replace", loads).await;
+    run.load().await.unwrap();
+    run.load().await.unwrap();
+    assert!(run.rows().await.is_empty());
+}
+
+#[tokio::test]
+async fn nothing_new_makes_no_version() {
+    let one = || last(records(&[r#"{"id": 1, "name": "a"}"#], Some(json!(1))));
+    let run = Run::new("", vec![vec![one()], vec![last(records(&[], Some(json!(1))))]]).await;
+    run.load().await.unwrap();
+    let report = run.load().await.unwrap();
+    assert_eq!((report.release, report.streams[0].version), (None, None));
+}
+
+#[tokio::test]
+async fn items_go_with_a_parent_that_the_source_deleted() {
+    let load = |text: &str, state: i64| vec![last(records(&[text], Some(json!(state))))];
+    let loads = vec![
+        load(r#"{"id": 1, "gone": false, "items": [1, 2]}"#, 1),
+        load(r#"{"id": 2, "gone": false, "items": [3]}"#, 2),
+        load(r#"{"id": 1, "gone": true, "items": []}"#, 3),
+    ];
+    let run = Run::new("key: [id], disposition: merge, deleted: gone, unnest: {items: }", loads).await;
+    for expected in [vec!["1", "2"], vec!["1", "2", "3"], vec!["3"]] {
+        run.load().await.unwrap();
+        let items = run
+            .project
+            .sql("select value from raw_shop.people__items order by 1")
+            .await;
+        assert_eq!(items, expected);
     }
 }

@@ -150,7 +150,6 @@ fn advance(model: &mut Vec<Period>, load: &[Vec<Loaded>], at: i64, missing: Miss
         .flatten()
         .map(|(id, value, gone)| (*id, (*value, *gone)))
         .collect();
-    let current: Vec<_> = model.iter().filter(|row| row.3.is_none()).map(|row| row.0).collect();
     for row in model.iter_mut().filter(|row| row.3.is_none()) {
         let closes = match last.get(&row.0) {
             Some((value, gone)) => *gone || *value != row.1,
@@ -160,7 +159,7 @@ fn advance(model: &mut Vec<Period>, load: &[Vec<Loaded>], at: i64, missing: Miss
     }
     for (id, (value, gone)) in last {
         let stays = model.iter().any(|row| row.0 == id && row.3.is_none());
-        if !gone && !(stays && current.contains(&id)) {
+        if !gone && !stays {
             model.push((id, value, at, None));
         }
     }

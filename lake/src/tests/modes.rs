@@ -332,9 +332,7 @@ async fn a_table_with_mapped_columns_is_refused() {
     edit_first_version(folder.path(), "\"minReaderVersion\":1,\"minWriterVersion\":2", |_| {
         "\"minReaderVersion\":2,\"minWriterVersion\":5".to_owned()
     });
-    let mut id = 0;
-    for column in ["id", "text"] {
-        id += 1;
+    for (id, column) in ["id", "text"].into_iter().enumerate() {
         let field = format!("\\\"name\\\":\\\"{column}\\\",");
         edit_first_version(folder.path(), &field, |field| {
             let metadata = format!(

@@ -21,11 +21,21 @@ const LARGEST_PAGE: u64 = 32_000;
 pub fn routes() -> Router {
     Router::new()
         .route("/datastore_search", get(datastore_search))
-        .route("/status_show", get(status_show))
+        .route("/package_search", get(package_search))
 }
 
-async fn status_show() -> Response {
-    success(value!({"site_title": "Datos abiertos", "ckan_version": "2.11.0", "extensions": ["datastore"]}))
+/// The catalogue: one dataset.
+async fn package_search(uri: Uri) -> Response {
+    let resource = value!({"id": RESOURCE, "name": "Provincias", "format": "CSV", "datastore_active": true});
+    let package = value!({
+        "id": "8f2a3c1e-5d1b-4a55-9a39-0f2d4a1c7e60",
+        "name": "division-territorial",
+        "title": "División territorial de España",
+        "resources": [resource],
+    });
+    let wanted = Query::of(&uri).number("rows").unwrap_or_default() != Some(0);
+    let results = if wanted { vec![package] } else { Vec::new() };
+    success(value!({"count": 1, "results": results}))
 }
 
 async fn datastore_search(uri: Uri) -> Response {

@@ -191,6 +191,11 @@ async fn open_data_is_paged_as_ckan_does() {
         paged.extend(page["result"]["records"].as_array().unwrap().clone());
     }
     assert_eq!(&paged, records);
+    let catalogue = body(get(&server, "/api/3/action/package_search?rows=0", None).await).await;
+    assert_eq!(
+        (&catalogue["success"], &catalogue["result"]["count"]),
+        (&true.into(), &1.into())
+    );
     let missing = get(&server, "/api/3/action/datastore_search?resource_id=alcaldes", None).await;
     assert_eq!(missing.status(), 404);
     assert_eq!(body(missing).await["success"], false);

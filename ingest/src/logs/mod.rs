@@ -1,0 +1,29 @@
+//! The `logs` source: access logs of web servers, proxies, load balancers and content delivery networks.
+//!
+//! Each line becomes a record: [`format`] tells which format a file is in, a module a family of formats takes lines
+//! apart, [`fields`] says which columns they share, and [`record`] writes them, with as much of what is personal as
+//! [`address`] and [`query`] let through. [`places`] knows how far each log has been read, wherever rotation has put
+//! it, [`lines`] gives out what is complete of the rest, and [`extraction`] makes chunks of that.
+
+mod address;
+mod clf;
+pub(crate) mod config;
+mod custom;
+mod extraction;
+mod fields;
+mod format;
+mod haproxy;
+mod json;
+mod lines;
+mod places;
+mod positional;
+mod query;
+mod reader;
+mod record;
+mod time;
+mod tokens;
+mod w3c;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

@@ -1,0 +1,217 @@
+//! One log being read: its lines from a place on, as records.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use cordada_lake::{Context, Error, Result};
+use encoding_rs::UTF_8;
+use tokio_util::sync::CancellationToken;
+
+use super::config::{Reading, Written};
+use super::format::{self, Format, Line, Parser};
+use super::lines::{self, Found, MAX_LINE, Next};
+use super::places::{Head, Place};
+use super::record::{Policy, Record};
+use super::w3c::Header;
+
+/// The mark that files in UTF-8 may begin with.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Bytes that a format is told by.
+const SAMPLE: usize = 256 * 1024;
+
+/// What became of a line.
+pub(crate) enum Taken<'l> {
+    /// A JSON object.
+    Record(&'l [u8]),
+    /// The reason, and as much of the line as may land.
+    Rejected(String, String),
+    /// Nothing was in it.
+    Empty,
+}
+
+/// A log from a place on.
+pub(crate) struct Log {
+    file: File,
+    head: Head,
+    /// Whether nothing will be written to it any more, so that its last line is whole without a line break.
+    complete: bool,
+    parser: Parser,
+    /// What was known of it before this reading.
+    pub(crate) before: Option<Place>,
+    pub(crate) place: Place,
+}
+
+impl Log {
+    /// Opens a log that has not been seen, and tells its format; `None` if it has no lines yet.
+    ///
+    /// # Errors
+    /// Config if it is in no format that is known.
+    pub(crate) fn begin(
+        mut file: File,
+        name: &str,
+        state: &str,
+        complete: bool,
+        (reading, policy, now): (&Reading, &Policy, DateTime<Utc>),
+    ) -> Result<Option<Self>> {
+        let head = Head::read(&mut file, name)?;
+        let format = match &reading.format {
+            Written::Known(format) => *format,
+            Written::Custom(_) => Format::Custom,
+            Written::Auto => match told(&mut file, name, complete, reading, policy)? {
+                Some(format) => format,
+                None => return Ok(None),
+            },
+        };
+        let parser = Parser::new(format, reading.custom(), Header::default());
+        Ok(Some(Self {
+            place: Place::beginning(name, format, Header::default(), state, now),
+            before: None,
+            file,
+            head,
+            complete,
+            parser,
+        }))
+    }
+
+    /// Opens a log that has been read to a place.
+    pub(crate) fn resume(
+        mut file: File,
+        name: &str,
+        state: &str,
+        complete: bool,
+        (reading, before, now): (&Reading, Place, DateTime<Utc>),
+    ) -> Result<Self> {
+        let head = Head::read(&mut file, name)?;
+        let format = match &reading.format {
+            Written::Known(format) => *format,
+            Written::Custom(_) => Format::Custom,
+            Written::Auto => before.format,
+        };
+        let place = before.clone().moved(name, state, now, format);
+        let parser = Parser::new(format, reading.custom(), before.header.clone());
+        Ok(Self {
+            file,
+            head,
+            complete,
+            parser,
+            before: Some(before),
+            place,
+        })
+    }
+
+    /// Reads on, giving each line to `take` with its number, until that says to stop; says whether the end was
+    /// reached. Moves the place, which is only good once everything taken has landed.
+    ///
+    /// # Errors
+    /// Conflict if the log was rotated meanwhile in a way that its lines cannot be told from those of the next.
+    pub(crate) fn read(
+        &mut self,
+        reading: &Reading,
+        policy: &Policy,
+        cancel: &CancellationToken,
+        mut take: impl FnMut(u64, Taken<'_>) -> Result<Next>,
+    ) -> Result<bool> {
+        let name = self.place.path.clone();
+        let doing = || format!("reading {name}");
+        self.file.seek(SeekFrom::Start(self.place.offset)).doing(doing)?;
+        let mut record = Record::new(policy);
+        let (mut line_number, mut stopped, mut anything) = (self.place.line, false, self.place.offset > 0);
+        let parser = &mut self.parser;
+        let taken = lines::read(&self.file, &name, self.complete, cancel, |found| {
+            line_number += 1;
+            let taken = match found {
+                Found::TooLong(_) => {
+                    Taken::Rejected(format!("the line is longer than {} MiB", MAX_LINE >> 20), String::new())
+                }
+                Found::Line(line) => {
+                    let line = if line_number == 1 {
+                        line.strip_prefix(MARK).unwrap_or(line)
+                    } else {
+                        line
+                    };
+                    let line = reading.decode(line);
+                    match parser.write(&line, &mut record) {
+                        Ok(Line::Hit) => Taken::Record(record.end()),
+                        Ok(Line::Empty) => Taken::Empty,
+                        Err(reason) => Taken::Rejected(reason.into_owned(), policy.rejected(&line)),
+                    }
+                }
+            };
+            anything |= !matches!(taken, Taken::Empty);
+            let next = take(line_number, taken)?;
+            stopped |= next == Next::Stop;
+            Ok(next)
+        })?;
+        // A log of nothing but a header is like any other with that header: it is not known yet.
+        if !anything {
+            return Ok(true);
+        }
+        self.place.offset += taken;
+        self.place.line = line_number;
+        self.place.header = self.parser.header.clone();
+        self.place.print(&mut self.file, &name)?;
+        self.head.check(&mut self.file, self.place.offset, &name)?;
+        Ok(!stopped)
+    }
+}
+
+/// The format that the first lines of a file are in; `None` if there are none yet.
+fn told(file: &mut File, name: &str, complete: bool, reading: &Reading, policy: &Policy) -> Result<Option<Format>> {
+    file.seek(SeekFrom::Start(0)).doing(|| format!("reading {name}"))?;
+    let mut sample: Vec<Vec<u8>> = Vec::new();
+    let mut bytes = 0;
+    lines::read(&*file, name, complete, &CancellationToken::new(), |found| {
+        let (Found::Line(line) | Found::TooLong(line)) = found;
+        bytes += line.len();
+        let line = if sample.is_empty() {
+            line.strip_prefix(MARK).unwrap_or(line)
+        } else {
+            line
+        };
+        sample.push(reading.decode(line).into_owned());
+        Ok(if sample.len() < format::SAMPLE_LINES && bytes < SAMPLE {
+            Next::Line
+        } else {
+            Next::Stop
+        })
+    })?;
+    let lines: Vec<&[u8]> = sample.iter().map(Vec::as_slice).collect();
+    if let Some(told) = format::detect(&lines, policy) {
+        tracing::info!(file = name, format = ?told.format, lines = told.matched, others = told.others, "a log's format was told");
+        return Ok(Some(told.format));
+    }
+    let empty = |line: &&[u8]| line.trim_ascii().is_empty() || line.starts_with(b"#");
+    if lines.iter().all(|line| empty(&line)) {
+        return Ok(None);
+    }
+    Err(Error::config(
+        format!("reading {name}"),
+        "its lines are in no format of access logs that is known",
+    )
+    .hint("set `format:` to its name, or describe it as {regex: …, time: …}"))
+}
+
+impl Reading {
+    fn custom(&self) -> Option<Arc<super::custom::Custom>> {
+        match &self.format {
+            Written::Custom(custom) => Some(custom.clone()),
+            Written::Auto | Written::Known(_) => None,
+        }
+    }
+
+    /// The line in UTF-8; as it is if it is not of the encoding, or has only ASCII.
+    pub(crate) fn decode<'l>(&self, line: &'l [u8]) -> Cow<'l, [u8]> {
+        if self.encoding == UTF_8 || line.is_ascii() {
+            return line.into();
+        }
+        match self.encoding.decode_without_bom_handling_and_without_replacement(line) {
+            Some(Cow::Borrowed(text)) => text.as_bytes().into(),
+            Some(Cow::Owned(text)) => text.into_bytes().into(),
+            None => line.into(),
+        }
+    }
+}
