@@ -1,4 +1,4 @@
-{# What a clock in a store showed, without a zone, as a point in time. #}
+{# What a clock in a store showed, as a timestamp or a text without a zone, as a point in time. #}
 {% macro store_time_to_utc(clock) -%}
 arrow_cast(
     arrow_cast({{ clock }}, 'Timestamp(Microsecond, None)') at time zone '{{ var("timezone") }}',

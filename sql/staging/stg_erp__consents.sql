@@ -11,6 +11,6 @@ select
     end as purpose,
     case decision when 'S' then 'granted' when 'N' then 'withdrawn' end as status,
     {{ store_time_to_utc('fecha') }} as decided_at,
-    caduca as expires_on,
+    cast(caduca as date) as expires_on,
     case canal when 'FORMULARIO' then 'registration' else 'customer_service' end as decided_through
 from source
