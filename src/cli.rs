@@ -85,6 +85,9 @@ pub enum Command {
         /// The same seed generates the same company
         #[arg(long, default_value_t = 42)]
         seed: u64,
+        /// Serve the shop and the open data of a demo that is there, so that it can be ingested again
+        #[arg(long, conflicts_with_all = ["customers", "seed"])]
+        serve: bool,
     },
     /// Land sources in the lake; what is landed already is not landed twice
     Ingest {

@@ -34,7 +34,10 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
     match command {
         Command::Init { dir, source } => init::run(&options, &dir, source.as_deref()),
         Command::Connectors { command } => connectors::run(command),
-        Command::Demo { dir, customers, seed } => demo::run(&options, &dir, customers, seed, cancel).await,
+        Command::Demo { dir, serve: true, .. } => demo::serve(&dir, cancel).await,
+        Command::Demo {
+            dir, customers, seed, ..
+        } => demo::run(&options, &dir, customers, seed, cancel).await,
         Command::Ingest {
             select,
             check: true,
