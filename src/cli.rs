@@ -65,6 +65,14 @@ pub enum Command {
         /// Where; created if it is not there
         #[arg(default_value = ".")]
         dir: PathBuf,
+        /// Only a source for this connector, into the project that is there or a new one without the example
+        #[arg(long, value_name = "CONNECTOR")]
+        source: Option<String>,
+    },
+    /// List the systems that are landed by naming them, or show what one of them lands
+    Connectors {
+        #[command(subcommand)]
+        command: Option<ConnectorsCommand>,
     },
     /// Generate a company's systems, land them, build the marts, export a campaign, and explain
     Demo {
@@ -77,12 +85,18 @@ pub enum Command {
         /// The same seed generates the same company
         #[arg(long, default_value_t = 42)]
         seed: u64,
+        /// Serve the shop and the open data of a demo that is there, so that it can be ingested again
+        #[arg(long, conflicts_with_all = ["customers", "seed"])]
+        serve: bool,
     },
     /// Land sources in the lake; what is landed already is not landed twice
     Ingest {
         /// Sources or streams: `shop` or `shop.orders`; all by default
         #[arg(value_name = "SOURCE[.STREAM]")]
         select: Vec<cordada_ingest::Selection>,
+        /// Land nothing: only find out whether every source answers, takes the credentials, and has what is named
+        #[arg(long)]
+        check: bool,
         #[command(flatten)]
         target: Target,
     },
@@ -126,13 +140,19 @@ pub enum Command {
         #[command(flatten)]
         target: Target,
     },
-    /// Serve the newest release over Arrow Flight SQL
+    /// Serve the newest release over Arrow Flight SQL, and collect the hits of sources of events
     Serve {
         /// Where to listen; port 0 takes a free one. `server.listen` of cordada.yml by default
         #[arg(long, value_name = "HOST:PORT")]
         addr: Option<SocketAddr>,
         #[command(flatten)]
         target: Target,
+    },
+    /// Run the project: serve it, and collect and land the hits of its sources of events
+    Up {
+        /// Where to serve; port 0 takes a free one. `server.listen` of cordada.yml by default
+        #[arg(long, value_name = "HOST:PORT")]
+        addr: Option<SocketAddr>,
     },
     /// Run campaigns: send their audience, with consent, to their channel
     Export {
@@ -158,8 +178,19 @@ pub enum Command {
     },
     /// Print the hash of a password read from stdin, for `users:` in cordada.yml
     HashPassword,
+    /// Print what tokens read from stdin stand for, one a line: `pii_key:` of cordada.yml turns them back
+    Reveal,
     /// Print completions for a shell
     Completions { shell: Shell },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConnectorsCommand {
+    /// Print a connector's configuration, its streams, and what to know about the system
+    Show {
+        /// The connector's name
+        name: String,
+    },
 }
 
 /// Which nodes of the SQL project.

@@ -10,10 +10,12 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::DatabaseSource;
+use crate::events::config::EventsSource;
 use crate::extract::{Extraction, Request};
 use crate::files::config::FilesSource;
 use crate::logs::config::LogsSource;
 use crate::options::Options;
+use crate::rest::RestSource;
 
 /// A source as its kind knows it: what its file in `sources/` says, validated.
 #[async_trait]
@@ -36,6 +38,11 @@ pub(crate) trait Kind: Send + Sync {
         false
     }
 
+    /// What a collector of events is to do, if it is a source of those.
+    fn events(&self) -> Option<&EventsSource> {
+        None
+    }
+
     /// Begins to extract the stream of the request.
     ///
     /// # Errors
@@ -54,8 +61,10 @@ pub(crate) trait Kind: Send + Sync {
 #[serde(rename_all = "snake_case")]
 enum Name {
     Database,
+    Events,
     Files,
     Logs,
+    Rest,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +84,11 @@ pub(crate) fn load(file: &Path) -> Result<Box<dyn Kind>> {
             source.validate(file)?;
             Box::new(source)
         }
+        Name::Events => {
+            let mut source: EventsSource = yaml::read(file)?;
+            source.validate(file)?;
+            Box::new(source)
+        }
         Name::Files => {
             let source: FilesSource = yaml::read(file)?;
             source.validate(file)?;
@@ -85,5 +99,6 @@ pub(crate) fn load(file: &Path) -> Result<Box<dyn Kind>> {
             source.validate(file)?;
             Box::new(source)
         }
+        Name::Rest => Box::new(RestSource::read(file)?),
     })
 }

@@ -7,8 +7,10 @@
 
 mod check;
 mod config;
+mod connectors;
 mod contract;
 mod database;
+mod events;
 mod extract;
 mod files;
 mod identity;
@@ -20,6 +22,7 @@ mod options;
 mod parallel;
 mod provenance;
 mod rejected;
+mod rest;
 mod rows;
 mod shape;
 mod spool;
@@ -28,7 +31,9 @@ mod unnest;
 mod values;
 
 pub use check::{Checked, check};
+pub use connectors::{Connector, index as connector_index};
 pub use config::{Selection, Source, load_sources};
+pub use events::Collector;
 pub use ingest::{IngestReport, StreamReport, ingest};
 pub use transform::PiiKey;
 

@@ -1,11 +1,12 @@
-//! `cordada ingest`: lands sources.
+//! `cordada ingest`: lands sources, or checks them.
 
 use cordada_ingest::{IngestReport, Selection};
-use cordada_lake::Result;
+use cordada_lake::{Error, ErrorKind, Result};
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
 use crate::cli::Options;
+use crate::commands::demo;
 use crate::output::{grouped, new_table, size};
 use crate::project::Project;
 
@@ -29,11 +30,48 @@ pub async fn run(
         options.progress(),
         cancel,
     )
-    .await?;
+    .await
+    .map_err(|error| demo::explain(&project.dir, error))?;
     if !options.quiet {
         print(&report);
     }
     Ok(Outcome::Done)
+}
+
+/// Finds out whether the sources can be read. Fails as the worst of their streams: by configuration first, as that is
+/// what its reader can mend.
+pub async fn check(
+    options: &Options,
+    project: &Project,
+    select: &[Selection],
+    cancel: CancellationToken,
+) -> Result<Outcome> {
+    let sources = project.sources()?;
+    let checked = cordada_ingest::check(&project.dir, &sources, select, cancel).await?;
+    let mut table = new_table(["source", "stream", "result"]);
+    for stream in &checked {
+        let result = match &stream.result {
+            Ok(()) => "ok".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        table.add_row([&stream.source, &stream.stream, &result]);
+    }
+    println!("{table}");
+    let kinds: Vec<_> = checked
+        .iter()
+        .filter_map(|stream| Some(stream.result.as_ref().err()?.kind()))
+        .collect();
+    let worst = [ErrorKind::Config, ErrorKind::Unavailable];
+    let Some(kind) = worst
+        .into_iter()
+        .find(|kind| kinds.contains(kind))
+        .or(kinds.first().copied())
+    else {
+        options.say("Everything can be read.");
+        return Ok(Outcome::Done);
+    };
+    let why = format!("{} of {} streams cannot be read", kinds.len(), checked.len());
+    Err(Error::new(kind, "checking the sources", why).hint("the table says why"))
 }
 
 fn print(report: &IngestReport) {

@@ -3,6 +3,7 @@
 mod build;
 mod compile;
 mod completions;
+mod connectors;
 mod demo;
 mod export;
 mod hash_password;
@@ -11,8 +12,10 @@ mod init;
 mod ls;
 mod query;
 mod releases;
+mod reveal;
 mod rollback;
 mod serve;
+mod up;
 
 use cordada_lake::Result;
 use tokio_util::sync::CancellationToken;
@@ -29,9 +32,18 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
         async move { Project::open(&options.project, target.target.as_deref()).await }
     };
     match command {
-        Command::Init { dir } => init::run(&options, &dir),
-        Command::Demo { dir, customers, seed } => demo::run(&options, &dir, customers, seed, cancel).await,
-        Command::Ingest { select, target } => ingest::run(&options, &open(target).await?, &select, cancel).await,
+        Command::Init { dir, source } => init::run(&options, &dir, source.as_deref()),
+        Command::Connectors { command } => connectors::run(command),
+        Command::Demo { dir, serve: true, .. } => demo::serve(&dir, cancel).await,
+        Command::Demo {
+            dir, customers, seed, ..
+        } => demo::run(&options, &dir, customers, seed, cancel).await,
+        Command::Ingest {
+            select,
+            check: true,
+            target,
+        } => ingest::check(&options, &open(target).await?, &select, cancel).await,
+        Command::Ingest { select, target, .. } => ingest::run(&options, &open(target).await?, &select, cancel).await,
         Command::Build {
             selection,
             full_refresh,
@@ -47,6 +59,7 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
             target,
         } => query::run(&open(target).await?, &sql, release, format, output.as_deref(), cancel).await,
         Command::Serve { addr, target } => serve::run(&options, &open(target).await?, addr, cancel).await,
+        Command::Up { addr } => up::run(&options, &open(Target { target: None }).await?, addr, cancel).await,
         Command::Export { campaigns, dry_run } => {
             let project = open(Target { target: None }).await?;
             export::run(&options, &project, &campaigns, dry_run, cancel).await
@@ -54,6 +67,7 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
         Command::Releases { target } => releases::run(&open(target).await?).await,
         Command::Rollback { release, target } => rollback::run(&options, &open(target).await?, release).await,
         Command::HashPassword => hash_password::run(),
+        Command::Reveal => reveal::run(&options.project),
         Command::Completions { shell } => completions::run(shell),
     }
 }

@@ -1,0 +1,75 @@
+//! Reports of Google Analytics 4, whose rows are values without names
+//! (<https://developers.google.com/analytics/devguides/reporting/data/v1/rest/v1beta/properties/runReport>).
+
+use std::borrow::Cow;
+
+use cordada_lake::Result;
+use serde::Deserialize;
+
+use super::{malformed, push_string, without_mark};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    #[serde(borrow, default)]
+    dimension_headers: Vec<Header<'a>>,
+    #[serde(borrow, default)]
+    metric_headers: Vec<Header<'a>>,
+    #[serde(borrow, default)]
+    rows: Vec<Row<'a>>,
+    /// Left out where there are none.
+    #[serde(default)]
+    row_count: u64,
+}
+
+#[derive(Deserialize)]
+struct Header<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Row<'a> {
+    #[serde(borrow, default)]
+    dimension_values: Vec<Value<'a>>,
+    #[serde(borrow, default)]
+    metric_values: Vec<Value<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Value<'a> {
+    #[serde(borrow, default)]
+    value: Option<Cow<'a, str>>,
+}
+
+/// The report as `{"rowCount": …, "rows": [{"date": "20260101", "sessions": "7"}, …]}`.
+pub(super) fn to_json(body: &[u8]) -> Result<Vec<u8>> {
+    let wrong = |why: &str| malformed("a report of Google Analytics", why);
+    let report: Report<'_> = serde_json::from_slice(without_mark(body)).map_err(|_| wrong("it is none"))?;
+    let mut out = format!("{{\"rowCount\":{},\"rows\":[", report.row_count).into_bytes();
+    for (number, row) in report.rows.iter().enumerate() {
+        if row.dimension_values.len() != report.dimension_headers.len()
+            || row.metric_values.len() != report.metric_headers.len()
+        {
+            return Err(wrong("a row has more values than there are headers, or fewer").with("row", number));
+        }
+        out.extend_from_slice(if number == 0 { b"{" } else { b",{" });
+        let headers = report.dimension_headers.iter().chain(&report.metric_headers);
+        let values = row.dimension_values.iter().chain(&row.metric_values);
+        for (at, (header, value)) in headers.zip(values).enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            push_string(&mut out, &header.name);
+            out.push(b':');
+            match &value.value {
+                Some(text) => push_string(&mut out, text),
+                None => out.extend_from_slice(b"null"),
+            }
+        }
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"]}");
+    Ok(out)
+}
