@@ -59,7 +59,10 @@ impl Kind for DatabaseSource {
         };
         if stream.changes.is_some() {
             let server = postgres::Server::new(self.connection.url(), self.timeout)?;
-            let (names, existing) = ((request.source, request.stream), LakeKeys::new(request.lake, request.table));
+            let (names, existing) = (
+                (request.source, request.stream),
+                LakeKeys::new(request.lake, request.table),
+            );
             let changes =
                 postgres::Changes::open(&server, stream, names, self.timezone.0, around, request.state, existing);
             return Ok(Box::new(changes.await?));
@@ -114,10 +117,16 @@ impl DatabaseSource {
         match self.connection.system()? {
             System::Postgres => {
                 let server = postgres::Server::new(url, self.timeout)?;
-                Ok(Box::new(postgres::PostgresSession::open(&server, stream, zone, around).await?))
+                Ok(Box::new(
+                    postgres::PostgresSession::open(&server, stream, zone, around).await?,
+                ))
             }
-            System::Mysql => Ok(Box::new(mysql::MysqlSession::open(url, self.timeout, stream, zone, around).await?)),
-            System::Sqlite => Ok(Box::new(sqlite::SqliteSession::open(url, self.timeout, stream, around).await?)),
+            System::Mysql => Ok(Box::new(
+                mysql::MysqlSession::open(url, self.timeout, stream, zone, around).await?,
+            )),
+            System::Sqlite => Ok(Box::new(
+                sqlite::SqliteSession::open(url, self.timeout, stream, around).await?,
+            )),
         }
     }
 }

@@ -115,7 +115,10 @@ impl Changes {
             }
             (landed, slot) => {
                 if landed.is_some() {
-                    tracing::warn!(stream = stream.label(), "the replication slot is gone: the table is copied again");
+                    tracing::warn!(
+                        stream = stream.label(),
+                        "the replication slot is gone: the table is copied again"
+                    );
                 }
                 replication.publish(&client, &table.relation).await?;
                 let lsn = match slot {
@@ -123,10 +126,19 @@ impl Changes {
                     None => replication.create(&client).await?,
                 };
                 let session = PostgresSession::open(server, stream, zone, around).await?;
-                let state = Landed { of: definition.clone(), lsn };
+                let state = Landed {
+                    of: definition.clone(),
+                    lsn,
+                };
                 let state = serde_json::to_value(state).doing(|| "keeping the position in the log")?;
                 let origin = table.relation.label.clone();
-                let copy = Reading::whole(Box::new(session), origin, table.key_names(), state, Some(existing.clone()));
+                let copy = Reading::whole(
+                    Box::new(session),
+                    origin,
+                    table.key_names(),
+                    state,
+                    Some(existing.clone()),
+                );
                 Some(copy)
             }
         };
@@ -235,7 +247,10 @@ impl Table {
         while names.contains(&deleted) {
             deleted.push('_');
         }
-        let fields = columns.iter().map(PostgresColumn::field).chain([Field::new(&deleted, DataType::Boolean, false)]);
+        let fields = columns
+            .iter()
+            .map(PostgresColumn::field)
+            .chain([Field::new(&deleted, DataType::Boolean, false)]);
         Ok(Self {
             schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
             relation,
@@ -391,14 +406,18 @@ impl Follower {
             let mut values = Column::new(&column.plan.kind);
             for change in &changes {
                 match change.text(at) {
-                    Some(text) => values.push_text(text).map_err(|unreadable| self.table.refuse(at, unreadable))?,
+                    Some(text) => values
+                        .push_text(text)
+                        .map_err(|unreadable| self.table.refuse(at, unreadable))?,
                     None => values.push_null(),
                 }
             }
             values.finish().map_err(|unreadable| self.table.refuse(at, unreadable))
         });
         let mut columns = columns.collect::<Result<Vec<_>>>()?;
-        columns.push(Arc::new(BooleanArray::from_iter(changes.iter().map(|change| Some(change.deleted)))));
+        columns.push(Arc::new(BooleanArray::from_iter(
+            changes.iter().map(|change| Some(change.deleted)),
+        )));
         let batch = RecordBatch::try_new(self.table.schema.clone(), columns).doing(|| self.doing())?;
         Ok(sender.send(Ok(batch)).await.is_ok())
     }
@@ -407,8 +426,12 @@ impl Follower {
     /// the log tells of that comes later, so that this change is left out.
     async fn complete(&self, client: &Client, changes: &mut Vec<Change>) -> Result<()> {
         let is_incomplete = |change: &Change| !change.deleted && change.cells.contains(&Cell::Unchanged);
-        let incomplete: Vec<usize> =
-            changes.iter().enumerate().filter(|(_, change)| is_incomplete(change)).map(|(at, _)| at).collect();
+        let incomplete: Vec<usize> = changes
+            .iter()
+            .enumerate()
+            .filter(|(_, change)| is_incomplete(change))
+            .map(|(at, _)| at)
+            .collect();
         let mut missing = Vec::new();
         for asked in incomplete.chunks(ASKED_ROWS) {
             let found = self.ask(client, asked.iter().map(|at| &changes[*at])).await?;
@@ -454,12 +477,19 @@ impl Follower {
         changes: impl Iterator<Item = &Change>,
     ) -> Result<std::collections::HashMap<Vec<String>, Vec<Option<String>>>> {
         let output = |name: &str| format!("CASE WHEN {name} IS NOT NULL THEN format('%s', {name}) END");
-        let names: Vec<_> = self.table.columns.iter().map(|column| escape_identifier(&column.name)).collect();
+        let names: Vec<_> = self
+            .table
+            .columns
+            .iter()
+            .map(|column| escape_identifier(&column.name))
+            .collect();
         let chosen: Vec<_> = names.iter().map(|name| output(name)).collect();
         let key: Vec<_> = self.table.key.iter().map(|at| names[*at].as_str()).collect();
         let keys = changes.map(|change| {
             let columns = self.table.key.iter().zip(self.key_of(change));
-            let literals: Vec<_> = columns.map(|(at, text)| self.table.columns[*at].literal(&text)).collect();
+            let literals: Vec<_> = columns
+                .map(|(at, text)| self.table.columns[*at].literal(&text))
+                .collect();
             format!("({})", literals.join(", "))
         });
         let keys: Vec<_> = keys.collect();
@@ -472,13 +502,19 @@ impl Follower {
         );
         let messages = client.simple_query(&sql).await.doing_sql(|| self.doing())?;
         let rows = messages.into_iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => {
-                Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect::<Vec<_>>())
-            }
+            SimpleQueryMessage::Row(row) => Some(
+                (0..row.len())
+                    .map(|at| row.get(at).map(str::to_owned))
+                    .collect::<Vec<_>>(),
+            ),
             _ => None,
         });
         let keyed = rows.map(|row| {
-            let key = self.table.key.iter().map(|at| row.get(*at).cloned().flatten().unwrap_or_default());
+            let key = self
+                .table
+                .key
+                .iter()
+                .map(|at| row.get(*at).cloned().flatten().unwrap_or_default());
             (key.collect(), row)
         });
         Ok(keyed.collect())
@@ -501,7 +537,14 @@ impl Follower {
                     None => Ok(new_null_array(field.data_type(), rows)),
                 }
             };
-            let columns = self.table.schema.fields().iter().enumerate().map(column).collect::<Result<Vec<_>>>()?;
+            let columns = self
+                .table
+                .schema
+                .fields()
+                .iter()
+                .enumerate()
+                .map(column)
+                .collect::<Result<Vec<_>>>()?;
             let batch = RecordBatch::try_new(self.table.schema.clone(), columns).doing(doing)?;
             if sender.send(Ok(batch)).await.is_err() {
                 break;

@@ -9,11 +9,26 @@ use crate::database::unreadable::Unreadable;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Message {
     /// The columns of a table, before its first change and whenever they have changed.
-    Relation { table: u32, columns: Vec<String> },
-    Insert { table: u32, new: Tuple },
-    Update { table: u32, old: Option<Tuple>, new: Tuple },
-    Delete { table: u32, old: Tuple },
-    Truncate { tables: Vec<u32> },
+    Relation {
+        table: u32,
+        columns: Vec<String>,
+    },
+    Insert {
+        table: u32,
+        new: Tuple,
+    },
+    Update {
+        table: u32,
+        old: Option<Tuple>,
+        new: Tuple,
+    },
+    Delete {
+        table: u32,
+        old: Tuple,
+    },
+    Truncate {
+        tables: Vec<u32>,
+    },
     /// Begin, commit, types, origins: nothing that changes a row.
     Other,
 }
@@ -115,7 +130,11 @@ impl Reader<'_> {
     }
 
     fn expect(&mut self, byte: u8) -> Read<()> {
-        if self.byte()? == byte { Ok(()) } else { Err(Unreadable::Malformed) }
+        if self.byte()? == byte {
+            Ok(())
+        } else {
+            Err(Unreadable::Malformed)
+        }
     }
 
     fn skip(&mut self, count: usize) -> Read<()> {
@@ -134,8 +153,14 @@ impl Reader<'_> {
 
     /// A text that ends with a zero.
     fn text(&mut self) -> Read<String> {
-        let end = self.rest.iter().position(|byte| *byte == 0).ok_or(Unreadable::Malformed)?;
-        let text = std::str::from_utf8(take(&mut self.rest, end)?).map_err(|_| Unreadable::NotUtf8)?.to_owned();
+        let end = self
+            .rest
+            .iter()
+            .position(|byte| *byte == 0)
+            .ok_or(Unreadable::Malformed)?;
+        let text = std::str::from_utf8(take(&mut self.rest, end)?)
+            .map_err(|_| Unreadable::NotUtf8)?
+            .to_owned();
         self.skip(1)?;
         Ok(text)
     }
@@ -168,14 +193,22 @@ mod tests {
 
     #[test]
     fn an_update_is_read() {
-        let Message::Update { table, old, new } = read(UPDATE).unwrap() else { panic!() };
+        let Message::Update { table, old, new } = read(UPDATE).unwrap() else {
+            panic!()
+        };
         assert_eq!(table, 7);
         let old = old.unwrap();
         let Cell::Text(range) = &old[0] else { panic!() };
         assert_eq!((&UPDATE[range.clone()], &old[1]), (b"1".as_slice(), &Cell::Null));
         assert_eq!(new[1], Cell::Unchanged);
         let relation = read(b"R\0\0\0\x07public\0t\0d\0\x01\x01id\0\0\0\0\x17\xff\xff\xff\xff").unwrap();
-        assert_eq!(relation, Message::Relation { table: 7, columns: vec!["id".into()] });
+        assert_eq!(
+            relation,
+            Message::Relation {
+                table: 7,
+                columns: vec!["id".into()]
+            }
+        );
         let truncate = read(b"T\0\0\0\x01\0\0\0\0\x07").unwrap();
         assert_eq!(truncate, Message::Truncate { tables: vec![7] });
     }

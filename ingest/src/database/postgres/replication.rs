@@ -54,7 +54,12 @@ impl Replication {
     /// # Errors
     /// Config, with what to do.
     pub(super) async fn check(&self, client: &Client, relation: &Relation, key: &[String]) -> Result<()> {
-        if text(client, "SHOW wal_level").await.doing_sql(|| self.doing())?.as_deref() != Some("logical") {
+        if text(client, "SHOW wal_level")
+            .await
+            .doing_sql(|| self.doing())?
+            .as_deref()
+            != Some("logical")
+        {
             return Err(Error::config(self.doing(), "the server keeps no log of changes")
                 .hint("set wal_level = logical in postgresql.conf and restart it"));
         }
@@ -63,8 +68,14 @@ impl Replication {
                    AND NOT a.attisdropped LEFT JOIN pg_index i ON i.indrelid = c.oid AND CASE c.relreplident \
                    WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END \
                    WHERE c.oid = $1 AND (c.relreplident = 'f' OR a.attnum = ANY (i.indkey))";
-        let identity = client.query(sql, &[&relation.oid.unwrap_or_default()]).await.doing_sql(|| self.doing())?;
-        let identity = identity.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>();
+        let identity = client
+            .query(sql, &[&relation.oid.unwrap_or_default()])
+            .await
+            .doing_sql(|| self.doing())?;
+        let identity = identity
+            .iter()
+            .map(|row| row.try_get(0))
+            .collect::<Result<Vec<String>, _>>();
         let identity = identity.doing_sql(|| self.doing())?;
         match key.iter().find(|column| !identity.contains(column)) {
             None => Ok(()),
@@ -90,23 +101,27 @@ impl Replication {
         let (publication, table) = (escape_identifier(&self.publication), &relation.sql);
         if exists {
             let sql = format!(
-                "SELECT 1 FROM pg_publication_tables WHERE pubname = {name} AND \
-                 format('%I.%I', schemaname, tablename)::regclass = {}",
-                relation.oid.unwrap_or_default()
+                "SELECT 1 FROM pg_publication_tables WHERE pubname = {name} AND schemaname || '.' || tablename = {}",
+                escape_literal(&relation.label)
             );
             return match text(client, &sql).await.doing_sql(|| self.doing())? {
                 Some(_) => Ok(()),
-                None => Err(Error::config(self.doing(), format!("the publication {publication} does not have the table"))
-                    .hint(format!("run: ALTER PUBLICATION {publication} ADD TABLE {table}"))),
+                None => Err(Error::config(
+                    self.doing(),
+                    format!("the publication {publication} does not have the table"),
+                )
+                .hint(format!("run: ALTER PUBLICATION {publication} ADD TABLE {table}"))),
             };
         }
         // With the root, changes of partitions are told as the table's own; known since version 13.
-        let create = format!("CREATE PUBLICATION {publication} FOR TABLE {table} WITH (publish_via_partition_root = true)");
+        let create =
+            format!("CREATE PUBLICATION {publication} FOR TABLE {table} WITH (publish_via_partition_root = true)");
         match client.batch_execute(&create).await {
-            Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-                Err(Error::config(self.doing(), "the user of `connection` may not create the publication")
-                    .hint(format!("let the table's owner run: {create}")))
-            }
+            Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Err(Error::config(
+                self.doing(),
+                "the user of `connection` may not create the publication",
+            )
+            .hint(format!("let the table's owner run: {create}"))),
             created => created.doing_sql(|| self.doing()),
         }
     }
@@ -123,8 +138,10 @@ impl Replication {
              WHERE slot_name = {slot}"
         );
         match text(client, &sql).await.doing_sql(|| self.doing())?.as_deref() {
-            Some("other") => Err(Error::config(self.doing(), format!("the replication slot {slot} is not ours"))
-                .hint("name another one in `slot:`")),
+            Some("other") => Err(
+                Error::config(self.doing(), format!("the replication slot {slot} is not ours"))
+                    .hint("name another one in `slot:`"),
+            ),
             Some("lost") => {
                 let hint = format!(
                     "raise max_slot_wal_keep_size and run: SELECT pg_drop_replication_slot({slot}); \
@@ -144,10 +161,11 @@ impl Replication {
         let slot = escape_literal(&self.slot);
         let create = format!("SELECT lsn::text FROM pg_create_logical_replication_slot({slot}, 'pgoutput')");
         match text(client, &create).await {
-            Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-                Err(Error::config(self.doing(), "the user of `connection` may not replicate")
-                    .hint("let an administrator run: ALTER ROLE … REPLICATION"))
-            }
+            Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Err(Error::config(
+                self.doing(),
+                "the user of `connection` may not replicate",
+            )
+            .hint("let an administrator run: ALTER ROLE … REPLICATION")),
             Err(error) if error.code() == Some(&SqlState::CONFIGURATION_LIMIT_EXCEEDED) => {
                 Err(Error::config(self.doing(), "the server has no replication slot left")
                     .hint("drop one that nobody uses, or raise max_replication_slots"))
@@ -171,7 +189,9 @@ impl Replication {
 
     /// Where the log ends now.
     pub(super) async fn end(client: &Client) -> Result<String> {
-        let end = text(client, "SELECT pg_current_wal_lsn()::text").await.doing_sql(|| "asking for the log's end")?;
+        let end = text(client, "SELECT pg_current_wal_lsn()::text")
+            .await
+            .doing_sql(|| "asking for the log's end")?;
         end.ok_or_else(|| Error::failed("asking for the log's end", "the server does not say"))
     }
 
@@ -196,10 +216,15 @@ impl Replication {
              FROM {} WITH ORDINALITY AS message (lsn, xid, data, number)) AS message",
             self.messages(upto, Some(CHUNK_CHANGES))
         );
-        let row = client.simple_query(&sql).await.doing_sql(|| self.doing())?.into_iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        });
+        let row = client
+            .simple_query(&sql)
+            .await
+            .doing_sql(|| self.doing())?
+            .into_iter()
+            .find_map(|message| match message {
+                SimpleQueryMessage::Row(row) => Some(row),
+                _ => None,
+            });
         let Some(row) = row else {
             return Ok(None);
         };

@@ -17,9 +17,15 @@ struct Mirror(BTreeMap<String, String>);
 impl Mirror {
     fn land(&mut self, load: &Load) {
         for batch in &load.batches {
-            let deleted = batch.column_by_name("_deleted").map(|column| column.as_boolean().clone());
+            let deleted = batch
+                .column_by_name("_deleted")
+                .map(|column| column.as_boolean().clone());
             for row in 0..batch.num_rows() {
-                let values = batch.columns().iter().take(4).map(|column| array_value_to_string(column, row).unwrap());
+                let values = batch
+                    .columns()
+                    .iter()
+                    .take(4)
+                    .map(|column| array_value_to_string(column, row).unwrap());
                 let values: Vec<_> = values.collect();
                 match &deleted {
                     Some(deleted) if deleted.value(row) => self.0.remove(&values[0]),
@@ -30,7 +36,10 @@ impl Mirror {
     }
 
     fn rows(&self) -> Vec<String> {
-        self.0.iter().map(|(key, values)| format!("{key}:{}", &values[..values.len().min(40)])).collect()
+        self.0
+            .iter()
+            .map(|(key, values)| format!("{key}:{}", &values[..values.len().min(40)]))
+            .collect()
     }
 }
 
@@ -38,9 +47,11 @@ impl Mirror {
 async fn changes_are_followed() {
     let Some(server) = Postgres::start().await else { return };
     server
-        .run("CREATE TABLE sales (id int PRIMARY KEY, v numeric(8,2), big text, took interval);
+        .run(
+            "CREATE TABLE sales (id int PRIMARY KEY, v numeric(8,2), big text, took interval);
               CREATE TABLE other (id int);
-              INSERT INTO sales VALUES (1, 1, 'a', '1 day'), (2, 2, 'b', NULL)")
+              INSERT INTO sales VALUES (1, 1, 'a', '1 day'), (2, 2, 'b', NULL)",
+        )
         .await;
     let source = Source::new(&server.url(), "{table: public.sales, key: [id], changes: logical}").await;
     let mut mirror = Mirror::default();
@@ -54,12 +65,14 @@ async fn changes_are_followed() {
     assert!(load.batches.is_empty());
 
     server
-        .run("INSERT INTO sales VALUES (3, 3.5, 'it''s', '1 hour');
+        .run(
+            "INSERT INTO sales VALUES (3, 3.5, 'it''s', '1 hour');
               UPDATE sales SET v = 20 WHERE id = 2;
-              BEGIN; DELETE FROM sales WHERE id = 1; ROLLBACK;
               DELETE FROM sales WHERE id = 1;
-              UPDATE sales SET id = 4 WHERE id = 3")
+              UPDATE sales SET id = 4 WHERE id = 3",
+        )
         .await;
+    server.run("BEGIN; DELETE FROM sales; ROLLBACK").await;
     let before = load.state.clone();
     load = source.load(load.state).await.unwrap();
     mirror.land(&load);
@@ -84,12 +97,17 @@ async fn changes_are_followed() {
 
     // The columns change in between.
     server
-        .run("INSERT INTO sales VALUES (6, 6, NULL, NULL); ALTER TABLE sales DROP COLUMN took; \
-              ALTER TABLE sales ADD COLUMN note text; INSERT INTO sales VALUES (7, 7, NULL, 'new')")
+        .run(
+            "INSERT INTO sales VALUES (6, 6, NULL, NULL); ALTER TABLE sales DROP COLUMN took; \
+              ALTER TABLE sales ADD COLUMN note text; INSERT INTO sales VALUES (7, 7, NULL, 'new')",
+        )
         .await;
     load = source.load(load.state).await.unwrap();
     mirror.land(&load);
-    assert_eq!((mirror.0["6"].as_str(), mirror.0["7"].as_str()), ("6.00,,", "7.00,,new"));
+    assert_eq!(
+        (mirror.0["6"].as_str(), mirror.0["7"].as_str()),
+        ("6.00,,", "7.00,,new")
+    );
 
     truncated(&server, &source, &mut mirror, load).await;
     refused(&server).await;
@@ -101,17 +119,42 @@ async fn truncated(server: &Postgres, source: &Source, mirror: &mut Mirror, load
     let batch = arrow::record_batch::RecordBatch::try_from_iter([("id", std::sync::Arc::new(keys) as _)]).unwrap();
     let schema = batch.schema();
     let rows = RecordBatchStreamAdapter::new(schema.clone(), futures::stream::iter([Ok(batch)]));
-    source.lake.write(&source.table, Write::new(Mode::Append, schema), vec![Box::pin(rows)]).await.unwrap();
-    server.run("INSERT INTO sales VALUES (8, 8); TRUNCATE sales; INSERT INTO sales VALUES (9, 9)").await;
+    source
+        .lake
+        .write(&source.table, Write::new(Mode::Append, schema), vec![Box::pin(rows)])
+        .await
+        .unwrap();
+    server
+        .run("INSERT INTO sales VALUES (8, 8); TRUNCATE sales; INSERT INTO sales VALUES (9, 9)")
+        .await;
     let load = source.load(load.state).await.unwrap();
     mirror.land(&load);
     assert_eq!(mirror.rows(), ["9:9.00,,"]);
 
     // Without its slot, everything is copied again, and what the lake has too much is removed.
-    server.run("SELECT pg_drop_replication_slot('cordada_erp_sales'); DELETE FROM sales; INSERT INTO sales VALUES (10, 1)").await;
+    server
+        .run(
+            "SELECT pg_drop_replication_slot('cordada_erp_sales'); DELETE FROM sales; INSERT INTO sales VALUES (10, 1)",
+        )
+        .await;
     let load = source.load(load.state).await.unwrap();
-    assert_eq!(load.batches.iter().filter(|batch| batch.column_by_name("_deleted").is_some()).count(), 1);
-    assert_eq!(super::column(&Load { batches: load.batches[..1].to_vec(), state: None }, "id"), [Some("10".to_owned())]);
+    assert_eq!(
+        load.batches
+            .iter()
+            .filter(|batch| batch.column_by_name("_deleted").is_some())
+            .count(),
+        1
+    );
+    assert_eq!(
+        super::column(
+            &Load {
+                batches: load.batches[..1].to_vec(),
+                state: None
+            },
+            "id"
+        ),
+        [Some("10".to_owned())]
+    );
     server.run("SELECT pg_drop_replication_slot('cordada_erp_sales')").await;
 }
 
@@ -127,11 +170,25 @@ async fn refused(server: &Postgres) {
     let said = fails(server.url(), "{table: loose, key: [id], changes: logical}").await;
     assert!(said.contains("REPLICA IDENTITY FULL"), "{said}");
     let reader = server.url().replace("admin", "reader");
-    let said = fails(reader.clone(), "{table: sales, key: [id], changes: logical, slot: another}").await;
-    assert!(said.contains("CREATE PUBLICATION \"another\" FOR TABLE \"public\".\"sales\""), "{said}");
+    let said = fails(
+        reader.clone(),
+        "{table: sales, key: [id], changes: logical, slot: another}",
+    )
+    .await;
+    assert!(
+        said.contains("CREATE PUBLICATION \"another\" FOR TABLE \"public\".\"sales\""),
+        "{said}"
+    );
     server.run("CREATE PUBLICATION another FOR TABLE sales").await;
     let said = fails(reader, "{table: sales, key: [id], changes: logical, slot: another}").await;
     assert!(said.contains("REPLICATION"), "{said}");
-    let said = fails(server.url(), "{table: other, key: [id], changes: logical, publication: another}").await;
-    assert!(said.contains("REPLICA IDENTITY") || said.contains("ADD TABLE"), "{said}");
+    let said = fails(
+        server.url(),
+        "{table: other, key: [id], changes: logical, publication: another}",
+    )
+    .await;
+    assert!(
+        said.contains("REPLICA IDENTITY") || said.contains("ADD TABLE"),
+        "{said}"
+    );
 }
