@@ -198,7 +198,7 @@ fn configured(
         let given = selected.get(name).map(|stream| stream.config.clone()).unwrap_or_default();
         let values = values
             .of_stream(&spec.config, given, name)
-            .map_err(|error| Error::config(format!("reading stream {name}"), error.why()).caused_by(error))?;
+            .map_err(|error| error.with("stream", name))?;
         *spec = spec.resolved(&manifest.defaults, &values.scope().with("stream", name))?;
         own.insert(name.clone(), values);
     }
