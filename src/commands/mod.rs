@@ -15,6 +15,7 @@ mod releases;
 mod reveal;
 mod rollback;
 mod serve;
+mod up;
 
 use cordada_lake::Result;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +34,10 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
     match command {
         Command::Init { dir, source } => init::run(&options, &dir, source.as_deref()),
         Command::Connectors { command } => connectors::run(command),
-        Command::Demo { dir, customers, seed } => demo::run(&options, &dir, customers, seed, cancel).await,
+        Command::Demo { dir, serve: true, .. } => demo::serve(&dir, cancel).await,
+        Command::Demo {
+            dir, customers, seed, ..
+        } => demo::run(&options, &dir, customers, seed, cancel).await,
         Command::Ingest {
             select,
             check: true,
@@ -55,6 +59,7 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
             target,
         } => query::run(&open(target).await?, &sql, release, format, output.as_deref(), cancel).await,
         Command::Serve { addr, target } => serve::run(&options, &open(target).await?, addr, cancel).await,
+        Command::Up { addr } => up::run(&options, &open(Target { target: None }).await?, addr, cancel).await,
         Command::Export { campaigns, dry_run } => {
             let project = open(Target { target: None }).await?;
             export::run(&options, &project, &campaigns, dry_run, cancel).await

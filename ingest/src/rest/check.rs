@@ -17,8 +17,8 @@ use super::plan::Plan;
 /// Unavailable for a system that cannot be reached, config for one that refuses the credentials.
 pub(crate) async fn check(run: &Arc<Run>, plan: &Arc<Plan>) -> Result<()> {
     let engine = &run.engine;
-    let scope = engine.scope(run.load_at);
     if let Some(request) = &engine.manifest.check {
+        let scope = engine.scope(run.load_at);
         let outgoing = engine.outgoing(&engine.manifest.effective(request), &scope, &Addition::default())?;
         let reading = Arc::new(engine.reading(Format::Json, None, []));
         return engine.ask(&outgoing, &reading, &run.cancel).await.map(|_| ());
@@ -34,8 +34,7 @@ pub(crate) async fn check(run: &Arc<Run>, plan: &Arc<Plan>) -> Result<()> {
     // The last range is mostly the smallest.
     let range = Range::everything(plan, run, None)?.pop().unwrap_or_default();
     let pager = Pager::new(&plan.paginate, 1, Position::default());
-    let scope = engine.scope_of(&plan.name, run.load_at);
-    let scope = range.scope(plan, scope, None).with("page", pager.scope());
+    let scope = range.scope(plan, plan.scope(run.load_at), None).with("page", pager.scope());
     let outgoing = engine.outgoing(&plan.request, &scope, &pager.addition()?)?;
     engine.ask(&outgoing, &plan.reading, &run.cancel).await.map(|_| ())
 }

@@ -16,9 +16,9 @@ use super::check::check;
 use super::clock::Clock;
 use super::engine::Engine;
 use super::extraction::RestExtraction;
-use super::manifest::{ANY, Manifest};
+use super::manifest::Manifest;
 use super::pages::Run;
-use super::plan::Plan;
+use super::plan::{Plan, Prepared, prepare};
 use super::values::Values;
 use crate::extract::{Extraction, Request};
 use crate::kind::Kind;
@@ -28,9 +28,19 @@ stream! {
     /// What a user says about a stream of a connector, over what its manifest says.
     #[derive(Default)]
     pub(crate) struct RestStream {
-        /// What the manifest wants to know of this stream.
+        /// What a manifest wants to know of this stream.
         #[serde(default)]
-        config: Map<String, Json>,
+        config: Given,
+    }
+}
+
+/// Values that a user gives. They may be secrets.
+#[derive(Clone, Default, Deserialize)]
+struct Given(Map<String, Json>);
+
+impl std::fmt::Debug for Given {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Given")
     }
 }
 
@@ -98,8 +108,7 @@ pub(crate) struct RestSource {
     manifest: Arc<Manifest>,
     ships: bool,
     values: Values,
-    /// The values of streams that have some of their own.
-    own: BTreeMap<String, Values>,
+    prepared: Prepared,
     streams: BTreeMap<String, Options>,
     timezone: Tz,
     /// One for all streams, so that they share limits and tokens.
@@ -129,20 +138,17 @@ impl RestSource {
 
     fn new(manifest: Manifest, ships: bool, file: RestFile) -> Result<Self> {
         let values = Values::new(&manifest.config, file.config)?;
-        let all = || manifest.names().map(|name| (name.to_owned(), RestStream::default())).collect();
-        let selected = file.streams.map_or_else(all, |selected| selected.0);
-        if selected.is_empty() {
-            return Err(Error::config("reading the source", "it names no stream")
-                .hint("its streams are named by you, under `streams:`"));
-        }
-        let (manifest, own) = configured(manifest, &values, &selected)?;
+        let mut prepared = Prepared::new();
         let mut streams = BTreeMap::new();
-        for (name, stream) in selected {
-            let Some(spec) = manifest.streams.get(&name) else {
+        let all = || manifest.names().map(|name| (name.to_owned(), RestStream::default())).collect();
+        for (name, own) in file.streams.map_or_else(all, |selected| selected.0) {
+            prepare(&manifest, &values, &name, own.config.0.clone(), &mut prepared)?;
+            let Some((spec, _)) = prepared.get(&name) else {
                 continue;
             };
-            let options = stream.options().or(&manifest.options(spec));
-            if options.disposition == Some(Disposition::Append) && !manifest.is_incremental(spec) {
+            let incremental = spec.is_incremental(spec.incremental.as_ref());
+            let options = own.options().or(&spec.options(incremental));
+            if options.disposition == Some(Disposition::Append) && !incremental {
                 return Err(Error::config(
                     format!("reading stream {name}"),
                     "`disposition: append` would double its rows, as it is read whole each time",
@@ -151,11 +157,15 @@ impl RestSource {
             }
             streams.insert(name, options);
         }
+        if streams.is_empty() {
+            return Err(Error::config("reading the source", "it has no streams")
+                .hint("name under `streams` what this connector is to read"));
+        }
         Ok(Self {
             manifest: Arc::new(manifest),
             ships,
             values,
-            own,
+            prepared,
             streams,
             timezone: file.timezone.0,
             engine: Mutex::default(),
@@ -166,44 +176,10 @@ impl RestSource {
         let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
         let engine = match &*engine {
             Some(engine) => engine.clone(),
-            None => {
-                let new = Engine::new(self.manifest.clone(), &self.values, Clock::system())?;
-                engine.insert(Arc::new(new.with_streams(&self.own))).clone()
-            }
+            None => engine.insert(Arc::new(Engine::new(self.manifest.clone(), &self.values, Clock::system())?)).clone(),
         };
         Ok(Arc::new(Run { engine, load_at, cancel: cancel.clone() }))
     }
-}
-
-/// The manifest with the streams that a user names in place of the one that is their template, and their values.
-fn configured(
-    mut manifest: Manifest,
-    values: &Values,
-    selected: &BTreeMap<String, RestStream>,
-) -> Result<(Manifest, BTreeMap<String, Values>)> {
-    for name in selected.keys() {
-        let Some(spec) = manifest.stream(name).cloned() else {
-            let names = manifest.names();
-            let hint = yaml::nearest(name, manifest.names()).map_or_else(
-                || format!("the streams are: {}", names.collect::<Vec<_>>().join(", ")),
-                |near| format!("did you mean `{near}`?"),
-            );
-            return Err(Error::config("reading the source", format!("there is no stream `{name}`")).hint(hint));
-        };
-        manifest.streams.insert(name.clone(), spec);
-    }
-    manifest.streams.remove(ANY);
-    let mut own = BTreeMap::new();
-    for (name, spec) in &mut manifest.streams {
-        let given = selected.get(name).map(|stream| stream.config.clone()).unwrap_or_default();
-        let values = values
-            .of_stream(&spec.config, given, name)
-            .map_err(|error| Error::config(format!("reading stream {name}"), error.why()).caused_by(error))?;
-        *spec = spec.resolved(&manifest.defaults, &values.scope().with("stream", name))?;
-        own.insert(name.clone(), values);
-    }
-    manifest.defaults.incremental = None;
-    Ok((manifest, own))
 }
 
 fn placed(error: Error, file: &Path) -> Error {
@@ -229,7 +205,7 @@ impl Kind for RestSource {
 
     async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>> {
         let run = self.run(request.load_at, &request.cancel)?;
-        let plan = Plan::new(&run.engine, request.stream, self.timezone)?;
+        let plan = Plan::new(&run.engine, &self.prepared, request.stream, self.timezone)?;
         let missing = || Error::config("looking for a stream", format!("there is no stream `{}`", request.stream));
         let options = self.streams.get(request.stream).ok_or_else(missing)?;
         Ok(Box::new(RestExtraction::new(&request, run, plan, options)?))
@@ -237,7 +213,7 @@ impl Kind for RestSource {
 
     async fn check(&self, _project: &Path, _source: &str, stream: &str, cancel: &CancellationToken) -> Result<()> {
         let run = self.run(chrono::Utc::now(), cancel)?;
-        let plan = Plan::new(&run.engine, stream, self.timezone)?;
+        let plan = Plan::new(&run.engine, &self.prepared, stream, self.timezone)?;
         check(&run, &plan).await
     }
 }

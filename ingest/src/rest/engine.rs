@@ -1,6 +1,5 @@
 //! Asks one system: with credentials, within its limits, again where it makes sense.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,8 +32,6 @@ pub(crate) struct Engine {
     pub(crate) clock: Clock,
     pub(crate) base: Url,
     config: Scope,
-    /// Of streams with values of their own.
-    streams: BTreeMap<String, Scope>,
     headers: HeaderMap,
     http: Http,
     auth: Authenticator,
@@ -73,22 +70,8 @@ impl Engine {
             clock,
             base,
             config,
-            streams: BTreeMap::new(),
             headers,
         })
-    }
-
-    /// The same, with the values that streams have of their own.
-    pub(crate) fn with_streams(mut self, streams: &BTreeMap<String, Values>) -> Self {
-        let scope = |(name, values): (&String, &Values)| (name.clone(), values.scope().with("stream", name));
-        self.streams = streams.iter().map(scope).collect();
-        self
-    }
-
-    /// What templates of a stream's requests see.
-    pub(crate) fn scope_of(&self, stream: &str, now: chrono::DateTime<chrono::Utc>) -> Scope {
-        let scope = self.streams.get(stream).cloned().unwrap_or_else(|| self.config.with("stream", stream));
-        scope.with("now", now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
     }
 
     /// What templates see of every request.

@@ -168,7 +168,7 @@ impl RestExtraction {
         if let Some(state) = &state {
             self.state = Some(state.clone());
         }
-        let mut chunk = Chunk::new(Rows::Records(sink.spool), state.filter(|_| !self.replace), sink.bytes);
+        let mut chunk = Chunk::new(Rows::Records(vec![sink.spool]), state.filter(|_| !self.replace), sink.bytes);
         chunk.last = last;
         chunk
     }

@@ -29,15 +29,16 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    /// The cursor of a stream whose times without a zone are of `zone`.
+    /// The cursor of a stream whose times without a zone are of `zone`; its name has been filled in.
     pub(crate) fn new(incremental: &Incremental, zone: Tz) -> Self {
+        let name = incremental.cursor.source();
         Self {
             kind: incremental.kind,
             format: incremental.format.clone(),
             // A date is no point in time; as one of UTC it is the same everywhere.
             zone: if incremental.kind == CursorType::Date { Tz::UTC } else { zone },
-            name: incremental.cursor.source().to_owned(),
-            pointer: Pointer::dotted(incremental.cursor.source()),
+            name: name.to_owned(),
+            pointer: Pointer::dotted(name),
             lag: incremental.lag,
         }
     }

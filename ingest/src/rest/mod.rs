@@ -17,7 +17,7 @@ pub(crate) mod decode;
 mod engine;
 mod extraction;
 mod job;
-mod manifest;
+pub(crate) mod manifest;
 mod mark;
 mod moment;
 mod outgoing;

@@ -43,7 +43,7 @@ pub(crate) type Pages = BoxStream<'static, Result<Page>>;
 
 /// The pages of a stream in one range of positions.
 pub(crate) fn all(run: &Arc<Run>, plan: &Arc<Plan>, range: parents::Range) -> Pages {
-    let scope = run.engine.scope_of(&plan.name, run.load_at);
+    let scope = plan.scope(run.load_at);
     match &plan.parent {
         Some(_) => parents::pages(run.clone(), plan.clone(), scope, range),
         None => of_one(run, plan, range.scope(plan, scope, None), Arc::default()),

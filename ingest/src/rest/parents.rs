@@ -47,7 +47,7 @@ impl Range {
         let start = match (start, &positions.initial) {
             (Some(start), _) => Some(start),
             (None, Some(initial)) => {
-                let text = initial.text(&run.engine.scope_of(&plan.name, run.load_at))?;
+                let text = initial.text(&plan.scope(run.load_at))?;
                 let wrong = || {
                     Error::config(format!("reading `initial` of {}", plan.name), "it is no position of the cursor")
                         .hint("write it as the cursor's type, for example 2020-01-01")

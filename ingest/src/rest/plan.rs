@@ -1,21 +1,27 @@
 //! A stream of a manifest, ready to be asked for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
-use cordada_lake::{Error, Result};
+use cordada_lake::{Error, Result, yaml};
+use serde_json::{Map, Value as Json};
 
 use super::answer::Reading;
 use super::client::Target;
 use super::decode::Format;
 use super::engine::Engine;
-use super::manifest::{Distance, Job, Order, Paginate, Pointer, Records, Request};
+use super::manifest::{Distance, Job, Manifest, Order, Paginate, Pointer, Records, Request, StreamSpec};
 use super::mark::Cursor;
-use super::template::{Filter, Template};
+use super::template::{Filter, Scope, Template};
+use super::values::Values;
 
 /// How a stream is read.
 pub(crate) struct Plan {
     pub(crate) name: String,
+    /// What its templates see besides what is new in each request.
+    scope: Scope,
     pub(crate) request: Request,
     pub(crate) reading: Arc<Reading>,
     pub(crate) paginate: Paginate,
@@ -60,10 +66,10 @@ impl Plan {
     ///
     /// # Errors
     /// Config if there is no such stream.
-    pub(crate) fn new(engine: &Engine, name: &str, zone: Tz) -> Result<Arc<Self>> {
-        let manifest = &engine.manifest;
+    pub(crate) fn new(engine: &Engine, streams: &Prepared, name: &str, zone: Tz) -> Result<Arc<Self>> {
         let missing = || Error::config("looking for a stream", format!("there is no stream `{name}`"));
-        let stream = manifest.streams.get(name).ok_or_else(missing)?;
+        let (stream, scope) = streams.get(name).ok_or_else(missing)?;
+        let manifest = &engine.manifest;
         let defaults = &manifest.defaults;
         let paginate = stream.paginate.clone().or_else(|| defaults.paginate.clone()).unwrap_or_default();
         let format = stream.format.clone().or_else(|| defaults.format.clone()).unwrap_or_default();
@@ -72,8 +78,7 @@ impl Plan {
             None => Records::of_format(&format)?,
         };
         let reading = engine.reading(format, Some(records), paginate.pointers());
-        let incremental = stream.incremental.as_ref().or(defaults.incremental.as_ref());
-        let positions = incremental.map(|incremental| Positions {
+        let positions = stream.incremental.as_ref().map(|incremental| Positions {
             cursor: Arc::new(Cursor::new(incremental, zone)),
             initial: incremental.initial.clone(),
             window: incremental.window,
@@ -83,7 +88,7 @@ impl Plan {
         let parent = stream.parent.as_ref().map(|parent| -> Result<ParentPlan> {
             let field = |(name, path): (&String, &String)| (name.clone(), Pointer::dotted(path));
             Ok(ParentPlan {
-                plan: Plan::new(engine, &parent.stream, zone)?,
+                plan: Plan::new(engine, streams, &parent.stream, zone)?,
                 fields: parent.fields.iter().map(field).collect(),
                 include: parent.include.clone(),
                 incremental: parent.incremental,
@@ -91,6 +96,7 @@ impl Plan {
         });
         Ok(Arc::new(Self {
             name: name.to_owned(),
+            scope: scope.clone(),
             request: manifest.effective(&stream.request),
             reading: Arc::new(reading),
             paginate,
@@ -99,6 +105,43 @@ impl Plan {
             parent: parent.transpose()?,
             job: stream.job.as_ref().map(|job| JobPlan::new(engine, job)),
         }))
+    }
+
+    /// What templates see of a request in a load that began at `now`.
+    pub(crate) fn scope(&self, now: DateTime<Utc>) -> Scope {
+        self.scope.with("now", now.to_rfc3339_opts(SecondsFormat::Secs, true))
+    }
+}
+
+/// Streams as the configuration makes them, with what their templates see.
+pub(crate) type Prepared = BTreeMap<String, (StreamSpec, Scope)>;
+
+/// Adds the stream called `name`, and those that its parents are of, to `prepared`.
+///
+/// # Errors
+/// Config if there is no such stream, and for values that it lacks.
+pub(crate) fn prepare(
+    manifest: &Manifest,
+    values: &Values,
+    name: &str,
+    given: Map<String, Json>,
+    prepared: &mut Prepared,
+) -> Result<()> {
+    let Some(spec) = manifest.stream(name) else {
+        let hint = yaml::nearest(name, manifest.names()).map_or_else(
+            || format!("the streams are: {}", manifest.names().collect::<Vec<_>>().join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        return Err(Error::config("choosing the streams", format!("there is no stream `{name}`")).hint(hint));
+    };
+    let scope = values.of_stream(name, &spec.config, given)?.scope().with("stream", name);
+    let resolved = spec.resolved(&manifest.defaults, &scope)?;
+    prepared.insert(name.to_owned(), (resolved, scope));
+    match &spec.parent {
+        Some(parent) if !prepared.contains_key(&parent.stream) => {
+            prepare(manifest, values, &parent.stream, Map::new(), prepared)
+        }
+        _ => Ok(()),
     }
 }
 

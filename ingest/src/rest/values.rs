@@ -18,86 +18,98 @@ impl Values {
     /// # Errors
     /// Config for a key that is missing or that there is not. The message holds no value.
     pub(crate) fn new(keys: &BTreeMap<String, ConfigKey>, given: Map<String, Json>) -> Result<Self> {
-        Self::resolve(keys, given, Map::new(), &Scope::default())
+        Ok(Self(resolve("reading `config`", keys, given, Map::new(), &Scope::default())?))
     }
 
-    /// These, and over them what `given` makes of the keys of one stream.
+    /// These and the values of one stream, which go before them.
     ///
     /// # Errors
     /// As [`new`](Self::new).
     pub(crate) fn of_stream(
         &self,
-        keys: &BTreeMap<String, ConfigKey>,
-        given: Map<String, Json>,
         stream: &str,
-    ) -> Result<Self> {
-        let mut others = self.0.clone();
-        others.retain(|name, _| !keys.contains_key(name));
-        Self::resolve(keys, given, others, &Scope::default().with("stream", stream))
-    }
-
-    fn resolve(
         keys: &BTreeMap<String, ConfigKey>,
         given: Map<String, Json>,
-        others: Map<String, Json>,
-        scope: &Scope,
     ) -> Result<Self> {
-        let doing = "reading `config`";
-        if let Some(unknown) = given.keys().find(|name| !keys.contains_key(*name)) {
-            let names = keys.keys().map(String::as_str);
-            let hint = yaml::nearest(unknown, names.clone()).map_or_else(
-                || format!("the keys are: {}", names.collect::<Vec<_>>().join(", ")),
-                |near| format!("did you mean `{near}`?"),
-            );
-            return Err(Error::config(doing, format!("unknown key `{unknown}`")).hint(hint));
-        }
-        let mut values = others;
-        values.extend(given);
-        for (name, key) in keys {
-            if values.contains_key(name) || key.default.is_some() {
-                continue;
-            }
-            if key.required.unwrap_or(true) {
-                let error = Error::config(doing, format!("`{name}` is missing"));
-                let what = if key.description.is_empty() { "give it" } else { &key.description };
-                return Err(error.hint(match (&key.example, key.secret) {
-                    (_, true) => format!("{what}; write {name}: ${{{}}} and set that variable", name.to_uppercase()),
-                    (Some(example), _) => format!("{what}; for example {example}"),
-                    _ => what.to_owned(),
-                }));
-            }
-            values.insert(name.clone(), Json::Null);
-        }
-        // A default may use other values, whose defaults have to be there first.
-        let mut open: Vec<_> = keys.iter().filter(|(name, _)| !values.contains_key(*name)).collect();
-        while !open.is_empty() {
-            let before = open.len();
-            let mut failure = None;
-            open.retain(|(name, key)| {
-                let scope = scope.with("config", &values);
-                let default = key.default.as_ref().unwrap_or(&Json::Null);
-                match template::fill(default, &scope) {
-                    Ok(value) => {
-                        values.insert((*name).clone(), value);
-                        false
-                    }
-                    Err(error) => {
-                        failure = Some(error);
-                        true
-                    }
-                }
-            });
-            if let Some(error) = failure.filter(|_| open.len() == before) {
-                return Err(error);
-            }
-        }
-        Ok(Self(values))
+        let doing = format!("reading `config` of the stream {stream}");
+        let scope = Scope::default().with("stream", stream);
+        Ok(Self(resolve(&doing, keys, given, self.0.clone(), &scope)?))
     }
 
     /// A scope in which they are `config`.
     pub(crate) fn scope(&self) -> Scope {
         Scope::default().with("config", &self.0)
     }
+}
+
+/// `base`, and the values of `keys`.
+fn resolve(
+    doing: &str,
+    keys: &BTreeMap<String, ConfigKey>,
+    given: Map<String, Json>,
+    base: Map<String, Json>,
+    scope: &Scope,
+) -> Result<Map<String, Json>> {
+    if let Some(unknown) = given.keys().find(|name| !keys.contains_key(*name)) {
+        let names = keys.keys().map(String::as_str);
+        let hint = yaml::nearest(unknown, names.clone()).map_or_else(
+            || format!("the keys are: {}", names.collect::<Vec<_>>().join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        return Err(Error::config(doing, format!("unknown key `{unknown}`")).hint(hint));
+    }
+    let mut values = base;
+    let mut open = Vec::new();
+    for (name, key) in keys {
+        match given.get(name) {
+            Some(value) => {
+                values.insert(name.clone(), value.clone());
+            }
+            None if key.default.is_some() => {
+                values.remove(name);
+                open.push((name, key));
+            }
+            None if key.required.unwrap_or(true) => return Err(missing(doing, name, key)),
+            None => {
+                values.insert(name.clone(), Json::Null);
+            }
+        }
+    }
+    // A default may use other values, whose defaults have to be there first.
+    while !open.is_empty() {
+        let before = open.len();
+        let mut failure = None;
+        open.retain(|(name, key)| {
+            let default = key.default.as_ref().unwrap_or(&Json::Null);
+            match template::fill(default, &scope.with("config", &values)) {
+                Ok(value) => {
+                    values.insert((*name).clone(), value);
+                    false
+                }
+                Err(error) => {
+                    failure = Some(error);
+                    true
+                }
+            }
+        });
+        if let Some(error) = failure.filter(|_| open.len() == before) {
+            return Err(error);
+        }
+    }
+    Ok(values)
+}
+
+fn missing(doing: &str, name: &str, key: &ConfigKey) -> Error {
+    let what = match key.description.as_str() {
+        "" => "give it",
+        description => description,
+    };
+    let hint = match (&key.example, key.secret) {
+        (_, true) => format!("{what}; write {name}: ${{{}}} and set that variable", name.to_uppercase()),
+        (Some(example), _) => format!("{what}; for example {example}"),
+        _ => what.to_owned(),
+    };
+    Error::config(doing, format!("`{name}` is missing")).hint(hint)
 }
 
 #[cfg(test)]

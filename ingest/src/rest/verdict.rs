@@ -113,14 +113,20 @@ fn refused(rule: Option<&ErrorRule>, doing: String, status: StatusCode, said: &s
         Some(reason) => format!("the system answers {code} {reason}{said}"),
         None => format!("the system answers {code}{said}"),
     };
-    if let Some(rule) = rule {
-        return by_rule(rule, doing.clone(), Error::failed(doing, why), after);
+    match rule {
+        // Another token may help, whatever a rule says.
+        Some(rule) if !(code == 401 && rule.action == Action::Fail) => {
+            return by_rule(rule, doing.clone(), Error::failed(doing, why), after);
+        }
+        _ => {}
     }
     match code {
-        401 | 403 => Verdict::Refused(
-            Error::config(doing, format!("the system refuses the credentials ({code}){said}"))
-                .hint("check them in `config`, and what they are allowed to read"),
-        ),
+        401 | 403 => {
+            let hint = rule.and_then(|rule| rule.hint.clone());
+            let usual = || "check them in `config`, and what they are allowed to read".to_owned();
+            let why = format!("the system refuses the credentials ({code}){said}");
+            Verdict::Refused(Error::config(doing, why).hint(hint.unwrap_or_else(usual)))
+        }
         408 | 425 | 429 | 500..=599 => Verdict::Retry {
             error: Error::unavailable(doing, why).hint("run again later"),
             wait: after,

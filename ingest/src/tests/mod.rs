@@ -2,6 +2,7 @@
 
 mod chunks;
 mod dispositions;
+mod events;
 mod formats;
 mod logs;
 mod online_retail;

@@ -19,17 +19,16 @@ pub(super) async fn fetch(session: &Session, engine: &Engine, scope: &Scope, can
     outgoing.credentials = false;
     let doing = || format!("logging in at {}", shown(&outgoing.url));
     let root = Pointer(Vec::new());
-    let reading = Arc::new(engine.reading(Format::Json, None, [&session.token, &root]));
+    let reading = Arc::new(engine.reading(Format::Json, None, session.token.pointer().into_iter().chain([&root])));
     let answer = engine.ask(&outgoing, &reading, cancel).await.map_err(|error| match error.kind() {
         ErrorKind::Failed | ErrorKind::Config => {
             Error::config(doing(), error.why()).hint("check the user and the password").caused_by(error)
         }
         _ => error,
     })?;
-    let token = answer.as_ref().and_then(|answer| text(&answer.value(&session.token)?));
+    let token = answer.as_ref().and_then(|answer| text(&answer.locate(&session.token)?));
     let Some((answer, token)) = answer.zip(token) else {
-        let why = format!("there is no token at {} in the answer", session.token);
-        return Err(Error::config(doing(), why).hint("check the user and the password"));
+        return Err(Error::config(doing(), "there is no token in the answer").hint("check the user and the password"));
     };
     let scope = scope.with("token", token).with("response", answer.value(&root).unwrap_or(Json::Null));
     Ok(Token {

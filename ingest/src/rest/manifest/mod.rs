@@ -143,23 +143,32 @@ pub(crate) struct StreamSpec {
     pub(crate) unnest: BTreeMap<String, Option<String>>,
 }
 
-impl Manifest {
-    /// What the manifest says about the rows of a stream.
-    pub(crate) fn options(&self, stream: &StreamSpec) -> Options {
+impl StreamSpec {
+    /// What it says about its rows; `incremental` is whether only what changed is asked for.
+    pub(crate) fn options(&self, incremental: bool) -> Options {
         Options {
-            key: stream.key.clone(),
-            disposition: Some(self.disposition(stream)),
-            columns: stream.columns.clone(),
-            deleted: stream.deleted.clone(),
-            unnest: stream.unnest.clone(),
+            key: self.key.clone(),
+            disposition: Some(self.disposition(incremental)),
+            columns: self.columns.clone(),
+            deleted: self.deleted.clone(),
+            unnest: self.unnest.clone(),
             ..Options::default()
         }
     }
 
-    /// Whether only what changed is asked for.
-    pub(crate) fn is_incremental(&self, stream: &StreamSpec) -> bool {
-        let follows = stream.parent.as_ref().is_some_and(|parent| parent.incremental);
-        stream.incremental.is_some() || self.defaults.incremental.is_some() || follows
+    /// What is done with its rows: as it says; else merge what is incremental and has a key, append what is
+    /// incremental, and replace the rest.
+    pub(crate) fn disposition(&self, incremental: bool) -> Disposition {
+        self.disposition.unwrap_or(match (incremental, self.key.is_empty()) {
+            (true, false) => Disposition::Merge,
+            (true, true) => Disposition::Append,
+            (false, _) => Disposition::Replace,
+        })
+    }
+
+    /// Whether only what changed is asked for, if its own position is `incremental`.
+    pub(crate) fn is_incremental(&self, incremental: Option<&Incremental>) -> bool {
+        incremental.is_some() || self.parent.as_ref().is_some_and(|parent| parent.incremental)
     }
 }
 
