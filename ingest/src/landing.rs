@@ -166,6 +166,7 @@ impl Landing<'_> {
         // Nothing new leaves no trace.
         let is_empty = matches!(&chunk.rows, Rows::Records(spools) if spools.iter().all(|spool| spool.rows() == 0));
         let unchanged = chunk.state.is_none() || chunk.state == landed.state;
+        let unchanged = unchanged && chunk.transactions.is_empty();
         if is_empty && unchanged && self.options.disposition() != Disposition::Replace {
             landed.bytes += chunk.bytes;
             return Ok(());
