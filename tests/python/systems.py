@@ -34,7 +34,7 @@ class System:
 
     def landed(self, table):
         """Rows of each load of a table, in the order of the loads."""
-        rows = self.project.query(f"select rows from ops.loads where stream = '{table}' order by loaded_at")
+        rows = self.project.query(f"select rows from ops.loads where stream = '{table}' order by started_at")
         return [int(count) for (count,) in rows]
 
 

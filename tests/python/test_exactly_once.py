@@ -249,7 +249,7 @@ def test_a_killed_collector(tmp_path):
     for tracker in trackers:
         tracker.start()
     for _ in range(RUNS):
-        collector = project.start("collect")
+        collector = project.start("up", "--addr", "127.0.0.1:0")
         before = sum(len(tracker.acknowledged) for tracker in trackers)
         deadline = time.monotonic() + 30
         while sum(len(tracker.acknowledged) for tracker in trackers) == before:

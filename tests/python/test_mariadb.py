@@ -2,6 +2,7 @@
 
 import datetime
 import random
+import re
 from decimal import Decimal
 
 import pytest
@@ -26,7 +27,7 @@ create table types (
 @pytest.fixture
 def shop(project, mariadb, request):
     """A source over a database of its own with the table `sales`."""
-    name = mariadb.database(request.node.originalname[:60])
+    name = mariadb.database(re.sub(r"\W", "_", request.node.name))
     source = Source(project, mariadb.url(name))
     source.connect = lambda: mariadb.connect(name)
     execute(
@@ -123,7 +124,7 @@ def test_only_what_changed_is_read(shop, project):
     )
     shop.ingest()
     check(shop)
-    rows = project.query("select rows from ops.loads where stream = 'sales' order by loaded_at")
+    rows = project.query("select rows from ops.loads where stream = 'sales' order by started_at")
     assert int(rows[1][0]) < 100, f"the second load landed {rows}"
 
 

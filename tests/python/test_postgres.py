@@ -2,6 +2,7 @@
 
 import datetime
 import random
+import re
 import uuid
 from decimal import Decimal
 
@@ -37,7 +38,7 @@ insert into types values
 @pytest.fixture
 def shop(project, postgres, request):
     """A source over a database of its own with the table `sales`."""
-    name = postgres.database(f"{request.node.originalname}"[:60])
+    name = postgres.database(re.sub(r"\W", "_", request.node.name))
     with postgres.connect(name) as connection:
         connection.execute("create table sales (id integer primary key, amount numeric(12, 2), updated_at timestamptz)")
         connection.execute(
@@ -93,7 +94,7 @@ def test_types(project, postgres):
     assert first["small"] == -32768 and first["whole"] == 2**31 - 1 and first["double"] == 1e300 and first["yes"] is True
     assert first["exact"] == Decimal("12345678901234.567890") and last["exact"] == Decimal("0.000001")
     assert Decimal(str(first["any_exact"])) == Decimal("1.5") and Decimal(str(last["any_exact"])) == Decimal("-0.001")
-    assert first["text"] == 'ñandú "x", \\n ☃' and last["text"] == "" and first["fixed"].rstrip() == "ab"
+    assert first["text"] == 'ñandú "x", \n ☃' and last["text"] == "" and first["fixed"].rstrip() == "ab"
     assert first["day"] == datetime.date(2024, 2, 29) and last["day"] == datetime.date(1, 1, 1)
     assert first["moment"] == datetime.datetime(2024, 3, 31, 0, 30, 0, 123456, utc)
     assert first["local"].replace(tzinfo=utc) == datetime.datetime(1999, 12, 31, 23, 59, 59, 999999, utc)
@@ -115,7 +116,7 @@ def test_only_what_changed_is_read(shop, project):
     )
     shop.ingest()
     check(shop)
-    rows = project.query("select rows from ops.loads where stream = 'sales' order by loaded_at")
+    rows = project.query("select rows from ops.loads where stream = 'sales' order by started_at")
     assert int(rows[1][0]) < 100, f"the second load landed {rows}"
 
 
@@ -127,11 +128,11 @@ def test_the_table_changes_between_loads(shop):
         "alter table sales add column channel text",
         "alter table sales alter column id type bigint",
         "alter table sales alter column amount type numeric(18, 4)",
-        f"insert into sales values ({2**40}, 1.2345, now(), 'web')",
+        f"insert into sales values ({2**40}, 1.2345, timestamptz '2025-01-01', 'web')",
     )
     shop.ingest()
     check(shop)
-    execute(shop, "alter table sales drop column channel", f"insert into sales values ({2**40 + 1}, 1, now())")
+    execute(shop, "alter table sales drop column channel", f"insert into sales values ({2**40 + 1}, 1, timestamptz '2025-06-01')")
     shop.ingest()
     landed = shop.rows("sales", "id")
     assert [row.pop("channel") for row in landed][-2:] == ["web", None]
@@ -203,7 +204,7 @@ def test_refusals(project, postgres):
     """What a user gets wrong is told as such, without the password."""
     source = Source(project, postgres.url("acme").replace("vira-3", "vira-4")).streams(sales=INCREMENTAL)
     result = source.ingest(code=2)
-    assert "vira" not in result.err + result.out and "reader" in result.err, result
+    assert "vira" not in result.err + result.out and "credentials" in result.err, result
     source.url = postgres.url("acme")
     result = source.streams(sales=INCREMENTAL).ingest(code=2)
     assert "public.sales" in result.err, result
