@@ -15,6 +15,7 @@ use crate::extract::{Extraction, Request};
 use crate::files::config::FilesSource;
 use crate::logs::config::LogsSource;
 use crate::options::Options;
+use crate::rest::RestSource;
 
 /// A source as its kind knows it: what its file in `sources/` says, validated.
 #[async_trait]
@@ -63,6 +64,7 @@ enum Name {
     Events,
     Files,
     Logs,
+    Rest,
 }
 
 #[derive(Deserialize)]
@@ -97,5 +99,6 @@ pub(crate) fn load(file: &Path) -> Result<Box<dyn Kind>> {
             source.validate(file)?;
             Box::new(source)
         }
+        Name::Rest => Box::new(RestSource::read(file)?),
     })
 }

@@ -22,7 +22,6 @@ mod options;
 mod parallel;
 mod provenance;
 mod rejected;
-#[allow(dead_code)]
 mod rest;
 mod rows;
 mod shape;

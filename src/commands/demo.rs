@@ -43,12 +43,13 @@ pub async fn run(
     let project = Project::open(dir, None).await?;
     let sources = project.sources()?;
     let requests = send_hits(options, &project, &sources, &cancel).await?;
+    let key = project.pii_key()?;
     let landed = cordada_ingest::ingest(
         &project.lake,
         dir,
         &sources,
         &[],
-        project.pii_key()?.as_ref(),
+        key.as_ref(),
         options.progress(),
         cancel.clone(),
     )

@@ -4,14 +4,19 @@
 //! after the stream's [`position`], and the systems' own modules decode rows straight into Arrow columns. Why these
 //! drivers: docs/adr/0006-database-drivers.md.
 
+mod builder;
 mod config;
+mod decimal;
 mod keys;
 mod lake_keys;
+mod mysql;
 mod position;
 mod postgres;
 mod reading;
 mod session;
 mod sql;
+mod sqlite;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -100,7 +105,8 @@ impl DatabaseSource {
                 let server = postgres::Server::new(url, self.timeout)?;
                 Ok(Box::new(postgres::PostgresSession::open(&server, stream, zone, around).await?))
             }
-            System::Mysql | System::Sqlite => unimplemented!(),
+            System::Mysql => Ok(Box::new(mysql::MysqlSession::open(url, self.timeout, stream, zone, around).await?)),
+            System::Sqlite => Ok(Box::new(sqlite::SqliteSession::open(url, self.timeout, stream, around).await?)),
         }
     }
 }

@@ -20,6 +20,7 @@ use super::privacy::{Consent, DoNotTrack, Ip};
 use super::routes::routes;
 use super::wal::{self, Log};
 use crate::extract::{Extraction, Request};
+use crate::files::extraction::blocking;
 use crate::kind::Kind;
 use crate::options::{ColumnOptions, Options, stream};
 
@@ -276,11 +277,14 @@ impl EventsSource {
     /// # Errors
     /// As [`Log::open`].
     pub(crate) fn log(&self, project: &Path, source: &str, stream: &str) -> Result<Option<std::sync::Arc<Log>>> {
-        let limits = wal::Limits {
+        Log::open(&log_dir(project, source, stream), self.log_limits())
+    }
+
+    fn log_limits(&self) -> wal::Limits {
+        wal::Limits {
             segment: SEGMENT,
             backlog: self.limits.backlog,
-        };
-        Log::open(&log_dir(project, source, stream), limits)
+        }
     }
 }
 
@@ -305,11 +309,10 @@ impl Kind for EventsSource {
     async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>> {
         let missing = || Error::config("looking for a stream", "there is no such stream");
         let stream = self.streams.get(request.stream).ok_or_else(missing)?;
-        // A collector that has never run has left nothing.
-        let log = match log_dir(request.project, request.source, request.stream).exists() {
-            true => self.log(request.project, request.source, request.stream)?,
-            false => None,
-        };
+        let (dir, limits) = (log_dir(request.project, request.source, request.stream), self.log_limits());
+        // A collector that has never run has left nothing; one that was killed may have left much to read.
+        let open = move || if dir.exists() { Log::open(&dir, limits) } else { Ok(None) };
+        let log = blocking(open).await?;
         Ok(Box::new(Events::new(request, stream, log)))
     }
 

@@ -127,8 +127,7 @@ impl App {
                     Protocol::Snowplow => (json_hits(&body, |body| snowplow::decode_body(&body, &received)), Answer::Text("ok")),
                     Protocol::Matomo => posted_to_matomo(parts, &body, &received, sink),
                     Protocol::Segment => {
-                        let parsed = serde_json::from_slice::<Value>(&body);
-                        authorise(sink, &parts.headers, parsed.as_ref().ok())?;
+                        authorise(sink, &parts.headers, &body)?;
                         let hits = json_hits(&body, |body| segment::decode_body(route.message, body, &received));
                         (hits, Answer::Json(json!({"success": true})))
                     }
@@ -291,7 +290,7 @@ fn is_token(sink: &Sink, token: &str) -> bool {
 }
 
 /// A Segment client has a write key: as the user of Basic authentication, or in the message.
-fn authorise(sink: &Sink, headers: &HeaderMap, body: Option<&Value>) -> Result<(), Refusal> {
+fn authorise(sink: &Sink, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
     let is_key = |key: &str| sink.write_keys.iter().any(|secret| secret.is(key));
     if sink.write_keys.is_empty() {
         return Ok(());
@@ -302,7 +301,10 @@ fn authorise(sink: &Sink, headers: &HeaderMap, body: Option<&Value>) -> Result<(
         let decoded = String::from_utf8(decoded).ok()?;
         Some(decoded.split_once(':').map_or(decoded.as_str(), |(user, _)| user).to_owned())
     };
-    let in_body = || body?.get("writeKey")?.as_str().map(str::to_owned);
+    let in_body = || {
+        let body: Value = serde_json::from_slice(body).ok()?;
+        Some(body.get("writeKey")?.as_str()?.to_owned())
+    };
     match in_header().is_some_and(|key| is_key(&key)) || in_body().is_some_and(|key| is_key(&key)) {
         true => Ok(()),
         false => Err(Refusal::Unauthorised),

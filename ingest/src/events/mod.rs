@@ -23,7 +23,3 @@ mod snowplow;
 mod wal;
 
 pub use collector::Collector;
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)]
-mod tests;

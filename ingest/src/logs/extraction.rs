@@ -367,13 +367,14 @@ impl Extraction for Logs<'_> {
                 spools.push(spool);
             }
         }
-        if spools.is_empty() && self.transactions.is_empty() {
+        let mut transactions = std::mem::take(&mut self.transactions);
+        if self.request.replace {
+            // All of it is read each time.
+            transactions.clear();
+        }
+        if spools.is_empty() && transactions.is_empty() {
             return Ok(None);
         }
-        let transactions = match self.request.replace {
-            true => Vec::new(),
-            false => std::mem::take(&mut self.transactions),
-        };
         Ok(Some(Chunk {
             transactions,
             files,

@@ -17,6 +17,8 @@ use arrow::datatypes::{
 use chrono_tz::Tz;
 
 use super::numeric;
+use crate::database::decimal;
+use crate::database::unreadable::Unreadable;
 use crate::values::time::{Clock, Time, parse};
 
 /// Days from 1970-01-01 to PostgreSQL's 2000-01-01, and the same in microseconds.
@@ -69,37 +71,6 @@ impl Kind {
                 DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
             }
             Kind::List(item) => DataType::List(Arc::new(Field::new("element", item.data_type(), true))),
-        }
-    }
-}
-
-/// Why a value cannot be read. Never the value itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unreadable {
-    /// Bytes that the type does not have.
-    Malformed,
-    /// `infinity`, which neither dates nor timestamps of the lake have.
-    Infinite,
-    /// NaN or infinity in a decimal.
-    NotANumber,
-    /// More digits than the decimal has.
-    TooManyDigits,
-    /// An array with more than one dimension.
-    Dimensions,
-    /// A time beyond the lake's range.
-    OutOfRange,
-}
-
-impl Unreadable {
-    /// For people.
-    pub(crate) fn why(self) -> &'static str {
-        match self {
-            Unreadable::Malformed => "a value is not what its type allows",
-            Unreadable::Infinite => "a value is `infinity`, which no date or timestamp of the lake is",
-            Unreadable::NotANumber => "a value is NaN or infinity, which no decimal is",
-            Unreadable::TooManyDigits => "a value has more digits than the column's type",
-            Unreadable::Dimensions => "an array has more than one dimension",
-            Unreadable::OutOfRange => "a time is beyond the year 294246",
         }
     }
 }
@@ -277,7 +248,7 @@ impl Column {
             Values::Float32(values) => values.push(number(value)?),
             Values::Float64(values) => values.push(number(value)?),
             Values::Decimal(values, precision, scale) => {
-                values.push(numeric::decimal_of_text(value, *precision, *scale)?);
+                values.push(decimal::of_text(value, *precision, *scale)?);
             }
             Values::Numeric(values) | Values::Text(values) | Values::Jsonb(values) | Values::Uuid(values) => {
                 values.push(value)?;

@@ -5,7 +5,8 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use cordada_lake::{Context, Error, Result};
 
-use super::column::{Column, Kind, Unreadable};
+use super::column::{Column, Kind};
+use crate::database::unreadable::Unreadable;
 
 /// What the data begin with; then come flags and the length of an extension.
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
@@ -86,7 +87,7 @@ impl Decoder {
         self.rows = 0;
         let (columns, fields) = (self.columns.iter_mut(), self.schema.fields());
         let arrays = columns.zip(fields).map(|(column, field)| {
-            let why = |unreadable| refuse(&self.label, field.name(), unreadable);
+            let why = |unreadable: Unreadable| unreadable.refuse(&self.label, field.name());
             column.finish().map_err(why)
         });
         let arrays = arrays.collect::<Result<Vec<_>>>()?;
@@ -166,7 +167,7 @@ impl Decoder {
                     let (value, rest) = rest.split_at(length);
                     column
                         .push_binary(value)
-                        .map_err(|unreadable| refuse(&self.label, self.schema.field(number).name(), unreadable))?;
+                        .map_err(|unreadable| unreadable.refuse(&self.label, self.schema.field(number).name()))?;
                     values = rest;
                 }
             }
@@ -191,15 +192,6 @@ fn length_of(values: &[u8], count: usize) -> Result<Option<usize>, Unreadable> {
         }
     }
     Ok((at <= values.len()).then_some(at))
-}
-
-/// The error for a value that cannot be read: where it is, not what it is.
-pub(super) fn refuse(label: &str, column: &str, unreadable: Unreadable) -> Error {
-    let error = Error::failed(format!("reading {label}"), unreadable.why()).with("column", column);
-    match unreadable {
-        Unreadable::Malformed => error,
-        _ => error.hint(format!("land it as text: columns: {{{column}: {{type: text}}}}")),
-    }
 }
 
 #[cfg(test)]

@@ -1,22 +1,12 @@
 //! PostgreSQL's `numeric`: groups of four decimal digits. Source: src/backend/utils/adt/numeric.c, `numeric_send`.
 
-use super::column::Unreadable;
+use crate::database::decimal::{POWERS, within};
+use crate::database::unreadable::Unreadable;
 
 const NEGATIVE: u16 = 0x4000;
 const NAN: u16 = 0xC000;
 const INFINITY: u16 = 0xD000;
 const MINUS_INFINITY: u16 = 0xF000;
-
-/// The powers of ten that an i128 holds.
-const POWERS: [i128; 39] = {
-    let mut powers = [1; 39];
-    let mut at = 1;
-    while at < 39 {
-        powers[at] = powers[at - 1] * 10;
-        at += 1;
-    }
-    powers
-};
 
 /// A value as it is sent: the number of groups, the weight of the first, the sign, the digits behind the point.
 struct Sent<'a> {
@@ -94,45 +84,6 @@ pub(super) fn decimal(value: &[u8], precision: u8, scale: i8) -> Result<i128, Un
         let factor = usize::try_from(zeros).ok().and_then(|zeros| POWERS.get(zeros));
         let scaled = factor.and_then(|factor| result.checked_mul(*factor));
         result = scaled.ok_or(Unreadable::TooManyDigits)?;
-    }
-    within(if negative { -result } else { result }, precision)
-}
-
-#[inline]
-fn within(value: i128, precision: u8) -> Result<i128, Unreadable> {
-    match POWERS.get(usize::from(precision)) {
-        Some(limit) if value.abs() >= *limit => Err(Unreadable::TooManyDigits),
-        _ => Ok(value),
-    }
-}
-
-/// The same of a value's text.
-pub(super) fn decimal_of_text(text: &[u8], precision: u8, scale: i8) -> Result<i128, Unreadable> {
-    if matches!(text, b"NaN" | b"Infinity" | b"-Infinity") {
-        return Err(Unreadable::NotANumber);
-    }
-    let (negative, digits) = match text.strip_prefix(b"-") {
-        Some(digits) => (true, digits),
-        None => (false, text),
-    };
-    let point = digits.iter().position(|byte| *byte == b'.').unwrap_or(digits.len());
-    let (whole, fraction) = (&digits[..point], digits.get(point + 1..).unwrap_or_default());
-    let scale = usize::try_from(scale).unwrap_or_default();
-    let (kept, cut) = fraction.split_at(scale.min(fraction.len()));
-    if cut.iter().any(|digit| *digit != b'0') {
-        return Err(Unreadable::TooManyDigits);
-    }
-    if whole.is_empty() && kept.is_empty() {
-        return Err(Unreadable::Malformed);
-    }
-    let missing = std::iter::repeat_n(b'0', scale - kept.len());
-    let mut result = 0i128;
-    for digit in whole.iter().chain(kept).copied().chain(missing) {
-        if !digit.is_ascii_digit() {
-            return Err(Unreadable::Malformed);
-        }
-        let next = result.checked_mul(10).and_then(|ten| ten.checked_add((digit - b'0').into()));
-        result = next.ok_or(Unreadable::TooManyDigits)?;
     }
     within(if negative { -result } else { result }, precision)
 }
@@ -245,7 +196,7 @@ mod tests {
                 _ => format!("{sign}{}.{:0width$}", value.abs() / factor, value.abs() % factor),
             };
             prop_assert_eq!(decimal(&send(&text), 38, scale), Ok(value));
-            prop_assert_eq!(decimal_of_text(text.as_bytes(), 38, scale), Ok(value));
+            prop_assert_eq!(crate::database::decimal::of_text(text.as_bytes(), 38, scale), Ok(value));
             if value != 0 {
                 prop_assert_eq!(text_of(&text), text);
             }
@@ -254,7 +205,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             let _ = decimal(&bytes, 38, 4);
-            let _ = decimal_of_text(&bytes, 38, 4);
+            let _ = crate::database::decimal::of_text(&bytes, 38, 4);
             let _ = text(&bytes, &mut Vec::new());
         }
     }

@@ -2,6 +2,7 @@
 
 mod postgres;
 mod server;
+mod sqlite;
 
 use std::path::Path;
 use std::sync::Arc;

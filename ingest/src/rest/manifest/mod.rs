@@ -18,15 +18,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
-pub(crate) use self::auth::{Algorithm, Auth, Exchange, Grant, SendAs, Session};
-pub(crate) use self::limits::{Action, Backoff, Budget, ErrorBody, ErrorRule, GraphqlCost, Limits, Retry, Window};
+pub(crate) use self::auth::{Algorithm, Auth, Grant, SendAs, Session};
+pub(crate) use self::limits::{Action, Backoff, Budget, ErrorBody, ErrorRule, Limits, Retry, Window};
 pub(crate) use self::load::connectors;
 pub(crate) use self::paginate::{Locator, Paginate, Place};
-pub(crate) use self::request::{Graphql, JsonRpc, Request};
+pub(crate) use self::request::Request;
 pub(crate) use super::decode::Format;
 use super::template::{Filter, Scope, Template};
 use super::units::{Size, Span};
-use crate::options::{ColumnOptions, Disposition};
+use crate::options::{ColumnOptions, Disposition, Options};
 
 /// A connector.
 #[derive(Debug, Clone, Deserialize)]
@@ -137,8 +137,39 @@ pub(crate) struct StreamSpec {
     pub(crate) key: Vec<String>,
     pub(crate) disposition: Option<Disposition>,
     pub(crate) columns: BTreeMap<String, ColumnOptions>,
-    /// A column that says that a row is gone: true, or anything but null if it is not a boolean.
+    /// The column that says that a row is gone.
     pub(crate) deleted: Option<String>,
+    /// Lists that become tables of their own.
+    pub(crate) unnest: BTreeMap<String, Option<String>>,
+}
+
+impl StreamSpec {
+    /// What it says about its rows; `incremental` is whether only what changed is asked for.
+    pub(crate) fn options(&self, incremental: bool) -> Options {
+        Options {
+            key: self.key.clone(),
+            disposition: Some(self.disposition(incremental)),
+            columns: self.columns.clone(),
+            deleted: self.deleted.clone(),
+            unnest: self.unnest.clone(),
+            ..Options::default()
+        }
+    }
+
+    /// What is done with its rows: as it says; else merge what is incremental and has a key, append what is
+    /// incremental, and replace the rest.
+    pub(crate) fn disposition(&self, incremental: bool) -> Disposition {
+        self.disposition.unwrap_or(match (incremental, self.key.is_empty()) {
+            (true, false) => Disposition::Merge,
+            (true, true) => Disposition::Append,
+            (false, _) => Disposition::Replace,
+        })
+    }
+
+    /// Whether only what changed is asked for, if its own position is `incremental`.
+    pub(crate) fn is_incremental(&self, incremental: Option<&Incremental>) -> bool {
+        incremental.is_some() || self.parent.as_ref().is_some_and(|parent| parent.incremental)
+    }
 }
 
 /// Where records are: `/orders`, or `{at: /rows, optional: true}`.

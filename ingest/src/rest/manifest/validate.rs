@@ -235,7 +235,7 @@ impl Manifest {
             }
         }
         let disposition = self.disposition(stream);
-        if disposition == Disposition::Append && incremental.is_none() {
+        if disposition == Disposition::Append && !stream.is_incremental(incremental) {
             return wrong(
                 &place,
                 "`disposition: append` would double the rows of a stream that is not incremental",
@@ -252,18 +252,10 @@ impl Manifest {
         Ok(())
     }
 
-    /// What is done with the rows of `stream`: as it says; else merge what is incremental and has a key, append what is
-    /// incremental, and replace the rest.
+    /// What is done with the rows of `stream`, whatever a user configures.
     pub(crate) fn disposition(&self, stream: &StreamSpec) -> Disposition {
-        let follows = stream.parent.as_ref().is_some_and(|parent| parent.incremental);
-        let incremental = stream.incremental.is_some() || self.defaults.incremental.is_some() || follows;
-        stream
-            .disposition
-            .unwrap_or(match (incremental, stream.key.is_empty()) {
-                (true, false) => Disposition::Merge,
-                (true, true) => Disposition::Append,
-                (false, _) => Disposition::Replace,
-            })
+        let incremental = stream.incremental.as_ref().or(self.defaults.incremental.as_ref());
+        stream.disposition(stream.is_incremental(incremental))
     }
 
     fn validate_parent(&self, name: &str, stream: &StreamSpec, place: &str) -> Checked {

@@ -1,0 +1,1 @@
+//! Sources against a server on this machine.
