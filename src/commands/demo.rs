@@ -42,8 +42,8 @@ pub async fn run(
 
     let project = Project::open(dir, None).await?;
     let sources = project.sources()?;
-    let requests = send_hits(options, &project, &sources, &cancel).await?;
     let key = project.pii_key()?;
+    let requests = send_hits(options, &project, &sources, &cancel).await?;
     let landed = cordada_ingest::ingest(
         &project.lake,
         dir,
@@ -100,7 +100,7 @@ pub async fn run(
         );
     }
     println!(
-        "  asked      the shop's API {} times; {} times it was overloaded, {} times broken, and asked again",
+        "  asked      the shop's API {} times; overloaded (429): {}, broken (500): {}, each asked again",
         grouped(answered.requests),
         answered.later,
         answered.broken

@@ -144,7 +144,11 @@ impl Builder {
     pub(crate) fn new(label: &str, schema: SchemaRef) -> Self {
         Self {
             label: label.to_owned(),
-            columns: schema.fields().iter().map(|field| Column::new(field.data_type())).collect(),
+            columns: schema
+                .fields()
+                .iter()
+                .map(|field| Column::new(field.data_type()))
+                .collect(),
             schema,
             rows: 0,
             bytes: 0,

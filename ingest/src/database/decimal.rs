@@ -50,7 +50,9 @@ pub(crate) fn of_text(text: &[u8], precision: u8, scale: i8) -> Result<i128, Unr
         if !digit.is_ascii_digit() {
             return Err(Unreadable::Malformed);
         }
-        let next = result.checked_mul(10).and_then(|ten| ten.checked_add((digit - b'0').into()));
+        let next = result
+            .checked_mul(10)
+            .and_then(|ten| ten.checked_add((digit - b'0').into()));
         result = next.ok_or(Unreadable::TooManyDigits)?;
     }
     within(if negative { -result } else { result }, precision)

@@ -187,16 +187,6 @@ pub(crate) fn fill(json: &Json, scope: &Scope) -> Result<Json> {
     })
 }
 
-/// What is wrong with the first template in `json` whose syntax is wrong.
-pub(crate) fn check(json: &Json) -> Result<(), String> {
-    match json {
-        Json::String(text) => Template::new(text.as_str()).map(|_| ()),
-        Json::Array(items) => items.iter().try_for_each(check),
-        Json::Object(entries) => entries.values().try_for_each(check),
-        _ => Ok(()),
-    }
-}
-
 /// The names that a template whose syntax is right wants, dotted: `config.shop`.
 pub(crate) fn names(template: &str) -> Vec<String> {
     let parsed = TEXT.template_from_str(template).ok();

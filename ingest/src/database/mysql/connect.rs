@@ -148,9 +148,16 @@ mod tests {
     fn a_url_is_read_and_never_quoted() {
         let (_, place) = options("mariadb://reader:s3cret@erp/acme?ssl=require").unwrap();
         assert_eq!(place, "erp:3306/acme");
-        for url in ["mysql://reader:s3cret@erp:port/acme", "mysql://a:s3cret@erp/acme?ssl=often", "mysql://a:s3cret@erp/a?b=c"] {
+        for url in [
+            "mysql://reader:s3cret@erp:port/acme",
+            "mysql://a:s3cret@erp/acme?ssl=often",
+            "mysql://a:s3cret@erp/a?b=c",
+        ] {
             let error = options(url).err().unwrap();
-            assert!(error.exit_code() == 2 && !format!("{error} {error:?}").contains("s3cret"), "{error}");
+            assert!(
+                error.exit_code() == 2 && !format!("{error} {error:?}").contains("s3cret"),
+                "{error}"
+            );
         }
     }
 }

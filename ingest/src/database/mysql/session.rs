@@ -102,14 +102,21 @@ impl MysqlSession {
 
     fn column(&self, name: &str) -> Result<&Plan> {
         let missing = || Error::config(self.doing(), format!("there is no column `{name}`"));
-        self.columns.iter().find(|column| column.name == name).ok_or_else(missing)
+        self.columns
+            .iter()
+            .find(|column| column.name == name)
+            .ok_or_else(missing)
     }
 
     fn stream(&self, columns: Vec<Plan>, condition: Option<&str>) -> Rows {
-        let fields = columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), true));
+        let fields = columns
+            .iter()
+            .map(|column| Field::new(&column.name, column.data_type.clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let chosen: Vec<_> = columns.iter().map(|column| column.sql(&quoted(&column.name))).collect();
-        let condition = condition.map(|condition| format!(" WHERE {condition}")).unwrap_or_default();
+        let condition = condition
+            .map(|condition| format!(" WHERE {condition}"))
+            .unwrap_or_default();
         let reader = Reader {
             connection: self.connection.clone(),
             label: self.label.clone(),
@@ -157,9 +164,9 @@ impl Session for MysqlSession {
         };
         let text = |value: Value| match value {
             Value::NULL => Ok(None),
-            Value::Bytes(bytes) => {
-                String::from_utf8(bytes).map(Some).map_err(|_| Error::failed(self.doing(), "the cursor is no text"))
-            }
+            Value::Bytes(bytes) => String::from_utf8(bytes)
+                .map(Some)
+                .map_err(|_| Error::failed(self.doing(), "the cursor is no text")),
             other => Ok(Some(other.as_sql(true).trim_matches('\'').to_owned())),
         };
         row.map(|row| row.unwrap().into_iter().map(text).collect()).transpose()
@@ -195,7 +202,10 @@ impl Session for MysqlSession {
             let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || b"-.".contains(&byte));
             return match is_number {
                 true => Ok(text.to_owned()),
-                false => Err(Error::config(self.doing(), format!("the cursor's `{column}` is compared with no number"))),
+                false => Err(Error::config(
+                    self.doing(),
+                    format!("the cursor's `{column}` is compared with no number"),
+                )),
             };
         }
         match plan.data_type {
@@ -227,7 +237,9 @@ impl Session for MysqlSession {
         let pairs: Vec<_> = columns.iter().zip(values).collect();
         let mut alternatives = Vec::new();
         for (at, (column, value)) in pairs.iter().enumerate() {
-            let same = pairs[..at].iter().map(|(column, value)| format!("{column} = {value} AND "));
+            let same = pairs[..at]
+                .iter()
+                .map(|(column, value)| format!("{column} = {value} AND "));
             let last = if at + 1 == pairs.len() { operator.sql() } else { strict };
             alternatives.push(format!("({}{column} {last} {value})", same.collect::<String>()));
         }
@@ -271,7 +283,8 @@ impl Reader {
         let mut rows = connection.exec_iter(self.sql.as_str(), ()).await.doing_sql(doing)?;
         while let Some(row) = rows.next().await.doing_sql(doing)? {
             let values = readers.iter_mut().enumerate();
-            self.builder.push(values.map(|(at, reader)| reader.read(row.as_ref(at).unwrap_or(&Value::NULL))))?;
+            self.builder
+                .push(values.map(|(at, reader)| reader.read(row.as_ref(at).unwrap_or(&Value::NULL))))?;
             if self.builder.is_full() && !send(&mut self.builder, &*self.task, sender).await? {
                 return Ok(());
             }
@@ -298,7 +311,10 @@ async fn no_table(connection: &mut Conn, label: &str) -> Result<Error> {
     let hint = match yaml::nearest(label, tables.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
         None if tables.is_empty() => "the database has no tables that this user sees".to_owned(),
-        None => format!("there are: {}", tables.into_iter().take(20).collect::<Vec<_>>().join(", ")),
+        None => format!(
+            "there are: {}",
+            tables.into_iter().take(20).collect::<Vec<_>>().join(", ")
+        ),
     };
     Ok(Error::config(doing(), "there is no such table").hint(hint))
 }

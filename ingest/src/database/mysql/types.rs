@@ -131,7 +131,9 @@ fn of_column(column: &Column, declared: Option<&DataType>, zone: Tz) -> (DataTyp
         C::MYSQL_TYPE_JSON => (DataType::Utf8, How::AsIs),
         C::MYSQL_TYPE_GEOMETRY | C::MYSQL_TYPE_VECTOR => (DataType::Binary, How::AsIs),
         _ if column.character_set() == BINARY
-            && !column.flags().intersects(ColumnFlags::ENUM_FLAG | ColumnFlags::SET_FLAG) =>
+            && !column
+                .flags()
+                .intersects(ColumnFlags::ENUM_FLAG | ColumnFlags::SET_FLAG) =>
         {
             (DataType::Binary, How::AsIs)
         }
@@ -154,7 +156,10 @@ impl Reader {
     pub(super) fn read<'v>(&'v mut self, value: &'v Value) -> Result<Scalar<'v>, Unreadable> {
         let days = |year: u16, month: u8, day: u8| {
             let date = NaiveDate::from_ymd_opt(year.into(), month.into(), day.into());
-            let days = date.ok_or(Unreadable::PartialDate)?.signed_duration_since(NaiveDate::default()).num_days();
+            let days = date
+                .ok_or(Unreadable::PartialDate)?
+                .signed_duration_since(NaiveDate::default())
+                .num_days();
             i32::try_from(days).map_err(|_| Unreadable::OutOfRange)
         };
         Ok(match (self.how, value) {

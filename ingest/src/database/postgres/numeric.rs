@@ -39,7 +39,11 @@ impl<'a> Sent<'a> {
     fn digits(&self) -> impl Iterator<Item = Result<u16, Unreadable>> + use<'a> {
         self.groups.chunks_exact(2).map(|group| {
             let group = u16::from_be_bytes([group[0], group[1]]);
-            if group < 10_000 { Ok(group) } else { Err(Unreadable::Malformed) }
+            if group < 10_000 {
+                Ok(group)
+            } else {
+                Err(Unreadable::Malformed)
+            }
         })
     }
 }
@@ -115,7 +119,11 @@ pub(super) fn text(value: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
         let digits = four(group(weight));
         // Only the first group leaves its zeros out.
         let zeros = digits.iter().take_while(|digit| **digit == b'0').count().min(3);
-        out.extend_from_slice(if weight == sent.weight { &digits[zeros..] } else { &digits });
+        out.extend_from_slice(if weight == sent.weight {
+            &digits[zeros..]
+        } else {
+            &digits
+        });
     }
     if sent.scale > 0 {
         out.push(b'.');
@@ -140,8 +148,11 @@ mod tests {
         let fraction = format!("{fraction}{}", "0".repeat((4 - fraction.len() % 4) % 4));
         let mut weight = i16::try_from(whole.len() / 4).unwrap() - 1;
         let all = whole + &fraction;
-        let mut groups: Vec<u16> =
-            all.as_bytes().chunks(4).map(|group| std::str::from_utf8(group).unwrap().parse().unwrap()).collect();
+        let mut groups: Vec<u16> = all
+            .as_bytes()
+            .chunks(4)
+            .map(|group| std::str::from_utf8(group).unwrap().parse().unwrap())
+            .collect();
         while groups.first() == Some(&0) {
             groups.remove(0);
             weight -= 1;
@@ -178,9 +189,19 @@ mod tests {
         assert_eq!(decimal(&[0, 0, 0, 0, 0xC0, 0, 0, 0], 3, 1), Err(Unreadable::NotANumber));
         let all_nines = "9".repeat(38);
         assert_eq!(decimal(&send(&all_nines), 38, 0), Ok(all_nines.parse().unwrap()));
-        assert_eq!(decimal(&send(&format!("0.{all_nines}")), 38, 38), Ok(all_nines.parse().unwrap()));
+        assert_eq!(
+            decimal(&send(&format!("0.{all_nines}")), 38, 38),
+            Ok(all_nines.parse().unwrap())
+        );
         assert_eq!(decimal(&send(&"9".repeat(39)), 38, 0), Err(Unreadable::TooManyDigits));
-        for text in ["0", "0.00", "10000", "-12.3400", "0.00001", "123456789012345678901234567890.5"] {
+        for text in [
+            "0",
+            "0.00",
+            "10000",
+            "-12.3400",
+            "0.00001",
+            "123456789012345678901234567890.5",
+        ] {
             assert_eq!(text_of(text), text);
         }
     }

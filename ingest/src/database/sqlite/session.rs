@@ -94,7 +94,11 @@ impl SqliteSession {
             .await
         };
         let (connection, columns) = opening?;
-        let (stop, handle, cancel) = (CancellationToken::new(), connection.get_interrupt_handle(), around.cancel.clone());
+        let (stop, handle, cancel) = (
+            CancellationToken::new(),
+            connection.get_interrupt_handle(),
+            around.cancel.clone(),
+        );
         let stopped = stop.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -128,18 +132,30 @@ impl SqliteSession {
             let doing = || format!("reading {label}");
             let mut fields = Vec::new();
             for columns in columns.chunks(ASKED_COLUMNS) {
-                let asked: Vec<_> = columns.iter().flat_map(|column| questions(&escape_identifier(&column.name))).collect();
+                let asked: Vec<_> = columns
+                    .iter()
+                    .flat_map(|column| questions(&escape_identifier(&column.name)))
+                    .collect();
                 let sql = format!("SELECT {} FROM {relation}{condition}", asked.join(", "));
                 let answers = connection.query_one(&sql, [], |row| {
                     let answers = (0..asked.len()).map(|at| row.get::<_, Option<bool>>(at));
-                    answers.map(|answer| Ok(answer?.unwrap_or_default())).collect::<rusqlite::Result<Vec<_>>>()
+                    answers
+                        .map(|answer| Ok(answer?.unwrap_or_default()))
+                        .collect::<rusqlite::Result<Vec<_>>>()
                 });
                 let answers = answers.doing_sql(doing)?;
                 fields.extend(columns.iter().zip(answers.chunks_exact(6)).map(|(column, answers)| {
                     let &[integer, real, text, blob, large, beyond_one] = answers else {
                         return Field::new(&column.name, DataType::Utf8, true);
                     };
-                    let seen = Seen { integer, real, text, blob, large, beyond_one };
+                    let seen = Seen {
+                        integer,
+                        real,
+                        text,
+                        blob,
+                        large,
+                        beyond_one,
+                    };
                     let data_type = match column.as_text && !blob {
                         true => DataType::Utf8,
                         false => data_type(column.declared.as_deref(), seen),
@@ -153,7 +169,9 @@ impl SqliteSession {
     }
 
     async fn stream(&self, columns: Vec<SqliteColumn>, condition: Option<String>) -> Result<Rows> {
-        let condition = condition.map(|condition| format!(" WHERE {condition}")).unwrap_or_default();
+        let condition = condition
+            .map(|condition| format!(" WHERE {condition}"))
+            .unwrap_or_default();
         let schema = self.types(&columns, &condition).await?;
         let chosen: Vec<_> = columns.iter().map(|column| escape_identifier(&column.name)).collect();
         let sql = format!("SELECT {} FROM {}{condition}", chosen.join(", "), self.relation);
@@ -217,7 +235,9 @@ impl Session for SqliteSession {
             Part::Slices(_) => self.stream(self.columns.clone(), None).await,
             Part::Where(condition) => self.stream(self.columns.clone(), Some(condition)).await,
             Part::Columns(names) => {
-                let chosen = names.iter().filter_map(|name| self.columns.iter().find(|column| column.name == *name));
+                let chosen = names
+                    .iter()
+                    .filter_map(|name| self.columns.iter().find(|column| column.name == *name));
                 self.stream(chosen.cloned().collect(), None).await
             }
         }
@@ -233,7 +253,11 @@ impl Session for SqliteSession {
             let Some(row) = rows.next().doing_sql(doing)? else {
                 return Ok(None);
             };
-            (0..count).map(|at| row.get(at)).collect::<rusqlite::Result<_>>().map(Some).doing_sql(doing)
+            (0..count)
+                .map(|at| row.get(at))
+                .collect::<rusqlite::Result<_>>()
+                .map(Some)
+                .doing_sql(doing)
         })
         .await
     }
@@ -279,13 +303,18 @@ impl Session for SqliteSession {
 fn open_file(path: &Path, timeout: Duration) -> Result<Connection> {
     let doing = || format!("opening {}", path.display());
     if !path.exists() {
-        return Err(Error::config(doing(), "there is no such file").hint("write sqlite:path/to.db, from the project's folder"));
+        return Err(
+            Error::config(doing(), "there is no such file").hint("write sqlite:path/to.db, from the project's folder")
+        );
     }
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     let connection = connection.doing_sql(doing)?;
     connection.busy_timeout(timeout).doing_sql(doing)?;
     // The snapshot begins with the first statement that reads.
-    connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").doing_sql(doing)?;
+    connection
+        .execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")
+        .doing_sql(doing)?;
     Ok(connection)
 }
 
@@ -302,7 +331,10 @@ fn no_table(connection: &Connection, label: &str) -> Result<Error> {
     let tables = tables.collect::<rusqlite::Result<Vec<String>>>().doing_sql(doing)?;
     let hint = match yaml::nearest(label, tables.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are: {}", tables.into_iter().take(20).collect::<Vec<_>>().join(", ")),
+        None => format!(
+            "there are: {}",
+            tables.into_iter().take(20).collect::<Vec<_>>().join(", ")
+        ),
     };
     Ok(Error::config(doing(), "there is no such table").hint(hint))
 }
@@ -321,15 +353,25 @@ impl<T> SqlContext<T> for rusqlite::Result<T> {
     fn doing_sql<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T> {
         use rusqlite::ErrorCode as Code;
         self.map_err(|error| match error.sqlite_error_code() {
+            _ if matches!(error, rusqlite::Error::SqlInputError { .. }) => Error::config(doing(), without_sql(&error)),
             Some(Code::DatabaseBusy | Code::DatabaseLocked) => {
-                Error::unavailable(doing(), "another program holds the database").hint("raise `timeout:` or run again later")
+                Error::unavailable(doing(), "another program holds the database")
+                    .hint("raise `timeout:` or run again later")
             }
-            Some(Code::CannotOpen | Code::PermissionDenied | Code::SystemIoFailure) => Error::unavailable(doing(), error),
+            Some(Code::CannotOpen | Code::PermissionDenied | Code::SystemIoFailure) => {
+                Error::unavailable(doing(), error)
+            }
             Some(Code::NotADatabase) => Error::config(doing(), "the file is no SQLite database"),
             Some(Code::OperationInterrupted) => Error::cancelled(doing()),
-            // A statement that makes no sense.
-            Some(Code::Unknown) => Error::config(doing(), error),
             _ => Error::failed(doing(), error),
         })
+    }
+}
+
+/// What is wrong with a statement, without the statement.
+fn without_sql(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        other => other.to_string(),
     }
 }

@@ -36,11 +36,24 @@ pub(super) fn data_type(declared: Option<&str>, seen: Seen) -> DataType {
     match seen {
         Seen { blob: true, .. } => DataType::Binary,
         Seen { text: true, .. } => DataType::Utf8,
-        Seen { real: true, integer: true, large: true, .. } => DataType::Utf8,
+        Seen {
+            real: true,
+            integer: true,
+            large: true,
+            ..
+        } => DataType::Utf8,
         Seen { real: true, .. } => DataType::Float64,
-        Seen { integer: true, beyond_one: false, .. } if says(&["BOOL"]) => DataType::Boolean,
+        Seen {
+            integer: true,
+            beyond_one: false,
+            ..
+        } if says(&["BOOL"]) => DataType::Boolean,
         // Whole numbers among decimals are kept as integers.
-        Seen { integer: true, large: false, .. } if is_decimal => DataType::Float64,
+        Seen {
+            integer: true,
+            large: false,
+            ..
+        } if is_decimal => DataType::Float64,
         Seen { integer: true, .. } => DataType::Int64,
         // Nothing but nulls: what the declaration prefers.
         _ if says(&["BOOL"]) => DataType::Boolean,
@@ -59,16 +72,46 @@ mod tests {
     #[test]
     fn a_type_holds_all_values() {
         let none = Seen::default();
-        let whole = Seen { integer: true, beyond_one: true, ..none };
+        let whole = Seen {
+            integer: true,
+            beyond_one: true,
+            ..none
+        };
         let real = Seen { real: true, ..none };
         assert_eq!(data_type(Some("INTEGER"), whole), DataType::Int64);
         assert_eq!(data_type(Some("DECIMAL(10,2)"), whole), DataType::Float64);
-        assert_eq!(data_type(Some("DECIMAL(10,2)"), Seen { large: true, ..whole }), DataType::Int64);
+        assert_eq!(
+            data_type(Some("DECIMAL(10,2)"), Seen { large: true, ..whole }),
+            DataType::Int64
+        );
         assert_eq!(data_type(None, Seen { real: true, ..whole }), DataType::Float64);
-        assert_eq!(data_type(None, Seen { real: true, large: true, ..whole }), DataType::Utf8);
+        assert_eq!(
+            data_type(
+                None,
+                Seen {
+                    real: true,
+                    large: true,
+                    ..whole
+                }
+            ),
+            DataType::Utf8
+        );
         assert_eq!(data_type(Some("INTEGER"), Seen { text: true, ..whole }), DataType::Utf8);
-        assert_eq!(data_type(Some("TEXT"), Seen { blob: true, text: true, ..none }), DataType::Binary);
-        assert_eq!(data_type(Some("BOOLEAN"), Seen { integer: true, ..none }), DataType::Boolean);
+        assert_eq!(
+            data_type(
+                Some("TEXT"),
+                Seen {
+                    blob: true,
+                    text: true,
+                    ..none
+                }
+            ),
+            DataType::Binary
+        );
+        assert_eq!(
+            data_type(Some("BOOLEAN"), Seen { integer: true, ..none }),
+            DataType::Boolean
+        );
         assert_eq!(data_type(Some("BOOLEAN"), whole), DataType::Int64);
         assert_eq!(data_type(Some("REAL"), real), DataType::Float64);
         assert_eq!(data_type(Some("BIGINT"), none), DataType::Int64);
