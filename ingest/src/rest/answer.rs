@@ -104,9 +104,10 @@ impl Answer {
                     std::borrow::Cow::Borrowed(part) => body.slice_ref(part),
                     std::borrow::Cow::Owned(text) => text.into(),
                 };
-                let found = reading.wanted.find(&text).map_err(|malformed| {
-                    format!("{} (byte {} of {})", malformed.why, malformed.at, text.len())
-                })?;
+                let found = reading
+                    .wanted
+                    .find(&text)
+                    .map_err(|malformed| format!("{} (byte {} of {})", malformed.why, malformed.at, text.len()))?;
                 Content::Text { text, found }
             }
         };
@@ -119,12 +120,16 @@ impl Answer {
         };
         let mut hasher = DefaultHasher::new();
         let mut summary = Summary::default();
+        // The records of a list are found anew each time; the last of a text is where it was found.
+        let is_list = matches!(answer.content, Content::List(_));
         answer
             .each(&mut |record| {
                 summary.rows += 1;
                 record.hash(&mut hasher);
-                summary.last.clear();
-                summary.last.extend_from_slice(record);
+                if is_list {
+                    summary.last.clear();
+                    summary.last.extend_from_slice(record);
+                }
                 Ok(())
             })
             .map_err(|error| broken(&error))?;
@@ -171,7 +176,11 @@ impl Answer {
 
     /// Its last record.
     pub(crate) fn last(&self) -> Option<&[u8]> {
-        (self.summary.rows > 0).then_some(&self.summary.last)
+        match &self.content {
+            Content::Empty => None,
+            Content::Text { text, found } => text.get(found.records.last()?.clone()),
+            Content::List(_) => (self.summary.rows > 0).then_some(&self.summary.last),
+        }
     }
 
     /// The value at a pointer that its [`Reading`] knows.

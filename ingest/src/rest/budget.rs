@@ -50,7 +50,10 @@ pub(crate) struct Bucket {
 impl Limiter {
     /// Nothing has been sent.
     pub(crate) fn new(limits: &Limits, clock: Clock) -> Self {
-        let spent = |budget: &Budget| Spent { budget: *budget, times: VecDeque::new() };
+        let spent = |budget: &Budget| Spent {
+            budget: *budget,
+            times: VecDeque::new(),
+        };
         Self {
             in_flight: Semaphore::new(limits.concurrency),
             state: Mutex::new(State {
@@ -94,7 +97,9 @@ impl Limiter {
     /// Takes note of what an answer says of the budget that is left.
     pub(crate) fn note(&self, headers: &HeaderMap) {
         let text = |name: &Option<String>| headers.get(name.as_deref()?)?.to_str().ok();
-        let none_left = text(&self.remaining_header).and_then(|text| text.trim().parse::<f64>().ok()).is_some_and(|left| left < 1.0);
+        let none_left = text(&self.remaining_header)
+            .and_then(|text| text.trim().parse::<f64>().ok())
+            .is_some_and(|left| left < 1.0);
         if let Some(wait) = text(&self.reset_header).and_then(|text| retry::reset(text, self.clock.now()))
             && none_left
         {
@@ -105,7 +110,12 @@ impl Limiter {
     /// Takes note of what an answer says of the server's bucket.
     pub(crate) fn note_cost(&self, cost: f64, available: f64, restore_rate: f64) {
         let at = self.clock.elapsed();
-        self.state().bucket = Some(Bucket { available, restore_rate, cost, at });
+        self.state().bucket = Some(Bucket {
+            available,
+            restore_rate,
+            cost,
+            at,
+        });
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -185,8 +195,15 @@ mod tests {
 
     fn limiter(window: Window) -> (Limiter, Clock) {
         let clock = Clock::Virtual(Arc::new(Mutex::new(Duration::ZERO)));
-        let budget = Budget { requests: 3, per: Span::seconds(10), window };
-        let limits = Limits { budgets: vec![budget], ..Limits::default() };
+        let budget = Budget {
+            requests: 3,
+            per: Span::seconds(10),
+            window,
+        };
+        let limits = Limits {
+            budgets: vec![budget],
+            ..Limits::default()
+        };
         (Limiter::new(&limits, clock.clone()), clock)
     }
 

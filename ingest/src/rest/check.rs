@@ -6,8 +6,8 @@ use cordada_lake::Result;
 
 use super::decode::Format;
 use super::outgoing::Addition;
-use super::paginate::{Pager, Position};
 use super::pages::Run;
+use super::paginate::{Pager, Position};
 use super::parents::Range;
 use super::plan::Plan;
 
@@ -34,7 +34,9 @@ pub(crate) async fn check(run: &Arc<Run>, plan: &Arc<Plan>) -> Result<()> {
     // The last range is mostly the smallest.
     let range = Range::everything(plan, run, None)?.pop().unwrap_or_default();
     let pager = Pager::new(&plan.paginate, 1, Position::default());
-    let scope = range.scope(plan, plan.scope(run.load_at), None).with("page", pager.scope());
+    let scope = range
+        .scope(plan, plan.scope(run.load_at), None)
+        .with("page", pager.scope());
     let outgoing = engine.outgoing(&plan.request, &scope, &pager.addition()?)?;
     engine.ask(&outgoing, &plan.reading, &run.cancel).await.map(|_| ())
 }

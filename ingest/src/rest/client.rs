@@ -97,7 +97,12 @@ impl Http {
     }
 
     /// Sends it and reads all of the answer.
-    pub(crate) async fn send(&self, outgoing: &Outgoing, target: Target, cancel: &CancellationToken) -> Result<Raw, Failure> {
+    pub(crate) async fn send(
+        &self,
+        outgoing: &Outgoing,
+        target: Target,
+        cancel: &CancellationToken,
+    ) -> Result<Raw, Failure> {
         let place = shown(&outgoing.url);
         tokio::select! {
             raw = self.exchange(outgoing, target, &place) => raw,
@@ -112,7 +117,11 @@ impl Http {
         if target == Target::Memory {
             *request.timeout_mut() = Some(self.deadline);
         }
-        let response = self.client.execute(request).await.map_err(|error| self.failure(place, error))?;
+        let response = self
+            .client
+            .execute(request)
+            .await
+            .map_err(|error| self.failure(place, error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = match target {
             Target::File(limit) if status.is_success() => self.to_file(response, limit, place).await?,
@@ -139,7 +148,10 @@ impl Http {
 
     async fn to_file(&self, mut response: Response, limit: Size, place: &str) -> Result<Body, Failure> {
         let doing = || format!("writing into {}", std::env::temp_dir().display());
-        let (mut file, path) = NamedTempFile::new().doing(doing).map_err(Failure::lasting)?.into_parts();
+        let (mut file, path) = NamedTempFile::new()
+            .doing(doing)
+            .map_err(Failure::lasting)?
+            .into_parts();
         let mut bytes = 0;
         while let Some(part) = response.chunk().await.map_err(|error| self.failure(place, error))? {
             bytes += part.len() as u64;
@@ -155,7 +167,8 @@ impl Http {
     fn failure(&self, place: &str, error: reqwest::Error) -> Failure {
         let doing = format!("asking {place}");
         let causes = causes(&error);
-        let find = |text: &dyn Fn(&(dyn StdError + 'static)) -> Option<String>| causes.iter().find_map(|cause| text(*cause));
+        let find =
+            |text: &dyn Fn(&(dyn StdError + 'static)) -> Option<String>| causes.iter().find_map(|cause| text(*cause));
         if let Some(why) = find(&|cause| cause.downcast_ref::<ElsewhereError>().map(ToString::to_string)) {
             return Failure::lasting(Error::failed(doing, why).hint("check `base_url`"));
         }
@@ -173,7 +186,11 @@ impl Http {
             )
         } else {
             let last = causes.last().map(ToString::to_string).unwrap_or_default();
-            let what = if error.is_connect() { "no connection" } else { "the connection broke off" };
+            let what = if error.is_connect() {
+                "no connection"
+            } else {
+                "the connection broke off"
+            };
             format!("{what}: {last}")
         };
         Failure {
@@ -191,7 +208,9 @@ fn causes<'e>(error: &'e (dyn StdError + 'static)) -> Vec<&'e (dyn StdError + 's
         causes.push(cause);
         // An I/O error that wraps another leaves it out of its sources.
         let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        next = wrapped.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| cause.source());
+        next = wrapped
+            .map(|inner| inner as &(dyn StdError + 'static))
+            .or_else(|| cause.source());
     }
     causes
 }
@@ -213,7 +232,10 @@ fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
             first.port_or_known_default() == next.port_or_known_default() || (default(first) && default(next))
         });
         if first.is_none_or(|first| first.host() != next.host() || !same_port) {
-            Some(format!("it redirects to another host: {}", next.host_str().unwrap_or_default()))
+            Some(format!(
+                "it redirects to another host: {}",
+                next.host_str().unwrap_or_default()
+            ))
         } else if !secure {
             Some("it redirects from https to http".to_owned())
         } else if attempt.previous().len() > MAX_REDIRECTS {

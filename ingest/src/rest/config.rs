@@ -129,7 +129,9 @@ impl RestSource {
             (None, Some(path)) => (Manifest::read(&project.join(path))?, false),
             _ => {
                 return Err(Error::config("reading the source", "it says not which system it asks")
-                    .hint("give `connector` (one that ships) or `manifest` (a file of the project), and one of them only")
+                    .hint(
+                        "give `connector` (one that ships) or `manifest` (a file of the project), and one of them only",
+                    )
                     .at(file.display(), 0, 0));
             }
         };
@@ -140,7 +142,12 @@ impl RestSource {
         let values = Values::new(&manifest.config, file.config)?;
         let mut prepared = Prepared::new();
         let mut streams = BTreeMap::new();
-        let all = || manifest.names().map(|name| (name.to_owned(), RestStream::default())).collect();
+        let all = || {
+            manifest
+                .names()
+                .map(|name| (name.to_owned(), RestStream::default()))
+                .collect()
+        };
         for (name, own) in file.streams.map_or_else(all, |selected| selected.0) {
             prepare(&manifest, &values, &name, own.config.0.clone(), &mut prepared)?;
             let Some((spec, _)) = prepared.get(&name) else {
@@ -176,9 +183,19 @@ impl RestSource {
         let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
         let engine = match &*engine {
             Some(engine) => engine.clone(),
-            None => engine.insert(Arc::new(Engine::new(self.manifest.clone(), &self.values, Clock::system())?)).clone(),
+            None => engine
+                .insert(Arc::new(Engine::new(
+                    self.manifest.clone(),
+                    &self.values,
+                    Clock::system(),
+                )?))
+                .clone(),
         };
-        Ok(Arc::new(Run { engine, load_at, cancel: cancel.clone() }))
+        Ok(Arc::new(Run {
+            engine,
+            load_at,
+            cancel: cancel.clone(),
+        }))
     }
 }
 
@@ -206,7 +223,12 @@ impl Kind for RestSource {
     async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>> {
         let run = self.run(request.load_at, &request.cancel)?;
         let plan = Plan::new(&run.engine, &self.prepared, request.stream, self.timezone)?;
-        let missing = || Error::config("looking for a stream", format!("there is no stream `{}`", request.stream));
+        let missing = || {
+            Error::config(
+                "looking for a stream",
+                format!("there is no stream `{}`", request.stream),
+            )
+        };
         let options = self.streams.get(request.stream).ok_or_else(missing)?;
         Ok(Box::new(RestExtraction::new(Asked::of(&request), run, plan, options)?))
     }

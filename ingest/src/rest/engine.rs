@@ -46,7 +46,9 @@ impl Engine {
     pub(crate) fn new(manifest: Arc<Manifest>, values: &Values, clock: Clock) -> Result<Self> {
         let config = values.scope();
         let base = manifest.base_url.text(&config)?;
-        let base = Url::parse(&base).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let base = Url::parse(&base)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let base = base.ok_or_else(|| {
             Error::config("reading `base_url`", "it is no URL").hint("write it as https://acme.example")
         })?;
@@ -60,7 +62,10 @@ impl Engine {
             }
         }
         if base.scheme() == "http" && !manifest.auth.is_none() && !is_local(&base) {
-            tracing::warn!(system = shown(&base), "credentials are sent over a connection that is not secure");
+            tracing::warn!(
+                system = shown(&base),
+                "credentials are sent over a connection that is not secure"
+            );
         }
         Ok(Self {
             http: Http::new(&manifest.limits)?,
@@ -76,7 +81,8 @@ impl Engine {
 
     /// What templates see of every request.
     pub(crate) fn scope(&self, now: chrono::DateTime<chrono::Utc>) -> Scope {
-        self.config.with("now", now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+        self.config
+            .with("now", now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
     }
 
     /// A request of the manifest, with what it leaves open as in the defaults.
@@ -129,7 +135,11 @@ impl Engine {
                     self.limiter.note(&raw.headers);
                     self.judge(&sent, raw, reading).await
                 }
-                Err(Failure { error, again: true }) => Verdict::Retry { error, wait: None, everybody: false },
+                Err(Failure { error, again: true }) => Verdict::Retry {
+                    error,
+                    wait: None,
+                    everybody: false,
+                },
                 Err(Failure { error, again: false }) => Verdict::Fail(error),
             };
             let (error, wait, everybody) = match verdict {
@@ -180,7 +190,11 @@ impl Engine {
     fn note_cost(&self, answer: &Answer) {
         if let Some(cost) = &self.manifest.limits.graphql_cost {
             let number = |pointer| answer.value(pointer)?.as_f64();
-            let values = (number(&cost.requested), number(&cost.available), number(&cost.restore_rate));
+            let values = (
+                number(&cost.requested),
+                number(&cost.available),
+                number(&cost.restore_rate),
+            );
             if let (Some(requested), Some(available), Some(rate)) = values {
                 self.limiter.note_cost(requested, available, rate);
             }

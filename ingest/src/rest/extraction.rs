@@ -87,7 +87,8 @@ impl RestExtraction {
         let progress = match (&plan.positions, follows) {
             (_, Some(parent)) => {
                 let positions = parent.plan.positions.as_ref();
-                let positions = positions.ok_or_else(|| Error::config("following the parent", "it is not incremental"))?;
+                let positions =
+                    positions.ok_or_else(|| Error::config("following the parent", "it is not incremental"))?;
                 let ceiling = positions.cursor.end(run.load_at);
                 let state = state.and_then(|state| state.get("parent"));
                 let tracker = Tracker::new(positions.cursor.clone(), state, ceiling, None)?;
@@ -96,7 +97,9 @@ impl RestExtraction {
                 Progress::OfParents(tracker)
             }
             (Some(positions), None) if positions.per_parent => {
-                let before = state.and_then(|state| state.get("parents")?.as_object().cloned()).unwrap_or_default();
+                let before = state
+                    .and_then(|state| state.get("parents")?.as_object().cloned())
+                    .unwrap_or_default();
                 let parents = Parents {
                     cursor: positions.cursor.clone(),
                     ceiling: positions.cursor.end(run.load_at),
@@ -191,7 +194,11 @@ impl RestExtraction {
         if let Some(state) = &state {
             self.state = Some(state.clone());
         }
-        let mut chunk = Chunk::new(Rows::Records(vec![sink.spool]), state.filter(|_| !self.replace), sink.bytes);
+        let mut chunk = Chunk::new(
+            Rows::Records(vec![sink.spool]),
+            state.filter(|_| !self.replace),
+            sink.bytes,
+        );
         chunk.last = last;
         chunk
     }

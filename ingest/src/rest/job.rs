@@ -54,11 +54,17 @@ pub(crate) fn pages(run: Arc<Run>, plan: Arc<Plan>, scope: Scope, origin: Arc<Or
             let next = match locator.filter(|locator| !locator.is_empty() && *locator != "null") {
                 None => Step::End,
                 Some(locator) if job.get("locator").and_then(Json::as_str) == Some(locator) => {
-                    return Err(Error::failed(format!("reading the result of {}", plan.name), "its parts would never end"));
+                    return Err(Error::failed(
+                        format!("reading the result of {}", plan.name),
+                        "its parts would never end",
+                    ));
                 }
                 Some(locator) => {
                     let id = job.get("id").cloned().unwrap_or_default();
-                    Step::Download { job: json!({"id": id, "locator": locator}), place: Place::Request }
+                    Step::Download {
+                        job: json!({"id": id, "locator": locator}),
+                        place: Place::Request,
+                    }
                 }
             };
             Ok(Some((Page { answer, origin }, next)))
@@ -77,7 +83,9 @@ async fn submit(run: &Run, work: &JobPlan, scope: &Scope) -> Result<Json> {
     let id = match &work.job.id {
         None => Json::Null,
         Some(pointer) => {
-            let id = answer.and_then(|answer| answer.value(pointer)).filter(|id| !id.is_null());
+            let id = answer
+                .and_then(|answer| answer.value(pointer))
+                .filter(|id| !id.is_null());
             id.ok_or_else(|| Error::failed(doing(), format!("the answer has no id at {pointer}")))?
         }
     };
@@ -93,7 +101,10 @@ async fn poll(run: &Run, work: &JobPlan, scope: &Scope) -> Result<Option<Place>>
         let outgoing = run.engine.outgoing(&work.poll, scope, &Addition::default())?;
         let doing = || format!("waiting for a job at {}", shown(&outgoing.url));
         let answer = run.engine.ask(&outgoing, &work.polled, &run.cancel).await?;
-        let status = answer.as_ref().and_then(|answer| text(&answer.value(&work.job.status)?)).unwrap_or_default();
+        let status = answer
+            .as_ref()
+            .and_then(|answer| text(&answer.value(&work.job.status)?))
+            .unwrap_or_default();
         if work.job.failed.contains(&status) {
             return Err(Error::failed(doing(), format!("the job ended as {status}")).hint("run again"));
         }
@@ -101,13 +112,17 @@ async fn poll(run: &Run, work: &JobPlan, scope: &Scope) -> Result<Option<Place>>
             let Some(pointer) = &work.job.url else {
                 return Ok(Some(Place::Request));
             };
-            let url = answer.and_then(|answer| text(&answer.value(pointer)?)).filter(|url| !url.is_empty());
+            let url = answer
+                .and_then(|answer| text(&answer.value(pointer)?))
+                .filter(|url| !url.is_empty());
             return Ok(url.map(Place::Url));
         }
         if clock.elapsed() >= deadline {
             let seconds = work.job.timeout.0.as_secs();
-            return Err(Error::unavailable(doing(), format!("the job is not done after {seconds} s: {status}"))
-                .hint("run again later, or raise `job.timeout` in the manifest"));
+            return Err(
+                Error::unavailable(doing(), format!("the job is not done after {seconds} s: {status}"))
+                    .hint("run again later, or raise `job.timeout` in the manifest"),
+            );
         }
     }
 }
@@ -119,7 +134,10 @@ fn download(run: &Run, work: &JobPlan, scope: &Scope, job: &Json, place: Place) 
         (Place::Url(url), _) => {
             let url = join(&engine.base, &url)?;
             if same_host(&engine.base, url.clone()).is_ok() {
-                let added = Addition { url: Some(url), ..Addition::default() };
+                let added = Addition {
+                    url: Some(url),
+                    ..Addition::default()
+                };
                 return engine.outgoing(&super::manifest::Request::default(), scope, &added);
             }
             // Results lie in the storage of somebody else; the address itself is the permission.
@@ -132,6 +150,9 @@ fn download(run: &Run, work: &JobPlan, scope: &Scope, job: &Json, place: Place) 
                 failure: None,
             })
         }
-        (Place::Request, None) => Err(Error::config("reading the result of a job", "the manifest does not say where it is")),
+        (Place::Request, None) => Err(Error::config(
+            "reading the result of a job",
+            "the manifest does not say where it is",
+        )),
     }
 }

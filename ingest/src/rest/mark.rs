@@ -36,7 +36,11 @@ impl Cursor {
             kind: incremental.kind,
             format: incremental.format.clone(),
             // A date is no point in time; as one of UTC it is the same everywhere.
-            zone: if incremental.kind == CursorType::Date { Tz::UTC } else { zone },
+            zone: if incremental.kind == CursorType::Date {
+                Tz::UTC
+            } else {
+                zone
+            },
             name: name.to_owned(),
             pointer: Pointer::dotted(name),
             lag: incremental.lag,
@@ -121,7 +125,9 @@ impl Cursor {
     /// The position that the state keeps.
     pub(crate) fn kept(&self, text: &str) -> Option<Mark> {
         match self.kind.is_time() {
-            true => DateTime::parse_from_rfc3339(text).ok().map(|at| Mark::Time(at.to_utc())),
+            true => DateTime::parse_from_rfc3339(text)
+                .ok()
+                .map(|at| Mark::Time(at.to_utc())),
             false => self.parse(text),
         }
     }
@@ -135,9 +141,9 @@ impl Cursor {
     /// The position that the next load begins at, after one that has come to `mark`.
     pub(crate) fn before(&self, mark: &Mark) -> Mark {
         let back = self.lag.and_then(|lag| match (mark, lag) {
-            (Mark::Time(at), Distance::Time(span)) => {
-                Some(Mark::Time(at.checked_sub_signed(chrono::Duration::from_std(span.0).ok()?)?))
-            }
+            (Mark::Time(at), Distance::Time(span)) => Some(Mark::Time(
+                at.checked_sub_signed(chrono::Duration::from_std(span.0).ok()?)?,
+            )),
             (Mark::Count(count), Distance::Count(by)) => Some(Mark::Count(count.saturating_sub(by))),
             _ => None,
         });
@@ -151,7 +157,11 @@ impl Cursor {
 }
 
 /// The ranges that lie between two positions, none longer than `window`.
-pub(crate) fn ranges(start: Option<Mark>, end: Option<Mark>, window: Option<Distance>) -> Vec<(Option<Mark>, Option<Mark>)> {
+pub(crate) fn ranges(
+    start: Option<Mark>,
+    end: Option<Mark>,
+    window: Option<Distance>,
+) -> Vec<(Option<Mark>, Option<Mark>)> {
     let (Some(Mark::Time(from)), Some(Mark::Time(to)), Some(Distance::Time(window))) = (&start, &end, window) else {
         return vec![(start, end)];
     };
@@ -180,7 +190,10 @@ mod tests {
         let read = |text: &str| times.read(&json!(text)).unwrap().unwrap();
         assert!(read("2026-01-01T10:00:00+02:00") < read("2026-01-01T09:30:00Z"));
         assert_eq!(read("2026-01-01 10:00:00"), read("2026-01-01T09:00:00.000Z"));
-        assert_eq!(times.write(&times.before(&read("2026-01-01T10:00:00.5Z"))), "2026-01-01T09:55:00.500Z");
+        assert_eq!(
+            times.write(&times.before(&read("2026-01-01T10:00:00.5Z"))),
+            "2026-01-01T09:55:00.500Z"
+        );
         assert_eq!(times.read(&Json::Null).unwrap(), None);
         let error = times.read(&json!("ana@example.org")).unwrap_err().to_string();
         assert!(error.contains("`at`") && !error.contains("ana"), "{error}");
@@ -193,11 +206,31 @@ mod tests {
     #[test]
     fn positions_survive_being_kept_and_written() {
         for (spec, value, written) in [
-            (json!({"cursor": "a"}), json!("2026-07-01T12:00:00.123456Z"), "2026-07-01T12:00:00.123456Z"),
-            (json!({"cursor": "a", "format": "%Y-%m-%d %H:%M:%S"}), json!("2026-07-01 12:00:00"), "2026-07-01 12:00:00"),
-            (json!({"cursor": "a", "type": "date"}), json!("2026-07-01"), "2026-07-01"),
-            (json!({"cursor": "a", "type": "epoch_ms"}), json!(1_782_907_200_123_i64), "1782907200123"),
-            (json!({"cursor": "a", "type": "epoch_s"}), json!("1782907200"), "1782907200"),
+            (
+                json!({"cursor": "a"}),
+                json!("2026-07-01T12:00:00.123456Z"),
+                "2026-07-01T12:00:00.123456Z",
+            ),
+            (
+                json!({"cursor": "a", "format": "%Y-%m-%d %H:%M:%S"}),
+                json!("2026-07-01 12:00:00"),
+                "2026-07-01 12:00:00",
+            ),
+            (
+                json!({"cursor": "a", "type": "date"}),
+                json!("2026-07-01"),
+                "2026-07-01",
+            ),
+            (
+                json!({"cursor": "a", "type": "epoch_ms"}),
+                json!(1_782_907_200_123_i64),
+                "1782907200123",
+            ),
+            (
+                json!({"cursor": "a", "type": "epoch_s"}),
+                json!("1782907200"),
+                "1782907200",
+            ),
             (json!({"cursor": "a", "type": "string"}), json!("0x1f"), "0x1f"),
         ] {
             let cursor = cursor(spec);

@@ -39,7 +39,13 @@ impl Outgoing {
     ///
     /// # Errors
     /// Config for templates that cannot be filled in, for a URL that is none or of another host.
-    pub(crate) fn new(request: &Request, base: &Url, headers: &HeaderMap, scope: &Scope, added: &Addition) -> Result<Self> {
+    pub(crate) fn new(
+        request: &Request,
+        base: &Url,
+        headers: &HeaderMap,
+        scope: &Scope,
+        added: &Addition,
+    ) -> Result<Self> {
         let mut outgoing = Self {
             method: Method::GET,
             url: match &added.url {
@@ -49,7 +55,11 @@ impl Outgoing {
             headers: headers.clone(),
             body: None,
             credentials: true,
-            failure: request.graphql.as_ref().map(|_| "/errors").or(request.jsonrpc.as_ref().map(|_| "/error")),
+            failure: request
+                .graphql
+                .as_ref()
+                .map(|_| "/errors")
+                .or(request.jsonrpc.as_ref().map(|_| "/error")),
         };
         outgoing.url = same_host(base, outgoing.url)?;
         outgoing.fill_body(request, scope, added)?;
@@ -102,7 +112,8 @@ impl Outgoing {
         };
         self.body = Some(body.into());
         self.method = Method::POST;
-        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         Ok(())
     }
 }
@@ -110,12 +121,22 @@ impl Outgoing {
 /// A URL as it may be shown: without user, password and query, where secrets are.
 pub(crate) fn shown(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+    format!(
+        "{}://{}{port}{}",
+        url.scheme(),
+        url.host_str().unwrap_or_default(),
+        url.path()
+    )
 }
 
 /// A header that is never shown.
 pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
-    let wrong = || Error::config("preparing a request", format!("the value of the header {name} cannot be sent"));
+    let wrong = || {
+        Error::config(
+            "preparing a request",
+            format!("the value of the header {name} cannot be sent"),
+        )
+    };
     let name = HeaderName::try_from(name).map_err(|_| wrong())?;
     let mut value = HeaderValue::try_from(value).map_err(|_| wrong())?;
     value.set_sensitive(true);
@@ -124,8 +145,12 @@ pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
 
 /// The URL that `text` is, seen from `base`.
 pub(crate) fn join(base: &Url, text: &str) -> Result<Url> {
-    base.join(text)
-        .map_err(|_| Error::failed(format!("asking {}", shown(base)), "the address of the next request is no URL"))
+    base.join(text).map_err(|_| {
+        Error::failed(
+            format!("asking {}", shown(base)),
+            "the address of the next request is no URL",
+        )
+    })
 }
 
 /// `url` if it is of the host of `base`: credentials go nowhere else. One that merely says `http` where the base is
@@ -134,7 +159,10 @@ pub(crate) fn same_host(base: &Url, mut url: Url) -> Result<Url> {
     if url.scheme() == "http" && base.scheme() == "https" && url.host() == base.host() {
         let port = base.port();
         if url.set_scheme("https").is_err() || url.set_port(port).is_err() {
-            return Err(Error::failed(format!("asking {}", shown(base)), "the address cannot be asked by https"));
+            return Err(Error::failed(
+                format!("asking {}", shown(base)),
+                "the address cannot be asked by https",
+            ));
         }
     }
     let same = url.host() == base.host() && url.port_or_known_default() == base.port_or_known_default();
@@ -142,10 +170,11 @@ pub(crate) fn same_host(base: &Url, mut url: Url) -> Result<Url> {
         return Ok(url);
     }
     let host = url.host_str().unwrap_or("no host").to_owned();
-    Err(
-        Error::failed(format!("asking {}", shown(base)), format!("the next address is on another host: {host}"))
-            .hint("credentials are sent to the host of `base_url` only; check it"),
+    Err(Error::failed(
+        format!("asking {}", shown(base)),
+        format!("the next address is on another host: {host}"),
     )
+    .hint("credentials are sent to the host of `base_url` only; check it"))
 }
 
 fn url(request: &Request, base: &Url, scope: &Scope, added: &[(String, String)]) -> Result<Url> {
@@ -162,7 +191,11 @@ fn url(request: &Request, base: &Url, scope: &Scope, added: &[(String, String)])
         let mut base = base.clone();
         base.set_query(None);
         base.set_fragment(None);
-        let below = format!("{}/{}", base.as_str().trim_end_matches('/'), path.trim_start_matches('/'));
+        let below = format!(
+            "{}/{}",
+            base.as_str().trim_end_matches('/'),
+            path.trim_start_matches('/')
+        );
         join(&base, &below)?
     };
     let mut pairs = pairs(&request.params, scope)?;
@@ -248,7 +281,10 @@ mod tests {
             "headers": {"X-Id": "{{ config.id }}", "X-None": "{{ config.none }}"},
         });
         let page = vec![("page".to_owned(), "2".to_owned())];
-        let added = Addition { params: page, ..Addition::default() };
+        let added = Addition {
+            params: page,
+            ..Addition::default()
+        };
         let sent = outgoing(request, &added).unwrap();
         assert_eq!(
             sent.url.as_str(),
@@ -260,26 +296,51 @@ mod tests {
 
     #[test]
     fn bodies_are_posted() {
-        let added = Addition { into: Some(("variables.page.after".into(), json!("x"))), ..Addition::default() };
+        let added = Addition {
+            into: Some(("variables.page.after".into(), json!("x"))),
+            ..Addition::default()
+        };
         let graphql = json!({"graphql": {"query": "{ a }", "variables": {"n": "{{ config.list }}"}}});
         let sent = outgoing(graphql, &added).unwrap();
-        assert_eq!(body(&sent), r#"{"query":"{ a }","variables":{"n":["x","y"],"page":{"after":"x"}}}"#);
+        assert_eq!(
+            body(&sent),
+            r#"{"query":"{ a }","variables":{"n":["x","y"],"page":{"after":"x"}}}"#
+        );
         assert_eq!((sent.method, sent.failure), (Method::POST, Some("/errors")));
-        let added = Addition { into: Some(("params.1".into(), json!(50))), ..Addition::default() };
+        let added = Addition {
+            into: Some(("params.1".into(), json!(50))),
+            ..Addition::default()
+        };
         let sent = outgoing(json!({"jsonrpc": {"method": "m", "params": [1, 0]}}), &added).unwrap();
         assert_eq!(body(&sent), r#"{"jsonrpc":"2.0","id":1,"method":"m","params":[1,50]}"#);
-        let sent = outgoing(json!({"form": {"a": "x y", "b": "{{ config.none }}"}}), &Addition::default()).unwrap();
+        let sent = outgoing(
+            json!({"form": {"a": "x y", "b": "{{ config.none }}"}}),
+            &Addition::default(),
+        )
+        .unwrap();
         assert_eq!(body(&sent), "a=x+y");
     }
 
     #[test]
     fn other_hosts_are_refused() {
         let to = |url: &str| {
-            let added = Addition { url: Some(Url::parse(url).unwrap()), ..Addition::default() };
-            outgoing(json!({}), &added).map(|sent| sent.url.to_string()).map_err(|error| error.to_string())
+            let added = Addition {
+                url: Some(Url::parse(url).unwrap()),
+                ..Addition::default()
+            };
+            outgoing(json!({}), &added)
+                .map(|sent| sent.url.to_string())
+                .map_err(|error| error.to_string())
         };
-        assert_eq!(to("http://acme.example/next?p=2").unwrap(), "https://acme.example/next?p=2");
-        for url in ["https://evil.example/?key=s3cret", "https://acme.example:8443/", "https://acme.example.evil.org/"] {
+        assert_eq!(
+            to("http://acme.example/next?p=2").unwrap(),
+            "https://acme.example/next?p=2"
+        );
+        for url in [
+            "https://evil.example/?key=s3cret",
+            "https://acme.example:8443/",
+            "https://acme.example.evil.org/",
+        ] {
             let error = to(url).unwrap_err();
             assert!(error.contains("another host") && !error.contains("s3cret"), "{error}");
         }

@@ -36,7 +36,10 @@ impl Range {
             return scope;
         };
         let own = parent.and_then(|parent| self.by_parent.get(parent));
-        scope.with("cursor", positions.cursor.scope(own.or(self.start.as_ref()), self.end.as_ref()))
+        scope.with(
+            "cursor",
+            positions.cursor.scope(own.or(self.start.as_ref()), self.end.as_ref()),
+        )
     }
 
     /// All records of a stream, window by window.
@@ -49,8 +52,11 @@ impl Range {
             (None, Some(initial)) => {
                 let text = initial.text(&plan.scope(run.load_at))?;
                 let wrong = || {
-                    Error::config(format!("reading `initial` of {}", plan.name), "it is no position of the cursor")
-                        .hint("write it as the cursor's type, for example 2020-01-01")
+                    Error::config(
+                        format!("reading `initial` of {}", plan.name),
+                        "it is no position of the cursor",
+                    )
+                    .hint("write it as the cursor's type, for example 2020-01-01")
                 };
                 match text.trim().is_empty() {
                     true => None,
@@ -60,7 +66,14 @@ impl Range {
             (None, None) => None,
         };
         let ranges = mark::ranges(start, positions.cursor.end(run.load_at), positions.window);
-        Ok(ranges.into_iter().map(|(start, end)| Range { start, end, ..Range::default() }).collect())
+        Ok(ranges
+            .into_iter()
+            .map(|(start, end)| Range {
+                start,
+                end,
+                ..Range::default()
+            })
+            .collect())
     }
 }
 
@@ -130,10 +143,15 @@ fn read(parent: &ParentPlan, page: &Page, of_parents: Option<&Arc<Mutex<Tracker>
         for (name, pointer) in &parent.fields {
             let of_grandparent = || page.origin.included.get(pointer.0.first()?).cloned();
             let missing = || {
-                Error::failed(format!("reading the records of {}", parent.plan.name), format!("one has no {pointer}"))
-                    .hint("check `parent.fields` in the manifest")
+                Error::failed(
+                    format!("reading the records of {}", parent.plan.name),
+                    format!("one has no {pointer}"),
+                )
+                .hint("check `parent.fields` in the manifest")
             };
-            let value = scan::value(record, pointer).or_else(of_grandparent).ok_or_else(missing)?;
+            let value = scan::value(record, pointer)
+                .or_else(of_grandparent)
+                .ok_or_else(missing)?;
             if value.is_null() {
                 return Ok(());
             }

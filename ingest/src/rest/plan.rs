@@ -71,8 +71,16 @@ impl Plan {
         let (stream, scope) = streams.get(name).ok_or_else(missing)?;
         let manifest = &engine.manifest;
         let defaults = &manifest.defaults;
-        let paginate = stream.paginate.clone().or_else(|| defaults.paginate.clone()).unwrap_or_default();
-        let format = stream.format.clone().or_else(|| defaults.format.clone()).unwrap_or_default();
+        let paginate = stream
+            .paginate
+            .clone()
+            .or_else(|| defaults.paginate.clone())
+            .unwrap_or_default();
+        let format = stream
+            .format
+            .clone()
+            .or_else(|| defaults.format.clone())
+            .unwrap_or_default();
         let records = match stream.records.clone().or_else(|| defaults.records.clone()) {
             Some(records) => records,
             None => Records::of_format(&format)?,
@@ -134,7 +142,10 @@ pub(crate) fn prepare(
         );
         return Err(Error::config("choosing the streams", format!("there is no stream `{name}`")).hint(hint));
     };
-    let scope = values.of_stream(name, &spec.config, given)?.scope().with("stream", name);
+    let scope = values
+        .of_stream(name, &spec.config, given)?
+        .scope()
+        .with("stream", name);
     let resolved = spec.resolved(&manifest.defaults, &scope)?;
     prepared.insert(name.to_owned(), (resolved, scope));
     match &spec.parent {

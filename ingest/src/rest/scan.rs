@@ -61,10 +61,17 @@ impl Wanted {
     pub(crate) fn find(&self, text: &[u8]) -> Result<Found, Malformed> {
         if let Err(error) = std::str::from_utf8(text) {
             let at = error.valid_up_to();
-            return Err(Malformed { at, why: "a byte that is not of UTF-8" });
+            return Err(Malformed {
+                at,
+                why: "a byte that is not of UTF-8",
+            });
         }
         let values = vec![None; self.pointers.len()];
-        let found = Found { records: Vec::new(), reached: false, values };
+        let found = Found {
+            records: Vec::new(),
+            reached: false,
+            values,
+        };
         let mut scanner = Scanner { text, at: 0, found };
         scanner.space();
         scanner.value(&[&self.root], 0)?;
@@ -100,7 +107,10 @@ impl Node {
 
     fn child(&self, name: &str) -> impl Iterator<Item = &Node> {
         let fits = move |known: &str| known == name || known == "*";
-        self.children.iter().filter(move |(known, _)| fits(known)).map(|(_, node)| node)
+        self.children
+            .iter()
+            .filter(move |(known, _)| fits(known))
+            .map(|(_, node)| node)
     }
 }
 
@@ -190,7 +200,10 @@ impl Scanner<'_> {
     fn array(&mut self, nodes: &[&Node], depth: usize) -> Scanned {
         let looking = nodes.iter().any(|node| !node.children.is_empty());
         let records = nodes.iter().any(|node| node.records);
-        if nodes.iter().any(|node| node.child("*").any(|node| node.records || !node.children.is_empty())) {
+        if nodes
+            .iter()
+            .any(|node| node.child("*").any(|node| node.records || !node.children.is_empty()))
+        {
             // Going over the items of an empty array has found all there is.
             self.found.reached = true;
         }
@@ -288,7 +301,11 @@ impl Scanner<'_> {
             self.at += literal.len();
             return Ok(());
         }
-        self.wrong(if literal.starts_with(rest) { "the text breaks off" } else { "this is no value" })
+        self.wrong(if literal.starts_with(rest) {
+            "the text breaks off"
+        } else {
+            "this is no value"
+        })
     }
 
     fn number(&mut self) -> Scanned {
@@ -349,12 +366,62 @@ fn name(quoted: &[u8]) -> std::borrow::Cow<'_, str> {
     serde_json::from_slice::<String>(quoted).unwrap_or_default().into()
 }
 
-/// The value at `pointer` in `text`, if both make sense.
+/// The value at `pointer` in `text`, the first one if there are several. What follows it is not looked at, so that this
+/// is the quick way for one value of a record that has been checked.
 pub(crate) fn value(text: &[u8], pointer: &Pointer) -> Option<serde_json::Value> {
-    let mut wanted = Wanted::default();
-    wanted.value(pointer);
-    let found = wanted.find(text).ok()?;
-    serde_json::from_slice(text.get(wanted.place(&found, pointer)?)?).ok()
+    let mut scanner = Scanner {
+        text,
+        at: 0,
+        found: Found::default(),
+    };
+    scanner.space();
+    for segment in &pointer.0 {
+        scanner.enter(segment)?;
+    }
+    let start = scanner.at;
+    scanner.value(&[], 0).ok()?;
+    serde_json::from_slice(text.get(start..scanner.at)?).ok()
+}
+
+impl Scanner<'_> {
+    /// Goes to the value that `segment` names in the object or array that begins here.
+    fn enter(&mut self, segment: &str) -> Option<()> {
+        let end = match self.text.get(self.at)? {
+            b'{' => b'}',
+            b'[' => b']',
+            _ => return None,
+        };
+        self.at += 1;
+        self.space();
+        if self.text.get(self.at) == Some(&end) {
+            return None;
+        }
+        for index in 0_usize.. {
+            let fits = match end {
+                b'}' => {
+                    let start = self.at;
+                    self.string().ok()?;
+                    let name = name(self.text.get(start..self.at)?);
+                    self.space();
+                    if self.text.get(self.at) != Some(&b':') {
+                        return None;
+                    }
+                    self.at += 1;
+                    self.space();
+                    name == segment
+                }
+                _ => segment.parse() == Ok(index),
+            };
+            if fits || segment == "*" {
+                return Some(());
+            }
+            self.value(&[], 0).ok()?;
+            if self.ends(end).ok()? {
+                return None;
+            }
+        }
+        None
+    }
 }
 
 #[cfg(test)]
@@ -378,12 +445,21 @@ mod tests {
 
     #[test]
     fn records_are_items_or_what_is_there() {
-        assert_eq!(records(r#" [{"a":1}, {"b":[2]} ] "#, "").unwrap(), [r#"{"a":1}"#, r#"{"b":[2]}"#]);
+        assert_eq!(
+            records(r#" [{"a":1}, {"b":[2]} ] "#, "").unwrap(),
+            [r#"{"a":1}"#, r#"{"b":[2]}"#]
+        );
         assert_eq!(records(r#"{"a":1}"#, "").unwrap(), [r#"{"a":1}"#]);
         assert_eq!(records(r#"[{"pages":3},[{"a":1}]]"#, "/1").unwrap(), [r#"{"a":1}"#]);
         let edges = r#"{"data":{"edges":[{"node":{"a":1}},{"cursor":"x","node":{"a":2}}]}}"#;
-        assert_eq!(records(edges, "/data/edges/*/node").unwrap(), [r#"{"a":1}"#, r#"{"a":2}"#]);
-        assert_eq!(records(r#"{"x":{"k1":{"a":1},"k2":{"a":2}}}"#, "/x/*").unwrap().len(), 2);
+        assert_eq!(
+            records(edges, "/data/edges/*/node").unwrap(),
+            [r#"{"a":1}"#, r#"{"a":2}"#]
+        );
+        assert_eq!(
+            records(r#"{"x":{"k1":{"a":1},"k2":{"a":2}}}"#, "/x/*").unwrap().len(),
+            2
+        );
         assert_eq!(records(r#"{"a":[[1,2],[3]]}"#, "/a/*").unwrap(), ["1", "2", "3"]);
         assert_eq!(records(r#"{"\u0061":[{}]}"#, "/a").unwrap(), ["{}"]);
         assert_eq!(records(r#"{"rows":null}"#, "/rows").unwrap(), Vec::<&str>::new());
@@ -428,10 +504,25 @@ mod tests {
                 assert!(records(part, "/a").is_err(), "{part}");
             }
         }
-        for text in ["{a:1}", "[1,]", "{\"a\":1,}", "01", "1.", "\"\t\"", "\"\\x\"", "[1] 2", "tru", "+1", "\"\\u12g4\""] {
+        for text in [
+            "{a:1}",
+            "[1,]",
+            "{\"a\":1,}",
+            "01",
+            "1.",
+            "\"\t\"",
+            "\"\\x\"",
+            "[1] 2",
+            "tru",
+            "+1",
+            "\"\\u12g4\"",
+        ] {
             assert!(records(text, "").is_err(), "{text}");
         }
-        assert_eq!(records(&"[".repeat(100_000), "").unwrap_err().why, "values are nested too deep");
+        assert_eq!(
+            records(&"[".repeat(100_000), "").unwrap_err().why,
+            "values are nested too deep"
+        );
         assert!(Wanted::default().find(b"\"\xff\"").is_err());
     }
 

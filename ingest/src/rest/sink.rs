@@ -140,10 +140,14 @@ impl Sink {
                     false => String::new(),
                 };
                 if self.rejected >= MAX_REJECTED {
-                    return Err(Error::failed("reading the records", format!("more than {MAX_REJECTED} have no cursor"))
-                        .hint("check `incremental.cursor` in the manifest"));
+                    return Err(Error::failed(
+                        "reading the records",
+                        format!("more than {MAX_REJECTED} have no cursor"),
+                    )
+                    .hint("check `incremental.cursor` in the manifest"));
                 }
-                self.spool.reject(self.seen, "the record has no cursor".to_owned(), shown);
+                self.spool
+                    .reject(self.seen, "the record has no cursor".to_owned(), shown);
                 self.rejected += 1;
                 return Ok(());
             }
@@ -187,12 +191,19 @@ fn members(included: &Map<String, Json>) -> Vec<u8> {
 fn splice(record: &[u8], origin: &Origin, added: &[u8]) -> Result<Vec<u8>> {
     for name in origin.included.keys() {
         if super::scan::value(record, &Pointer(vec![name.clone()])).is_some() {
-            return Err(Error::config("adding fields of the parent to the records", format!("they have a `{name}` already"))
-                .hint("give it another name in `parent.fields`"));
+            return Err(Error::config(
+                "adding fields of the parent to the records",
+                format!("they have a `{name}` already"),
+            )
+            .hint("give it another name in `parent.fields`"));
         }
     }
     let own = record.get(1..).unwrap_or_default().trim_ascii_start();
-    let added = if own.starts_with(b"}") { added.strip_suffix(b",").unwrap_or(added) } else { added };
+    let added = if own.starts_with(b"}") {
+        added.strip_suffix(b",").unwrap_or(added)
+    } else {
+        added
+    };
     Ok([b"{", added, own].concat())
 }
 
@@ -204,13 +215,19 @@ mod tests {
     #[test]
     fn fields_of_the_parent_come_first() {
         let included = json!({"order_id": 5, "a \"b\"": null}).as_object().unwrap().clone();
-        let origin = Origin { parent: String::new(), included };
+        let origin = Origin {
+            parent: String::new(),
+            included,
+        };
         let added = members(&origin.included);
         for (record, expected) in [
             (r#"{ "id": 1.50 }"#, r#"{"order_id":5,"a \"b\"":null,"id": 1.50 }"#),
             ("{ }", r#"{"order_id":5,"a \"b\"":null}"#),
         ] {
-            assert_eq!(String::from_utf8(splice(record.as_bytes(), &origin, &added).unwrap()).unwrap(), expected);
+            assert_eq!(
+                String::from_utf8(splice(record.as_bytes(), &origin, &added).unwrap()).unwrap(),
+                expected
+            );
         }
         assert!(splice(br#"{"order_id": 1}"#, &origin, &added).is_err());
     }

@@ -31,6 +31,13 @@ static PATH: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment
 });
 
+/// For filters: what a record does not have is undefined, at any depth, and no error.
+static RECORD: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = environment();
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    environment
+});
+
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
@@ -123,7 +130,7 @@ pub(crate) struct Filter(String);
 impl Filter {
     /// Whether `record` passes. What a record does not have is undefined, and undefined is false.
     pub(crate) fn passes(&self, record: &Json) -> Result<bool> {
-        let expression = TEXT
+        let expression = RECORD
             .compile_expression(&self.0)
             .map_err(|error| failed(&self.0, &error))?;
         let scope = minijinja::context! { record => Value::from_serialize(record) };
@@ -309,7 +316,10 @@ mod tests {
     fn filters_see_the_record() {
         let filter: Filter = serde_json::from_value(json!("record.status != 'draft' and not record.gone")).unwrap();
         assert!(filter.passes(&json!({"status": "paid"})).unwrap());
+        assert!(filter.passes(&json!({})).unwrap());
         assert!(!filter.passes(&json!({"status": "draft"})).unwrap());
+        let deep: Filter = serde_json::from_value(json!("record.a.b.c == 1")).unwrap();
+        assert!(!deep.passes(&json!({})).unwrap());
         assert!(serde_json::from_value::<Filter>(json!("record.")).is_err());
     }
 }

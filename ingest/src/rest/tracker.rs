@@ -67,13 +67,30 @@ impl Tracker {
                 .hint("the manifest has changed; land the stream anew with `disposition: replace` once")
         };
         let text = state.and_then(|state| state.get("cursor"));
-        let from = text.map(|text| text.as_str().and_then(|text| cursor.kept(text)).ok_or_else(wrong)).transpose()?;
+        let from = text
+            .map(|text| text.as_str().and_then(|text| cursor.kept(text)).ok_or_else(wrong))
+            .transpose()?;
         let hashes = state.and_then(|state| state.get("known")).and_then(Json::as_array);
         let hash = |value: &Json| u64::from_str_radix(value.as_str()?, 16).ok();
-        let before = hashes.into_iter().flatten().map(|value| hash(value).ok_or_else(wrong)).collect::<Result<_>>()?;
-        let known = key.map(|key| Known { key, before, recent: Vec::new(), hashes: HashSet::new() });
+        let before = hashes
+            .into_iter()
+            .flatten()
+            .map(|value| hash(value).ok_or_else(wrong))
+            .collect::<Result<_>>()?;
+        let known = key.map(|key| Known {
+            key,
+            before,
+            recent: Vec::new(),
+            hashes: HashSet::new(),
+        });
         let max = from.clone();
-        Ok(Self { cursor, from, max, ceiling, known })
+        Ok(Self {
+            cursor,
+            from,
+            max,
+            ceiling,
+            known,
+        })
     }
 
     /// Where the load begins.
@@ -118,8 +135,12 @@ impl Tracker {
         let mut state = json!({"cursor": Cursor::keep(&reached)});
         if let (Some(known), Some(state)) = (&self.known, state.as_object_mut()) {
             let back = self.cursor.before(&reached);
-            let mut hashes: Vec<_> =
-                known.recent.iter().filter(|(mark, _)| *mark >= back).map(|(_, hash)| format!("{hash:016x}")).collect();
+            let mut hashes: Vec<_> = known
+                .recent
+                .iter()
+                .filter(|(mark, _)| *mark >= back)
+                .map(|(_, hash)| format!("{hash:016x}"))
+                .collect();
             // Nothing came, so that what was known at the boundary still is.
             if self.from.as_ref() == Some(&reached) {
                 hashes.extend(known.before.iter().map(|hash| format!("{hash:016x}")));
@@ -148,7 +169,9 @@ impl Tracker {
         }
         let back = self.reached().map(|reached| self.cursor.before(&reached));
         if let Some(known) = &mut self.known {
-            known.recent.retain(|(mark, _)| back.as_ref().is_none_or(|back| mark >= back));
+            known
+                .recent
+                .retain(|(mark, _)| back.as_ref().is_none_or(|back| mark >= back));
             known.hashes = known.recent.iter().map(|(_, hash)| *hash).collect();
             if known.recent.len() > MAX_KNOWN {
                 return Err(Error::config(
@@ -190,7 +213,11 @@ impl Known {
         if self.key.is_empty() {
             digest.update(record);
         }
-        digest.finalize().first_chunk().map(|first| u64::from_be_bytes(*first)).unwrap_or_default()
+        digest
+            .finalize()
+            .first_chunk()
+            .map(|first| u64::from_be_bytes(*first))
+            .unwrap_or_default()
     }
 }
 
@@ -208,7 +235,10 @@ mod tests {
 
     fn land(tracker: &mut Tracker, records: &[(i64, i64)]) -> Vec<i64> {
         let is_new = |(id, n): &&(i64, i64)| {
-            tracker.observe(json!({"id": id, "n": n}).to_string().as_bytes()).unwrap() == Standing::New
+            tracker
+                .observe(json!({"id": id, "n": n}).to_string().as_bytes())
+                .unwrap()
+                == Standing::New
         };
         records.iter().filter(is_new).map(|(id, _)| *id).collect()
     }
@@ -221,7 +251,10 @@ mod tests {
         // The system sends everything again, and one more with the same position.
         let mut second = tracker(Some(&state), 0, true);
         assert_eq!(second.start(), Some(Mark::Count(20)));
-        assert_eq!(land(&mut second, &[(1, 10), (2, 20), (3, 20), (4, 20), (5, 21)]), [4, 5]);
+        assert_eq!(
+            land(&mut second, &[(1, 10), (2, 20), (3, 20), (4, 20), (5, 21)]),
+            [4, 5]
+        );
         let mut third = tracker(Some(&second.state().unwrap()), 0, true);
         assert_eq!(land(&mut third, &[(4, 20), (5, 21)]), Vec::<i64>::new());
         assert_eq!(third.state(), second.state());
@@ -266,7 +299,10 @@ mod tests {
 
     #[test]
     fn a_state_of_another_cursor_is_refused() {
-        let cursor = Arc::new(Cursor::new(&serde_json::from_value(json!({"cursor": "at"})).unwrap(), chrono_tz::Tz::UTC));
+        let cursor = Arc::new(Cursor::new(
+            &serde_json::from_value(json!({"cursor": "at"})).unwrap(),
+            chrono_tz::Tz::UTC,
+        ));
         assert!(Tracker::new(cursor, Some(&json!({"cursor": "17"})), None, None).is_err());
     }
 }

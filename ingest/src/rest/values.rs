@@ -18,7 +18,13 @@ impl Values {
     /// # Errors
     /// Config for a key that is missing or that there is not. The message holds no value.
     pub(crate) fn new(keys: &BTreeMap<String, ConfigKey>, given: Map<String, Json>) -> Result<Self> {
-        Ok(Self(resolve("reading `config`", keys, given, Map::new(), &Scope::default())?))
+        Ok(Self(resolve(
+            "reading `config`",
+            keys,
+            given,
+            Map::new(),
+            &Scope::default(),
+        )?))
     }
 
     /// These and the values of one stream, which go before them.
@@ -105,7 +111,10 @@ fn missing(doing: &str, name: &str, key: &ConfigKey) -> Error {
         description => description,
     };
     let hint = match (&key.example, key.secret) {
-        (_, true) => format!("{what}; write {name}: ${{{}}} and set that variable", name.to_uppercase()),
+        (_, true) => format!(
+            "{what}; write {name}: ${{{}}} and set that variable",
+            name.to_uppercase()
+        ),
         (Some(example), _) => format!("{what}; for example {example}"),
         _ => what.to_owned(),
     };
@@ -127,13 +136,19 @@ mod tests {
             "a_url": {"default": "{{ config.base }}/v1"},
             "base": {"default": "https://{{ config.shop }}.example"},
         });
-        Values::new(&serde_json::from_value(keys).unwrap(), given.as_object().unwrap().clone())
+        Values::new(
+            &serde_json::from_value(keys).unwrap(),
+            given.as_object().unwrap().clone(),
+        )
     }
 
     #[test]
     fn defaults_may_use_other_values() {
         let scope = values(json!({"shop": "acme"})).unwrap().scope();
-        let text = Template::new("{{ config.a_url }}{{ config.token }}").unwrap().text(&scope).unwrap();
+        let text = Template::new("{{ config.a_url }}{{ config.token }}")
+            .unwrap()
+            .text(&scope)
+            .unwrap();
         assert_eq!(text, "https://acme.example/v1");
     }
 

@@ -54,7 +54,10 @@ pub(crate) fn judge(
 ) -> Verdict {
     let status = raw.status;
     let doing = format!("asking {place}");
-    let after = raw.headers.get(RETRY_AFTER).and_then(|value| retry::retry_after(value.to_str().ok()?, now));
+    let after = raw
+        .headers
+        .get(RETRY_AFTER)
+        .and_then(|value| retry::retry_after(value.to_str().ok()?, now));
     let none = |_: &Pointer| None;
     let accepted = |rule: &&ErrorRule| rule.action == Action::Accept;
     if !status.is_success() {
@@ -84,17 +87,28 @@ pub(crate) fn judge(
             let error = Error::unavailable(doing.clone(), why).with("status", status.as_u16());
             return match manifest.errors.iter().find(|rule| rule.matches(status, &none)) {
                 Some(rule) => by_rule(rule, doing, error, after),
-                None => Verdict::Retry { error, wait: after, everybody: false },
+                None => Verdict::Retry {
+                    error,
+                    wait: after,
+                    everybody: false,
+                },
             };
         }
     };
     let value = |pointer: &Pointer| answer.value(pointer);
-    let error = || Error::failed(doing.clone(), format!("the system answers with an error{}", said(manifest, &value)));
+    let error = || {
+        Error::failed(
+            doing.clone(),
+            format!("the system answers with an error{}", said(manifest, &value)),
+        )
+    };
     let rule = manifest.errors.iter().find(|rule| rule.matches(status, &value));
     if let Some(rule) = rule.filter(|rule| rule.action != Action::Accept) {
         return by_rule(rule, doing.clone(), error(), after);
     }
-    let errors = failure.and_then(|pointer| value(&Pointer::new(pointer).ok()?)).filter(|errors| !errors.is_null());
+    let errors = failure
+        .and_then(|pointer| value(&Pointer::new(pointer).ok()?))
+        .filter(|errors| !errors.is_null());
     if rule.is_none() && errors.is_some_and(|errors| errors.as_array().is_none_or(|errors| !errors.is_empty())) {
         return Verdict::Fail(error());
     }
@@ -107,7 +121,13 @@ pub(crate) fn judge(
 }
 
 /// The verdict about an answer whose status says that it is an error.
-fn refused(rule: Option<&ErrorRule>, doing: String, status: StatusCode, said: &str, after: Option<Duration>) -> Verdict {
+fn refused(
+    rule: Option<&ErrorRule>,
+    doing: String,
+    status: StatusCode,
+    said: &str,
+    after: Option<Duration>,
+) -> Verdict {
     let code = status.as_u16();
     let why = match status.canonical_reason() {
         Some(reason) => format!("the system answers {code} {reason}{said}"),
@@ -146,17 +166,30 @@ fn by_rule(rule: &ErrorRule, doing: String, error: Error, after: Option<Duration
             tracing::debug!(%error, "{doing}: nothing there, as the manifest says");
             Verdict::Ignore
         }
-        Action::Retry => Verdict::Retry { error, wait: after.or(rule.wait.map(|wait| wait.0)), everybody: true },
+        Action::Retry => Verdict::Retry {
+            error,
+            wait: after.or(rule.wait.map(|wait| wait.0)),
+            everybody: true,
+        },
         Action::Fail | Action::Accept => Verdict::Fail(error),
     }
 }
 
 /// The error that a web page is where data is expected.
 fn is_page(raw: &Raw, doing: &str) -> Option<Error> {
-    let content_type = raw.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type = raw
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let begins_like_one = match &raw.body {
         Body::Memory(body) => {
-            let head: Vec<u8> = body.trim_ascii_start().iter().take(14).map(u8::to_ascii_lowercase).collect();
+            let head: Vec<u8> = body
+                .trim_ascii_start()
+                .iter()
+                .take(14)
+                .map(u8::to_ascii_lowercase)
+                .collect();
             head.starts_with(b"<!doctype html") || head.starts_with(b"<html")
         }
         Body::File(..) => false,

@@ -3,9 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD};
 use cordada_lake::{Error, Result};
+use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
-use ring::hmac;
 use serde_json::{Map, Value as Json, json};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +19,15 @@ const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// Signs the claims, and exchanges them if the manifest says so.
 pub(super) async fn fetch(auth: &Auth, engine: &Engine, scope: &Scope, cancel: &CancellationToken) -> Result<Token> {
-    let Auth::Jwt { algorithm, key, key_id, claims, valid, exchange } = auth else {
+    let Auth::Jwt {
+        algorithm,
+        key,
+        key_id,
+        claims,
+        valid,
+        exchange,
+    } = auth
+    else {
         return Err(Error::failed("signing a token", "there is no JWT here"));
     };
     let mut payload = Map::new();
@@ -28,8 +36,15 @@ pub(super) async fn fetch(auth: &Auth, engine: &Engine, scope: &Scope, cancel: &
     }
     let now = engine.clock.now().timestamp();
     payload.insert("iat".to_owned(), now.into());
-    payload.insert("exp".to_owned(), (now + i64::try_from(valid.0.as_secs()).unwrap_or(3600)).into());
-    let key_id = key_id.as_ref().map(|id| id.text(scope)).transpose()?.filter(|id| !id.is_empty());
+    payload.insert(
+        "exp".to_owned(),
+        (now + i64::try_from(valid.0.as_secs()).unwrap_or(3600)).into(),
+    );
+    let key_id = key_id
+        .as_ref()
+        .map(|id| id.text(scope))
+        .transpose()?
+        .filter(|id| !id.is_empty());
     let signed = sign(*algorithm, &key.text(scope)?, key_id.as_deref(), &Json::Object(payload))?;
     let Some(exchange) = exchange else {
         return Ok(Token::bearer(&signed, Some(valid.0), &engine.clock));
@@ -59,8 +74,13 @@ fn sign(algorithm: Algorithm, key: &str, key_id: Option<&str>, claims: &Json) ->
         Algorithm::RS256 => {
             let pair = rsa_key(key)?;
             let mut signature = vec![0; pair.public().modulus_len()];
-            pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature)
-                .map_err(|_| Error::failed("signing a token", "the key cannot sign"))?;
+            pair.sign(
+                &RSA_PKCS1_SHA256,
+                &SystemRandom::new(),
+                message.as_bytes(),
+                &mut signature,
+            )
+            .map_err(|_| Error::failed("signing a token", "the key cannot sign"))?;
             signature
         }
     };
@@ -107,7 +127,11 @@ mod tests {
 
     #[test]
     fn keys_that_are_none_are_refused_without_being_shown() {
-        for key in ["s3cret", "-----BEGIN PRIVATE KEY-----\ns3cret", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"] {
+        for key in [
+            "s3cret",
+            "-----BEGIN PRIVATE KEY-----\ns3cret",
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
+        ] {
             let error = sign(Algorithm::RS256, key, None, &json!({})).unwrap_err().to_string();
             assert!(error.contains("private key") && !error.contains("s3cret"), "{error}");
         }
@@ -126,6 +150,8 @@ mod tests {
             &ring::signature::RSA_PKCS1_2048_8192_SHA256,
             public.public().as_ref(),
         );
-        public.verify(message.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
+        public
+            .verify(message.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap())
+            .unwrap();
     }
 }

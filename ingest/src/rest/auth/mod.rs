@@ -97,7 +97,9 @@ impl Authenticator {
                         let others: Vec<_> = outgoing.url.query_pairs().into_owned().collect();
                         // The address of a next page may hold it already.
                         let mut pairs = outgoing.url.query_pairs_mut();
-                        pairs.clear().extend_pairs(others.iter().filter(|(other, _)| other != name));
+                        pairs
+                            .clear()
+                            .extend_pairs(others.iter().filter(|(other, _)| other != name));
                         pairs.append_pair(name, &value);
                         return Ok(None);
                     }
@@ -134,7 +136,13 @@ impl Authenticator {
         }
     }
 
-    async fn fetch(&self, held: &mut Held, engine: &Engine, scope: &Scope, cancel: &CancellationToken) -> Result<Token> {
+    async fn fetch(
+        &self,
+        held: &mut Held,
+        engine: &Engine,
+        scope: &Scope,
+        cancel: &CancellationToken,
+    ) -> Result<Token> {
         match &self.auth {
             Auth::Session(session) => session::fetch(session, engine, scope, cancel).await,
             Auth::Jwt { .. } => jwt::fetch(&self.auth, engine, scope, cancel).await,
@@ -143,7 +151,17 @@ impl Authenticator {
     }
 }
 
-fn basic(user: &super::template::Template, password: Option<&super::template::Template>, scope: &Scope) -> Result<String> {
-    let password = password.map(|password| password.text(scope)).transpose()?.unwrap_or_default();
-    Ok(format!("Basic {}", BASE64.encode(format!("{}:{password}", user.text(scope)?))))
+fn basic(
+    user: &super::template::Template,
+    password: Option<&super::template::Template>,
+    scope: &Scope,
+) -> Result<String> {
+    let password = password
+        .map(|password| password.text(scope))
+        .transpose()?
+        .unwrap_or_default();
+    Ok(format!(
+        "Basic {}",
+        BASE64.encode(format!("{}:{password}", user.text(scope)?))
+    ))
 }

@@ -29,7 +29,17 @@ pub(super) async fn fetch(
     scope: &Scope,
     cancel: &CancellationToken,
 ) -> Result<Token> {
-    let Auth::Oauth2 { grant, token_url, client_id, client_secret, refresh_token, scope: scopes, send, params } = auth else {
+    let Auth::Oauth2 {
+        grant,
+        token_url,
+        client_id,
+        client_secret,
+        refresh_token,
+        scope: scopes,
+        send,
+        params,
+    } = auth
+    else {
         return Err(Error::failed("getting an access token", "there is no OAuth 2 here"));
     };
     let mut form = Vec::new();
@@ -80,11 +90,16 @@ pub(super) async fn ask(
     let url = Url::parse(token_url).map_err(wrong)?;
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/x-www-form-urlencoded"),
+    );
     if let Some(basic) = basic {
         headers.insert(AUTHORIZATION, header("Authorization", &basic)?.1);
     }
-    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish();
     let outgoing = Outgoing {
         method: Method::POST,
         url,
@@ -96,25 +111,35 @@ pub(super) async fn ask(
     let doing = || format!("getting an access token from {}", shown(&outgoing.url));
     let pointers = ["access_token", "expires_in", "refresh_token"].map(Pointer::dotted);
     let reading = Arc::new(Reading::new(Format::Json, None, &pointers));
-    let answer = engine.ask(&outgoing, &reading, cancel).await.map_err(|error| match error.kind() {
-        ErrorKind::Failed | ErrorKind::Config => {
-            Error::config(doing(), error.why()).hint("check the id and the secret of the client, and the token").caused_by(error)
-        }
-        _ => error,
-    })?;
+    let answer = engine
+        .ask(&outgoing, &reading, cancel)
+        .await
+        .map_err(|error| match error.kind() {
+            ErrorKind::Failed | ErrorKind::Config => Error::config(doing(), error.why())
+                .hint("check the id and the secret of the client, and the token")
+                .caused_by(error),
+            _ => error,
+        })?;
     let missing = || Error::failed(doing(), "there is none in the answer").hint("check `token_url`");
-    answer.filter(|answer| answer.value(&pointers[0]).is_some()).ok_or_else(missing)
+    answer
+        .filter(|answer| answer.value(&pointers[0]).is_some())
+        .ok_or_else(missing)
 }
 
 /// The token of an answer.
 pub(super) fn token(answer: &Answer, engine: &Engine) -> Result<Token> {
     let Some(Json::String(token)) = answer.value(&Pointer::dotted("access_token")) else {
-        return Err(Error::failed("getting an access token", "`access_token` is no text in the answer"));
+        return Err(Error::failed(
+            "getting an access token",
+            "`access_token` is no text in the answer",
+        ));
     };
-    let lifetime = answer.value(&Pointer::dotted("expires_in")).and_then(|value| match value {
-        Json::String(text) => text.parse().ok(),
-        other => other.as_f64(),
-    });
+    let lifetime = answer
+        .value(&Pointer::dotted("expires_in"))
+        .and_then(|value| match value {
+            Json::String(text) => text.parse().ok(),
+            other => other.as_f64(),
+        });
     let lifetime = lifetime.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     Ok(Token::bearer(&token, lifetime, &engine.clock))
 }

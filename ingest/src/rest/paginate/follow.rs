@@ -40,8 +40,10 @@ pub(super) fn cursor(answer: &Answer, next: &Locator, more: Option<&Locator>) ->
 /// The value in the last record that the next page begins after.
 pub(super) fn last(answer: &Answer, field: &str) -> Result<Json> {
     let last = answer.last().unwrap_or_default();
-    scan::value(last, &Pointer::dotted(field)).filter(|value| !value.is_null()).ok_or_else(|| {
-        Error::failed("going on to the next page", format!("the last record has no `{field}`"))
-            .hint("check `paginate.field` in the manifest")
-    })
+    scan::value(last, &Pointer::dotted(field))
+        .filter(|value| !value.is_null())
+        .ok_or_else(|| {
+            Error::failed("going on to the next page", format!("the last record has no `{field}`"))
+                .hint("check `paginate.field` in the manifest")
+        })
 }

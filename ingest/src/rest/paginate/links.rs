@@ -4,7 +4,10 @@ use reqwest::header::{GetAll, HeaderValue};
 
 /// The target of the link whose relation is `next`.
 pub(super) fn next(headers: GetAll<'_, HeaderValue>) -> Option<String> {
-    headers.iter().filter_map(|value| value.to_str().ok()).find_map(of_value)
+    headers
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .find_map(of_value)
 }
 
 fn of_value(mut rest: &str) -> Option<String> {
@@ -49,8 +52,14 @@ mod tests {
     #[test]
     fn the_next_link_is_found() {
         for (header, expected) in [
-            ("<https://a/?page=2>; rel=\"next\", <https://a/?page=5>; rel=\"last\"", Some("https://a/?page=2")),
-            ("<https://a/?page=1>; rel=prev, <https://a/?page=3>;rel=next", Some("https://a/?page=3")),
+            (
+                "<https://a/?page=2>; rel=\"next\", <https://a/?page=5>; rel=\"last\"",
+                Some("https://a/?page=2"),
+            ),
+            (
+                "<https://a/?page=1>; rel=prev, <https://a/?page=3>;rel=next",
+                Some("https://a/?page=3"),
+            ),
             ("</p?a=1,2>; title=\"a, b\"; rel=\"last next\"", Some("/p?a=1,2")),
             ("<https://a/?page=1>; rel=\"prev\"", None),
             ("<https://a/?page=1>; rel=\"nextish\"", None),

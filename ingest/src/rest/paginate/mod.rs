@@ -58,7 +58,11 @@ enum Next {
 impl<'p> Pager<'p> {
     /// Goes on from a position; the first page is at the default one.
     pub(crate) fn new(paginate: &'p Paginate, max_pages: u64, state: Position) -> Self {
-        Self { paginate, max_pages, state }
+        Self {
+            paginate,
+            max_pages,
+            state,
+        }
     }
 
     /// `page` in templates.
@@ -134,19 +138,36 @@ impl<'p> Pager<'p> {
             return Ok((true, None));
         }
         if self.state.pages >= self.max_pages {
-            return Err(Error::failed(doing(), format!("there are more than {} pages", self.max_pages))
-                .hint("check `paginate` in the manifest, or raise `limits.max_pages`"));
+            return Err(
+                Error::failed(doing(), format!("there are more than {} pages", self.max_pages))
+                    .hint("check `paginate` in the manifest, or raise `limits.max_pages`"),
+            );
         }
         let probing = next == Next::Perhaps;
-        Ok((true, Some(Turn { position: self.state, probing })))
+        Ok((
+            true,
+            Some(Turn {
+                position: self.state,
+                probing,
+            }),
+        ))
     }
 
     fn next(&mut self, answer: &Answer, url: &Url) -> Result<Next> {
         match self.paginate {
             Paginate::None => Ok(Next::End),
-            Paginate::Page { size, total_pages, total, .. } => {
-                Ok(numbered::by_page(&self.state, answer, *size, total_pages.as_ref(), total.as_ref()))
-            }
+            Paginate::Page {
+                size,
+                total_pages,
+                total,
+                ..
+            } => Ok(numbered::by_page(
+                &self.state,
+                answer,
+                *size,
+                total_pages.as_ref(),
+                total.as_ref(),
+            )),
             Paginate::Offset { size, total, .. } => Ok(numbered::by_offset(&self.state, answer, *size, total.as_ref())),
             Paginate::ContentRange { size, .. } => Ok(numbered::by_range(&self.state, answer, *size)),
             Paginate::LinkHeader { .. } => {
@@ -198,7 +219,11 @@ impl<'p> Pager<'p> {
         if self.state.seen.insert(hash(way)) {
             return Ok(());
         }
-        let doing = format!("reading page {} of {}", self.state.pages + 1, super::outgoing::shown(url));
+        let doing = format!(
+            "reading page {} of {}",
+            self.state.pages + 1,
+            super::outgoing::shown(url)
+        );
         Err(Error::failed(doing, "it leads to a page that has been read already")
             .hint("check `paginate` in the manifest: the pages would never end"))
     }

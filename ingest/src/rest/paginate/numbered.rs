@@ -28,7 +28,11 @@ pub(super) fn by_offset(state: &Position, answer: &Answer, size: Option<u64>, to
         return Next::End;
     }
     if let Some(total) = total.and_then(|locator| number(&answer.locate(locator)?)) {
-        return if state.records + rows < total { Next::Page } else { Next::End };
+        return if state.records + rows < total {
+            Next::Page
+        } else {
+            Next::End
+        };
     }
     short(state, rows, size).unwrap_or(Next::Page)
 }
@@ -56,7 +60,9 @@ pub(super) fn range(unit: &str, first: u64, size: u64) -> (HeaderName, String) {
 /// What follows a page with `Content-Range: unit first-last/total`.
 pub(super) fn by_range(state: &Position, answer: &Answer, size: u64) -> Next {
     let rows = answer.rows();
-    let total = answer.header("content-range").and_then(|range| range.rsplit_once('/')?.1.trim().parse::<u64>().ok());
+    let total = answer
+        .header("content-range")
+        .and_then(|range| range.rsplit_once('/')?.1.trim().parse::<u64>().ok());
     match total {
         _ if rows == 0 => Next::End,
         Some(total) if state.records + rows < total => Next::Page,

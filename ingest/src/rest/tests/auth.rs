@@ -25,10 +25,26 @@ async fn behind(header: &'static str, value: &'static str) -> Server {
 #[tokio::test]
 async fn fixed_credentials_go_with_every_request() {
     for (auth, header, value) in [
-        ("{kind: bearer, token: \"{{ config.token }}\"}", "authorization", "Bearer s3cret"),
-        ("{kind: basic, user: ana, password: \"{{ config.token }}\"}", "authorization", "Basic YW5hOnMzY3JldA=="),
-        ("{kind: basic, user: \"{{ config.token }}\"}", "authorization", "Basic czNjcmV0Og=="),
-        ("{kind: api_key, header: X-Key, value: \"{{ config.token }}\"}", "x-key", "s3cret"),
+        (
+            "{kind: bearer, token: \"{{ config.token }}\"}",
+            "authorization",
+            "Bearer s3cret",
+        ),
+        (
+            "{kind: basic, user: ana, password: \"{{ config.token }}\"}",
+            "authorization",
+            "Basic YW5hOnMzY3JldA==",
+        ),
+        (
+            "{kind: basic, user: \"{{ config.token }}\"}",
+            "authorization",
+            "Basic czNjcmV0Og==",
+        ),
+        (
+            "{kind: api_key, header: X-Key, value: \"{{ config.token }}\"}",
+            "x-key",
+            "s3cret",
+        ),
     ] {
         let server = behind(header, value).await;
         let system = System::new(&format!("auth: {auth}\n{STREAMS}"), &server.base);
@@ -40,7 +56,11 @@ async fn fixed_credentials_go_with_every_request() {
 #[tokio::test]
 async fn a_key_in_the_query_is_sent_once_and_never_shown() {
     let server = Server::new(|seen| {
-        let keys = seen.query.iter().filter(|(name, value)| name == "key" && value == "s3cret").count();
+        let keys = seen
+            .query
+            .iter()
+            .filter(|(name, value)| name == "key" && value == "s3cret")
+            .count();
         // The next page's address holds the key already.
         let next = (seen.get("page") != Some("2")).then_some("/a?page=2&key=s3cret");
         match keys {
@@ -56,7 +76,10 @@ async fn a_key_in_the_query_is_sent_once_and_never_shown() {
     assert_eq!(system.ids("a").await.unwrap(), [1, 2]);
     // `error` looks for the secret in the message.
     let error = system.error("b").await.to_string();
-    assert!(error.contains("/b: there is nothing at /none") && !error.contains('?'), "{error}");
+    assert!(
+        error.contains("/b: there is nothing at /none") && !error.contains('?'),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -90,13 +113,21 @@ async fn oauth(lifetime: u64) -> (Server, Arc<AtomicUsize>) {
             match granted {
                 true => json(json!({"access_token": format!("t{number}"), "token_type": "bearer",
                     "expires_in": lifetime.to_string(), "refresh_token": format!("r{}", number + 1)})),
-                false => reply(400, &[], r#"{"error": "invalid_client", "error_description": "ana@example.org"}"#),
+                false => reply(
+                    400,
+                    &[],
+                    r#"{"error": "invalid_client", "error_description": "ana@example.org"}"#,
+                ),
             }
         }
         _ => match seen.header("authorization") == Some(&format!("Bearer t{}", counter.load(Ordering::SeqCst))) {
             true => {
                 let page = seen.number("page", 1);
-                json(json!(if page < 4 { vec![json!({"id": page})] } else { Vec::new() }))
+                json(json!(if page < 4 {
+                    vec![json!({"id": page})]
+                } else {
+                    Vec::new()
+                }))
             }
             false => reply(401, &[], ""),
         },
@@ -109,7 +140,10 @@ fn is_signed(token: &str) -> bool {
     let parts: Vec<_> = token.split('.').collect();
     let decode = |part: &str| -> Json { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap() };
     let (header, claims) = (decode(parts[0]), decode(parts[1]));
-    header["alg"] == "RS256" && claims["iss"] == "me" && claims["exp"].as_i64() > claims["iat"].as_i64() && parts.len() == 3
+    header["alg"] == "RS256"
+        && claims["iss"] == "me"
+        && claims["exp"].as_i64() > claims["iat"].as_i64()
+        && parts.len() == 3
 }
 
 fn pages(auth: &str) -> String {
@@ -118,10 +152,17 @@ fn pages(auth: &str) -> String {
 
 #[tokio::test]
 async fn every_grant_gets_a_token_and_keeps_it() {
-    let (pkcs8, url) = (include_str!("keys/pkcs8.pem").replace('\n', "\\n"), "\"{{ config.base_url }}/token\"");
+    let (pkcs8, url) = (
+        include_str!("keys/pkcs8.pem").replace('\n', "\\n"),
+        "\"{{ config.base_url }}/token\"",
+    );
     for auth in [
-        format!("{{kind: oauth2, grant: client_credentials, token_url: {url}, client_id: me, client_secret: \"{{{{ config.token }}}}\", params: {{resource: erp}}}}"),
-        format!("{{kind: oauth2, grant: client_credentials, token_url: {url}, client_id: me, client_secret: \"{{{{ config.token }}}}\", send: basic, params: {{resource: erp}}}}"),
+        format!(
+            "{{kind: oauth2, grant: client_credentials, token_url: {url}, client_id: me, client_secret: \"{{{{ config.token }}}}\", params: {{resource: erp}}}}"
+        ),
+        format!(
+            "{{kind: oauth2, grant: client_credentials, token_url: {url}, client_id: me, client_secret: \"{{{{ config.token }}}}\", send: basic, params: {{resource: erp}}}}"
+        ),
         format!("{{kind: oauth2, grant: refresh_token, token_url: {url}, client_id: me, refresh_token: r1}}"),
         format!("{{kind: jwt, algorithm: RS256, key: '{pkcs8}', claims: {{iss: me}}, exchange: {{token_url: {url}}}}}"),
     ] {
@@ -142,24 +183,44 @@ async fn a_token_is_renewed_before_it_ends_and_the_refresh_token_with_it() {
     system.clock.wait(wait, &system.run.cancel).await.unwrap();
     system.ids("a").await.unwrap();
     assert_eq!(made.load(Ordering::SeqCst), 1);
-    system.clock.wait(std::time::Duration::from_secs(2), &system.run.cancel).await.unwrap();
+    system
+        .clock
+        .wait(std::time::Duration::from_secs(2), &system.run.cancel)
+        .await
+        .unwrap();
     system.ids("a").await.unwrap();
     assert_eq!(made.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
 async fn a_refused_token_is_renewed_once() {
-    let (server, made) = oauth(3600).await;
-    let auth = "{kind: oauth2, grant: refresh_token, token_url: \"{{ config.base_url }}/token\", client_id: me, refresh_token: r1}";
-    let system = System::new(&pages(auth), &server.base);
+    let (made, taken) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(1)));
+    let (counter, newest) = (made.clone(), taken.clone());
+    let server = Server::new(move |seen| match seen.path.as_str() {
+        "/token" => json(json!({"access_token": format!("t{}", counter.fetch_add(1, Ordering::SeqCst) + 1)})),
+        _ => match seen.header("authorization") == Some(&format!("Bearer t{}", newest.load(Ordering::SeqCst))) {
+            true => json(json!([])),
+            false => reply(401, &[], ""),
+        },
+    })
+    .await;
+    let auth = "{kind: oauth2, grant: refresh_token, token_url: \"{{ config.base_url }}/token\", client_id: me, refresh_token: r}";
+    // What a rule says of a 401 is about a token that is new.
+    let system = System::new(
+        &format!(
+            "errors: [{{status: 401, action: fail, hint: check it}}]\n{}",
+            pages(auth)
+        ),
+        &server.base,
+    );
     system.ids("a").await.unwrap();
     // The system forgets the token, and takes the next one.
-    made.fetch_add(1, Ordering::SeqCst);
-    let refused = system.error("a").await;
-    assert!(refused.to_string().contains("getting an access token"), "{refused}");
-    made.fetch_sub(1, Ordering::SeqCst);
-    assert_eq!(system.ids("a").await.unwrap(), [1, 2, 3]);
-    assert_eq!(made.load(Ordering::SeqCst), 2);
+    taken.store(2, Ordering::SeqCst);
+    system.ids("a").await.unwrap();
+    assert_eq!((made.load(Ordering::SeqCst), server.count("/a")), (2, 3));
+    taken.store(9, Ordering::SeqCst);
+    assert!(system.error("a").await.to_string().ends_with("; check it"));
+    assert_eq!((made.load(Ordering::SeqCst), server.count("/a")), (3, 5));
 }
 
 #[tokio::test]
@@ -180,7 +241,10 @@ async fn many_requests_at_once_fetch_one_token() {
     let (server, made) = oauth(3600).await;
     let auth = "{kind: oauth2, grant: refresh_token, token_url: \"{{ config.base_url }}/token\", client_id: me, refresh_token: r1}";
     let system = System::new(&pages(auth), &server.base);
-    join_all((0..8).map(|_| system.ids("a"))).await.into_iter().for_each(|ids| assert_eq!(ids.unwrap(), [1, 2, 3]));
+    join_all((0..8).map(|_| system.ids("a")))
+        .await
+        .into_iter()
+        .for_each(|ids| assert_eq!(ids.unwrap(), [1, 2, 3]));
     assert_eq!(made.load(Ordering::SeqCst), 1);
 }
 
@@ -190,13 +254,21 @@ async fn a_client_that_is_refused_is_an_error_without_what_the_server_says_of_it
     let auth = "{kind: oauth2, grant: client_credentials, token_url: \"{{ config.base_url }}/token\", client_id: x, client_secret: y}";
     let error = System::new(&pages(auth), &server.base).error("a").await;
     assert_eq!(error.exit_code(), 2);
-    assert!(error.to_string().contains("/token") && !error.to_string().contains("ana@"), "{error}");
+    assert!(
+        error.to_string().contains("/token") && !error.to_string().contains("ana@"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_signed_token_is_sent_as_it_is() {
     let server = Server::new(|seen| {
-        let token = seen.header("authorization").unwrap().strip_prefix("Bearer ").unwrap().to_owned();
+        let token = seen
+            .header("authorization")
+            .unwrap()
+            .strip_prefix("Bearer ")
+            .unwrap()
+            .to_owned();
         let (message, signature) = token.rsplit_once('.').unwrap();
         let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"s3cret");
         match ring::hmac::verify(&key, message.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap()) {
@@ -205,8 +277,15 @@ async fn a_signed_token_is_sent_as_it_is() {
         }
     })
     .await;
-    let auth = "auth: {kind: jwt, algorithm: HS256, key: \"{{ config.token }}\", key_id: k1, claims: {iss: me}, valid: 10m}\n";
-    assert_eq!(System::new(&format!("{auth}{STREAMS}"), &server.base).ids("a").await.unwrap(), [1]);
+    let auth =
+        "auth: {kind: jwt, algorithm: HS256, key: \"{{ config.token }}\", key_id: k1, claims: {iss: me}, valid: 10m}\n";
+    assert_eq!(
+        System::new(&format!("{auth}{STREAMS}"), &server.base)
+            .ids("a")
+            .await
+            .unwrap(),
+        [1]
+    );
 }
 
 #[tokio::test]
@@ -242,7 +321,11 @@ async fn a_session_is_opened_once_and_again_when_it_has_ended() {
     logins.store(5, Ordering::SeqCst);
     system.ids("a").await.unwrap();
     assert_eq!(logins.load(Ordering::SeqCst), 6);
-    system.clock.wait(std::time::Duration::from_secs(601), &system.run.cancel).await.unwrap();
+    system
+        .clock
+        .wait(std::time::Duration::from_secs(601), &system.run.cancel)
+        .await
+        .unwrap();
     system.ids("a").await.unwrap();
     assert_eq!(logins.load(Ordering::SeqCst), 7);
 }

@@ -20,7 +20,11 @@ async fn the_first_rule_that_matches_decides() {
         "/denied" => json(json!({"errors": [{"extensions": {"code": "ACCESS_DENIED"}, "message": "ana@example.org"}]})),
         "/other" => json(json!({"errors": [{"message": "ana@example.org"}], "data": []})),
         "/none" => json(json!({"errors": [], "data": [{"id": 3}]})),
-        _ => reply(400, &[], r#"{"error": {"code": "E17", "message": "field x is wrong\n", "text": "ana@example.org"}}"#),
+        _ => reply(
+            400,
+            &[],
+            r#"{"error": {"code": "E17", "message": "field x is wrong\n", "text": "ana@example.org"}}"#,
+        ),
     })
     .await;
     let system = System::new(
@@ -49,16 +53,33 @@ streams:
     assert_eq!(system.ids("accepted").await.unwrap(), [2]);
     assert_eq!(system.ids("none").await.unwrap(), [3]);
     let denied = system.error("denied").await.to_string();
-    assert!(denied.contains("; ask for access") && !denied.contains("ana@"), "{denied}");
+    assert!(
+        denied.contains("; ask for access") && !denied.contains("ana@"),
+        "{denied}"
+    );
     let other = system.error("other").await.to_string();
-    assert!(other.contains("answers with an error") && !other.contains("ana@"), "{other}");
+    assert!(
+        other.contains("answers with an error") && !other.contains("ana@"),
+        "{other}"
+    );
     let wrong = system.error("wrong").await.to_string();
-    assert!(wrong.ends_with("/wrong: the system answers 400 Bad Request: E17: field x is wrong"), "{wrong}");
+    assert!(
+        wrong.ends_with("/wrong: the system answers 400 Bad Request: E17: field x is wrong"),
+        "{wrong}"
+    );
 }
 
 #[tokio::test]
 async fn failures_that_pass_are_waited_out_and_others_are_not() {
-    for (status, requests, code) in [(500, 6, 3), (502, 6, 3), (408, 6, 3), (400, 1, 1), (404, 1, 1), (403, 1, 2), (304, 1, 1)] {
+    for (status, requests, code) in [
+        (500, 6, 3),
+        (502, 6, 3),
+        (408, 6, 3),
+        (400, 1, 1),
+        (404, 1, 1),
+        (403, 1, 2),
+        (304, 1, 1),
+    ] {
         let server = Server::new(move |_| reply(status, &[], "")).await;
         let system = System::new("streams: {a: {request: {path: /a}}}\n", &server.base);
         let error = system.error("a").await;
@@ -69,10 +90,19 @@ async fn failures_that_pass_are_waited_out_and_others_are_not() {
 
 #[tokio::test]
 async fn a_web_page_is_no_data() {
-    for (content_type, body) in [("text/html; charset=utf-8", "ana@example.org"), ("application/json", " <!DOCTYPE html><html>ana@")] {
+    for (content_type, body) in [
+        ("text/html; charset=utf-8", "ana@example.org"),
+        ("application/json", " <!DOCTYPE html><html>ana@"),
+    ] {
         let server = Server::new(move |_| reply(200, &[("content-type", content_type)], body)).await;
-        let error = System::new("streams: {a: {request: {path: /a}}}\n", &server.base).error("a").await.to_string();
-        assert!(error.contains("a web page instead of data") && !error.contains("ana@"), "{error}");
+        let error = System::new("streams: {a: {request: {path: /a}}}\n", &server.base)
+            .error("a")
+            .await
+            .to_string();
+        assert!(
+            error.contains("a web page instead of data") && !error.contains("ana@"),
+            "{error}"
+        );
         assert_eq!(server.seen().len(), 1);
     }
 }
@@ -86,7 +116,13 @@ async fn what_is_not_where_the_records_should_be_is_an_error() {
          none: {request: {path: /a}, records: /none}\n",
         &server.base,
     );
-    assert!(system.error("missing").await.to_string().contains("there is nothing at /items"));
+    assert!(
+        system
+            .error("missing")
+            .await
+            .to_string()
+            .contains("there is nothing at /items")
+    );
     assert!(system.records("optional").await.unwrap().is_empty());
     assert!(system.records("none").await.unwrap().is_empty());
 }

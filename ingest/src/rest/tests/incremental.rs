@@ -34,7 +34,13 @@ pub(super) async fn land(system: &System, stream: &str, state: Option<State>, op
 }
 
 /// Lands a stream in chunks of at least so many bytes.
-async fn land_in(system: &System, stream: &str, state: Option<State>, options: &Options, chunk: u64) -> Result<Extracted> {
+async fn land_in(
+    system: &System,
+    stream: &str,
+    state: Option<State>,
+    options: &Options,
+    chunk: u64,
+) -> Result<Extracted> {
     let asked = Asked {
         name: stream.to_owned(),
         state,
@@ -44,7 +50,10 @@ async fn land_in(system: &System, stream: &str, state: Option<State>, options: &
     };
     let mut extraction = RestExtraction::new(asked, system.run.clone(), system.plan(stream), options)?;
     extraction.chunk = chunk;
-    let mut extracted = Extracted { records: Vec::new(), chunks: Vec::new() };
+    let mut extracted = Extracted {
+        records: Vec::new(),
+        chunks: Vec::new(),
+    };
     while let Some(chunk) = extraction.next().await? {
         let Rows::Records(spools) = chunk.rows else {
             panic!("these are no records");
@@ -61,7 +70,12 @@ async fn land_in(system: &System, stream: &str, state: Option<State>, options: &
 type Store = Arc<Mutex<Vec<(u64, u64)>>>;
 
 fn at(minute: u64) -> String {
-    format!("2026-06-{:02}T{:02}:{:02}:00Z", 1 + minute / 1440, minute / 60 % 24, minute % 60)
+    format!(
+        "2026-06-{:02}T{:02}:{:02}:00Z",
+        1 + minute / 1440,
+        minute / 60 % 24,
+        minute % 60
+    )
 }
 
 /// A system that answers with what changed from `since` on (and until `until`), two records a page, sorted or not.
@@ -74,7 +88,9 @@ async fn changes(store: &Store, sorted: bool) -> Server {
         }
         let since = seen.get("since").unwrap_or_default().to_owned();
         let until = seen.get("until").unwrap_or("9").to_owned();
-        let rows = rows.iter().map(|(id, minute)| json!({"id": id, "info": {"at": at(*minute)}}));
+        let rows = rows
+            .iter()
+            .map(|(id, minute)| json!({"id": id, "info": {"at": at(*minute)}}));
         let fits = |row: &Json| {
             let at = row["info"]["at"].as_str().unwrap();
             at >= since.as_str() && at <= until.as_str()
@@ -133,11 +149,20 @@ async fn late_records_are_found_within_the_lag() {
     let append = options("append", &["id"]);
     let first = land(&system, "lagging", None, &append).await.unwrap();
     store.lock().unwrap().extend([(3, 12), (4, 9)]);
-    let second = land(&system, "lagging", first.chunks[0].1.clone(), &append).await.unwrap();
+    let second = land(&system, "lagging", first.chunks[0].1.clone(), &append)
+        .await
+        .unwrap();
     assert_eq!(super::ids(&second.records), [3]);
     // Merged rows are one row however often they are read.
     let merge = options("merge", &["id"]);
-    let merged = land(&system, "lagging", Some(json!({"cursor": "2026-06-01T00:20:00Z"})), &merge).await.unwrap();
+    let merged = land(
+        &system,
+        "lagging",
+        Some(json!({"cursor": "2026-06-01T00:20:00Z"})),
+        &merge,
+    )
+    .await
+    .unwrap();
     assert_eq!(super::ids(&merged.records), [1, 2, 3]);
     assert!(merged.chunks[0].1.as_ref().unwrap().get("known").is_none());
 }
@@ -161,7 +186,10 @@ async fn a_sorted_stream_can_be_cut_and_goes_on_from_every_cut() {
             let mut times: BTreeMap<u64, usize> = BTreeMap::new();
             landed.for_each(|record| *times.entry(record["id"].as_u64().unwrap()).or_default() += 1);
             assert_eq!(times.len(), 9, "{disposition}");
-            assert!(disposition == "merge" || times.values().all(|times| *times == 1), "{disposition}: {times:?}");
+            assert!(
+                disposition == "merge" || times.values().all(|times| *times == 1),
+                "{disposition}: {times:?}"
+            );
         }
     }
 }
@@ -170,16 +198,38 @@ async fn a_sorted_stream_can_be_cut_and_goes_on_from_every_cut() {
 async fn long_ranges_are_read_window_by_window() {
     let day = 1440;
     // One on the edge of two windows, none in the third.
-    let store: Store = Arc::new(Mutex::new(vec![(1, day), (2, 10 * day), (3, 10 * day + 1), (4, 29 * day)]));
+    let store: Store = Arc::new(Mutex::new(vec![
+        (1, day),
+        (2, 10 * day),
+        (3, 10 * day + 1),
+        (4, 29 * day),
+    ]));
     let server = changes(&store, false).await;
     let system = System::at(STREAMS, &server.base, "2026-07-10T12:00:00Z");
     let append = options("append", &["id"]);
     let whole = land(&system, "windows", None, &append).await.unwrap();
     assert_eq!(super::ids(&whole.records), [1, 2, 3, 4]);
-    let states: Vec<_> = whole.chunks.iter().map(|(_, state)| state.as_ref().unwrap()["cursor"].clone()).collect();
+    let states: Vec<_> = whole
+        .chunks
+        .iter()
+        .map(|(_, state)| state.as_ref().unwrap()["cursor"].clone())
+        .collect();
     assert_eq!(states[..2], ["2026-06-11T00:00:00Z", "2026-06-21T00:00:00Z"]);
-    let asked: Vec<_> = server.seen().iter().filter(|seen| seen.number("page", 1) == 1).map(|seen| seen.get("since").unwrap().to_owned()).collect();
-    assert_eq!(asked, ["2026-06-01T00:00:00Z", "2026-06-11T00:00:00Z", "2026-06-21T00:00:00Z", "2026-07-01T00:00:00Z"]);
+    let asked: Vec<_> = server
+        .seen()
+        .iter()
+        .filter(|seen| seen.number("page", 1) == 1)
+        .map(|seen| seen.get("since").unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        asked,
+        [
+            "2026-06-01T00:00:00Z",
+            "2026-06-11T00:00:00Z",
+            "2026-06-21T00:00:00Z",
+            "2026-07-01T00:00:00Z"
+        ]
+    );
     let mut before = 0;
     for (rows, state) in &whole.chunks {
         before += rows;
@@ -211,7 +261,8 @@ async fn a_failure_lands_nothing_of_its_chunk() {
         _ => reply(400, &[], ""),
     })
     .await;
-    let streams = "streams: {a: {request: {path: /a}, paginate: {kind: page, param: page}, incremental: {cursor: info.at}}}\n";
+    let streams =
+        "streams: {a: {request: {path: /a}, paginate: {kind: page, param: page}, incremental: {cursor: info.at}}}\n";
     let system = System::new(streams, &server.base);
     assert!(land(&system, "a", None, &options("append", &["id"])).await.is_err());
 }
@@ -220,14 +271,27 @@ async fn a_failure_lands_nothing_of_its_chunk() {
 async fn an_emptied_source_is_a_chunk_of_a_replacement_only() {
     let server = Server::new(|_| json(json!([]))).await;
     let system = System::new("streams: {a: {request: {path: /a}}}\n", &server.base);
-    assert_eq!(land(&system, "a", None, &options("replace", &[])).await.unwrap().chunks, [(0, None)]);
-    assert!(land(&system, "a", None, &options("merge", &["id"])).await.unwrap().chunks.is_empty());
+    assert_eq!(
+        land(&system, "a", None, &options("replace", &[])).await.unwrap().chunks,
+        [(0, None)]
+    );
+    assert!(
+        land(&system, "a", None, &options("merge", &["id"]))
+            .await
+            .unwrap()
+            .chunks
+            .is_empty()
+    );
 }
 
 #[tokio::test]
 async fn filters_and_transforms_apply_before_anything_is_written() {
-    let server = Server::new(|_| json(json!([{"id": 1, "email": "a@x"}, {"id": 2, "status": "draft"}, {"id": 3.10}]))).await;
-    let system = System::new("streams: {a: {request: {path: /a}, filter: record.status != 'draft'}}\n", &server.base);
+    let server =
+        Server::new(|_| json(json!([{"id": 1, "email": "a@x"}, {"id": 2, "status": "draft"}, {"id": 3.10}]))).await;
+    let system = System::new(
+        "streams: {a: {request: {path: /a}, filter: record.status != 'draft'}}\n",
+        &server.base,
+    );
     let mut options = options("replace", &[]);
     options.columns = serde_json::from_value(json!({"email": {"pii": "email", "transform": "drop"}})).unwrap();
     let landed = land(&system, "a", None, &options).await.unwrap();
@@ -253,9 +317,18 @@ async fn family(newest: &Arc<Mutex<u64>>) -> Server {
     Server::new(move |seen| {
         let newest = *newest.lock().unwrap();
         let since = seen.get("since").map_or(0, |since| since.parse::<u64>().unwrap());
-        let from = |rows: Vec<Json>| json(rows.into_iter().filter(|row| row["at"].as_u64().unwrap() >= since).collect());
+        let from = |rows: Vec<Json>| {
+            json(
+                rows.into_iter()
+                    .filter(|row| row["at"].as_u64().unwrap() >= since)
+                    .collect(),
+            )
+        };
         match seen.path.as_str() {
-            "/shops" => from(vec![json!({"id": "north", "at": 1}), json!({"id": "south", "at": newest})]),
+            "/shops" => from(vec![
+                json!({"id": "north", "at": 1}),
+                json!({"id": "south", "at": newest}),
+            ]),
             "/sales/north" => from(vec![json!({"id": 1, "at": 100}), json!({"id": 2, "at": 100 + newest})]),
             "/sales/south" => from(vec![json!({"id": 3, "at": 5})]),
             "/staff/north" => json(json!([{"id": 1}])),
@@ -273,7 +346,10 @@ async fn each_parent_may_have_a_position_of_its_own() {
     let append = options("append", &["id"]);
     let first = land(&system, "sales", None, &append).await.unwrap();
     assert_eq!(first.records.len(), 3);
-    assert_eq!(first.records.iter().filter(|record| record["shop"] == "north").count(), 2);
+    assert_eq!(
+        first.records.iter().filter(|record| record["shop"] == "north").count(),
+        2
+    );
     let state = first.chunks[0].1.clone();
     let parents = &state.as_ref().unwrap()["parents"];
     assert_eq!(parents[r#"{"shop":"north"}"#]["cursor"], "102");
@@ -281,8 +357,19 @@ async fn each_parent_may_have_a_position_of_its_own() {
     *newest.lock().unwrap() = 3;
     let second = land(&system, "sales", state, &append).await.unwrap();
     assert_eq!(super::ids(&second.records), [2]);
-    let last = |path: &str| server.seen().iter().rfind(|seen| seen.path == path).unwrap().get("since").map(str::to_owned);
-    assert_eq!((last("/sales/north").as_deref(), last("/sales/south").as_deref()), (Some("102"), Some("5")));
+    let last = |path: &str| {
+        server
+            .seen()
+            .iter()
+            .rfind(|seen| seen.path == path)
+            .unwrap()
+            .get("since")
+            .map(str::to_owned)
+    };
+    assert_eq!(
+        (last("/sales/north").as_deref(), last("/sales/south").as_deref()),
+        (Some("102"), Some("5"))
+    );
 }
 
 #[tokio::test]

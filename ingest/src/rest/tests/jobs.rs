@@ -31,7 +31,11 @@ async fn a_result_is_waited_for_and_read_without_credentials() {
     let storage = Server::new(|seen| {
         assert!(seen.header("authorization").is_none() && seen.get("signature") == Some("x"));
         // Children do not follow their parents.
-        reply(200, &[], "{\"id\":1,\"__parentId\":\"o2\"}\n{\"id\":\"o1\"}\n{\"id\":2,\"__parentId\":\"o1\"}\n{\"id\":\"o2\"}\n")
+        reply(
+            200,
+            &[],
+            "{\"id\":1,\"__parentId\":\"o2\"}\n{\"id\":\"o1\"}\n{\"id\":2,\"__parentId\":\"o1\"}\n{\"id\":\"o2\"}\n",
+        )
     })
     .await;
     let url = format!("{}/result.jsonl?signature=x", storage.base);
@@ -40,20 +44,28 @@ async fn a_result_is_waited_for_and_read_without_credentials() {
         assert_eq!(seen.header("authorization"), Some("Bearer s3cret"));
         match seen.path.as_str() {
             "/run" => json(json!({"data": {"id": "gid/1"}})),
-            "/jobs/gid%2F1" if polls.fetch_add(1, Ordering::SeqCst) < 3 => json(json!({"status": "RUNNING", "url": null})),
+            "/jobs/gid%2F1" if polls.fetch_add(1, Ordering::SeqCst) < 3 => {
+                json(json!({"status": "RUNNING", "url": null}))
+            }
             _ => json(json!({"status": "COMPLETED", "url": url})),
         }
     })
     .await;
     let system = System::new(BULK, &server.base);
-    let landed = super::incremental::land(&system, "lines", None, &super::incremental::options("replace", &[])).await.unwrap();
+    let landed = super::incremental::land(&system, "lines", None, &super::incremental::options("replace", &[]))
+        .await
+        .unwrap();
     assert_eq!(super::ids(&landed.records), [1, 2]);
     assert_eq!((system.clock.elapsed().as_secs(), storage.seen().len()), (40, 1));
 }
 
 #[tokio::test]
 async fn jobs_that_fail_or_never_end_are_errors_and_empty_ones_are_not() {
-    for (status, expected) in [("FAILED", "the job ended as FAILED"), ("RUNNING", "not done after 3600 s"), ("COMPLETED", "")] {
+    for (status, expected) in [
+        ("FAILED", "the job ended as FAILED"),
+        ("RUNNING", "not done after 3600 s"),
+        ("COMPLETED", ""),
+    ] {
         let server = Server::new(move |seen| match seen.path.as_str() {
             "/run" => json(json!({"data": {"id": 1}})),
             _ => json(json!({"status": status, "url": null})),
@@ -96,17 +108,27 @@ async fn a_result_in_parts_is_read_to_its_end() {
         ("/jobs/j1/results", None) => reply(200, &[("sforce-locator", "MQ")], "Id,Changed\n1,2026-01-01T00:00:00Z\n"),
         // Half of it, once.
         ("/jobs/j1/results", Some("MQ")) if broken.fetch_add(1, Ordering::SeqCst) == 0 => {
-            reply(200, &[("sforce-locator", "null")], "Id,Changed\n2,\"2026-0")
+            let half = bytes::Bytes::from_static(b"Id,Changed\n2,2026-01-02T00:00:00Z\n3,20");
+            let parts = [Ok(half), Err(std::io::Error::other("broken"))];
+            reply(
+                200,
+                &[("sforce-locator", "null")],
+                axum::body::Body::from_stream(futures::stream::iter(parts)),
+            )
         }
-        ("/jobs/j1/results", Some("MQ")) => {
-            reply(200, &[("sforce-locator", "null")], "Id,Changed\n2,2026-01-02T00:00:00Z\n\"3\",2026-01-02T00:00:00Z\n")
-        }
+        ("/jobs/j1/results", Some("MQ")) => reply(
+            200,
+            &[("sforce-locator", "null")],
+            "Id,Changed\n2,2026-01-02T00:00:00Z\n\"3\",2026-01-02T00:00:00Z\n",
+        ),
         _ => reply(404, &[], ""),
     })
     .await;
     let system = System::new(QUERY, &server.base);
     let options = super::incremental::options("merge", &["Id"]);
-    let landed = super::incremental::land(&system, "accounts", None, &options).await.unwrap();
+    let landed = super::incremental::land(&system, "accounts", None, &options)
+        .await
+        .unwrap();
     let ids: Vec<_> = landed.records.iter().map(|record| record["Id"].clone()).collect();
     assert_eq!(ids, ["1", "2", "3"]);
     assert_eq!(landed.chunks[0].1, Some(json!({"cursor": "2026-01-02T00:00:00Z"})));

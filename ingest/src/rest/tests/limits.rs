@@ -28,11 +28,19 @@ async fn never_more_requests_are_in_flight_than_allowed() {
         })
     })
     .await;
-    let system = System::new("limits: {concurrency: 3}\nstreams: {a: {request: {path: /a}}}\n", &server.base);
+    let system = System::new(
+        "limits: {concurrency: 3}\nstreams: {a: {request: {path: /a}}}\n",
+        &server.base,
+    );
     let (run, plan) = (&system.run, system.plan("a"));
-    let outgoing = run.engine.outgoing(&plan.request, &plan.scope(run.load_at), &Addition::default()).unwrap();
+    let outgoing = run
+        .engine
+        .outgoing(&plan.request, &plan.scope(run.load_at), &Addition::default())
+        .unwrap();
     let reading = Arc::new(run.engine.reading(Format::Json, None, []));
-    try_join_all((0..12).map(|_| run.engine.ask(&outgoing, &reading, &run.cancel))).await.unwrap();
+    try_join_all((0..12).map(|_| run.engine.ask(&outgoing, &reading, &run.cancel)))
+        .await
+        .unwrap();
     assert_eq!(most.load(Ordering::SeqCst), 3);
     assert_eq!(server.seen().len(), 12);
 }
@@ -41,7 +49,11 @@ async fn never_more_requests_are_in_flight_than_allowed() {
 async fn budgets_are_kept_over_all_pages() {
     let server = Server::new(|seen| {
         let page = seen.number("page", 1);
-        json(json!(if page <= 9 { vec![json!({"id": page})] } else { Vec::new() }))
+        json(json!(if page <= 9 {
+            vec![json!({"id": page})]
+        } else {
+            Vec::new()
+        }))
     })
     .await;
     let streams = "streams: {a: {request: {path: /a}, paginate: {kind: page, param: page}}}\n";
@@ -75,7 +87,10 @@ async fn a_storm_of_429_is_waited_out_as_the_system_says() {
 #[tokio::test]
 async fn a_system_that_goes_on_refusing_is_unavailable() {
     let server = Server::new(|_| reply(429, &[("retry-after", "7")], "")).await;
-    let system = System::new("retry: {attempts: 4}\nstreams: {a: {request: {path: /a}}}\n", &server.base);
+    let system = System::new(
+        "retry: {attempts: 4}\nstreams: {a: {request: {path: /a}}}\n",
+        &server.base,
+    );
     let error = system.error("a").await;
     assert_eq!(error.exit_code(), 3);
     assert!(error.to_string().ends_with("attempts=4"), "{error}");

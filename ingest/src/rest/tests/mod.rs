@@ -60,7 +60,11 @@ impl System {
         let clock = Clock::Virtual(Arc::new(Mutex::new(Duration::ZERO)));
         let engine = Arc::new(Engine::new(Arc::new(manifest), &values, clock.clone())?);
         let load_at: DateTime<Utc> = load_at.parse().unwrap();
-        let run = Arc::new(Run { engine, load_at, cancel: CancellationToken::new() });
+        let run = Arc::new(Run {
+            engine,
+            load_at,
+            cancel: CancellationToken::new(),
+        });
         Ok(Self { run, prepared, clock })
     }
 
@@ -91,7 +95,11 @@ impl System {
 
     /// The error that reading the stream ends with.
     async fn error(&self, stream: &str) -> cordada_lake::Error {
-        let error = self.records(stream).await.map(|records| records.len()).expect_err("it was read");
+        let error = self
+            .records(stream)
+            .await
+            .map(|records| records.len())
+            .expect_err("it was read");
         assert!(!error.to_string().contains("s3cret"), "{error}");
         error
     }

@@ -31,7 +31,11 @@ fn answer(seen: &Seen) -> Response<Body> {
         // Whatever it is asked for, it gives 5 at most.
         "/capped" => json(json!(items(seen.number("offset", 0), size.min(5)))),
         "/link" => {
-            let next = format!("<{}?page={}&size=10>; rel=\"next\", </>; rel=\"first\"", seen.path, page + 1);
+            let next = format!(
+                "<{}?page={}&size=10>; rel=\"next\", </>; rel=\"first\"",
+                seen.path,
+                page + 1
+            );
             let headers: &[(&str, &str)] = if page < 3 { &[("link", &next)] } else { &[] };
             reply(200, headers, json!(items((page - 1) * size, size)).to_string())
         }
@@ -41,7 +45,9 @@ fn answer(seen: &Seen) -> Response<Body> {
         }
         "/absolute" => {
             let next = format!("http://{}/absolute?page={}", seen.header("host").unwrap(), page + 1);
-            json(json!({"value": items((page - 1) * 10, 10), "@odata.nextLink": if page < 3 { next } else { String::new() }}))
+            json(
+                json!({"value": items((page - 1) * 10, 10), "@odata.nextLink": if page < 3 { next } else { String::new() }}),
+            )
         }
         "/cursor" => {
             let from = seen.number("after", 0);
@@ -59,7 +65,11 @@ fn answer(seen: &Seen) -> Response<Body> {
             let (first, last) = range.split_once('-').unwrap();
             let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
             let total = format!("items {first}-{}/{ROWS}", last.min(ROWS - 1));
-            reply(206, &[("content-range", &total)], json!(items(first, last + 1 - first)).to_string())
+            reply(
+                206,
+                &[("content-range", &total)],
+                json!(items(first, last + 1 - first)).to_string(),
+            )
         }
         "/graphql" => {
             let variables = &seen.json()["variables"];
@@ -70,7 +80,9 @@ fn answer(seen: &Seen) -> Response<Body> {
         }
         "/rpc" => {
             let call = seen.json();
-            json(json!({"jsonrpc": "2.0", "id": 1, "result": items(call["params"][0]["offset"].as_u64().unwrap() as usize, 10)}))
+            json(
+                json!({"jsonrpc": "2.0", "id": 1, "result": items(call["params"][0]["offset"].as_u64().unwrap() as usize, 10)}),
+            )
         }
         other => reply(404, &[], other.to_owned()),
     }
@@ -121,7 +133,10 @@ async fn every_kind_reads_every_record_once() {
     let system = System::new(STREAMS, &server.base);
     let expected: Vec<u64> = (1..=ROWS as u64).collect();
     for stream in system.prepared.keys() {
-        let ids = system.ids(stream).await.unwrap_or_else(|error| panic!("{stream}: {error}"));
+        let ids = system
+            .ids(stream)
+            .await
+            .unwrap_or_else(|error| panic!("{stream}: {error}"));
         assert_eq!(ids, expected, "{stream}");
     }
     // A page that is shorter than asked for and no round number is the last one.
@@ -133,7 +148,11 @@ fn endless(seen: &Seen) -> Response<Body> {
     let page = seen.number("page", 1);
     let offset = seen.number("offset", 0);
     match seen.path.as_str() {
-        "/same" => reply(200, &[("link", "</same?page=2>; rel=next")], json!([{"id": 1}, {"id": 2}]).to_string()),
+        "/same" => reply(
+            200,
+            &[("link", "</same?page=2>; rel=next")],
+            json!([{"id": 1}, {"id": 2}]).to_string(),
+        ),
         "/circle" => {
             let next = format!("</circle?page={}>; rel=next", page % 3 + 1);
             reply(200, &[("link", &next)], json!([{"id": page}]).to_string())

@@ -60,7 +60,9 @@ async fn children_of_every_page_of_parents_are_read() {
 async fn parents_have_parents_and_fields_are_handed_down() {
     let server = shop().await;
     let system = System::new(STREAMS, &server.base);
-    let extracted = super::incremental::land(&system, "lines", None, &super::incremental::options("replace", &[])).await.unwrap();
+    let extracted = super::incremental::land(&system, "lines", None, &super::incremental::options("replace", &[]))
+        .await
+        .unwrap();
     let mut lines: Vec<_> = extracted.records.iter().map(|record| record.to_string()).collect();
     lines.sort();
     assert_eq!(lines.len(), 8);
@@ -82,6 +84,18 @@ async fn a_parent_that_lacks_a_field_is_an_error_and_so_is_a_child_that_fails() 
          b: {request: {path: \"/children/{{ parent.id }}\"}, parent: {stream: parents, fields: {id: code}}}\n",
         &server.base,
     );
-    assert!(system.error("a").await.to_string().contains("/children/2: the system answers 400"));
-    assert!(system.error("b").await.to_string().contains("reading the records of parents: one has no /code"));
+    assert!(
+        system
+            .error("a")
+            .await
+            .to_string()
+            .contains("/children/2: the system answers 400")
+    );
+    assert!(
+        system
+            .error("b")
+            .await
+            .to_string()
+            .contains("reading the records of parents: one has no /code")
+    );
 }

@@ -20,7 +20,10 @@ pub(super) struct Seen {
 impl Seen {
     /// A parameter of the query.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.query
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(super) fn number(&self, name: &str, default: usize) -> usize {
@@ -38,7 +41,9 @@ impl Seen {
     /// A field of a form.
     pub(super) fn form(&self, name: &str) -> Option<String> {
         let mut fields = url::form_urlencoded::parse(self.body.as_bytes());
-        fields.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+        fields
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.into_owned())
     }
 }
 
@@ -91,7 +96,11 @@ impl Server {
             let serving = axum::serve(listener, app).with_graceful_shutdown(stopped.cancelled_owned());
             serving.await.unwrap();
         });
-        Self { base, seen, _stop: stop.drop_guard() }
+        Self {
+            base,
+            seen,
+            _stop: stop.drop_guard(),
+        }
     }
 
     /// What it was asked so far.

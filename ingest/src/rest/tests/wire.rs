@@ -46,7 +46,12 @@ const BROKEN: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n[{\"id\":1}
 
 #[tokio::test]
 async fn what_broke_off_is_asked_for_again() {
-    for broken in [CUT, BROKEN, b"", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n[{\"i"] {
+    for broken in [
+        CUT,
+        BROKEN,
+        b"",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n[{\"i",
+    ] {
         let (base, served) = raw(vec![broken, WHOLE], true).await;
         assert_eq!(System::new(STREAMS, &base).ids("a").await.unwrap(), [1]);
         assert_eq!(served.load(Ordering::SeqCst), 2);
@@ -55,7 +60,10 @@ async fn what_broke_off_is_asked_for_again() {
 
 #[tokio::test]
 async fn what_goes_on_breaking_off_is_unavailable() {
-    for (broken, expected) in [(CUT, "the answer is broken: the text breaks off (byte 9 of 9)"), (BROKEN, "the connection broke off")] {
+    for (broken, expected) in [
+        (CUT, "the answer is broken: the text breaks off (byte 9 of 9)"),
+        (BROKEN, "the connection broke off"),
+    ] {
         let (base, served) = raw(vec![broken], true).await;
         let error = System::new(STREAMS, &base).error("a").await;
         assert_eq!((error.exit_code(), served.load(Ordering::SeqCst)), (3, 2));
@@ -68,11 +76,13 @@ async fn a_silent_server_is_not_waited_for() {
     for (limits, answer) in [
         // Silent from the beginning; in the middle; and alive but never done.
         ("{timeout: 100ms}", &b""[..]),
-        ("{timeout: 100ms}", &BROKEN[..60]),
-        ("{deadline: 100ms}", &BROKEN[..60]),
+        ("{timeout: 100ms}", &BROKEN[..45]),
+        ("{deadline: 100ms}", &BROKEN[..45]),
     ] {
         let (base, served) = raw(vec![answer], false).await;
-        let error = System::new(&format!("limits: {limits}\n{STREAMS}"), &base).error("a").await;
+        let error = System::new(&format!("limits: {limits}\n{STREAMS}"), &base)
+            .error("a")
+            .await;
         assert_eq!((error.exit_code(), served.load(Ordering::SeqCst)), (3, 2), "{error}");
         assert!(error.to_string().contains("no answer: it was silent"), "{error}");
     }
@@ -99,7 +109,11 @@ async fn an_answer_that_is_too_large_ends_at_the_limit() {
     let counter = sent.clone();
     let server = Server::new(move |seen| match seen.path.as_str() {
         "/bomb" => reply(200, &[("content-encoding", "gzip")], bomb.clone()),
-        "/announced" => reply(200, &[("content-length", "2000000000")], Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>())),
+        "/announced" => reply(
+            200,
+            &[("content-length", "2000000000")],
+            Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()),
+        ),
         _ => {
             let counter = counter.clone();
             let endless = stream::repeat_with(move || {
@@ -117,7 +131,12 @@ async fn an_answer_that_is_too_large_ends_at_the_limit() {
     );
     for stream in ["bomb", "announced", "endless"] {
         let error = system.error(stream).await;
-        assert!(error.to_string().contains("the answer is larger than 1 MB; ask for smaller pages"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("the answer is larger than 1 MB; ask for smaller pages"),
+            "{error}"
+        );
         assert_eq!(server.count(&format!("/{stream}")), 1);
     }
 }
@@ -155,7 +174,10 @@ async fn credentials_follow_no_redirect_to_another_host() {
         &server.base,
     );
     let error = system.error("a").await;
-    assert!(error.to_string().contains("it redirects to another host: 127.0.0.1"), "{error}");
+    assert!(
+        error.to_string().contains("it redirects to another host: 127.0.0.1"),
+        "{error}"
+    );
     assert!(other.seen().is_empty());
     assert_eq!(server.count("/a"), 1);
     assert_eq!(system.ids("b").await.unwrap(), [1]);
@@ -170,7 +192,10 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let certificate = CertificateDer::from_pem_slice(include_bytes!("keys/server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("keys/server.key")).unwrap();
-    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
     let config = Arc::new(config);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -183,12 +208,20 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
             counter.fetch_add(1, Ordering::SeqCst);
             let mut tls = rustls::ServerConnection::new(config.clone()).unwrap();
             while tls.is_handshaking() && tls.complete_io(&mut connection).is_ok() {}
-            received.fetch_add(usize::from(!tls.is_handshaking() && tls.complete_io(&mut connection).is_ok()), Ordering::SeqCst);
+            received.fetch_add(
+                usize::from(!tls.is_handshaking() && tls.complete_io(&mut connection).is_ok()),
+                Ordering::SeqCst,
+            );
         }
     });
-    let error = System::new(STREAMS, &format!("https://localhost:{port}")).error("a").await;
+    let error = System::new(STREAMS, &format!("https://localhost:{port}"))
+        .error("a")
+        .await;
     assert_eq!(error.exit_code(), 3);
     assert!(error.to_string().contains("no secure connection: "), "{error}");
     // It is not tried again: a certificate does not get better.
-    assert_eq!((connections.load(Ordering::SeqCst), requests.load(Ordering::SeqCst)), (1, 0));
+    assert_eq!(
+        (connections.load(Ordering::SeqCst), requests.load(Ordering::SeqCst)),
+        (1, 0)
+    );
 }
