@@ -5,6 +5,7 @@ mod dispositions;
 mod formats;
 mod online_retail;
 mod privacy;
+mod recorded;
 mod web;
 
 use std::io::Write as _;

@@ -86,7 +86,7 @@ pub(crate) fn to_json<'b>(format: &Format, body: &'b [u8]) -> Result<Cow<'b, [u8
         Format::Xml => Cow::Owned(xml::to_json(body)?),
         Format::Ga4 => Cow::Owned(ga4::to_json(body)?),
         Format::OdataV2 => Cow::Owned(odata::results(rewrite::rewrite(without_mark(body), &odata::V2)?)),
-        Format::OdataV4 => Cow::Owned(rewrite::rewrite(without_mark(body), &odata::V4)?),
+        Format::OdataV4 => Cow::Owned(odata::value(rewrite::rewrite(without_mark(body), &odata::V4)?)),
         Format::Tryton => Cow::Owned(rewrite::rewrite(without_mark(body), &tryton::Tryton)?),
         Format::Odoo { booleans } => Cow::Owned(rewrite::rewrite(without_mark(body), &odoo::Odoo { booleans })?),
         Format::Ndjson | Format::Csv | Format::JsonStat => {

@@ -64,6 +64,16 @@ pub(super) fn results(answer: Vec<u8>) -> Vec<u8> {
     }
 }
 
+/// The same answer with its records at `/value`: a single entity comes without.
+pub(super) fn value(answer: Vec<u8>) -> Vec<u8> {
+    let is_entity = serde_json::from_slice::<Members<'_>>(&answer)
+        .is_ok_and(|root| root.len() > 0 && root.get("value").is_none() && root.get("error").is_none());
+    match is_entity {
+        true => [b"{\"value\":[", &answer[..], b"]}"].concat(),
+        false => answer,
+    }
+}
+
 impl Notation for V4 {
     const NAME: &'static str = "OData V4";
 

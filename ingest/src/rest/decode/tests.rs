@@ -74,10 +74,16 @@ fn odata_v4_keeps_the_digits_and_what_pages_need() {
         text(Format::OdataV4, body),
         r##"{"@odata.count":91,"value":[{"Price":18.0000,"Id":12345678901234567890123,"Nested":{"A":[1.10]}}],"@odata.nextLink":"Products?$skiptoken=20"}"##
     );
-    assert_eq!(
-        text(Format::OdataV4, r##"{"@context":"c","@nextLink":"n"}"##),
-        r##"{"@nextLink":"n"}"##
-    );
+    for (one, expected) in [
+        (
+            r##"{"@context":"c","@nextLink":"n","value":[]}"##,
+            r##"{"@nextLink":"n","value":[]}"##,
+        ),
+        (r##"{"@odata.context":"c","Id":1.0}"##, r##"{"value":[{"Id":1.0}]}"##),
+        (r##"{"error":{"code":"x"}}"##, r##"{"error":{"code":"x"}}"##),
+    ] {
+        assert_eq!(text(Format::OdataV4, one), expected);
+    }
 }
 
 #[test]
