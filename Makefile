@@ -24,7 +24,7 @@ help:
 	@echo "make test    every test: Rust, and end to end with real clients"
 	@echo "make lint    formatting and clippy"
 	@echo "make fmt     format the code"
-	@echo "make bench   side by side with peers; writes docs/benchmarks.md (BENCH=land,upsert,serve for a part)"
+	@echo "make bench   side by side with peers; writes docs/benchmarks.md (BENCH=land,rest,upsert,serve for a part)"
 
 demo:
 	@echo "==> Building Cordada, then a demo company of $(CUSTOMERS) customers in ./demo: about 30 seconds$(TREE)."
@@ -32,7 +32,9 @@ demo:
 	$(CORDADA) demo --dir demo --customers $(CUSTOMERS)
 
 test: $(TEST_VENV)/complete
-	@echo "==> Running the Rust tests, then the end-to-end tests: below 10 minutes$(TREE)."
+	@echo "==> Servers for the tests: PostgreSQL, MariaDB, Tryton, Vendure, SAP CAP; the first time about 5 minutes."
+	PYTHONPATH=tests/python $(TEST_VENV)/bin/python -m servers install
+	@echo "==> Running the Rust tests, then the end-to-end tests: below 20 minutes$(TREE)."
 	cargo test --locked --workspace
 	CORDADA=$(CORDADA) $(TEST_VENV)/bin/python -m pytest -p no:cacheprovider tests/python
 

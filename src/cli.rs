@@ -85,6 +85,9 @@ pub enum Command {
         /// The same seed generates the same company
         #[arg(long, default_value_t = 42)]
         seed: u64,
+        /// Serve the shop and the open data of a demo that is there, so that it can be ingested again
+        #[arg(long, conflicts_with_all = ["customers", "seed"])]
+        serve: bool,
     },
     /// Land sources in the lake; what is landed already is not landed twice
     Ingest {
@@ -137,13 +140,19 @@ pub enum Command {
         #[command(flatten)]
         target: Target,
     },
-    /// Serve the newest release over Arrow Flight SQL
+    /// Serve the newest release over Arrow Flight SQL, and collect the hits of sources of events
     Serve {
         /// Where to listen; port 0 takes a free one. `server.listen` of cordada.yml by default
         #[arg(long, value_name = "HOST:PORT")]
         addr: Option<SocketAddr>,
         #[command(flatten)]
         target: Target,
+    },
+    /// Run the project: serve it, and collect and land the hits of its sources of events
+    Up {
+        /// Where to serve; port 0 takes a free one. `server.listen` of cordada.yml by default
+        #[arg(long, value_name = "HOST:PORT")]
+        addr: Option<SocketAddr>,
     },
     /// Run campaigns: send their audience, with consent, to their channel
     Export {
@@ -169,6 +178,8 @@ pub enum Command {
     },
     /// Print the hash of a password read from stdin, for `users:` in cordada.yml
     HashPassword,
+    /// Print what tokens read from stdin stand for, one a line: `pii_key:` of cordada.yml turns them back
+    Reveal,
     /// Print completions for a shell
     Completions { shell: Shell },
 }

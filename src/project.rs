@@ -40,6 +40,11 @@ impl Project {
         })
     }
 
+    /// Whether this is production, rather than another environment.
+    pub fn is_production(&self) -> bool {
+        self.target.is_none()
+    }
+
     /// The sources of `sources/`.
     pub fn sources(&self) -> Result<Vec<cordada_ingest::Source>> {
         cordada_ingest::load_sources(&self.dir.join("sources"))

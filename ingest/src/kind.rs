@@ -10,6 +10,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::DatabaseSource;
+use crate::events::config::EventsSource;
 use crate::extract::{Extraction, Request};
 use crate::files::config::FilesSource;
 use crate::logs::config::LogsSource;
@@ -37,6 +38,11 @@ pub(crate) trait Kind: Send + Sync {
         false
     }
 
+    /// What a collector of events is to do, if it is a source of those.
+    fn events(&self) -> Option<&EventsSource> {
+        None
+    }
+
     /// Begins to extract the stream of the request.
     ///
     /// # Errors
@@ -55,6 +61,7 @@ pub(crate) trait Kind: Send + Sync {
 #[serde(rename_all = "snake_case")]
 enum Name {
     Database,
+    Events,
     Files,
     Logs,
     Rest,
@@ -74,6 +81,11 @@ pub(crate) fn load(file: &Path) -> Result<Box<dyn Kind>> {
     Ok(match kind {
         Name::Database => {
             let source: DatabaseSource = yaml::read(file)?;
+            source.validate(file)?;
+            Box::new(source)
+        }
+        Name::Events => {
+            let mut source: EventsSource = yaml::read(file)?;
             source.validate(file)?;
             Box::new(source)
         }

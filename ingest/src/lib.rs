@@ -10,6 +10,7 @@ mod config;
 mod connectors;
 mod contract;
 mod database;
+mod events;
 mod extract;
 mod files;
 mod identity;
@@ -32,6 +33,7 @@ mod values;
 pub use check::{Checked, check};
 pub use connectors::{Connector, index as connector_index};
 pub use config::{Selection, Source, load_sources};
+pub use events::Collector;
 pub use ingest::{IngestReport, StreamReport, ingest};
 pub use transform::PiiKey;
 

@@ -104,6 +104,14 @@ impl Spool {
         self.bytes
     }
 
+    /// Its records, one a line.
+    #[cfg(test)]
+    #[allow(clippy::unwrap_used)]
+    pub(crate) fn text(mut self) -> String {
+        self.file.flush().unwrap();
+        std::fs::read_to_string(&self.path).unwrap()
+    }
+
     /// Its records with their types, read once on `workers` threads, and those that were rejected before.
     pub(crate) fn scan(
         self,

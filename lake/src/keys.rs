@@ -211,7 +211,7 @@ fn shard(key: KeyHash) -> usize {
     key.0[1] as usize % SHARDS
 }
 
-/// The keys of all incoming rows: about 40 bytes each.
+/// The keys of all incoming rows: 30 to 60 bytes each.
 pub(crate) struct Keys(Vec<Places>);
 
 impl Keys {

@@ -1,8 +1,8 @@
 //! Incoming rows meet those that are there, by key and copy-on-write: pass over files whose statistics exclude all
 //! incoming keys, read the key columns of the others, and rewrite only the files whose rows change.
 //!
-//! delta-rs MERGE is a full outer join that cannot spill; here memory holds the incoming keys' hashes (about 40 bytes
-//! each) and a few batches, whatever the size of the table. Keys are told apart by 128 bits of two independently
+//! delta-rs MERGE is a full outer join that cannot spill; here memory holds the incoming keys' hashes (30 to 60
+//! bytes each) and a few batches, whatever the size of the table. Keys are told apart by 128 bits of two independently
 //! seeded hashes: for a billion keys against a billion rows the odds of one mistaken row are below 10⁻²⁰.
 
 use std::sync::Arc;

@@ -1,19 +1,9 @@
-{# A Spanish date and time without a zone, such as 31/12/2024 18:45:07, as a point in time. #}
-{% macro local_time_to_utc(text) -%}
+{# What a clock in a store showed, as a timestamp or a text without a zone, as a point in time. #}
+{% macro store_time_to_utc(clock) -%}
 arrow_cast(
-    arrow_cast(to_timestamp({{ text }}, '%d/%m/%Y %H:%M:%S'), 'Timestamp(Microsecond, None)') at time zone '{{ var("timezone") }}',
+    arrow_cast({{ clock }}, 'Timestamp(Microsecond, None)') at time zone '{{ var("timezone") }}',
     'Timestamp(Microsecond, Some("UTC"))'
 )
-{%- endmacro %}
-
-{# A Spanish date, such as 31/12/2024. #}
-{% macro spanish_date(text) -%}
-to_date({{ text }}, '%d/%m/%Y')
-{%- endmacro %}
-
-{# Milliseconds since 1970 as a point in time. #}
-{% macro epoch_millis_to_utc(number) -%}
-arrow_cast(arrow_cast({{ number }}, 'Timestamp(Millisecond, Some("UTC"))'), 'Timestamp(Microsecond, Some("UTC"))')
 {%- endmacro %}
 
 {# The day that a calendar in a store shows at a point in time. #}

@@ -3,17 +3,18 @@ with source as (
 )
 
 select
-    cast(tarjeta as varchar) as card_id,
+    tarjeta as card_id,
     trim(nombre) as first_name,
     trim(apellidos) as last_name,
-    {{ spanish_date('fecha_nacimiento') }} as born_on,
-    {{ email_key('email') }} as email,
+    cast(fecha_nacimiento as date) as born_on,
+    -- Who gave no address has the form's placeholder.
+    {{ email_key("nullif(email, 'NULL')") }} as email,
     {{ phone_digits('telefono') }} as phone,
     direccion as street,
-    lpad(cast(codigo_postal as varchar), 5, '0') as postcode,
+    codigo_postal as postcode,
     municipio as city,
-    lpad(cast(cod_provincia as varchar), 2, '0') as province_code,
+    cod_provincia as province_code,
     tienda_alta as store_id,
-    {{ spanish_date('fecha_alta') }} as issued_on,
-    {{ local_time_to_utc('fecha_modificacion') }} as updated_at
+    cast(fecha_alta as date) as issued_on,
+    {{ store_time_to_utc('updated_at') }} as updated_at
 from source

@@ -2,13 +2,13 @@ with source as (
     select * from {{ source('erp', 'tickets') }}
 ),
 
-typed as (
+renamed as (
     select
         num_ticket as ticket_id,
-        {{ local_time_to_utc('fecha_hora') }} as sold_at,
+        {{ store_time_to_utc('fecha_hora') }} as sold_at,
         cod_tienda as store_id,
         cast(caja as int) as till,
-        cast(tarjeta as varchar) as card_id,
+        tarjeta as card_id,
         case forma_pago when 'TARJETA' then 'card' when 'EFECTIVO' then 'cash' when 'BIZUM' then 'bizum' end as payment,
         cast(num_lineas as int) as line_count,
         {{ money('importe') }} as total_amount
@@ -16,4 +16,4 @@ typed as (
 )
 
 select *, {{ local_date('sold_at') }} as sold_on
-from typed
+from renamed

@@ -12,18 +12,16 @@ with devices as (
 ),
 
 logins as (
-    select device_id, last_value(email order by occurred_at) as email
+    select device_id, last_value(account_id order by occurred_at) as account_id
     from {{ ref('stg_web__events') }}
-    where event_type = 'login'
+    where account_id is not null
     group by device_id
 ),
 
 accounts as (
-    select records.email, min(identity.customer_id) as customer_id
-    from {{ ref('int_customer_records') }} as records
-    inner join {{ ref('int_customer_identity') }} as identity on records.record_key = identity.record_key
-    where records.email is not null
-    group by records.email
+    select record_id as account_id, customer_id
+    from {{ ref('int_customer_identity') }}
+    where system = 'shop'
 ),
 
 final as (
@@ -36,7 +34,7 @@ final as (
         devices.last_seen_at
     from devices
     left join logins on devices.device_id = logins.device_id
-    left join accounts on logins.email = accounts.email
+    left join accounts on logins.account_id = accounts.account_id
 )
 
 select * from final

@@ -1,5 +1,5 @@
 with products as (
-    select * from {{ ref('stg_erp__products') }}
+    select * from {{ ref('stg_office__products') }}
 )
 
 select

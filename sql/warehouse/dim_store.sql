@@ -1,5 +1,5 @@
 with stores as (
-    select * from {{ ref('stg_erp__stores') }}
+    select * from {{ ref('stg_office__stores') }}
 )
 
 select

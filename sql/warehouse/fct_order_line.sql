@@ -1,7 +1,7 @@
 -- One row a product of a purchase, in a store or in the shop.
 
 with products as (
-    select product_id, article_number from {{ ref('stg_erp__products') }}
+    select product_id, article_number from {{ ref('stg_office__products') }}
 ),
 
 ticket_lines as (

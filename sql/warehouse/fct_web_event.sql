@@ -8,16 +8,10 @@ with events as (
     {%- endif %}
 ),
 
--- The tracker delivers at least once; what it delivers again is the same in everything but the time of landing.
-delivered_once as (
-    select
-        event_id, occurred_at, event_type, session_id, device_id, device_type, operating_system, url,
-        product_id, order_number, utm_source, utm_medium, utm_campaign,
-        min(loaded_at) as loaded_at
+-- The tracker delivers at least once; what it delivers again has the same id.
+delivered as (
+    select *, row_number() over (partition by event_id order by collected_at) as delivery
     from events
-    group by
-        event_id, occurred_at, event_type, session_id, device_id, device_type, operating_system, url,
-        product_id, order_number, utm_source, utm_medium, utm_campaign
 )
 
 select
@@ -36,4 +30,5 @@ select
     utm_medium as medium,
     utm_campaign as campaign,
     loaded_at
-from delivered_once
+from delivered
+where delivery = 1

@@ -1,30 +1,26 @@
 //! `cordada demo`: a company that does not exist, from its systems to a campaign.
 
+mod marker;
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Instant;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Decimal128Type;
-use cordada_lake::{Context, Error, Result, sql};
-use serde::{Deserialize, Serialize};
+use cordada_ingest::Collector;
+use cordada_lake::{Context, Error, ErrorKind, Result, sql};
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
 use crate::cli::{Options, SelectionArgs};
 use crate::commands::{build, export};
+use crate::demo::server::{self, Limits, Server};
 use crate::demo::{self, Summary};
 use crate::output::{grouped, size};
 use crate::project::Project;
 
-/// What the folder was generated with, so that another company is not poured over it.
-const MARKER: &str = "demo.json";
-
-/// The file's content.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Marker {
-    customers: u32,
-    seed: u64,
-}
+use marker::Marker;
 
 pub async fn run(
     options: &Options,
@@ -34,22 +30,32 @@ pub async fn run(
     cancel: CancellationToken,
 ) -> Result<Outcome> {
     let started = Instant::now();
-    claim(dir, &Marker { customers, seed })?;
-    let summary = generate(options, dir, customers, seed).await?;
-    demo::project::write_project(dir)?;
+    let mut marker = Marker::claim(dir, customers, seed)?;
+    let summary = match marker.summary {
+        Some(summary) => summary,
+        None => generate(options, dir, customers, seed).await?,
+    };
+    marker.summary = Some(summary);
+    marker.write(dir)?;
+    let server = start_server(dir, &mut marker).await?;
+    demo::project::write_project(dir, server.address().port(), free_port(demo::project::COLLECTOR)?)?;
 
     let project = Project::open(dir, None).await?;
     let sources = project.sources()?;
-    let landing = cordada_ingest::ingest(
+    let key = project.pii_key()?;
+    let requests = send_hits(options, &project, &sources, &cancel).await?;
+    let landed = cordada_ingest::ingest(
         &project.lake,
         dir,
         &sources,
         &[],
-        project.pii_key()?.as_ref(),
+        key.as_ref(),
         options.progress(),
         cancel.clone(),
-    );
-    let landed = landing.await?;
+    )
+    .await?;
+    let answered = server.answered();
+    server.stop().await?;
     let everything = SelectionArgs {
         select: Vec::new(),
         exclude: Vec::new(),
@@ -69,6 +75,12 @@ pub async fn run(
         );
     }
 
+    // The collector has landed the hits before.
+    let hits = if requests > 0 {
+        summary.web_events + summary.repeated_web_events
+    } else {
+        0
+    };
     println!();
     println!(
         "A supermarket chain with {} customers, {} stores and a shop, in {}:",
@@ -77,11 +89,23 @@ pub async fn run(
         dir.display()
     );
     println!(
-        "  generated  {} files of its ERP, shop, web and open data, {}",
-        summary.files,
+        "  generated  its ERP's database, its shop, its web hits and lists of head office, {}",
         size(summary.bytes)
     );
-    let rows: u64 = landed.streams.iter().map(|stream| stream.rows).sum();
+    if requests > 0 {
+        println!(
+            "  collected  {} web hits in {} requests, all acknowledged",
+            grouped(hits),
+            grouped(requests)
+        );
+    }
+    println!(
+        "  asked      the shop's API {} times; overloaded (429): {}, broken (500): {}, each asked again",
+        grouped(answered.requests),
+        answered.later,
+        answered.broken
+    );
+    let rows = hits + landed.streams.iter().map(|stream| stream.rows).sum::<u64>();
     println!(
         "  landed     {} rows in {} Delta tables; {} rejected",
         grouped(rows),
@@ -123,24 +147,93 @@ pub async fn run(
     Ok(Outcome::Done)
 }
 
-/// Makes sure that the folder is empty, or of the same demo.
-fn claim(dir: &Path, marker: &Marker) -> Result<()> {
-    let doing = || format!("preparing the demo in {}", dir.display());
-    let file = dir.join(MARKER);
-    if let Ok(text) = std::fs::read_to_string(&file) {
-        let there: Option<Marker> = serde_json::from_str(&text).ok();
-        if there.as_ref() == Some(marker) {
-            return Ok(());
-        }
-        return Err(Error::config(doing(), "there is a demo of another size or seed")
-            .hint("remove the folder, or choose another with --dir"));
+/// Serves the shop and the open data of the demo in `dir` until it is cancelled.
+///
+/// # Errors
+/// Config if there is no demo; unavailable if its port is taken.
+pub async fn serve(dir: &Path, cancel: CancellationToken) -> Result<Outcome> {
+    let mut marker = Marker::read(dir).ok_or_else(|| {
+        Error::config(format!("serving the demo in {}", dir.display()), "there is none")
+            .hint("make one with `cordada demo`, or name its folder with --dir")
+    })?;
+    let server = start_server(dir, &mut marker).await?;
+    println!(
+        "Serving the demo's shop and open data on http://{} until Ctrl-C.",
+        server.address()
+    );
+    println!("In another terminal: cordada --project {} ingest", dir.display());
+    cancel.cancelled().await;
+    server.stop().await?;
+    Ok(Outcome::Done)
+}
+
+/// Adds to `error` what to do about it, if it is that the shop of the demo in `dir` does not run.
+pub fn explain(dir: &Path, error: Error) -> Error {
+    let port = Marker::read(dir).and_then(|marker| marker.port);
+    let port = port.filter(|_| error.kind() == ErrorKind::Unavailable);
+    match port {
+        Some(port) if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() => error.hint(format!(
+            "the demo's shop is not running: start it in another terminal with `cordada demo --serve --dir {}`",
+            dir.display()
+        )),
+        _ => error,
     }
-    let taken = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
-    if taken {
-        return Err(Error::config(doing(), "the folder is not empty").hint("choose another with --dir"));
-    }
-    std::fs::create_dir_all(dir).doing(doing)?;
-    std::fs::write(&file, serde_json::to_string(marker).doing(doing)?).doing(doing)
+}
+
+/// Starts the shop where it was before; the first time where nobody else is.
+async fn start_server(dir: &Path, marker: &mut Marker) -> Result<Server> {
+    let port = match marker.port {
+        Some(port) => port,
+        None => free_port(server::PORT)?,
+    };
+    let server = Server::start(&dir.join("data"), port, Limits::default()).await?;
+    marker.port = Some(port);
+    marker.write(dir)?;
+    Ok(server)
+}
+
+/// `usual`, or another port if somebody listens there.
+fn free_port(usual: u16) -> Result<u16> {
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, usual))
+        .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+        .and_then(|listener| listener.local_addr());
+    Ok(bound.doing(|| "looking for a free port")?.port())
+}
+
+/// Sends what the web tracker has queued to the project's collector, which runs for as long as that takes and lands what
+/// it took; how many requests that were.
+async fn send_hits(
+    options: &Options,
+    project: &Project,
+    sources: &[cordada_ingest::Source],
+    cancel: &CancellationToken,
+) -> Result<u64> {
+    let outbox = project.dir.join(demo::hits::OUTBOX);
+    let web = sources.iter().find(|source| source.name() == "web");
+    let Some(web) = web.filter(|_| outbox.exists()) else {
+        return Ok(0);
+    };
+    let key = project.pii_key()?;
+    let Some(collector) = Collector::bind(web, &project.dir, key.as_ref()).await? else {
+        return Ok(0);
+    };
+    let url = format!("http://{}", collector.local_addr());
+    let (task, stop) = (
+        options.progress().start("web hits", None, "requests"),
+        cancel.child_token(),
+    );
+    let sending = async {
+        let sent = demo::hits::send(&outbox, &url, &|requests| task.advance(requests), cancel).await;
+        stop.cancel();
+        sent
+    };
+    let collecting = collector.run(&project.lake, &project.dir, sources, key.as_ref(), stop.clone());
+    let (sent, collected) = tokio::join!(sending, collecting);
+    let requests = sent?;
+    collected?;
+    std::fs::remove_dir(&outbox).doing(|| format!("removing {}", outbox.display()))?;
+    task.finish(&format!("{} requests acknowledged", grouped(requests)));
+    Ok(requests)
 }
 
 async fn generate(options: &Options, dir: &Path, customers: u32, seed: u64) -> Result<Summary> {
@@ -153,7 +246,7 @@ async fn generate(options: &Options, dir: &Path, customers: u32, seed: u64) -> R
     let generating = tokio::task::spawn_blocking(move || {
         let task = progress.start("generate", None, "rows");
         let summary = demo::generate(&what, &|rows| task.advance(rows))?;
-        task.finish(&format!("{} files, {}", summary.files, size(summary.bytes)));
+        task.finish(&size(summary.bytes));
         Ok(summary)
     });
     generating

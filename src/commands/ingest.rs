@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
 use crate::cli::Options;
+use crate::commands::demo;
 use crate::output::{grouped, new_table, size};
 use crate::project::Project;
 
@@ -29,7 +30,8 @@ pub async fn run(
         options.progress(),
         cancel,
     )
-    .await?;
+    .await
+    .map_err(|error| demo::explain(&project.dir, error))?;
     if !options.quiet {
         print(&report);
     }

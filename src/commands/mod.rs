@@ -12,8 +12,10 @@ mod init;
 mod ls;
 mod query;
 mod releases;
+mod reveal;
 mod rollback;
 mod serve;
+mod up;
 
 use cordada_lake::Result;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +34,10 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
     match command {
         Command::Init { dir, source } => init::run(&options, &dir, source.as_deref()),
         Command::Connectors { command } => connectors::run(command),
-        Command::Demo { dir, customers, seed } => demo::run(&options, &dir, customers, seed, cancel).await,
+        Command::Demo { dir, serve: true, .. } => demo::serve(&dir, cancel).await,
+        Command::Demo {
+            dir, customers, seed, ..
+        } => demo::run(&options, &dir, customers, seed, cancel).await,
         Command::Ingest {
             select,
             check: true,
@@ -54,6 +59,7 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
             target,
         } => query::run(&open(target).await?, &sql, release, format, output.as_deref(), cancel).await,
         Command::Serve { addr, target } => serve::run(&options, &open(target).await?, addr, cancel).await,
+        Command::Up { addr } => up::run(&options, &open(Target { target: None }).await?, addr, cancel).await,
         Command::Export { campaigns, dry_run } => {
             let project = open(Target { target: None }).await?;
             export::run(&options, &project, &campaigns, dry_run, cancel).await
@@ -61,6 +67,7 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
         Command::Releases { target } => releases::run(&open(target).await?).await,
         Command::Rollback { release, target } => rollback::run(&options, &open(target).await?, release).await,
         Command::HashPassword => hash_password::run(),
+        Command::Reveal => reveal::run(&options.project),
         Command::Completions { shell } => completions::run(shell),
     }
 }

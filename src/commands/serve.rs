@@ -1,9 +1,11 @@
-//! `cordada serve`: the Flight SQL server.
+//! `cordada serve`: the Flight SQL server, and the collectors of the sources of events.
 
 use std::net::SocketAddr;
 
 use cordada_flight_server::Server;
+use cordada_ingest::Collector;
 use cordada_lake::Result;
+use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
@@ -20,14 +22,38 @@ pub async fn run(
     config.listen = addr.unwrap_or(config.listen);
     let scheme = if config.tls.is_some() { "grpc+tls" } else { "grpc" };
     let server = Server::bind(project.lake.clone(), config).await?;
+    let (sources, key) = (project.sources()?, project.pii_key()?);
+    let mut collectors = Vec::new();
+    // Events happen once: they land in production, whatever environment this is.
+    for source in sources.iter().filter(|_| project.is_production()) {
+        collectors.extend(Collector::bind(source, &project.dir, key.as_ref()).await?);
+    }
     options.say(format!("Serving {}.", project.config.name));
     if !server.has_users() {
         options.say(
             "There are no users in cordada.yml: anybody on this machine may read everything, nobody else anything.",
         );
     }
+    for collector in &collectors {
+        println!("collecting {} on http://{}", collector.source(), collector.local_addr());
+    }
     // A program that started us waits for this line, and learns the port from it.
     println!("listening on {scheme}://{}", server.local_addr());
-    server.serve(cancel).await?;
+
+    // Whatever ends first, by itself or with an error, ends the others in good order.
+    let stop = cancel.child_token();
+    let collecting = collectors.into_iter().map(|collector| {
+        let running = collector.run(&project.lake, &project.dir, &sources, key.as_ref(), stop.clone());
+        ending(running, &stop)
+    });
+    let (served, collected) = tokio::join!(ending(server.serve(stop.clone()), &stop), join_all(collecting));
+    served?;
+    collected.into_iter().collect::<Result<()>>()?;
     Ok(Outcome::Done)
+}
+
+async fn ending(work: impl Future<Output = Result<()>>, stop: &CancellationToken) -> Result<()> {
+    let result = work.await;
+    stop.cancel();
+    result
 }

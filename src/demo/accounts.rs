@@ -1,14 +1,13 @@
-//! The accounts of the shop: NDJSON, gzip, one file a month with the accounts opened or changed in it.
+//! The accounts of the shop and what their owners agreed to.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use cordada_lake::Result;
 
-use super::calendar::{Day, Moment, Month, date};
+use super::calendar::{Day, Moment, date};
 use super::consents::{self, Decision, Purpose};
+use super::documents::Documents;
 use super::erp::card_number;
-use super::files::Output;
 use super::life::Life;
 use super::person::{Address, Record, System};
 use super::provinces::PROVINCES;
@@ -21,41 +20,34 @@ pub fn account_id(world: &World, person: u64, account: u64) -> u64 {
     10_001 + world.account_numbers.position(person * RECORDS_PER_PERSON + account)
 }
 
-/// Writes the accounts and what their owners agreed to.
-pub fn write_accounts(world: &World, folder: &Path, rows: &dyn Fn(u64)) -> Result<Summary> {
+/// Writes the accounts, with the address that was reported last, and what their owners agreed to.
+pub fn write_accounts(world: &World, documents: &mut Documents<'_>, rows: &dyn Fn(u64)) -> Result<Summary> {
     let mut summary = Summary::default();
-    for month in Month::all() {
-        let mut accounts = Output::create(folder.join(format!("customers-{month}.ndjson.gz")))?;
-        let mut decisions = Output::create(folder.join(format!("consents-{month}.ndjson.gz")))?;
-        for position in 0..world.account_numbers.size() {
-            let index = world.account_numbers.index(position);
-            let (person, account) = (index / RECORDS_PER_PERSON, index % RECORDS_PER_PERSON);
-            let life = Life::new(world, person);
-            let Some(opened) = life.accounts[account as usize] else {
-                continue;
-            };
-            if Month::of(opened) == month {
-                summary.accounts += 1;
-                accounts.row(&account_row(world, &life, account, opened, opened))?;
-            }
-            let reported = life.moved.map(|moved| moved + 3).filter(|_| person % 2 == 0);
-            if let Some(day) = reported.filter(|&day| day > opened && life.is_customer(day) && Month::of(day) == month)
-            {
-                accounts.row(&account_row(world, &life, account, opened, day))?;
-            }
-            for decision in consents::decisions(world, &life, System::Shop, account, opened) {
-                if Month::of(decision.moment.day) == month {
-                    summary.consents += 1;
-                    decisions.row(&decision_row(world, person, account, &decision))?;
-                }
-            }
+    for position in 0..world.account_numbers.size() {
+        let index = world.account_numbers.index(position);
+        let (person, account) = (index / RECORDS_PER_PERSON, index % RECORDS_PER_PERSON);
+        let life = Life::new(world, person);
+        let Some(opened) = life.accounts[account as usize] else {
+            continue;
+        };
+        let reported = life.moved.map(|moved| moved + 3).filter(|_| person % 2 == 0);
+        let reported = reported.filter(|&day| day > opened && life.is_customer(day));
+        let (row, updated) = account_row(world, &life, account, opened, reported.unwrap_or(opened));
+        documents.customer(account_id(world, person, account), updated, &row)?;
+        summary.accounts += 1;
+        let answers = consents::decisions(world, &life, System::Shop, account, opened);
+        for decision in &answers {
+            summary.consents += 1;
+            let row = decision_row(world, person, account, summary.consents, decision);
+            documents.consent(summary.consents, decision.moment, &row)?;
         }
-        rows(accounts.finish()? + decisions.finish()?);
+        rows(1 + answers.len() as u64);
     }
     Ok(summary)
 }
 
-fn account_row(world: &World, life: &Life, account: u64, opened: Day, changed: Day) -> String {
+/// The account as the shop shows it, and when it last changed.
+fn account_row(world: &World, life: &Life, account: u64, opened: Day, changed: Day) -> (String, Moment) {
     let record = Record::new(world, life.person, System::Shop, account);
     let address = Address::on(world, life, changed);
     let province = &PROVINCES[address.province];
@@ -77,7 +69,8 @@ fn account_row(world: &World, life: &Life, account: u64, opened: Day, changed: D
     let _ = text("last_name", Some(&record.surnames));
     let _ = text("phone", record.phone.as_deref());
     let _ = text("loyalty_card", linked.map(|card| card.to_string()).as_deref());
-    let _ = writeln!(
+    let updated = Moment { day: changed, second };
+    let _ = write!(
         row,
         ",\"address\":{{\"street\":{},\"postcode\":\"{}\",\"city\":\"{}\",\"province_code\":\"{}\"}},\
          \"created_at\":\"{}\",\"updated_at\":\"{}\"}}",
@@ -86,12 +79,12 @@ fn account_row(world: &World, life: &Life, account: u64, opened: Day, changed: D
         province.capital,
         province.code,
         Moment { day: opened, second }.utc(),
-        Moment { day: changed, second }.utc(),
+        updated.utc(),
     );
-    row
+    (row, updated)
 }
 
-fn decision_row(world: &World, person: u64, account: u64, decision: &Decision) -> String {
+fn decision_row(world: &World, person: u64, account: u64, id: u64, decision: &Decision) -> String {
     let purpose = match decision.purpose {
         Purpose::EmailMarketing => "email_marketing",
         Purpose::SmsMarketing => "sms_marketing",
@@ -107,8 +100,8 @@ fn decision_row(world: &World, person: u64, account: u64, decision: &Decision) -
         .map(|day| format!("\"{}\"", date(day)))
         .unwrap_or("null".into());
     format!(
-        "{{\"customer_id\":{},\"purpose\":\"{purpose}\",\"status\":\"{status}\",\"occurred_at\":\"{}\",\
-         \"expires_on\":{expires},\"source\":\"{}\"}}\n",
+        "{{\"id\":{id},\"customer_id\":{},\"purpose\":\"{purpose}\",\"status\":\"{status}\",\"occurred_at\":\"{}\",\
+         \"expires_on\":{expires},\"source\":\"{}\"}}",
         account_id(world, person, account),
         decision.moment.utc(),
         if decision.first { "registration" } else { "preferences" },

@@ -92,14 +92,13 @@ impl Moment {
         }
     }
 
-    /// As an ERP writes it: `31/12/2024 18:45:07`, local time without a zone.
+    /// As an ERP writes it: `2024-12-31 18:45:07`, local time without a zone.
     pub fn local(self) -> impl fmt::Display {
         let (date, second) = (date(self.day), self.second);
         fmt::from_fn(move |f| {
-            let (day, month, year) = (date.day(), date.month(), date.year());
             write!(
                 f,
-                "{day:02}/{month:02}/{year} {:02}:{:02}:{:02}",
+                "{date} {:02}:{:02}:{:02}",
                 second / 3600,
                 second / 60 % 60,
                 second % 60
@@ -147,11 +146,6 @@ impl Moment {
     }
 }
 
-/// `31/12/2024`, as an ERP writes a date.
-pub fn spanish(date: NaiveDate) -> impl fmt::Display {
-    fmt::from_fn(move |f| write!(f, "{:02}/{:02}/{}", date.day(), date.month(), date.year()))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -188,7 +182,7 @@ mod tests {
         }
         assert_eq!(
             Moment { day: 0, second: 67_507 }.local().to_string(),
-            "01/01/2024 18:45:07"
+            "2024-01-01 18:45:07"
         );
     }
 }

@@ -1,20 +1,18 @@
-//! The ERP of the stores: exports in Latin-1, separated by semicolons, with decimal commas and local times;
-//! one file a month and server, headers and lines of tickets apart.
+//! The ERP of the stores: a SQLite database with typed tables, decimals and local times; tickets and lines apart.
 
-use std::fmt::Write;
-use std::path::Path;
+use std::path::PathBuf;
 
 use cordada_lake::Result;
+use rusqlite::params;
 
-use super::baskets::{self, Line, basket};
-use super::calendar::{DAYS, Day, Moment, Month, date, spanish};
-use super::consents::{self, Decision};
-use super::files::{Output, comma};
+use super::baskets::{self, basket};
+use super::calendar::{DAYS, Day, Moment, Month, date};
+use super::consents::{self, Purpose};
+use super::database::{Database, Insert};
 use super::life::{Channel, Life};
 use super::person::{Address, Record, System};
 use super::provinces::PROVINCES;
 use super::random::{Random, Topic};
-use super::stores::Zone;
 use super::summary::Summary;
 use super::world::{RECORDS_PER_PERSON, World};
 
@@ -32,83 +30,76 @@ pub fn check_digit(digits: u64) -> u64 {
     (10 - weighted % 10) % 10
 }
 
-/// Writes the stores; every export replaces the one before.
-pub fn write_stores(world: &World, folder: &Path) -> Result<u64> {
-    let mut output = Output::create_latin1(folder.join("tiendas.csv.gz"))?;
-    output.head(
-        "CodTienda;Nombre;Dirección;CódigoPostal;Municipio;CodProvincia;Latitud;Longitud;SuperficieM2;AñoApertura\r\n",
+/// Writes the database: cards and consents as they are at the end, tickets day by day.
+pub fn write_erp(world: &World, path: PathBuf, rows: &dyn Fn(u64)) -> Result<Summary> {
+    let database = Database::create(path, include_str!("erp.sql"))?;
+    let mut summary = write_cards(world, &database, rows)?;
+    summary += write_tickets(world, &database, rows)?;
+    // What asks for changes since the last time finds them without reading the table.
+    database.run(
+        "create index clientes_cambios on clientes (updated_at, id);
+         create index tickets_cambios on tickets (updated_at, id)",
     )?;
-    for store in &world.stores {
-        let (latitude, longitude) = (decimal_comma(store.latitude), decimal_comma(store.longitude));
-        let province = store.province();
-        output.row(&format!(
-            "{};{};{};{};{};{};{latitude};{longitude};{};{}\r\n",
-            store.code,
-            store.name,
-            store.address,
-            store.postcode,
-            province.capital,
-            province.code,
-            store.area,
-            store.opened
-        ))?;
-    }
-    output.finish()
+    database.finish()?;
+    Ok(summary)
 }
 
-/// Writes the loyalty cards: each month those handed out, and those whose owner reported a new address.
-pub fn write_cards(world: &World, folder: &Path, rows: &dyn Fn(u64)) -> Result<Summary> {
+/// Writes the loyalty cards and what their holders agreed to; a card has the address that was reported last.
+fn write_cards(world: &World, database: &Database, rows: &dyn Fn(u64)) -> Result<Summary> {
     let mut summary = Summary::default();
-    for month in Month::all() {
-        let mut cards = Output::create_latin1(folder.join(format!("clientes_{month}.csv.gz")))?;
-        cards.head(
-            "Tarjeta;Nombre;Apellidos;FechaNacimiento;Teléfono;Email;Dirección;CódigoPostal;Municipio;CodProvincia;\
-             TiendaAlta;FechaAlta;FechaModificación\r\n",
-        )?;
-        let mut decisions = Output::create_latin1(folder.join(format!("consentimientos_{month}.csv.gz")))?;
-        decisions.head("Tarjeta;Finalidad;Decisión;Fecha;Caduca;Canal\r\n")?;
-        for position in 0..world.card_numbers.size() {
-            let index = world.card_numbers.index(position);
-            let (person, card) = (index / RECORDS_PER_PERSON, index % RECORDS_PER_PERSON);
-            let life = Life::new(world, person);
-            let Some(issued) = life.cards[card as usize] else {
-                continue;
+    let mut cards = database.insert(
+        "insert into clientes (tarjeta, nombre, apellidos, fecha_nacimiento, telefono, email, direccion, \
+         codigo_postal, municipio, cod_provincia, tienda_alta, fecha_alta, updated_at) \
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    let mut decisions = database.insert(
+        "insert into consentimientos (tarjeta, finalidad, decision, fecha, caduca, canal) values (?, ?, ?, ?, ?, ?)",
+    )?;
+    for position in 0..world.card_numbers.size() {
+        let index = world.card_numbers.index(position);
+        let (person, card) = (index / RECORDS_PER_PERSON, index % RECORDS_PER_PERSON);
+        let life = Life::new(world, person);
+        let Some(issued) = life.cards[card as usize] else {
+            continue;
+        };
+        let reported = life.moved.map(|moved| moved + 12).filter(|_| person % 5 < 3);
+        let reported = reported.filter(|&day| day > issued && life.is_customer(day) && day < DAYS);
+        write_card(&mut cards, world, &life, card, issued, reported.unwrap_or(issued))?;
+        let number = card_number(world, person, card).to_string();
+        let answers = consents::decisions(world, &life, System::Erp, card, issued);
+        for decision in &answers {
+            let purpose = match decision.purpose {
+                Purpose::EmailMarketing => "EMAIL",
+                Purpose::SmsMarketing => "SMS",
+                Purpose::Profiling => "PERFILADO",
             };
-            let number = card_number(world, person, card);
-            if Month::of(issued) == month {
-                summary.cards += 1;
-                cards.row(&card_row(world, &life, card, issued, issued))?;
-            }
-            let reported = life.moved.map(|moved| moved + 12).filter(|_| person % 5 < 3);
-            if let Some(day) =
-                reported.filter(|&day| day > issued && life.is_customer(day) && Month::of(day) == month && day < DAYS)
-            {
-                cards.row(&card_row(world, &life, card, issued, day))?;
-            }
-            for decision in consents::decisions(world, &life, System::Erp, card, issued) {
-                if Month::of(decision.moment.day) == month {
-                    summary.consents += 1;
-                    decisions.row(&decision_row(number, &decision))?;
-                }
-            }
+            decisions.row(params![
+                number,
+                purpose,
+                if decision.granted { "S" } else { "N" },
+                decision.moment.local().to_string(),
+                decision.expires.map(|day| date(day).to_string()),
+                if decision.first { "FORMULARIO" } else { "ATENCION" },
+            ])?;
         }
-        rows(cards.finish()? + decisions.finish()?);
+        summary.cards += 1;
+        summary.consents += answers.len() as u64;
+        rows(1 + answers.len() as u64);
     }
     Ok(summary)
 }
 
-fn card_row(world: &World, life: &Life, card: u64, issued: Day, changed: Day) -> String {
+fn write_card(cards: &mut Insert<'_>, world: &World, life: &Life, card: u64, issued: Day, changed: Day) -> Result<()> {
     let record = Record::new(world, life.person, System::Erp, card);
     let second = opening_hours(&mut world.random(Topic::Misspelling, [life.person, 8, card, changed as u64]));
     let address = Address::on(world, life, changed);
     let province = &PROVINCES[address.province];
-    format!(
-        "{};{};{};{};{};{};{};{};{};{};{};{};{}\r\n",
-        card_number(world, life.person, card),
+    cards.row(params![
+        card_number(world, life.person, card).to_string(),
         record.first_name,
         record.surnames,
-        record.born.map(|born| spanish(born).to_string()).unwrap_or_default(),
-        record.phone.as_deref().unwrap_or(""),
+        record.born.map(|born| born.to_string()),
+        record.phone,
         // The form's placeholder, which nobody ever cleaned up.
         record.email.as_deref().unwrap_or("NULL"),
         address.street,
@@ -116,143 +107,99 @@ fn card_row(world: &World, life: &Life, card: u64, issued: Day, changed: Day) ->
         province.capital,
         province.code,
         world.stores[life.store].code,
-        spanish(date(issued)),
-        Moment { day: changed, second }.local(),
-    )
-}
-
-fn decision_row(card: u64, decision: &Decision) -> String {
-    format!(
-        "{card};{};{};{};{};{}\r\n",
-        match decision.purpose {
-            consents::Purpose::EmailMarketing => "EMAIL",
-            consents::Purpose::SmsMarketing => "SMS",
-            consents::Purpose::Profiling => "PERFILADO",
-        },
-        if decision.granted { "S" } else { "N" },
-        decision.moment.local(),
-        decision
-            .expires
-            .map(|day| spanish(date(day)).to_string())
-            .unwrap_or_default(),
-        if decision.first { "FORMULARIO" } else { "ATENCION" },
-    )
+        date(issued).to_string(),
+        Moment { day: changed, second }.local().to_string(),
+    ])
 }
 
 /// Writes the tickets of all stores, day by day.
-pub fn write_tickets(world: &World, folder: &Path, rows: &dyn Fn(u64)) -> Result<Summary> {
+fn write_tickets(world: &World, database: &Database, rows: &dyn Fn(u64)) -> Result<Summary> {
     let mut summary = Summary::default();
-    for month in Month::all() {
-        let create = |what: &str, head: &str| -> Result<Vec<Output>> {
-            Zone::ALL
-                .iter()
-                .map(|zone| {
-                    let mut output =
-                        Output::create_latin1(folder.join(format!("{what}_{month}_{}.csv.gz", zone.name())))?;
-                    output.head(head)?;
-                    Ok(output)
-                })
-                .collect()
-        };
-        let mut tickets = create(
-            "tickets",
-            "NumTicket;FechaHora;CodTienda;Caja;Tarjeta;FormaPago;NumLíneas;Importe\r\n",
-        )?;
-        let mut lines = create(
-            "lineas",
-            "NumTicket;NumLínea;Artículo;Cantidad;Precio;Descuento;Importe;IVA\r\n",
-        )?;
-        let mut text = String::new();
-        for day in month.days() {
-            let mut numbers = vec![0; world.stores.len()];
-            for person in 0..world.customers {
-                let life = Life::new(world, person);
-                let Some(Channel::Store { card }) = life.visit(world, day) else {
-                    continue;
-                };
-                let mut random = world.random(Topic::Visit, [person, day as u64]);
-                // One in eight visits is to another store.
-                let store = if random.chance(125) {
-                    random.below(world.stores.len() as u32) as usize
-                } else {
-                    life.store
-                };
-                let shown = card
-                    .filter(|_| random.chance(900))
-                    .map(|card| card_number(world, person, card));
-                let brought_back = random.chance(12).then(|| vec![baskets::returned(world, &life, day)]);
-                let bought = basket(world, &life, day);
-                let mut at = Moment {
-                    day,
-                    second: opening_hours(&mut random),
-                };
-                let zone = world.stores[store].zone.index();
-                for basket in brought_back.into_iter().chain([bought]) {
-                    numbers[store] += 1;
-                    let number = format!(
-                        "{}-{}-{:04}",
-                        world.stores[store].code,
-                        date(day).format("%y%m%d"),
-                        numbers[store]
-                    );
-                    let total = baskets::total(&basket);
-                    text.clear();
-                    let payment = ["TARJETA", "EFECTIVO", "BIZUM"][random.weighted(&[68, 27, 5])];
-                    let till = random.between(1, 6);
-                    let card = shown.map(|card| card.to_string()).unwrap_or_default();
-                    // Writing to a String cannot fail.
-                    let _ = write!(
-                        text,
-                        "{number};{};{};{till};{card};{payment};{};{}\r\n",
-                        at.local(),
-                        world.stores[store].code,
-                        basket.len(),
-                        comma(total)
-                    );
-                    tickets[zone].row(&text)?;
-                    for (index, line) in basket.iter().enumerate() {
-                        text.clear();
-                        line_row(&mut text, world, &number, index + 1, line);
-                        lines[zone].row(&text)?;
-                    }
-                    summary.tickets += 1;
-                    summary.anonymous_tickets += u64::from(shown.is_none());
-                    summary.ticket_lines += basket.len() as u64;
-                    summary.store_revenue_cents += total;
-                    at = at.after(240);
+    let mut tickets = database.insert(
+        "insert into tickets (num_ticket, fecha_hora, cod_tienda, caja, tarjeta, forma_pago, num_lineas, importe, \
+         updated_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?2)",
+    )?;
+    let mut lines = database.insert(
+        "insert into lineas_ticket (num_ticket, num_linea, articulo, cantidad, precio, descuento, importe, iva) \
+         values (?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    for day in Month::all().flat_map(Month::days) {
+        let mut written = 0;
+        let mut numbers = vec![0; world.stores.len()];
+        for person in 0..world.customers {
+            let life = Life::new(world, person);
+            let Some(Channel::Store { card }) = life.visit(world, day) else {
+                continue;
+            };
+            let mut random = world.random(Topic::Visit, [person, day as u64]);
+            // One in eight visits is to another store.
+            let store = if random.chance(125) {
+                random.below(world.stores.len() as u32) as usize
+            } else {
+                life.store
+            };
+            let shown = card
+                .filter(|_| random.chance(900))
+                .map(|card| card_number(world, person, card).to_string());
+            let brought_back = random.chance(12).then(|| vec![baskets::returned(world, &life, day)]);
+            let bought = basket(world, &life, day);
+            let mut at = Moment {
+                day,
+                second: opening_hours(&mut random),
+            };
+            let code = &world.stores[store].code;
+            for basket in brought_back.into_iter().chain([bought]) {
+                numbers[store] += 1;
+                let number = format!("{code}-{}-{:04}", date(day).format("%y%m%d"), numbers[store]);
+                let total = baskets::total(&basket);
+                let payment = ["TARJETA", "EFECTIVO", "BIZUM"][random.weighted(&[68, 27, 5])];
+                let till = random.between(1, 6);
+                let time = at.local().to_string();
+                tickets.row(params![
+                    number,
+                    time,
+                    code,
+                    till,
+                    shown,
+                    payment,
+                    basket.len() as i64,
+                    decimal(total, 100),
+                ])?;
+                for (index, line) in basket.iter().enumerate() {
+                    let product = &world.catalogue.products()[line.product];
+                    lines.row(params![
+                        number,
+                        (index + 1) as i64,
+                        product.article,
+                        decimal(line.quantity, 1000),
+                        decimal(line.price, 100),
+                        decimal(line.discount, 100),
+                        decimal(line.total, 100),
+                        product.tax,
+                    ])?;
                 }
+                summary.tickets += 1;
+                summary.anonymous_tickets += u64::from(shown.is_none());
+                summary.ticket_lines += basket.len() as u64;
+                summary.store_revenue_cents += total;
+                written += 1 + basket.len() as u64;
+                at = at.after(240);
             }
         }
-        for output in tickets.into_iter().chain(lines) {
-            rows(output.finish()?);
-        }
+        rows(written);
     }
     Ok(summary)
 }
 
-fn line_row(text: &mut String, world: &World, ticket: &str, number: usize, line: &Line) {
-    let product = &world.catalogue.products()[line.product];
-    let sign = if line.quantity < 0 { "-" } else { "" };
-    let (pieces, thousandths) = (line.quantity.abs() / 1000, line.quantity.abs() % 1000);
-    let _ = write!(
-        text,
-        "{ticket};{number};{};{sign}{pieces},{thousandths:03};{};{};{};{}\r\n",
-        product.article,
-        comma(line.price),
-        comma(line.discount),
-        comma(line.total),
-        product.tax
-    );
+/// SQLite keeps decimals as floating point numbers: the one nearest to `amount / parts`.
+fn decimal(amount: i64, parts: i64) -> f64 {
+    amount as f64 / parts as f64
 }
 
 /// From nine to half past nine in the evening, busiest at noon and after work.
 fn opening_hours(random: &mut Random) -> i32 {
     let hour = 9 + random.weighted(&[5, 8, 11, 13, 9, 5, 4, 7, 11, 14, 12, 7]) as i32;
     hour * 3600 + random.between(0, 3599)
-}
-
-fn decimal_comma(degrees: f64) -> String {
-    format!("{degrees:.5}").replace('.', ",")
 }
 
 #[cfg(test)]

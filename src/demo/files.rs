@@ -98,37 +98,27 @@ impl Output {
     }
 }
 
-/// How many files there are below `folder` and how many bytes they have.
-pub fn measure(folder: &Path) -> Result<(u64, u64)> {
-    let mut sum = (0, 0);
+/// How many bytes the files below `folder` have.
+pub fn size(folder: &Path) -> Result<u64> {
+    let mut sum = 0;
     let reading = || format!("reading the folder {}", folder.display());
     for entry in std::fs::read_dir(folder).doing(reading)? {
         let entry = entry.doing(reading)?;
         let metadata = entry.metadata().doing(reading)?;
-        let (files, bytes) = if metadata.is_dir() {
-            measure(&entry.path())?
+        sum += if metadata.is_dir() {
+            size(&entry.path())?
         } else {
-            (1, metadata.len())
+            metadata.len()
         };
-        sum = (sum.0 + files, sum.1 + bytes);
     }
     Ok(sum)
 }
 
-/// Cents as a Spanish ERP writes them: `-1234,50`.
-pub fn comma(cents: i64) -> impl std::fmt::Display {
-    amount(cents, ',')
-}
-
 /// Cents as a web system writes them: `-1234.50`.
 pub fn point(cents: i64) -> impl std::fmt::Display {
-    amount(cents, '.')
-}
-
-fn amount(cents: i64, separator: char) -> impl std::fmt::Display {
     std::fmt::from_fn(move |f| {
         let sign = if cents < 0 { "-" } else { "" };
-        write!(f, "{sign}{}{separator}{:02}", cents.abs() / 100, cents.abs() % 100)
+        write!(f, "{sign}{}.{:02}", cents.abs() / 100, cents.abs() % 100)
     })
 }
 
@@ -138,8 +128,7 @@ mod tests {
 
     #[test]
     fn amounts_keep_their_sign_and_zeros() {
-        let written: Vec<String> = [0, 5, -5, -123_450].map(|cents| comma(cents).to_string()).into();
-        assert_eq!(written, ["0,00", "0,05", "-0,05", "-1234,50"]);
-        assert_eq!(point(-150).to_string(), "-1.50");
+        let written: Vec<String> = [0, 5, -5, -123_450].map(|cents| point(cents).to_string()).into();
+        assert_eq!(written, ["0.00", "0.05", "-0.05", "-1234.50"]);
     }
 }

@@ -9,16 +9,20 @@ mod baskets;
 mod calendar;
 mod catalogue;
 mod consents;
+mod database;
+mod documents;
 mod erp;
 mod files;
+pub mod hits;
 mod life;
 mod names;
-mod open_data;
+mod office;
 mod person;
 mod products;
 pub mod project;
 mod provinces;
 mod random;
+pub mod server;
 mod shop;
 mod stores;
 mod summary;
@@ -50,11 +54,11 @@ pub struct Options {
     pub customers: u32,
     /// The same seed gives the same files, byte for byte.
     pub seed: u64,
-    /// The project: files of the systems go to `data/`, the truth about them to `truth/`.
+    /// The project: the systems go to `data/`, what the web tracker has to send to `outbox/`, the truth to `truth/`.
     pub dir: PathBuf,
 }
 
-/// Writes the files of a system and reports rows as it does.
+/// Writes a system and reports rows as it does.
 type System<'a> = &'a (dyn Fn(&dyn Fn(u64)) -> Result<Summary> + Sync);
 
 /// Writes two years of the company, 2024 and 2025. `on_rows` hears of rows as they are written.
@@ -79,18 +83,15 @@ pub fn generate(options: &Options, on_rows: &dyn Fn(u64)) -> Result<Summary> {
         products: world.catalogue.products().len() as u64,
         ..Summary::default()
     };
-    let in_stores = |rows: &dyn Fn(u64)| erp::write_tickets(&world, &data.join("erp"), rows);
-    let online = |rows: &dyn Fn(u64)| shop::write_shop(&world, &data, &truth, rows);
-    let master_data = |rows: &dyn Fn(u64)| -> Result<Summary> {
-        rows(erp::write_stores(&world, &data.join("erp"))?);
-        rows(products::write_products(&world, &data.join("erp/articulos.parquet"))?);
-        rows(open_data::write_provinces(data.join("open/provincias.csv"))?);
+    let outbox = options.dir.join(hits::OUTBOX);
+    let in_stores = |rows: &dyn Fn(u64)| erp::write_erp(&world, data.join("erp.db"), rows);
+    let online = |rows: &dyn Fn(u64)| shop::write_shop(&world, &data, &outbox, &truth, rows);
+    let in_the_office = |rows: &dyn Fn(u64)| -> Result<Summary> {
+        rows(office::write_office(&world, &data.join("office"))?);
         truth::write_truth(&world, &truth)?;
-        let mut records = erp::write_cards(&world, &data.join("erp"), rows)?;
-        records += accounts::write_accounts(&world, &data.join("shop"), rows)?;
-        Ok(records)
+        Ok(Summary::default())
     };
-    let systems: [System<'_>; 3] = [&in_stores, &online, &master_data];
+    let systems: [System<'_>; 3] = [&in_stores, &online, &in_the_office];
     thread::scope(|scope| -> Result<()> {
         let (sender, written) = mpsc::channel();
         let workers = systems.map(|system| {
@@ -107,10 +108,6 @@ pub fn generate(options: &Options, on_rows: &dyn Fn(u64)) -> Result<Summary> {
         }
         Ok(())
     })?;
-    let (files, bytes) = files::measure(&data)?;
-    Ok(Summary {
-        files,
-        bytes,
-        ..summary
-    })
+    summary.bytes = files::size(&data)? + files::size(&outbox)?;
+    Ok(summary)
 }

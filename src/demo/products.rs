@@ -1,4 +1,4 @@
-//! The product list of the ERP, as the buyers' system exports it: Parquet with decimals.
+//! The product list, as the buyers' system exports it: Parquet with decimals.
 
 use std::fs::File;
 use std::path::Path;

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use cordada_lake::{Context, Result};
 
+use super::server::PORT;
+
 /// A file of the SQL project that ships with the binary: its path below `sql/` and its text.
 macro_rules! sql {
     ($($path:literal),* $(,)?) => {
@@ -38,21 +40,24 @@ pub const SQL: &[(&str, &str)] = sql![
     "seeds/_seeds.yml",
     "seeds/rfm_segments.csv",
     "staging/_erp.yml",
+    "staging/_office.yml",
     "staging/_open.yml",
     "staging/_shop.yml",
     "staging/_web.yml",
     "staging/stg_erp__cards.sql",
     "staging/stg_erp__consents.sql",
-    "staging/stg_erp__products.sql",
-    "staging/stg_erp__stores.sql",
     "staging/stg_erp__ticket_lines.sql",
     "staging/stg_erp__tickets.sql",
+    "staging/stg_office__products.sql",
+    "staging/stg_office__stores.sql",
     "staging/stg_open__provinces.sql",
     "staging/stg_shop__carts.sql",
     "staging/stg_shop__consents.sql",
     "staging/stg_shop__customers.sql",
     "staging/stg_shop__orders.sql",
     "staging/stg_web__events.sql",
+    "staging/stg_web__page_views.sql",
+    "staging/stg_web__sessions.sql",
     "tests/assert_carts_and_orders_agree.sql",
     "tests/assert_identity_is_closed.sql",
     "tests/assert_monthly_revenue_is_complete.sql",
@@ -78,19 +83,32 @@ pub const SQL: &[(&str, &str)] = sql![
 pub const DEMO: &[(&str, &str)] = demo![
     "campaigns/win_back.yml",
     "cordada.yml",
+    "shop-api.yml",
     "sources/erp.yml",
+    "sources/office.yml",
     "sources/open.yml",
     "sources/shop.yml",
     "sources/web.yml",
 ];
 
-/// Writes the demo's project into `dir`; files that are there already stay as their owner left them.
+/// Where the collector of web hits listens, unless somebody else does.
+pub const COLLECTOR: u16 = 8461;
+
+/// Writes the demo's project into `dir`, with the ports of its shop and its collector; files that are there already stay
+/// as their owner left them.
 ///
 /// # Errors
 /// Files that cannot be written.
-pub fn write_project(dir: &Path) -> Result<()> {
-    let sql = SQL.iter().map(|&(path, text)| (dir.join("sql").join(path), text));
-    let demo = DEMO.iter().map(|&(path, text)| (dir.join(path), text));
+pub fn write_project(dir: &Path, shop: u16, collector: u16) -> Result<()> {
+    let at = |port| format!("127.0.0.1:{port}");
+    let placed = |text: &str| {
+        let text = text.replace(&at(PORT), &at(shop));
+        text.replace(&at(COLLECTOR), &at(collector))
+    };
+    let sql = SQL
+        .iter()
+        .map(|&(path, text)| (dir.join("sql").join(path), text.to_owned()));
+    let demo = DEMO.iter().map(|&(path, text)| (dir.join(path), placed(text)));
     for (path, text) in sql.chain(demo) {
         if path.exists() {
             continue;
@@ -129,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_binary_carries_every_file() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap());
         let names = |carried: &[(&str, &str)]| {
             carried
                 .iter()
@@ -143,11 +161,15 @@ mod tests {
     #[test]
     fn what_the_owner_changed_stays() {
         let dir = tempfile::tempdir().unwrap();
-        write_project(dir.path()).unwrap();
+        write_project(dir.path(), 9999, 9998).unwrap();
         let config = dir.path().join("cordada.yml");
         std::fs::write(&config, "name: mine\n").unwrap();
-        write_project(dir.path()).unwrap();
+        write_project(dir.path(), 9999, 9998).unwrap();
         assert_eq!(std::fs::read_to_string(config).unwrap(), "name: mine\n");
         assert!(dir.path().join("sql/marts/customers.sql").is_file());
+        let source = std::fs::read_to_string(dir.path().join("sources/shop.yml")).unwrap();
+        assert!(source.contains("base_url: http://127.0.0.1:9999/api/v1"), "{source}");
+        let source = std::fs::read_to_string(dir.path().join("sources/web.yml")).unwrap();
+        assert!(source.contains("listen: 127.0.0.1:9998"), "{source}");
     }
 }

@@ -1,19 +1,20 @@
 //! The shop day by day: sessions that become carts, carts that become orders or are left behind.
 //!
-//! Orders come as NDJSON.zst with nested lines, money as text, and again when they are cancelled; carts as NDJSON.gz.
+//! Its records are JSON documents, as its API shows them: lines nested in orders, money as text, times in UTC. An order
+//! that was cancelled changed when it was.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
 use cordada_lake::Result;
 
-use super::accounts::account_id;
+use super::accounts::{account_id, write_accounts};
 use super::baskets::{self, Line, basket};
 use super::calendar::{DAYS, Day, Moment, Month};
+use super::documents::{self, Documents};
 use super::files::{Output, point};
 use super::life::{Channel, Life};
-use super::person::{Address, Record, System};
+use super::person::Address;
 use super::provinces::PROVINCES;
 use super::random::{Random, Topic};
 use super::summary::Summary;
@@ -24,31 +25,28 @@ use super::world::World;
 const FREE_SHIPPING_FROM: i64 = 5_000;
 const SHIPPING: i64 = 395;
 
-/// Writes carts, orders and web events.
-pub fn write_shop(world: &World, data: &Path, truth: &Path, rows: &dyn Fn(u64)) -> Result<Summary> {
+/// Writes the shop's database, what its web tracker has to send to `outbox`, and who was behind every session.
+pub fn write_shop(world: &World, data: &Path, outbox: &Path, truth: &Path, rows: &dyn Fn(u64)) -> Result<Summary> {
+    let database = documents::create(data.join("shop.db"))?;
+    let mut documents = Documents::new(&database)?;
+    let accounts = write_accounts(world, &mut documents, rows)?;
     let mut shop = Shop {
         world,
-        cancellations: BTreeMap::new(),
+        documents,
         summary: Summary::default(),
     };
     let mut sessions = Output::create(truth.join("web_sessions.csv.gz"))?;
     sessions.head("session_id,person_id\n")?;
     for month in Month::all() {
-        let mut files = MonthFiles {
-            orders: Output::create(data.join(format!("shop/orders-{month}.ndjson.zst")))?,
-            carts: Output::create(data.join(format!("shop/carts-{month}.ndjson.gz")))?,
-            web: WebLog::create(&data.join(format!("web/events-{month}.ndjson.gz")))?,
-        };
+        let mut web = WebLog::create(outbox.join(format!("hits-{month}.ndjson.zst")))?;
+        let before = shop.summary;
         for day in month.days() {
-            for cancelled in shop.cancellations.remove(&day).unwrap_or_default() {
-                files.orders.row(&cancelled)?;
-            }
             for person in 0..world.customers {
                 let life = Life::new(world, person);
                 let session = if let Some(Channel::Shop { account }) = life.visit(world, day) {
-                    shop.visit(&mut files, &life, day, account)?
+                    shop.visit(&mut web, &life, day, account)?
                 } else if life.surfs(world, day) {
-                    super::web::surf(world, &mut files.web, &life, day)?
+                    super::web::surf(world, &mut web, &life, day)?
                 } else {
                     continue;
                 };
@@ -56,30 +54,28 @@ pub fn write_shop(world: &World, data: &Path, truth: &Path, rows: &dyn Fn(u64)) 
                 sessions.row(&format!("{session},P{person:07}\n"))?;
             }
         }
-        shop.summary.web_events += files.web.events;
-        shop.summary.repeated_web_events += files.web.repeated;
-        rows(files.orders.finish()? + files.carts.finish()? + files.web.finish()?);
+        shop.summary.web_events += web.events;
+        shop.summary.repeated_web_events += web.repeated;
+        let documents = |summary: &Summary| summary.carts + summary.shop_orders;
+        rows(documents(&shop.summary) - documents(&before) + web.finish()?);
     }
     sessions.finish()?;
-    Ok(shop.summary)
-}
-
-struct MonthFiles {
-    orders: Output,
-    carts: Output,
-    web: WebLog,
+    let mut summary = shop.summary;
+    summary += accounts;
+    drop(shop);
+    documents::finish(database)?;
+    Ok(summary)
 }
 
 struct Shop<'a> {
     world: &'a World,
-    /// Rows of orders that will be cancelled, by the day when the shop exports them again: a few days' worth.
-    cancellations: BTreeMap<Day, Vec<String>>,
+    documents: Documents<'a>,
     summary: Summary,
 }
 
 impl Shop<'_> {
     /// One visit with the intention to buy; the session's id.
-    fn visit(&mut self, files: &mut MonthFiles, life: &Life, day: Day, account: u64) -> Result<String> {
+    fn visit(&mut self, web: &mut WebLog, life: &Life, day: Day, account: u64) -> Result<String> {
         let world = self.world;
         let mut random = world.random(Topic::Visit, [life.person, day as u64]);
         let begun = Moment {
@@ -88,63 +84,57 @@ impl Shop<'_> {
         };
         let lines = basket(world, life, day);
         let ordered = random.chance(720);
-        let email = Record::new(world, life.person, System::Shop, account)
-            .email
-            .unwrap_or_default();
+        let customer = account_id(world, life.person, account);
 
         let mut session = Session::new(world, life, begun);
         let id = session.id.clone();
-        session.land(&mut files.web, &mut random)?;
+        session.land(web, &mut random)?;
         // Some log in at once, the others when they have to.
         let known_early = random.chance(450);
         if known_early {
-            session.login(&mut files.web, &email)?;
+            session.login(web, customer)?;
         }
-        let cart_created = session.fill_cart(&mut files.web, &lines, &mut random)?;
+        let cart_created = session.fill_cart(web, &lines, &mut random)?;
         let checkout = ordered || random.chance(380);
         if checkout {
-            session.view(&mut files.web, "checkout", "/checkout")?;
+            session.view(web, "/checkout")?;
             if !known_early {
-                session.login(&mut files.web, &email)?;
+                session.login(web, customer)?;
             }
         }
 
         self.summary.carts += 1;
-        let cart = format!("C{:08}", self.summary.carts);
         let order = ordered.then_some(500_000 + self.summary.shop_orders + 1);
         if let Some(number) = order {
-            session.purchase(&mut files.web, number)?;
+            session.purchase(web, number, baskets::total(&lines))?;
             let order = Order {
                 number,
                 account,
                 lines: &lines,
                 at: session.now,
             };
-            self.order(files, life, &order, &mut random)?;
+            self.order(life, &order, &mut random)?;
         } else {
             self.summary.abandoned_carts += 1;
         }
-        let customer = (checkout || known_early).then(|| account_id(world, life.person, account));
+        let customer = (checkout || known_early).then_some(customer);
         let times = (cart_created, session.now);
-        files
-            .carts
-            .row(&cart_row(world, &cart, customer, &session.device, order, times, &lines))?;
+        let number = self.summary.carts;
+        let cart = cart_row(world, number, customer, &session.device, order, times, &lines);
+        self.documents.cart(number, session.now, &cart)?;
         Ok(id)
     }
 
-    fn order(&mut self, files: &mut MonthFiles, life: &Life, order: &Order<'_>, random: &mut Random) -> Result<()> {
+    fn order(&mut self, life: &Life, order: &Order<'_>, random: &mut Random) -> Result<()> {
         let cancelled = random.chance(25).then(|| order.at.after(86_400 * random.between(1, 4)));
         let cancelled = cancelled.filter(|at| at.day < DAYS);
-        let (paid, total) = order_row(self.world, life, order, None);
-        files.orders.row(&paid)?;
+        let (row, total) = order_row(self.world, life, order, cancelled);
+        self.documents
+            .order(order.number, cancelled.unwrap_or(order.at), &row)?;
         self.summary.shop_orders += 1;
         self.summary.shop_order_lines += order.lines.len() as u64;
         match cancelled {
-            Some(at) => {
-                self.summary.cancelled_orders += 1;
-                let (again, _) = order_row(self.world, life, order, Some(at));
-                self.cancellations.entry(at.day).or_default().push(again);
-            }
+            Some(_) => self.summary.cancelled_orders += 1,
             None => self.summary.shop_revenue_cents += total,
         }
         Ok(())
@@ -158,7 +148,7 @@ struct Order<'a> {
     at: Moment,
 }
 
-/// The order as the shop exports it, and its total in cents.
+/// The order as the shop shows it, and its total in cents.
 fn order_row(world: &World, life: &Life, order: &Order<'_>, cancelled: Option<Moment>) -> (String, i64) {
     let goods = baskets::total(order.lines);
     let shipping = if goods < FREE_SHIPPING_FROM { SHIPPING } else { 0 };
@@ -199,13 +189,13 @@ fn order_row(world: &World, life: &Life, order: &Order<'_>, cancelled: Option<Mo
             product.tax,
         );
     }
-    row.push_str("]}\n");
+    row.push_str("]}");
     (row, goods + shipping)
 }
 
 fn cart_row(
     world: &World,
-    cart: &str,
+    number: u64,
     customer: Option<u64>,
     device: &str,
     order: Option<u64>,
@@ -225,8 +215,8 @@ fn cart_row(
         })
         .collect();
     format!(
-        "{{\"id\":\"{cart}\",\"customer_id\":{},\"device_id\":\"{device}\",\"order_number\":{},\"created_at\":\"{}\",\
-         \"updated_at\":\"{}\",\"value\":\"{}\",\"items\":[{}]}}\n",
+        "{{\"id\":\"C{number:08}\",\"customer_id\":{},\"device_id\":\"{device}\",\"order_number\":{},\"created_at\":\"{}\",\
+         \"updated_at\":\"{}\",\"value\":\"{}\",\"items\":[{}]}}",
         or_null(customer.map(|id| id.to_string())),
         or_null(order.map(|number| format!("\"W{number}\""))),
         created.utc(),

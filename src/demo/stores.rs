@@ -13,8 +13,6 @@ pub struct Store {
     pub name: String,
     /// Index in [`PROVINCES`].
     pub province: usize,
-    /// Which of the three ERP servers it reports to.
-    pub zone: Zone,
     /// Street and number.
     pub address: String,
     /// Five digits.
@@ -33,36 +31,6 @@ impl Store {
     /// The province it is in.
     pub fn province(&self) -> &'static Province {
         &PROVINCES[self.province]
-    }
-}
-
-/// An ERP server: each exports files of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Zone {
-    /// From Galicia to Girona.
-    North,
-    /// Madrid and around.
-    Centre,
-    /// Andalusia, Murcia and the islands.
-    South,
-}
-
-impl Zone {
-    /// All of them, in the order of [`Zone::index`].
-    pub const ALL: [Zone; 3] = [Zone::North, Zone::Centre, Zone::South];
-
-    /// Position in [`Zone::ALL`].
-    pub fn index(self) -> usize {
-        self as usize
-    }
-
-    /// As file names call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Zone::North => "norte",
-            Zone::Centre => "centro",
-            Zone::South => "sur",
-        }
     }
 }
 
@@ -99,11 +67,6 @@ pub fn stores(seed: u64) -> Vec<Store> {
                 code: format!("T{number:03}"),
                 name: format!("Colmado {} {sign}", province.capital),
                 province: index,
-                zone: match province.latitude {
-                    41.0.. => Zone::North,
-                    39.0.. => Zone::Centre,
-                    _ => Zone::South,
-                },
                 address: format!("{}, {}", random.pick(&STREETS), random.between(1, 180)),
                 postcode: format!("{code}{:03}", random.between(1, 40)),
                 latitude,
@@ -121,14 +84,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_zone_has_stores() {
+    fn every_sign_finds_its_province() {
         let stores = stores(1);
+        assert_eq!(
+            stores.len(),
+            SIGNS.iter().map(|(_, provinces)| provinces.len()).sum::<usize>()
+        );
         assert_eq!(stores.len(), 44);
-        for zone in Zone::ALL {
-            assert!(
-                stores.iter().filter(|store| store.zone == zone).count() >= 8,
-                "{zone:?}"
-            );
-        }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::ops::AddAssign;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Counts and sums over everything that was generated. Money is in cents, VAT included.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// Persons.
     pub customers: u64,
@@ -45,9 +45,7 @@ pub struct Summary {
     pub store_revenue_cents: i64,
     /// Orders of the shop with shipping, without cancelled ones.
     pub shop_revenue_cents: i64,
-    /// Files of the systems.
-    pub files: u64,
-    /// Bytes in those files.
+    /// Bytes in the files of the systems.
     pub bytes: u64,
 }
 
@@ -79,7 +77,6 @@ impl AddAssign for Summary {
         self.consents += other.consents;
         self.store_revenue_cents += other.store_revenue_cents;
         self.shop_revenue_cents += other.shop_revenue_cents;
-        self.files += other.files;
         self.bytes += other.bytes;
     }
 }

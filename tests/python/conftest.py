@@ -5,6 +5,8 @@ import warnings
 import pytest
 from harness import DATA, Project
 
+pytest_plugins = ["servers.fixtures"]
+
 
 def skip_loudly(reason):
     """Skip the test, with a warning that pytest's summary shows."""

@@ -1,7 +1,7 @@
 //! The port, TLS, and the end.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use cordada_flight_server::{Config, Server, Tls};
@@ -29,7 +29,7 @@ async fn empty_lake(folder: &TempDir) -> Lake {
 }
 
 fn pem(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap())
         .join("tests/flight_sql/tls")
         .join(name)
 }

@@ -37,7 +37,8 @@ impl DatabaseSource {
         let at = |error: Error| error.at(file.display(), 0, 0);
         let system = self.connection.system().map_err(at)?;
         for (name, stream) in &self.streams {
-            let wrong = |(why, hint): (String, &str)| at(Error::config(format!("reading stream {name}"), why).hint(hint));
+            let wrong =
+                |(why, hint): (String, &str)| at(Error::config(format!("reading stream {name}"), why).hint(hint));
             stream.validate().map_err(wrong)?;
             if stream.changes.is_some() && system != System::Postgres {
                 let why = "`changes: logical` is PostgreSQL's".to_owned();
@@ -90,13 +91,14 @@ impl Connection {
             Some("postgres" | "postgresql") => Ok(System::Postgres),
             Some("mysql" | "mariadb") => Ok(System::Mysql),
             Some("sqlite") => Ok(System::Sqlite),
-            Some("mssql" | "sqlserver" | "jdbc") => Err(Error::config(
-                "reading `connection`",
-                "SQL Server is not read directly",
-            )
-            .hint("export it to Parquet or CSV and land that with `kind: files`")),
-            _ => Err(Error::config("reading `connection`", "it begins with no system that is known")
-                .hint("write postgres://user:${PASSWORD}@host/database, mysql://… or sqlite:path/to.db")),
+            Some("mssql" | "sqlserver" | "jdbc") => {
+                Err(Error::config("reading `connection`", "SQL Server is not read directly")
+                    .hint("export it to Parquet or CSV and land that with `kind: files`"))
+            }
+            _ => Err(
+                Error::config("reading `connection`", "it begins with no system that is known")
+                    .hint("write postgres://user:${PASSWORD}@host/database, mysql://… or sqlite:path/to.db"),
+            ),
         }
     }
 }
@@ -168,11 +170,13 @@ impl DatabaseStream {
     pub(crate) fn rows(&self) -> Options {
         let mut options = self.options();
         let continues = !self.cursor.is_empty() || self.changes.is_some();
-        options.disposition.get_or_insert(match (continues, options.key.is_empty()) {
-            (false, _) => Disposition::Replace,
-            (true, true) => Disposition::Append,
-            (true, false) => Disposition::Merge,
-        });
+        options
+            .disposition
+            .get_or_insert(match (continues, options.key.is_empty()) {
+                (false, _) => Disposition::Replace,
+                (true, true) => Disposition::Append,
+                (true, false) => Disposition::Merge,
+            });
         options
     }
 
@@ -187,7 +191,12 @@ impl DatabaseStream {
         let disposition = self.rows().disposition();
         let (merge, append) = (disposition == Disposition::Merge, disposition == Disposition::Append);
         match (&self.table, &self.query) {
-            (None, None) => return wrong("it has neither a `table` nor a `query`", "name a table, such as public.sales"),
+            (None, None) => {
+                return wrong(
+                    "it has neither a `table` nor a `query`",
+                    "name a table, such as public.sales",
+                );
+            }
             (Some(_), Some(_)) => return wrong("it has both a `table` and a `query`", "remove one of them"),
             _ => {}
         }
@@ -199,18 +208,27 @@ impl DatabaseStream {
             return wrong("`lag` does not go with `disposition: append`", hint);
         }
         if self.deletes.is_some() && !merge {
-            return wrong("`deletes: compare` needs `disposition: merge`", "and a `key:` to compare");
+            return wrong(
+                "`deletes: compare` needs `disposition: merge`",
+                "and a `key:` to compare",
+            );
         }
         if self.changes.is_some() {
             if !merge {
-                return wrong("`changes: logical` needs `disposition: merge`", "and a `key:`, the table's primary key");
+                return wrong(
+                    "`changes: logical` needs `disposition: merge`",
+                    "and a `key:`, the table's primary key",
+                );
             }
             if self.table.is_none() || !self.cursor.is_empty() || self.deletes.is_some() {
                 let hint = "the log tells all changes and deletions of one table: remove query, cursor and deletes";
                 return wrong("`changes: logical` goes with a `table` alone", hint);
             }
         } else if self.slot.is_some() || self.publication.is_some() {
-            return wrong("`slot` and `publication` belong to `changes: logical`", "add it, or remove them");
+            return wrong(
+                "`slot` and `publication` belong to `changes: logical`",
+                "add it, or remove them",
+            );
         }
         if append && self.cursor.is_empty() {
             let hint = "use `disposition: replace`, `disposition: merge` with a key, or name a `cursor:`";

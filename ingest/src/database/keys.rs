@@ -39,7 +39,10 @@ impl Hasher {
             safe: false,
             ..CastOptions::default()
         };
-        let columns = columns.iter().zip(&self.types).map(|(column, to)| cast_with_options(column, to, &strict));
+        let columns = columns
+            .iter()
+            .zip(&self.types)
+            .map(|(column, to)| cast_with_options(column, to, &strict));
         let columns = columns.collect::<Result<Vec<_>, _>>().doing(|| "comparing keys")?;
         let rows = self.rows.convert_columns(&columns).doing(|| "comparing keys")?;
         for row in &rows {
@@ -53,7 +56,12 @@ impl Hasher {
 
 /// What rows are, whatever their order: the sum of their hashes, and their number.
 pub(crate) async fn digest(rows: Rows) -> Result<String> {
-    let types = rows.schema.fields().iter().map(|field| field.data_type().clone()).collect();
+    let types = rows
+        .schema
+        .fields()
+        .iter()
+        .map(|field| field.data_type().clone())
+        .collect();
     let mut hasher = Hasher::new(types)?;
     let (mut sum, mut count) = (0u128, 0u64);
     for mut partition in rows.partitions {
@@ -77,13 +85,24 @@ pub(crate) async fn missing(
     existing: SendableRecordBatchStream,
     deleted: &str,
 ) -> Result<Option<(SchemaRef, SendableRecordBatchStream)>> {
-    let names: Vec<String> = source.schema.fields().iter().map(|field| field.name().clone()).collect();
+    let names: Vec<String> = source
+        .schema
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
     let order = names.iter().map(|name| {
         let lake = snake_case(name);
-        existing.schema().index_of(&lake).doing(|| "comparing keys with the lake's")
+        existing
+            .schema()
+            .index_of(&lake)
+            .doing(|| "comparing keys with the lake's")
     });
     let order = order.collect::<Result<Vec<_>>>()?;
-    let types: Vec<_> = order.iter().map(|at| plain(existing.schema().field(*at).data_type())).collect();
+    let types: Vec<_> = order
+        .iter()
+        .map(|at| plain(existing.schema().field(*at).data_type()))
+        .collect();
     let mut hasher = Hasher::new(types.clone())?;
 
     let mut keys = Vec::new();
@@ -95,7 +114,10 @@ pub(crate) async fn missing(
     }
     keys.sort_unstable();
 
-    let fields = names.iter().zip(&types).map(|(name, data_type)| Field::new(name, data_type.clone(), true));
+    let fields = names
+        .iter()
+        .zip(&types)
+        .map(|(name, data_type)| Field::new(name, data_type.clone(), true));
     let fields = fields.chain([Field::new(deleted, DataType::Boolean, false)]);
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let out = schema.clone();
@@ -108,7 +130,10 @@ pub(crate) async fn missing(
         return Ok(None);
     };
     let gone = futures::stream::iter([first]).chain(gone).map_err(Into::into);
-    Ok(Some((schema.clone(), Box::pin(RecordBatchStreamAdapter::new(schema, gone)))))
+    Ok(Some((
+        schema.clone(),
+        Box::pin(RecordBatchStreamAdapter::new(schema, gone)),
+    )))
 }
 
 /// The rows of `batch`, whose key columns are at `order`, that are not among the sorted `keys`.
@@ -137,7 +162,9 @@ fn gone_of(
     });
     let mut taken = taken.collect::<Result<Vec<ArrayRef>, _>>().doing(|| "comparing keys")?;
     taken.push(Arc::new(BooleanArray::from(vec![true; missing.len()])));
-    RecordBatch::try_new(schema.clone(), taken).map(Some).doing(|| "comparing keys")
+    RecordBatch::try_new(schema.clone(), taken)
+        .map(Some)
+        .doing(|| "comparing keys")
 }
 
 /// The type without the view that sessions read text as.
@@ -182,19 +209,36 @@ mod tests {
     #[tokio::test]
     async fn keys_are_compared_whatever_their_types_are() {
         let text = |values: [&str; 2]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
-        let source = || rows(vec![("ID", Arc::new(Int32Array::from(vec![1, 3])) as ArrayRef), ("Zone", text(["a", "b"]))]);
+        let source = || {
+            rows(vec![
+                ("ID", Arc::new(Int32Array::from(vec![1, 3])) as ArrayRef),
+                ("Zone", text(["a", "b"])),
+            ])
+        };
         let lake = |ids: Vec<i64>, zones: Vec<&str>| {
             let zones: ArrayRef = Arc::new(StringViewArray::from(zones));
-            rows(vec![("zone", zones), ("id", Arc::new(Int64Array::from(ids)) as ArrayRef)]).partitions.remove(0)
+            rows(vec![
+                ("zone", zones),
+                ("id", Arc::new(Int64Array::from(ids)) as ArrayRef),
+            ])
+            .partitions
+            .remove(0)
         };
-        let gone = missing(source(), lake(vec![3, 2, 1], vec!["b", "b", "a"]), "_deleted").await.unwrap();
+        let gone = missing(source(), lake(vec![3, 2, 1], vec!["b", "b", "a"]), "_deleted")
+            .await
+            .unwrap();
         let (schema, gone) = gone.unwrap();
         assert_eq!(schema.field(0).name(), "ID");
         let batches: Vec<RecordBatch> = gone.try_collect().await.unwrap();
         assert_eq!(batches.len(), 1);
         assert_eq!(batches[0].column(0).as_primitive::<Int64Type>().values(), &[2]);
         assert!(batches[0].column(2).as_boolean().value(0));
-        assert!(missing(source(), lake(vec![1], vec!["a"]), "_deleted").await.unwrap().is_none());
+        assert!(
+            missing(source(), lake(vec![1], vec!["a"]), "_deleted")
+                .await
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[tokio::test]

@@ -31,9 +31,15 @@ impl LakeKeys {
             return Ok(None);
         };
         let mut draft = Draft::new(self.lake.releases().newest().await?, "ingest", "keys");
-        draft.set(self.table.clone(), Relation::table(self.lake.path_of(&self.table), version));
+        draft.set(
+            self.table.clone(),
+            Relation::table(self.lake.path_of(&self.table), version),
+        );
         let columns: Vec<_> = columns.iter().map(|column| escape_identifier(column)).collect();
-        let (schema, name) = (escape_identifier(self.table.schema()), escape_identifier(self.table.name()));
+        let (schema, name) = (
+            escape_identifier(self.table.schema()),
+            escape_identifier(self.table.name()),
+        );
         let sql = format!("SELECT {} FROM {schema}.{name}", columns.join(", "));
         let rows = self.lake.session(&draft.preview()).sql(&sql).await.doing(doing)?;
         rows.execute_stream().await.map(Some).doing(doing)

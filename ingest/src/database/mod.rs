@@ -4,14 +4,19 @@
 //! after the stream's [`position`], and the systems' own modules decode rows straight into Arrow columns. Why these
 //! drivers: docs/adr/0006-database-drivers.md.
 
+mod builder;
 mod config;
+mod decimal;
 mod keys;
 mod lake_keys;
+mod mysql;
 mod position;
 mod postgres;
 mod reading;
 mod session;
 mod sql;
+mod sqlite;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,6 +57,16 @@ impl Kind for DatabaseSource {
             task: request.task.clone(),
             cancel: request.cancel.clone(),
         };
+        if stream.changes.is_some() {
+            let server = postgres::Server::new(self.connection.url(), self.timeout)?;
+            let (names, existing) = (
+                (request.source, request.stream),
+                LakeKeys::new(request.lake, request.table),
+            );
+            let changes =
+                postgres::Changes::open(&server, stream, names, self.timezone.0, around, request.state, existing);
+            return Ok(Box::new(changes.await?));
+        }
         let session = self.session(stream, around).await?;
         let wanted = Wanted {
             stream,
@@ -62,8 +77,12 @@ impl Kind for DatabaseSource {
         Ok(Box::new(Reading::new(session, wanted).await?))
     }
 
-    async fn check(&self, project: &Path, _source: &str, stream: &str, cancel: &CancellationToken) -> Result<()> {
-        let stream = self.stream(stream)?;
+    async fn check(&self, project: &Path, source: &str, name: &str, cancel: &CancellationToken) -> Result<()> {
+        let stream = self.stream(name)?;
+        if stream.changes.is_some() {
+            let server = postgres::Server::new(self.connection.url(), self.timeout)?;
+            return postgres::Changes::check(&server, stream, (source, name), self.timezone.0, cancel).await;
+        }
         let around = Around {
             project,
             parallelism: 1,
@@ -98,9 +117,16 @@ impl DatabaseSource {
         match self.connection.system()? {
             System::Postgres => {
                 let server = postgres::Server::new(url, self.timeout)?;
-                Ok(Box::new(postgres::PostgresSession::open(&server, stream, zone, around).await?))
+                Ok(Box::new(
+                    postgres::PostgresSession::open(&server, stream, zone, around).await?,
+                ))
             }
-            System::Mysql | System::Sqlite => unimplemented!(),
+            System::Mysql => Ok(Box::new(
+                mysql::MysqlSession::open(url, self.timeout, stream, zone, around).await?,
+            )),
+            System::Sqlite => Ok(Box::new(
+                sqlite::SqliteSession::open(url, self.timeout, stream, around).await?,
+            )),
         }
     }
 }

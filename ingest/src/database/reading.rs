@@ -109,7 +109,7 @@ impl Reading {
     }
 
     /// Reads everything and leaves the stream in `state`; then, with `compare`, finds what the lake has too much.
-    pub(crate) async fn whole(
+    pub(crate) fn whole(
         session: Box<dyn Session>,
         origin: String,
         key: Vec<String>,
@@ -144,7 +144,9 @@ impl Reading {
     fn cursors(&self, condition: &str, descending: bool, behind: &str) -> String {
         // With names of their own, or the order would be that of the texts.
         let texts = self.cursor.iter().enumerate();
-        let texts: Vec<_> = texts.map(|(at, column)| format!("{} AS cursor_{at}", self.session.text_of(column))).collect();
+        let texts: Vec<_> = texts
+            .map(|(at, column)| format!("{} AS cursor_{at}", self.session.text_of(column)))
+            .collect();
         let direction = if descending { " DESC" } else { "" };
         let order: Vec<_> = self.names().iter().map(|name| format!("{name}{direction}")).collect();
         let (texts, relation, order) = (texts.join(", "), self.session.relation(), order.join(", "));
@@ -156,7 +158,11 @@ impl Reading {
             let why = "the position has not as many values as the cursor has columns";
             return Err(Error::failed(format!("continuing {}", self.origin), why));
         }
-        self.cursor.iter().zip(values).map(|(column, value)| self.session.literal(column, value)).collect()
+        self.cursor
+            .iter()
+            .zip(values)
+            .map(|(column, value)| self.session.literal(column, value))
+            .collect()
     }
 
     fn bounded(&self, operator: Operator, values: &[String]) -> Result<String> {
@@ -219,7 +225,10 @@ impl Reading {
             }
             (From::Value(value), Some(upper)) => {
                 let first = self.cursor.first().map(String::as_str).unwrap_or_default();
-                return Ok(Step::Window(Lower::FromFirst(self.session.literal(first, &value)?), upper.clone()));
+                return Ok(Step::Window(
+                    Lower::FromFirst(self.session.literal(first, &value)?),
+                    upper.clone(),
+                ));
             }
             (From::Position(position), Some(_)) => position,
             // No row has a cursor, so there is nothing new.
@@ -234,7 +243,9 @@ impl Reading {
                 Lower::FromFirst(self.session.before(first, &literal, lag.as_secs())?)
             }
             (Some(value), None) if self.cursor.len() == 1 && self.repeatable => {
-                if position.ties.is_some() && position.cursor == upper && position.ties == Some(self.ties(&upper).await?)
+                if position.ties.is_some()
+                    && position.cursor == upper
+                    && position.ties == Some(self.ties(&upper).await?)
                 {
                     return Ok(Step::Compare);
                 }
@@ -250,7 +261,11 @@ impl Reading {
     /// two of them begins again.
     async fn slices(&mut self, from: usize, state: Option<State>) -> Result<(Option<Chunk>, Step)> {
         let all = self.session.slices();
-        let range: Range<usize> = if self.repeatable && !self.replace { from..from + 1 } else { from..all };
+        let range: Range<usize> = if self.repeatable && !self.replace {
+            from..from + 1
+        } else {
+            from..all
+        };
         let end = range.end;
         let rows = self.session.rows(Part::Slices(range)).await?;
         let (now, next) = match end < all {
@@ -340,10 +355,7 @@ impl Extraction for Reading {
 ///
 /// # Errors
 /// Config: one is not there; rows are appended by a cursor that two rows can share.
-pub(crate) async fn check(
-    session: &mut dyn Session,
-    stream: &DatabaseStream,
-) -> Result<(Vec<String>, Vec<String>)> {
+pub(crate) async fn check(session: &mut dyn Session, stream: &DatabaseStream) -> Result<(Vec<String>, Vec<String>)> {
     let doing = format!("reading {}", stream.label());
     let columns = session.columns().to_vec();
     let find = |name: &String| find_column(&columns, name, &doing).map(str::to_owned);

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use tokio_util::sync::CancellationToken;
 
 use super::discover;
+use super::excel::ExcelOptions;
 use super::extraction::Files;
 use crate::extract::{Extraction, Request};
 use crate::kind::Kind;
@@ -28,6 +29,8 @@ stream! {
         pub(crate) format: Option<Format>,
         #[serde(default)]
         pub(crate) csv: CsvOptions,
+        #[serde(default)]
+        pub(crate) excel: ExcelOptions,
     }
 }
 
@@ -38,6 +41,7 @@ impl FileStream {
             path: Vec::new(),
             format: Some(Format::Ndjson),
             csv: CsvOptions::default(),
+            excel: ExcelOptions::default(),
             key: options.key.clone(),
             disposition: options.disposition,
             columns: options.columns.clone(),
@@ -123,6 +127,8 @@ pub(crate) enum Format {
     /// An array of records, or records one after the other.
     Json,
     Parquet,
+    /// A workbook: xlsx, xlsm, xlsb, xls or ods.
+    Excel,
 }
 
 impl Format {
@@ -139,6 +145,7 @@ impl Format {
             "ndjson" | "jsonl" => Format::Ndjson,
             "json" => Format::Json,
             "parquet" => Format::Parquet,
+            "xlsx" | "xlsm" | "xlsb" | "xls" | "ods" => Format::Excel,
             _ => return None,
         })
     }

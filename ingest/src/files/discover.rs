@@ -15,8 +15,10 @@ use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::remote::{self, Server};
+
 /// Wildcards do not cross folders; `**` does.
-const MATCH: MatchOptions = MatchOptions {
+pub(crate) const MATCH: MatchOptions = MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
     require_literal_leading_dot: true,
@@ -37,6 +39,7 @@ pub(crate) struct Found {
 enum Place {
     Disk(PathBuf, Option<SystemTime>),
     Store(Arc<dyn ObjectStore>, ObjectPath),
+    Server(Arc<Server>, String),
 }
 
 /// A file on a local disk.
@@ -92,6 +95,7 @@ pub(crate) async fn find(project: &Path, paths: &[String], options: &BTreeMap<St
     for path in paths {
         let found = match path.split_once("://") {
             Some(("file", path)) => on_disk(project, path)?,
+            Some((scheme, _)) if remote::is_remote(scheme) => on_server(project, path, options).await?,
             Some(_) => in_store(path, options).await?,
             None => on_disk(project, path)?,
         };
@@ -138,17 +142,35 @@ fn on_disk(project: &Path, path: &str) -> Result<Vec<Found>> {
     Ok(found)
 }
 
+/// A password in a URL would be stored with every row.
+fn without_password(host: &str) -> Result<()> {
+    if !host.contains('@') {
+        return Ok(());
+    }
+    Err(Error::config(
+        "looking for files",
+        "a URL with a password in it would be stored with every row",
+    )
+    .hint("put credentials under `storage:`"))
+}
+
+async fn on_server(project: &Path, path: &str, options: &BTreeMap<String, String>) -> Result<Vec<Found>> {
+    without_password(path.split('/').nth(2).unwrap_or_default())?;
+    let found = remote::find(project, path, options).await?.into_iter();
+    let found = found.map(|file| Found {
+        name: file.name,
+        size: file.size,
+        state: file.state,
+        place: Place::Server(file.server, file.path),
+    });
+    Ok(found.collect())
+}
+
 async fn in_store(path: &str, options: &BTreeMap<String, String>) -> Result<Vec<Found>> {
     let doing = || format!("looking for {path}");
     let (scheme, rest) = path.split_once("://").unwrap_or(("", path));
     let (host, key) = rest.split_once('/').unwrap_or((rest, ""));
-    if host.contains('@') {
-        return Err(Error::config(
-            "looking for files",
-            "a URL with a password in it would be stored with every row",
-        )
-        .hint("put credentials under `storage:`"));
-    }
+    without_password(host)?;
     let root = Url::parse(&format!("{scheme}://{host}/")).map_err(|error| Error::config(doing(), error))?;
     let web = matches!(scheme, "http" | "https");
     if web && key.contains(['*', '?', '[', '#']) {
@@ -198,7 +220,7 @@ impl Found {
     pub(crate) fn on_disk(&self) -> Option<(&Path, Option<SystemTime>)> {
         match &self.place {
             Place::Disk(path, modified) => Some((path, *modified)),
-            Place::Store(..) => None,
+            Place::Store(..) | Place::Server(..) => None,
         }
     }
 
@@ -216,6 +238,13 @@ impl Found {
                 let downloading = download(store, location, &self.name);
                 let temporary = tokio::select! {
                     done = downloading => done?,
+                    () = cancel.cancelled() => return Err(Error::cancelled(format!("downloading {}", self.name))),
+                };
+                Local::temporary(temporary, &self.name)
+            }
+            Place::Server(server, path) => {
+                let temporary = tokio::select! {
+                    done = server.download(path, self.size, &self.name) => done?,
                     () = cancel.cancelled() => return Err(Error::cancelled(format!("downloading {}", self.name))),
                 };
                 Local::temporary(temporary, &self.name)

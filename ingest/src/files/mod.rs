@@ -3,9 +3,11 @@
 pub(crate) mod config;
 pub(crate) mod csv;
 pub(crate) mod discover;
+pub(crate) mod excel;
 pub(crate) mod extraction;
 pub(crate) mod json;
 pub(crate) mod parquet;
+pub(crate) mod remote;
 pub(crate) mod text;
 
 use arrow::array::ArrayRef;
@@ -96,7 +98,7 @@ impl ScannedFile {
         let (name, options) = (local.name.clone(), stream.options());
         let format = stream.format.or_else(|| Format::of_name(&name)).ok_or_else(|| {
             Error::config(format!("reading {name}"), "its name does not tell its format")
-                .hint("set `format:` to csv, tsv, ndjson, json or parquet")
+                .hint("set `format:` to csv, tsv, ndjson, json, parquet or excel")
         })?;
         let plan = |originals: Vec<String>| {
             let names =
@@ -121,6 +123,14 @@ impl ScannedFile {
             Format::Ndjson | Format::Json => {
                 content = Plain::text(local, encoding_rs::UTF_8, cancel)?;
                 let json = Json::new(&content, &options, format, zone)?;
+                scanned = json.scan(&content, plan, workers, cancel)?;
+                reader = Reader::Json(json);
+            }
+            Format::Excel => {
+                let workbook = Plain::binary(local, cancel)?;
+                let rows = excel::records(&workbook, &stream.excel, cancel)?;
+                content = Plain::text(rows, encoding_rs::UTF_8, cancel)?;
+                let json = Json::new(&content, &options, Format::Ndjson, zone)?;
                 scanned = json.scan(&content, plan, workers, cancel)?;
                 reader = Reader::Json(json);
             }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::check::check;
 use super::clock::Clock;
 use super::engine::Engine;
-use super::extraction::RestExtraction;
+use super::extraction::{Asked, RestExtraction};
 use super::manifest::Manifest;
 use super::pages::Run;
 use super::plan::{Plan, Prepared, prepare};
@@ -208,7 +208,7 @@ impl Kind for RestSource {
         let plan = Plan::new(&run.engine, &self.prepared, request.stream, self.timezone)?;
         let missing = || Error::config("looking for a stream", format!("there is no stream `{}`", request.stream));
         let options = self.streams.get(request.stream).ok_or_else(missing)?;
-        Ok(Box::new(RestExtraction::new(&request, run, plan, options)?))
+        Ok(Box::new(RestExtraction::new(Asked::of(&request), run, plan, options)?))
     }
 
     async fn check(&self, _project: &Path, _source: &str, stream: &str, cancel: &CancellationToken) -> Result<()> {

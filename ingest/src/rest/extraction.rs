@@ -27,6 +27,29 @@ const CHUNK: u64 = 256 << 20;
 /// Pages larger than this are taken on a thread of their own, so that others are not held up.
 const LARGE: u64 = 256 * 1024;
 
+/// What landing asks of an extraction.
+pub(crate) struct Asked {
+    /// What `_origin` calls the records.
+    pub(crate) name: String,
+    pub(crate) state: Option<State>,
+    pub(crate) replace: bool,
+    pub(crate) transforms: Arc<Transforms>,
+    pub(crate) task: Arc<dyn Task>,
+}
+
+impl Asked {
+    /// What a request asks.
+    pub(crate) fn of(request: &Request<'_>) -> Self {
+        Self {
+            name: format!("{}.{}", request.source, request.stream),
+            state: request.state.clone(),
+            replace: request.replace,
+            transforms: request.transforms.clone(),
+            task: request.task.clone(),
+        }
+    }
+}
+
 /// A stream, being read.
 pub(crate) struct RestExtraction {
     run: Arc<Run>,
@@ -42,20 +65,20 @@ pub(crate) struct RestExtraction {
     /// Between two chunks.
     progress: Option<Progress>,
     seen: u64,
-    chunk: u64,
+    pub(super) chunk: u64,
     state: Option<State>,
     emitted: bool,
     done: bool,
 }
 
 impl RestExtraction {
-    /// The stream of the request, from its state on.
+    /// The stream as it is asked for, from its state on.
     ///
     /// # Errors
     /// Failed for a state that does not fit; config for a manifest whose `initial` is no position.
-    pub(crate) fn new(request: &Request<'_>, run: Arc<Run>, plan: Arc<Plan>, options: &Options) -> Result<Self> {
+    pub(crate) fn new(asked: Asked, run: Arc<Run>, plan: Arc<Plan>, options: &Options) -> Result<Self> {
         let disposition = options.disposition();
-        let state = request.state.as_ref().filter(|_| !request.replace);
+        let state = asked.state.as_ref().filter(|_| !asked.replace);
         let key = (disposition == Disposition::Append)
             .then(|| Arc::new(options.key.iter().map(|name| Pointer::dotted(name)).collect::<Vec<_>>()));
         let mut start = None;
@@ -99,17 +122,17 @@ impl RestExtraction {
             ..range
         };
         Ok(Self {
-            name: format!("{}.{}", request.source, request.stream),
-            transforms: request.transforms.clone(),
-            task: request.task.clone(),
-            replace: request.replace,
+            name: asked.name,
+            transforms: asked.transforms,
+            task: asked.task,
+            replace: asked.replace,
             keyed: disposition != Disposition::Append,
             ranges: ranges.into_iter().map(with_shared).collect(),
             current: None,
             progress: Some(progress),
             seen: 0,
             chunk: CHUNK,
-            state: request.state.clone().filter(|_| !request.replace),
+            state: asked.state.filter(|_| !asked.replace),
             emitted: false,
             done: false,
             run,

@@ -16,8 +16,8 @@ use super::template::Scope;
 enum Place {
     /// At an address that the system gave.
     Url(String),
-    /// At the manifest's request, from a locator on.
-    Request(Option<String>),
+    /// At the manifest's request.
+    Request,
 }
 
 /// Which step comes next.
@@ -57,12 +57,8 @@ pub(crate) fn pages(run: Arc<Run>, plan: Arc<Plan>, scope: Scope, origin: Arc<Or
                     return Err(Error::failed(format!("reading the result of {}", plan.name), "its parts would never end"));
                 }
                 Some(locator) => {
-                    let place = Place::Request(Some(locator.to_owned()));
-                    let mut job = job;
-                    if let Some(job) = job.as_object_mut() {
-                        job.insert("locator".to_owned(), locator.into());
-                    }
-                    Step::Download { job, place }
+                    let id = job.get("id").cloned().unwrap_or_default();
+                    Step::Download { job: json!({"id": id, "locator": locator}), place: Place::Request }
                 }
             };
             Ok(Some((Page { answer, origin }, next)))
@@ -103,7 +99,7 @@ async fn poll(run: &Run, work: &JobPlan, scope: &Scope) -> Result<Option<Place>>
         }
         if work.job.done.contains(&status) {
             let Some(pointer) = &work.job.url else {
-                return Ok(Some(Place::Request(None)));
+                return Ok(Some(Place::Request));
             };
             let url = answer.and_then(|answer| text(&answer.value(pointer)?)).filter(|url| !url.is_empty());
             return Ok(url.map(Place::Url));
@@ -119,7 +115,7 @@ async fn poll(run: &Run, work: &JobPlan, scope: &Scope) -> Result<Option<Place>>
 fn download(run: &Run, work: &JobPlan, scope: &Scope, job: &Json, place: Place) -> Result<Outgoing> {
     let engine = &run.engine;
     match (place, &work.download) {
-        (Place::Request(_), Some(request)) => engine.outgoing(request, &scope.with("job", job), &Addition::default()),
+        (Place::Request, Some(request)) => engine.outgoing(request, &scope.with("job", job), &Addition::default()),
         (Place::Url(url), _) => {
             let url = join(&engine.base, &url)?;
             if same_host(&engine.base, url.clone()).is_ok() {
@@ -136,6 +132,6 @@ fn download(run: &Run, work: &JobPlan, scope: &Scope, job: &Json, place: Place) 
                 failure: None,
             })
         }
-        (Place::Request(_), None) => Err(Error::config("reading the result of a job", "the manifest does not say where it is")),
+        (Place::Request, None) => Err(Error::config("reading the result of a job", "the manifest does not say where it is")),
     }
 }

@@ -456,6 +456,8 @@ mod tests {
         #[test]
         fn finds_what_serde_json_finds(json in any_json(), segments in prop::collection::vec("[ab01]", 0..4)) {
             for text in [serde_json::to_string(&json).unwrap(), serde_json::to_string_pretty(&json).unwrap()] {
+                // As it is read back: serde_json reads some floating-point numbers one digit off.
+                let json: Value = serde_json::from_str(&text).unwrap();
                 let pointer = Pointer(segments.clone());
                 let expected = json.pointer(&segments.iter().map(|name| format!("/{name}")).collect::<String>());
                 let found = value(text.as_bytes(), &pointer);

@@ -18,6 +18,9 @@ use crate::transform::Transforms;
 /// Parents whose positions are kept, at most.
 const MAX_PARENTS: usize = 100_000;
 
+/// Records that are rejected, at most: with more of them the manifest is wrong, not the records.
+const MAX_REJECTED: u64 = 10_000;
+
 /// How far a stream is.
 pub(crate) enum Progress {
     /// It is always read from its beginning.
@@ -136,6 +139,10 @@ impl Sink {
                     // What is to be hashed or dropped is not written anywhere else either.
                     false => String::new(),
                 };
+                if self.rejected >= MAX_REJECTED {
+                    return Err(Error::failed("reading the records", format!("more than {MAX_REJECTED} have no cursor"))
+                        .hint("check `incremental.cursor` in the manifest"));
+                }
                 self.spool.reject(self.seen, "the record has no cursor".to_owned(), shown);
                 self.rejected += 1;
                 return Ok(());

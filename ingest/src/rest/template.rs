@@ -54,12 +54,10 @@ fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// An RFC 3339 time, a date, or seconds since 1970 in chrono's `format` (UTC), moved by so many seconds if a number follows.
+/// An RFC 3339 time or a date in chrono's `format` (UTC), moved by so many seconds if a number follows.
 fn time(text: &str, format: &str, seconds: Rest<i64>) -> Result<String, minijinja::Error> {
     let wrong = |why: &'static str| minijinja::Error::new(ErrorKind::InvalidOperation, why);
-    let epoch = || DateTime::from_timestamp(text.parse().ok()?, 0);
-    let at = super::moment::parse(text, None, chrono_tz::Tz::UTC).or_else(epoch);
-    let at = at.ok_or_else(|| wrong("`time` wants a time"))?;
+    let at = super::moment::parse(text, None, chrono_tz::Tz::UTC).ok_or_else(|| wrong("`time` wants a time"))?;
     let moved = seconds.first().copied().unwrap_or_default();
     let at = chrono::Duration::try_seconds(moved).and_then(|by| at.checked_add_signed(by));
     let at: DateTime<Utc> = at.ok_or_else(|| wrong("`time` is out of range"))?;
@@ -187,16 +185,6 @@ pub(crate) fn fill(json: &Json, scope: &Scope) -> Result<Json> {
         }
         other => other.clone(),
     })
-}
-
-/// What is wrong with the first template in `json` whose syntax is wrong.
-pub(crate) fn check(json: &Json) -> Result<(), String> {
-    match json {
-        Json::String(text) => Template::new(text.as_str()).map(|_| ()),
-        Json::Array(items) => items.iter().try_for_each(check),
-        Json::Object(entries) => entries.values().try_for_each(check),
-        _ => Ok(()),
-    }
 }
 
 /// The names that a template whose syntax is right wants, dotted: `config.shop`.

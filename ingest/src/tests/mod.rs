@@ -2,11 +2,14 @@
 
 mod chunks;
 mod dispositions;
+mod events;
 mod formats;
+mod logs;
 mod online_retail;
 mod privacy;
 mod recorded;
 mod web;
+mod workbooks;
 
 use std::io::Write as _;
 use std::path::Path;

@@ -287,6 +287,29 @@ async fn what_comes_before_the_commit_sees_all_rows_staged_and_may_write_elsewhe
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_is_dropped_before_its_commit_leaves_the_table_as_it_was() {
+    let (_folder, lake) = temporary().await;
+    put(&lake, Mode::Append, &[(1, "a")]).await;
+    let staged = tokio::sync::Notify::new();
+    let write = Write {
+        state: Some("new".into()),
+        ..Write::new(deletes(), loaded(&[]).schema())
+    };
+    let never = async {
+        staged.notify_one();
+        std::future::pending().await
+    };
+    tokio::select! {
+        _ = load_after(&lake, write, &[&[(Some(1), "", true), (Some(2), "b", false)]], never) => unreachable!(),
+        () = staged.notified() => {}
+    }
+    assert_eq!(rows(&lake).await, "|1|a|");
+    assert_eq!(lake.state(&name("raw_a.t")).await.unwrap(), None);
+    load(&lake, deletes(), &[&[(Some(1), "A", false)]]).await.unwrap();
+    assert_eq!(rows(&lake).await, "|1|A|", "and its turn is given back");
+}
+
 /// Another process commits between our reading and our commit: only rows that are merely added may join its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_that_came_first_is_a_conflict() {

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
+use arrow::array::NullBufferBuilder;
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, GenericByteArray, ListArray, PrimitiveArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::array::NullBufferBuilder;
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int16Type, Int32Type,
     Int64Type, TimeUnit, TimestampMicrosecondType, Utf8Type,
@@ -17,6 +17,8 @@ use arrow::datatypes::{
 use chrono_tz::Tz;
 
 use super::numeric;
+use crate::database::decimal;
+use crate::database::unreadable::Unreadable;
 use crate::values::time::{Clock, Time, parse};
 
 /// Days from 1970-01-01 to PostgreSQL's 2000-01-01, and the same in microseconds.
@@ -65,41 +67,8 @@ impl Kind {
             Kind::Numeric | Kind::Text | Kind::Jsonb | Kind::Uuid => DataType::Utf8,
             Kind::Binary => DataType::Binary,
             Kind::Date => DataType::Date32,
-            Kind::Timestamp(_) | Kind::Timestamptz => {
-                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-            }
+            Kind::Timestamp(_) | Kind::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             Kind::List(item) => DataType::List(Arc::new(Field::new("element", item.data_type(), true))),
-        }
-    }
-}
-
-/// Why a value cannot be read. Never the value itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unreadable {
-    /// Bytes that the type does not have.
-    Malformed,
-    /// `infinity`, which neither dates nor timestamps of the lake have.
-    Infinite,
-    /// NaN or infinity in a decimal.
-    NotANumber,
-    /// More digits than the decimal has.
-    TooManyDigits,
-    /// An array with more than one dimension.
-    Dimensions,
-    /// A time beyond the lake's range.
-    OutOfRange,
-}
-
-impl Unreadable {
-    /// For people.
-    pub(crate) fn why(self) -> &'static str {
-        match self {
-            Unreadable::Malformed => "a value is not what its type allows",
-            Unreadable::Infinite => "a value is `infinity`, which no date or timestamp of the lake is",
-            Unreadable::NotANumber => "a value is NaN or infinity, which no decimal is",
-            Unreadable::TooManyDigits => "a value has more digits than the column's type",
-            Unreadable::Dimensions => "an array has more than one dimension",
-            Unreadable::OutOfRange => "a time is beyond the year 294246",
         }
     }
 }
@@ -155,7 +124,8 @@ impl Bytes {
     /// Ends the value whose bytes have been written.
     #[inline]
     fn end(&mut self) -> Read {
-        self.ends.push(i32::try_from(self.bytes.len()).map_err(|_| Unreadable::Malformed)?);
+        self.ends
+            .push(i32::try_from(self.bytes.len()).map_err(|_| Unreadable::Malformed)?);
         Ok(())
     }
 
@@ -277,13 +247,16 @@ impl Column {
             Values::Float32(values) => values.push(number(value)?),
             Values::Float64(values) => values.push(number(value)?),
             Values::Decimal(values, precision, scale) => {
-                values.push(numeric::decimal_of_text(value, *precision, *scale)?);
+                values.push(decimal::of_text(value, *precision, *scale)?);
             }
             Values::Numeric(values) | Values::Text(values) | Values::Jsonb(values) | Values::Uuid(values) => {
                 values.push(value)?;
             }
             Values::Binary(values) => {
-                hex(value.strip_prefix(b"\\x").ok_or(Unreadable::Malformed)?, &mut values.bytes)?;
+                hex(
+                    value.strip_prefix(b"\\x").ok_or(Unreadable::Malformed)?,
+                    &mut values.bytes,
+                )?;
                 values.end()?;
             }
             Values::Date(values) => values.push(date_of_text(value)?),
@@ -372,8 +345,12 @@ fn timestamp(micros: i64) -> Read<i64> {
 fn date_of_text(value: &[u8]) -> Read<i32> {
     match parse(value) {
         Some(Time::Date(days)) => Ok(days),
-        _ => Ok(unusual(value)?.0.date().signed_duration_since(chrono::NaiveDate::default()).num_days())
-            .and_then(|days| i32::try_from(days).map_err(|_| Unreadable::OutOfRange)),
+        _ => Ok(unusual(value)?
+            .0
+            .date()
+            .signed_duration_since(chrono::NaiveDate::default())
+            .num_days())
+        .and_then(|days| i32::try_from(days).map_err(|_| Unreadable::OutOfRange)),
     }
 }
 
@@ -390,7 +367,11 @@ fn instant_of_text(value: &[u8]) -> Read<i64> {
         _ => {
             let (local, is_utc) = unusual(value)?;
             // The session is in UTC.
-            if is_utc { Ok(local.and_utc().timestamp_micros()) } else { Err(Unreadable::Malformed) }
+            if is_utc {
+                Ok(local.and_utc().timestamp_micros())
+            } else {
+                Err(Unreadable::Malformed)
+            }
         }
     }
 }
@@ -411,7 +392,12 @@ fn unusual(value: &[u8]) -> Read<(chrono::NaiveDateTime, bool)> {
     };
     let (date, time) = text.split_once(' ').unwrap_or((text, "00:00:00"));
     let mut parts = date.splitn(3, '-');
-    let mut part = || parts.next().and_then(|part| part.parse::<u32>().ok()).ok_or(Unreadable::Malformed);
+    let mut part = || {
+        parts
+            .next()
+            .and_then(|part| part.parse::<u32>().ok())
+            .ok_or(Unreadable::Malformed)
+    };
     let (year, month, day) = (part()?, part()?, part()?);
     let year = i32::try_from(year).map_err(|_| Unreadable::OutOfRange)?;
     let year = if before_christ { 1 - year } else { year };
@@ -478,7 +464,11 @@ fn push_array(mut value: &[u8], items: &mut Column) -> Read {
             }
         }
     }
-    if value.is_empty() { Ok(()) } else { Err(Unreadable::Malformed) }
+    if value.is_empty() {
+        Ok(())
+    } else {
+        Err(Unreadable::Malformed)
+    }
 }
 
 /// Adds the items of an array such as `{1,NULL,"a \"b\""}`. Source: `array_out`.
@@ -486,7 +476,10 @@ fn push_array_text(value: &[u8], items: &mut Column) -> Read {
     // An array that does not count from 1 has its bounds in front: `[0:1]={…}`.
     let value = match value.first() {
         Some(b'[') => {
-            let bounds = value.iter().position(|byte| *byte == b'=').ok_or(Unreadable::Malformed)?;
+            let bounds = value
+                .iter()
+                .position(|byte| *byte == b'=')
+                .ok_or(Unreadable::Malformed)?;
             if value[..bounds].iter().filter(|byte| **byte == b'[').count() > 1 {
                 return Err(Unreadable::Dimensions);
             }

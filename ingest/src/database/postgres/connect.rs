@@ -63,15 +63,19 @@ impl Server {
             "require" => (SslMode::Require, roots.is_some()),
             "verify-ca" | "verify-full" => (SslMode::Require, true),
             _ => {
-                return Err(Error::config(doing, "`sslmode` is not known")
-                    .hint("use disable, prefer, require or verify-full"));
+                return Err(
+                    Error::config(doing, "`sslmode` is not known").hint("use disable, prefer, require or verify-full")
+                );
             }
         };
         let tls = match ssl {
             SslMode::Disable => None,
             _ => Some(tls(verify, roots)?),
         };
-        config.ssl_mode(ssl).connect_timeout(timeout).application_name("cordada");
+        config
+            .ssl_mode(ssl)
+            .connect_timeout(timeout)
+            .application_name("cordada");
         config.keepalives_idle(timeout).tcp_user_timeout(timeout);
         let hosts: Vec<_> = config.get_hosts().iter().map(host).collect();
         let port = config.get_ports().first().copied().unwrap_or(5432);
@@ -220,7 +224,12 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -229,7 +238,12 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -270,7 +284,8 @@ impl Classify for SqlError {
         match code.code().get(..2) {
             Some("28") => Error::config(doing, "the server refuses these credentials")
                 .hint("check the user and the password in `connection`"),
-            Some("08" | "53" | "57" | "58") => Error::unavailable(doing, said),
+            // 55: in use, such as a replication slot by a session that is about to end.
+            Some("08" | "53" | "55" | "57" | "58") => Error::unavailable(doing, said),
             Some("22" | "23") => Error::failed(doing, "a value makes the query fail").with("sqlstate", code.code()),
             Some("3D") => Error::config(doing, said).hint("check the database's name in `connection`"),
             Some("42" | "3F") if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
@@ -295,7 +310,10 @@ mod tests {
     fn a_url_is_read_and_never_quoted() {
         let read = server("postgres://reader:s3cret@erp:5433/acme?sslmode=require").unwrap();
         assert_eq!(read.place(), "erp:5433/acme");
-        assert_eq!(server("postgres://reader@erp/acme?sslmode=disable").unwrap().place(), "erp:5432/acme");
+        assert_eq!(
+            server("postgres://reader@erp/acme?sslmode=disable").unwrap().place(),
+            "erp:5432/acme"
+        );
         for url in [
             "postgres://reader:s3cret@erp:port/acme",
             "postgres://reader:s3cret@erp/acme?sslmode=often",
@@ -310,7 +328,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_is_not_there_is_unavailable() {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let free = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let server = server(&format!("postgres://reader:s3cret@127.0.0.1:{free}/acme")).unwrap();
         let error = server.connect(&CancellationToken::new()).await.err().unwrap();
         assert_eq!(error.exit_code(), 3, "{error}");

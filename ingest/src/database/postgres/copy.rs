@@ -5,7 +5,8 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use cordada_lake::{Context, Error, Result};
 
-use super::column::{Column, Kind, Unreadable};
+use super::column::{Column, Kind};
+use crate::database::unreadable::Unreadable;
 
 /// What the data begin with; then come flags and the length of an extension.
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
@@ -86,7 +87,7 @@ impl Decoder {
         self.rows = 0;
         let (columns, fields) = (self.columns.iter_mut(), self.schema.fields());
         let arrays = columns.zip(fields).map(|(column, field)| {
-            let why = |unreadable| refuse(&self.label, field.name(), unreadable);
+            let why = |unreadable: Unreadable| unreadable.refuse(&self.label, field.name());
             column.finish().map_err(why)
         });
         let arrays = arrays.collect::<Result<Vec<_>>>()?;
@@ -102,7 +103,10 @@ impl Decoder {
         if self.state == Expect::Nothing && self.rest.is_empty() {
             return Ok(());
         }
-        Err(Error::unavailable(format!("reading {}", self.label), "the data end in the middle of a row"))
+        Err(Error::unavailable(
+            format!("reading {}", self.label),
+            "the data end in the middle of a row",
+        ))
     }
 
     /// Reads what is complete, and says how many bytes that was.
@@ -116,7 +120,9 @@ impl Decoder {
             let mut lengths = &fixed[SIGNATURE.len() + 4..];
             let length = super::column::take_i32(&mut lengths).ok();
             let length = length.and_then(|length| usize::try_from(length).ok());
-            let length = length.filter(|_| fixed.starts_with(SIGNATURE)).ok_or_else(|| malformed(&self.label))?;
+            let length = length
+                .filter(|_| fixed.starts_with(SIGNATURE))
+                .ok_or_else(|| malformed(&self.label))?;
             if extension.len() < length {
                 return Ok(0);
             }
@@ -156,7 +162,9 @@ impl Decoder {
     fn row(&mut self, mut values: &[u8]) -> Result<()> {
         for (number, column) in self.columns.iter_mut().enumerate() {
             // Complete, so these lengths are there and within the row.
-            let Some((length, rest)) = values.split_first_chunk() else { break };
+            let Some((length, rest)) = values.split_first_chunk() else {
+                break;
+            };
             match usize::try_from(i32::from_be_bytes(*length)) {
                 Err(_) => {
                     column.push_null();
@@ -166,7 +174,7 @@ impl Decoder {
                     let (value, rest) = rest.split_at(length);
                     column
                         .push_binary(value)
-                        .map_err(|unreadable| refuse(&self.label, self.schema.field(number).name(), unreadable))?;
+                        .map_err(|unreadable| unreadable.refuse(&self.label, self.schema.field(number).name()))?;
                     values = rest;
                 }
             }
@@ -193,15 +201,6 @@ fn length_of(values: &[u8], count: usize) -> Result<Option<usize>, Unreadable> {
     Ok((at <= values.len()).then_some(at))
 }
 
-/// The error for a value that cannot be read: where it is, not what it is.
-pub(super) fn refuse(label: &str, column: &str, unreadable: Unreadable) -> Error {
-    let error = Error::failed(format!("reading {label}"), unreadable.why()).with("column", column);
-    match unreadable {
-        Unreadable::Malformed => error,
-        _ => error.hint(format!("land it as text: columns: {{{column}: {{type: text}}}}")),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -220,7 +219,10 @@ mod tests {
             Kind::List(Box::new(Kind::Int32)),
             Kind::Timestamptz,
         ];
-        let fields = kinds.iter().zip(["a", "b", "c", "d", "e"]).map(|(kind, name)| Field::new(name, kind.data_type(), true));
+        let fields = kinds
+            .iter()
+            .zip(["a", "b", "c", "d", "e"])
+            .map(|(kind, name)| Field::new(name, kind.data_type(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         Decoder::new("public.sales", schema, &kinds)
     }
@@ -237,7 +239,11 @@ mod tests {
         let null = (-1i32).to_be_bytes().to_vec();
         let numeric = [0u8, 2, 0, 0, 0, 0, 0, 2, 0, 12, 19, 136];
         let list = [1i32, 0, 23, 1, 1, 4, 7].map(i32::to_be_bytes).concat();
-        let text = if number % 3 == 0 { null } else { field("añb".as_bytes()) };
+        let text = if number % 3 == 0 {
+            null
+        } else {
+            field("añb".as_bytes())
+        };
         [
             5i16.to_be_bytes().to_vec(),
             field(&number.to_be_bytes()),
@@ -250,7 +256,12 @@ mod tests {
     }
 
     fn data(rows: i64) -> Vec<u8> {
-        [header(), (0..rows).flat_map(row).collect(), (-1i16).to_be_bytes().to_vec()].concat()
+        [
+            header(),
+            (0..rows).flat_map(row).collect(),
+            (-1i16).to_be_bytes().to_vec(),
+        ]
+        .concat()
     }
 
     #[test]
@@ -259,8 +270,13 @@ mod tests {
         decoder.push(&data(2)).unwrap();
         decoder.end().unwrap();
         let (batch, _) = decoder.take().unwrap().unwrap();
-        let shown = arrow::util::pretty::pretty_format_batches(&[batch]).unwrap().to_string();
-        assert!(shown.contains("| 1 | añb | 12.50 | [7] | 2000-01-01T00:00:00Z |"), "{shown}");
+        let shown = arrow::util::pretty::pretty_format_batches(&[batch])
+            .unwrap()
+            .to_string();
+        assert!(
+            shown.contains("| 1 | añb | 12.50 | [7] | 2000-01-01T00:00:00Z |"),
+            "{shown}"
+        );
         assert!(shown.contains("| 0 |     | 12.50 | [7] |"), "{shown}");
     }
 

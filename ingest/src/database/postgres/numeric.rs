@@ -1,22 +1,12 @@
 //! PostgreSQL's `numeric`: groups of four decimal digits. Source: src/backend/utils/adt/numeric.c, `numeric_send`.
 
-use super::column::Unreadable;
+use crate::database::decimal::{POWERS, within};
+use crate::database::unreadable::Unreadable;
 
 const NEGATIVE: u16 = 0x4000;
 const NAN: u16 = 0xC000;
 const INFINITY: u16 = 0xD000;
 const MINUS_INFINITY: u16 = 0xF000;
-
-/// The powers of ten that an i128 holds.
-const POWERS: [i128; 39] = {
-    let mut powers = [1; 39];
-    let mut at = 1;
-    while at < 39 {
-        powers[at] = powers[at - 1] * 10;
-        at += 1;
-    }
-    powers
-};
 
 /// A value as it is sent: the number of groups, the weight of the first, the sign, the digits behind the point.
 struct Sent<'a> {
@@ -49,7 +39,11 @@ impl<'a> Sent<'a> {
     fn digits(&self) -> impl Iterator<Item = Result<u16, Unreadable>> + use<'a> {
         self.groups.chunks_exact(2).map(|group| {
             let group = u16::from_be_bytes([group[0], group[1]]);
-            if group < 10_000 { Ok(group) } else { Err(Unreadable::Malformed) }
+            if group < 10_000 {
+                Ok(group)
+            } else {
+                Err(Unreadable::Malformed)
+            }
         })
     }
 }
@@ -98,45 +92,6 @@ pub(super) fn decimal(value: &[u8], precision: u8, scale: i8) -> Result<i128, Un
     within(if negative { -result } else { result }, precision)
 }
 
-#[inline]
-fn within(value: i128, precision: u8) -> Result<i128, Unreadable> {
-    match POWERS.get(usize::from(precision)) {
-        Some(limit) if value.abs() >= *limit => Err(Unreadable::TooManyDigits),
-        _ => Ok(value),
-    }
-}
-
-/// The same of a value's text.
-pub(super) fn decimal_of_text(text: &[u8], precision: u8, scale: i8) -> Result<i128, Unreadable> {
-    if matches!(text, b"NaN" | b"Infinity" | b"-Infinity") {
-        return Err(Unreadable::NotANumber);
-    }
-    let (negative, digits) = match text.strip_prefix(b"-") {
-        Some(digits) => (true, digits),
-        None => (false, text),
-    };
-    let point = digits.iter().position(|byte| *byte == b'.').unwrap_or(digits.len());
-    let (whole, fraction) = (&digits[..point], digits.get(point + 1..).unwrap_or_default());
-    let scale = usize::try_from(scale).unwrap_or_default();
-    let (kept, cut) = fraction.split_at(scale.min(fraction.len()));
-    if cut.iter().any(|digit| *digit != b'0') {
-        return Err(Unreadable::TooManyDigits);
-    }
-    if whole.is_empty() && kept.is_empty() {
-        return Err(Unreadable::Malformed);
-    }
-    let missing = std::iter::repeat_n(b'0', scale - kept.len());
-    let mut result = 0i128;
-    for digit in whole.iter().chain(kept).copied().chain(missing) {
-        if !digit.is_ascii_digit() {
-            return Err(Unreadable::Malformed);
-        }
-        let next = result.checked_mul(10).and_then(|ten| ten.checked_add((digit - b'0').into()));
-        result = next.ok_or(Unreadable::TooManyDigits)?;
-    }
-    within(if negative { -result } else { result }, precision)
-}
-
 /// Writes the value as PostgreSQL does.
 pub(super) fn text(value: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
     let sent = Sent::read(value)?;
@@ -164,7 +119,11 @@ pub(super) fn text(value: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
         let digits = four(group(weight));
         // Only the first group leaves its zeros out.
         let zeros = digits.iter().take_while(|digit| **digit == b'0').count().min(3);
-        out.extend_from_slice(if weight == sent.weight { &digits[zeros..] } else { &digits });
+        out.extend_from_slice(if weight == sent.weight {
+            &digits[zeros..]
+        } else {
+            &digits
+        });
     }
     if sent.scale > 0 {
         out.push(b'.');
@@ -189,8 +148,11 @@ mod tests {
         let fraction = format!("{fraction}{}", "0".repeat((4 - fraction.len() % 4) % 4));
         let mut weight = i16::try_from(whole.len() / 4).unwrap() - 1;
         let all = whole + &fraction;
-        let mut groups: Vec<u16> =
-            all.as_bytes().chunks(4).map(|group| std::str::from_utf8(group).unwrap().parse().unwrap()).collect();
+        let mut groups: Vec<u16> = all
+            .as_bytes()
+            .chunks(4)
+            .map(|group| std::str::from_utf8(group).unwrap().parse().unwrap())
+            .collect();
         while groups.first() == Some(&0) {
             groups.remove(0);
             weight -= 1;
@@ -227,9 +189,19 @@ mod tests {
         assert_eq!(decimal(&[0, 0, 0, 0, 0xC0, 0, 0, 0], 3, 1), Err(Unreadable::NotANumber));
         let all_nines = "9".repeat(38);
         assert_eq!(decimal(&send(&all_nines), 38, 0), Ok(all_nines.parse().unwrap()));
-        assert_eq!(decimal(&send(&format!("0.{all_nines}")), 38, 38), Ok(all_nines.parse().unwrap()));
+        assert_eq!(
+            decimal(&send(&format!("0.{all_nines}")), 38, 38),
+            Ok(all_nines.parse().unwrap())
+        );
         assert_eq!(decimal(&send(&"9".repeat(39)), 38, 0), Err(Unreadable::TooManyDigits));
-        for text in ["0", "0.00", "10000", "-12.3400", "0.00001", "123456789012345678901234567890.5"] {
+        for text in [
+            "0",
+            "0.00",
+            "10000",
+            "-12.3400",
+            "0.00001",
+            "123456789012345678901234567890.5",
+        ] {
             assert_eq!(text_of(text), text);
         }
     }
@@ -245,7 +217,7 @@ mod tests {
                 _ => format!("{sign}{}.{:0width$}", value.abs() / factor, value.abs() % factor),
             };
             prop_assert_eq!(decimal(&send(&text), 38, scale), Ok(value));
-            prop_assert_eq!(decimal_of_text(text.as_bytes(), 38, scale), Ok(value));
+            prop_assert_eq!(crate::database::decimal::of_text(text.as_bytes(), 38, scale), Ok(value));
             if value != 0 {
                 prop_assert_eq!(text_of(&text), text);
             }
@@ -254,7 +226,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             let _ = decimal(&bytes, 38, 4);
-            let _ = decimal_of_text(&bytes, 38, 4);
+            let _ = crate::database::decimal::of_text(&bytes, 38, 4);
             let _ = text(&bytes, &mut Vec::new());
         }
     }

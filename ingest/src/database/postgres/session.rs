@@ -21,8 +21,8 @@ use super::copy::Decoder;
 use super::types::Plan;
 use crate::database::Around;
 use crate::database::config::DatabaseStream;
-use crate::database::sql::{escape_identifier, escape_literal};
 use crate::database::session::{Part, Rows, Session, find_column};
+use crate::database::sql::{escape_identifier, escape_literal};
 use crate::options::Options;
 
 /// Batches that wait for their reader, each partition.
@@ -71,6 +71,17 @@ impl PostgresColumn {
     pub(crate) fn field(&self) -> Field {
         Field::new(&self.name, self.plan.kind.data_type(), true)
     }
+
+    /// The column's value that is `text`, in SQL.
+    pub(crate) fn literal(&self, text: &str) -> String {
+        let (schema, name) = (self.data_type.schema(), self.data_type.name());
+        format!(
+            "{}::{}.{}",
+            escape_literal(text),
+            escape_identifier(schema),
+            escape_identifier(name)
+        )
+    }
 }
 
 impl PostgresSession {
@@ -113,7 +124,10 @@ impl PostgresSession {
     async fn export(&mut self) -> Option<String> {
         let exported = async {
             self.client.batch_execute("SAVEPOINT export").await?;
-            self.client.query_one("SELECT pg_export_snapshot()", &[]).await?.try_get(0)
+            self.client
+                .query_one("SELECT pg_export_snapshot()", &[])
+                .await?
+                .try_get(0)
         };
         match exported.await {
             Ok(name) => Some(name),
@@ -126,18 +140,6 @@ impl PostgresSession {
         }
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    pub(crate) fn the_relation(&self) -> &Relation {
-        &self.relation
-    }
-
-    pub(crate) fn the_columns(&self) -> &[PostgresColumn] {
-        &self.columns
-    }
-
     /// Cuts slices into ranges of pages: the conditions that they are read with, in the order of the pages.
     fn ranges(&self, slices: &std::ops::Range<usize>) -> VecDeque<Option<String>> {
         if self.snapshot.is_none() && self.slices() == 1 {
@@ -145,7 +147,10 @@ impl PostgresSession {
         }
         let pages = self.relation.pages;
         let is_last = slices.end == self.slices();
-        let (first, end) = (slices.start as u64 * SLICE_PAGES, (slices.end as u64 * SLICE_PAGES).min(pages));
+        let (first, end) = (
+            slices.start as u64 * SLICE_PAGES,
+            (slices.end as u64 * SLICE_PAGES).min(pages),
+        );
         // Several ranges a connection, so that all end at about the same time.
         let step = ((end - first) / (8 * self.parallelism as u64)).clamp(RANGE_PAGES, SLICE_PAGES);
         let mut ranges = VecDeque::new();
@@ -164,7 +169,9 @@ impl PostgresSession {
 
     /// The streams that read those ranges, each over a connection of its own.
     fn streams(&self, ranges: VecDeque<Option<String>>, columns: &[PostgresColumn]) -> Rows {
-        let schema: SchemaRef = Arc::new(Schema::new(columns.iter().map(PostgresColumn::field).collect::<Vec<_>>()));
+        let schema: SchemaRef = Arc::new(Schema::new(
+            columns.iter().map(PostgresColumn::field).collect::<Vec<_>>(),
+        ));
         let connections = match self.snapshot {
             Some(_) => self.parallelism.min(ranges.len()).max(1),
             None => 1,
@@ -205,7 +212,9 @@ impl Session for PostgresSession {
     }
 
     fn slices(&self) -> usize {
-        usize::try_from(self.relation.pages.div_ceil(SLICE_PAGES)).unwrap_or(usize::MAX).max(1)
+        usize::try_from(self.relation.pages.div_ceil(SLICE_PAGES))
+            .unwrap_or(usize::MAX)
+            .max(1)
     }
 
     async fn rows(&mut self, part: Part) -> Result<Rows> {
@@ -213,7 +222,9 @@ impl Session for PostgresSession {
             Part::Slices(slices) => self.streams(self.ranges(&slices), &self.columns),
             Part::Where(condition) => self.streams([Some(condition)].into(), &self.columns),
             Part::Columns(names) => {
-                let chosen = names.iter().filter_map(|name| self.columns.iter().find(|column| column.name == *name));
+                let chosen = names
+                    .iter()
+                    .filter_map(|name| self.columns.iter().find(|column| column.name == *name));
                 self.streams(self.ranges(&(0..self.slices())), &chosen.cloned().collect::<Vec<_>>())
             }
         })
@@ -239,7 +250,9 @@ impl Session for PostgresSession {
                    AND a.attnum = i.indkey[0] WHERE i.indrelid = $1 AND i.indnkeyatts = 1 AND i.indisunique \
                    AND i.indisvalid AND i.indpred IS NULL AND a.attname = $2)";
         let unique = self.client.query_one(sql, &[&oid, &column]).await;
-        unique.and_then(|row| row.try_get(0)).doing_sql(|| format!("reading {}", self.relation.label))
+        unique
+            .and_then(|row| row.try_get(0))
+            .doing_sql(|| format!("reading {}", self.relation.label))
     }
 
     fn name(&self, column: &str) -> String {
@@ -251,9 +264,7 @@ impl Session for PostgresSession {
     }
 
     fn literal(&self, column: &str, text: &str) -> Result<String> {
-        let column = self.column(column)?;
-        let (schema, name) = (column.data_type.schema(), column.data_type.name());
-        Ok(format!("{}::{}.{}", escape_literal(text), escape_identifier(schema), escape_identifier(name)))
+        self.column(column).map(|column| column.literal(text))
     }
 
     fn before(&self, column: &str, literal: &str, seconds: u64) -> Result<String> {
@@ -272,8 +283,16 @@ impl Session for PostgresSession {
 impl PostgresSession {
     fn column(&self, name: &str) -> Result<&PostgresColumn> {
         let name = find_column(&self.names, name, &format!("reading {}", self.relation.label))?;
-        let missing = || Error::config(format!("reading {}", self.relation.label), format!("there is no column `{name}`"));
-        self.columns.iter().find(|column| column.name == name).ok_or_else(missing)
+        let missing = || {
+            Error::config(
+                format!("reading {}", self.relation.label),
+                format!("there is no column `{name}`"),
+            )
+        };
+        self.columns
+            .iter()
+            .find(|column| column.name == name)
+            .ok_or_else(missing)
     }
 }
 
@@ -296,7 +315,12 @@ impl Reader {
             Some(client) => client.clone(),
             None => Arc::new(self.connect().await?),
         };
-        let next = || self.ranges.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
+        let next = || {
+            self.ranges
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .pop_front()
+        };
         while let Some(range) = next() {
             tokio::select! {
                 read = self.read(&client, range.as_deref(), sender) => {
@@ -334,10 +358,16 @@ impl Reader {
         range: Option<&str>,
         sender: &Sender<datafusion::error::Result<arrow::record_batch::RecordBatch>>,
     ) -> Result<bool> {
-        let chosen = self.columns.iter().map(|column| column.plan.sql(&escape_identifier(&column.name)));
+        let chosen = self
+            .columns
+            .iter()
+            .map(|column| column.plan.sql(&escape_identifier(&column.name)));
         let chosen = chosen.collect::<Vec<_>>().join(", ");
         let condition = range.map(|range| format!(" WHERE {range}")).unwrap_or_default();
-        let sql = format!("COPY (SELECT {chosen} FROM {}{condition}) TO STDOUT (FORMAT binary)", self.relation.sql);
+        let sql = format!(
+            "COPY (SELECT {chosen} FROM {}{condition}) TO STDOUT (FORMAT binary)",
+            self.relation.sql
+        );
         let kinds: Vec<_> = self.columns.iter().map(|column| column.plan.kind.clone()).collect();
         let mut decoder = Decoder::new(&self.relation.label, self.schema.clone(), &kinds);
         let copied = client.copy_out(&sql).await.doing_sql(|| self.doing())?;
@@ -392,12 +422,19 @@ impl Relation {
                    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT LIKE 'pg\\_%' \
                    AND n.nspname <> 'information_schema' ORDER BY 1 LIMIT 10000";
         let tables = client.query(sql, &[]).await.doing_sql(doing)?;
-        let tables = tables.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>().doing_sql(doing)?;
+        let tables = tables
+            .iter()
+            .map(|row| row.try_get(0))
+            .collect::<Result<Vec<String>, _>>()
+            .doing_sql(doing)?;
         let sought = format!("{}.{name}", schema.as_deref().unwrap_or("public"));
         let hint = match yaml::nearest(&sought, tables.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None if tables.is_empty() => "the database has no tables that this user sees".to_owned(),
-            None => format!("there are: {}", tables.iter().take(20).cloned().collect::<Vec<_>>().join(", ")),
+            None => format!(
+                "there are: {}",
+                tables.iter().take(20).cloned().collect::<Vec<_>>().join(", ")
+            ),
         };
         Err(Error::config(doing(), "there is no such table").hint(hint))
     }
@@ -444,7 +481,7 @@ pub(crate) fn split_name(written: &str) -> (Option<String>, String) {
 }
 
 /// The relation's columns.
-async fn columns(
+pub(crate) async fn columns(
     client: &Client,
     relation: &Relation,
     options: &Options,
@@ -452,7 +489,10 @@ async fn columns(
 ) -> Result<Vec<PostgresColumn>> {
     use cordada_lake::names::snake_case;
     let doing = || format!("reading the columns of {}", relation.label);
-    let statement = client.prepare(&format!("SELECT * FROM {}", relation.sql)).await.doing_sql(doing)?;
+    let statement = client
+        .prepare(&format!("SELECT * FROM {}", relation.sql))
+        .await
+        .doing_sql(doing)?;
     let columns = statement.columns().iter().map(|column| {
         let declared = options.declared(&snake_case(column.name()));
         PostgresColumn {
@@ -476,6 +516,9 @@ mod tests {
     fn names_are_split_at_the_dot_that_separates() {
         assert_eq!(split_name("public.sales"), (Some("public".into()), "sales".into()));
         assert_eq!(split_name("\"Order.Lines\""), (None, "Order.Lines".into()));
-        assert_eq!(split_name("erp.\"Order \"\"Lines\"\"\""), (Some("erp".into()), "Order \"Lines\"".into()));
+        assert_eq!(
+            split_name("erp.\"Order \"\"Lines\"\"\""),
+            (Some("erp".into()), "Order \"Lines\"".into())
+        );
     }
 }

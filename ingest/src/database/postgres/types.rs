@@ -107,7 +107,11 @@ fn numeric(modifier: i32) -> Kind {
     let packed = modifier - 4;
     let (precision, scale) = (packed >> 16 & 0xffff, (packed & 0x7ff ^ 1024) - 1024);
     // A negative scale is zeros before the point; a scale beyond the precision is zeros behind it.
-    let (precision, scale) = if scale < 0 { (precision - scale, 0) } else { (precision.max(scale), scale) };
+    let (precision, scale) = if scale < 0 {
+        (precision - scale, 0)
+    } else {
+        (precision.max(scale), scale)
+    };
     match (u8::try_from(precision), i8::try_from(scale)) {
         (Ok(precision @ 1..=38), Ok(scale)) => Kind::Decimal(precision, scale),
         _ => Kind::Numeric,
@@ -121,14 +125,23 @@ mod tests {
     #[test]
     fn types_are_exact() {
         let plan = |column, modifier, declared| Plan::new(column, modifier, declared, Tz::UTC);
-        assert_eq!(plan(&Type::NUMERIC, (12 << 16 | 3) + 4, None).kind, Kind::Decimal(12, 3));
+        assert_eq!(
+            plan(&Type::NUMERIC, (12 << 16 | 3) + 4, None).kind,
+            Kind::Decimal(12, 3)
+        );
         assert_eq!(plan(&Type::NUMERIC, -1, None).kind, Kind::Numeric);
         assert_eq!(plan(&Type::NUMERIC, (50 << 16 | 3) + 4, None).kind, Kind::Numeric);
         assert_eq!(plan(&Type::NUMERIC, (3 << 16 | 5) + 4, None).kind, Kind::Decimal(5, 5));
-        assert_eq!(plan(&Type::NUMERIC, (3 << 16 | (-2 & 0x7ff)) + 4, None).kind, Kind::Decimal(5, 0));
+        assert_eq!(
+            plan(&Type::NUMERIC, (3 << 16 | (-2 & 0x7ff)) + 4, None).kind,
+            Kind::Decimal(5, 0)
+        );
         let declared = DataType::Decimal128(20, 4);
         assert_eq!(plan(&Type::NUMERIC, -1, Some(&declared)).kind, Kind::Decimal(20, 4));
-        assert_eq!(plan(&Type::INT4_ARRAY, -1, None).kind, Kind::List(Box::new(Kind::Int32)));
+        assert_eq!(
+            plan(&Type::INT4_ARRAY, -1, None).kind,
+            Kind::List(Box::new(Kind::Int32))
+        );
         assert_eq!(plan(&Type::INET_ARRAY, -1, None).sql("\"a\""), "\"a\"::text[]");
         assert_eq!(plan(&Type::DATE, -1, Some(&DataType::Utf8)).kind, Kind::Text);
     }

@@ -1,7 +1,10 @@
 //! The kind `database` against real servers; those that are not installed are skipped, loudly.
 
+mod changes;
+mod mysql;
 mod postgres;
 mod server;
+mod sqlite;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +34,9 @@ impl Load {
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         for batch in &self.batches {
-            let shown = arrow::util::pretty::pretty_format_batches(std::slice::from_ref(batch)).unwrap().to_string();
+            let shown = arrow::util::pretty::pretty_format_batches(std::slice::from_ref(batch))
+                .unwrap()
+                .to_string();
             let rows = shown.lines().skip(3).filter(|line| line.starts_with('|'));
             lines.extend(rows.map(|row| {
                 let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
@@ -68,7 +73,9 @@ impl Source {
         let source: DatabaseSource = parse(&format!("{head}streams: {{sales: {stream}}}\n")).unwrap();
         source.validate(Path::new("erp.yml")).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default()).await.unwrap();
+        let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default())
+            .await
+            .unwrap();
         Self {
             source,
             lake,
@@ -113,7 +120,9 @@ impl Source {
 
 /// All of a chunk's rows.
 pub(super) async fn batches(rows: Rows) -> Result<Vec<RecordBatch>> {
-    let Rows::Typed { partitions, .. } = rows else { panic!("a database's rows have types") };
+    let Rows::Typed { partitions, .. } = rows else {
+        panic!("a database's rows have types")
+    };
     let mut all = Vec::new();
     for partition in partitions {
         let batches: Vec<_> = partition.try_collect().await.doing(|| "reading")?;
@@ -130,7 +139,11 @@ fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
 pub(super) fn column(load: &Load, name: &str) -> Vec<Option<String>> {
     let batch = concat_batches(&load.batches[0].schema(), &load.batches).unwrap();
     let column = arrow::compute::cast(batch.column_by_name(name).unwrap(), &arrow::datatypes::DataType::Utf8).unwrap();
-    column.as_string::<i32>().iter().map(|value| value.map(str::to_owned)).collect()
+    column
+        .as_string::<i32>()
+        .iter()
+        .map(|value| value.map(str::to_owned))
+        .collect()
 }
 
 #[test]
@@ -150,7 +163,12 @@ fn what_makes_no_sense_is_refused() {
         assert!(why.contains(expected), "{why}");
     }
     assert!(parse::<DatabaseStream>("{table: a, lag: soon}").is_err());
-    assert!(parse::<DatabaseStream>("{table: a, cursr: b}").unwrap_err().to_string().contains("did you mean `cursor`"));
+    assert!(
+        parse::<DatabaseStream>("{table: a, cursr: b}")
+            .unwrap_err()
+            .to_string()
+            .contains("did you mean `cursor`")
+    );
     let stream: DatabaseStream = parse("{table: a, cursor: [t, id], initial: 7}").unwrap();
     assert_eq!((stream.cursor.len(), stream.initial.as_deref()), (2, Some("7")));
     let disposition = |text: &str| parse::<DatabaseStream>(text).unwrap().rows().disposition();

@@ -50,7 +50,14 @@ async fn types(server: &Postgres) {
     let source = Source::new(&server.url(), "{table: public.types, disposition: replace}").await;
     let load = source.load(None).await.unwrap();
     assert_eq!(load.rows(), 2);
-    let of = |name: &str| load.batches[0].schema().field_with_name(name).unwrap().data_type().clone();
+    let of = |name: &str| {
+        load.batches[0]
+            .schema()
+            .field_with_name(name)
+            .unwrap()
+            .data_type()
+            .clone()
+    };
     for (name, expected, data_type) in [
         ("a_bool", "true", DataType::Boolean),
         ("a_int2", "-7", DataType::Int16),
@@ -59,7 +66,11 @@ async fn types(server: &Postgres) {
         ("a_float4", "1.5", DataType::Float32),
         ("a_float8", "0.1", DataType::Float64),
         ("a_numeric", "12345.678", DataType::Decimal128(12, 3)),
-        ("a_any", "123456789012345678901234567890.123456789012345", DataType::Utf8),
+        (
+            "a_any",
+            "123456789012345678901234567890.123456789012345",
+            DataType::Utf8,
+        ),
         ("a_domain", "-1.50", DataType::Decimal128(12, 2)),
         ("a_money", "1234.56", DataType::Decimal128(20, 2)),
         ("a_text", "añ'o", DataType::Utf8),
@@ -91,9 +102,18 @@ async fn types(server: &Postgres) {
         assert_eq!((load.text(name), of(name)), (expected.to_owned(), data_type), "{name}");
         assert_eq!(load.batches[0].column_by_name(name).unwrap().null_count(), 1, "{name}");
     }
-    let declared = "{table: types, disposition: replace, columns: {a_any: {type: 'decimal(38,8)'}, a_date: {type: text}}}";
-    let error = Source::new(&server.url(), declared).await.load(None).await.err().unwrap();
-    assert!(error.to_string().contains("more digits") && error.to_string().contains("column=a_any"), "{error}");
+    let declared =
+        "{table: types, disposition: replace, columns: {a_any: {type: 'decimal(38,8)'}, a_date: {type: text}}}";
+    let error = Source::new(&server.url(), declared)
+        .await
+        .load(None)
+        .await
+        .err()
+        .unwrap();
+    assert!(
+        error.to_string().contains("more digits") && error.to_string().contains("column=a_any"),
+        "{error}"
+    );
 }
 
 fn source_time() -> DataType {
@@ -105,43 +125,78 @@ fn list(item: DataType) -> DataType {
 }
 
 async fn what_the_lake_cannot_hold_is_an_error(server: &Postgres) {
-    server.run("CREATE TABLE odd (id int, until date, at timestamptz, n numeric(5,2), m int[])").await;
+    server
+        .run("CREATE TABLE odd (id int, until date, at timestamptz, n numeric(5,2), m int[])")
+        .await;
     for (value, expected) in [
         ("1, 'infinity'", "infinity"),
         ("1, null, '-infinity'", "infinity"),
         ("1, null, null, 'NaN'", "NaN"),
         ("1, null, null, null, '{{1},{2}}'", "dimension"),
     ] {
-        server.run(&format!("TRUNCATE odd; INSERT INTO odd VALUES ({value})")).await;
-        let error = Source::new(&server.url(), "{table: odd, disposition: replace}").await.load(None).await.err().unwrap();
-        assert!(error.to_string().contains(expected) && error.to_string().contains("type: text"), "{error}");
+        server
+            .run(&format!("TRUNCATE odd; INSERT INTO odd VALUES ({value})"))
+            .await;
+        let error = Source::new(&server.url(), "{table: odd, disposition: replace}")
+            .await
+            .load(None)
+            .await
+            .err()
+            .unwrap();
+        assert!(
+            error.to_string().contains(expected) && error.to_string().contains("type: text"),
+            "{error}"
+        );
     }
-    server.run("TRUNCATE odd; INSERT INTO odd VALUES (1, 'infinity', '0044-03-15 12:00:00+00 BC', 'NaN', '{{1},{2}}')").await;
+    server
+        .run("TRUNCATE odd; INSERT INTO odd VALUES (1, 'infinity', '0044-03-15 12:00:00+00 BC', 'NaN', '{{1},{2}}')")
+        .await;
     let text = "columns: {until: {type: text}, n: {type: text}, m: {type: text}}";
-    let load = Source::new(&server.url(), &format!("{{table: odd, disposition: replace, {text}}}")).await.load(None).await.unwrap();
+    let load = Source::new(&server.url(), &format!("{{table: odd, disposition: replace, {text}}}"))
+        .await
+        .load(None)
+        .await
+        .unwrap();
     assert_eq!(load.lines(), ["1,infinity,-0043-03-15T12:00:00Z,NaN,{{1},{2}}"]);
 }
 
 async fn in_parallel(server: &Postgres) {
     server
-        .run("CREATE TABLE big AS SELECT i AS id, repeat('x', 100) AS filler FROM generate_series(1, 200000) i;
+        .run(
+            "CREATE TABLE big AS SELECT i AS id, repeat('x', 100) AS filler FROM generate_series(1, 200000) i;
               DELETE FROM big WHERE id % 10 = 0;
               CREATE TABLE parts (id int, v text) PARTITION BY RANGE (id);
               CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (1000);
               CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (1000) TO (200000);
-              INSERT INTO parts SELECT i, repeat('y', 100) FROM generate_series(0, 149999) i;")
+              INSERT INTO parts SELECT i, repeat('y', 100) FROM generate_series(0, 149999) i;",
+        )
         .await;
-    let load = Source::new(&server.url(), "{table: big, disposition: replace}").await.load(None).await.unwrap();
+    let load = Source::new(&server.url(), "{table: big, disposition: replace}")
+        .await
+        .load(None)
+        .await
+        .unwrap();
     let ids: std::collections::HashSet<_> = column(&load, "id").into_iter().collect();
     assert_eq!((load.rows(), ids.len()), (180_000, 180_000));
-    let load = Source::new(&server.url(), "{table: parts, disposition: replace}").await.load(None).await.unwrap();
+    let load = Source::new(&server.url(), "{table: parts, disposition: replace}")
+        .await
+        .load(None)
+        .await
+        .unwrap();
     let ids: std::collections::HashSet<_> = column(&load, "id").into_iter().collect();
     assert_eq!((load.rows(), ids.len()), (150_000, 150_000));
 }
 
 async fn queries_and_views(server: &Postgres) {
     server.run("CREATE VIEW few AS SELECT id FROM big WHERE id < 5").await;
-    let lines = async |stream: &str| Source::new(&server.url(), stream).await.load(None).await.unwrap().lines();
+    let lines = async |stream: &str| {
+        Source::new(&server.url(), stream)
+            .await
+            .load(None)
+            .await
+            .unwrap()
+            .lines()
+    };
     assert_eq!(lines("{table: few, disposition: replace}").await, ["1", "2", "3", "4"]);
     let query = "{query: 'select id, sum(id) over () as total from few -- few;', disposition: replace}";
     assert_eq!(lines(query).await, ["1,10", "2,10", "3,10", "4,10"]);
@@ -171,21 +226,36 @@ async fn mistakes_are_explained(server: &Postgres) {
 
 async fn cursors(server: &Postgres) {
     server
-        .run("CREATE TABLE sales (id int PRIMARY KEY, updated_at timestamptz, v int);
-              INSERT INTO sales VALUES (1, '2024-01-01', 1), (2, '2024-01-02', 1), (3, '2024-01-02', 1), (4, NULL, 1)")
+        .run(
+            "CREATE TABLE sales (id int PRIMARY KEY, updated_at timestamptz, v int);
+              INSERT INTO sales VALUES (1, '2024-01-01', 1), (2, '2024-01-02', 1), (3, '2024-01-02', 1), (4, NULL, 1)",
+        )
         .await;
     let ties = Source::new(&server.url(), "{table: sales, cursor: [updated_at, id]}").await;
-    let single = Source::new(&server.url(), "{table: sales, cursor: updated_at, key: [id], disposition: merge}").await;
+    let single = Source::new(
+        &server.url(),
+        "{table: sales, cursor: updated_at, key: [id], disposition: merge}",
+    )
+    .await;
     let serial = Source::new(&server.url(), "{table: sales, cursor: id}").await;
     let lagging = Source::new(
         &server.url(),
         "{table: sales, cursor: [updated_at, id], lag: 1d, key: [id], disposition: merge}",
-    ).await;
-    let late = Source::new(&server.url(), "{table: sales, cursor: updated_at, initial: '2024-01-02', key: [id], disposition: merge}").await;
+    )
+    .await;
+    let late = Source::new(
+        &server.url(),
+        "{table: sales, cursor: updated_at, initial: '2024-01-02', key: [id], disposition: merge}",
+    )
+    .await;
     let ids = async |source: &Source, state: &mut Option<crate::extract::State>| {
         let load = source.load(state.clone()).await.unwrap();
         *state = load.state.clone();
-        if load.batches.is_empty() { Vec::new() } else { column(&load, "id").into_iter().flatten().collect() }
+        if load.batches.is_empty() {
+            Vec::new()
+        } else {
+            column(&load, "id").into_iter().flatten().collect()
+        }
     };
     let (mut a, mut b, mut c, mut d, mut e) = (None, None, None, None, None);
     assert_eq!(ids(&ties, &mut a).await, ["1", "2", "3", "4"]);
@@ -200,7 +270,9 @@ async fn cursors(server: &Postgres) {
     assert_eq!(ids(&lagging, &mut d).await, ["1", "2", "3"]);
     assert!(ids(&late, &mut e).await.is_empty());
     // Another row of the same moment, and a change within it.
-    server.run("INSERT INTO sales VALUES (5, '2024-01-02', 1); UPDATE sales SET v = 2 WHERE id = 2").await;
+    server
+        .run("INSERT INTO sales VALUES (5, '2024-01-02', 1); UPDATE sales SET v = 2 WHERE id = 2")
+        .await;
     assert_eq!(ids(&ties, &mut a).await, ["5"]);
     let mut again = ids(&single, &mut b).await;
     again.sort();
@@ -212,7 +284,11 @@ async fn cursors(server: &Postgres) {
     server.run("INSERT INTO sales VALUES (6, '2024-01-03', 1)").await;
     assert_eq!(ids(&ties, &mut a).await, ["6"]);
     // Another cursor: what is merged starts over, what is appended must not.
-    let changed = Source::new(&server.url(), "{table: sales, cursor: id, key: [id], disposition: merge}").await;
+    let changed = Source::new(
+        &server.url(),
+        "{table: sales, cursor: id, key: [id], disposition: merge}",
+    )
+    .await;
     assert_eq!(ids(&changed, &mut b).await, ["6"]);
     let error = serial.load(a).await.err().unwrap();
     assert!(error.to_string().contains("another than at the last load"), "{error}");
@@ -221,16 +297,27 @@ async fn cursors(server: &Postgres) {
 
 /// A backlog of more than one chunk continues at any chunk's state.
 async fn windows(server: &Postgres) {
-    server.run("CREATE TABLE log (id bigint PRIMARY KEY, at int); INSERT INTO log SELECT -1, -1;").await;
+    server
+        .run("CREATE TABLE log (id bigint PRIMARY KEY, at int); INSERT INTO log SELECT -1, -1;")
+        .await;
     let source = Source::new(&server.url(), "{table: log, cursor: [at, id]}").await;
     let first = source.load(None).await.unwrap();
-    server.run("INSERT INTO log SELECT i, i / 7 FROM generate_series(1, 2100000) i; ANALYZE log").await;
+    server
+        .run("INSERT INTO log SELECT i, i / 7 FROM generate_series(1, 2100000) i; ANALYZE log")
+        .await;
     let (mut state, mut rows, mut chunks) = (first.state, 0, 0);
     loop {
         // As if it were killed after each chunk.
         let mut extraction = source.source.extract(source.request(state.clone())).await.unwrap();
-        let Some(chunk) = extraction.next().await.unwrap() else { break };
-        rows += batches(chunk.rows).await.unwrap().iter().map(RecordBatch::num_rows).sum::<usize>();
+        let Some(chunk) = extraction.next().await.unwrap() else {
+            break;
+        };
+        rows += batches(chunk.rows)
+            .await
+            .unwrap()
+            .iter()
+            .map(RecordBatch::num_rows)
+            .sum::<usize>();
         state = chunk.state;
         chunks += 1;
     }
@@ -238,7 +325,9 @@ async fn windows(server: &Postgres) {
 }
 
 async fn deletions(server: &Postgres) {
-    server.run("CREATE TABLE gone (id int PRIMARY KEY, at int); INSERT INTO gone VALUES (1, 1), (3, 1)").await;
+    server
+        .run("CREATE TABLE gone (id int PRIMARY KEY, at int); INSERT INTO gone VALUES (1, 1), (3, 1)")
+        .await;
     let stream = "{table: gone, cursor: [at, id], key: [id], deletes: compare}";
     let source = Source::new(&server.url(), stream).await;
     let first = source.load(None).await.unwrap();
@@ -247,7 +336,11 @@ async fn deletions(server: &Postgres) {
     let batch = RecordBatch::try_from_iter([("id", ids)]).unwrap();
     let schema = batch.schema();
     let rows = RecordBatchStreamAdapter::new(schema.clone(), futures::stream::iter([Ok(batch)]));
-    source.lake.write(&source.table, Write::new(Mode::Append, schema), vec![Box::pin(rows)]).await.unwrap();
+    source
+        .lake
+        .write(&source.table, Write::new(Mode::Append, schema), vec![Box::pin(rows)])
+        .await
+        .unwrap();
     let second = source.load(first.state).await.unwrap();
     assert_eq!(second.lines(), ["2,true", "4,true"]);
 }

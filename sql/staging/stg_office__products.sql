@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('erp', 'products') }}
+    select * from {{ source('office', 'products') }}
 )
 
 select

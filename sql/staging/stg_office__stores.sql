@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('erp', 'stores') }}
+    select * from {{ source('office', 'stores') }}
 )
 
 select

@@ -1,0 +1,121 @@
+//! SQLite: types by value, cursors, deletions.
+
+use arrow::datatypes::DataType;
+use rusqlite::Connection;
+
+use super::Source;
+
+fn database(sql: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shop.db");
+    Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+    let url = format!("sqlite:{}", path.display());
+    (folder, url)
+}
+
+#[tokio::test]
+async fn sqlite_types_hold_all_values() {
+    let (_folder, url) = database(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, price DECIMAL(10,2), mixed INTEGER, big, flag BOOLEAN, day DATE,
+                         raw BLOB, none REAL, \"odd \"\" name\" TEXT);
+         INSERT INTO t VALUES (1, 5, 7, 9007199254740993, 1, '2024-02-29', x'00ff', NULL, 'añ');
+         INSERT INTO t VALUES (2, 5.5, 'seven', 0.5, 0, '2024-03-01', 'text', NULL, NULL);",
+    );
+    let load = Source::new(&url, "{table: t}").await.load(None).await.unwrap();
+    let schema = load.batches[0].schema();
+    let types: Vec<_> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
+    use DataType as T;
+    assert_eq!(
+        types,
+        [
+            T::Int64,
+            T::Float64,
+            T::Utf8,
+            T::Utf8,
+            T::Boolean,
+            T::Utf8,
+            T::Binary,
+            T::Float64,
+            T::Utf8
+        ]
+    );
+    assert_eq!(
+        load.lines(),
+        [
+            "1,5.0,7,9007199254740993,true,2024-02-29,00ff,,añ",
+            "2,5.5,seven,0.5,false,2024-03-01,74657874,,"
+        ]
+    );
+    let query = Source::new(&url, "{query: 'select count(*) as n from t;'}")
+        .await
+        .load(None)
+        .await
+        .unwrap();
+    assert_eq!(query.lines(), ["2"]);
+}
+
+#[tokio::test]
+async fn sqlite_continues_after_its_cursor() {
+    let (folder, url) = database(
+        "CREATE TABLE sales (id INTEGER PRIMARY KEY, at TEXT, v INT);
+         INSERT INTO sales VALUES (1, '2024-01-01', 1), (2, '2024-01-02', 1), (3, NULL, 1);",
+    );
+    let run = |sql: &str| {
+        Connection::open(folder.path().join("shop.db"))
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap()
+    };
+    let tuple = Source::new(&url, "{table: sales, cursor: [at, id]}").await;
+    let single = Source::new(&url, "{table: sales, cursor: at, key: [id]}").await;
+    let serial = Source::new(&url, "{table: sales, cursor: id}").await;
+    let (a, b, c) = (
+        tuple.load(None).await.unwrap(),
+        single.load(None).await.unwrap(),
+        serial.load(None).await.unwrap(),
+    );
+    assert_eq!((a.rows(), b.rows(), c.rows()), (3, 3, 3));
+    assert_eq!(single.load(b.state.clone()).await.unwrap().rows(), 0);
+    run("UPDATE sales SET v = 2 WHERE id = 2; INSERT INTO sales VALUES (4, '2024-01-02', 1), (5, '2024-01-03', 1)");
+    assert_eq!(
+        tuple.load(a.state).await.unwrap().lines(),
+        ["4,2024-01-02,1", "5,2024-01-03,1"]
+    );
+    assert_eq!(
+        single.load(b.state).await.unwrap().lines(),
+        ["2,2024-01-02,2", "4,2024-01-02,1", "5,2024-01-03,1"]
+    );
+    assert_eq!(serial.load(c.state).await.unwrap().rows(), 2);
+}
+
+#[tokio::test]
+async fn sqlite_mistakes_are_explained() {
+    let (folder, url) = database("CREATE TABLE sales (id INT, at INT)");
+    for (url, stream, expected, code) in [
+        (url.as_str(), "{table: sale}", "did you mean `sales`", 2),
+        (&url, "{table: sales, cursor: id}", "two rows can have the same `id`", 2),
+        (
+            &url,
+            "{table: sales, cursor: at, key: [id], lag: 1h}",
+            "SQLite has none",
+            2,
+        ),
+        (&url, "{query: select nonsense}", "nonsense", 2),
+        ("sqlite:nowhere.db", "{table: sales}", "no such file", 2),
+    ] {
+        let error = Source::new(url, stream).await.load(None).await.err().unwrap();
+        assert!(
+            error.to_string().contains(expected) && error.exit_code() == code,
+            "{error}"
+        );
+    }
+    std::fs::write(folder.path().join("notes.db"), "x".repeat(5000)).unwrap();
+    let notes = format!("sqlite:{}", folder.path().join("notes.db").display());
+    let error = Source::new(&notes, "{table: sales}")
+        .await
+        .load(None)
+        .await
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("no SQLite database"), "{error}");
+}

@@ -1,0 +1,358 @@
+//! What is kept of a visitor: decided before anything of a hit touches a disk.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::columns::Protocol;
+use super::hit::Hit;
+use super::record::Record;
+
+/// What is kept of the address that a hit came from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ip {
+    /// The network: 24 bits of IPv4, 48 of IPv6.
+    #[default]
+    Truncate,
+    /// Nothing.
+    Drop,
+    /// All of it.
+    Full,
+}
+
+/// What becomes of hits that say that the visitor does not want to be tracked (`DNT: 1`, `Sec-GPC: 1`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DoNotTrack {
+    /// They are acknowledged and forgotten.
+    Drop,
+    /// They are kept without whatever tells the visitor from another.
+    #[default]
+    Anonymise,
+    /// They are kept as they are.
+    Ignore,
+}
+
+/// The consent that hits need.
+///
+/// It is given by Segment's `context.consent.categoryPreferences.<category>`, by Snowplow's `gdpr` context (that there
+/// is a basis for processing), and by the parameter `consent=1` of Matomo's hits (`appendToTrackingUrl`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Consent {
+    /// The category of Segment's consent.
+    #[serde(default = "default_category")]
+    pub(crate) category: String,
+    /// What becomes of hits without it.
+    #[serde(default)]
+    pub(crate) without: Without,
+}
+
+/// What becomes of hits without consent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Without {
+    /// They are acknowledged and forgotten.
+    #[default]
+    Drop,
+    /// They are kept without whatever tells the visitor from another.
+    Anonymise,
+}
+
+fn default_category() -> String {
+    "Analytics".into()
+}
+
+/// What a request's headers ask for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wishes {
+    /// `DNT: 1` or `Sec-GPC: 1`.
+    pub(crate) no_tracking: bool,
+    /// `SP-Anonymous`: Snowplow's request to know neither address nor cookie.
+    pub(crate) anonymous: bool,
+}
+
+/// A source's rules.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Privacy {
+    pub(crate) ip: Ip,
+    pub(crate) do_not_track: DoNotTrack,
+    pub(crate) consent: Option<Consent>,
+}
+
+/// Schemas of Snowplow's contexts that identify a person or a device.
+const IDENTIFYING: &[&str] = &["/client_session/", "/mobile_context/", "/geolocation_context/"];
+
+/// The parts of Segment's `context` that identify nobody.
+const HARMLESS: &[&str] = &[
+    "app", "campaign", "consent", "library", "locale", "os", "page", "screen", "timezone",
+];
+
+/// What is kept of a record that nobody could read, where it may hold what must not be kept.
+const WITHHELD: &str = "withheld: it may hold what is not to be kept";
+
+impl Privacy {
+    /// Whether the collector may recognise the visitor by a cookie.
+    pub(crate) fn may_recognise(&self, wishes: Wishes) -> bool {
+        !wishes.anonymous && !(wishes.no_tracking && self.do_not_track != DoNotTrack::Ignore)
+    }
+
+    /// The hit as it may be kept; `None` if it may not be.
+    pub(crate) fn apply(&self, hit: Hit, wishes: Wishes) -> Option<Hit> {
+        let mut anonymise = false;
+        if wishes.no_tracking {
+            match self.do_not_track {
+                DoNotTrack::Drop => return None,
+                DoNotTrack::Anonymise => anonymise = true,
+                DoNotTrack::Ignore => {}
+            }
+        }
+        match hit {
+            Hit::Record(mut record) => {
+                if let Some(consent) = &self.consent
+                    && !is_given(consent, &record)
+                {
+                    match consent.without {
+                        Without::Drop => return None,
+                        Without::Anonymise => anonymise = true,
+                    }
+                }
+                if anonymise {
+                    anonymised(&mut record);
+                }
+                if wishes.anonymous {
+                    record.remove("user_ipaddress");
+                    record.remove("network_userid");
+                }
+                self.shorten(&mut record);
+                Some(Hit::Record(record))
+            }
+            Hit::Malformed { reason, sent } => {
+                let unread = anonymise || wishes.anonymous || self.consent.is_some() || self.ip != Ip::Full;
+                let sent = match sent {
+                    Value::Object(fields) if !anonymise && self.consent.is_none() => without_addresses(fields, self.ip),
+                    _ if unread => Value::from(WITHHELD),
+                    sent => sent,
+                };
+                Some(Hit::Malformed { reason, sent })
+            }
+        }
+    }
+
+    fn shorten(&self, record: &mut Record) {
+        let Some(Value::String(text)) = record.remove("user_ipaddress") else {
+            return;
+        };
+        let kept = match self.ip {
+            Ip::Full => Some(text),
+            Ip::Drop => None,
+            // What is no address cannot be shortened.
+            Ip::Truncate => text.parse().ok().map(|address: IpAddr| network(address).to_string()),
+        };
+        record.default_text("user_ipaddress", &kept.unwrap_or_default());
+    }
+}
+
+/// The network that an address is in.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & (!0 << 8)).into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (!0 << 80)).into(),
+    }
+}
+
+/// A hit that could not be read, without the addresses that its protocol would have in it.
+fn without_addresses(mut fields: Map<String, Value>, ip: Ip) -> Value {
+    if ip != Ip::Full {
+        for name in ["ip", "cip"] {
+            fields.shift_remove(name);
+        }
+        if let Some(context) = fields.get_mut("context").and_then(Value::as_object_mut) {
+            context.shift_remove("ip");
+        }
+    }
+    Value::Object(fields)
+}
+
+fn is_given(consent: &Consent, record: &Record) -> bool {
+    match record.protocol() {
+        Protocol::Snowplow => {
+            let contexts = record.get("contexts").and_then(Value::as_array);
+            contexts.is_some_and(|contexts| contexts.iter().any(|context| has_schema(context, &["/gdpr/"])))
+        }
+        Protocol::Matomo => record.extra_value("consent") == Some(&Value::from("1")),
+        Protocol::Segment => {
+            let preferences = record
+                .get("context")
+                .and_then(|context| context.pointer("/consent/categoryPreferences"));
+            preferences.and_then(|preferences| preferences.get(&consent.category)) == Some(&Value::from(true))
+        }
+    }
+}
+
+fn has_schema(context: &Value, parts: &[&str]) -> bool {
+    let schema = context.get("schema").and_then(Value::as_str).unwrap_or_default();
+    parts.iter().any(|part| schema.contains(part))
+}
+
+/// Takes whatever tells one visitor from another.
+fn anonymised(record: &mut Record) {
+    record.remove_personal();
+    let values = record.values_mut();
+    if let Some(contexts) = values.get_mut("contexts").and_then(Value::as_array_mut) {
+        contexts.retain(|context| !has_schema(context, IDENTIFYING));
+    }
+    if let Some(context) = values.get_mut("context").and_then(Value::as_object_mut) {
+        context.retain(|part, _| HARMLESS.contains(&part.as_str()));
+    }
+    // What nobody knows may be an identifier.
+    record.extra_mut().clear();
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn hit(protocol: Protocol) -> Hit {
+        let mut record = Record::new(protocol);
+        record.default_text("user_id", "ana");
+        record.default_text("event_id", "E");
+        record.default_text("user_ipaddress", "203.0.113.77");
+        record.extra("fingerprint", json!("f"));
+        match protocol {
+            Protocol::Snowplow => {
+                record.default_text("network_userid", "n");
+                record.json(
+                    "contexts",
+                    json!([{"schema": "iglu:x/client_session/jsonschema/1-0-0", "data": {}}]),
+                );
+            }
+            Protocol::Matomo => record.extra("consent", json!("1")),
+            Protocol::Segment => {
+                record.json("traits", json!({"email": "a@example.org"}));
+                let preferences = json!({"categoryPreferences": {"Analytics": true}});
+                record.json(
+                    "context",
+                    json!({"device": {"id": 1}, "locale": "es", "consent": preferences}),
+                );
+            }
+        }
+        Hit::Record(Box::new(record))
+    }
+
+    fn kept(privacy: &Privacy, hit: Hit, wishes: Wishes) -> Option<Value> {
+        privacy.apply(hit, wishes).map(|hit| match hit {
+            Hit::Record(record) => record.finish(),
+            Hit::Malformed { sent, .. } => sent,
+        })
+    }
+
+    #[test]
+    fn addresses_are_shortened() {
+        for (address, expected) in [
+            ("203.0.113.77", "203.0.113.0"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1::"),
+            ("::ffff:203.0.113.77", "203.0.113.0"),
+        ] {
+            assert_eq!(network(address.parse().unwrap()).to_string(), expected);
+        }
+        let record = kept(&Privacy::default(), hit(Protocol::Matomo), Wishes::default()).unwrap();
+        assert_eq!(
+            (&record["user_ipaddress"], &record["user_id"]),
+            (&json!("203.0.113.0"), &json!("ana"))
+        );
+        let dropping = Privacy {
+            ip: Ip::Drop,
+            ..Privacy::default()
+        };
+        let record = kept(&dropping, hit(Protocol::Matomo), Wishes::default()).unwrap();
+        assert_eq!(record.get("user_ipaddress"), None);
+    }
+
+    #[test]
+    fn who_does_not_want_to_be_tracked_is_not() {
+        let wishes = Wishes {
+            no_tracking: true,
+            ..Wishes::default()
+        };
+        for protocol in Protocol::ALL {
+            let record = kept(&Privacy::default(), hit(protocol), wishes).unwrap();
+            assert_eq!(record["event_id"], "E");
+            for gone in ["user_id", "user_ipaddress", "network_userid", "traits", "extra"] {
+                assert_eq!(record.get(gone), None, "{gone}");
+            }
+            let text = record.to_string();
+            assert!(!text.contains("client_session") && !text.contains("device"), "{text}");
+        }
+        let dropping = Privacy {
+            do_not_track: DoNotTrack::Drop,
+            ..Privacy::default()
+        };
+        assert_eq!(kept(&dropping, hit(Protocol::Segment), wishes), None);
+        let ignoring = Privacy {
+            do_not_track: DoNotTrack::Ignore,
+            ..Privacy::default()
+        };
+        assert_eq!(
+            kept(&ignoring, hit(Protocol::Segment), wishes).unwrap()["user_id"],
+            "ana"
+        );
+        let anonymous = Wishes {
+            anonymous: true,
+            ..Wishes::default()
+        };
+        let record = kept(&Privacy::default(), hit(Protocol::Snowplow), anonymous).unwrap();
+        assert_eq!(
+            (record.get("network_userid"), &record["user_id"]),
+            (None, &json!("ana"))
+        );
+    }
+
+    #[test]
+    fn consent_is_asked_for_where_it_is_needed() {
+        let consent = |without| Consent {
+            category: "Analytics".into(),
+            without,
+        };
+        let needing = |without| Privacy {
+            consent: Some(consent(without)),
+            ..Privacy::default()
+        };
+        let given = [Protocol::Matomo, Protocol::Segment];
+        for protocol in Protocol::ALL {
+            let kept = kept(&needing(Without::Drop), hit(protocol), Wishes::default());
+            assert_eq!(kept.is_some(), given.contains(&protocol), "{protocol:?}");
+        }
+        let record = kept(&needing(Without::Anonymise), hit(Protocol::Snowplow), Wishes::default()).unwrap();
+        assert_eq!(record.get("user_id"), None);
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_kept_without_addresses() {
+        let malformed = |sent| Hit::Malformed {
+            reason: "r".into(),
+            sent,
+        };
+        let sent = json!({"ip": "203.0.113.77", "e": "zz", "context": {"ip": "203.0.113.77"}});
+        let object = kept(&Privacy::default(), malformed(sent), Wishes::default()).unwrap();
+        assert_eq!(object, json!({"e": "zz", "context": {}}));
+        let text = kept(
+            &Privacy::default(),
+            malformed(json!("{ip: 203.0.113.77")),
+            Wishes::default(),
+        )
+        .unwrap();
+        assert_eq!(text, json!(WITHHELD));
+        let full = Privacy {
+            ip: Ip::Full,
+            ..Privacy::default()
+        };
+        let text = kept(&full, malformed(json!("{")), Wishes::default()).unwrap();
+        assert_eq!(text, json!("{"));
+    }
+}

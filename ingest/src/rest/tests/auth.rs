@@ -1,0 +1,248 @@
+//! Credentials: all kinds, tokens that end, tokens that are refused.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD};
+use futures::future::join_all;
+use serde_json::{Value as Json, json};
+
+use super::System;
+use super::server::{Server, json, reply};
+
+const STREAMS: &str = "streams: {a: {request: {path: /a, params: {page: 1}}}}\n";
+
+/// Whoever comes with the header gets a record.
+async fn behind(header: &'static str, value: &'static str) -> Server {
+    Server::new(move |seen| match seen.header(header) == Some(value) {
+        true => json(json!([{"id": 1}])),
+        false => reply(401, &[], ""),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn fixed_credentials_go_with_every_request() {
+    for (auth, header, value) in [
+        ("{kind: bearer, token: \"{{ config.token }}\"}", "authorization", "Bearer s3cret"),
+        ("{kind: basic, user: ana, password: \"{{ config.token }}\"}", "authorization", "Basic YW5hOnMzY3JldA=="),
+        ("{kind: basic, user: \"{{ config.token }}\"}", "authorization", "Basic czNjcmV0Og=="),
+        ("{kind: api_key, header: X-Key, value: \"{{ config.token }}\"}", "x-key", "s3cret"),
+    ] {
+        let server = behind(header, value).await;
+        let system = System::new(&format!("auth: {auth}\n{STREAMS}"), &server.base);
+        assert_eq!(system.ids("a").await.unwrap(), [1], "{auth}");
+        assert!(server.seen()[0].header("user-agent").unwrap().starts_with("cordada/"));
+    }
+}
+
+#[tokio::test]
+async fn a_key_in_the_query_is_sent_once_and_never_shown() {
+    let server = Server::new(|seen| {
+        let keys = seen.query.iter().filter(|(name, value)| name == "key" && value == "s3cret").count();
+        // The next page's address holds the key already.
+        let next = (seen.get("page") != Some("2")).then_some("/a?page=2&key=s3cret");
+        match keys {
+            1 => json(json!({"items": [{"id": seen.number("page", 1)}], "next": next})),
+            _ => reply(404, &[], ""),
+        }
+    })
+    .await;
+    let auth = "auth: {kind: api_key, query: key, value: \"{{ config.token }}\"}\n";
+    let streams = "streams: {a: {request: {path: /a}, records: /items, paginate: {kind: next_url, body: /next}}, \
+                   b: {request: {path: /b, params: {key: other}}, records: /none}}\n";
+    let system = System::new(&format!("{auth}{streams}"), &server.base);
+    assert_eq!(system.ids("a").await.unwrap(), [1, 2]);
+    // `error` looks for the secret in the message.
+    let error = system.error("b").await.to_string();
+    assert!(error.contains("/b: there is nothing at /none") && !error.contains('?'), "{error}");
+}
+
+#[tokio::test]
+async fn refused_credentials_are_an_error_of_the_configuration() {
+    let server = behind("authorization", "Bearer other").await;
+    let system = System::new(&format!("auth: {{kind: bearer, token: x}}\n{STREAMS}"), &server.base);
+    let error = system.error("a").await;
+    assert_eq!((error.exit_code(), server.seen().len()), (2, 1));
+    assert!(error.to_string().contains("refuses the credentials (401)"), "{error}");
+}
+
+/// An OAuth 2 server and a system that takes its newest token only. Every token lasts `lifetime` seconds.
+async fn oauth(lifetime: u64) -> (Server, Arc<AtomicUsize>) {
+    let made = Arc::new(AtomicUsize::new(0));
+    let counter = made.clone();
+    let server = Server::new(move |seen| match seen.path.as_str() {
+        "/token" => {
+            let number = counter.fetch_add(1, Ordering::SeqCst) + 1;
+            let granted = match seen.form("grant_type").as_deref() {
+                Some("client_credentials") => {
+                    let in_body = seen.form("client_id").as_deref() == Some("me")
+                        && seen.form("client_secret").as_deref() == Some("s3cret");
+                    let in_header = seen.header("authorization") == Some("Basic bWU6czNjcmV0");
+                    (in_body || in_header) && seen.form("resource").as_deref() == Some("erp")
+                }
+                // Each refresh token is good once.
+                Some("refresh_token") => seen.form("refresh_token") == Some(format!("r{number}")),
+                Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => is_signed(&seen.form("assertion").unwrap()),
+                _ => false,
+            };
+            match granted {
+                true => json(json!({"access_token": format!("t{number}"), "token_type": "bearer",
+                    "expires_in": lifetime.to_string(), "refresh_token": format!("r{}", number + 1)})),
+                false => reply(400, &[], r#"{"error": "invalid_client", "error_description": "ana@example.org"}"#),
+            }
+        }
+        _ => match seen.header("authorization") == Some(&format!("Bearer t{}", counter.load(Ordering::SeqCst))) {
+            true => {
+                let page = seen.number("page", 1);
+                json(json!(if page < 4 { vec![json!({"id": page})] } else { Vec::new() }))
+            }
+            false => reply(401, &[], ""),
+        },
+    })
+    .await;
+    (server, made)
+}
+
+fn is_signed(token: &str) -> bool {
+    let parts: Vec<_> = token.split('.').collect();
+    let decode = |part: &str| -> Json { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap() };
+    let (header, claims) = (decode(parts[0]), decode(parts[1]));
+    header["alg"] == "RS256" && claims["iss"] == "me" && claims["exp"].as_i64() > claims["iat"].as_i64() && parts.len() == 3
+}
+
+fn pages(auth: &str) -> String {
+    format!("auth: {auth}\nstreams: {{a: {{request: {{path: /a}}, paginate: {{kind: page, param: page}}}}}}\n")
+}
+
+#[tokio::test]
+async fn every_grant_gets_a_token_and_keeps_it() {
+    let (pkcs8, url) = (include_str!("keys/pkcs8.pem").replace('\n', "\\n"), "\"{{ config.base_url }}/token\"");
+    for auth in [
+        format!("{{kind: oauth2, grant: client_credentials, token_url: {url}, client_id: me, client_secret: \"{{{{ config.token }}}}\", params: {{resource: erp}}}}"),
+        format!("{{kind: oauth2, grant: client_credentials, token_url: {url}, client_id: me, client_secret: \"{{{{ config.token }}}}\", send: basic, params: {{resource: erp}}}}"),
+        format!("{{kind: oauth2, grant: refresh_token, token_url: {url}, client_id: me, refresh_token: r1}}"),
+        format!("{{kind: jwt, algorithm: RS256, key: '{pkcs8}', claims: {{iss: me}}, exchange: {{token_url: {url}}}}}"),
+    ] {
+        let (server, made) = oauth(3600).await;
+        let system = System::new(&pages(&auth), &server.base);
+        assert_eq!(system.ids("a").await.unwrap(), [1, 2, 3]);
+        assert_eq!(made.load(Ordering::SeqCst), 1, "{auth}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_it_ends_and_the_refresh_token_with_it() {
+    let (server, made) = oauth(100).await;
+    let auth = "{kind: oauth2, grant: refresh_token, token_url: \"{{ config.base_url }}/token\", client_id: me, refresh_token: r1}";
+    let system = System::new(&pages(auth), &server.base);
+    assert_eq!(system.ids("a").await.unwrap(), [1, 2, 3]);
+    let wait = std::time::Duration::from_secs(89);
+    system.clock.wait(wait, &system.run.cancel).await.unwrap();
+    system.ids("a").await.unwrap();
+    assert_eq!(made.load(Ordering::SeqCst), 1);
+    system.clock.wait(std::time::Duration::from_secs(2), &system.run.cancel).await.unwrap();
+    system.ids("a").await.unwrap();
+    assert_eq!(made.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_renewed_once() {
+    let (server, made) = oauth(3600).await;
+    let auth = "{kind: oauth2, grant: refresh_token, token_url: \"{{ config.base_url }}/token\", client_id: me, refresh_token: r1}";
+    let system = System::new(&pages(auth), &server.base);
+    system.ids("a").await.unwrap();
+    // The system forgets the token, and takes the next one.
+    made.fetch_add(1, Ordering::SeqCst);
+    let refused = system.error("a").await;
+    assert!(refused.to_string().contains("getting an access token"), "{refused}");
+    made.fetch_sub(1, Ordering::SeqCst);
+    assert_eq!(system.ids("a").await.unwrap(), [1, 2, 3]);
+    assert_eq!(made.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_system_that_takes_no_token_is_asked_twice() {
+    let server = Server::new(|seen| match seen.path.as_str() {
+        "/token" => json(json!({"access_token": "t"})),
+        _ => reply(401, &[], ""),
+    })
+    .await;
+    let auth = "{kind: oauth2, grant: refresh_token, token_url: \"{{ config.base_url }}/token\", client_id: me, refresh_token: r}";
+    let system = System::new(&pages(auth), &server.base);
+    assert_eq!(system.error("a").await.exit_code(), 2);
+    assert_eq!((server.count("/token"), server.count("/a")), (2, 2));
+}
+
+#[tokio::test]
+async fn many_requests_at_once_fetch_one_token() {
+    let (server, made) = oauth(3600).await;
+    let auth = "{kind: oauth2, grant: refresh_token, token_url: \"{{ config.base_url }}/token\", client_id: me, refresh_token: r1}";
+    let system = System::new(&pages(auth), &server.base);
+    join_all((0..8).map(|_| system.ids("a"))).await.into_iter().for_each(|ids| assert_eq!(ids.unwrap(), [1, 2, 3]));
+    assert_eq!(made.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_is_refused_is_an_error_without_what_the_server_says_of_it() {
+    let (server, _) = oauth(3600).await;
+    let auth = "{kind: oauth2, grant: client_credentials, token_url: \"{{ config.base_url }}/token\", client_id: x, client_secret: y}";
+    let error = System::new(&pages(auth), &server.base).error("a").await;
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("/token") && !error.to_string().contains("ana@"), "{error}");
+}
+
+#[tokio::test]
+async fn a_signed_token_is_sent_as_it_is() {
+    let server = Server::new(|seen| {
+        let token = seen.header("authorization").unwrap().strip_prefix("Bearer ").unwrap().to_owned();
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"s3cret");
+        match ring::hmac::verify(&key, message.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap()) {
+            Ok(()) => json(json!([{"id": 1}])),
+            Err(_) => reply(401, &[], ""),
+        }
+    })
+    .await;
+    let auth = "auth: {kind: jwt, algorithm: HS256, key: \"{{ config.token }}\", key_id: k1, claims: {iss: me}, valid: 10m}\n";
+    assert_eq!(System::new(&format!("{auth}{STREAMS}"), &server.base).ids("a").await.unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn a_session_is_opened_once_and_again_when_it_has_ended() {
+    let logins = Arc::new(AtomicUsize::new(0));
+    let counter = logins.clone();
+    let server = Server::new(move |seen| match seen.path.as_str() {
+        "/login" => {
+            assert!(seen.header("authorization").is_none() && seen.json()["params"][1] == "s3cret");
+            counter.fetch_add(1, Ordering::SeqCst);
+            json(json!({"jsonrpc": "2.0", "id": 1, "result": [7, format!("k{}", counter.load(Ordering::SeqCst))]}))
+        }
+        _ => {
+            let expected = BASE64.encode(format!("ana:7:k{}", counter.load(Ordering::SeqCst)));
+            match seen.header("authorization") == Some(&format!("Session {expected}")) {
+                true => json(json!([{"id": 1}])),
+                false => reply(401, &[], ""),
+            }
+        }
+    })
+    .await;
+    let auth = r#"auth:
+  kind: session
+  login: {path: /login, jsonrpc: {method: login, params: [ana, "{{ config.token }}"]}}
+  token: /result/1
+  value: "Session {{ ('ana:' ~ response.result[0] ~ ':' ~ token) | base64 }}"
+  valid: 10m
+"#;
+    let system = System::new(&format!("{auth}{STREAMS}"), &server.base);
+    system.ids("a").await.unwrap();
+    system.ids("a").await.unwrap();
+    assert_eq!(logins.load(Ordering::SeqCst), 1);
+    logins.store(5, Ordering::SeqCst);
+    system.ids("a").await.unwrap();
+    assert_eq!(logins.load(Ordering::SeqCst), 6);
+    system.clock.wait(std::time::Duration::from_secs(601), &system.run.cancel).await.unwrap();
+    system.ids("a").await.unwrap();
+    assert_eq!(logins.load(Ordering::SeqCst), 7);
+}

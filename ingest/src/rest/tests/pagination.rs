@@ -1,0 +1,194 @@
+//! Every kind of pagination reads every record once, and none goes on for ever.
+
+use axum::body::Body;
+use axum::http::Response;
+use serde_json::{Value as Json, json};
+
+use super::System;
+use super::server::{Seen, Server, json, reply};
+
+/// Records of the tests, numbered from 1.
+const ROWS: usize = 23;
+
+fn items(from: usize, size: usize) -> Vec<Json> {
+    (1..=ROWS).skip(from).take(size).map(|id| json!({"id": id})).collect()
+}
+
+/// One system with every kind of pagination.
+fn answer(seen: &Seen) -> Response<Body> {
+    let size = seen.number("size", 10);
+    let page = seen.number("page", 1);
+    match seen.path.as_str() {
+        "/one" => json(json!(items(0, ROWS))),
+        "/page" => json(json!({"items": items((page - 1) * size, size)})),
+        "/page0" => json(json!({"items": items(page * size, size), "pages": ROWS.div_ceil(size).to_string()})),
+        // Past the end it repeats its last page.
+        "/repeats" => {
+            let page = page.min(ROWS.div_ceil(size));
+            json(json!({"items": items((page - 1) * size, size), "total_count": ROWS}))
+        }
+        "/offset" => json(json!(items(seen.number("offset", 0), size))),
+        // Whatever it is asked for, it gives 5 at most.
+        "/capped" => json(json!(items(seen.number("offset", 0), size.min(5)))),
+        "/link" => {
+            let next = format!("<{}?page={}&size=10>; rel=\"next\", </>; rel=\"first\"", seen.path, page + 1);
+            let headers: &[(&str, &str)] = if page < 3 { &[("link", &next)] } else { &[] };
+            reply(200, headers, json!(items((page - 1) * size, size)).to_string())
+        }
+        "/next" => {
+            let next = (page < 3).then(|| format!("next?page={}", page + 1));
+            json(json!({"d": {"results": items((page - 1) * 10, 10), "__next": next}}))
+        }
+        "/absolute" => {
+            let next = format!("http://{}/absolute?page={}", seen.header("host").unwrap(), page + 1);
+            json(json!({"value": items((page - 1) * 10, 10), "@odata.nextLink": if page < 3 { next } else { String::new() }}))
+        }
+        "/cursor" => {
+            let from = seen.number("after", 0);
+            json(json!({"items": items(from, 10), "paging": {"next": (from + 10 < ROWS).then_some(from + 10)}}))
+        }
+        "/header" => {
+            let from = seen.number("after", 0);
+            let next = (from + 10).to_string();
+            let headers: &[(&str, &str)] = if from + 10 < ROWS { &[("x-next", &next)] } else { &[] };
+            reply(200, headers, json!(items(from, 10)).to_string())
+        }
+        "/keyset" => json(json!(items(seen.number("since", 0), 10))),
+        "/range" => {
+            let range = seen.header("range").unwrap().strip_prefix("items=").unwrap();
+            let (first, last) = range.split_once('-').unwrap();
+            let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+            let total = format!("items {first}-{}/{ROWS}", last.min(ROWS - 1));
+            reply(206, &[("content-range", &total)], json!(items(first, last + 1 - first)).to_string())
+        }
+        "/graphql" => {
+            let variables = &seen.json()["variables"];
+            let from = variables["after"].as_str().map_or(0, |after| after.parse().unwrap());
+            let edges: Vec<_> = items(from, 10).into_iter().map(|node| json!({"node": node})).collect();
+            let page = json!({"hasNextPage": from + 10 < ROWS, "endCursor": (from + 10).to_string()});
+            json(json!({"data": {"orders": {"edges": edges, "pageInfo": page}}}))
+        }
+        "/rpc" => {
+            let call = seen.json();
+            json(json!({"jsonrpc": "2.0", "id": 1, "result": items(call["params"][0]["offset"].as_u64().unwrap() as usize, 10)}))
+        }
+        other => reply(404, &[], other.to_owned()),
+    }
+}
+
+const STREAMS: &str = r#"
+streams:
+  one: {request: {path: /one}}
+  page: {request: {path: /page}, records: /items, paginate: {kind: page, param: page, size_param: size, size: 10}}
+  page_without_size: {request: {path: /page}, records: /items, paginate: {kind: page, param: page}}
+  page0:
+    request: {path: /page0}
+    records: /items
+    paginate: {kind: page, param: page, start: 0, size_param: size, size: 5, total_pages: {body: /pages}}
+  repeats:
+    request: {path: /repeats, params: {page: "{{ page.number }}"}}
+    records: /items
+    paginate: {kind: page, size_param: size, size: 10, total: {body: /total_count}}
+  offset: {request: {path: /offset}, paginate: {kind: offset, param: offset, size_param: size, size: 10}}
+  capped: {request: {path: /capped}, paginate: {kind: offset, param: offset, size_param: size, size: 10}}
+  link: {request: {path: /link}, paginate: {kind: link_header, size_param: size, size: 10}}
+  next: {request: {path: /next}, records: /d/results, paginate: {kind: next_url, body: /d/__next}}
+  absolute: {request: {path: /absolute}, records: /value, paginate: {kind: next_url, body: "/@odata.nextLink"}}
+  cursor: {request: {path: /cursor}, records: /items, paginate: {kind: cursor, next: {body: /paging/next}, param: after}}
+  header: {request: {path: /header}, paginate: {kind: cursor, next: {header: X-Next}, param: after}}
+  keyset: {request: {path: /keyset}, paginate: {kind: keyset, field: id, param: since, size: 10}}
+  keyset_by_template:
+    request: {path: /keyset, params: {since: "{{ page.after }}"}}
+    paginate: {kind: keyset, field: id, start: 0}
+  range: {request: {path: /range}, paginate: {kind: content_range, size: 10}}
+  graphql:
+    request: {path: /graphql, graphql: {query: "{ orders }", variables: {first: 10}}}
+    records: /data/orders/edges/*/node
+    paginate:
+      kind: cursor
+      next: {body: /data/orders/pageInfo/endCursor}
+      more: {body: /data/orders/pageInfo/hasNextPage}
+      into: variables.after
+  rpc:
+    request: {path: /rpc, jsonrpc: {method: read, params: [{limit: 10, offset: 0}]}}
+    records: /result
+    paginate: {kind: offset, into: params.0.offset, size: 10}
+"#;
+
+#[tokio::test]
+async fn every_kind_reads_every_record_once() {
+    let server = Server::new(answer).await;
+    let system = System::new(STREAMS, &server.base);
+    let expected: Vec<u64> = (1..=ROWS as u64).collect();
+    for stream in system.prepared.keys() {
+        let ids = system.ids(stream).await.unwrap_or_else(|error| panic!("{stream}: {error}"));
+        assert_eq!(ids, expected, "{stream}");
+    }
+    // A page that is shorter than asked for and no round number is the last one.
+    assert_eq!(server.seen().iter().filter(|seen| seen.path == "/offset").count(), 3);
+}
+
+/// Systems whose pages never end, each in its own way.
+fn endless(seen: &Seen) -> Response<Body> {
+    let page = seen.number("page", 1);
+    let offset = seen.number("offset", 0);
+    match seen.path.as_str() {
+        "/same" => reply(200, &[("link", "</same?page=2>; rel=next")], json!([{"id": 1}, {"id": 2}]).to_string()),
+        "/circle" => {
+            let next = format!("</circle?page={}>; rel=next", page % 3 + 1);
+            reply(200, &[("link", &next)], json!([{"id": page}]).to_string())
+        }
+        "/cursor" => json(json!({"items": [{"id": page + offset}], "next": (offset + 1) % 4})),
+        "/new" => json(json!({"items": [{"id": offset}], "next": offset + 1})),
+        "/stuck" => json(json!([{"id": 7, "at": page}, {"id": 8, "at": 7}])),
+        other => reply(404, &[], other.to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn no_kind_goes_on_for_ever() {
+    let server = Server::new(endless).await;
+    let streams = r#"
+limits: {max_pages: 20}
+streams:
+  page: {request: {path: /same}, paginate: {kind: page, param: p}}
+  offset: {request: {path: /same}, paginate: {kind: offset, param: o, size: 2}}
+  range: {request: {path: /same}, paginate: {kind: content_range, size: 2}}
+  link: {request: {path: /same}, paginate: {kind: link_header}}
+  circle: {request: {path: /circle}, paginate: {kind: link_header}}
+  cursor: {request: {path: /cursor}, records: /items, paginate: {kind: cursor, next: {body: /next}, param: offset}}
+  new: {request: {path: /new}, records: /items, paginate: {kind: cursor, next: {body: /next}, param: offset}}
+  keyset: {request: {path: /stuck}, paginate: {kind: keyset, field: at, param: since}}
+  keyset_without: {request: {path: /stuck}, paginate: {kind: keyset, field: none, param: since}}
+"#;
+    let system = System::new(streams, &server.base);
+    for (stream, expected) in [
+        ("page", "same as the page before"),
+        ("offset", "same as the page before"),
+        ("range", "same as the page before"),
+        ("link", "same as the page before"),
+        ("circle", "has been read already"),
+        ("cursor", "has been read already"),
+        ("new", "more than 20 pages"),
+        ("keyset", "same as the page before"),
+        ("keyset_without", "the last record has no `none`"),
+    ] {
+        let error = system.error(stream).await;
+        assert!(error.to_string().contains(expected), "{stream}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_next_page_on_another_host_is_refused() {
+    let other = Server::new(|_| json(json!([]))).await;
+    let next = format!("{}/?key=s3cret", other.base);
+    let server = Server::new(move |_| json(json!({"items": [{"id": 1}], "next": next}))).await;
+    let system = System::new(
+        "auth: {kind: bearer, token: \"{{ config.token }}\"}\n\
+         streams: {a: {request: {path: /a}, records: /items, paginate: {kind: next_url, body: /next}}}\n",
+        &server.base,
+    );
+    let error = system.error("a").await;
+    assert!(error.to_string().contains("another host: 127.0.0.1"), "{error}");
+    assert!(other.seen().is_empty());
+}
