@@ -130,7 +130,7 @@ async fn a_result_in_parts_is_read_to_its_end() {
         .await
         .unwrap();
     let ids: Vec<_> = landed.records.iter().map(|record| record["Id"].clone()).collect();
-    assert_eq!(ids, ["1", "2", "3"]);
+    assert_eq!(ids, [1, 2, 3]);
     assert_eq!(landed.chunks[0].1, Some(json!({"cursor": "2026-01-02T00:00:00Z"})));
 }
 
