@@ -23,7 +23,7 @@ use super::wal::{self, Log};
 use crate::extract::{Extraction, Request};
 use crate::files::extraction::blocking;
 use crate::kind::Kind;
-use crate::options::{ColumnOptions, Options, stream};
+use crate::options::{Options, stream};
 
 stream! {
     /// One stream: the hits of one protocol.
@@ -188,10 +188,7 @@ impl EventsStream {
             }
         }
         for name in self.extract.keys() {
-            let declared = options
-                .columns
-                .entry(name.clone())
-                .or_insert_with(ColumnOptions::default);
+            let declared = options.columns.entry(name.clone()).or_default();
             declared.data_type.get_or_insert(DataType::Utf8);
         }
         options

@@ -96,7 +96,8 @@ const WITHHELD: &str = "withheld: it may hold what is not to be kept";
 impl Privacy {
     /// Whether the collector may recognise the visitor by a cookie.
     pub(crate) fn may_recognise(&self, wishes: Wishes) -> bool {
-        !wishes.anonymous && !(wishes.no_tracking && self.do_not_track != DoNotTrack::Ignore)
+        let is_refused = wishes.no_tracking && self.do_not_track != DoNotTrack::Ignore;
+        !wishes.anonymous && !is_refused
     }
 
     /// The hit as it may be kept; `None` if it may not be.

@@ -129,7 +129,7 @@ async fn hits_of_every_protocol_land_once() {
             send(address, &head, &gzip(batch.to_string().as_bytes())).await.status,
             200
         );
-        head.push_str("x");
+        head.push('x');
         assert_eq!(send(address, &head, b"{}").await.status, 415);
     })
     .await;
@@ -598,8 +598,11 @@ async fn real_events_come_out_as_snowplow_itself_has_them() {
     let distinct = project
         .sql("select count(distinct event_id), count(page_view_id) from raw_web.snowplow")
         .await;
-    let views = rows
-        .iter()
-        .filter(|row| row["contexts_com_snowplowanalytics_snowplow_web_page_1_0_0"].len() > 4);
+    // In some rows the context is no JSON, or a list in a list.
+    let view = |row: &&BTreeMap<String, String>| {
+        let page = serde_json::from_str::<Value>(&row["contexts_com_snowplowanalytics_snowplow_web_page_1_0_0"]);
+        page.is_ok_and(|page| page[0]["id"].is_string())
+    };
+    let views = rows.iter().filter(view);
     assert_eq!(distinct, [format!("157|{}", views.count())]);
 }
