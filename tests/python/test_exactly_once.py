@@ -264,7 +264,7 @@ def test_a_killed_collector(tmp_path):
     for tracker in trackers:
         tracker.join(timeout=20)
     project.run("ingest")
-    landed = [key for (key,) in project.query("select message_id from raw_web.segment")]
+    landed = [key for (key,) in project.query("select event_id from raw_web.segment")]
     acknowledged = {key for tracker in trackers for key in tracker.acknowledged}
     sent = {key for tracker in trackers for key in tracker.sent}
     assert len(landed) == len(set(landed)), f"{len(landed) - len(set(landed))} of {len(landed)} are doubled"
