@@ -23,7 +23,7 @@ use crate::contract::{Breach, Check};
 use crate::extract::{Chunk, Request, Rows, State};
 use crate::files::ScannedFile;
 use crate::files::extraction::blocking;
-use crate::options::{Disposition, Options};
+use crate::options::{Disposition, Options, Transform};
 use crate::provenance::{self, Load};
 use crate::rejected::{Rejected, Rejects};
 use crate::rows::{RowReader, described, typed, with_provenance};
@@ -166,6 +166,7 @@ impl Landing<'_> {
         // Nothing new leaves no trace.
         let is_empty = matches!(&chunk.rows, Rows::Records(spools) if spools.iter().all(|spool| spool.rows() == 0));
         let unchanged = chunk.state.is_none() || chunk.state == landed.state;
+        let unchanged = unchanged && chunk.transactions.is_empty();
         if is_empty && unchanged && self.options.disposition() != Disposition::Replace {
             landed.bytes += chunk.bytes;
             return Ok(());
@@ -327,7 +328,7 @@ impl Landing<'_> {
                 (schema, partitions, contents, Some(transforms))
             }
         };
-        self.check_names(&schema, existing)?;
+        self.check_names(&schema, existing, transforms.is_none())?;
         let (schema, partitions) = self.flagged(schema, partitions);
         let (schema, partitions) = match transforms.filter(|transforms| !transforms.is_empty()) {
             None => (schema, partitions),
@@ -408,8 +409,8 @@ impl Landing<'_> {
         Ok(Some(snapshot.schema().clone()))
     }
 
-    /// Whether the columns that the configuration names are there.
-    fn check_names(&self, incoming: &SchemaRef, existing: Option<&SchemaRef>) -> Result<()> {
+    /// Whether the columns that the configuration names are there; `dropped` says that those to drop have gone already.
+    fn check_names(&self, incoming: &SchemaRef, existing: Option<&SchemaRef>, dropped: bool) -> Result<()> {
         let known = incoming
             .fields()
             .iter()
@@ -422,7 +423,9 @@ impl Landing<'_> {
         let columns = self
             .options
             .columns
-            .keys()
+            .iter()
+            .filter(|(_, column)| !(dropped && column.transform == Some(Transform::Drop)))
+            .map(|(name, _)| name)
             .filter(|_| !self.source.kind().is_connector());
         let named = columns
             .chain(&self.options.key)

@@ -100,7 +100,7 @@ pub async fn run(
         );
     }
     println!(
-        "  asked      the shop's API {} times; {} times it was overloaded, {} times broken, and asked again",
+        "  asked      the shop's API {} times; overloaded (429): {}, broken (500): {}, each asked again",
         grouped(answered.requests),
         answered.later,
         answered.broken

@@ -51,7 +51,8 @@ impl<'a> Collector<'a> {
             let sink = Sink::new(project, (source.name(), events), (name, stream), key)?;
             sinks.insert(name.clone(), sink);
         }
-        let refused = |error| Error::unavailable(doing(), error).hint("set `listen:` of the source to an address that is free");
+        let refused =
+            |error| Error::unavailable(doing(), error).hint("set `listen:` of the source to an address that is free");
         let listener = TcpListener::bind(events.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         Ok(Some(Self {
@@ -170,7 +171,16 @@ impl Landing<'_> {
         let progress = Arc::new(Silent);
         // A load that has begun ends: it is a matter of seconds, and what it reads is not in the lake otherwise.
         let cancel = CancellationToken::new();
-        let report = ingest(self.lake, self.project, self.sources, &pending, self.key, progress, cancel).await?;
+        let report = ingest(
+            self.lake,
+            self.project,
+            self.sources,
+            &pending,
+            self.key,
+            progress,
+            cancel,
+        )
+        .await?;
         let rows: u64 = report.streams.iter().map(|stream| stream.rows).sum();
         tracing::debug!(source = self.source, rows, "events landed");
         Ok(())

@@ -70,7 +70,11 @@ const fn text(name: &'static str) -> Column {
 
 const fn personal(name: &'static str, pii: &'static str) -> Column {
     let kind = Kind::Text;
-    Column { name, kind, pii: Some(pii) }
+    Column {
+        name,
+        kind,
+        pii: Some(pii),
+    }
 }
 
 /// Columns of every protocol.
@@ -240,7 +244,11 @@ const SEGMENT: &[Column] = &[
     text("product_id"),
     text("sku"),
     column("properties", Kind::Json),
-    Column { name: "traits", kind: Kind::Json, pii: Some("traits") },
+    Column {
+        name: "traits",
+        kind: Kind::Json,
+        pii: Some("traits"),
+    },
     column("context", Kind::Json),
     column("integrations", Kind::Json),
     column(EXTRA, Kind::Json),

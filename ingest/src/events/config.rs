@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
+use cordada_lake::names::snake_case;
 use cordada_lake::{Error, Result};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -187,7 +188,10 @@ impl EventsStream {
             }
         }
         for name in self.extract.keys() {
-            let declared = options.columns.entry(name.clone()).or_insert_with(ColumnOptions::default);
+            let declared = options
+                .columns
+                .entry(name.clone())
+                .or_insert_with(ColumnOptions::default);
             declared.data_type.get_or_insert(DataType::Utf8);
         }
         options
@@ -198,10 +202,16 @@ impl EventsStream {
         let wrong = |why: String, hint| Err((why, hint));
         let (protocol, has_keys) = (self.protocol(), !self.write_keys.is_empty());
         if has_keys && protocol != Protocol::Segment {
-            return wrong("only Segment has `write_keys`".into(), "leave it out, or set `protocol: segment`");
+            return wrong(
+                "only Segment has `write_keys`".into(),
+                "leave it out, or set `protocol: segment`",
+            );
         }
         if self.token_auth.is_some() && protocol != Protocol::Matomo {
-            return wrong("only Matomo has a `token_auth`".into(), "leave it out, or set `protocol: matomo`");
+            return wrong(
+                "only Matomo has a `token_auth`".into(),
+                "leave it out, or set `protocol: matomo`",
+            );
         }
         let is_path = |path: &&String| {
             let legal = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
@@ -212,16 +222,33 @@ impl EventsStream {
         }
         let taken = |name: &&String| protocol.column(name).is_some();
         if let Some(name) = self.extract.keys().find(taken) {
-            return wrong(format!("there is a column `{name}` already"), "give the extracted one another name");
+            return wrong(
+                format!("there is a column `{name}` already"),
+                "give the extracted one another name",
+            );
+        }
+        let unknown = |name: &&String| {
+            let column = snake_case(name.split('.').next().unwrap_or(name));
+            protocol.column(&column).is_none() && !self.extract.contains_key(&column)
+        };
+        if let Some(name) = self.columns.keys().find(unknown) {
+            let why = format!("there is no column `{name}`");
+            return wrong(why, "there are those of the protocol, and those that `extract:` names");
         }
         let from = |path: &&String| {
             let column = path.split('.').next().and_then(|first| protocol.column(first));
             !column.is_some_and(|column| column.kind == ColumnKind::Json) || !path.contains('.')
         };
         if let Some(path) = self.extract.values().find(from) {
-            let free: Vec<_> = protocol.columns().filter(|column| column.kind == ColumnKind::Json).collect();
+            let free: Vec<_> = protocol
+                .columns()
+                .filter(|column| column.kind == ColumnKind::Json)
+                .collect();
             let names: Vec<_> = free.iter().map(|column| column.name).collect();
-            let why = format!("`{path}` leads into no free-form column; there are {}", names.join(", "));
+            let why = format!(
+                "`{path}` leads into no free-form column; there are {}",
+                names.join(", ")
+            );
             return wrong(why, "write it as properties.plan");
         }
         Ok(())
@@ -234,9 +261,8 @@ impl EventsSource {
     /// # Errors
     /// Config.
     pub(crate) fn validate(&mut self, file: &Path) -> Result<()> {
-        let error = |doing: String, why: String, hint: &str| {
-            Error::config(doing, why).hint(hint).at(file.display(), 0, 0)
-        };
+        let error =
+            |doing: String, why: String, hint: &str| Error::config(doing, why).hint(hint).at(file.display(), 0, 0);
         for (name, stream) in &mut self.streams {
             let named = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name);
             stream.protocol = stream.protocol.or(named);
@@ -261,13 +287,21 @@ impl EventsSource {
             && (cookie.name.is_empty() || !legal(&cookie.name) || !cookie.domain.as_deref().is_none_or(legal))
         {
             let why = "its name or its domain has characters that cookies cannot have".to_owned();
-            return Err(error("reading the cookie".into(), why, "use letters, digits, `-`, `_` and `.`"));
+            return Err(error(
+                "reading the cookie".into(),
+                why,
+                "use letters, digits, `-`, `_` and `.`",
+            ));
         }
         let seen: Vec<_> = routes(self).map(|(path, _)| path).collect();
         let mut known = BTreeSet::new();
         if let Some(path) = seen.iter().find(|path| !known.insert(path.as_str())) {
             let why = format!("two streams take hits at {path}");
-            return Err(error("reading the streams".into(), why, "give one of them `paths:` of its own"));
+            return Err(error(
+                "reading the streams".into(),
+                why,
+                "give one of them `paths:` of its own",
+            ));
         }
         Ok(())
     }
@@ -302,6 +336,11 @@ impl Kind for EventsSource {
             .collect()
     }
 
+    /// What it says of columns comes from protocols; columns that are dropped are never there.
+    fn is_connector(&self) -> bool {
+        true
+    }
+
     fn events(&self) -> Option<&EventsSource> {
         Some(self)
     }
@@ -309,9 +348,18 @@ impl Kind for EventsSource {
     async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>> {
         let missing = || Error::config("looking for a stream", "there is no such stream");
         let stream = self.streams.get(request.stream).ok_or_else(missing)?;
-        let (dir, limits) = (log_dir(request.project, request.source, request.stream), self.log_limits());
+        let (dir, limits) = (
+            log_dir(request.project, request.source, request.stream),
+            self.log_limits(),
+        );
         // A collector that has never run has left nothing; one that was killed may have left much to read.
-        let open = move || if dir.exists() { Log::open(&dir, limits) } else { Ok(None) };
+        let open = move || {
+            if dir.exists() {
+                Log::open(&dir, limits)
+            } else {
+                Ok(None)
+            }
+        };
         let log = blocking(open).await?;
         Ok(Box::new(Events::new(request, stream, log)))
     }
@@ -335,7 +383,9 @@ fn default_days() -> u32 {
 
 fn default_streams() -> BTreeMap<String, EventsStream> {
     let streams = Protocol::ALL.into_iter();
-    streams.map(|protocol| (protocol.name().to_owned(), EventsStream::of(protocol))).collect()
+    streams
+        .map(|protocol| (protocol.name().to_owned(), EventsStream::of(protocol)))
+        .collect()
 }
 
 /// A list of protocols, or streams by name.
@@ -395,7 +445,9 @@ fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         "GB" => Some(30),
         _ => None,
     };
-    let bytes = shift.and_then(|shift| number.parse::<u64>().ok()?.checked_mul(1 << shift)).filter(|bytes| *bytes > 0);
+    let bytes = shift
+        .and_then(|shift| number.parse::<u64>().ok()?.checked_mul(1 << shift))
+        .filter(|bytes| *bytes > 0);
     let wrong = || serde::de::Error::custom(format!("`{text}` is no amount of bytes: write it as 64KB, 1MB or 10GB"));
     bytes.ok_or_else(wrong)
 }
@@ -416,7 +468,10 @@ mod tests {
     fn everything_but_the_kind_has_a_default() {
         let source = load("kind: events\n").unwrap();
         assert_eq!(source.listen.to_string(), "127.0.0.1:8080");
-        assert_eq!(source.streams.keys().collect::<Vec<_>>(), ["matomo", "segment", "snowplow"]);
+        assert_eq!(
+            source.streams.keys().collect::<Vec<_>>(),
+            ["matomo", "segment", "snowplow"]
+        );
         assert_eq!(source.flush, Duration::from_secs(5));
         let options = Kind::streams(&source).remove("snowplow").unwrap();
         assert_eq!(options.declared("tr_total"), Some(&DataType::Decimal128(18, 4)));
@@ -448,13 +503,26 @@ mod tests {
             ("limits: {request: 2MB, queue: 1MB}", "has to hold one"),
             ("streams: [plausible]", "plausible"),
             ("streams: {pages: {}}", "protocol is not known"),
-            ("streams: {pages: {protocol: matomo}, matomo: {}}", "two streams take hits at /"),
+            (
+                "streams: {pages: {protocol: matomo}, matomo: {}}",
+                "two streams take hits at /",
+            ),
             ("streams: {matomo: {paths: [collect]}}", "is no path"),
             ("streams: {matomo: {write_keys: [a]}}", "only Segment"),
             ("streams: {snowplow: {token_auth: a}}", "only Matomo"),
-            ("streams: {segment: {extract: {plan: plan}}}", "leads into no free-form column"),
-            ("streams: {segment: {extract: {type: traits.type}}}", "there is a column `type`"),
+            (
+                "streams: {segment: {extract: {plan: plan}}}",
+                "leads into no free-form column",
+            ),
+            (
+                "streams: {segment: {extract: {type: traits.type}}}",
+                "there is a column `type`",
+            ),
             ("streams: {segment: {dispositon: append}}", "did you mean `disposition`"),
+            (
+                "streams: {matomo: {columns: {visitor: {pii: id}}}}",
+                "there is no column `visitor`",
+            ),
             ("cookie: {name: 'a;b'}", "characters that cookies cannot have"),
         ] {
             let Err(error) = load(&format!("kind: events\n{text}\n")) else {

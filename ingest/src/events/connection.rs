@@ -29,7 +29,11 @@ impl Limited {
     /// At most `connections`, each of whose requests may take as long as `timeout` to arrive and to be answered.
     pub(super) fn new(listener: TcpListener, connections: usize, timeout: Duration) -> Self {
         let connections = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
-        Self { listener, connections, timeout }
+        Self {
+            listener,
+            connections,
+            timeout,
+        }
     }
 }
 

@@ -51,7 +51,11 @@ impl Events {
     pub(crate) fn new(request: Request<'_>, stream: &EventsStream, log: Option<Arc<Log>>) -> Self {
         let reading = log.as_ref().and_then(|log| log.try_read());
         if reading.is_none() {
-            tracing::info!(source = request.source, stream = request.stream, "nothing to land, or somebody else does");
+            tracing::info!(
+                source = request.source,
+                stream = request.stream,
+                "nothing to land, or somebody else does"
+            );
         }
         Self {
             log,
@@ -70,7 +74,10 @@ impl Events {
 
     /// The number of the first record of a writer that has not landed.
     fn landed_before(&self, id: Uuid) -> u64 {
-        self.state.get(&id.to_string()).and_then(Value::as_u64).unwrap_or_default()
+        self.state
+            .get(&id.to_string())
+            .and_then(Value::as_u64)
+            .unwrap_or_default()
     }
 
     /// The state once a segment has landed.

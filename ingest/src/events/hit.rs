@@ -25,7 +25,10 @@ pub(crate) struct Received {
 pub(crate) enum Hit {
     Record(Box<Record>),
     /// The reason never quotes a value: it goes where personal data does not.
-    Malformed { reason: String, sent: Value },
+    Malformed {
+        reason: String,
+        sent: Value,
+    },
 }
 
 impl Hit {
@@ -44,12 +47,17 @@ pub(crate) type Parameters = Vec<(String, String)>;
 /// The parameters of a query string or of a form.
 pub(crate) fn parameters(query: &str) -> Parameters {
     let pairs = url::form_urlencoded::parse(query.as_bytes());
-    pairs.map(|(key, value)| (key.into_owned(), value.into_owned())).collect()
+    pairs
+        .map(|(key, value)| (key.into_owned(), value.into_owned()))
+        .collect()
 }
 
 /// The parameters in an object, whose values trackers should but do not always write as text.
 pub(crate) fn parameters_of(object: &Map<String, Value>) -> Parameters {
-    object.iter().map(|(key, value)| (key.clone(), scalar_text_or_json(value))).collect()
+    object
+        .iter()
+        .map(|(key, value)| (key.clone(), scalar_text_or_json(value)))
+        .collect()
 }
 
 fn scalar_text_or_json(value: &Value) -> String {
@@ -61,7 +69,10 @@ fn scalar_text_or_json(value: &Value) -> String {
 
 /// The parameters as an object, to keep what was sent.
 pub(crate) fn object_of(parameters: &Parameters) -> Value {
-    parameters.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect()
+    parameters
+        .iter()
+        .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
+        .collect()
 }
 
 /// Puts each parameter that has a column in it and returns the others. A parameter that is there twice counts once:

@@ -91,7 +91,9 @@ impl App {
             cookie: source.cookie.clone(),
             behind_proxy: source.behind_proxy,
             longest: usize::try_from(source.limits.request).unwrap_or(usize::MAX),
-            queue: Arc::new(Semaphore::new(usize::try_from(source.limits.queue).unwrap_or(usize::MAX))),
+            queue: Arc::new(Semaphore::new(
+                usize::try_from(source.limits.queue).unwrap_or(usize::MAX),
+            )),
         }
     }
 
@@ -124,7 +126,10 @@ impl App {
             (&Method::POST, protocol) => {
                 let (body, room) = self.read(&parts.headers, body).await?;
                 let (hits, answer) = match protocol {
-                    Protocol::Snowplow => (json_hits(&body, |body| snowplow::decode_body(&body, &received)), Answer::Text("ok")),
+                    Protocol::Snowplow => (
+                        json_hits(&body, |body| snowplow::decode_body(&body, &received)),
+                        Answer::Text("ok"),
+                    ),
                     Protocol::Matomo => posted_to_matomo(parts, &body, &received, sink),
                     Protocol::Segment => {
                         authorise(sink, &parts.headers, &body)?;
@@ -153,7 +158,9 @@ impl App {
 
     /// The body, and the room that it takes up in the queue.
     async fn read(&self, headers: &HeaderMap, body: Body) -> Result<(Vec<u8>, OwnedSemaphorePermit), Refusal> {
-        let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        let declared = headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
         if declared.is_some_and(|length| length > self.longest) {
             return Err(Refusal::TooLarge);
         }
@@ -174,7 +181,10 @@ impl App {
             Some(b"gzip") => {
                 let mut plain = Vec::new();
                 let limit = self.longest as u64 + 1;
-                GzDecoder::new(&bytes[..]).take(limit).read_to_end(&mut plain).map_err(|_| Refusal::Broken)?;
+                GzDecoder::new(&bytes[..])
+                    .take(limit)
+                    .read_to_end(&mut plain)
+                    .map_err(|_| Refusal::Broken)?;
                 if plain.len() > self.longest {
                     return Err(Refusal::TooLarge);
                 }
@@ -187,7 +197,10 @@ impl App {
 
     fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
         let bytes = u32::try_from(bytes).map_err(|_| Refusal::TooLarge)?;
-        self.queue.clone().try_acquire_many_owned(bytes).map_err(|_| Refusal::Busy)
+        self.queue
+            .clone()
+            .try_acquire_many_owned(bytes)
+            .map_err(|_| Refusal::Busy)
     }
 
     /// What is known of the request, and the cookie that the answer sets.
@@ -217,7 +230,11 @@ impl App {
     }
 
     fn is_allowed(&self, origin: &HeaderValue) -> bool {
-        self.origins.is_empty() || self.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
+        self.origins.is_empty()
+            || self
+                .origins
+                .iter()
+                .any(|allowed| allowed.as_bytes() == origin.as_bytes())
     }
 }
 
@@ -228,12 +245,22 @@ pub(super) async fn handle(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let mut response = app.answer(peer.ip(), &parts, body).await.unwrap_or_else(Refusal::into_response);
+    let mut response = app
+        .answer(peer.ip(), &parts, body)
+        .await
+        .unwrap_or_else(Refusal::into_response);
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(origin) = parts.headers.get(header::ORIGIN).filter(|origin| app.is_allowed(origin)) {
+    if let Some(origin) = parts
+        .headers
+        .get(header::ORIGIN)
+        .filter(|origin| app.is_allowed(origin))
+    {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            HeaderValue::from_static("true"),
+        );
         headers.insert(header::VARY, HeaderValue::from_static("origin"));
     }
     response
@@ -242,7 +269,10 @@ pub(super) async fn handle(
 fn preflight() -> Response {
     let headers = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "POST, GET, OPTIONS"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type, content-encoding, authorization, sp-anonymous"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "content-type, content-encoding, authorization, sp-anonymous",
+        ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()
@@ -269,7 +299,11 @@ fn posted_to_matomo(parts: &Parts, body: &[u8], received: &Received, sink: &Sink
     let query = parts.uri.query().unwrap_or_default();
     let body = String::from_utf8_lossy(body);
     let request = matomo::decode_body(query, &body, received, &|token| is_token(sink, token));
-    let invalid = request.hits.iter().filter(|hit| matches!(hit, Hit::Malformed { .. })).count();
+    let invalid = request
+        .hits
+        .iter()
+        .filter(|hit| matches!(hit, Hit::Malformed { .. }))
+        .count();
     let answer = match request.is_bulk {
         true => Answer::Json(json!({"status": "success", "tracked": request.hits.len() - invalid, "invalid": invalid})),
         false => image(&format!("{query}&{body}")),
@@ -279,7 +313,10 @@ fn posted_to_matomo(parts: &Parts, body: &[u8], received: &Received, sink: &Sink
 
 /// Matomo's answer to a hit: a pixel, unless the tracker does not want it.
 fn image(query: &str) -> Answer {
-    match parameters(query).iter().any(|(name, value)| name == "send_image" && value == "0") {
+    match parameters(query)
+        .iter()
+        .any(|(name, value)| name == "send_image" && value == "0")
+    {
         true => Answer::Nothing,
         false => Answer::Pixel,
     }
@@ -299,7 +336,12 @@ fn authorise(sink: &Sink, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusa
         let header = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let decoded = STANDARD.decode(header.strip_prefix("Basic ")?.trim()).ok()?;
         let decoded = String::from_utf8(decoded).ok()?;
-        Some(decoded.split_once(':').map_or(decoded.as_str(), |(user, _)| user).to_owned())
+        Some(
+            decoded
+                .split_once(':')
+                .map_or(decoded.as_str(), |(user, _)| user)
+                .to_owned(),
+        )
     };
     let in_body = || {
         let body: Value = serde_json::from_slice(body).ok()?;
@@ -322,7 +364,11 @@ fn cookie_value<'a>(cookies: &'a str, name: &str) -> Option<&'a str> {
 impl Cookie {
     fn header(&self, id: &str) -> Option<HeaderValue> {
         let seconds = u64::from(self.days) * 86_400;
-        let domain = self.domain.as_ref().map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+        let domain = self
+            .domain
+            .as_ref()
+            .map(|domain| format!("; Domain={domain}"))
+            .unwrap_or_default();
         let name = &self.name;
         let text = format!("{name}={id}; Max-Age={seconds}; Path=/{domain}; Secure; HttpOnly; SameSite=None");
         text.parse().ok()
@@ -343,16 +389,18 @@ impl IntoResponse for Answer {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let plain = |status, text: &'static str| (status, text).into_response();
-        let later = |status, seconds, text: &'static str| {
-            (status, [(header::RETRY_AFTER, seconds)], text).into_response()
-        };
+        let later =
+            |status, seconds, text: &'static str| (status, [(header::RETRY_AFTER, seconds)], text).into_response();
         match self {
             Refusal::NotFound => plain(StatusCode::NOT_FOUND, "no stream takes hits here"),
             Refusal::Method => plain(StatusCode::METHOD_NOT_ALLOWED, "not with this method"),
             Refusal::Forbidden => plain(StatusCode::FORBIDDEN, "not from this origin"),
             Refusal::Unauthorised => plain(StatusCode::UNAUTHORIZED, "the write key is wrong"),
             Refusal::TooLarge => plain(StatusCode::PAYLOAD_TOO_LARGE, "too large"),
-            Refusal::Encoding => plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "gzip is the only encoding that is read"),
+            Refusal::Encoding => plain(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "gzip is the only encoding that is read",
+            ),
             Refusal::Broken => plain(StatusCode::BAD_REQUEST, "the body cannot be read"),
             Refusal::Busy => later(StatusCode::TOO_MANY_REQUESTS, BUSY, "too much at once"),
             Refusal::Unavailable => later(StatusCode::SERVICE_UNAVAILABLE, BROKEN, "it cannot be kept now"),

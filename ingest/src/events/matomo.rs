@@ -100,7 +100,10 @@ pub(crate) fn decode_body(query: &str, body: &str, received: &Received, is_token
 }
 
 fn bulk(body: &Value, received: &Received, is_token: &dyn Fn(&str) -> bool) -> Result<Vec<Hit>, String> {
-    let requests = body.get("requests").and_then(Value::as_array).ok_or("`requests` is no list")?;
+    let requests = body
+        .get("requests")
+        .and_then(Value::as_array)
+        .ok_or("`requests` is no list")?;
     let token = body.get("token_auth").and_then(Value::as_str);
     let trusted = token.is_some_and(is_token);
     let one = |request: &Value| {
@@ -109,7 +112,10 @@ fn bulk(body: &Value, received: &Received, is_token: &dyn Fn(&str) -> bool) -> R
             Value::Object(object) => parameters_of(object),
             other => {
                 let reason = "a request is neither text nor an object".to_owned();
-                return Hit::Malformed { reason, sent: other.clone() };
+                return Hit::Malformed {
+                    reason,
+                    sent: other.clone(),
+                };
             }
         };
         let own = take_token(&mut parameters).is_some_and(|token| is_token(&token));
@@ -235,7 +241,9 @@ fn items(text: &str) -> Option<Value> {
             Some(Value::Null) | None => Vec::new(),
             Some(one) => vec![Value::from(scalar_text(one))],
         };
-        let quantity = text(4).and_then(|text| text.parse::<f64>().ok()).filter(|number| number.is_finite());
+        let quantity = text(4)
+            .and_then(|text| text.parse::<f64>().ok())
+            .filter(|number| number.is_finite());
         json!({
             "sku": text(0),
             "name": text(1),
@@ -285,14 +293,17 @@ mod tests {
     fn an_order_with_its_items() {
         let items = r#"[["B7","Rope",["Gear","Ropes"],89.9,2],["C1","Nut","",4,1]]"#;
         let items: String = url::form_urlencoded::byte_serialize(items.as_bytes()).collect();
-        let hit = record(&format!(
-            "?rec=1&idsite=3&idgoal=0&ec_id=O-1&revenue=183.8&ec_items={items}&_id=00112233445566aa&dimension2=gold\
+        let hit = record(
+            &format!(
+                "?rec=1&idsite=3&idgoal=0&ec_id=O-1&revenue=183.8&ec_items={items}&_id=00112233445566aa&dimension2=gold\
              &res=1440x900&rand=9&unknown=1&url=https%3A%2F%2Fshop.example%2F%3Fmtm_campaign%3Dmay"
-        )
-        .replacen('?', "", 1));
+            )
+            .replacen('?', "", 1),
+        );
         assert_eq!(hit["event"], "order");
         assert_eq!(hit["revenue"], "183.8");
-        let rope = json!({"sku": "B7", "name": "Rope", "categories": ["Gear", "Ropes"], "price": "89.9", "quantity": 2.0});
+        let rope =
+            json!({"sku": "B7", "name": "Rope", "categories": ["Gear", "Ropes"], "price": "89.9", "quantity": 2.0});
         assert_eq!(hit["items"][0], rope);
         assert_eq!(hit["dimensions"], json!({"dimension2": "gold"}));
         assert_eq!(hit["extra"], json!({"unknown": "1"}));
@@ -303,7 +314,10 @@ mod tests {
     #[test]
     fn only_the_token_speaks_for_others() {
         let hit = record("rec=1&idsite=1&cip=198.51.100.1&cdt=1600000000");
-        assert_eq!((&hit["user_ipaddress"], &hit["extra"]["cdt"]), (&json!("203.0.113.7"), &json!("1600000000")));
+        assert_eq!(
+            (&hit["user_ipaddress"], &hit["extra"]["cdt"]),
+            (&json!("203.0.113.7"), &json!("1600000000"))
+        );
         let hit = record("rec=1&idsite=1&cip=198.51.100.1&cdt=2020-09-13%2012:26:40&token_auth=secret");
         assert_eq!(hit["user_ipaddress"], "198.51.100.1");
         assert_eq!(hit["derived_tstamp"], "2020-09-13T12:26:40.000000Z");
@@ -312,7 +326,8 @@ mod tests {
 
     #[test]
     fn bulk_requests_are_text_or_objects() {
-        let body = r#"{"requests": ["?idsite=1&rec=1&action_name=a", {"idsite": 1, "rec": 1, "e_c": "x"}, 5, "?idsite=1"]}"#;
+        let body =
+            r#"{"requests": ["?idsite=1&rec=1&action_name=a", {"idsite": 1, "rec": 1, "e_c": "x"}, 5, "?idsite=1"]}"#;
         let request = decode_body("", body, &received(), &is_token);
         assert!(request.is_bulk);
         let records = request.hits.iter().filter(|hit| matches!(hit, Hit::Record(_)));

@@ -86,7 +86,9 @@ pub(crate) struct Privacy {
 const IDENTIFYING: &[&str] = &["/client_session/", "/mobile_context/", "/geolocation_context/"];
 
 /// The parts of Segment's `context` that identify nobody.
-const HARMLESS: &[&str] = &["app", "campaign", "consent", "library", "locale", "os", "page", "screen", "timezone"];
+const HARMLESS: &[&str] = &[
+    "app", "campaign", "consent", "library", "locale", "os", "page", "screen", "timezone",
+];
 
 /// What is kept of a record that nobody could read, where it may hold what must not be kept.
 const WITHHELD: &str = "withheld: it may hold what is not to be kept";
@@ -182,7 +184,9 @@ fn is_given(consent: &Consent, record: &Record) -> bool {
         }
         Protocol::Matomo => record.extra_value("consent") == Some(&Value::from("1")),
         Protocol::Segment => {
-            let preferences = record.get("context").and_then(|context| context.pointer("/consent/categoryPreferences"));
+            let preferences = record
+                .get("context")
+                .and_then(|context| context.pointer("/consent/categoryPreferences"));
             preferences.and_then(|preferences| preferences.get(&consent.category)) == Some(&Value::from(true))
         }
     }
@@ -223,13 +227,19 @@ mod tests {
         match protocol {
             Protocol::Snowplow => {
                 record.default_text("network_userid", "n");
-                record.json("contexts", json!([{"schema": "iglu:x/client_session/jsonschema/1-0-0", "data": {}}]));
+                record.json(
+                    "contexts",
+                    json!([{"schema": "iglu:x/client_session/jsonschema/1-0-0", "data": {}}]),
+                );
             }
             Protocol::Matomo => record.extra("consent", json!("1")),
             Protocol::Segment => {
                 record.json("traits", json!({"email": "a@example.org"}));
                 let preferences = json!({"categoryPreferences": {"Analytics": true}});
-                record.json("context", json!({"device": {"id": 1}, "locale": "es", "consent": preferences}));
+                record.json(
+                    "context",
+                    json!({"device": {"id": 1}, "locale": "es", "consent": preferences}),
+                );
             }
         }
         Hit::Record(Box::new(record))
@@ -252,15 +262,24 @@ mod tests {
             assert_eq!(network(address.parse().unwrap()).to_string(), expected);
         }
         let record = kept(&Privacy::default(), hit(Protocol::Matomo), Wishes::default()).unwrap();
-        assert_eq!((&record["user_ipaddress"], &record["user_id"]), (&json!("203.0.113.0"), &json!("ana")));
-        let dropping = Privacy { ip: Ip::Drop, ..Privacy::default() };
+        assert_eq!(
+            (&record["user_ipaddress"], &record["user_id"]),
+            (&json!("203.0.113.0"), &json!("ana"))
+        );
+        let dropping = Privacy {
+            ip: Ip::Drop,
+            ..Privacy::default()
+        };
         let record = kept(&dropping, hit(Protocol::Matomo), Wishes::default()).unwrap();
         assert_eq!(record.get("user_ipaddress"), None);
     }
 
     #[test]
     fn who_does_not_want_to_be_tracked_is_not() {
-        let wishes = Wishes { no_tracking: true, ..Wishes::default() };
+        let wishes = Wishes {
+            no_tracking: true,
+            ..Wishes::default()
+        };
         for protocol in Protocol::ALL {
             let record = kept(&Privacy::default(), hit(protocol), wishes).unwrap();
             assert_eq!(record["event_id"], "E");
@@ -270,19 +289,40 @@ mod tests {
             let text = record.to_string();
             assert!(!text.contains("client_session") && !text.contains("device"), "{text}");
         }
-        let dropping = Privacy { do_not_track: DoNotTrack::Drop, ..Privacy::default() };
+        let dropping = Privacy {
+            do_not_track: DoNotTrack::Drop,
+            ..Privacy::default()
+        };
         assert_eq!(kept(&dropping, hit(Protocol::Segment), wishes), None);
-        let ignoring = Privacy { do_not_track: DoNotTrack::Ignore, ..Privacy::default() };
-        assert_eq!(kept(&ignoring, hit(Protocol::Segment), wishes).unwrap()["user_id"], "ana");
-        let anonymous = Wishes { anonymous: true, ..Wishes::default() };
+        let ignoring = Privacy {
+            do_not_track: DoNotTrack::Ignore,
+            ..Privacy::default()
+        };
+        assert_eq!(
+            kept(&ignoring, hit(Protocol::Segment), wishes).unwrap()["user_id"],
+            "ana"
+        );
+        let anonymous = Wishes {
+            anonymous: true,
+            ..Wishes::default()
+        };
         let record = kept(&Privacy::default(), hit(Protocol::Snowplow), anonymous).unwrap();
-        assert_eq!((record.get("network_userid"), &record["user_id"]), (None, &json!("ana")));
+        assert_eq!(
+            (record.get("network_userid"), &record["user_id"]),
+            (None, &json!("ana"))
+        );
     }
 
     #[test]
     fn consent_is_asked_for_where_it_is_needed() {
-        let consent = |without| Consent { category: "Analytics".into(), without };
-        let needing = |without| Privacy { consent: Some(consent(without)), ..Privacy::default() };
+        let consent = |without| Consent {
+            category: "Analytics".into(),
+            without,
+        };
+        let needing = |without| Privacy {
+            consent: Some(consent(without)),
+            ..Privacy::default()
+        };
         let given = [Protocol::Matomo, Protocol::Segment];
         for protocol in Protocol::ALL {
             let kept = kept(&needing(Without::Drop), hit(protocol), Wishes::default());
@@ -294,13 +334,24 @@ mod tests {
 
     #[test]
     fn what_could_not_be_read_is_kept_without_addresses() {
-        let malformed = |sent| Hit::Malformed { reason: "r".into(), sent };
+        let malformed = |sent| Hit::Malformed {
+            reason: "r".into(),
+            sent,
+        };
         let sent = json!({"ip": "203.0.113.77", "e": "zz", "context": {"ip": "203.0.113.77"}});
         let object = kept(&Privacy::default(), malformed(sent), Wishes::default()).unwrap();
         assert_eq!(object, json!({"e": "zz", "context": {}}));
-        let text = kept(&Privacy::default(), malformed(json!("{ip: 203.0.113.77")), Wishes::default()).unwrap();
+        let text = kept(
+            &Privacy::default(),
+            malformed(json!("{ip: 203.0.113.77")),
+            Wishes::default(),
+        )
+        .unwrap();
         assert_eq!(text, json!(WITHHELD));
-        let full = Privacy { ip: Ip::Full, ..Privacy::default() };
+        let full = Privacy {
+            ip: Ip::Full,
+            ..Privacy::default()
+        };
         let text = kept(&full, malformed(json!("{")), Wishes::default()).unwrap();
         assert_eq!(text, json!("{"));
     }

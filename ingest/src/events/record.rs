@@ -219,7 +219,10 @@ mod tests {
 
     #[test]
     fn times_beyond_the_calendar_are_none() {
-        assert_eq!(time_of_millis("1700000000123").unwrap().timestamp_millis(), 1_700_000_000_123);
+        assert_eq!(
+            time_of_millis("1700000000123").unwrap().timestamp_millis(),
+            1_700_000_000_123
+        );
         for text in ["", "x", "9223372036854775807", "99999999999999999"] {
             assert_eq!(time_of_millis(text), None, "{text}");
         }

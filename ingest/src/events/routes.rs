@@ -50,7 +50,11 @@ pub(crate) fn routes(source: &EventsSource) -> impl Iterator<Item = (String, Rou
         };
         let route = move |(path, message): (&str, Option<&'static str>)| {
             let stream = name.clone();
-            let route = Route { stream, protocol, message };
+            let route = Route {
+                stream,
+                protocol,
+                message,
+            };
             (path.to_owned(), route)
         };
         paths.into_iter().map(route).collect::<Vec<_>>()

@@ -63,8 +63,20 @@ const FREE_FORM: [&str; 4] = ["properties", "traits", "context", "integrations"]
 
 /// Fields that have their columns already, or say nothing about the message.
 const KNOWN: &[&str] = &[
-    "messageId", "type", "event", "name", "category", "userId", "anonymousId", "previousId", "groupId", "channel",
-    "timestamp", "originalTimestamp", "sentAt", "writeKey",
+    "messageId",
+    "type",
+    "event",
+    "name",
+    "category",
+    "userId",
+    "anonymousId",
+    "previousId",
+    "groupId",
+    "channel",
+    "timestamp",
+    "originalTimestamp",
+    "sentAt",
+    "writeKey",
 ];
 
 /// The messages of a request; `path` is what its path says they are: a type, `batch`, or nothing.

@@ -50,7 +50,8 @@ impl Sink {
     ) -> Result<Self> {
         let doing = || format!("collecting {}.{}", source.0, stream.0);
         let log = source.1.log(project, source.0, stream.0)?.ok_or_else(|| {
-            Error::conflict(doing(), "another process collects the same").hint("stop it, or give this one a project of its own")
+            Error::conflict(doing(), "another process collects the same")
+                .hint("stop it, or give this one a project of its own")
         })?;
         let options = stream.1.all_options();
         let extracted = stream.1.extract.iter().map(|(name, path)| {
@@ -111,7 +112,10 @@ impl Sink {
 impl Extracted {
     /// Its value, if that is of its type; it stays in its place in any case.
     fn value(&self, record: &Record) -> Option<Value> {
-        const NOTATION: Notation = Notation { point: b'.', zone: Tz::UTC };
+        const NOTATION: Notation = Notation {
+            point: b'.',
+            zone: Tz::UTC,
+        };
         let value = record.get(&self.column)?.pointer(&self.place)?;
         if value.is_object() || value.is_array() {
             return (self.data_type == DataType::Utf8).then(|| Value::from(value.to_string()));

@@ -70,12 +70,32 @@ const COLUMNS: &[(&str, &str)] = &[
 
 /// The values of `e`: the event, and the schema that says the same.
 const EVENTS: &[(&str, &str, &str)] = &[
-    ("pv", "page_view", "iglu:com.snowplowanalytics.snowplow/page_view/jsonschema/1-0-0"),
-    ("pp", "page_ping", "iglu:com.snowplowanalytics.snowplow/page_ping/jsonschema/1-0-0"),
+    (
+        "pv",
+        "page_view",
+        "iglu:com.snowplowanalytics.snowplow/page_view/jsonschema/1-0-0",
+    ),
+    (
+        "pp",
+        "page_ping",
+        "iglu:com.snowplowanalytics.snowplow/page_ping/jsonschema/1-0-0",
+    ),
     ("se", "struct", "iglu:com.google.analytics/event/jsonschema/1-0-0"),
-    ("tr", "transaction", "iglu:com.snowplowanalytics.snowplow/transaction/jsonschema/1-0-0"),
-    ("ti", "transaction_item", "iglu:com.snowplowanalytics.snowplow/transaction_item/jsonschema/1-0-0"),
-    ("ad", "ad_impression", "iglu:com.snowplowanalytics.snowplow/ad_impression/jsonschema/1-0-0"),
+    (
+        "tr",
+        "transaction",
+        "iglu:com.snowplowanalytics.snowplow/transaction/jsonschema/1-0-0",
+    ),
+    (
+        "ti",
+        "transaction_item",
+        "iglu:com.snowplowanalytics.snowplow/transaction_item/jsonschema/1-0-0",
+    ),
+    (
+        "ad",
+        "ad_impression",
+        "iglu:com.snowplowanalytics.snowplow/ad_impression/jsonschema/1-0-0",
+    ),
     ("ue", "unstruct", ""),
 ];
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::{LogStream, LogsSource, Reading};
 use super::lines::Next;
-use super::places::{Head, Places, Task};
+use super::places::{Head, Place, Places, Task};
 use super::reader::{Log, Taken};
 use super::record::Policy;
 use crate::extract::{Chunk, Extraction, Request, Rows};
@@ -78,6 +78,8 @@ struct Open {
     log: Log,
     /// What is to be known of it when all of it has been read, if it cannot grow.
     transactions: Vec<(String, i64)>,
+    /// The place of the log that this is a compressed copy of, and which may still be there.
+    original: Option<Place>,
     /// Keeps the decompressed file.
     _plain: Option<Plain>,
 }
@@ -245,18 +247,23 @@ impl<'a> Logs<'a> {
                 };
                 opened
             };
-            let head = {
+            let task = {
                 let mut file = file.try_clone().doing(|| format!("reading {name}"))?;
                 let head = Head::read(&mut file, &name)?;
-                let task = self.places.task(&name, &head, &mut file)?;
-                (head, task)
+                self.places.task(&name, &head, &mut file)?
             };
             let (context, remembered) = (self.context.clone(), transactions.clone());
+            let original = match &task {
+                Task::Continue(place) if place.path != name && !place.done && !transactions.is_empty() => {
+                    Some(place.clone())
+                }
+                _ => None,
+            };
             let opened = blocking(move || {
                 let Reader {
                     reading, policy, now, ..
                 } = &*context;
-                let log = match head.1 {
+                let log = match task {
                     Task::Nothing => None,
                     Task::Begin => Log::begin(file, &name, &state, complete, (reading, policy, *now))?,
                     Task::Continue(place) => Some(Log::resume(file, &name, &state, complete, (reading, place, *now))?),
@@ -264,6 +271,7 @@ impl<'a> Logs<'a> {
                 Ok(log.map(|log| Open {
                     log,
                     transactions,
+                    original,
                     _plain: plain,
                 }))
             })
@@ -329,9 +337,13 @@ impl<'a> Logs<'a> {
             mut open, spool, ended, ..
         } = filled;
         if open.log.place.offset > 0 {
-            open.log.place.done = ended && !open.transactions.is_empty();
-            self.places.update(open.log.before.as_ref(), open.log.place.clone());
-            open.log.before = Some(open.log.place.clone());
+            let mut place = open.log.place.clone();
+            match &open.original {
+                Some(original) => place = place.back_to(original),
+                None => place.done = ended && !open.transactions.is_empty(),
+            }
+            self.places.update(open.log.before.as_ref(), place.clone());
+            open.log.before = Some(place);
         }
         if ended {
             self.transactions.append(&mut open.transactions);

@@ -106,11 +106,6 @@ impl Parser {
         }
     }
 
-    /// The format.
-    pub(crate) fn format(&self) -> Format {
-        self.format
-    }
-
     /// Writes a line as a record.
     ///
     /// # Errors

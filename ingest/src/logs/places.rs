@@ -134,6 +134,14 @@ impl Place {
         self
     }
 
+    /// The same place in a log that is still where `original` says.
+    pub(crate) fn back_to(mut self, original: &Place) -> Self {
+        self.path.clone_from(&original.path);
+        self.state.clone_from(&original.state);
+        self.seen = original.seen;
+        self
+    }
+
     /// Takes down what the log is known by at its place.
     pub(crate) fn print(&mut self, file: &mut (impl Read + Seek), name: &str) -> Result<()> {
         let doing = || format!("reading {name}");

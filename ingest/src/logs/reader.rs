@@ -184,8 +184,8 @@ fn told(file: &mut File, name: &str, complete: bool, reading: &Reading, policy: 
         tracing::info!(file = name, format = ?told.format, lines = told.matched, others = told.others, "a log's format was told");
         return Ok(Some(told.format));
     }
-    let empty = |line: &&[u8]| line.trim_ascii().is_empty() || line.starts_with(b"#");
-    if lines.iter().all(|line| empty(&line)) {
+    let empty = |line: &[u8]| line.trim_ascii().is_empty() || line.starts_with(b"#");
+    if lines.iter().all(|line| empty(line)) {
         return Ok(None);
     }
     Err(Error::config(

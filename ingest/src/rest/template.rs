@@ -54,10 +54,12 @@ fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// An RFC 3339 time or a date in chrono's `format` (UTC), moved by so many seconds if a number follows.
+/// An RFC 3339 time, a date, or seconds since 1970 in chrono's `format` (UTC), moved by so many seconds if a number follows.
 fn time(text: &str, format: &str, seconds: Rest<i64>) -> Result<String, minijinja::Error> {
     let wrong = |why: &'static str| minijinja::Error::new(ErrorKind::InvalidOperation, why);
-    let at = super::moment::parse(text, None, chrono_tz::Tz::UTC).ok_or_else(|| wrong("`time` wants a time"))?;
+    let epoch = || DateTime::from_timestamp(text.parse().ok()?, 0);
+    let at = super::moment::parse(text, None, chrono_tz::Tz::UTC).or_else(epoch);
+    let at = at.ok_or_else(|| wrong("`time` wants a time"))?;
     let moved = seconds.first().copied().unwrap_or_default();
     let at = chrono::Duration::try_seconds(moved).and_then(|by| at.checked_add_signed(by));
     let at: DateTime<Utc> = at.ok_or_else(|| wrong("`time` is out of range"))?;
@@ -276,6 +278,7 @@ mod tests {
         assert_eq!(text("{{ config.nothing }}").unwrap(), "");
         assert_eq!(text("{{ now | time('%Y-%m-%d') }}").unwrap(), "2026-01-02");
         assert_eq!(text("{{ now | time('%s', -5) }}").unwrap(), "1767323040");
+        assert_eq!(text("{{ '1767323045' | time('%Y-%m-%dT%H') }}").unwrap(), "2026-01-02T03");
         assert_eq!(text("{{ config.shop | base64 }}").unwrap(), "YWNtZQ==");
         let path = Template::new("/x/{{ config.path }}/{{ config.path | safe }}").unwrap();
         assert_eq!(path.path(&scope()).unwrap(), "/x/a%2Fb%3Fc/a/b?c");

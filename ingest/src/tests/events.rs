@@ -83,10 +83,9 @@ fn request(head: &str, body: &[u8]) -> Vec<u8> {
     let (line, headers) = head.split_once('\n').unwrap_or((head, ""));
     let headers: String = headers.lines().map(|header| format!("{header}\r\n")).collect();
     let length = body.len();
-    let mut request = format!(
-        "{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
-    )
-    .into_bytes();
+    let mut request =
+        format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n")
+            .into_bytes();
     request.extend_from_slice(body);
     request
 }
@@ -103,7 +102,8 @@ fn snowplow(hits: Value) -> Value {
 async fn hits_of_every_protocol_land_once() {
     let project = project("").await;
     collect(&project, async |address| {
-        let hits = snowplow(json!([{"e": "pv", "eid": "S1", "url": "https://shop.example/a"}, {"e": "pv", "eid": "S2"}]));
+        let hits =
+            snowplow(json!([{"e": "pv", "eid": "S1", "url": "https://shop.example/a"}, {"e": "pv", "eid": "S2"}]));
         let answer = post(address, TP2, &hits).await;
         assert_eq!((answer.status, &answer.body[..]), (200, &b"ok"[..]));
         let pixel = send(address, "GET /i?e=se&eid=S3&se_ca=video&se_va=1.5", b"").await;
@@ -119,23 +119,66 @@ async fn hits_of_every_protocol_land_once() {
         assert_eq!((&answer["tracked"], &answer["invalid"]), (&json!(1), &json!(1)));
 
         let track = json!({"event": "Paid", "userId": "u", "messageId": "M1", "properties": {"revenue": 7}});
-        assert_eq!(post(address, "/v1/track", &track).await.json(), json!({"success": true}));
+        assert_eq!(
+            post(address, "/v1/track", &track).await.json(),
+            json!({"success": true})
+        );
         let batch = json!({"batch": [{"type": "page", "anonymousId": "a", "name": "Home", "messageId": "M2"}]});
         let mut head = "POST /v1/batch\nContent-Encoding: gzip".to_owned();
-        assert_eq!(send(address, &head, &gzip(batch.to_string().as_bytes())).await.status, 200);
+        assert_eq!(
+            send(address, &head, &gzip(batch.to_string().as_bytes())).await.status,
+            200
+        );
         head.push_str("x");
         assert_eq!(send(address, &head, b"{}").await.status, 415);
     })
     .await;
-    let snowplow = project.sql("select event_id, event, page_urlhost, se_value from raw_web.snowplow order by 1").await;
-    assert_eq!(snowplow, ["S1|page_view|shop.example|null", "S2|page_view|null|null", "S3|struct|null|1.5"]);
-    let matomo = project.sql("select event, page_title, order_id, revenue from raw_web.matomo order by 1").await;
-    assert_eq!(matomo, ["event|null|null|null", "order|null|O1|9.5000", "page_view|Home|null|null"]);
-    let segment = project.sql("select type, event, name, user_id, revenue, properties from raw_web.segment order by 1").await;
-    assert_eq!(segment, ["page|null|Home|null|null|null", "track|Paid|null|u|7.0000|{\"revenue\":7}"]);
-    let rejected = project.sql("select source, stream, reason from ops.rejected_rows").await;
+    let snowplow = project
+        .sql("select event_id, event, page_urlhost, se_value from raw_web.snowplow order by 1")
+        .await;
+    assert_eq!(
+        snowplow,
+        [
+            "S1|page_view|shop.example|null",
+            "S2|page_view|null|null",
+            "S3|struct|null|1.5"
+        ]
+    );
+    let matomo = project
+        .sql("select event, page_title, order_id, revenue from raw_web.matomo order by 1")
+        .await;
+    assert_eq!(
+        matomo,
+        [
+            "event|null|null|null",
+            "order|null|O1|9.5000",
+            "page_view|Home|null|null"
+        ]
+    );
+    let segment = project
+        .sql("select type, event, name, user_id, revenue, properties from raw_web.segment order by 1")
+        .await;
+    assert_eq!(
+        segment,
+        [
+            "page|null|Home|null|null|null",
+            "track|Paid|null|u|7.0000|{\"revenue\":7}"
+        ]
+    );
+    let rejected = project
+        .sql("select source, stream, reason from ops.rejected_rows")
+        .await;
     assert_eq!(rejected, ["web|matomo|`rec` is not 1"]);
-    assert_eq!(project.ingest().await.streams.iter().map(|stream| stream.rows).sum::<u64>(), 0);
+    assert_eq!(
+        project
+            .ingest()
+            .await
+            .streams
+            .iter()
+            .map(|stream| stream.rows)
+            .sum::<u64>(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -146,7 +189,10 @@ async fn tables_have_all_columns_from_the_first_hit_on() {
     })
     .await;
     let columns = project.columns("raw_web.snowplow").await;
-    assert!(columns.contains(&"tr_total Decimal128(18, 4)".to_owned()), "{columns:?}");
+    assert!(
+        columns.contains(&"tr_total Decimal128(18, 4)".to_owned()),
+        "{columns:?}"
+    );
     assert!(columns.contains(&"pp_yoffset_max Int64".to_owned()));
     assert!(columns.contains(&"contexts Utf8".to_owned()));
     assert!(!columns.iter().any(|column| column.starts_with("page_title ")));
@@ -171,7 +217,12 @@ async fn what_is_refused_says_why_and_lands_nowhere() {
         assert_eq!(send(address, "GET /nowhere", b"").await.status, 404);
         assert_eq!(send(address, "DELETE /i", b"").await.status, 405);
         assert_eq!(send(address, "GET /health", b"").await.status, 200);
-        assert_eq!(send(address, "GET /i?e=pv\nOrigin: https://other.example", b"").await.status, 403);
+        assert_eq!(
+            send(address, "GET /i?e=pv\nOrigin: https://other.example", b"")
+                .await
+                .status,
+            403
+        );
         let message = json!({"type": "page", "userId": "u"});
         assert_eq!(post(address, "/v1/page", &message).await.status, 401);
         let wrong = "POST /v1/page\nAuthorization: Basic azI6";
@@ -183,7 +234,12 @@ async fn what_is_refused_says_why_and_lands_nowhere() {
 
         // Half a request takes up room that others do not get until it is over.
         let mut slow = TcpStream::connect(address).await.unwrap();
-        let whole = request(&format!("POST {TP2}"), snowplow(json!([{"e": "pv", "x": "y".repeat(800)}])).to_string().as_bytes());
+        let whole = request(
+            &format!("POST {TP2}"),
+            snowplow(json!([{"e": "pv", "x": "y".repeat(800)}]))
+                .to_string()
+                .as_bytes(),
+        );
         slow.write_all(&whole[..whole.len() - 50]).await.unwrap();
         let other = snowplow(json!([{"e": "pv", "x": "y".repeat(300)}]));
         let mut busy = post(address, TP2, &other).await;
@@ -199,7 +255,12 @@ async fn what_is_refused_says_why_and_lands_nowhere() {
         assert_eq!(post(address, TP2, &other).await.status, 200);
     })
     .await;
-    assert_eq!(project.sql("select count(*), count(user_id) from raw_web.segment").await, ["2|2"]);
+    assert_eq!(
+        project
+            .sql("select count(*), count(user_id) from raw_web.segment")
+            .await,
+        ["2|2"]
+    );
     assert_eq!(project.sql("select count(*) from ops.rejected_rows").await, ["0"]);
 }
 
@@ -222,11 +283,18 @@ async fn browsers_of_other_sites_may_send_and_are_known_again() {
         assert!(cookie.contains("domain=shop.example") && cookie.contains("max-age=2592000"));
         let id = cookie.split(';').next().unwrap();
         send(address, &format!("GET /i?e=pv&eid=2\nCookie: a=b; cid={id}"), b"").await;
-        let anonymous = send(address, &format!("GET /i?e=pv&eid=3\nSP-Anonymous: *\nCookie: cid={id}"), b"").await;
+        let anonymous = send(
+            address,
+            &format!("GET /i?e=pv&eid=3\nSP-Anonymous: *\nCookie: cid={id}"),
+            b"",
+        )
+        .await;
         assert!(!anonymous.headers.contains("set-cookie"));
     })
     .await;
-    let known = project.sql("select event_id, network_userid from raw_web.snowplow order by 1").await;
+    let known = project
+        .sql("select event_id, network_userid from raw_web.snowplow order by 1")
+        .await;
     assert_eq!(known[0].split_once('|').unwrap().1, known[1].split_once('|').unwrap().1);
     assert_eq!(known[2], "3|null");
 }
@@ -266,7 +334,10 @@ async fn what_cannot_be_kept_is_not_acknowledged() {
     })
     .await;
     assert!((1..10).contains(&acknowledged.len()), "{acknowledged:?}");
-    assert_eq!(project.sql("select event_id from raw_web.snowplow order by 1").await, acknowledged);
+    assert_eq!(
+        project.sql("select event_id from raw_web.snowplow order by 1").await,
+        acknowledged
+    );
 }
 
 /// All files of the logs, and their content.
@@ -288,12 +359,19 @@ async fn a_crash_between_commit_and_removal_doubles_nothing() {
     for day in 0..3 {
         collect(&project, async |address| {
             for number in 0..5 {
-                post(address, TP2, &snowplow(json!([{"e": "pv", "eid": format!("{day}-{number}")}, {"e": "zz"}]))).await;
+                post(
+                    address,
+                    TP2,
+                    &snowplow(json!([{"e": "pv", "eid": format!("{day}-{number}")}, {"e": "zz"}])),
+                )
+                .await;
             }
             left = logs(&project);
         })
         .await;
-        let counts = project.sql("select count(*), count(distinct event_id) from raw_web.snowplow").await;
+        let counts = project
+            .sql("select count(*), count(distinct event_id) from raw_web.snowplow")
+            .await;
         let expected = (day + 1) * 5;
         assert_eq!(counts, [format!("{expected}|{expected}")]);
         assert!(logs(&project).values().all(Vec::is_empty), "only the lock is left");
@@ -303,7 +381,12 @@ async fn a_crash_between_commit_and_removal_doubles_nothing() {
         }
         project.ingest().await;
     }
-    assert_eq!(project.sql("select count(*), count(distinct event_id) from raw_web.snowplow").await, ["15|15"]);
+    assert_eq!(
+        project
+            .sql("select count(*), count(distinct event_id) from raw_web.snowplow")
+            .await,
+        ["15|15"]
+    );
     assert_eq!(project.sql("select count(*) from ops.rejected_rows").await, ["15"]);
 }
 
@@ -312,7 +395,10 @@ async fn what_the_log_holds_lands_without_a_collector_too() {
     let project = project("streams: [segment]").await;
     {
         let (sources, key) = (sources(&project), key());
-        let collector = Collector::bind(&sources[0], project.path(), Some(&key)).await.unwrap().unwrap();
+        let collector = Collector::bind(&sources[0], project.path(), Some(&key))
+            .await
+            .unwrap()
+            .unwrap();
         let address = collector.local_addr();
         // Killed before it could land anything: its future is dropped.
         let cancel = CancellationToken::new();
@@ -353,11 +439,22 @@ async fn personal_data_reaches_no_disk() {
     })
     .await;
     let columns = "type, length(user_id), plan, age, traits, user_ipaddress";
-    let landed = project.sql(&format!("select {columns} from raw_web.segment order by 1")).await;
+    let landed = project
+        .sql(&format!("select {columns} from raw_web.segment order by 1"))
+        .await;
     let traits = r#"{"plan":"pro","age":"old"}"#;
-    assert_eq!(landed, [format!("identify|64|pro|null|{traits}|127.0.0.0"), "page|null|null|null|null|null".into()]);
+    assert_eq!(
+        landed,
+        [
+            format!("identify|64|pro|null|{traits}|127.0.0.0"),
+            "page|null|null|null|null|null".into()
+        ]
+    );
     let rejected = project.sql("select record from ops.rejected_rows").await;
-    assert!(rejected.len() == 1 && rejected[0].starts_with("withheld"), "{rejected:?}");
+    assert!(
+        rejected.len() == 1 && rejected[0].starts_with("withheld"),
+        "{rejected:?}"
+    );
 }
 
 /// Events of a Snowplow pipeline, enriched, as the parameters that a tracker sent for them.
@@ -411,7 +508,8 @@ fn parameters_of(row: &BTreeMap<String, String>) -> Value {
         let event = json!({"schema": "iglu:x/unstruct_event/jsonschema/1-0-0", "data": {"schema": schema, "data": {}}});
         hit.insert("ue_pr".into(), json!(event.to_string()));
     }
-    let pages: Vec<Value> = serde_json::from_str(&row["contexts_com_snowplowanalytics_snowplow_web_page_1_0_0"]).unwrap_or_default();
+    let pages: Vec<Value> =
+        serde_json::from_str(&row["contexts_com_snowplowanalytics_snowplow_web_page_1_0_0"]).unwrap_or_default();
     let page = |data| json!({"schema": "iglu:com.snowplowanalytics.snowplow/web_page/jsonschema/1-0-0", "data": data});
     let contexts: Vec<_> = pages.into_iter().map(page).collect();
     let contexts = json!({"schema": "iglu:x/contexts/jsonschema/1-0-0", "data": contexts});
@@ -421,7 +519,8 @@ fn parameters_of(row: &BTreeMap<String, String>) -> Value {
 
 #[tokio::test]
 async fn real_events_come_out_as_snowplow_itself_has_them() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/snowplow_web/source/snowplow_web_events.csv");
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/snowplow_web/source/snowplow_web_events.csv");
     if !file.exists() {
         eprintln!("SKIPPED: {} is not there", file.display());
         return;
@@ -441,24 +540,66 @@ async fn real_events_come_out_as_snowplow_itself_has_them() {
     let expected = |columns: &[&str]| -> HashSet<String> {
         let value = |row: &BTreeMap<String, String>, column: &str| match row[column].as_str() {
             "" => "null".to_owned(),
-            value => value.to_owned(),
+            // Some rows are copies of others, marked so where a tracker could not.
+            value => value.replace("http-dummy-row", "http"),
         };
         rows.iter()
-            .map(|row| columns.iter().map(|column| value(row, column)).collect::<Vec<_>>().join("|"))
+            .map(|row| {
+                columns
+                    .iter()
+                    .map(|column| value(row, column))
+                    .collect::<Vec<_>>()
+                    .join("|")
+            })
             .collect()
     };
     for columns in [
         &["event_id", "event", "event_vendor", "event_name", "event_version"][..],
-        &["event_id", "domain_userid", "domain_sessionidx", "domain_sessionid", "network_userid", "user_id"],
-        &["event_id", "page_title", "br_viewwidth", "br_viewheight", "se_category", "se_action"],
-        &["event_id", "pp_xoffset_min", "pp_xoffset_max", "pp_yoffset_min", "pp_yoffset_max", "br_lang"],
-        &["event_id", "page_urlscheme", "page_urlhost", "page_urlport", "page_urlpath"],
+        &[
+            "event_id",
+            "domain_userid",
+            "domain_sessionidx",
+            "domain_sessionid",
+            "network_userid",
+            "user_id",
+        ],
+        &[
+            "event_id",
+            "page_title",
+            "br_viewwidth",
+            "br_viewheight",
+            "se_category",
+            "se_action",
+        ],
+        &[
+            "event_id",
+            "pp_xoffset_min",
+            "pp_xoffset_max",
+            "pp_yoffset_min",
+            "pp_yoffset_max",
+            "br_lang",
+        ],
+        &[
+            "event_id",
+            "page_urlscheme",
+            "page_urlhost",
+            "page_urlport",
+            "page_urlpath",
+        ],
     ] {
-        let landed = project.sql(&format!("select {} from raw_web.snowplow", columns.join(", "))).await;
+        let landed = project
+            .sql(&format!("select {} from raw_web.snowplow", columns.join(", ")))
+            .await;
         assert_eq!(landed.len(), 160);
-        assert_eq!(landed.into_iter().collect::<HashSet<_>>(), expected(columns), "{columns:?}");
+        let (landed, expected): (HashSet<_>, _) = (landed.into_iter().collect(), expected(columns));
+        let differing: Vec<_> = landed.symmetric_difference(&expected).collect();
+        assert!(differing.is_empty(), "{columns:?}: {differing:?}");
     }
-    let distinct = project.sql("select count(distinct event_id), count(page_view_id) from raw_web.snowplow").await;
-    let views = rows.iter().filter(|row| row["contexts_com_snowplowanalytics_snowplow_web_page_1_0_0"].len() > 4);
+    let distinct = project
+        .sql("select count(distinct event_id), count(page_view_id) from raw_web.snowplow")
+        .await;
+    let views = rows
+        .iter()
+        .filter(|row| row["contexts_com_snowplowanalytics_snowplow_web_page_1_0_0"].len() > 4);
     assert_eq!(distinct, [format!("157|{}", views.count())]);
 }

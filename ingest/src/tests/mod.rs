@@ -7,6 +7,7 @@ mod formats;
 mod logs;
 mod online_retail;
 mod privacy;
+mod recorded;
 mod web;
 mod workbooks;
 

@@ -53,7 +53,10 @@ impl Entry {
             return Ok(None);
         }
         let [l0, l1, l2, l3, c0, c1, c2, c3] = head;
-        let (length, sum) = (u32::from_le_bytes([l0, l1, l2, l3]), u32::from_le_bytes([c0, c1, c2, c3]));
+        let (length, sum) = (
+            u32::from_le_bytes([l0, l1, l2, l3]),
+            u32::from_le_bytes([c0, c1, c2, c3]),
+        );
         if length == 0 || length as usize > LONGEST {
             return Ok(None);
         }

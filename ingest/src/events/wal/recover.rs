@@ -22,7 +22,9 @@ pub(super) fn segments(dir: &Path) -> Result<Vec<Segment>> {
             put_aside(&path)?;
             continue;
         };
-        let bytes = std::fs::metadata(&path).doing(|| format!("reading {}", path.display()))?.len();
+        let bytes = std::fs::metadata(&path)
+            .doing(|| format!("reading {}", path.display()))?
+            .len();
         let mut next = header.first;
         while let Some((number, _)) = records.next()? {
             next = number + 1;

@@ -32,7 +32,9 @@ fn open(dir: &Path) -> Arc<Log> {
 
 fn segment_files(dir: &Path) -> Vec<PathBuf> {
     let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "log")).collect();
+    let mut files: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|end| end == "log"))
+        .collect();
     files.sort();
     files
 }
@@ -62,7 +64,10 @@ async fn what_was_acknowledged_is_there_after_each_restart() {
 #[tokio::test]
 async fn many_writers_share_the_log() {
     let dir = tempfile::tempdir().unwrap();
-    let limits = Limits { segment: 2000, ..LIMITS };
+    let limits = Limits {
+        segment: 2000,
+        ..LIMITS
+    };
     let log = Log::open(dir.path(), limits).unwrap().unwrap();
     let appends = (0..500).map(|number| {
         let log = log.clone();
@@ -74,7 +79,10 @@ async fn many_writers_share_the_log() {
     log.seal().await.unwrap();
     let found = entries(&log);
     assert_eq!(found.len(), 1000);
-    assert!(found.chunks(2).all(|pair| pair[0] == pair[1]), "what is sent together stays together");
+    assert!(
+        found.chunks(2).all(|pair| pair[0] == pair[1]),
+        "what is sent together stays together"
+    );
 }
 
 #[tokio::test]
@@ -96,7 +104,10 @@ async fn one_log_a_folder() {
 #[tokio::test]
 async fn a_full_log_refuses_and_takes_more_once_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
-    let limits = Limits { segment: 1 << 20, backlog: 2000 };
+    let limits = Limits {
+        segment: 1 << 20,
+        backlog: 2000,
+    };
     let log = Log::open(dir.path(), limits).unwrap().unwrap();
     log.append(vec![entry(1, 1500)], None).await.unwrap();
     let error = log.append(vec![entry(2, 1500)], None).await.unwrap_err();
@@ -194,7 +205,11 @@ async fn damage_in_the_middle_is_noticed() {
     std::fs::write(&files[1], bytes).unwrap();
     let log = open(dir.path());
     let sealed = log.sealed();
-    assert_eq!((sealed[1].first, sealed[1].next), (1, 2), "the next segment tells how many there were");
+    assert_eq!(
+        (sealed[1].first, sealed[1].next),
+        (1, 2),
+        "the next segment tells how many there were"
+    );
     assert!(sealed[1].records().unwrap().next().unwrap().is_none());
     log.remove(&sealed[1], true).unwrap();
     assert!(files[1].with_extension("damaged").exists());

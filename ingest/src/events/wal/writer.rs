@@ -111,8 +111,10 @@ impl Writer {
         let size = self.buffer.len() as u64;
         let backlog = self.shared.backlog.load(Ordering::Relaxed);
         if self.shared.bytes.load(Ordering::Acquire) + size > backlog {
-            return Err(Error::unavailable(doing(), "it holds as much as `limits.backlog` allows")
-                .hint("see why events do not land in the lake"));
+            return Err(
+                Error::unavailable(doing(), "it holds as much as `limits.backlog` allows")
+                    .hint("see why events do not land in the lake"),
+            );
         }
         if self.active.as_ref().is_some_and(|active| active.bytes >= self.segment) {
             self.seal();
@@ -121,7 +123,10 @@ impl Writer {
             self.active = Some(self.begin()?);
         }
         let written = match &mut self.active {
-            Some(active) => active.file.write_all(&self.buffer).and_then(|()| active.file.sync_data()),
+            Some(active) => active
+                .file
+                .write_all(&self.buffer)
+                .and_then(|()| active.file.sync_data()),
             None => Ok(()),
         };
         if let Err(error) = written {

@@ -4,6 +4,8 @@ mod build;
 mod split;
 mod tape;
 
+use std::collections::HashMap;
+
 use arrow::datatypes::DataType;
 use chrono_tz::Tz;
 use cordada_lake::Result;
@@ -140,11 +142,12 @@ impl Json {
             lines: Vec::new(),
             rejected: Vec::new(),
         };
+        let mut declared = HashMap::new();
         let (mut line, mut counted) = (first, 0);
         for range in self.layout.records(data) {
             line += newlines(&data[counted..range.start]);
             counted = range.start;
-            match self.record(&mut records.tape, range.start, range.end) {
+            match self.record(&mut records.tape, range.start, range.end, &mut declared) {
                 Ok(root) => {
                     records.roots.push(root);
                     records.lines.push(line);
@@ -158,11 +161,18 @@ impl Json {
         records
     }
 
-    /// Reads one record, which has to be an object whose values are of their declared types.
-    fn record(&self, tape: &mut Tape<'_>, start: usize, end: usize) -> Result<u32, String> {
+    /// Reads one record, which has to be an object whose values are of their declared types; `declared` are those of the
+    /// keys that were met before.
+    fn record<'o>(
+        &'o self,
+        tape: &mut Tape<'_>,
+        start: usize,
+        end: usize,
+        declared: &mut Declared<'o>,
+    ) -> Result<u32, String> {
         let root = tape.push(start, end)?;
         let wrong = match tape.node(root).kind {
-            Kind::Object => self.misfit(tape, root),
+            Kind::Object => self.misfit(tape, root, declared),
             _ => Some("the record is no object".to_owned()),
         };
         match wrong {
@@ -174,23 +184,36 @@ impl Json {
         }
     }
 
-    fn misfit(&self, tape: &Tape<'_>, root: u32) -> Option<String> {
+    fn misfit<'o>(&'o self, tape: &Tape<'_>, root: u32, known: &mut Declared<'o>) -> Option<String> {
         if self.options.columns.values().all(|column| column.data_type.is_none()) {
             return None;
         }
         let (mut name, mut scratch) = (Vec::new(), Vec::new());
         tape.entries(root).find_map(|(key, value)| {
-            let column = snake_case(&String::from_utf8_lossy(tape.text(key, &mut name)));
-            let declared = self.options.declared(&column)?;
+            let key = tape.text(key, &mut name);
+            let declared = match known.get(key) {
+                Some(declared) => (*declared)?,
+                None => {
+                    let declared = self.options.declared(&snake_case(&String::from_utf8_lossy(key)));
+                    known.insert(key.to_vec(), declared);
+                    declared?
+                }
+            };
             let readable = match tape.node(value).kind {
                 Kind::Null => true,
                 Kind::Array | Kind::Object => *declared == DataType::Utf8,
                 _ => is_readable(tape.text(value, &mut scratch), declared, self.notation),
             };
-            (!readable).then(|| format!("{column} is not of the declared type"))
+            (!readable).then(|| {
+                let column = snake_case(&String::from_utf8_lossy(key));
+                format!("{column} is not of the declared type")
+            })
         })
     }
 }
+
+/// The declared types of keys, where they have one.
+type Declared<'o> = HashMap<Vec<u8>, Option<&'o DataType>>;
 
 fn newlines(data: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', data).count() as u64

@@ -62,7 +62,7 @@ fn failed(server: &Server, error: FtpError) -> Error {
 fn tls(server: &Server) -> Result<ClientConfig> {
     let doing = || "reading the certificates that servers are trusted by";
     let mut roots = RootCertStore::empty();
-    for file in server.login.ca.clone().or_else(machine_roots) {
+    if let Some(file) = server.login.ca.clone().or_else(machine_roots) {
         let pem = std::fs::read(&file).doing(|| format!("{} {}", doing(), file.display()))?;
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             let certificate = certificate.map_err(|error| Error::config(doing(), error))?;

@@ -59,7 +59,7 @@ struct Login {
     passphrase: Option<String>,
     /// Fingerprints of the host's keys: `SHA256:…`.
     known_hosts: Vec<String>,
-    /// Roots that certificates are trusted by, besides those of the machine.
+    /// Roots that certificates are trusted by, instead of those of the machine.
     ca: Option<PathBuf>,
 }
 

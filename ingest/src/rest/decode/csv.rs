@@ -1,9 +1,11 @@
-//! CSV with a header: every record an object of strings, with null where a field is empty.
+//! CSV with a header: every record an object. What looks like a number or a boolean is one, as in a file of CSV, and an
+//! empty field is null.
 
 use std::io::{BufRead, BufReader, Read};
 
 use cordada_lake::{Context, Result};
 
+use super::numbers::{is_fraction, is_whole};
 use super::{malformed, push_string, without_mark};
 
 /// What may be between fields, the likeliest first.
@@ -17,6 +19,12 @@ pub(super) fn each(body: impl Read, each: &mut dyn FnMut(&[u8]) -> Result<()>) -
     let delimiter = delimiter(&start[mark..]);
     body.consume(mark);
 
+    let body = Ending {
+        body,
+        quoted: false,
+        last: b'\n',
+        over: false,
+    };
     let mut reader = ::csv::ReaderBuilder::new().delimiter(delimiter).from_reader(body);
     let header = reader.headers().map_err(wrong)?.clone();
     let mut names = Vec::with_capacity(header.len());
@@ -31,6 +39,9 @@ pub(super) fn each(body: impl Read, each: &mut dyn FnMut(&[u8]) -> Result<()>) -
     let mut record = ::csv::StringRecord::new();
     let mut object = Vec::new();
     while reader.read_record(&mut record).map_err(wrong)? {
+        if reader.get_ref().is_cut_off() {
+            return Err(malformed("CSV", "it ends within a field").hint("the answer may be cut off"));
+        }
         object.clear();
         object.push(b'{');
         for (name, field) in names.iter().zip(&record) {
@@ -41,6 +52,9 @@ pub(super) fn each(body: impl Read, each: &mut dyn FnMut(&[u8]) -> Result<()>) -
             object.push(b':');
             match field {
                 "" => object.extend_from_slice(b"null"),
+                plain if is_whole(plain) || is_fraction(plain) || matches!(plain, "true" | "false") => {
+                    object.extend_from_slice(plain.as_bytes());
+                }
                 text => push_string(&mut object, text),
             }
         }
@@ -48,6 +62,33 @@ pub(super) fn each(body: impl Read, each: &mut dyn FnMut(&[u8]) -> Result<()>) -
         each(&object)?;
     }
     Ok(())
+}
+
+/// A reader that knows how what it reads ended.
+struct Ending<R> {
+    body: R,
+    /// Whether there was an odd number of quotes.
+    quoted: bool,
+    last: u8,
+    over: bool,
+}
+
+impl<R> Ending<R> {
+    /// Whether it ended within quotes. A field may hold one quote by itself, but then its line ends.
+    fn is_cut_off(&self) -> bool {
+        self.over && self.quoted && self.last != b'\n'
+    }
+}
+
+impl<R: Read> Read for Ending<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.body.read(buffer)?;
+        let bytes = &buffer[..read];
+        self.quoted ^= memchr::memchr_iter(b'"', bytes).count() % 2 == 1;
+        self.last = bytes.last().copied().unwrap_or(self.last);
+        self.over = read == 0 && !buffer.is_empty();
+        Ok(read)
+    }
 }
 
 fn delimiter(start: &[u8]) -> u8 {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use cordada_lake::Result;
 use serde::Deserialize;
 
+use super::numbers::{is_fraction, is_whole};
 use super::{malformed, push_string, without_mark};
 
 #[derive(Deserialize)]
@@ -43,7 +44,7 @@ struct Value<'a> {
     value: Option<Cow<'a, str>>,
 }
 
-/// The report as `{"rowCount": …, "rows": [{"date": "20260101", "sessions": "7"}, …]}`.
+/// The report as `{"rowCount": …, "rows": [{"date": "20260101", "sessions": 7}, …]}`.
 pub(super) fn to_json(body: &[u8]) -> Result<Vec<u8>> {
     let wrong = |why: &str| malformed("a report of Google Analytics", why);
     let report: Report<'_> = serde_json::from_slice(without_mark(body)).map_err(|_| wrong("it is none"))?;
@@ -63,7 +64,11 @@ pub(super) fn to_json(body: &[u8]) -> Result<Vec<u8>> {
             }
             push_string(&mut out, &header.name);
             out.push(b':');
+            let is_metric = at >= report.dimension_headers.len();
             match &value.value {
+                Some(number) if is_metric && (is_whole(number) || is_fraction(number)) => {
+                    out.extend_from_slice(number.as_bytes());
+                }
                 Some(text) => push_string(&mut out, text),
                 None => out.extend_from_slice(b"null"),
             }

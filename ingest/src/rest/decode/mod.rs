@@ -11,6 +11,7 @@ mod csv;
 mod ga4;
 mod json_stat;
 mod ndjson;
+mod numbers;
 mod odata;
 mod odoo;
 mod rewrite;
@@ -34,6 +35,8 @@ pub(crate) const DEPTH: usize = 64;
 pub(crate) enum Format {
     #[default]
     Json,
+    /// JSON whose decimal fractions are strings: `"29.90"` becomes the number.
+    DecimalStrings,
     /// One JSON value a line.
     #[serde(alias = "jsonl")]
     Ndjson,
@@ -83,10 +86,11 @@ impl Format {
 pub(crate) fn to_json<'b>(format: &Format, body: &'b [u8]) -> Result<Cow<'b, [u8]>> {
     Ok(match format {
         Format::Json => Cow::Borrowed(without_mark(body)),
+        Format::DecimalStrings => Cow::Owned(rewrite::rewrite(without_mark(body), &numbers::DecimalStrings)?),
         Format::Xml => Cow::Owned(xml::to_json(body)?),
         Format::Ga4 => Cow::Owned(ga4::to_json(body)?),
         Format::OdataV2 => Cow::Owned(odata::results(rewrite::rewrite(without_mark(body), &odata::V2)?)),
-        Format::OdataV4 => Cow::Owned(rewrite::rewrite(without_mark(body), &odata::V4)?),
+        Format::OdataV4 => Cow::Owned(odata::value(rewrite::rewrite(without_mark(body), &odata::V4)?)),
         Format::Tryton => Cow::Owned(rewrite::rewrite(without_mark(body), &tryton::Tryton)?),
         Format::Odoo { booleans } => Cow::Owned(rewrite::rewrite(without_mark(body), &odoo::Odoo { booleans })?),
         Format::Ndjson | Format::Csv | Format::JsonStat => {
@@ -119,6 +123,7 @@ pub(crate) fn each_record(
         Format::JsonStat => json_stat::each(&read_all(body)?, each),
         Format::Ndjson => ndjson::each(body, each),
         Format::Json
+        | Format::DecimalStrings
         | Format::Xml
         | Format::OdataV2
         | Format::OdataV4

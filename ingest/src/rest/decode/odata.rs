@@ -1,11 +1,12 @@
 //! OData's JSON, without what is about records rather than in them.
 //!
 //! V2: <https://www.odata.org/documentation/odata-version-2-0/json-format/>, V4: OData JSON Format 4.01. Decimals come
-//! as strings in V2 and stay strings: types are inferred from what they say.
+//! as strings in V2; those with a point become numbers.
 
 use chrono::{DateTime, SecondsFormat};
 use serde_json::value::RawValue;
 
+use super::numbers::is_fraction;
 use super::rewrite::{Instead, Member, Members, Notation};
 
 /// V2, also called verbose JSON.
@@ -36,6 +37,10 @@ impl Notation for V2 {
     }
 
     fn string(&self, text: &str) -> Option<String> {
+        // A decimal is a string in V2, and so is a document's number, which has no point.
+        if is_fraction(text) {
+            return Some(text.to_owned());
+        }
         let ticks = text.strip_prefix("/Date(")?.strip_suffix(")/")?;
         let digits = ticks.trim_start_matches('-').find(['+', '-']);
         let sign = ticks.len() - ticks.trim_start_matches('-').len();
@@ -61,6 +66,16 @@ pub(super) fn results(answer: Vec<u8>) -> Vec<u8> {
         Some(b'[') => format!("{{\"d\":{{\"results\":{d}}}}}").into_bytes(),
         Some(b'{') if !has_results() => format!("{{\"d\":{{\"results\":[{d}]}}}}").into_bytes(),
         _ => answer,
+    }
+}
+
+/// The same answer with its records at `/value`: a single entity comes without.
+pub(super) fn value(answer: Vec<u8>) -> Vec<u8> {
+    let is_entity = serde_json::from_slice::<Members<'_>>(&answer)
+        .is_ok_and(|root| root.len() > 0 && root.get("value").is_none() && root.get("error").is_none());
+    match is_entity {
+        true => [b"{\"value\":[", &answer[..], b"]}"].concat(),
+        false => answer,
     }
 }
 

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const FORMATS: [Format; 10] = [
+const FORMATS: [Format; 11] = [
     Format::Json,
+    Format::DecimalStrings,
     Format::Ndjson,
     Format::Csv,
     Format::Xml,
@@ -51,7 +52,7 @@ fn odata_v2_becomes_records_with_times_and_without_addresses() {
          "to_Partner":{"results":[{"__metadata":{},"Partner":"7"}]},"Note":"/Date(x)/"}],"__next":"https://h/x?$skiptoken=1"}}"#;
     assert_eq!(
         value(Format::OdataV2, body),
-        json!({"d": {"__count": "2", "results": [{"SalesOrder": "1", "TotalNetAmount": "18.0000",
+        json!({"d": {"__count": "2", "results": [{"SalesOrder": "1", "TotalNetAmount": 18.0000,
             "CreationDate": "2011-09-23T00:00:00Z", "ChangedAt": "2011-09-23T00:00:00.500Z",
             "Before": "1969-12-31T23:59:59Z", "to_Partner": [{"Partner": "7"}], "Note": "/Date(x)/"}],
             "__next": "https://h/x?$skiptoken=1"}})
@@ -74,10 +75,16 @@ fn odata_v4_keeps_the_digits_and_what_pages_need() {
         text(Format::OdataV4, body),
         r##"{"@odata.count":91,"value":[{"Price":18.0000,"Id":12345678901234567890123,"Nested":{"A":[1.10]}}],"@odata.nextLink":"Products?$skiptoken=20"}"##
     );
-    assert_eq!(
-        text(Format::OdataV4, r##"{"@context":"c","@nextLink":"n"}"##),
-        r##"{"@nextLink":"n"}"##
-    );
+    for (one, expected) in [
+        (
+            r##"{"@context":"c","@nextLink":"n","value":[]}"##,
+            r##"{"@nextLink":"n","value":[]}"##,
+        ),
+        (r##"{"@odata.context":"c","Id":1.0}"##, r##"{"value":[{"Id":1.0}]}"##),
+        (r##"{"error":{"code":"x"}}"##, r##"{"error":{"code":"x"}}"##),
+    ] {
+        assert_eq!(text(Format::OdataV4, one), expected);
+    }
 }
 
 #[test]
@@ -106,7 +113,7 @@ fn trytons_classes_become_values() {
         "for":{"__class__":"timedelta","seconds":90.5},"logo":{"__class__":"bytes","base64":"AA=="},"other":{"__class__":"x","a":1}}]}"#;
     assert_eq!(
         value(Format::Tryton, body)["result"][0],
-        json!({"total": "1.0", "date": "2026-03-09", "at": "07:05:00", "write_date": "2026-11-02T08:01:02.000034Z",
+        json!({"total": 1.0, "date": "2026-03-09", "at": "07:05:00", "write_date": "2026-11-02T08:01:02.000034Z",
             "for": 90.5, "logo": "AA==", "other": {"__class__": "x", "a": 1}})
     );
 }
@@ -135,7 +142,7 @@ fn a_report_of_google_analytics_gets_its_names() {
                 {"dimensionValues":[{"value":"(other)"}],"metricValues":[{}]}],"rowCount":2,"kind":"x"}"#;
     assert_eq!(
         text(Format::Ga4, body),
-        r#"{"rowCount":2,"rows":[{"date":"20260101","sessions":"7"},{"date":"(other)","sessions":null}]}"#
+        r#"{"rowCount":2,"rows":[{"date":"20260101","sessions":7},{"date":"(other)","sessions":null}]}"#
     );
     assert_eq!(text(Format::Ga4, r#"{"kind":"x"}"#), r#"{"rowCount":0,"rows":[]}"#);
     assert!(error(Format::Ga4, &body.as_bytes()[..90]).contains("it is none"));
@@ -180,13 +187,30 @@ fn csv_finds_its_delimiter_and_keeps_texts() {
             Format::Csv,
             "\u{feff}Id;\"Name, full\"\r\n007;\"a \"\"b\"\"\nc\"\r\n8;\r\n"
         ),
-        "[{\"Id\":\"007\",\"Name, full\":\"a \\\"b\\\"\\nc\"},{\"Id\":\"8\",\"Name, full\":null}]"
+        "[{\"Id\":\"007\",\"Name, full\":\"a \\\"b\\\"\\nc\"},{\"Id\":8,\"Name, full\":null}]"
     );
-    assert_eq!(text(Format::Csv, "Id\n1\n"), "[{\"Id\":\"1\"}]");
+    assert_eq!(text(Format::Csv, "Id\n1\n"), "[{\"Id\":1}]");
     assert_eq!(text(Format::Csv, ""), "[]");
     assert!(error(Format::Csv, b"a,b\n1\n").contains("a record has 1 fields, the header 2 line=2"));
     assert!(error(Format::Csv, b"a,a\n").contains("two columns are named `a`"));
     assert!(error(Format::Csv, b"a\n\xff\n").contains("not UTF-8"));
+    assert!(error(Format::Csv, b"a\n1\n\"sec").contains("within a field"));
+    assert_eq!(text(Format::Csv, "a\n5\" pipe\n"), "[{\"a\":\"5\\\" pipe\"}]");
+}
+
+#[test]
+fn what_looks_like_a_number_is_one_where_a_system_means_it() {
+    assert_eq!(
+        text(Format::Csv, "a,b,c,d,e,f\n-1.50,0,007,1e5,true,+1\n"),
+        r#"[{"a":-1.50,"b":0,"c":"007","d":"1e5","e":true,"f":"+1"}]"#
+    );
+    assert_eq!(
+        text(
+            Format::DecimalStrings,
+            r#"{"a":"29.90","b":"29","c":"007.5","d":["-0.5",".5","1.2.3","1."]}"#
+        ),
+        r#"{"a":29.90,"b":"29","c":"007.5","d":[-0.5,".5","1.2.3","1."]}"#
+    );
 }
 
 #[test]

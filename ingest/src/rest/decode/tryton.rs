@@ -1,6 +1,7 @@
 //! Tryton's JSON-RPC, which writes what JSON has no words for as objects: `{"__class__": "Decimal", "decimal": "1.0"}`
 //! (`trytond/protocols/jsonrpc.py`). Its times are UTC.
 
+use super::numbers::{is_fraction, is_whole};
 use super::rewrite::{Instead, Members, Notation};
 
 /// Tryton's notation.
@@ -14,7 +15,15 @@ impl Notation for Tryton {
             return Instead::Itself;
         };
         let text = match class.as_str() {
-            "Decimal" => members.text("decimal"),
+            "Decimal" => {
+                let number = members
+                    .text("decimal")
+                    .filter(|text| is_fraction(text) || is_whole(text));
+                match number {
+                    Some(number) => return Instead::Text(number),
+                    None => members.text("decimal"),
+                }
+            }
             "bytes" => members.text("base64"),
             "date" => date(members),
             "time" => time(members),

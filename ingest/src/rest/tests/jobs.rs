@@ -108,7 +108,7 @@ async fn a_result_in_parts_is_read_to_its_end() {
     let options = super::incremental::options("merge", &["Id"]);
     let landed = super::incremental::land(&system, "accounts", None, &options).await.unwrap();
     let ids: Vec<_> = landed.records.iter().map(|record| record["Id"].clone()).collect();
-    assert_eq!(ids, ["1", "2", "3"]);
+    assert_eq!(ids, [1, 2, 3]);
     assert_eq!(landed.chunks[0].1, Some(json!({"cursor": "2026-01-02T00:00:00Z"})));
 }
 
