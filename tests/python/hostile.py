@@ -22,7 +22,7 @@ class Hostile:
             protocol_version = "HTTP/1.1"
 
             def do_GET(handler):
-                self.requests.append((handler.path, dict(handler.headers)))
+                self.requests.append((handler.path, handler.headers))
                 try:
                     behaviour(handler, len(self.requests) - 1)
                 except OSError:

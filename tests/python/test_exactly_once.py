@@ -78,9 +78,9 @@ class Changes(Table):
     def grow(self):
         first, last = self.rows + 1, self.rows + GROWTH
         self.rows = last
-        self.connection.execute("insert into orders select i, i % 7 + 0.25 from generate_series(%s::bigint, %s) i", (first, last))
-        self.connection.execute("update orders set amount = amount + 1 where id %% 10 = 0")
-        self.connection.execute("delete from orders where id between %s and %s", (first, first + 9))
+        self.connection.execute(f"insert into orders select i, i % 7 + 0.25 from generate_series({first}::bigint, {last}) i")
+        self.connection.execute("update orders set amount = amount + 1 where id % 10 = 0")
+        self.connection.execute(f"delete from orders where id between {first} and {first + 9}")
 
     def expected(self):
         [(count, total, least, most)] = self.connection.execute(
@@ -264,7 +264,7 @@ def test_a_killed_collector(tmp_path):
     for tracker in trackers:
         tracker.join(timeout=20)
     project.run("ingest")
-    landed = [key for (key,) in project.query("select message_id from raw_web.segment")]
+    landed = [key for (key,) in project.query("select event_id from raw_web.segment")]
     acknowledged = {key for tracker in trackers for key in tracker.acknowledged}
     sent = {key for tracker in trackers for key in tracker.sent}
     assert len(landed) == len(set(landed)), f"{len(landed) - len(set(landed))} of {len(landed)} are doubled"

@@ -20,7 +20,7 @@ config:
   token: {{secret: true}}
 base_url: "{{{{ config.base_url }}}}"
 auth: {{kind: bearer, token: "{{{{ config.token }}}}"}}
-limits: {{timeout: 2s, deadline: 6s, max_response: 4MB, max_pages: 30}}
+limits: {{timeout: 2s, deadline: 3s, max_response: 4MB, max_pages: 30}}
 retry: {{attempts: 3, first: 50ms, max: 100ms}}
 streams:
   rows:
@@ -63,7 +63,7 @@ def ingest(project, tmp_path):
 # What the server does, how it is paged, the exit codes that are right, and what the error has to mention.
 CASES = {
     "a new page for ever": (hostile.endless, CURSOR, {1}, ["30", "pages"]),
-    "pages in a circle": (hostile.circle, CURSOR, {1}, ["page-"]),
+    "pages in a circle": (hostile.circle, CURSOR, {1}, ["never end"]),
     "the same page for ever": (always(page(0)), PAGE, {1}, ["page"]),
     "a next link to itself": (always(page(0, next="/rows")), NEXT_URL, {1}, ["/rows"]),
     "too many requests, for ever": (hostile.storm(0), NONE, {3}, ["429"]),
@@ -72,7 +72,7 @@ CASES = {
     "it fails for ever": (always({}, status=503), NONE, {3}, ["503"]),
     "not authorized": (always({}, status=401), NONE, {1, 2}, ["401"]),
     "not found": (always({}, status=404), NONE, {1, 2}, ["404"]),
-    "JSON that ends early": (always(json.dumps(page(0)).encode()[:-9]), NONE, {1}, []),
+    "JSON that ends early": (always(json.dumps(page(0)).encode()[:-9]), NONE, {3}, ["breaks off"]),
     "a connection that ends early": (hostile.cut, NONE, {3}, []),
     "2 GB": (hostile.huge, NONE, {1}, ["4"]),
     "a gzip bomb": (hostile.bomb(), NONE, {1}, ["4"]),
@@ -83,8 +83,8 @@ CASES = {
     "no rows where they should be": (always({"error": "what?"}), NONE, {1}, ["/rows"]),
     "rows that are none": (always({"rows": [1, 2, 3]}), NONE, {1}, []),
     "rows that are a text": (always({"rows": "none"}), NONE, {1}, []),
-    "a hundred thousand brackets": (always(b'{"rows": ' + b"[" * 100_000), NONE, {1}, []),
-    "bytes that are no text": (always(b'{"rows": [{"id": 1, "name": "\xff\xfe"}]}'), NONE, {1}, []),
+    "a hundred thousand brackets": (always(b'{"rows": ' + b"[" * 100_000), NONE, {1, 3}, ["nested"]),
+    "bytes that are no text": (always(b'{"rows": [{"id": 1, "name": "\xff\xfe"}]}'), NONE, {1, 3}, ["UTF-8"]),
     "a byte now and then": (hostile.slow, NONE, {3}, []),
     "silence": (hostile.silent, NONE, {3}, []),
     "headers without end": (hostile.endless_headers, NONE, {1, 3}, []),

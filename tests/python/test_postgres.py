@@ -18,6 +18,8 @@ SEED = 11
 SALES = 20_000
 INCREMENTAL = "{table: public.sales, key: [id], cursor: [updated_at, id], disposition: merge, lag: 1s, deletes: compare}"
 LOGICAL = "{table: public.sales, key: [id], disposition: merge, changes: logical}"
+# Their names are the server's, not the database's.
+DROP_SLOTS = "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()"
 
 TYPES = """
 create type mood as enum ('calm', 'brave');
@@ -47,7 +49,8 @@ def shop(project, postgres, request):
         )
     source = Source(project, postgres.url(name))
     source.connect = lambda: postgres.connect(name)
-    return source.streams(sales=INCREMENTAL)
+    yield source.streams(sales=INCREMENTAL)
+    execute(source, DROP_SLOTS)
 
 
 def source_rows(source, table="sales", order="id"):
@@ -175,8 +178,6 @@ def test_logical_changes(shop, postgres):
     execute(shop, "truncate sales", "insert into sales values (1, 1, now(), 'shop')")
     shop.ingest()
     check(shop)
-    with shop.connect() as connection:
-        connection.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()")
 
 
 @pytest.mark.parametrize("mode", [INCREMENTAL, LOGICAL], ids=["cursor", "logical"])
@@ -191,7 +192,7 @@ def test_the_server_is_killed_in_the_middle(shop, postgres, mode):
         wire.release()
         assert load.wait(timeout=120) in (1, 3)
         result = shop.ingest(code=3)
-        assert f"127.0.0.1" in result.err and "vira-3" not in result.err, result
+        assert "127.0.0.1" in result.err and "vira-3" not in result.err, result
         postgres.start()
         shop.ingest()
         check(shop)

@@ -210,6 +210,12 @@ fn url(request: &Request, base: &Url, scope: &Scope, added: &[(String, String)])
     Ok(url)
 }
 
+/// Writes the spaces of a query as `%20`, which everybody reads: OData servers refuse the `+` of HTML's forms.
+pub(crate) fn spaces(url: &mut Url) {
+    let query = url.query().map(|query| query.replace('+', "%20"));
+    url.set_query(query.as_deref());
+}
+
 /// Names and values of parameters; those that come out empty are left out.
 fn pairs(params: &Map<String, Json>, scope: &Scope) -> Result<Vec<(String, String)>> {
     let mut pairs = Vec::new();

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::engine::Engine;
 use super::manifest::Auth;
-use super::outgoing::{Outgoing, header};
+use super::outgoing::{Outgoing, header, spaces};
 use super::template::Scope;
 
 /// The credentials of one source. Not `Debug`: they are secrets.
@@ -101,6 +101,8 @@ impl Authenticator {
                             .clear()
                             .extend_pairs(others.iter().filter(|(other, _)| other != name));
                         pairs.append_pair(name, &value);
+                        drop(pairs);
+                        spaces(&mut outgoing.url);
                         return Ok(None);
                     }
                 }
