@@ -18,15 +18,15 @@ TITLE = "PostgreSQL to Delta"
 ROWS = 1_500_000
 TABLE = f"""
 create table sales as select
-    i::bigint as id, (i * 7919 % 200000)::int as customer_id, 'SO-' || lpad(i::text, 9, '0') as number,
-    (array['new', 'paid', 'sent', 'returned'])[1 + i % 4] as status, (array['ES', 'PT', 'FR', 'DE', 'IT'])[1 + i % 5] as country,
+    i as id, (i * 7919 % 200000)::int as customer_id, 'SO-' || lpad(i::text, 9, '0') as number,
+    (array['new', 'paid', 'sent', 'returned'])[1 + (i % 4)::int] as status, (array['ES', 'PT', 'FR', 'DE', 'IT'])[1 + (i % 5)::int] as country,
     ((i * 37 % 1000000) / 100.0)::numeric(12, 2) as amount, ((i * 11 % 100000) / 100.0)::numeric(12, 2) as tax,
     (i % 12)::int as quantity, (i % 100) / 7.0::float8 as discount, i % 3 = 0 as paid,
     timestamptz '2020-01-01' + i * interval '1 minute' as created_at,
     timestamptz '2020-01-02' + i * interval '61 seconds' as updated_at, date '2020-01-01' + (i % 1500)::int as due,
     case when i % 10 > 0 then 'customer' || i % 200000 || '@example.org' end as email,
     md5(i::text)::uuid as reference, case when i % 4 = 0 then 'Leave it with the neighbours, please' end as note
-from generate_series(1, {ROWS}) i
+from generate_series(1::bigint, {ROWS}) i
 """
 SUM = "select count(*), sum(amount)::decimal(18, 2), count(email), max(id) from sales"
 
