@@ -1,6 +1,7 @@
 """Measures Cordada beside its peers, prints the tables and writes docs/benchmarks.md.
 
-Usage: run.py PART[,PART…] [--runs N], where PART is land, rest, upsert, serve, collector or all. Needs an otherwise idle machine.
+Usage: run.py PART[,PART…] [--runs N], where PART is land, database, rest, upsert, serve, collector or all. Needs an
+otherwise idle machine.
 """
 
 import argparse
@@ -13,13 +14,14 @@ from pathlib import Path
 
 import collector
 import data
+import database
 import duckdb
 import land
 import rest
 import serve
 import upsert
 
-PARTS = {"land": land, "rest": rest, "upsert": upsert, "serve": serve, "collector": collector}
+PARTS = {"land": land, "database": database, "rest": rest, "upsert": upsert, "serve": serve, "collector": collector}
 PEERS = ["deltalake", "dlt", "duckdb", "pyarrow", "roapi"]
 PAGE = data.ROOT / "docs" / "benchmarks.md"
 
@@ -34,7 +36,7 @@ process's peak. Times drift from machine to machine and from day to day: the rat
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", help="land, rest, upsert, serve, collector or all; several with commas")
+    parser.add_argument("parts", help="land, database, rest, upsert, serve, collector or all; several with commas")
     parser.add_argument("--runs", type=int, default=3, help="runs of each contender (dlt: 1; serve: at least 5)")
     options = parser.parse_args()
     duckdb.sql("set enable_progress_bar = false")

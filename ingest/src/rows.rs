@@ -155,12 +155,9 @@ pub(crate) fn typed(
         }
         let name = names.next().unwrap_or_default();
         provenance::refuse_ours(origin, [name.as_str()])?;
-        fields.push(described(
-            options,
-            &name,
-            field.name(),
-            storable_type(field.data_type()),
-        ));
+        let declared = options.column(&name).and_then(|column| column.data_type.clone());
+        let data_type = declared.unwrap_or_else(|| storable_type(field.data_type()));
+        fields.push(described(options, &name, field.name(), data_type));
     }
     let columns = Arc::new(Schema::new(fields.clone()));
     let schema = with_provenance(fields);

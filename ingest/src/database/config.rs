@@ -230,6 +230,15 @@ impl DatabaseStream {
                 "add it, or remove them",
             );
         }
+        let options = self.rows();
+        let transformed = |key: &String| options.column(key).is_some_and(|column| column.transform.is_some());
+        if (self.deletes.is_some() || self.changes.is_some()) && options.key().iter().any(transformed) {
+            let hint = "take `transform` off the key's columns, or hash another column";
+            return wrong(
+                "keys that are hashed or replaced cannot be compared with the source's",
+                hint,
+            );
+        }
         if append && self.cursor.is_empty() {
             let hint = "use `disposition: replace`, `disposition: merge` with a key, or name a `cursor:`";
             return wrong("every load would append the whole table again", hint);

@@ -220,6 +220,7 @@ impl Reading {
         let upper = self.cursor_of(&newest).await?;
         let position = match (from, upper.as_ref()) {
             (From::Everything, _) => {
+                self.warn_of_nulls().await?;
                 let state = self.state(upper.unwrap_or_default()).await?;
                 return Ok(Step::Slices(0, Some(state)));
             }
@@ -255,6 +256,20 @@ impl Reading {
             (Some(_), None) => Lower::Above(position.cursor),
         };
         Ok(Step::Window(lower, upper))
+    }
+
+    /// Says that there are rows without a cursor: they land now, and what becomes of them is not seen. Large tables
+    /// are not searched for them.
+    async fn warn_of_nulls(&mut self) -> Result<()> {
+        let relation = self.session.relation();
+        let any = format!("SELECT '1' FROM {relation} WHERE NOT ({}) LIMIT 1", self.complete());
+        if self.session.slices() == 1 && self.session.first(&any).await?.is_some() {
+            tracing::warn!(
+                stream = self.origin,
+                "some rows have no cursor: they land now, and not when they change later"
+            );
+        }
+        Ok(())
     }
 
     /// The next slices: for rows that replace others one at a time, for the others all, as a load that stops between

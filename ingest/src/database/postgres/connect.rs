@@ -89,11 +89,6 @@ impl Server {
         })
     }
 
-    /// Host, port and database.
-    pub(crate) fn place(&self) -> &str {
-        &self.place
-    }
-
     /// Opens a connection. It closes when the client is dropped, or is cancelled with its statement when `cancel` says
     /// so.
     ///
@@ -309,9 +304,9 @@ mod tests {
     #[test]
     fn a_url_is_read_and_never_quoted() {
         let read = server("postgres://reader:s3cret@erp:5433/acme?sslmode=require").unwrap();
-        assert_eq!(read.place(), "erp:5433/acme");
+        assert_eq!(read.place, "erp:5433/acme");
         assert_eq!(
-            server("postgres://reader@erp/acme?sslmode=disable").unwrap().place(),
+            server("postgres://reader@erp/acme?sslmode=disable").unwrap().place,
             "erp:5432/acme"
         );
         for url in [

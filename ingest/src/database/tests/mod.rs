@@ -156,6 +156,10 @@ fn what_makes_no_sense_is_refused() {
         ("{table: a, deletes: compare}", "`deletes: compare` needs"),
         ("{query: select 1, key: [id], changes: logical}", "`table` alone"),
         ("{table: a, slot: b}", "belong to"),
+        (
+            "{table: a, key: [id], changes: logical, columns: {ID: {transform: hash}}}",
+            "cannot be compared",
+        ),
         ("{table: a, disposition: append}", "append the whole table again"),
     ] {
         let stream: DatabaseStream = parse(text).unwrap();
