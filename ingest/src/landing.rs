@@ -308,7 +308,8 @@ impl Landing<'_> {
             Rows::Records(spools) => {
                 let mut files = Vec::with_capacity(spools.len());
                 for spool in spools {
-                    let (options, cancel, workers) = (self.options.clone(), self.cancel.clone(), self.lake.parallelism());
+                    let (options, cancel, workers) =
+                        (self.options.clone(), self.cancel.clone(), self.lake.parallelism());
                     let (file, rejected) = blocking(move || spool.scan(&options, zone, workers, &cancel)).await?;
                     rejects.add(file.name(), &rejected)?;
                     files.push(file);

@@ -31,8 +31,8 @@ mod unnest;
 mod values;
 
 pub use check::{Checked, check};
-pub use connectors::{Connector, index as connector_index};
 pub use config::{Selection, Source, load_sources};
+pub use connectors::{Connector, index as connector_index};
 pub use events::Collector;
 pub use ingest::{IngestReport, StreamReport, ingest};
 pub use transform::PiiKey;

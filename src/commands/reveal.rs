@@ -16,7 +16,10 @@ pub fn run(project: &Path) -> Result<Outcome> {
     let key = PiiKey::new(&config.pii_key.ok_or_else(missing)?.0)?;
     for (line, token) in (1..).zip(std::io::stdin().lock().lines()) {
         let token = token.doing(|| "reading tokens")?;
-        println!("{}", key.reveal(token.trim()).map_err(|error| error.with("line", line))?);
+        println!(
+            "{}",
+            key.reveal(token.trim()).map_err(|error| error.with("line", line))?
+        );
     }
     Ok(Outcome::Done)
 }

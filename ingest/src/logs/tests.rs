@@ -275,10 +275,7 @@ fn a_format_of_ones_own_and_another_encoding_are_read() {
     );
     assert_eq!(records[0]["path"], "/為其兼行惡道");
     // In the wrong encoding no byte is lost; two of these happen to be UTF-8.
-    assert_eq!(
-        read(&text).1[0]["path"],
-        "/\\xAC\\xB0\\xA8\\xE4\\xADݦ\\xE6\\xB4c\\xB9D"
-    );
+    assert_eq!(read(&text).1[0]["path"], "/\\xAC\\xB0\\xA8\\xE4\\xADݦ\\xE6\\xB4c\\xB9D");
 }
 
 #[test]

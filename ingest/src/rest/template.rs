@@ -285,7 +285,10 @@ mod tests {
         assert_eq!(text("{{ config.nothing }}").unwrap(), "");
         assert_eq!(text("{{ now | time('%Y-%m-%d') }}").unwrap(), "2026-01-02");
         assert_eq!(text("{{ now | time('%s', -5) }}").unwrap(), "1767323040");
-        assert_eq!(text("{{ '1767323045' | time('%Y-%m-%dT%H') }}").unwrap(), "2026-01-02T03");
+        assert_eq!(
+            text("{{ '1767323045' | time('%Y-%m-%dT%H') }}").unwrap(),
+            "2026-01-02T03"
+        );
         assert_eq!(text("{{ config.shop | base64 }}").unwrap(), "YWNtZQ==");
         let path = Template::new("/x/{{ config.path }}/{{ config.path | safe }}").unwrap();
         assert_eq!(path.path(&scope()).unwrap(), "/x/a%2Fb%3Fc/a/b?c");

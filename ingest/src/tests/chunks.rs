@@ -196,11 +196,18 @@ async fn deletes_and_changes_are_merged_and_the_state_comes_back() {
 async fn a_declared_type_is_that_of_typed_rows_too() {
     let load = |name: &str| vec![last(typed(&[(1, name, false)], None))];
     let loads = vec![load("12.5"), load("twelve")];
-    let run = Run::new("disposition: replace, columns: {Name: {type: \"decimal(10,2)\"}}", loads).await;
+    let run = Run::new(
+        "disposition: replace, columns: {Name: {type: \"decimal(10,2)\"}}",
+        loads,
+    )
+    .await;
     run.load().await.unwrap();
     assert_eq!(run.rows().await, ["1|12.50"]);
     let error = run.load().await.unwrap_err();
-    assert!(error.to_string().contains("name") && !error.to_string().contains("twelve"), "{error}");
+    assert!(
+        error.to_string().contains("name") && !error.to_string().contains("twelve"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
