@@ -61,12 +61,11 @@ fn write_source(options: &Options, dir: &Path, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The environment variables that a text takes.
+/// The environment variables that a source takes as it is written.
 fn secrets(text: &str) -> Vec<&str> {
-    let names = text.split("${").skip(1);
-    names
-        .filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
-        .collect()
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let names = lines.filter_map(|line| line.split_once("${")?.1.split_once('}'));
+    names.map(|(name, _)| name).collect()
 }
 
 /// Writes the files, or none if one of them is there.
