@@ -154,7 +154,11 @@ impl RestSource {
                 continue;
             };
             let incremental = spec.is_incremental(spec.incremental.as_ref());
-            let options = own.options().or(&spec.options(incremental));
+            let (own, mut defaults) = (own.options(), spec.options(incremental));
+            if incremental && spec.disposition.is_none() && !own.key.is_empty() {
+                defaults.disposition = Some(Disposition::Merge);
+            }
+            let options = own.or(&defaults);
             if options.disposition == Some(Disposition::Append) && !incremental {
                 return Err(Error::config(
                     format!("reading stream {name}"),

@@ -203,9 +203,7 @@ fn url(request: &Request, base: &Url, scope: &Scope, added: &[(String, String)])
     pairs.extend(added.iter().cloned());
     if !pairs.is_empty() {
         url.query_pairs_mut().extend_pairs(pairs);
-        // A plus is a space in forms only: SAP's servers refuse it in an address.
-        let query = url.query().map(|query| query.replace('+', "%20"));
-        url.set_query(query.as_deref());
+        spaces(&mut url);
     }
     Ok(url)
 }
