@@ -53,7 +53,11 @@ pub(super) fn source(connector: &Connector) -> String {
 /// A stream that a user names, after the first example of what it needs.
 fn own_stream(connector: &Connector, any: &StreamSpec) -> Vec<String> {
     let names_it = |key: &&ConfigKey| is_required(key) || key.default.as_ref().is_some_and(|it| *it == "{{ stream }}");
-    let example = any.config.values().filter(names_it).find_map(|key| key.example.as_ref()?.as_str());
+    let example = any
+        .config
+        .values()
+        .filter(names_it)
+        .find_map(|key| key.example.as_ref()?.as_str());
     let name = match cordada_lake::names::snake_case(example.unwrap_or_default()) {
         name if name.starts_with(|c: char| c.is_ascii_alphabetic()) => name,
         _ => "example".to_owned(),
