@@ -6,6 +6,7 @@
 mod page;
 mod source;
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;
 
 use cordada_lake::Result;

@@ -58,7 +58,7 @@ fn text(body: &[u8]) -> Result<&str> {
 }
 
 fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| wrong(error))
+    serde_json::from_str(text).map_err(wrong)
 }
 
 fn wrong(why: impl std::fmt::Display) -> Error {

@@ -19,6 +19,7 @@ mod tryton;
 mod xml;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;
 
 use std::borrow::Cow;
