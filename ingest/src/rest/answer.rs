@@ -90,10 +90,7 @@ impl Answer {
     /// Why it is not what it should be: mostly it broke off.
     pub(crate) fn read(raw: Raw, reading: &Arc<Reading>) -> Result<Self, String> {
         let broken = |error: &Error| error.why().to_owned();
-        let bytes = match &raw.body {
-            Body::Memory(body) => body.len() as u64,
-            Body::File(_, bytes) => *bytes,
-        };
+        let bytes = raw.body.bytes();
         let content = match raw.body {
             _ if bytes == 0 => Content::Empty,
             body @ Body::File(..) => Content::List(body),

@@ -33,6 +33,16 @@ pub(crate) enum Body {
     File(TempPath, u64),
 }
 
+impl Body {
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Body::Memory(body) => body.len() as u64,
+            Body::File(_, bytes) => *bytes,
+        }
+    }
+}
+
 /// Where the body of a successful answer goes, and how large it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {

@@ -80,7 +80,14 @@ pub(crate) fn judge(
             None => Verdict::Fail(error),
         };
     }
-    let answer = match Answer::read(raw, reading) {
+    // A proxy that answers nothing is no system without records: a table must not become empty over it.
+    let is_nothing = status.is_success() && !reading.format.is_list() && raw.body.bytes() == 0;
+    let answer = if is_nothing {
+        Err("it has no body".to_owned())
+    } else {
+        Answer::read(raw, reading)
+    };
+    let answer = match answer {
         Ok(answer) => answer,
         Err(why) => {
             let why = format!("the answer is broken: {why}");
