@@ -1,15 +1,15 @@
 //! The collector of one source: a server that takes hits, and a task that lands them.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use cordada_lake::progress::Silent;
-use cordada_lake::{Error, Lake, Result};
-use tokio::net::TcpListener;
+use cordada_lake::{Context, Error, Lake, Result};
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Limited, Peer};
@@ -22,13 +22,17 @@ use crate::transform::PiiKey;
 /// The longest time between two attempts to land while the lake cannot be written.
 const SLOWEST: Duration = Duration::from_secs(60);
 
+/// Threads that answer requests: what they do is short, and the log is written by another one.
+const SERVERS: usize = 2;
+
 /// How often landing is tried for the last hits at the end; what remains then lands the next time.
 const LAST_ATTEMPTS: usize = 3;
 
 /// A collector of events that listens: the server of one source of kind `events`.
 pub struct Collector<'a> {
     source: &'a Source,
-    listener: Limited,
+    listener: TcpListener,
+    connections: usize,
     address: SocketAddr,
     app: Arc<App>,
     flush: Duration,
@@ -53,11 +57,13 @@ impl<'a> Collector<'a> {
         }
         let refused =
             |error| Error::unavailable(doing(), error).hint("set `listen:` of the source to an address that is free");
-        let listener = TcpListener::bind(events.listen).await.map_err(refused)?;
+        let listener = TcpListener::bind(events.listen).map_err(refused)?;
+        listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         Ok(Some(Self {
             source,
-            listener: Limited::new(listener, events.limits.connections, events.limits.timeout),
+            listener,
+            connections: events.limits.connections,
             address,
             app: Arc::new(App::new(events, sinks)),
             flush: events.flush,
@@ -88,26 +94,43 @@ impl<'a> Collector<'a> {
         key: Option<&PiiKey>,
         cancel: CancellationToken,
     ) -> Result<()> {
-        let Self {
-            source,
-            listener,
-            address,
-            app,
-            flush,
-            timeout,
-        } = self;
         let landing = Landing {
             lake,
             project,
             sources,
             key,
-            source: source.name(),
-            app: app.clone(),
+            source: self.source.name(),
+            app: self.app.clone(),
         };
-        let ended = CancellationToken::new();
-        let router = Router::new().fallback(http::handle).with_state(app);
-        let service = router.into_make_service_with_connect_info::<Peer>();
-        let serving = async {
+        let threads = Threads::start()?;
+        let (flush, ended) = (self.flush, CancellationToken::new());
+        let serving = threads.spawn(self.serve(cancel, ended.clone()));
+        let (served, landed) = tokio::join!(serving, landing.run(flush, ended));
+        served.and(landed)
+    }
+
+    /// Answers requests until it is cancelled, and says when it has `ended`.
+    fn serve(
+        self,
+        cancel: CancellationToken,
+        ended: CancellationToken,
+    ) -> impl Future<Output = Result<()>> + Send + 'static {
+        let Self {
+            listener,
+            connections,
+            address,
+            app,
+            timeout,
+            ..
+        } = self;
+        async move {
+            // However it ends, what it has taken is to land.
+            let _ended = ended.drop_guard();
+            let doing = || format!("serving on {address}");
+            let listener = tokio::net::TcpListener::from_std(listener).doing(doing)?;
+            let listener = Limited::new(listener, connections, timeout);
+            let router = Router::new().fallback(http::handle).with_state(app);
+            let service = router.into_make_service_with_connect_info::<Peer>();
             let stop = cancel.clone();
             let server = axum::serve(listener, service).with_graceful_shutdown(async move { stop.cancelled().await });
             // A connection that does not end by itself is left to its own deadline.
@@ -115,15 +138,46 @@ impl<'a> Collector<'a> {
                 cancel.cancelled().await;
                 tokio::time::sleep(timeout).await;
             };
-            let served = tokio::select! {
-                served = server.into_future() => served,
+            tokio::select! {
+                served = server.into_future() => served.doing(doing),
                 () = late => Ok(()),
-            };
-            ended.cancel();
-            served.map_err(|error| Error::failed(format!("serving on {address}"), error))
-        };
-        let (served, landed) = tokio::join!(serving, landing.run(flush, ended.clone()));
-        served.and(landed)
+            }
+        }
+    }
+}
+
+/// Threads of the server's own: landing works for seconds on those of the process, and nobody waits that long for an
+/// answer.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn start() -> Result<Self> {
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder
+            .worker_threads(SERVERS)
+            .thread_name("collector")
+            .enable_all()
+            .build();
+        runtime
+            .map(|runtime| Threads(Some(runtime)))
+            .doing(|| "starting the threads of a collector")
+    }
+
+    async fn spawn(&self, work: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+        let ended = |error| Error::failed("serving a collector", error);
+        match &self.0 {
+            Some(runtime) => runtime.spawn(work).await.map_err(ended)?,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Threads {
+    /// Without waiting for them, which nobody may do among async tasks.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) struct Log {
     queue: Option<mpsc::UnboundedSender<Command>>,
     writer: Option<JoinHandle<()>>,
     reading: Arc<tokio::sync::Mutex<()>>,
-    _lock: File,
+    lock: File,
 }
 
 /// What the writer and those who land share.
@@ -89,7 +89,6 @@ impl Log {
         std::fs::create_dir_all(dir).doing(doing)?;
         let dir = dir.canonicalize().doing(doing)?;
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|_, log| log.strong_count() > 0);
         if let Some(log) = open.get(&dir).and_then(Weak::upgrade) {
             return Ok(Some(log));
         }
@@ -101,6 +100,8 @@ impl Log {
             .doing(doing)?;
         match lock.try_lock() {
             Ok(()) => {}
+            // This process is closing it on another thread, which is a matter of what is in the queue.
+            Err(TryLockError::WouldBlock) if open.contains_key(&dir) => lock.lock().doing(doing)?,
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error).doing(doing),
         }
@@ -123,7 +124,7 @@ impl Log {
             queue: Some(queue),
             writer: Some(writer),
             reading: Arc::default(),
-            _lock: lock,
+            lock,
         });
         open.insert(dir, Arc::downgrade(&log));
         Ok(Some(log))
@@ -198,6 +199,10 @@ impl Drop for Log {
             // It ends when it has written what is in the queue; a panic of its own it has reported.
             let _ = writer.join();
         }
+        // First the lock, for which somebody may wait who holds the list.
+        let _ = self.lock.unlock();
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|_, log| log.strong_count() > 0);
     }
 }
 

@@ -80,28 +80,17 @@ impl Writer {
                             Err(_) => break,
                         }
                     }
-                    self.write(&batch, waiting);
+                    let result = self.commit(&batch);
+                    // Whoever hears that it is written may count on the room.
                     drop(rooms);
+                    acknowledge(&result, waiting);
                 }
             }
         }
         self.seal();
     }
 
-    /// Writes a batch and tells everybody how that went. Whoever has gone away meanwhile is not missed.
-    fn write(&mut self, batch: &[Entry], waiting: Waiting) {
-        let result = self.commit(batch);
-        if let Err(error) = &result {
-            tracing::error!(%error, "events are refused");
-        }
-        for done in waiting {
-            let _ = done.send(match &result {
-                Ok(()) => Ok(()),
-                Err(error) => Err(Error::unavailable("writing the log of events", error.why())),
-            });
-        }
-    }
-
+    /// Writes a batch and synchronises it with the disk.
     fn commit(&mut self, batch: &[Entry]) -> Result<()> {
         let doing = || format!("writing the log of events in {}", self.dir.display());
         self.buffer.clear();
@@ -179,5 +168,18 @@ impl Writer {
             bytes: active.bytes,
         });
         self.shared.unsealed.store(0, Ordering::Release);
+    }
+}
+
+/// Tells everybody how it went. Whoever has gone away meanwhile is not missed.
+fn acknowledge(result: &Result<()>, waiting: Waiting) {
+    if let Err(error) = result {
+        tracing::error!(%error, "events are refused");
+    }
+    for done in waiting {
+        let _ = done.send(match result {
+            Ok(()) => Ok(()),
+            Err(error) => Err(Error::unavailable("writing the log of events", error.why())),
+        });
     }
 }
