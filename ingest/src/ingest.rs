@@ -215,12 +215,11 @@ async fn journal(landing: &Landing<'_>, started: DateTime<Utc>, result: &Result<
     landing.lake.journal(Journal::Loads, row).await
 }
 
+/// A stream that has landed: what it says about its rows, the tables of its lists, and the report.
+type Finished<'a> = (&'a Options, Vec<(TableName, u64)>, StreamReport);
+
 /// Publishes the newest version of the tables that landed, now or in a run that was killed before it could.
-async fn publish(
-    lake: &Lake,
-    load: &Load,
-    streams: &[(&Options, Vec<(TableName, u64)>, StreamReport)],
-) -> Result<Option<u64>> {
+async fn publish(lake: &Lake, load: &Load, streams: &[Finished<'_>]) -> Result<Option<u64>> {
     let base = lake.releases().newest().await?;
     let mut draft = Draft::new(base.clone(), "ingest", &load.id);
     let nothing = Options::default();

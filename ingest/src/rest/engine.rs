@@ -145,7 +145,7 @@ impl Engine {
             let (error, wait, everybody) = match verdict {
                 Verdict::Take(answer) => {
                     self.note_cost(&answer);
-                    return Ok(Some(answer));
+                    return Ok(Some(*answer));
                 }
                 Verdict::Ignore => return Ok(None),
                 Verdict::Refused(_) if token.is_some() && !renewed => {

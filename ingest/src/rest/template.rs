@@ -27,7 +27,7 @@ static TEXT: LazyLock<Environment<'static>> = LazyLock::new(|| {
 
 static PATH: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = environment();
-    environment.set_formatter(|out, _, value| write(out, value, |text| encode(text)));
+    environment.set_formatter(|out, _, value| write(out, value, encode));
     environment
 });
 

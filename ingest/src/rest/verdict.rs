@@ -19,7 +19,7 @@ const MAX_MESSAGE: usize = 200;
 
 /// What to do with an answer.
 pub(crate) enum Verdict {
-    Take(Answer),
+    Take(Box<Answer>),
     /// It holds nothing.
     Ignore,
     /// The credentials are not taken.
@@ -72,7 +72,7 @@ pub(crate) fn judge(
         }
     }
     if raw.status == StatusCode::NO_CONTENT {
-        return Verdict::Take(Answer::empty(raw.headers, reading));
+        return Verdict::Take(Box::new(Answer::empty(raw.headers, reading)));
     }
     if let Some(error) = is_page(&raw, &doing) {
         return match manifest.errors.iter().find(|rule| rule.matches(status, &none)) {
@@ -124,7 +124,7 @@ pub(crate) fn judge(
             .hint("check `records` in the manifest; with `{at: …, optional: true}` there are no records then");
         return Verdict::Fail(error.with("status", status.as_u16()));
     }
-    Verdict::Take(answer)
+    Verdict::Take(Box::new(answer))
 }
 
 /// The verdict about an answer whose status says that it is an error.

@@ -95,13 +95,20 @@ pub(super) fn decimal(value: &[u8], precision: u8, scale: i8) -> Result<i128, Un
 /// Writes the value as PostgreSQL does.
 pub(super) fn text(value: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
     let sent = Sent::read(value)?;
-    match sent.sign {
-        0 => {}
-        NEGATIVE => out.push(b'-'),
-        NAN => return Ok(out.extend_from_slice(b"NaN")),
-        INFINITY => return Ok(out.extend_from_slice(b"Infinity")),
-        MINUS_INFINITY => return Ok(out.extend_from_slice(b"-Infinity")),
+    let special: &[u8] = match sent.sign {
+        0 => b"",
+        NEGATIVE => {
+            out.push(b'-');
+            b""
+        }
+        NAN => b"NaN",
+        INFINITY => b"Infinity",
+        MINUS_INFINITY => b"-Infinity",
         _ => return Err(Unreadable::Malformed),
+    };
+    if !special.is_empty() {
+        out.extend_from_slice(special);
+        return Ok(());
     }
     let digits = sent.digits().collect::<Result<Vec<_>, _>>()?;
     let group = |weight: i32| {

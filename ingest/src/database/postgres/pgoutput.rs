@@ -57,7 +57,9 @@ pub(super) fn read(data: &[u8]) -> Read<Message> {
     let message = match reader.byte()? {
         b'R' => {
             let table = reader.number()?;
-            (reader.text()?, reader.text()?, reader.byte()?);
+            reader.text()?;
+            reader.text()?;
+            reader.byte()?;
             let count = reader.count()?;
             let columns = (0..count).map(|_| {
                 reader.byte()?;

@@ -46,7 +46,7 @@ pub(super) fn short(state: &Position, rows: u64, size: Option<u64>) -> Option<Ne
         return Some(Next::End);
     }
     let is_short = size.is_some_and(|size| rows < size);
-    is_short.then_some(match rows < state.longest || rows % 5 != 0 {
+    is_short.then_some(match rows < state.longest || !rows.is_multiple_of(5) {
         true => Next::End,
         false => Next::Perhaps,
     })
