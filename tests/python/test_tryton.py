@@ -65,7 +65,7 @@ def test_changes_land(project, tryton):
 def test_the_server_is_killed_in_the_middle(project, tryton):
     erp = system(project, tryton)
     with Proxy(tryton.port, hold_after=5_000) as wire:
-        killed_in_the_middle(erp, tryton, wire, f"http://127.0.0.1:{wire.port}/{DATABASE}")
+        killed_in_the_middle(erp, tryton, wire, f"http://127.0.0.1:{wire.port}/{DATABASE}/rpc")
         check(erp, tryton)
 
 
