@@ -23,7 +23,7 @@ use crate::{IngestReport, ingest};
 
 /// What the source yields next.
 enum Step {
-    Chunk(Chunk),
+    Chunk(Box<Chunk>),
     Fails,
 }
 
@@ -45,7 +45,7 @@ impl Extraction for Scripted {
     async fn next(&mut self) -> Result<Option<Chunk>> {
         match self.steps.pop_front() {
             None => Ok(None),
-            Some(Step::Chunk(chunk)) => Ok(Some(chunk)),
+            Some(Step::Chunk(chunk)) => Ok(Some(*chunk)),
             Some(Step::Fails) => Err(Error::unavailable("reading the script", "it ends here")),
         }
     }
@@ -110,8 +110,12 @@ fn records(records: &[&str], state: Option<State>) -> Chunk {
     Chunk::new(Rows::Records(vec![spool]), state, 10)
 }
 
+fn more(chunk: Chunk) -> Step {
+    Step::Chunk(Box::new(chunk))
+}
+
 fn last(chunk: Chunk) -> Step {
-    Step::Chunk(Chunk { last: true, ..chunk })
+    more(Chunk { last: true, ..chunk })
 }
 
 /// What the stream says about its rows, in YAML.
@@ -168,7 +172,7 @@ impl Run {
 #[tokio::test]
 async fn deletes_and_changes_are_merged_and_the_state_comes_back() {
     let first = vec![
-        Step::Chunk(typed(&[(1, "a", false), (2, "b", false)], Some(json!({"at": 1})))),
+        more(typed(&[(1, "a", false), (2, "b", false)], Some(json!({"at": 1})))),
         last(typed(&[(3, "c", false)], Some(json!({"at": 2})))),
     ];
     let second = vec![last(typed(
@@ -212,7 +216,7 @@ async fn a_declared_type_is_that_of_typed_rows_too() {
 
 #[tokio::test]
 async fn what_had_landed_before_a_failure_is_kept_and_gone_on_from() {
-    let first = vec![Step::Chunk(typed(&[(1, "a", false)], Some(json!(1)))), Step::Fails];
+    let first = vec![more(typed(&[(1, "a", false)], Some(json!(1)))), Step::Fails];
     let second = vec![last(typed(&[(2, "b", false)], Some(json!(2))))];
     let run = Run::new("key: [ID], disposition: merge", vec![first, second]).await;
     assert_eq!(run.load().await.unwrap_err().exit_code(), 3);
@@ -225,11 +229,11 @@ async fn what_had_landed_before_a_failure_is_kept_and_gone_on_from() {
 async fn half_a_replacement_is_never_published() {
     let whole = |names: [&'static str; 2]| {
         vec![
-            Step::Chunk(typed(&[(1, names[0], false)], None)),
-            Step::Chunk(typed(&[(2, names[1], false)], None)),
+            more(typed(&[(1, names[0], false)], None)),
+            more(typed(&[(2, names[1], false)], None)),
         ]
     };
-    let half = vec![Step::Chunk(typed(&[(1, "half", false)], None)), Step::Fails];
+    let half = vec![more(typed(&[(1, "half", false)], None)), Step::Fails];
     let nothing_new = vec![Step::Fails];
     let loads = vec![whole(["a", "b"]), half, nothing_new, whole(["c", "d"])];
     let run = Run::new("disposition: replace", loads).await;

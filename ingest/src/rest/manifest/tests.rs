@@ -97,7 +97,7 @@ fn what_makes_no_sense_is_refused() {
         ),
     ] {
         assert!(SHOP.contains(from), "{from}");
-        let error = parse(&SHOP.replacen(from, to, 1)).map(|_| ()).expect_err(to);
+        let error = parse(&SHOP.replacen(from, to, 1)).map(|_| ()).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
         assert!(error.to_string().contains("shop.yml"), "{error}");
         assert_eq!(error.exit_code(), 2);

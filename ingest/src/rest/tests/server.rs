@@ -10,7 +10,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A request as it arrived.
 pub(super) struct Seen {
-    pub(super) method: String,
     pub(super) path: String,
     pub(super) query: Vec<(String, String)>,
     pub(super) headers: HeaderMap,
@@ -78,7 +77,6 @@ impl Server {
                 let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
                 let query = head.uri.query().unwrap_or_default();
                 let seen = Arc::new(Seen {
-                    method: head.method.to_string(),
                     path: head.uri.path().to_owned(),
                     query: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
                     headers: head.headers,
