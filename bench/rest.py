@@ -23,7 +23,7 @@ streams:
     records: /data
     paginate: {{kind: page, param: page, total_pages: {{body: /pages}}}}
     key: [id]
-    disposition: append
+    disposition: replace
 """
 
 
