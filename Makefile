@@ -14,7 +14,7 @@ venv = $(CACHE)/venv-$(shell cksum < $(1) | cut -d ' ' -f 1)
 TEST_VENV := $(call venv,tests/python/requirements.txt)
 BENCH_VENV := $(call venv,bench/requirements.txt)
 
-COLD := the first build compiles the dependencies: about 13 minutes on 2 cores, once
+COLD := the first build compiles the dependencies: about 20 minutes on 2 cores, once
 TREE = $(if $(wildcard $(CORDADA)),,; $(COLD))
 
 .PHONY: help demo test lint bench fmt
