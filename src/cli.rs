@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use cordada_lake::Progress;
-use cordada_lake::progress::Silent;
+use cordada_core::progress::{Progress, Silent};
 use tracing_subscriber::EnvFilter;
 
 use crate::progress_bars::{Bars, Lines};

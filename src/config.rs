@@ -1,11 +1,12 @@
 //! `cordada.yml`: what a project says about itself.
 
+use cordada_core::suggest::did_you_mean;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
+use cordada_core::{Error, Result, yaml};
 use cordada_flight_server::{Role, Tls, User};
-use cordada_lake::{Error, Result, yaml};
 use serde::Deserialize;
 
 /// The file's name.
@@ -144,10 +145,7 @@ impl Config {
                 continue;
             };
             let known: Vec<_> = self.roles.keys().map(String::as_str).collect();
-            let hint = yaml::nearest(role, known.iter().copied()).map_or_else(
-                || format!("the roles are: {}", known.join(", ")),
-                |near| format!("did you mean `{near}`?"),
-            );
+            let hint = did_you_mean(role, "the roles are", known.iter().copied());
             let why = format!("there is no role `{role}`");
             return Err(Error::config(format!("reading user `{}`", user.name), why)
                 .hint(hint)

@@ -7,7 +7,6 @@ mod cli;
 mod commands;
 mod config;
 mod demo;
-mod errors;
 mod output;
 mod progress_bars;
 mod project;

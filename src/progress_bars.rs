@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cordada_lake::Progress;
-use cordada_lake::progress::Task;
+use cordada_core::progress::{Progress, Task};
 use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressStyle};
 
 /// How often a bar without news is redrawn, so that people see that it lives.

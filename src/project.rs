@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cordada_lake::{Error, Lake, Result, Settings};
+use cordada_core::{Error, Result};
+use cordada_lake::{Lake, Settings};
 use cordada_marts::LoadOptions;
 
 use crate::config::{Config, ExportServer};

@@ -7,12 +7,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-};
+use arrow::array::{ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
-use cordada_lake::{Draft, Error, Lake, Mode, Relation, Settings, TableName, Write, sql};
+use cordada_core::{Error, TableName};
+use cordada_lake::{Draft, Lake, Mode, Relation, Settings, Write};
+use cordada_lake::query::sql;
 use cordada_marts::{LoadOptions, Project};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -28,7 +28,7 @@ impl AsyncDB for Session {
     type ColumnType = DefaultColumnType;
 
     async fn run(&mut self, statement: &str) -> Result<DBOutput<DefaultColumnType>, Error> {
-        use cordada_lake::Context;
+        use cordada_core::Context;
         let session = self.lake.session(&self.lake.releases().newest().await?);
         let plan = sql::plan(&self.lake, &session, statement).await?;
         let types = plan

@@ -1,14 +1,14 @@
 //! The YAML of a campaign.
 
-use std::collections::BTreeSet;
 use std::fmt;
+use std::collections::BTreeSet;
 
-use serde::de::{Error as _, MapAccess, Visitor};
+use cordada_core::{Error, Result};
 use serde::{Deserialize, Deserializer};
+use serde::de::{Error as _, MapAccess, Visitor};
 
 use crate::channels::{self, ChannelOptions};
 use crate::consent::Consent;
-use crate::error::{Error, Result};
 use crate::personalise::Templates;
 use crate::sql::subquery;
 

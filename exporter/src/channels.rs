@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use async_trait::async_trait;
+use cordada_core::{Error, Result};
+use cordada_core::suggest::did_you_mean;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+pub use cordada_core::atomic_file::Written;
 
-pub use crate::atomic_file::Written;
 use crate::campaign::wrong;
-use crate::error::{Error, Result, did_you_mean};
 
 /// The kinds of channel, each with what makes one from its options.
 const CHANNELS: &[(&str, Open)] = &[("csv", csv::open)];

@@ -10,12 +10,11 @@
 use std::fmt;
 
 use arrow::datatypes::{DataType, Schema};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
+use cordada_core::sql_text::{escape_identifier, escape_literal};
+use cordada_core::suggest::did_you_mean;
 use serde::{Deserialize, Deserializer, Serialize};
-
-use crate::error::did_you_mean;
-use crate::sql::{identifier, literal};
+use serde::de::{MapAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
 
 /// The consent that a campaign rests on: a purpose, or a purpose and where to find it.
 ///
@@ -88,17 +87,17 @@ impl Consent {
                 ));
             }
         };
-        let key = identifier(&self.key);
+        let key = escape_identifier(&self.key);
         Ok(format!(
             "{row}.{key} in (select {key} from {} where purpose = {} group by {key} \
              having min(case when status = 'granted'{valid} then 1 else 0 end) = 1)",
             self.from(),
-            literal(&self.purpose),
+            escape_literal(&self.purpose),
         ))
     }
 
     fn from(&self) -> String {
-        let parts: Vec<String> = self.relation.split('.').map(identifier).collect();
+        let parts: Vec<String> = self.relation.split('.').map(escape_identifier).collect();
         parts.join(".")
     }
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, Schema};
 use chrono::{SecondsFormat, Utc};
+use cordada_core::{Error, Result};
+use cordada_core::suggest::did_you_mean;
 use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +14,6 @@ use crate::campaign::{Campaign, wrong};
 use crate::channels::{self, Delivery};
 use crate::client::{Client, Connection, Planned};
 use crate::consent::DEFAULT_KEY;
-use crate::error::{Error, Result, did_you_mean};
 use crate::manifest::{self, Manifest};
 use crate::personalise::Personaliser;
 use crate::sql::subquery;

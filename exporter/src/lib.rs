@@ -5,12 +5,10 @@
 //! SQL server and hands it to the channel ([`channels`]) as it streams by. Only rows with consent ever leave the
 //! server ([`consent`]).
 
-mod atomic_file;
 pub mod campaign;
 pub mod channels;
 mod client;
 pub mod consent;
-mod error;
 mod export;
 mod manifest;
 mod personalise;
@@ -18,5 +16,4 @@ mod sql;
 
 pub use campaign::Campaign;
 pub use client::Connection;
-pub use error::{Error, ErrorKind, Result};
 pub use export::{ExportReport, export};

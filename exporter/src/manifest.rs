@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use cordada_core::{Error, Result};
+use cordada_core::atomic_file::AtomicFile;
 use serde::Serialize;
 
-use crate::atomic_file::AtomicFile;
 use crate::consent::Consent;
-use crate::error::{Error, Result};
 
 /// What is written, as JSON, to `<file>.manifest.json`.
 #[derive(Debug, Serialize)]
@@ -40,11 +40,8 @@ pub(crate) fn path_of(file: &Path) -> PathBuf {
 /// Removes the manifest of an earlier file, so that no manifest ever stands beside another file than its own.
 pub(crate) async fn remove(path: &Path) -> Result<()> {
     match tokio::fs::remove_file(path).await {
-        Err(why) if why.kind() != std::io::ErrorKind::NotFound => Err(Error::io(
-            format!("removing the manifest of the earlier file, {}", path.display()),
-            why,
-        )),
-        _ => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.doing(|| format!("removing the manifest of the earlier file, {}", path.display())),
     }
 }
 

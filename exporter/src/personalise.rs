@@ -6,11 +6,12 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use minijinja::value::Value;
+use cordada_core::{Error, Result};
+use cordada_core::suggest::did_you_mean;
 use minijinja::{AutoEscape, Environment, ErrorKind};
+use minijinja::value::Value;
 
 use crate::campaign::{Campaign, Mapping, wrong};
-use crate::error::{Error, Result, did_you_mean};
 
 /// Maps and renders the rows of one campaign.
 #[derive(Debug)]

@@ -42,16 +42,6 @@ fn after<'a>(text: &'a str, end: &str) -> Option<&'a str> {
     text.split_once(end).map(|(_, rest)| rest)
 }
 
-/// `text` as an identifier.
-pub(crate) fn identifier(text: &str) -> String {
-    format!("\"{}\"", text.replace('"', "\"\""))
-}
-
-/// `text` as a string.
-pub(crate) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,12 +73,6 @@ mod tests {
         ] {
             assert_eq!(subquery(statement), Err(why), "{statement}");
         }
-    }
-
-    #[test]
-    fn quotes_are_doubled() {
-        assert_eq!(literal("it's"), "'it''s'");
-        assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
     }
 
     proptest! {

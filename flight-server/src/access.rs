@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cordada_lake::TableName;
+use cordada_core::TableName;
 
 use crate::config::{Role, User};
 

@@ -1,11 +1,11 @@
 //! What the server needs to know, and what makes a configuration wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use cordada_lake::{Error, Result, TableName};
+use cordada_core::{Error, Result, TableName};
 use serde::Deserialize;
 
 use crate::auth::password;

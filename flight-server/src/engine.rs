@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
-use cordada_lake::{Context, Error, Lake, Release, Result, journal, sql};
+use cordada_core::{Context, Error, Result};
+use cordada_lake::{Lake, Release, journal};
+use cordada_lake::query::sql;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
+use crate::{dialect, wire};
 use crate::access::Access;
-use crate::dialect;
 use crate::newest::Newest;
 use crate::options::Options;
 use crate::recent::Recent;
 use crate::status::Forbidden;
-use crate::wire;
 use crate::workspace::Workspace;
 
 /// Releases, times accesses, times default schemas, whose sessions are kept.

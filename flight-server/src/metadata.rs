@@ -10,7 +10,7 @@ mod type_info;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
-use cordada_lake::{Context, Result};
+use cordada_core::{Context, Result};
 
 use crate::protocol::Metadata;
 use crate::workspace::Workspace;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cordada_lake::{Lake, Release, ReleaseLog, Result};
+use cordada_core::Result;
+use cordada_lake::{Lake, Release, ReleaseLog};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 

@@ -1,7 +1,7 @@
 //! The options of a session, which a client sets by action or sends as headers.
 
 use arrow::ipc::CompressionType;
-use cordada_lake::session::CATALOG;
+use cordada_lake::query::session::CATALOG;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 

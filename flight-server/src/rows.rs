@@ -8,7 +8,7 @@ use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow_flight::{FlightData, SchemaAsIpc};
-use cordada_lake::{Context, Result};
+use cordada_core::{Context, Result};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, SendableRecordBatchStream};
 use futures::{Stream, StreamExt, stream};
@@ -16,10 +16,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::Status;
 
+use crate::{status, wire};
 use crate::options::Compression;
 use crate::running::RunningQuery;
-use crate::status;
-use crate::wire;
 
 /// Bytes of a message, about: clients take 4 MiB (gRPC's default) at least.
 const MESSAGE_BYTES: usize = 2 << 20;

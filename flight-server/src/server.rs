@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
-use cordada_lake::{Classify, Context, Error, Lake, Result};
+use cordada_core::{Classify, Context, Error, Result};
+use cordada_lake::Lake;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server as Transport, ServerTlsConfig};
+use tonic::transport::server::TcpIncoming;
 
 use crate::auth::authenticator::Authenticator;
 use crate::config::{Config, Tls};

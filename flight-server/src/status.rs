@@ -1,7 +1,7 @@
 //! From errors to gRPC status codes: a user's mistake is never `Internal`.
 
 use arrow::error::ArrowError;
-use cordada_lake::{Classify, Error, ErrorKind};
+use cordada_core::{Classify, Error, ErrorKind};
 use datafusion::error::DataFusionError;
 use tonic::{Code, Status};
 

@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
-use cordada_lake::{Context, Result};
+use cordada_core::{Context, Result};
 use prost::Message;
 use tonic::Status;
 

@@ -7,10 +7,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cordada_lake::session::CATALOG;
-use datafusion::catalog::{
-    CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, SchemaProvider, TableProvider,
-};
+use cordada_lake::query::session::CATALOG;
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::datasource::ViewTable;
 use datafusion::error::Result;
 

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Fields, Schema, SchemaRef};
+use cordada_core::TableName;
+use cordada_lake::{Lake, RelationKind, Release};
+use cordada_lake::query::session::CATALOG;
 use cordada_lake::release::Docs;
-use cordada_lake::session::CATALOG;
-use cordada_lake::{Lake, RelationKind, Release, TableName};
 use datafusion::common::TableReference;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, stream};
 use tokio::sync::OnceCell;
 
+use crate::{sql_types, wire};
 use crate::access::Access;
-use crate::sql_types;
 use crate::visible_catalog::VisibleCatalogs;
-use crate::wire;
 
 /// Relations whose columns are looked up at the same time.
 const PARALLEL_LOOKUPS: usize = 8;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Selection, Source};

@@ -1,12 +1,12 @@
 //! `sources/*.yml`: what to land, as a user writes it, and validated.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
 
-use cordada_lake::names::snake_case;
-use cordada_lake::{Context, Error, Result, TableName};
+use cordada_core::{Context, Error, Result, TableName};
+use cordada_core::names::snake_case;
 
 use crate::kind::{self, Kind};
 use crate::options::Options;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, StructArray, new_null_array};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::{CastOptions, cast_with_options, filter_record_batch, kernels::cmp::not_distinct};
+use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
+use arrow::compute::kernels::cmp::not_distinct;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use cordada_lake::types::widest;
-use cordada_lake::{Context, Error, Result, TableName};
+use cordada_core::{Context, Error, Result, TableName};
+use cordada_core::types::widest;
 use serde::{Deserialize, Deserializer};
 
 use crate::provenance::is_ours;

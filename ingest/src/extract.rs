@@ -10,8 +10,9 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use cordada_lake::progress::{Progress, Task};
-use cordada_lake::{Lake, Result, TableName};
+use cordada_core::{Result, TableName};
+use cordada_core::progress::{Progress, Task};
+use cordada_lake::Lake;
 use datafusion::execution::SendableRecordBatchStream;
 use tokio_util::sync::CancellationToken;
 

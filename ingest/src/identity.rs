@@ -5,12 +5,12 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use cordada_lake::{Context, Result};
+use cordada_core::{Context, Result};
+use cordada_core::threads::in_order;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::files::discover::Local;
-use crate::parallel::in_order;
 
 /// Bytes hashed at a time.
 const BLOCK: u64 = 1 << 20;

@@ -1,5 +1,6 @@
 //! One run over sources: each stream lands, then one release publishes what landed.
 
+use cordada_core::suggest::did_you_mean;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,10 +8,11 @@ use std::time::Instant;
 use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
-use cordada_lake::progress::Progress;
+use cordada_core::{Context, Error, ErrorKind, Result, TableName, yaml};
+use cordada_core::progress::Progress;
+use cordada_core::types::{COMMENT, PII};
+use cordada_lake::{Draft, Journal, Lake, Relation, Release};
 use cordada_lake::release::{ColumnDocs, Docs};
-use cordada_lake::types::{COMMENT, PII};
-use cordada_lake::{Context, Draft, Error, ErrorKind, Journal, Lake, Relation, Release, Result, TableName, yaml};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Selection, Source};
@@ -166,11 +168,7 @@ pub(crate) fn selected<'a>(
 }
 
 fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
-    let hint = match yaml::nearest(name, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None if known.is_empty() => "there are none in sources/".to_owned(),
-        None => format!("there are: {}", known.join(", ")),
-    };
+    let hint = match known.is_empty() { true => "there are none in sources/".to_owned(), false => did_you_mean(name, "there are", known.iter().copied()) };
     Error::config("selecting what to ingest", format!("there is no {what} `{name}`")).hint(hint)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use chrono_tz::Tz;
-use cordada_lake::{Result, yaml};
+use cordada_core::{Result, yaml};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 

@@ -1,5 +1,6 @@
 //! Landing one stream: chunk by chunk, its columns, its rows, one commit each.
 
+use cordada_core::suggest::did_you_mean;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,9 +9,11 @@ use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::json::LineDelimitedWriter;
 use arrow::record_batch::RecordBatch;
-use cordada_lake::names::snake_case;
-use cordada_lake::progress::{Progress, Task};
-use cordada_lake::{Context, Error, Lake, Missing, Mode, Result, TableName, Write, yaml};
+use cordada_core::{Context, Error, Result, TableName, yaml};
+use cordada_core::names::snake_case;
+use cordada_core::progress::{Progress, Task};
+use cordada_core::threads::blocking;
+use cordada_lake::{Lake, Missing, Mode, Write};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
@@ -18,18 +21,17 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use crate::unnest;
 use crate::config::Source;
 use crate::contract::{Breach, Check};
 use crate::extract::{Chunk, Request, Rows, State};
 use crate::files::ScannedFile;
-use crate::files::extraction::blocking;
 use crate::options::{Disposition, Options, Transform};
 use crate::provenance::{self, Load};
 use crate::rejected::{Rejected, Rejects};
 use crate::rows::{RowReader, described, typed, with_provenance};
 use crate::shape::Shape;
 use crate::transform::{PiiKey, Transforms};
-use crate::unnest;
 use crate::values::build::Notation;
 
 /// A stream to land, and what to land it with.
@@ -104,7 +106,7 @@ impl Landing<'_> {
         let kept = Kept::of(self.lake, self.table).await?;
         let replace = self.options.disposition() == Disposition::Replace;
         let task: Arc<dyn Task> = match self.source.kind().shows_progress() {
-            true => Arc::new(cordada_lake::progress::Silent),
+            true => Arc::new(cordada_core::progress::Silent),
             false => progress.start(&self.table.to_string(), None, "bytes").into(),
         };
         let request = Request {
@@ -310,7 +312,7 @@ impl Landing<'_> {
                 for spool in spools {
                     let (options, cancel, workers) =
                         (self.options.clone(), self.cancel.clone(), self.lake.parallelism());
-                    let (file, rejected) = blocking(move || spool.scan(&options, zone, workers, &cancel)).await?;
+                    let (file, rejected) = blocking("reading the records", move || spool.scan(&options, zone, workers, &cancel)).await?;
                     rejects.add(file.name(), &rejected)?;
                     files.push(file);
                 }
@@ -437,10 +439,7 @@ impl Landing<'_> {
             if known.is_empty() || known.contains(&column.as_str()) {
                 continue;
             }
-            let hint = match yaml::nearest(&column, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the columns are: {}", known.join(", ")),
-            };
+            let hint = did_you_mean(&column, "the columns are", known.iter().copied());
             let doing = format!("landing {}", self.table);
             return Err(Error::config(doing, format!("there is no column `{name}`")).hint(hint));
         }

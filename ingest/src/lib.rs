@@ -19,7 +19,6 @@ mod kind;
 mod landing;
 mod logs;
 mod options;
-mod parallel;
 mod provenance;
 mod rejected;
 mod rest;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow::datatypes::DataType;
 use chrono_tz::Tz;
-use cordada_lake::names::snake_case;
+use cordada_core::names::snake_case;
 use serde::{Deserialize, Deserializer};
 
 use crate::values::evidence::timestamp;

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, StringArray, TimestampMicrosecondArray};
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field};
 use chrono::{DateTime, Utc};
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
 
 use crate::values::evidence::timestamp;
 

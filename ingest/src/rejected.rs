@@ -10,7 +10,8 @@ use arrow::compute::filter_record_batch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
-use cordada_lake::{Context, Error, Journal, Lake, Mode, Result, Write};
+use cordada_core::{Context, Error, Result};
+use cordada_lake::{Journal, Lake, Mode, Write};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use tempfile::{NamedTempFile, TempPath};
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields};
-use cordada_lake::names::snake_case;
-use cordada_lake::types::widest;
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
+use cordada_core::names::snake_case;
+use cordada_core::types::widest;
 
 use crate::values::evidence::Evidence;
 

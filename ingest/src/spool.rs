@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write};
 
-use cordada_lake::{Context, Result};
+use cordada_core::{Context, Result};
 use tempfile::{NamedTempFile, TempPath};
 use tokio_util::sync::CancellationToken;
 

@@ -4,8 +4,9 @@
 //! commits is mended by the next load, whatever the source says then.
 
 use arrow::datatypes::{DataType, Schema};
-use cordada_lake::names::snake_case;
-use cordada_lake::{Context, Draft, Error, Lake, Mode, Relation, Result, TableName, Write};
+use cordada_core::{Context, Error, Result, TableName};
+use cordada_core::names::snake_case;
+use cordada_lake::{Draft, Lake, Mode, Relation, Write};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 

@@ -3,15 +3,14 @@
 //! The trait lives here, below both the crate that runs the graph and the crate that implements estimators,
 //! so that neither knows the other; the binary registers one with the other.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
+use cordada_core::{Error, Result};
 use datafusion::execution::SendableRecordBatchStream;
-
-use crate::error::{Error, Result};
 
 /// Parameters as the model's `config(…)` gives them.
 pub type Parameters = serde_json::Map<String, serde_json::Value>;

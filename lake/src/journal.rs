@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
+use cordada_core::{Error, Result, TableName};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
-use crate::error::{Error, Result};
 use crate::lake::Lake;
-use crate::names::TableName;
-use crate::write::{Mode, Write};
+use crate::table::mode::{Mode, Write};
 
 /// The schema of the journals.
 pub const SCHEMA: &str = "ops";

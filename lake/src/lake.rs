@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 
+use cordada_core::{Context, Error, Result, TableName, storage};
+use cordada_core::threads::locked;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use futures::TryStreamExt;
@@ -14,28 +16,12 @@ use object_store::prefix::PrefixStore;
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::error::{Context, Error, Result};
-use crate::names::TableName;
+use crate::query::session;
 use crate::release::ReleaseLog;
-use crate::session;
-use crate::snapshot::TableSnapshot;
-use crate::storage;
+use crate::table::snapshot::TableSnapshot;
 
 /// How many table snapshots are kept: more than the tables of any project we know of, times a few releases.
 const CACHED_SNAPSHOTS: usize = 4096;
-
-/// How a lake is opened.
-#[derive(Debug, Clone, Default)]
-pub struct Settings {
-    /// Options of the object store: `endpoint`, `region`, `access_key_id` … as object_store names them.
-    pub storage: BTreeMap<String, String>,
-    /// Bytes that queries and writes may use before they spill; half of the machine's memory if `None`.
-    pub memory: Option<usize>,
-    /// Where to spill; the system's temporary folder if `None`.
-    pub spill: Option<PathBuf>,
-    /// Parallel tasks a query; all cores if `None`.
-    pub parallelism: Option<usize>,
-}
 
 /// A lake in one environment. Clones share everything.
 #[derive(Clone, Debug)]
@@ -76,7 +62,7 @@ impl Lake {
         let releases = Path::from("_cordada/releases");
         let production = Arc::new(ReleaseLog::new(store.clone(), address.clone(), releases, None));
         let shared = Shared {
-            runtime: session::runtime(&store, settings)?,
+            runtime: resources::runtime(&store, settings)?,
             store,
             address,
             folder,
@@ -229,9 +215,4 @@ impl Lake {
     pub(crate) fn writer(&self, path: &str) -> Arc<Mutex<()>> {
         locked(&self.shared.writers).entry(path.to_owned()).or_default().clone()
     }
-}
-
-/// The guard of a lock whose data stay valid whatever panics: caches.
-pub(crate) fn locked<T>(mutex: &SyncMutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

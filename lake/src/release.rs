@@ -8,14 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use cordada_core::{Context, Error, Result, TableName};
 use futures::TryStreamExt;
-use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
-
-use crate::error::{Context, Error, Result};
-use crate::names::TableName;
 
 /// One published state of the whole lake.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -396,10 +394,10 @@ fn check_conflict(draft: &Draft, newest: &Release) -> Result<()> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use cordada_core::ErrorKind;
     use object_store::memory::InMemory;
 
     use super::*;
-    use crate::error::ErrorKind;
 
     fn log(store: &Arc<dyn ObjectStore>) -> ReleaseLog {
         ReleaseLog::new(store.clone(), "memory".into(), Path::from("_cordada/releases"), None)

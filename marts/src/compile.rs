@@ -4,26 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use cordada_core::{Context, Error, Result, TableName, types};
+use cordada_core::suggest::did_you_mean;
+use cordada_lake::{Lake, Release, journal};
 use cordada_lake::estimator::Estimators;
-use cordada_lake::session::CATALOG;
-use cordada_lake::{Context, Error, Lake, Release, Result, TableName, journal, sql, types};
+use cordada_lake::query::sql;
+use cordada_lake::query::session::CATALOG;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use minijinja::Value;
 
+use crate::{contract, plan_error, seed};
 use crate::compiled::{Compiled, CompiledNode, CompiledTest, Work};
 use crate::config::Materialization;
-use crate::contract;
 use crate::data_test::{Body, DataTest};
 use crate::jinja::{NodeContext, Render, Target};
 use crate::load::configs;
 use crate::node::{Node, NodeId};
-use crate::plan_error;
 use crate::planned::PlannedTables;
 use crate::project::{Loaded, Project};
-use crate::seed;
-use crate::text::suggestion;
 
 /// Compiles the project against the newest release of the lake.
 ///
@@ -150,7 +150,7 @@ impl Compiler<'_> {
                         .with("column", column)
                         .with("type", sql_type)
                 })?;
-            configured.insert(cordada_lake::names::snake_case(column), data_type);
+            configured.insert(cordada_core::names::snake_case(column), data_type);
         }
         let seed = seed::read(&node.file, node.config.delimiter, |name| configured.get(name).cloned())?;
         if let Some(unknown) = configured
@@ -202,7 +202,7 @@ impl Compiler<'_> {
                 .file
                 .find_call("config", missing)
                 .mark(error)
-                .hint(suggestion("columns", missing, names)));
+                .hint(did_you_mean(missing, "columns", names)));
         }
         let schema = documented(node, &schema)?;
         let mut work = Work {
@@ -450,7 +450,7 @@ fn documented(node: &Node, schema: &Schema) -> Result<SchemaRef> {
                 column.name, node.name
             );
             let names = schema.fields().iter().map(|field| field.name().as_str());
-            let hint = suggestion("columns", &column.name, names);
+            let hint = did_you_mean(&column.name, "columns", names);
             return Err(column
                 .place
                 .mark(Error::config(format!("compiling {}", node.name), why))

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
-use cordada_lake::{Release, TableName};
+use cordada_core::TableName;
+use cordada_lake::Release;
 
 use crate::config::Materialization;
 use crate::data_test::Settings;

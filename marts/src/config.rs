@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::text::{nearest, suggestion};
+use crate::text::{};
+use cordada_core::suggest::did_you_mean;
+use cordada_core::suggest::nearest;
 
 /// A configuration before it is validated.
 pub(crate) type RawConfig = Map<String, Value>;
@@ -291,7 +293,7 @@ fn materialization(raw: &RawConfig) -> Result<Materialization, Wrong> {
     };
     let valid = Materialization::OF_MODELS;
     valid.into_iter().find(|one| one.name() == name).ok_or_else(|| {
-        let hint = suggestion("materializations", &name, valid.map(Materialization::name));
+        let hint = did_you_mean(&name, "materializations", valid.map(Materialization::name));
         Wrong::new("materialized", format!("unknown materialization `{name}`"), hint)
     })
 }
@@ -305,7 +307,7 @@ fn strategy(raw: &RawConfig, unique_key: &[String]) -> Result<Strategy, Wrong> {
         Some(other) => Err(Wrong::new(
             "incremental_strategy",
             format!("unknown incremental strategy `{other}`"),
-            suggestion("strategies", other, ["append", "merge"]),
+            did_you_mean(other, "strategies", ["append", "merge"]),
         )),
     }
 }
@@ -318,7 +320,7 @@ fn on_schema_change(raw: &RawConfig) -> Result<OnSchemaChange, Wrong> {
         Some(other) => Err(Wrong::new(
             "on_schema_change",
             format!("unknown value `{other}`"),
-            suggestion("values", other, ["ignore", "fail", "append_new_columns"]),
+            did_you_mean(other, "values", ["ignore", "fail", "append_new_columns"]),
         )),
     }
 }

@@ -1,12 +1,14 @@
 //! A model's contract: the columns and types that its YAML promises.
 
 use arrow::datatypes::{DataType, Schema};
-use cordada_lake::types::storable_type;
-use cordada_lake::{Error, Lake, Result, sql};
+use cordada_core::{Error, Result};
+use cordada_core::suggest::did_you_mean;
+use cordada_core::types::storable_type;
+use cordada_lake::Lake;
+use cordada_lake::query::sql;
 use datafusion::prelude::SessionContext;
 
 use crate::node::Node;
-use crate::text::suggestion;
 
 /// The type that SQL calls `name`.
 pub(crate) async fn data_type(lake: &Lake, session: &SessionContext, name: &str) -> Result<DataType> {
@@ -24,7 +26,7 @@ pub(crate) async fn check(lake: &Lake, session: &SessionContext, node: &Node, sc
             return Err(column
                 .place
                 .mark(error)
-                .hint(suggestion("columns", &column.name, names)));
+                .hint(did_you_mean(&column.name, "columns", names)));
         };
         let Some(declared) = &column.data_type else {
             let error = Error::config(doing(), format!("the column `{}` has no `data_type`", column.name));

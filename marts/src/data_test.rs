@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cordada_lake::{Error, Result, TableName};
+use cordada_core::{Error, Result, TableName};
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
@@ -10,7 +10,7 @@ use crate::config::{self, RawConfig};
 use crate::node::NodeId;
 use crate::severity::{Severity, Threshold};
 use crate::source_file::{Place, SourceFile};
-use crate::text::nearest;
+use cordada_core::suggest::nearest;
 
 /// A test.
 #[derive(Debug, Clone)]

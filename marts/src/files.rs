@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
 
 use crate::project_file::{FILE_NAME, ProjectFile};
 use crate::source_file::SourceFile;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cordada_lake::TableName;
+use cordada_core::TableName;
 use cordada_lake::release::ColumnDocs;
 
 use crate::config::{Config, Materialization, RawConfig};

@@ -1,11 +1,12 @@
 //! The planner's errors in terms of the user's files: line, column, and the names that there are.
 
-use cordada_lake::Error;
+use cordada_core::Error;
 use datafusion::common::{Column, SchemaError, Span};
 use datafusion::error::DataFusionError;
 
 use crate::source_file::{Place, SourceFile};
-use crate::text::{nearest, nearest_first, shortened, whole_words};
+use crate::text::{whole_words};
+use cordada_core::suggest::{listed, nearest};
 
 /// A planner's error for `sql`, which was compiled from `file`, in the user's terms.
 pub(crate) fn explain(error: Error, file: &SourceFile, sql: &str) -> Error {
@@ -171,7 +172,7 @@ fn columns_hint(wanted: &Column, valid: &[Column]) -> Option<String> {
         return None;
     }
     let meant = nearest(&wanted.name, names.iter().copied());
-    let columns = format!("the columns are: {}", shortened(&nearest_first(&wanted.name, names)));
+    let columns = format!("the columns are: {}", listed(&wanted.name, names));
     Some(match meant {
         Some(meant) => format!("did you mean `{meant}`? {columns}"),
         None => columns,

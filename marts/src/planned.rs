@@ -1,12 +1,12 @@
 //! Relations that do not exist yet, so that what reads them can be planned.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
-use cordada_lake::TableName;
+use cordada_core::TableName;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::not_impl_err;
 use datafusion::datasource::TableType;

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use cordada_lake::Result;
+use cordada_core::Result;
 use serde_json::{Map, Value};
 
+use crate::{load, selector};
 use crate::data_test::DataTest;
 use crate::jinja::{Jinja, Names};
-use crate::load;
 use crate::node::{Node, NodeId};
-use crate::selector;
 
 /// How a project is read.
 #[derive(Debug, Clone)]

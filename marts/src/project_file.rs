@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cordada_lake::{Context, Error, Result, yaml};
+use cordada_core::{Context, Error, Result, yaml};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};

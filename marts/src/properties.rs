@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cordada_lake::{Result, yaml};
+use cordada_core::{Result, yaml};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;

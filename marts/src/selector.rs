@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 
 use crate::graph;
 use crate::node::{Node, NodeId};
 use crate::project::Loaded;
-use crate::text::suggestion;
+use cordada_core::suggest::did_you_mean;
 
 /// Chooses nodes; an empty `select` chooses all.
 pub(crate) fn select(project: &Loaded, select: &[String], exclude: &[String]) -> Result<BTreeSet<NodeId>> {
@@ -49,7 +49,7 @@ fn atom(project: &Loaded, text: &str) -> Result<BTreeSet<NodeId>> {
         .collect();
     if chosen.is_empty() {
         let names = project.nodes.iter().map(|node| node.name.as_str());
-        return Err(Error::config(doing(), "it matches nothing").hint(suggestion("nodes", atom.criterion, names)));
+        return Err(Error::config(doing(), "it matches nothing").hint(did_you_mean(atom.criterion, "nodes", names)));
     }
     let parents = project.dependencies();
     let children = graph::reversed(&parents);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cordada_lake::Error;
+use cordada_core::Error;
 use serde_saphyr::Spanned;
 
 use crate::text::{line_and_column, whole_words};

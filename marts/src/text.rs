@@ -1,4 +1,4 @@
-//! Places in a user's text, and the name that was probably meant.
+//! Places in a user's text.
 
 /// Line and column (both from 1, in characters) of a byte offset.
 pub(crate) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
@@ -31,48 +31,6 @@ pub(crate) fn whole_words<'a>(text: &'a str, word: &'a str) -> impl Iterator<Ite
     })
 }
 
-/// The candidate that was probably meant by `wanted`, if one is near enough to be worth suggesting.
-pub(crate) fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let best = nearest_first(wanted, candidates).into_iter().next()?;
-    let allowed = (wanted.chars().count() / 3).max(2);
-    (distance(wanted, best) <= allowed).then_some(best)
-}
-
-/// All candidates, the nearest to `wanted` first.
-pub(crate) fn nearest_first<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut sorted: Vec<_> = candidates
-        .into_iter()
-        .map(|candidate| (distance(wanted, candidate), candidate))
-        .collect();
-    sorted.sort();
-    sorted.dedup();
-    sorted.into_iter().map(|(_, candidate)| candidate).collect()
-}
-
-fn distance(a: &str, b: &str) -> usize {
-    strsim::damerau_levenshtein(&a.to_lowercase(), &b.to_lowercase())
-}
-
-/// "did you mean `x`?" or, when nothing is near, the `what`s that there are.
-pub(crate) fn suggestion<'a>(what: &str, wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    let candidates: Vec<_> = candidates.into_iter().collect();
-    match nearest(wanted, candidates.iter().copied()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None if candidates.is_empty() => format!("the project has no {what}"),
-        None => format!("{what}: {}", shortened(&nearest_first(wanted, candidates))),
-    }
-}
-
-/// A list for a message: the first twenty, then how many more.
-pub(crate) fn shortened(names: &[&str]) -> String {
-    const SHOWN: usize = 20;
-    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
-    match names.len().checked_sub(SHOWN) {
-        Some(more) if more > 0 => format!("{shown} and {more} more"),
-        _ => shown,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,16 +48,6 @@ mod tests {
     fn a_part_of_a_word_is_no_word() {
         let found: Vec<_> = whole_words("customer_id, id, ID2, (ID)", "id").collect();
         assert_eq!(found, [13, 23]);
-    }
-
-    #[test]
-    fn suggests_only_what_is_near() {
-        assert_eq!(nearest("custmer_id", ["order_id", "customer_id"]), Some("customer_id"));
-        assert_eq!(nearest("zzz", ["order_id", "customer_id"]), None);
-        assert_eq!(
-            suggestion("models", "zzz", ["orders", "customers"]),
-            "models: orders, customers"
-        );
     }
 
     proptest! {

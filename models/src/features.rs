@@ -3,10 +3,9 @@
 use arrow::array::{Array, AsArray, Float64Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Schema};
-use cordada_lake::error::Context;
-use cordada_lake::{Error, Result};
+use cordada_core::{Context, Error, Result};
 
-use crate::parameters::did_you_mean;
+use cordada_core::suggest::did_you_mean;
 
 /// Numbers row by row, all rows of the same length.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +67,7 @@ pub(crate) fn find_column(schema: &Schema, parameter: &str, column: &str) -> Res
             format!("finding the columns of `{parameter}`"),
             format!("there is no column `{column}`"),
         )
-        .hint(did_you_mean(column, &columns))
+        .hint(did_you_mean(column, "there are", columns))
     })
 }
 

@@ -38,19 +38,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow::array::{ArrayRef, Float64Builder, Int32Builder, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
-use cordada_lake::error::Context;
+use cordada_core::{Context, Error, Result};
 use cordada_lake::estimator::{Estimator, Parameters, Rows};
-use cordada_lake::{Error, Result};
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
+use plan::Plan;
+use segments::Segments;
 
 use crate::features::Features;
 use crate::sample::sample;
-use plan::Plan;
-use segments::Segments;
 
 const NAME: &str = "kmeans";
 

@@ -1,8 +1,9 @@
 //! Reading an estimator's parameters: unknown ones are refused, wrong ones named.
 
+use cordada_core::suggest::did_you_mean;
+use cordada_core::{Error, Result};
+use cordada_core::suggest::nearest;
 use cordada_lake::estimator::Parameters;
-use cordada_lake::yaml::nearest;
-use cordada_lake::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -20,7 +21,7 @@ impl<'a> ParameterReader<'a> {
             if !known.contains(&name.as_str()) {
                 return Err(
                     Error::config(reading(estimator), format!("there is no parameter `{name}`"))
-                        .hint(did_you_mean(name, known)),
+                        .hint(did_you_mean(name, "there are", known.iter().copied())),
                 );
             }
         }
@@ -61,15 +62,6 @@ impl<'a> ParameterReader<'a> {
 
 fn reading(estimator: &str) -> String {
     format!("reading the parameters of the estimator `{estimator}`")
-}
-
-/// "did you mean `k`?" when a valid name is near, and the valid names in any case.
-pub(crate) fn did_you_mean(name: &str, valid: &[&str]) -> String {
-    let listed = format!("there are: {}", valid.join(", "));
-    match nearest(name, valid.iter().copied()) {
-        Some(nearest) => format!("did you mean `{nearest}`? {listed}"),
-        None => listed,
-    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 use std::collections::BinaryHeap;
 
 use arrow::array::RecordBatch;
-use cordada_lake::Result;
-use cordada_lake::error::Context;
+use cordada_core::{Context, Result};
 use datafusion::common::hash_utils::{QualityRandomState, create_hashes};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;

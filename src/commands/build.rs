@@ -1,6 +1,6 @@
 //! `cordada build`: compiles, runs, tests and publishes the SQL project.
 
-use cordada_lake::Result;
+use cordada_core::Result;
 use cordada_marts::{BuildOptions, BuildReport, NodeStatus, TestStatus};
 use tokio_util::sync::CancellationToken;
 

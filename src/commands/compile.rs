@@ -1,8 +1,9 @@
 //! `cordada compile`: type-checks the SQL project, and prints a model's compiled SQL.
 
+use cordada_core::suggest::nearest;
 use std::time::Instant;
 
-use cordada_lake::{Error, Result, yaml};
+use cordada_core::{Error, Result, yaml};
 
 use crate::Outcome;
 use crate::cli::Options;
@@ -22,7 +23,7 @@ pub async fn run(options: &Options, project: &Project, model: Option<&str>) -> R
     };
     let node = compiled.nodes().find(|node| node.name == model).ok_or_else(|| {
         let names = compiled.nodes().map(|node| node.name.as_str());
-        let hint = yaml::nearest(model, names).map_or_else(
+        let hint = nearest(model, names).map_or_else(
             || "`cordada ls` lists them".to_owned(),
             |near| format!("did you mean `{near}`?"),
         );

@@ -2,7 +2,7 @@
 
 use clap::CommandFactory;
 use clap_complete::Shell;
-use cordada_lake::Result;
+use cordada_core::Result;
 
 use crate::Outcome;
 use crate::cli::Cli;

@@ -8,19 +8,19 @@ use std::time::Instant;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Decimal128Type;
+use cordada_core::{Context, Error, ErrorKind, Result};
 use cordada_ingest::Collector;
-use cordada_lake::{Context, Error, ErrorKind, Result, sql};
+use cordada_lake::query::sql;
+use marker::Marker;
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
 use crate::cli::{Options, SelectionArgs};
 use crate::commands::{build, export};
-use crate::demo::server::{self, Limits, Server};
 use crate::demo::{self, Summary};
+use crate::demo::server::{self, Limits, Server};
 use crate::output::{grouped, size};
 use crate::project::Project;
-
-use marker::Marker;
 
 pub async fn run(
     options: &Options,

@@ -1,19 +1,19 @@
 //! `cordada export`: runs campaigns through a Flight SQL server, one within the process if the project names none.
 
+use cordada_core::suggest::did_you_mean;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cordada_core::{Context, Error, Result, yaml};
 use cordada_exporter::{Campaign, Connection, ExportReport};
 use cordada_flight_server::{Config, Role, Server, User};
-use cordada_lake::{Context, Error, Result, yaml};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::Outcome;
+use crate::{Outcome, errors};
 use crate::cli::Options;
-use crate::errors;
 use crate::output::{grouped, new_table};
 use crate::project::Project;
 
@@ -112,15 +112,7 @@ fn read(folder: &Path, names: &[String]) -> Result<BTreeMap<String, Campaign>> {
     let mut campaigns = BTreeMap::new();
     for name in wanted {
         if !known.contains(&name) {
-            let hint = yaml::nearest(&name, known.iter().map(String::as_str)).map_or_else(
-                || {
-                    format!(
-                        "the campaigns are: {}",
-                        known.iter().cloned().collect::<Vec<_>>().join(", ")
-                    )
-                },
-                |near| format!("did you mean `{near}`?"),
-            );
+            let hint = did_you_mean(&name, "the campaigns are", known.iter().map(String::as_str));
             return Err(Error::config(format!("exporting `{name}`"), "there is no campaign of that name").hint(hint));
         }
         let file = folder.join(format!("{name}.yml"));

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal};
 
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
 
 use crate::Outcome;
 

@@ -1,7 +1,7 @@
 //! `cordada ingest`: lands sources, or checks them.
 
+use cordada_core::{Error, ErrorKind, Result};
 use cordada_ingest::{IngestReport, Selection};
-use cordada_lake::{Error, ErrorKind, Result};
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;

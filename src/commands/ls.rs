@@ -1,6 +1,6 @@
 //! `cordada ls`: the nodes of the SQL project.
 
-use cordada_lake::Result;
+use cordada_core::Result;
 
 use crate::Outcome;
 use crate::cli::SelectionArgs;

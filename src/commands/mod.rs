@@ -17,7 +17,7 @@ mod rollback;
 mod serve;
 mod up;
 
-use cordada_lake::Result;
+use cordada_core::Result;
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;

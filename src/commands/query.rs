@@ -3,12 +3,12 @@
 use std::io::Read;
 use std::path::Path;
 
-use cordada_lake::{Context, Error, Result, sql};
+use cordada_core::{Context, Error, Result};
+use cordada_lake::query::sql;
 use tokio_util::sync::CancellationToken;
 
-use crate::Outcome;
+use crate::{Outcome, output};
 use crate::cli::Format;
-use crate::output;
 use crate::project::Project;
 
 pub async fn run(

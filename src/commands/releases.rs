@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use cordada_lake::{RelationKind, Release, Result};
+use cordada_core::Result;
+use cordada_lake::{RelationKind, Release};
 
 use crate::Outcome;
 use crate::output::new_table;

@@ -3,8 +3,8 @@
 use std::io::BufRead;
 use std::path::Path;
 
+use cordada_core::{Context, Error, Result};
 use cordada_ingest::PiiKey;
-use cordada_lake::{Context, Error, Result};
 
 use crate::Outcome;
 use crate::config::Config;

@@ -1,6 +1,6 @@
 //! `cordada rollback`: an earlier release's state, published again.
 
-use cordada_lake::Result;
+use cordada_core::Result;
 
 use crate::Outcome;
 use crate::cli::Options;

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
+use cordada_core::Result;
 use cordada_flight_server::Server;
 use cordada_ingest::Collector;
-use cordada_lake::Result;
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 

@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
-use cordada_lake::Result;
+use cordada_core::Result;
 use tokio_util::sync::CancellationToken;
 
-use super::serve;
 use crate::Outcome;
 use crate::cli::Options;
 use crate::project::Project;
+use super::serve;
 
 pub async fn run(
     options: &Options,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use cordada_lake::Result;
+use cordada_core::Result;
 
 use super::calendar::{Day, Moment, date};
 use super::consents::{self, Decision, Purpose};

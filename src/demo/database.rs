@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
 use rusqlite::{Connection, ErrorCode, Params, Statement};
 
 /// A database that is being written.

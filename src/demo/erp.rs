@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cordada_lake::Result;
+use cordada_core::Result;
 use rusqlite::params;
 
 use super::baskets::{self, basket};

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use cordada_lake::{Context, Result};
+use cordada_core::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 

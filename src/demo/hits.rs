@@ -8,10 +8,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
 use futures::StreamExt;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, StatusCode};
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use cordada_lake::Result;
+use cordada_core::Result;
 
 use super::files::Output;
 use super::products::write_products;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cordada_lake::{Context, Result};
+use cordada_core::{Context, Result};
 
 use super::server::PORT;
 

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use cordada_lake::Result;
+use cordada_core::Result;
 
 use super::accounts::{account_id, write_accounts};
 use super::baskets::{self, Line, basket};

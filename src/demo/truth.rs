@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cordada_lake::Result;
+use cordada_core::Result;
 
 use super::accounts::account_id;
 use super::calendar::date;

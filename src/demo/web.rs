@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use cordada_lake::Result;
+use cordada_core::Result;
 use uuid::{Builder, Uuid};
 
 use super::baskets::Line;

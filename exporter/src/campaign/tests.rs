@@ -1,7 +1,8 @@
 #![allow(clippy::unwrap_used)]
 
+use cordada_core::ErrorKind;
+
 use super::*;
-use crate::ErrorKind;
 
 fn campaign(yaml: &str) -> Campaign {
     serde_saphyr::from_str(yaml).unwrap()

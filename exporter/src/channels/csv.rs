@@ -16,12 +16,12 @@ use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, Schema};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
+use cordada_core::{Error, Result};
+use cordada_core::atomic_file::AtomicFile;
 use csv::{Writer, WriterBuilder};
 use serde::Deserialize;
 
 use super::{Channel, Delivery, Options, Problem, Written, read, resolve};
-use crate::atomic_file::AtomicFile;
-use crate::error::{Error, Result};
 
 #[derive(Debug, Deserialize)]
 struct CsvOptions {

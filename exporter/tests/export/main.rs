@@ -6,11 +6,11 @@ mod server;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cordada_exporter::{Campaign, Error, ErrorKind, ExportReport, export};
+use cordada_core::{Error, ErrorKind};
+use cordada_exporter::{Campaign, ExportReport, export};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
-
 use server::{TestServer, Then};
+use tokio_util::sync::CancellationToken;
 
 const LAKE: [&str; 3] = [
     "create schema marts",

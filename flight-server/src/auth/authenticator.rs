@@ -6,17 +6,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use arrow_flight::BasicAuth;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
-use cordada_lake::Result;
+use cordada_core::Result;
 use prost::Message;
 use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
+use crate::access::Access;
+use crate::config::Config;
 use super::password;
 use super::signature::Signer;
 use super::token::Tokens;
-use crate::access::Access;
-use crate::config::Config;
 
 /// Passwords that are verified at the same time: each takes a core and 19 MiB for tens of milliseconds.
 const PARALLEL_VERIFICATIONS: usize = 2;

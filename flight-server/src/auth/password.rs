@@ -2,7 +2,7 @@
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// The password's Argon2id hash as a PHC string, for `password_hash:` of a user in `cordada.yml`.

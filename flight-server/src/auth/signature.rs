@@ -1,6 +1,6 @@
 //! Signed bytes: what the server hands out and must recognise as its own when it comes back.
 
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use cordada_lake::Result;
+use cordada_core::Result;
 use prost::Message;
 
 use super::signature::{Signer, random_id};

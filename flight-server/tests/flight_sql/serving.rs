@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use arrow_flight::sql::client::FlightSqlServiceClient;
+use cordada_core::ErrorKind;
 use cordada_flight_server::{Config, Server, Tls};
-use cordada_lake::{ErrorKind, Lake, Settings};
+use cordada_lake::{Lake, Settings};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};

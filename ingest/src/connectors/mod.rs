@@ -9,12 +9,11 @@ mod source;
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;
 
-use cordada_lake::Result;
+use cordada_core::Result;
 use serde_json::Value as Json;
+pub use page::index;
 
 use crate::rest::manifest::{self, ConfigKey, Manifest};
-
-pub use page::index;
 
 /// A connector that ships.
 #[derive(Debug)]

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use cordada_lake::Result;
+use cordada_core::Result;
 
-use super::{Connector, is_required, yaml};
 use crate::options::Disposition;
 use crate::rest::manifest::{ANY, ConfigKey, Limits, StreamSpec};
+use super::{Connector, is_required, yaml};
 
 /// The page that lists all connectors, in Markdown.
 ///

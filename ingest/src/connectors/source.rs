@@ -58,7 +58,7 @@ fn own_stream(connector: &Connector, any: &StreamSpec) -> Vec<String> {
         .values()
         .filter(names_it)
         .find_map(|key| key.example.as_ref()?.as_str());
-    let name = match cordada_lake::names::snake_case(example.unwrap_or_default()) {
+    let name = match cordada_core::names::snake_case(example.unwrap_or_default()) {
         name if name.starts_with(|c: char| c.is_ascii_alphabetic()) => name,
         _ => "example".to_owned(),
     };

@@ -1,12 +1,12 @@
 //! `kind: database` as a user writes it, and validated.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use serde::{Deserialize, Deserializer};
 
 use crate::options::{Disposition, Options, Zone, stream};

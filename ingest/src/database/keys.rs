@@ -10,8 +10,8 @@ use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, SortField};
-use cordada_lake::names::snake_case;
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
+use cordada_core::names::snake_case;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
@@ -183,7 +183,7 @@ trait FromStream {
 
 impl FromStream for Error {
     fn from_stream(error: datafusion::error::DataFusionError) -> Error {
-        cordada_lake::Classify::classify(error, "reading the keys of the lake".to_owned())
+        cordada_core::Classify::classify(error, "reading the keys of the lake".to_owned())
     }
 }
 

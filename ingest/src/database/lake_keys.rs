@@ -1,9 +1,9 @@
 //! The keys that the lake holds: what the source's are compared with.
 
-use cordada_lake::{Context, Draft, Lake, Relation, Result, TableName};
+use cordada_core::{Context, Result, TableName};
+use cordada_core::sql_text::escape_identifier;
+use cordada_lake::{Draft, Lake, Relation};
 use datafusion::execution::SendableRecordBatchStream;
-
-use super::sql::escape_identifier;
 
 /// A table whose keys can be read.
 #[derive(Clone)]

@@ -14,7 +14,6 @@ mod position;
 mod postgres;
 mod reading;
 mod session;
-mod sql;
 mod sqlite;
 mod unreadable;
 
@@ -24,15 +23,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono_tz::Tz;
-use cordada_lake::Result;
-use cordada_lake::progress::{Silent, Task};
-use tokio_util::sync::CancellationToken;
-
-pub(crate) use config::DatabaseSource;
 use config::{DatabaseStream, System};
+use cordada_core::Result;
+use cordada_core::progress::{Silent, Task};
 use lake_keys::LakeKeys;
 use reading::{Reading, Wanted};
 use session::Session;
+use tokio_util::sync::CancellationToken;
+pub(crate) use config::DatabaseSource;
 
 use crate::extract::{Extraction, Request};
 use crate::kind::Kind;

@@ -1,10 +1,10 @@
 //! Where a stream with a cursor is: what it remembers between loads.
 
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::config::DatabaseStream;
 use crate::extract::State;
+use super::config::DatabaseStream;
 
 /// The cursor of the last row that landed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,15 +7,15 @@ use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cordada_lake::names::snake_case;
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
+use cordada_core::names::snake_case;
 
-use super::config::DatabaseStream;
+use crate::extract::{Chunk, Extraction, Rows, State};
 use super::keys;
+use super::config::DatabaseStream;
 use super::lake_keys::LakeKeys;
 use super::position::{Position, definition};
 use super::session::{Operator, Part, Session, find_column};
-use crate::extract::{Chunk, Extraction, Rows, State};
 
 /// Rows of a chunk with a cursor.
 const CHUNK_ROWS: u64 = 1_000_000;

@@ -1,8 +1,9 @@
 //! What the three systems do differently, behind one interface: a session reads one relation as it was at one moment.
 
+use cordada_core::suggest::did_you_mean;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use cordada_lake::{Error, Result, yaml};
+use cordada_core::{Error, Result, yaml};
 use datafusion::execution::SendableRecordBatchStream;
 
 /// A session that reads one table, view or query, all of it from one snapshot.
@@ -94,14 +95,11 @@ impl Operator {
 /// # Errors
 /// Config: there is none.
 pub(crate) fn find_column<'a>(columns: &'a [String], name: &str, doing: &str) -> Result<&'a str> {
-    use cordada_lake::names::snake_case;
+    use cordada_core::names::snake_case;
     let exact = columns.iter().find(|column| *column == name);
     let found = exact.or_else(|| columns.iter().find(|column| snake_case(column) == snake_case(name)));
     found.map(String::as_str).ok_or_else(|| {
-        let hint = match yaml::nearest(name, columns.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the columns are: {}", columns.join(", ")),
-        };
+        let hint = did_you_mean(name, "the columns are", columns.iter().map(String::as_str));
         Error::config(doing, format!("there is no column `{name}`")).hint(hint)
     })
 }

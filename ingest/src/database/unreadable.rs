@@ -1,6 +1,6 @@
 //! Values that the lake's types cannot hold.
 
-use cordada_lake::Error;
+use cordada_core::Error;
 
 /// Why a value cannot be read. Never the value itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use cordada_lake::progress::Silent;
-use cordada_lake::{Context, Error, Lake, Result};
+use cordada_core::{Context, Error, Result};
+use cordada_core::progress::Silent;
+use cordada_lake::Lake;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Limited, Peer};
-use super::http::{self, App};
-use super::sink::Sink;
 use crate::config::{Selection, Source};
 use crate::ingest::ingest;
 use crate::transform::PiiKey;
+use super::connection::{Limited, Peer};
+use super::http::{self, App};
+use super::sink::Sink;
 
 /// The longest time between two attempts to land while the lake cannot be written.
 const SLOWEST: Duration = Duration::from_secs(60);

@@ -297,7 +297,7 @@ impl Protocol {
 mod tests {
     use std::collections::HashSet;
 
-    use cordada_lake::names::snake_case;
+    use cordada_core::names::snake_case;
 
     use super::*;
 

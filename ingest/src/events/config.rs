@@ -1,29 +1,29 @@
 //! A source of events in `sources/*.yml`: where the collector listens, what it accepts and what it keeps of it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
-use cordada_lake::names::snake_case;
-use cordada_lake::{Error, Result};
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use cordada_core::{Error, Result};
+use cordada_core::names::snake_case;
+use cordada_core::threads::blocking;
 use serde::{Deserialize, Deserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use crate::extract::{Extraction, Request};
+use crate::kind::Kind;
+use crate::options::{Options, stream};
 use super::columns::{Kind as ColumnKind, Protocol};
 use super::extraction::Events;
 use super::privacy::{Consent, DoNotTrack, Ip};
 use super::routes::routes;
 use super::wal::{self, Log};
-use crate::extract::{Extraction, Request};
-use crate::files::extraction::blocking;
-use crate::kind::Kind;
-use crate::options::{Options, stream};
 
 stream! {
     /// One stream: the hits of one protocol.
@@ -357,7 +357,7 @@ impl Kind for EventsSource {
                 Ok(None)
             }
         };
-        let log = blocking(open).await?;
+        let log = blocking("opening the log of events", open).await?;
         Ok(Box::new(Events::new(request, stream, log)))
     }
 
@@ -456,7 +456,7 @@ mod tests {
 
     fn load(text: &str) -> Result<EventsSource> {
         let file = Path::new("web.yml");
-        let mut source: EventsSource = cordada_lake::yaml::parse(file, text)?;
+        let mut source: EventsSource = cordada_core::yaml::parse(file, text)?;
         source.validate(file)?;
         Ok(source)
     }

@@ -4,18 +4,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
+use cordada_core::threads::blocking;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
-use super::config::EventsStream;
-use super::wal::{Entry, Log, Segment};
 use crate::extract::{Chunk, Extraction, Request, Rows};
-use crate::files::extraction::blocking;
 use crate::options::{Options, Transform};
 use crate::spool::Spool;
+use super::config::EventsStream;
+use super::wal::{Entry, Log, Segment};
 
 /// Writers of a log that a table remembers: each time a collector begins it is another one, and one whose log is gone
 /// never comes back.
@@ -132,7 +132,7 @@ impl Extraction for Events {
                 continue;
             }
             let (columns, origin) = (self.columns.clone(), format!("{}/{}", self.origin, segment.name()));
-            let (spool, segment, is_damaged) = blocking(move || {
+            let (spool, segment, is_damaged) = blocking("reading the log of events", move || {
                 let (spool, is_damaged) = spool(&segment, before, &columns, &origin)?;
                 Ok((spool, segment, is_damaged))
             })

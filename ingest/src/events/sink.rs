@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use chrono_tz::Tz;
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use serde_json::{Value, json};
 
+use crate::transform::{PiiKey, Transforms};
+use crate::values::build::{Notation, is_readable};
 use super::config::{EventsSource, EventsStream, Secret};
 use super::hit::Hit;
 use super::privacy::{Privacy, Wishes};
 use super::record::{Record, scalar_text};
 use super::wal::{Entry, Log};
-use crate::transform::{PiiKey, Transforms};
-use crate::values::build::{Notation, is_readable};
 
 /// Bytes that are kept of a record that could not be read.
 const KEPT: usize = 64 << 10;

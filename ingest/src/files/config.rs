@@ -5,18 +5,18 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use chrono_tz::Tz;
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use encoding_rs::{Encoding, UTF_8};
 use serde::{Deserialize, Deserializer};
 use tokio_util::sync::CancellationToken;
 
-use super::discover;
-use super::excel::ExcelOptions;
-use super::extraction::Files;
 use crate::extract::{Extraction, Request};
 use crate::kind::Kind;
 use crate::options::{Options, Zone, stream};
 use crate::values::build::Notation;
+use super::discover;
+use super::excel::ExcelOptions;
+use super::extraction::Files;
 
 stream! {
     /// One stream: the files that make one table.

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cordada_lake::{Context, Error, Result, storage};
+use cordada_core::{Context, Error, Result, storage};
 use futures::{StreamExt, TryStreamExt};
 use glob::{MatchOptions, Pattern};
-use object_store::{ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
+use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::path::Path as ObjectPath;
 use tempfile::{NamedTempFile, TempPath};
 use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;

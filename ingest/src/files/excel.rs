@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
 use calamine::{Data, DataRef, ExcelDateTime, Ods, Reader, Xls, Xlsb, Xlsx};
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
 use tempfile::NamedTempFile;

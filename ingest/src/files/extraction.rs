@@ -1,18 +1,19 @@
 //! Files as an extraction: which of them are new, each read once for its types, all of them one chunk.
 
+use cordada_core::threads::blocking;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono_tz::Tz;
-use cordada_lake::progress::Task;
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
+use cordada_core::progress::Task;
 use futures::{StreamExt, TryStreamExt};
 
+use crate::extract::{Chunk, Extraction, Request, Rows};
+use crate::identity::{Identity, hash_file};
 use super::ScannedFile;
 use super::config::{FileStream, FilesSource};
 use super::discover::{self, Found, Local};
-use crate::extract::{Chunk, Extraction, Request, Rows};
-use crate::identity::{Identity, hash_file};
 
 /// A file that may be new, on a local disk, with the hash of its content.
 struct Candidate {
@@ -131,7 +132,7 @@ impl<'a> Files<'a> {
         let files = found.into_iter().map(|found| async move {
             let local = found.fetch(&self.request.cancel).await?;
             let cancel = self.request.cancel.clone();
-            blocking(move || {
+            blocking("reading the files", move || {
                 let hash = hash_file(&local, workers, &cancel)?;
                 Ok(Candidate { found, local, hash })
             })
@@ -146,7 +147,7 @@ impl<'a> Files<'a> {
             let (stream, zone, cancel) = (self.stream.clone(), self.zone(), self.request.cancel.clone());
             let content = self.file_identity(&candidate.found).content(&candidate.hash);
             let task = task.clone();
-            blocking(move || {
+            blocking("reading the files", move || {
                 let bytes = candidate.local.bytes;
                 let mut scanned = ScannedFile::scan(candidate.local, &stream, zone, workers, &cancel)?;
                 scanned.content_id = Some(content);
@@ -190,11 +191,4 @@ impl Extraction for Files<'_> {
     fn skipped_files(&self) -> usize {
         self.skipped
     }
-}
-
-/// Runs blocking work beside the async tasks.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::failed("reading the files", error))?
 }

@@ -13,18 +13,18 @@ pub(crate) mod text;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use chrono_tz::Tz;
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
+use crate::provenance::refuse_ours;
+use crate::rejected::Rejected;
+use crate::shape::{Shape, column_names};
 use self::config::{FileStream, Format};
 use self::csv::Csv;
 use self::discover::Local;
 use self::json::Json;
 use self::parquet::Parquet;
 use self::text::Plain;
-use crate::provenance::refuse_ours;
-use crate::rejected::Rejected;
-use crate::shape::{Shape, column_names};
 
 /// A part of a file that is read on its own: bytes of a text, or row groups of Parquet.
 #[derive(Debug, Clone, PartialEq, Eq)]

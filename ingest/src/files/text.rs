@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
 use bzip2::read::MultiBzDecoder;
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
 use encoding_rs::{DecoderResult, Encoding, UTF_8};
 use flate2::read::MultiGzDecoder;
 use tempfile::NamedTempFile;

@@ -6,22 +6,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono_tz::Tz;
-use cordada_lake::{Error, Result};
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use cordada_core::{Error, Result};
+use encoding_rs::{Encoding, UTF_16BE, UTF_16LE, UTF_8};
 use serde::{Deserialize, Deserializer};
 use tokio_util::sync::CancellationToken;
 
+use crate::extract::{Extraction, Request};
+use crate::files::discover;
+use crate::files::config::{encoding, one_or_many};
+use crate::kind::Kind;
+use crate::options::{Options, Zone, stream};
 use super::address::Addresses;
 use super::custom::Custom;
 use super::extraction::Logs;
 use super::format::Format;
 use super::query::Queries;
 use super::record::Policy;
-use crate::extract::{Extraction, Request};
-use crate::files::config::{encoding, one_or_many};
-use crate::files::discover;
-use crate::kind::Kind;
-use crate::options::{Options, Zone, stream};
 
 stream! {
     /// One stream: the logs that make one table.

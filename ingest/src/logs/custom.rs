@@ -1,14 +1,14 @@
 //! A format of a user's own: a regular expression whose named groups are the fields.
 
 use chrono::{DateTime, NaiveDateTime};
-use cordada_lake::names::snake_case;
+use cordada_core::names::snake_case;
 use regex::bytes::Regex;
 use serde::{Deserialize, Deserializer};
 
+use crate::values::time::Time;
+use super::time;
 use super::fields::Role;
 use super::record::{Host, Reason, Record};
-use super::time;
-use crate::values::time::Time;
 
 /// A format of a user's own.
 #[derive(Debug, Clone)]

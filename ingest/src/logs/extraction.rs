@@ -8,22 +8,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
+use cordada_core::threads::blocking;
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
+use crate::extract::{Chunk, Extraction, Request, Rows};
+use crate::files::discover::{self, Found, Local};
+use crate::files::text::{Plain, is_compressed};
+use crate::identity::{Identity, hash_file};
+use crate::spool::Spool;
+use crate::transform::Transforms;
 use super::config::{LogStream, LogsSource, Reading};
 use super::lines::Next;
 use super::places::{Head, Place, Places, Task};
 use super::reader::{Log, Taken};
 use super::record::Policy;
-use crate::extract::{Chunk, Extraction, Request, Rows};
-use crate::files::discover::{self, Found, Local};
-use crate::files::extraction::blocking;
-use crate::files::text::{Plain, is_compressed};
-use crate::identity::{Identity, hash_file};
-use crate::spool::Spool;
-use crate::transform::Transforms;
 
 /// Bytes of records in a chunk, about.
 const CHUNK: u64 = 256 << 20;
@@ -187,7 +187,7 @@ impl<'a> Logs<'a> {
             async move {
                 let local = found.fetch(cancel).await?;
                 let cancel = cancel.clone();
-                blocking(move || {
+                blocking("reading the logs", move || {
                     let hash = hash_file(&local, 1, &cancel)?;
                     Ok((found, local, hash))
                 })
@@ -259,7 +259,7 @@ impl<'a> Logs<'a> {
                 }
                 _ => None,
             };
-            let opened = blocking(move || {
+            let opened = blocking("reading the logs", move || {
                 let Reader {
                     reading, policy, now, ..
                 } = &*context;
@@ -294,7 +294,7 @@ impl<'a> Logs<'a> {
             transactions,
         } = fetched;
         let cancel = self.request.cancel.clone();
-        let unpacked = blocking(move || {
+        let unpacked = blocking("reading the logs", move || {
             let mut head = [0; 4];
             let read = read_head(&local.path, &mut head).doing(|| format!("reading {}", local.name))?;
             let compressed = is_compressed(&head[..read]);
@@ -368,7 +368,7 @@ impl Extraction for Logs<'_> {
                 break;
             };
             let (context, room) = (self.context.clone(), (CHUNK - size, REJECTS - rejected));
-            let filled = blocking(move || fill(open, &context, room)).await?;
+            let filled = blocking("reading the logs", move || fill(open, &context, room)).await?;
             self.request.task.advance(filled.bytes);
             (bytes, files) = (bytes + filled.bytes, files + usize::from(filled.ended));
             let any = filled.spool.rows() > 0 || filled.rejected > 0;

@@ -122,7 +122,7 @@ impl Role {
 pub(crate) fn own_name(name: &str) -> String {
     // CloudFront's documentation, and what is copied out of it, has invisible characters.
     let name = name.trim_matches(|c: char| !c.is_ascii_graphic());
-    let column = cordada_lake::names::snake_case(name);
+    let column = cordada_core::names::snake_case(name);
     if COMMON.contains(&column.as_str()) {
         return format!("log_{column}");
     }

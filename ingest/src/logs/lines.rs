@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes read at a time.

@@ -6,13 +6,13 @@
 use std::io::{Read, Seek, SeekFrom};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::extract::State;
 use super::format::Format;
 use super::w3c::Header;
-use crate::extract::State;
 
 /// Bytes at the beginning, and before the place, that a log is known by. Enough to hold the first requests, and with
 /// them their times, behind the longest of headers.

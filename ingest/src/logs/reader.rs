@@ -6,7 +6,7 @@ use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
 use encoding_rs::UTF_8;
 use tokio_util::sync::CancellationToken;
 

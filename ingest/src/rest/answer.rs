@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
 use reqwest::header::HeaderMap;
 use serde_json::Value as Json;
 

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use reqwest::header::HeaderMap;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
+use super::retry;
 use super::clock::Clock;
 use super::manifest::{Budget, Limits, Window};
-use super::retry;
 
 /// Lets requests pass when they may.
 pub(crate) struct Limiter {
@@ -190,7 +190,8 @@ impl Bucket {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use super::super::units::Span;
+    use cordada_core::units::Span;
+
     use super::*;
 
     fn limiter(window: Window) -> (Limiter, Clock) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cordada_lake::Result;
+use cordada_core::Result;
 
 use super::decode::Format;
 use super::outgoing::Addition;

@@ -5,16 +5,16 @@ use std::io::Write;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
+use cordada_core::units::Size;
+use reqwest::{Client, Response, StatusCode};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, Response, StatusCode};
 use tempfile::{NamedTempFile, TempPath};
 use tokio_util::sync::CancellationToken;
 
 use super::manifest::Limits;
 use super::outgoing::{Outgoing, shown};
-use super::units::Size;
 
 /// Redirects that are followed one after the other.
 const MAX_REDIRECTS: usize = 5;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
 /// A clock.

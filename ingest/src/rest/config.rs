@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono_tz::Tz;
-use cordada_lake::{Error, Result, yaml};
-use serde::de::Error as _;
+use cordada_core::{Error, Result, yaml};
 use serde::{Deserialize, Deserializer};
+use serde::de::Error as _;
 use serde_json::{Map, Value as Json};
 use tokio_util::sync::CancellationToken;
 
+use crate::extract::{Extraction, Request};
+use crate::kind::Kind;
+use crate::options::{Disposition, Options, Zone, stream};
 use super::check::check;
 use super::clock::Clock;
 use super::engine::Engine;
@@ -20,9 +23,6 @@ use super::manifest::Manifest;
 use super::pages::Run;
 use super::plan::{Plan, Prepared, prepare};
 use super::values::Values;
-use crate::extract::{Extraction, Request};
-use crate::kind::Kind;
-use crate::options::{Disposition, Options, Zone, stream};
 
 stream! {
     /// What a user says about a stream of a connector, over what its manifest says.

@@ -4,11 +4,15 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use cordada_lake::progress::Task;
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
+use cordada_core::progress::Task;
 use futures::StreamExt;
 use serde_json::{Map, Value as Json};
 
+use crate::extract::{Chunk, Extraction, Request, Rows, State};
+use crate::options::{Disposition, Options};
+use crate::spool::Spool;
+use crate::transform::Transforms;
 use super::manifest::Pointer;
 use super::mark::Mark;
 use super::pages::{self, Page, Pages, Run};
@@ -16,10 +20,6 @@ use super::parents::Range;
 use super::plan::Plan;
 use super::sink::{Parents, Progress, Sink};
 use super::tracker::Tracker;
-use crate::extract::{Chunk, Extraction, Request, Rows, State};
-use crate::options::{Disposition, Options};
-use crate::spool::Spool;
-use crate::transform::Transforms;
 
 /// Bytes of a chunk, about, where a stream can be cut.
 const CHUNK: u64 = 256 << 20;

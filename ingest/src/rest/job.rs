@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use cordada_lake::{Error, Result};
-use futures::StreamExt;
-use futures::stream;
+use cordada_core::{Error, Result};
+use futures::{StreamExt, stream};
 use serde_json::{Value as Json, json};
 
 use super::outgoing::{Addition, Outgoing, join, same_host, shown, text};

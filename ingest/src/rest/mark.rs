@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use serde_json::{Value as Json, json};
 
-use super::manifest::{CursorType, Distance, Incremental, Pointer};
 use super::moment;
+use super::manifest::{CursorType, Distance, Incremental, Pointer};
 
 /// A position.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn long_ranges_are_split_without_gaps() {
         let day = |day: i64| Some(Mark::Time(DateTime::UNIX_EPOCH + chrono::Duration::days(day)));
-        let window = Some(Distance::Time(super::super::units::Span::seconds(30 * 86_400)));
+        let window = Some(Distance::Time(cordada_core::units::Span::seconds(30 * 86_400)));
         let split = ranges(day(0), day(70), window);
         assert_eq!(split, [(day(0), day(30)), (day(30), day(60)), (day(60), day(70))]);
         assert_eq!(ranges(day(0), day(30), window).len(), 1);

@@ -33,7 +33,6 @@ mod template;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests;
 mod tracker;
-mod units;
 mod values;
 mod verdict;
 

@@ -1,7 +1,7 @@
 //! A request with all its templates filled in.
 
 use bytes::Bytes;
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value as Json, json};

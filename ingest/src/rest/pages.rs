@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use cordada_lake::Result;
+use cordada_core::Result;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use serde_json::{Map, Value as Json};
 use tokio_util::sync::CancellationToken;
 
+use super::{job, parents};
 use super::answer::Answer;
 use super::engine::Engine;
 use super::paginate::{Pager, Turn};
 use super::plan::Plan;
 use super::template::Scope;
-use super::{job, parents};
 
 /// What all requests of one extraction have in common.
 pub(crate) struct Run {

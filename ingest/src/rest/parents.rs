@@ -6,15 +6,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cordada_lake::{Error, Result};
-use futures::StreamExt;
-use futures::stream;
+use cordada_core::{Error, Result};
+use futures::{StreamExt, stream};
 use serde_json::{Map, Value as Json};
 
+use super::scan;
 use super::mark::{self, Mark};
 use super::pages::{self, Origin, Page, Pages, Run};
 use super::plan::{ParentPlan, Plan};
-use super::scan;
 use super::template::Scope;
 use super::tracker::Tracker;
 

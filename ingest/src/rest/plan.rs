@@ -1,11 +1,12 @@
 //! A stream of a manifest, ready to be asked for.
 
+use cordada_core::suggest::did_you_mean;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
-use cordada_lake::{Error, Result, yaml};
+use cordada_core::{Error, Result, yaml};
 use serde_json::{Map, Value as Json};
 
 use super::answer::Reading;
@@ -136,10 +137,7 @@ pub(crate) fn prepare(
     prepared: &mut Prepared,
 ) -> Result<()> {
     let Some(spec) = manifest.stream(name) else {
-        let hint = yaml::nearest(name, manifest.names()).map_or_else(
-            || format!("the streams are: {}", manifest.names().collect::<Vec<_>>().join(", ")),
-            |near| format!("did you mean `{near}`?"),
-        );
+        let hint = did_you_mean(name, "the streams are", manifest.names());
         return Err(Error::config("choosing the streams", format!("there is no stream `{name}`")).hint(hint));
     };
     let scope = values

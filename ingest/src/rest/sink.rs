@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use serde_json::{Map, Value as Json, json};
 
+use crate::extract::State;
+use crate::spool::Spool;
+use crate::transform::Transforms;
 use super::manifest::Pointer;
 use super::mark::{Cursor, Mark};
 use super::pages::{Origin, Page};
 use super::template::Filter;
 use super::tracker::{Standing, Tracker};
-use crate::extract::State;
-use crate::spool::Spool;
-use crate::transform::Transforms;
 
 /// Parents whose positions are kept, at most.
 const MAX_PARENTS: usize = 100_000;

@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
+use crate::extract::State;
+use super::scan;
 use super::manifest::Pointer;
 use super::mark::{Cursor, Mark};
-use super::scan;
-use crate::extract::State;
 
 /// Records that the state remembers, at most.
 const MAX_KNOWN: usize = 50_000;

@@ -1,8 +1,9 @@
 //! What a user configured for a connector, checked against what it wants.
 
+use cordada_core::suggest::did_you_mean;
 use std::collections::BTreeMap;
 
-use cordada_lake::{Error, Result, yaml};
+use cordada_core::{Error, Result, yaml};
 use serde_json::{Map, Value as Json};
 
 use super::manifest::ConfigKey;
@@ -58,10 +59,7 @@ fn resolve(
 ) -> Result<Map<String, Json>> {
     if let Some(unknown) = given.keys().find(|name| !keys.contains_key(*name)) {
         let names = keys.keys().map(String::as_str);
-        let hint = yaml::nearest(unknown, names.clone()).map_or_else(
-            || format!("the keys are: {}", names.collect::<Vec<_>>().join(", ")),
-            |near| format!("did you mean `{near}`?"),
-        );
+        let hint = did_you_mean(unknown, "the keys are", names.clone());
         return Err(Error::config(doing, format!("unknown key `{unknown}`")).hint(hint));
     }
     let mut values = base;

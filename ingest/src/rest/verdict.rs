@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use cordada_lake::Error;
+use cordada_core::Error;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde_json::Value as Json;
 
+use super::{retry, scan};
 use super::answer::{Answer, Reading};
 use super::client::{Body, Raw};
 use super::manifest::{Action, ErrorRule, Manifest, Pointer};
-use super::{retry, scan};
 
 /// Characters of a system's own message that are shown.
 const MAX_MESSAGE: usize = 200;

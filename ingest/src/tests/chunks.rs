@@ -7,19 +7,19 @@ use std::sync::{Arc, Mutex};
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use cordada_lake::progress::Silent;
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
+use cordada_core::progress::Silent;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::Project;
+use crate::{IngestReport, ingest};
 use crate::config::Source;
 use crate::extract::{Chunk, Extraction, Request, Rows, State};
 use crate::kind::Kind;
 use crate::options::Options;
 use crate::spool::Spool;
-use crate::{IngestReport, ingest};
+use super::Project;
 
 /// What the source yields next.
 enum Step {
@@ -122,7 +122,7 @@ fn last(chunk: Chunk) -> Step {
 fn options(text: &str) -> Options {
     let stream = format!("{{path: x.csv, {text}}}");
     let file = Path::new("shop.yml");
-    cordada_lake::yaml::parse::<crate::files::config::FileStream>(file, &stream)
+    cordada_core::yaml::parse::<crate::files::config::FileStream>(file, &stream)
         .unwrap()
         .options()
 }

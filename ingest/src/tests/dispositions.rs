@@ -141,7 +141,7 @@ async fn a_run_killed_before_its_release_is_published_by_the_next() {
         key: None,
         cancel: Default::default(),
     };
-    landing.run(&cordada_lake::progress::Silent).await.unwrap();
+    landing.run(&cordada_core::progress::Silent).await.unwrap();
     let report = project.ingest().await;
     assert_eq!((report.streams[0].files, report.release), (0, Some(1)));
     assert_eq!(project.sql(ALL).await, ["1|a"]);
@@ -175,9 +175,9 @@ async fn a_cancelled_run_leaves_nothing_behind() {
     let sources = load_sources(&project.path().join("sources")).unwrap();
     let cancel = tokio_util::sync::CancellationToken::new();
     cancel.cancel();
-    let silent = std::sync::Arc::new(cordada_lake::progress::Silent);
+    let silent = std::sync::Arc::new(cordada_core::progress::Silent);
     let result = crate::ingest(&project.lake, project.path(), &sources, &[], None, silent, cancel).await;
-    assert_eq!(result.unwrap_err().kind(), cordada_lake::ErrorKind::Cancelled);
+    assert_eq!(result.unwrap_err().kind(), cordada_core::ErrorKind::Cancelled);
     assert_eq!(
         project
             .lake

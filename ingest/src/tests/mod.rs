@@ -16,8 +16,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use cordada_lake::progress::Silent;
-use cordada_lake::{Lake, Result, Settings};
+use cordada_core::Result;
+use cordada_core::progress::Silent;
+use cordada_lake::{Lake, Settings};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 

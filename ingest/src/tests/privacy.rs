@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cordada_lake::progress::Silent;
+use cordada_core::progress::Silent;
 use tokio_util::sync::CancellationToken;
 
-use super::Project;
 use crate::{PiiKey, ingest, load_sources};
+use super::Project;
 
 async fn land(project: &Project) {
     let key = PiiKey::new("correct horse battery staple").unwrap();

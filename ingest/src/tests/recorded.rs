@@ -170,7 +170,7 @@ fn cassette(folder: &Path, name: &str) -> Vec<Interaction> {
         .unwrap()
         .replace("${", "$${")
         .replace("!!binary ", "");
-    cordada_lake::yaml::parse::<Cassette>(&file, &text)
+    cordada_core::yaml::parse::<Cassette>(&file, &text)
         .unwrap()
         .interactions
 }

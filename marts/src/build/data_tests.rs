@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use cordada_lake::{Context, Draft, Error, ErrorKind, Result, sql};
+use cordada_core::{Context, Error, ErrorKind, Result};
+use cordada_lake::Draft;
+use cordada_lake::query::sql;
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::Build;
-use super::report::{NodeReport, NodeStatus, TestReport, TestStatus};
 use crate::compiled::CompiledTest;
 use crate::config::Materialization;
 use crate::severity::Severity;
+use super::Build;
+use super::report::{NodeReport, NodeStatus, TestReport, TestStatus};
 
 impl Build<'_> {
     /// Runs the tests of the selected nodes, several at once.

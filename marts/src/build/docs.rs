@@ -1,6 +1,6 @@
 //! What a release says about the project's relations: descriptions, keys, personal data.
 
-use cordada_lake::TableName;
+use cordada_core::TableName;
 use cordada_lake::release::{ColumnDocs, Docs, ForeignKey};
 
 use crate::data_test::{Body, DataTest, Generic};

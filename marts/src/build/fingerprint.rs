@@ -86,7 +86,7 @@ fn is_volatile(plan: &LogicalPlan) -> DataFusionResult<bool> {
             found |= scan
                 .table_name
                 .catalog()
-                .is_some_and(|catalog| catalog != cordada_lake::session::CATALOG);
+                .is_some_and(|catalog| catalog != cordada_lake::query::session::CATALOG);
         }
         node.apply_expressions(|expression| {
             expression.apply(|part| {

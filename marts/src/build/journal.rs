@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
-use cordada_lake::{Context, Journal, Lake, Result};
+use cordada_core::{Context, Result};
+use cordada_lake::{Journal, Lake};
 
 use super::report::{NodeReport, TestReport};
 

@@ -15,18 +15,20 @@ use std::time::Instant;
 
 use arrow::datatypes::Schema;
 use chrono::Utc;
+use cordada_core::{Error, ErrorKind, Result};
+use cordada_core::progress::Progress;
+use cordada_lake::{Draft, Lake};
 use cordada_lake::estimator::Estimators;
-use cordada_lake::{Draft, Error, ErrorKind, Lake, Progress, Result};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::materialize::{Done, Materialize};
-pub use self::report::{BuildReport, NodeReport, NodeStatus, TestReport, TestStatus};
 use crate::compiled::{Compiled, CompiledNode};
 use crate::config::{Materialization, OnSchemaChange};
 use crate::node::NodeId;
+use self::materialize::{Done, Materialize};
+pub use self::report::{BuildReport, NodeReport, NodeStatus, TestReport, TestStatus};
 
 /// What to build, and how.
 #[derive(Debug, Clone, Default)]
@@ -217,7 +219,7 @@ impl Build<'_> {
     ) -> (NodeId, NodeReport, Result<Done>) {
         let project = &self.compiled.project.0;
         let source = &project.nodes[node.id.0];
-        let task: Arc<dyn cordada_lake::progress::Task> = self.progress.start(&node.name, None, "rows").into();
+        let task: Arc<dyn cordada_core::progress::Task> = self.progress.start(&node.name, None, "rows").into();
         let (started_at, clock) = (Utc::now(), Instant::now());
         let materialize = Materialize {
             lake: self.lake,

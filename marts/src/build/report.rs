@@ -1,7 +1,7 @@
 //! What a build did.
 
 use chrono::{DateTime, Utc};
-use cordada_lake::TableName;
+use cordada_core::TableName;
 
 use crate::config::Materialization;
 use crate::severity::Severity;

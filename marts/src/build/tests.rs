@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use arrow::datatypes::SchemaRef;
 use arrow::util::pretty::pretty_format_batches;
 use async_trait::async_trait;
+use cordada_core::progress::Silent;
+use cordada_lake::Settings;
 use cordada_lake::estimator::{Estimator, Parameters, Rows};
-use cordada_lake::progress::Silent;
-use cordada_lake::{Settings, sql};
+use cordada_lake::query::sql;
 use datafusion::execution::SendableRecordBatchStream;
 use tempfile::TempDir;
 
-use super::*;
 use crate::compile;
 use crate::project::{LoadOptions, Project};
+use super::*;
 
 /// A lake and a project of its own.
 struct House {

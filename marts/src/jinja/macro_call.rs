@@ -8,7 +8,7 @@ use minijinja::value::Object;
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::scope::{Scope, invalid};
-use crate::text::suggestion;
+use cordada_core::suggest::did_you_mean;
 
 /// Macros that call macros deeper than this call themselves.
 const MAX_DEPTH: usize = 40;
@@ -29,7 +29,7 @@ impl Object for Package {
         match self.scope.package_macro(&self.name, method) {
             Some(found) => found.call(state, args),
             None => {
-                let hint = suggestion("macros", method, self.scope.globals.macros.names(&self.name));
+                let hint = did_you_mean(method, "macros", self.scope.globals.macros.names(&self.name));
                 Err(Error::new(
                     ErrorKind::UnknownFunction,
                     format!("unknown macro `{}.{method}`; {hint}", self.name),

@@ -1,15 +1,14 @@
 //! What `ref` and `source` resolve to.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use cordada_lake::TableName;
-use cordada_lake::session::CATALOG;
+use cordada_core::TableName;
+use cordada_core::suggest::did_you_mean;
+use cordada_lake::query::session::CATALOG;
 use minijinja::Value;
 use minijinja::value::Object;
-
-use crate::text::suggestion;
 
 /// What a `ref` stands for.
 #[derive(Debug)]
@@ -56,7 +55,7 @@ impl Names {
                 let names = self.refs.keys().map(String::as_str);
                 Err(format!(
                     "unknown model or seed `{name}`; {}",
-                    suggestion("models and seeds", name, names)
+                    did_you_mean(name, "models and seeds", names)
                 ))
             }
         }
@@ -68,14 +67,14 @@ impl Names {
             let names = self.sources.keys().map(String::as_str);
             return Err(format!(
                 "unknown source `{source}`; {}",
-                suggestion("sources", source, names)
+                did_you_mean(source, "sources", names)
             ));
         };
         tables.get(table).ok_or_else(|| {
             let names = tables.keys().map(String::as_str);
             format!(
                 "unknown table `{table}` of source `{source}`; {}",
-                suggestion("tables", table, names)
+                did_you_mean(table, "tables", names)
             )
         })
     }

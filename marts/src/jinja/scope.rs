@@ -1,19 +1,19 @@
 //! What one template sees: dbt's context.
 
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicUsize;
 
-use cordada_lake::TableName;
-use cordada_lake::session::CATALOG;
-use minijinja::value::{Kwargs, Object, Rest};
+use cordada_core::TableName;
+use cordada_core::suggest::did_you_mean;
+use cordada_lake::query::session::CATALOG;
 use minijinja::{Error, ErrorKind, Value};
+use minijinja::value::{Kwargs, Object, Rest};
 
+use crate::config::RawConfig;
+use super::{Globals, Render};
 use super::macro_call::{MacroCall, Package, Return};
 use super::names::RelationName;
 use super::objects::{Adapter, ConfigCall, Exceptions, VarCall};
-use super::{Globals, Render};
-use crate::config::RawConfig;
-use crate::text::suggestion;
 
 /// The package whose macros every project has.
 pub(super) const BUILTIN: &str = "dbt";
@@ -165,7 +165,7 @@ impl Scope {
                     .keys()
                     .chain(self.globals.given_vars.keys())
                     .map(String::as_str);
-                let hint = suggestion("variables", name, names);
+                let hint = did_you_mean(name, "variables", names);
                 Err(invalid(format!(
                     "the variable `{name}` has no value and no default; {hint}"
                 )))
@@ -182,7 +182,7 @@ impl Scope {
                 let names = self.globals.docs.keys().map(String::as_str);
                 invalid(format!(
                     "unknown docs block `{name}`; {}",
-                    suggestion("docs blocks", name, names)
+                    did_you_mean(name, "docs blocks", names)
                 ))
             })
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cordada_lake::Result;
+use cordada_core::Result;
 use serde_json::Value;
 
 use crate::config::{self, RawConfig};

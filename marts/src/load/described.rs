@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use cordada_lake::names::snake_case;
-use cordada_lake::{Error, Result, TableName};
+use cordada_core::{Error, Result, TableName};
+use cordada_core::names::snake_case;
 
 use crate::jinja::Names;
 use crate::properties::{NodeProperties, Properties, SingularTestProperties, SourceProperties};
 use crate::source_file::{Place, SourceFile};
-use crate::text::suggestion;
+use cordada_core::suggest::did_you_mean;
 
 /// All YAML files of a project.
 pub(super) struct Described(Vec<(PathBuf, Properties)>);
@@ -57,7 +57,7 @@ impl Described {
             let name = node.name.value.as_str();
             let wrong = |why: String| Place::of(file, &node.name).mark(Error::config("reading the SQL project", why));
             if !names.refs.contains_key(name) {
-                let hint = suggestion("models and seeds", name, names.refs.keys().map(String::as_str));
+                let hint = did_you_mean(name, "models and seeds", names.refs.keys().map(String::as_str));
                 return Err(wrong(format!("`{name}` is described here, but there is no such file")).hint(hint));
             }
             if let Some(other) = seen.insert(name, file) {

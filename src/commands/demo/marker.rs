@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::demo::Summary;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use cordada_core::{Context, Error, Result};
 use cordada_ingest::Connector;
-use cordada_lake::{Context, Error, Result};
 
 use crate::Outcome;
 use crate::cli::Options;
@@ -83,7 +83,7 @@ fn write(dir: &Path, files: Vec<(&str, &str)>) -> Result<()> {
         .unwrap_or(dir)
         .file_name()
         .map_or("example".into(), |name| {
-            cordada_lake::names::snake_case(&name.to_string_lossy())
+            cordada_core::names::snake_case(&name.to_string_lossy())
         });
     for (file, text) in files {
         let path = dir.join(file);

@@ -15,13 +15,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+pub use traffic::{Answered, Limits};
 
 use super::database;
-pub use traffic::{Answered, Limits};
 
 /// Where the systems are, unless somebody else is there.
 pub const PORT: u16 = 8460;

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cordada_lake::{Classify, Error, Result};
-use mysql_async::prelude::Queryable;
+use cordada_core::{Classify, Error, Result};
 use mysql_async::{Conn, OptsBuilder, SslOpts};
+use mysql_async::prelude::Queryable;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -95,7 +95,7 @@ fn options(url: &str) -> Result<(OptsBuilder, String)> {
     Ok((options, place))
 }
 
-/// [`cordada_lake::Context`] for the driver's errors, which are foreign to the lake.
+/// [`cordada_core::Context`] for the driver's errors, which are foreign to the lake.
 pub(super) trait SqlContext<T> {
     /// Turns the driver's error into ours.
     fn doing_sql<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T>;

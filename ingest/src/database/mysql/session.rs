@@ -1,28 +1,29 @@
 //! A session with MySQL or MariaDB.
 
+use cordada_core::suggest::did_you_mean;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::{Field, Schema};
 use async_trait::async_trait;
 use chrono_tz::Tz;
-use cordada_lake::names::snake_case;
-use cordada_lake::progress::Task;
-use cordada_lake::{Error, Result, yaml};
+use cordada_core::{Error, Result, yaml};
+use cordada_core::names::snake_case;
+use cordada_core::progress::Task;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
-use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row, Value};
+use mysql_async::prelude::Queryable;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{SqlContext, connect};
-use super::types::Plan;
 use crate::database::Around;
 use crate::database::builder::Builder;
 use crate::database::config::DatabaseStream;
 use crate::database::session::{Operator, Part, Rows, Session};
+use super::connect::{SqlContext, connect};
+use super::types::Plan;
 
 /// Batches that wait for their reader.
 const WAITING_BATCHES: usize = 2;
@@ -308,14 +309,7 @@ async fn no_table(connection: &mut Conn, label: &str) -> Result<Error> {
                FROM information_schema.tables WHERE table_schema NOT IN \
                ('information_schema', 'mysql', 'performance_schema', 'sys') ORDER BY 1 LIMIT 10000";
     let tables: Vec<String> = connection.query(sql).await.doing_sql(doing)?;
-    let hint = match yaml::nearest(label, tables.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None if tables.is_empty() => "the database has no tables that this user sees".to_owned(),
-        None => format!(
-            "there are: {}",
-            tables.into_iter().take(20).collect::<Vec<_>>().join(", ")
-        ),
-    };
+    let hint = match tables.is_empty() { true => "the database has no tables that this user sees".to_owned(), false => did_you_mean(label, "there are", tables.iter().map(String::as_str)) };
     Ok(Error::config(doing(), "there is no such table").hint(hint))
 }
 

@@ -3,10 +3,10 @@
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
 
-use super::column::{Column, Kind};
 use crate::database::unreadable::Unreadable;
+use super::column::{Column, Kind};
 
 /// What the data begin with; then come flags and the length of an extension.
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";

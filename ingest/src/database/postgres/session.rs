@@ -1,29 +1,30 @@
 //! A session with PostgreSQL: one exported snapshot that several connections read.
 
+use cordada_core::suggest::did_you_mean;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use chrono_tz::Tz;
-use cordada_lake::progress::Task;
-use cordada_lake::{Error, Result, yaml};
+use cordada_core::{Error, Result, yaml};
+use cordada_core::progress::Task;
+use cordada_core::sql_text::{escape_identifier, escape_literal};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use futures::StreamExt;
 use tokio::sync::mpsc::Sender;
-use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::types::Type;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{Server, SqlContext};
-use super::copy::Decoder;
-use super::types::Plan;
 use crate::database::Around;
 use crate::database::config::DatabaseStream;
 use crate::database::session::{Part, Rows, Session, find_column};
-use crate::database::sql::{escape_identifier, escape_literal};
 use crate::options::Options;
+use super::connect::{Server, SqlContext};
+use super::copy::Decoder;
+use super::types::Plan;
 
 /// Batches that wait for their reader, each partition.
 const WAITING_BATCHES: usize = 2;
@@ -428,14 +429,7 @@ impl Relation {
             .collect::<Result<Vec<String>, _>>()
             .doing_sql(doing)?;
         let sought = format!("{}.{name}", schema.as_deref().unwrap_or("public"));
-        let hint = match yaml::nearest(&sought, tables.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if tables.is_empty() => "the database has no tables that this user sees".to_owned(),
-            None => format!(
-                "there are: {}",
-                tables.iter().take(20).cloned().collect::<Vec<_>>().join(", ")
-            ),
-        };
+        let hint = match tables.is_empty() { true => "the database has no tables that this user sees".to_owned(), false => did_you_mean(&sought, "there are", tables.iter().map(String::as_str)) };
         Err(Error::config(doing(), "there is no such table").hint(hint))
     }
 
@@ -487,7 +481,7 @@ pub(crate) async fn columns(
     options: &Options,
     zone: Tz,
 ) -> Result<Vec<PostgresColumn>> {
-    use cordada_lake::names::snake_case;
+    use cordada_core::names::snake_case;
     let doing = || format!("reading the columns of {}", relation.label);
     let statement = client
         .prepare(&format!("SELECT * FROM {}", relation.sql))

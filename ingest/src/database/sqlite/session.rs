@@ -1,26 +1,28 @@
 //! A session with SQLite: one read transaction, on threads that may block.
 
+use cordada_core::threads::blocking;
+use cordada_core::suggest::did_you_mean;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
-use cordada_lake::names::snake_case;
-use cordada_lake::progress::Task;
-use cordada_lake::{Error, Result, yaml};
+use cordada_core::{Error, Result, yaml};
+use cordada_core::names::snake_case;
+use cordada_core::progress::Task;
+use cordada_core::sql_text::{escape_identifier, escape_literal};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
-use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
+use rusqlite::types::ValueRef;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::types::{Seen, data_type, questions};
 use crate::database::Around;
 use crate::database::builder::{Builder, Scalar};
 use crate::database::config::DatabaseStream;
 use crate::database::session::{Part, Rows, Session};
-use crate::database::sql::{escape_identifier, escape_literal};
+use super::types::{Seen, data_type, questions};
 
 /// Batches that wait for their reader.
 const WAITING_BATCHES: usize = 2;
@@ -73,7 +75,7 @@ impl SqliteSession {
         let options = stream.options();
         let opening = {
             let (label, relation, is_table) = (label.clone(), relation.clone(), table.is_some());
-            blocking(move || {
+            blocking("reading SQLite", move || {
                 let connection = open_file(&path, timeout)?;
                 let doing = || format!("reading the columns of {label}");
                 if is_table && !exists(&connection, &label).doing_sql(doing)? {
@@ -121,7 +123,7 @@ impl SqliteSession {
 
     async fn with<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
         let connection = self.connection.clone();
-        blocking(move || work(&connection.lock().unwrap_or_else(PoisonError::into_inner))).await
+        blocking("reading SQLite", move || work(&connection.lock().unwrap_or_else(PoisonError::into_inner))).await
     }
 
     /// The types that hold the values of some columns under a condition.
@@ -179,7 +181,7 @@ impl SqliteSession {
         let (task, cancel, out) = (self.task.clone(), self.cancel.clone(), schema.clone());
         let mut stream = RecordBatchReceiverStream::builder(schema.clone(), WAITING_BATCHES);
         let sender = stream.tx();
-        stream.spawn_blocking(move || {
+        stream.spawn_blocking("reading SQLite", move || {
             let doing = || format!("reading {label}");
             let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
             let mut builder = Builder::new(&label, out);
@@ -329,22 +331,11 @@ fn no_table(connection: &Connection, label: &str) -> Result<Error> {
     let mut statement = connection.prepare(sql).doing_sql(doing)?;
     let tables = statement.query_map([], |row| row.get(0)).doing_sql(doing)?;
     let tables = tables.collect::<rusqlite::Result<Vec<String>>>().doing_sql(doing)?;
-    let hint = match yaml::nearest(label, tables.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!(
-            "there are: {}",
-            tables.into_iter().take(20).collect::<Vec<_>>().join(", ")
-        ),
-    };
+    let hint = did_you_mean(label, "there are", tables.iter().map(String::as_str));
     Ok(Error::config(doing(), "there is no such table").hint(hint))
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Error::failed("reading SQLite", error))?
-}
-
-/// [`cordada_lake::Context`] for the driver's errors, which are foreign to the lake.
+/// [`cordada_core::Context`] for the driver's errors, which are foreign to the lake.
 trait SqlContext<T> {
     fn doing_sql<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T>;
 }

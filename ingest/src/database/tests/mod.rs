@@ -12,16 +12,17 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
-use cordada_lake::progress::Silent;
-use cordada_lake::{Context, Lake, Result, Settings, TableName, yaml};
+use cordada_core::{Context, Result, TableName, yaml};
+use cordada_core::progress::Silent;
+use cordada_lake::{Lake, Settings};
 use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::config::{DatabaseSource, DatabaseStream};
 use crate::extract::{Chunk, Request, Rows, State};
 use crate::kind::Kind;
 use crate::options::{Disposition, Options};
 use crate::transform::Transforms;
+use super::config::{DatabaseSource, DatabaseStream};
 
 /// What a load has read: the rows of all chunks, and the state after the last one.
 pub(super) struct Load {

@@ -13,17 +13,17 @@ mod writer;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use cordada_lake::{Context, Error, Result};
+use cordada_core::{Context, Error, Result};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
+use self::writer::Writer;
 pub(crate) use self::frame::Entry;
 pub(crate) use self::segment::Segment;
-use self::writer::Writer;
 
 /// The file that only one process at a time has locked.
 const LOCK: &str = "lock";

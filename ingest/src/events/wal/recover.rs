@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use cordada_lake::{Context, Result};
+use cordada_core::{Context, Result};
 
 use super::segment::{self, EXTENSION, Segment};
 

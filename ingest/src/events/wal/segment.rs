@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use cordada_lake::{Context, Result};
+use cordada_core::{Context, Result};
 use uuid::Uuid;
 
 use super::frame::{self, Entry};

@@ -111,7 +111,7 @@ async fn a_full_log_refuses_and_takes_more_once_there_is_room() {
     let log = Log::open(dir.path(), limits).unwrap().unwrap();
     log.append(vec![entry(1, 1500)], None).await.unwrap();
     let error = log.append(vec![entry(2, 1500)], None).await.unwrap_err();
-    assert_eq!(error.kind(), cordada_lake::ErrorKind::Unavailable);
+    assert_eq!(error.kind(), cordada_core::ErrorKind::Unavailable);
     log.seal().await.unwrap();
     let sealed = log.sealed();
     assert_eq!(entries(&log), [entry(1, 1500)]);
@@ -130,7 +130,7 @@ async fn a_disk_that_fails_loses_nothing_that_was_acknowledged() {
     let away = dir.path().join("away");
     std::fs::rename(&inner, &away).unwrap();
     let error = log.append(vec![entry(2, 10)], None).await.unwrap_err();
-    assert_eq!(error.kind(), cordada_lake::ErrorKind::Unavailable, "{error}");
+    assert_eq!(error.kind(), cordada_core::ErrorKind::Unavailable, "{error}");
     std::fs::rename(&away, &inner).unwrap();
     log.append(vec![entry(3, 10)], None).await.unwrap();
     log.seal().await.unwrap();

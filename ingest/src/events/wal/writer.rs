@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use cordada_lake::{Context, Error, Result};
-use tokio::sync::mpsc::UnboundedReceiver;
+use cordada_core::{Context, Error, Result};
 use tokio::sync::oneshot;
+use tokio::sync::mpsc::UnboundedReceiver;
 use uuid::Uuid;
 
+use super::{Command, Shared};
 use super::frame::Entry;
 use super::segment::{self, HEADER, Header, Segment};
-use super::{Command, Shared};
 
 /// Bytes after which a batch is written, whatever else waits.
 const BATCH: usize = 8 << 20;

@@ -4,14 +4,14 @@ mod scan;
 mod tokenizer;
 
 use arrow::datatypes::DataType;
-use cordada_lake::Result;
+use cordada_core::Result;
 
-use self::tokenizer::{Dialect, Records, Span};
-use super::config::{CsvOptions, Format};
-use super::text::Plain;
-use super::{Decoded, Piece, TextPlan};
 use crate::rejected::Rejected;
 use crate::values::build::{self, Notation, Values};
+use self::tokenizer::{Dialect, Records, Span};
+use super::{Decoded, Piece, TextPlan};
+use super::config::{CsvOptions, Format};
+use super::text::Plain;
 
 /// How to read the CSV files of one stream.
 #[derive(Debug, Clone)]

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, ListArray, StructArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType;
-use cordada_lake::Result;
-use cordada_lake::names::snake_case;
+use cordada_core::Result;
+use cordada_core::names::snake_case;
 
-use super::tape::{Kind, Tape};
 use crate::values::build::{self, Notation, Values};
+use super::tape::{Kind, Tape};
 
 /// The nodes of a column's values; `None` where there is none.
 type Nodes = Vec<Option<u32>>;

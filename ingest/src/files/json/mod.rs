@@ -8,21 +8,21 @@ use std::collections::HashMap;
 
 use arrow::datatypes::DataType;
 use chrono_tz::Tz;
-use cordada_lake::Result;
-use cordada_lake::names::snake_case;
+use cordada_core::Result;
+use cordada_core::names::snake_case;
+use cordada_core::threads::in_order;
 use tokio_util::sync::CancellationToken;
 
-use self::split::Layout;
-use self::tape::{Kind, Tape};
-use super::config::Format;
-use super::text::Plain;
-use super::{Decoded, Piece, Scanned, TextPlan};
 use crate::options::Options;
-use crate::parallel::in_order;
 use crate::rejected::Rejected;
 use crate::shape::Shape;
 use crate::values::build::{Notation, is_readable};
 use crate::values::evidence::Evidence;
+use self::split::Layout;
+use self::tape::{Kind, Tape};
+use super::{Decoded, Piece, Scanned, TextPlan};
+use super::config::Format;
+use super::text::Plain;
 
 /// How to read a JSON file.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 
 use crate::files::text::Plain;
 

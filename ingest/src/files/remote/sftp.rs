@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use russh::client::{self, Handle};
 use russh::keys::{HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate, decode_secret_key};
-use russh_sftp::client::{SftpSession, error::Error as SftpError};
+use russh_sftp::client::SftpSession;
+use russh_sftp::client::error::Error as SftpError;
 use russh_sftp::protocol::StatusCode;
 
 use super::{Entry, Server, TIMEOUT};

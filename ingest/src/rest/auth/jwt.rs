@@ -2,17 +2,17 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD};
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Map, Value as Json, json};
 use tokio_util::sync::CancellationToken;
 
+use super::{Token, oauth2};
 use super::super::engine::Engine;
 use super::super::manifest::{Algorithm, Auth};
 use super::super::template::{self, Scope};
-use super::{Token, oauth2};
 
 /// The grant of an assertion.
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use cordada_lake::Result;
+use cordada_core::Result;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use cordada_lake::{Error, ErrorKind, Result};
+use cordada_core::{Error, ErrorKind, Result};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -13,13 +13,13 @@ use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::{Held, Token};
 use super::super::answer::{Answer, Reading};
 use super::super::decode::Format;
 use super::super::engine::Engine;
 use super::super::manifest::{Auth, Grant, Pointer, SendAs};
 use super::super::outgoing::{Outgoing, header, shown};
 use super::super::template::Scope;
-use super::{Held, Token};
 
 /// Asks for a token.
 pub(super) async fn fetch(

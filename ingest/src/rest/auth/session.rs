@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use cordada_lake::{Error, ErrorKind, Result};
+use cordada_core::{Error, ErrorKind, Result};
 use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
+use super::Token;
 use super::super::decode::Format;
 use super::super::engine::Engine;
 use super::super::manifest::{Pointer, Session};
 use super::super::outgoing::{Addition, shown, text};
 use super::super::template::Scope;
-use super::Token;
 
 /// Logs in.
 pub(super) async fn fetch(

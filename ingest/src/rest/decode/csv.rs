@@ -3,10 +3,10 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use cordada_lake::{Context, Result};
+use cordada_core::{Context, Result};
 
-use super::numbers::{is_fraction, is_whole};
 use super::{malformed, push_string, without_mark};
+use super::numbers::{is_fraction, is_whole};
 
 /// What may be between fields, the likeliest first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -110,7 +110,7 @@ fn delimiter(start: &[u8]) -> u8 {
     DELIMITERS[best]
 }
 
-fn wrong(error: ::csv::Error) -> cordada_lake::Error {
+fn wrong(error: ::csv::Error) -> cordada_core::Error {
     let line = error.position().map_or(0, ::csv::Position::line);
     match error.into_kind() {
         ::csv::ErrorKind::Io(error) => match Err::<(), _>(error).doing(|| "reading the answer") {

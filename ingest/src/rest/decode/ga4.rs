@@ -3,11 +3,11 @@
 
 use std::borrow::Cow;
 
-use cordada_lake::Result;
+use cordada_core::Result;
 use serde::Deserialize;
 
-use super::numbers::{is_fraction, is_whole};
 use super::{malformed, push_string, without_mark};
+use super::numbers::{is_fraction, is_whole};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

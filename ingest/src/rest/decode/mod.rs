@@ -24,7 +24,7 @@ mod tests;
 
 use std::borrow::Cow;
 
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use serde::Deserialize;
 
 /// Objects, arrays or elements within one another, at most.
@@ -135,7 +135,7 @@ pub(crate) fn each_record(
 }
 
 fn read_all(mut body: impl std::io::Read) -> Result<Vec<u8>> {
-    use cordada_lake::Context as _;
+    use cordada_core::Context as _;
     let mut bytes = Vec::new();
     body.read_to_end(&mut bytes).doing(|| "reading the answer")?;
     Ok(bytes)

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use cordada_lake::{Context, Result};
+use cordada_core::{Context, Result};
 use serde_json::value::RawValue;
 
 use super::{malformed, without_mark};

@@ -1,11 +1,11 @@
 //! JSON into plainer JSON, by the rules of one system's notation. What no rule touches is copied byte for byte.
 
-use std::borrow::Cow;
 use std::fmt;
+use std::borrow::Cow;
 
-use cordada_lake::Result;
-use serde::de::{MapAccess, Visitor};
+use cordada_core::Result;
 use serde::{Deserialize, Deserializer};
+use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{DEPTH, malformed};
@@ -124,7 +124,7 @@ pub(super) fn rewrite<N: Notation>(body: &[u8], notation: &N) -> Result<Vec<u8>>
     Ok(out)
 }
 
-fn no_json<N: Notation>(error: &serde_json::Error) -> cordada_lake::Error {
+fn no_json<N: Notation>(error: &serde_json::Error) -> cordada_core::Error {
     malformed(N::NAME, "it is no JSON")
         .hint("the answer may be cut off, or an error page")
         .with("line", error.line())

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use encoding_rs::Encoding;
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, BytesStart, Event};

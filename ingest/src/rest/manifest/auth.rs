@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use cordada_core::units::Span;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::super::template::Template;
-use super::super::units::Span;
 use super::{Locator, Request};
+use super::super::template::Template;
 
 /// The credentials of every request.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -1,9 +1,9 @@
 //! How much a system may be asked, and what to do when it refuses.
 
+use cordada_core::units::{Size, Span};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
-use super::super::units::{Size, Span};
 use super::Pointer;
 
 /// What is never exceeded.

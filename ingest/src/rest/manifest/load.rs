@@ -1,8 +1,9 @@
 //! Where manifests come from: those that ship with the binary, and users' files.
 
+use cordada_core::suggest::did_you_mean;
 use std::path::Path;
 
-use cordada_lake::{Error, Result, yaml};
+use cordada_core::{Error, Result, yaml};
 
 use super::Manifest;
 
@@ -21,10 +22,7 @@ impl Manifest {
     /// Config if there is none, with the nearest.
     pub(crate) fn connector(name: &str) -> Result<Self> {
         let Some((_, text)) = CONNECTORS.iter().find(|(known, _)| *known == name) else {
-            let hint = yaml::nearest(name, connectors()).map_or_else(
-                || format!("there are: {}", connectors().collect::<Vec<_>>().join(", ")),
-                |near| format!("did you mean `{near}`?"),
-            );
+            let hint = did_you_mean(name, "there are", connectors());
             return Err(Error::config("choosing a connector", format!("there is none called `{name}`")).hint(hint));
         };
         Self::parse(Path::new(&format!("connectors/{name}.yml")), text)

@@ -15,18 +15,18 @@ mod validate;
 
 use std::collections::BTreeMap;
 
+use cordada_core::units::{Size, Span};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
+use crate::options::{ColumnOptions, Disposition, Options};
+use super::template::{Filter, Scope, Template};
 pub(crate) use self::auth::{Algorithm, Auth, Grant, SendAs, Session};
 pub(crate) use self::limits::{Action, Backoff, Budget, ErrorBody, ErrorRule, Limits, Retry, Window};
 pub(crate) use self::load::connectors;
 pub(crate) use self::paginate::{Locator, Paginate, Place};
 pub(crate) use self::request::Request;
 pub(crate) use super::decode::Format;
-use super::template::{Filter, Scope, Template};
-use super::units::{Size, Span};
-use crate::options::{ColumnOptions, Disposition, Options};
 
 /// A connector.
 #[derive(Debug, Clone, Deserialize)]
@@ -256,12 +256,12 @@ impl StreamSpec {
     ///
     /// # Errors
     /// Config for a value that there is not.
-    pub(crate) fn resolved(&self, defaults: &Defaults, scope: &Scope) -> Result<Self, cordada_lake::Error> {
+    pub(crate) fn resolved(&self, defaults: &Defaults, scope: &Scope) -> Result<Self, cordada_core::Error> {
         let mut resolved = self.clone();
         resolved.incremental = match self.incremental.as_ref().or(defaults.incremental.as_ref()) {
             Some(incremental) => {
                 let cursor = Template::new(incremental.cursor.text(scope)?)
-                    .map_err(|why| cordada_lake::Error::config("reading the position's name", why))?;
+                    .map_err(|why| cordada_core::Error::config("reading the position's name", why))?;
                 let incremental = Incremental {
                     cursor,
                     ..incremental.clone()

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::*;
 
-fn parse(text: &str) -> cordada_lake::Result<Manifest> {
+fn parse(text: &str) -> cordada_core::Result<Manifest> {
     Manifest::parse(Path::new("shop.yml"), text)
 }
 

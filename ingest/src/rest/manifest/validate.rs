@@ -512,7 +512,7 @@ impl Names<'_> {
             let (root, field) = (segments.next().unwrap_or_default(), segments.next());
             let known = |candidates: &BTreeSet<&str>| match field {
                 Some(field) if !candidates.contains(field) => {
-                    let near = cordada_lake::yaml::nearest(field, candidates.iter().copied());
+                    let near = cordada_core::suggest::nearest(field, candidates.iter().copied());
                     let hint = near.map_or_else(
                         || {
                             format!(

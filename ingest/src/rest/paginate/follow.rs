@@ -1,11 +1,11 @@
 //! Pages that say where the next one is.
 
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use serde_json::Value as Json;
 
+use super::super::scan;
 use super::super::answer::Answer;
 use super::super::manifest::{Locator, Pointer};
-use super::super::scan;
 
 /// The address of the next page.
 pub(super) fn address(answer: &Answer, body: Option<&Pointer>, header: Option<&str>) -> Option<String> {

@@ -12,7 +12,7 @@ mod tests;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use cordada_lake::{Error, Result};
+use cordada_core::{Error, Result};
 use serde_json::{Value as Json, json};
 use url::Url;
 

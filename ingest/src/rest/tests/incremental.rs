@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use cordada_lake::Result;
-use cordada_lake::progress::Silent;
+use cordada_core::Result;
+use cordada_core::progress::Silent;
 use serde_json::{Value as Json, json};
 
-use super::super::extraction::{Asked, RestExtraction};
-use super::System;
-use super::server::{Server, json, reply};
 use crate::extract::{Extraction, Rows, State};
 use crate::options::Options;
 use crate::transform::Transforms;
+use super::System;
+use super::server::{Server, json, reply};
+use super::super::extraction::{Asked, RestExtraction};
 
 /// What a load extracted.
 pub(super) struct Extracted {

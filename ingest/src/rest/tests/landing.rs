@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cordada_lake::progress::Silent;
-use cordada_lake::{Lake, Result, Settings};
+use cordada_core::Result;
+use cordada_core::progress::Silent;
+use cordada_lake::{Lake, Settings};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::server::{Server, json, reply};
 use crate::{IngestReport, ingest, load_sources};
+use super::server::{Server, json, reply};
 
 const MANIFEST: &str = r#"
 title: Shop

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use cordada_lake::Result;
+use cordada_core::Result;
 use futures::StreamExt;
 use serde_json::{Map, Value as Json, json};
 use tokio_util::sync::CancellationToken;
@@ -94,7 +94,7 @@ impl System {
     }
 
     /// The error that reading the stream ends with.
-    async fn error(&self, stream: &str) -> cordada_lake::Error {
+    async fn error(&self, stream: &str) -> cordada_core::Error {
         let error = self
             .records(stream)
             .await

@@ -8,7 +8,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use crate::error::{Context, Error, Result};
+use crate::{Context, Error, Result};
 
 /// The field metadata that a table keeps: text for people, and the kind of personal data.
 pub const COMMENT: &str = "comment";

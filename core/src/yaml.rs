@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::error::{Context, Error, Result};
+use crate::{Context, Error, Result};
 
 /// Reads the file and [`parse`]s it.
 ///
@@ -58,11 +58,7 @@ fn located(file: &Path, error: &serde_saphyr::Error) -> Error {
     let ours = match error {
         Yaml::SerdeUnknownField { field, expected, .. } => {
             let keys = expected.iter().copied();
-            let hint = nearest(field, keys.clone()).map_or_else(
-                || format!("the keys are: {}", keys.collect::<Vec<_>>().join(", ")),
-                |key| format!("did you mean `{key}`?"),
-            );
-            Error::config(doing, format!("unknown key `{field}`")).hint(hint)
+            Error::config(doing, format!("unknown key `{field}`")).hint(did_you_mean(field, "the keys are", keys))
         }
         Yaml::SerdeUnknownVariant { variant, expected, .. } => {
             Error::config(doing, format!("unknown value `{variant}`"))
@@ -125,16 +121,6 @@ fn missing(file: &Path, text: &str, name: &str) -> Error {
     )
     .hint("set it, or write $${…} for the text itself")
     .at(file.display(), line, column)
-}
-
-/// The candidate nearest to `name`, if one is near enough to have been meant.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(name.len()) / 4)
-        .min()
-        .map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]

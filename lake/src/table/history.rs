@@ -2,7 +2,7 @@
 //!
 //! The table has the incoming columns and three more: `_valid_from` and `_valid_to` say when a row held, the first
 //! moment included and the last one not; `_valid_to` of a current row is null, as is `_valid_from` of a row that was
-//! there before the table kept a history. `_row_hash` is the hash of the row's content ([`crate::row_hash`]), by which
+//! there before the table kept a history. `_row_hash` is the hash of the row's content ([`crate::table::row_hash`]), by which
 //! a change is told: a row that comes again unchanged does not land again.
 
 use std::sync::Arc;
@@ -10,16 +10,15 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit, TimestampMicrosecondType};
+use cordada_core::{Context, Error, Result, TableName};
 use datafusion::common::ScalarValue;
 
-use crate::error::{Context, Error, Result};
-use crate::keys::Place;
-use crate::names::TableName;
-use crate::row_hash::{row_hashes, to_text};
-use crate::snapshot::DataFile;
-use crate::stage::Incoming;
-use crate::upsert::{Fate, Verdict};
-use crate::write::Missing;
+use crate::table::fate::{Fate, Verdict};
+use crate::table::incoming::Incoming;
+use crate::table::keys::Place;
+use crate::table::mode::Missing;
+use crate::table::row_hash::{row_hashes, to_text};
+use crate::table::snapshot::DataFile;
 
 /// When a row began to hold.
 pub const VALID_FROM: &str = "_valid_from";

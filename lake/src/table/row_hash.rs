@@ -12,15 +12,11 @@
 use std::io::Write;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    TimeUnit, TimestampMicrosecondType,
-};
+use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, Int8Type, TimeUnit, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use chrono::SecondsFormat;
+use cordada_core::{Error, Result};
 use sha2::{Digest, Sha256};
-
-use crate::error::{Error, Result};
 
 /// The hash of each row, over the columns of these names, of which those that the batch lacks count as null.
 pub(crate) fn row_hashes(batch: &RecordBatch, columns: &[String]) -> Result<Vec<u128>> {

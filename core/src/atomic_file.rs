@@ -6,11 +6,12 @@ use sha2::{Digest, Sha256};
 use tempfile::{Builder, NamedTempFile};
 use tokio::io::AsyncWriteExt;
 
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 
-/// A file under a temporary name beside its target until [`Self::rename`]; dropped before that, it is removed. Only its owner may read it, for it holds personal data.
+/// A file under a temporary name beside its target until [`Self::rename`]; dropped before that, it is removed. Only
+/// its owner may read it, for it may hold personal data.
 #[derive(Debug)]
-pub(crate) struct AtomicFile {
+pub struct AtomicFile {
     target: PathBuf,
     temporary: NamedTempFile,
     file: tokio::fs::File,
@@ -29,7 +30,7 @@ pub struct Written {
 
 impl AtomicFile {
     /// Begins the file, creating its folder if there is none.
-    pub(crate) async fn create(target: PathBuf) -> Result<Self> {
+    pub async fn create(target: PathBuf) -> Result<Self> {
         let began = tokio::task::spawn_blocking({
             let target = target.clone();
             move || begin(&target)
@@ -38,7 +39,7 @@ impl AtomicFile {
             .await
             .map_err(std::io::Error::other)
             .flatten()
-            .map_err(|why| failed(&target, why))?;
+            .doing(|| writing(&target))?;
         Ok(Self {
             target,
             temporary,
@@ -48,26 +49,26 @@ impl AtomicFile {
         })
     }
 
-    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.digest.update(bytes);
         self.bytes += bytes.len() as u64;
         self.file
             .write_all(bytes)
             .await
-            .map_err(|why| failed(&self.target, why))
+            .doing(|| writing(&self.target))
     }
 
     /// Makes what was written durable, still under the temporary name.
-    pub(crate) async fn sync(&mut self) -> Result<()> {
+    pub async fn sync(&mut self) -> Result<()> {
         let synced = async {
             self.file.flush().await?;
             self.file.sync_all().await
         };
-        synced.await.map_err(|why| failed(&self.target, why))
+        synced.await.doing(|| writing(&self.target))
     }
 
     /// Gives the file its name, replacing an earlier one.
-    pub(crate) async fn rename(self) -> Result<Written> {
+    pub async fn rename(self) -> Result<Written> {
         let Self {
             target,
             temporary,
@@ -86,7 +87,7 @@ impl AtomicFile {
             .await
             .map_err(std::io::Error::other)
             .flatten()
-            .map_err(|why| failed(&target, why))?;
+            .doing(|| writing(&target))?;
         let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Written { bytes, sha256 })
     }
@@ -109,8 +110,8 @@ fn sync_folder(target: &Path) -> std::io::Result<()> {
     }
 }
 
-fn failed(target: &Path, why: std::io::Error) -> Error {
-    Error::io(format!("writing {}", target.display()), why)
+fn writing(target: &Path) -> String {
+    format!("writing {}", target.display())
 }
 
 #[cfg(test)]

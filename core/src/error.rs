@@ -1,4 +1,4 @@
-//! The one error type of the lake and of every crate above it.
+//! The one error type of every crate.
 //!
 //! An error says what was being done, to what, why it failed and what to do about it; values come last as
 //! `key=value`, so that a log line can be searched. The kind decides the exit code and the gRPC status.
@@ -6,10 +6,9 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use datafusion::error::DataFusionError;
-use deltalake::DeltaTableError;
+use datafusion_common::DataFusionError;
 
-/// The result of everything in the lake.
+/// The result of everything.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What sort of failure it was: as few as callers need to tell apart.
@@ -277,23 +276,6 @@ impl Classify for DataFusionError {
     }
 }
 
-impl Classify for DeltaTableError {
-    fn classify(self, doing: String) -> Error {
-        use deltalake::kernel::transaction::TransactionError as T;
-        match &self {
-            DeltaTableError::Transaction {
-                source: T::CommitConflict(_) | T::MaxCommitAttempts(_),
-            } => Error::conflict(doing, "another writer changed the table meanwhile")
-                .hint("run again")
-                .caused_by(self),
-            _ => match io_kind(&self) {
-                Some(kind) => std::io::Error::from(kind).classify(doing).caused_by(self),
-                None => Error::failed(doing, &self).caused_by(self),
-            },
-        }
-    }
-}
-
 /// The message of a cast or a computation that failed, without the value it failed on: that may be personal data,
 /// and errors are logged and kept.
 fn without_values(message: &str) -> String {
@@ -319,8 +301,7 @@ macro_rules! classify_as_failed {
 classify_as_failed!(
     arrow::error::ArrowError,
     parquet::errors::ParquetError,
-    serde_json::Error,
-    deltalake::kernel::Error
+    serde_json::Error
 );
 
 impl Error {
@@ -356,7 +337,7 @@ impl From<Error> for DataFusionError {
 /// What the operating system said, if it said something, among `error` and its causes.
 ///
 /// An I/O error made by [`std::io::Error::other`] is only a wrapper, and leaves what it wraps out of its sources.
-fn io_kind(error: &(dyn StdError + 'static)) -> Option<std::io::ErrorKind> {
+pub fn io_kind(error: &(dyn StdError + 'static)) -> Option<std::io::ErrorKind> {
     let mut next = Some(error);
     while let Some(current) = next {
         next = match current.downcast_ref::<std::io::Error>() {

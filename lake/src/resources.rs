@@ -1,59 +1,31 @@
-//! Query sessions: the one place that makes them.
+//! What all sessions of a lake share: memory, spill space, caches, the store.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use datafusion::catalog::TableProvider;
+use cordada_core::{Context, Result};
 use datafusion::execution::cache::cache_manager::CacheManagerConfig;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::prelude::{SessionConfig, SessionContext};
 use object_store::ObjectStore;
-
-use crate::catalog::{Handle, ReleaseCatalog};
-use crate::error::{Context, Result};
-use crate::lake::{Lake, Settings};
-use crate::names::TableName;
-use crate::release::Release;
-
-/// The catalog's name in SQL.
-pub const CATALOG: &str = "lake";
 
 /// How many of the largest users of memory an error about the limit names.
 const NAMED_CONSUMERS: usize = 3;
 
-impl Lake {
-    /// A session that reads `release`, in the catalog `lake` (the default one; default schema `marts`).
-    pub fn session(&self, release: &Arc<Release>) -> SessionContext {
-        self.session_with(release, BTreeMap::new())
-    }
-
-    /// A session that reads `release` with some relations added or replaced: how the SQL project is planned
-    /// before its tables exist.
-    pub fn session_with(
-        &self,
-        release: &Arc<Release>,
-        overlay: BTreeMap<TableName, Arc<dyn TableProvider>>,
-    ) -> SessionContext {
-        self.session_over(ReleaseCatalog::new(self.clone(), release.clone(), overlay))
-    }
-
-    pub(crate) fn session_over(&self, catalog: Arc<ReleaseCatalog>) -> SessionContext {
-        let mut config = SessionConfig::new()
-            .with_target_partitions(self.parallelism())
-            .with_default_catalog_and_schema(CATALOG, "marts")
-            .with_create_default_catalog_and_schema(false)
-            .with_information_schema(true)
-            .with_collect_statistics(true);
-        let options = config.options_mut();
-        // Exact decimals: a literal such as 0.21 is a DECIMAL, not a float, so that money stays money.
-        options.sql_parser.parse_float_as_decimal = true;
-        let session = SessionContext::new_with_config_rt(config, self.runtime().clone());
-        session.register_catalog(CATALOG, Arc::new(Handle(catalog)));
-        session
-    }
+/// How a lake is opened.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Options of the object store: `endpoint`, `region`, `access_key_id` … as object_store names them.
+    pub storage: BTreeMap<String, String>,
+    /// Bytes that queries and writes may use before they spill; half of the machine's memory if `None`.
+    pub memory: Option<usize>,
+    /// Where to spill; the system's temporary folder if `None`.
+    pub spill: Option<PathBuf>,
+    /// Parallel tasks a query; all cores if `None`.
+    pub parallelism: Option<usize>,
 }
 
 /// The URL under which sessions know the lake's store.
@@ -105,6 +77,6 @@ fn half_of_memory() -> usize {
 mod tests {
     #[test]
     fn the_store_has_a_url() {
-        assert_eq!(super::store_url().as_str(), "lake://root/");
+        assert_eq!(crate::resources::store_url().as_str(), "lake://root/");
     }
 }

@@ -1,16 +1,36 @@
-//! Blocking work in parallel, its results in order.
+//! Work on threads: blocking work beside async tasks, or in parallel with its results in order; locks on what stays
+//! valid whatever panics.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 
-use cordada_lake::{Error, Result};
 use tokio_util::sync::CancellationToken;
+
+use crate::{Error, Result};
+
+/// Runs blocking work beside the async tasks; `doing` says what it is, for the error of one that panics.
+///
+/// # Errors
+/// Those of `work`; failed if it panics.
+pub async fn blocking<T: Send + 'static>(
+    doing: &'static str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::failed(doing, error))?
+}
+
+/// The guard of a lock whose data stay valid whatever panics: a cache, a counter.
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Does `work(0)` to `work(count - 1)` on `workers` threads and gives the results to `take`, in order.
 ///
 /// Returns the first error of either; the workers stop then, or when `cancel` says so.
-pub(crate) fn in_order<T: Send>(
+pub fn in_order<T: Send>(
     count: usize,
     workers: usize,
     cancel: &CancellationToken,

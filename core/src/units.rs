@@ -7,16 +7,16 @@ use serde::{Deserialize, Deserializer};
 
 /// A duration: a whole number with `ms`, `s`, `m`, `h`, `d` or `w`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Span(pub(crate) Duration);
+pub struct Span(pub Duration);
 
 impl Span {
     /// So many seconds.
-    pub(crate) const fn seconds(seconds: u64) -> Self {
+    pub const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 
     /// The duration that `text` writes.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (number, unit) = split(text)?;
         let millis: u64 = match unit {
             "ms" => 1,
@@ -33,16 +33,16 @@ impl Span {
 
 /// A number of bytes: a whole number, plain or with `kB`, `MB` or `GB` (powers of ten), `KiB`, `MiB` or `GiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Size(pub(crate) u64);
+pub struct Size(pub u64);
 
 impl Size {
     /// So many megabytes.
-    pub(crate) const fn megabytes(megabytes: u64) -> Self {
+    pub const fn megabytes(megabytes: u64) -> Self {
         Self(megabytes * 1_000_000)
     }
 
     /// The size that `text` writes.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (number, unit) = split(text)?;
         let bytes: u64 = match unit.to_ascii_lowercase().as_str() {
             "" | "b" => 1,

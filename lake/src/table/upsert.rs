@@ -11,18 +11,18 @@ use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
+use cordada_core::{Context, Error, Result, types};
 use deltalake::kernel::Add;
 use futures::StreamExt;
 use tokio::task::JoinSet;
 
-use crate::data_file;
-use crate::error::{Context, Error, Result};
-use crate::history::{self, History};
-use crate::keys::{Key, Place};
-use crate::snapshot::DataFile;
-use crate::stage::{Folder, Incoming};
-use crate::types;
-use crate::write::Outcome;
+use crate::table::data_file;
+use crate::table::history::{self, History};
+use crate::table::incoming::Incoming;
+use crate::table::keys::{Key, Place};
+use crate::table::outcome::Outcome;
+use crate::table::snapshot::DataFile;
+use crate::table::stage::Folder;
 
 /// What happens where a row that is there has an incoming row's key.
 #[derive(Clone)]
@@ -42,33 +42,6 @@ pub(crate) struct Meeting {
     pub(crate) key: Key,
     pub(crate) incoming: Arc<Incoming>,
     pub(crate) effect: Effect,
-}
-
-/// What becomes of a file's rows.
-#[derive(Default)]
-pub(crate) struct Verdict {
-    fates: Vec<Fate>,
-    removed: u64,
-    closed: u64,
-    /// Incoming rows that are not wanted.
-    pub(crate) unwanted: Vec<Place>,
-}
-
-/// What becomes of a row that is there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Stays,
-    Goes,
-    Closes,
-}
-
-impl Verdict {
-    /// Says what becomes of the next row.
-    pub(crate) fn next(&mut self, fate: Fate) {
-        self.fates.push(fate);
-        self.removed += u64::from(fate == Fate::Goes);
-        self.closed += u64::from(fate == Fate::Closes);
-    }
 }
 
 /// A file that has been looked at, and what it became if it changed.

@@ -9,16 +9,15 @@ use std::sync::{Mutex, PoisonError};
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
+use cordada_core::{Context, Error, Result, TableName};
+use cordada_core::threads::locked;
 use datafusion::common::ScalarValue;
 use datafusion::common::hash_utils::{QualityRandomState, create_hashes};
 use datafusion::functions_aggregate::min_max::{MaxAccumulator, MinAccumulator};
 use datafusion::logical_expr::Accumulator;
 use uuid::Uuid;
 
-use crate::error::{Context, Error, Result};
-use crate::lake::locked;
-use crate::names::TableName;
-use crate::snapshot::DataFile;
+use crate::table::snapshot::DataFile;
 
 /// Parts of the index: enough that partitions seldom wait for each other, and that one part's growth costs little.
 const SHARDS: usize = 64;

@@ -9,7 +9,7 @@ use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
 use url::Url;
 
-use crate::error::{Context, Error, Result};
+use crate::{Context, Error, Result};
 
 /// Opens the store at a local path or a URL (`s3://bucket/prefix`, `gs://`, `az://`, `memory:///`), rooted there.
 ///
@@ -33,7 +33,7 @@ pub fn open(location: &str, options: &BTreeMap<String, String>) -> Result<Arc<dy
 }
 
 /// The absolute path of a location that is a local folder, which is created if it is not there.
-pub(crate) fn local_folder(location: &str) -> Result<Option<PathBuf>> {
+pub fn local_folder(location: &str) -> Result<Option<PathBuf>> {
     let doing = || format!("opening {location}");
     let folder = match Url::parse(location) {
         Ok(url) if url.scheme() == "file" => url

@@ -1,10 +1,11 @@
 //! A release as DataFusion's catalog: schemas and relations, opened when a query names them.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use cordada_core::TableName;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::datasource::ViewTable;
 use datafusion::error::Result as DataFusionResult;
@@ -12,10 +13,9 @@ use datafusion::prelude::SessionContext;
 
 use crate::journal::{self, Journal};
 use crate::lake::Lake;
-use crate::names::TableName;
-use crate::provider::PinnedTable;
+use crate::query::sql;
+use crate::query::provider::PinnedTable;
 use crate::release::{RelationKind, Release};
-use crate::sql;
 
 /// The relations of one release, with some added or replaced.
 pub(crate) struct ReleaseCatalog {
@@ -85,7 +85,7 @@ impl ReleaseCatalog {
                 let snapshot = self.lake.snapshot(&self.lake.path_of(table), version).await?;
                 Arc::new(PinnedTable::new(snapshot))
             }
-            None => Arc::new(datafusion::datasource::empty::EmptyTable::new(crate::types::readable(
+            None => Arc::new(datafusion::datasource::empty::EmptyTable::new(cordada_core::types::readable(
                 &journal.schema(),
             ))),
         }))

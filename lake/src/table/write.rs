@@ -8,155 +8,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{Fields, Schema, SchemaRef};
+use cordada_core::{Error, Result, TableName, types};
 use datafusion::execution::SendableRecordBatchStream;
 use deltalake::kernel::Add;
 
-use crate::commit;
-use crate::data_file;
-use crate::error::{Error, Result};
-use crate::history::{self, History};
-use crate::keys::{Duplicates, Key};
 use crate::lake::Lake;
-use crate::names::TableName;
-use crate::snapshot::{DataFile, TableSnapshot};
-use crate::stage::{self, Folder};
-use crate::types;
-use crate::upsert::{self, Effect};
-
-/// What a write does with the rows that are there. Where it goes by key, null equals null, and of the new rows a later
-/// partition's come after an earlier one's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mode {
-    /// Keeps them and adds the new ones.
-    Append,
-    /// Replaces all of them; the schema becomes the new rows' own.
-    Overwrite,
-    /// Replaces those with the same key. Of new rows with the same key the last one stays.
-    Upsert {
-        /// The columns that identify a row.
-        key: Vec<String>,
-        /// A Boolean column of the new rows that the table does not get: where it is true, the row with that key goes
-        /// and the new one does not land. If it is the last of its key, the key is gone.
-        deleted: Option<String>,
-    },
-    /// Keeps them and adds those of the new rows whose key is not there. Of new rows with the same key the first one
-    /// stays.
-    Insert {
-        /// The columns that identify a row.
-        key: Vec<String>,
-    },
-    /// Replaces those with one of the new rows' keys by all new rows: many may share a key, such as that of a parent.
-    ReplaceGroups {
-        /// The columns that identify a group of rows.
-        key: Vec<String>,
-        /// As of an upsert: where it is true, the new row does not land; the group with its key goes all the same.
-        deleted: Option<String>,
-    },
-    /// Keeps the former rows beside the current ones, as a dimension of type 2: see [`crate::history`].
-    History {
-        /// The columns that identify a row among the current ones. Of new rows with the same key the last one stays.
-        key: Vec<String>,
-        /// As of an upsert: where it is true, the current row with that key is closed and none begins.
-        deleted: Option<String>,
-        /// Columns whose change alone is none, such as `_load_id`. They keep the value that began the row.
-        ignored: Vec<String>,
-        /// When the new rows begin and the former ones end, in microseconds UTC.
-        at: i64,
-        /// What becomes of current rows whose key is not among the new ones.
-        missing: Missing,
-    },
-}
-
-impl Mode {
-    fn key(&self) -> Option<(&[String], Duplicates)> {
-        match self {
-            Mode::Append | Mode::Overwrite => None,
-            Mode::Insert { key } => Some((key, Duplicates::FirstStays)),
-            Mode::ReplaceGroups { key, .. } => Some((key, Duplicates::AllStay)),
-            Mode::Upsert { key, .. } | Mode::History { key, .. } => Some((key, Duplicates::LastStays)),
-        }
-    }
-
-    fn deleted(&self) -> Option<&str> {
-        match self {
-            Mode::Append | Mode::Overwrite | Mode::Insert { .. } => None,
-            Mode::Upsert { deleted, .. } | Mode::ReplaceGroups { deleted, .. } | Mode::History { deleted, .. } => {
-                deleted.as_deref()
-            }
-        }
-    }
-}
-
-/// What a key that is not among the new rows means to [`Mode::History`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
-    /// Nothing: the new rows are changes.
-    Keep,
-    /// That its row is no more: the new rows are everything there is, and all in this one write.
-    Close,
-}
-
-/// Which state of the table the write builds on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Base {
-    /// The newest version, published or not.
-    Latest,
-    /// This version: whatever later versions changed is undone in the same commit.
-    Version(u64),
-    /// Nothing: as if the table were empty.
-    Nothing,
-}
-
-/// A write to be done.
-#[derive(Debug, Clone)]
-pub struct Write {
-    /// What to do with the rows that are there.
-    pub mode: Mode,
-    /// The state to build on.
-    pub base: Base,
-    /// The new rows' columns, any Arrow types; what Delta cannot hold is converted ([`crate::types::storable`]).
-    /// Of the field metadata `comment` (text for people) and `pii` (no statistics for that column) are kept.
-    pub schema: SchemaRef,
-    /// Whether a column that no longer fits its type makes the table's column wider, rewriting its files in
-    /// the same commit. Otherwise such a write is refused.
-    pub widen: bool,
-    /// Application transactions that go into the same commit: `(application id, version)`.
-    pub transactions: Vec<(String, i64)>,
-    /// A text that the table keeps with the rows of this commit, in the place of the one before; see [`Lake::state`].
-    /// Never a secret: whoever can read the table can read it.
-    pub state: Option<String>,
-}
-
-impl Write {
-    /// A write of rows of `schema` in `mode` on the latest version.
-    pub fn new(mode: Mode, schema: SchemaRef) -> Self {
-        Self {
-            mode,
-            base: Base::Latest,
-            schema,
-            widen: false,
-            transactions: Vec::new(),
-            state: None,
-        }
-    }
-}
-
-/// What a write did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
-    /// The Delta version it made; the one there was if nothing changed, for then there is no commit.
-    pub version: u64,
-    /// Rows that it added, replaced ones included.
-    pub rows_added: u64,
-    /// Rows of the table that went: replaced by the same key, deleted or overwritten.
-    pub rows_removed: u64,
-    /// Rows that became former ones ([`Mode::History`]); they are still among the table's.
-    pub rows_closed: u64,
-    /// Rows that the table has now.
-    pub rows: u64,
-    /// Bytes of the new files.
-    pub bytes_added: u64,
-}
+use crate::table::{commit, data_file};
+use crate::table::history::{self, History};
+use crate::table::keys::{Duplicates, Key};
+use crate::table::snapshot::{DataFile, TableSnapshot};
+use crate::table::stage::{self, Folder};
+use crate::table::upsert::{self, Effect};
 
 impl Lake {
     /// Writes the rows of all partitions, each partition in a task of its own, as one commit.
@@ -232,16 +94,6 @@ pub(crate) struct Writing<'a> {
     /// Whether the base's files must be rewritten because a column became wider.
     pub(crate) widened: bool,
     history: Option<Arc<History>>,
-}
-
-/// The files that a write made, and how many rows and files it took from the base.
-#[derive(Default)]
-pub(crate) struct Outcome {
-    pub(crate) added: Vec<Add>,
-    /// Indexes into the base.
-    pub(crate) replaced: Vec<usize>,
-    pub(crate) rows_removed: u64,
-    pub(crate) rows_closed: u64,
 }
 
 impl<'a> Writing<'a> {

@@ -1,18 +1,18 @@
 //! Planning a statement: read-only, with `version as of` a release.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use cordada_core::{Context, Error, Result};
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, Word};
-use std::sync::Arc;
 
-use crate::catalog::{Handle, ReleaseCatalog};
-use crate::error::{Context, Error, Result};
 use crate::lake::Lake;
-use crate::session::CATALOG;
+use crate::query::catalog::{Handle, ReleaseCatalog};
+use crate::query::session::CATALOG;
 
 /// Plans one read-only statement. `from marts.x version as of 12` reads `marts.x` as release 12 published it.
 ///

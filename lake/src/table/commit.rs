@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 
 use arrow::datatypes::Schema;
+use cordada_core::{Context, Result};
+use deltalake::kernel::{Action, Add, Metadata, MetadataExt, Protocol, StructType, Transaction, new_metadata};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TableReference};
-use deltalake::kernel::{Action, Add, Metadata, MetadataExt, Protocol, StructType, Transaction, new_metadata};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 
-use crate::error::{Context, Result};
-use crate::snapshot::{DataFile, TableSnapshot, data_file};
-use crate::write::{Base, Mode, Outcome, Writing, Written};
+use crate::table::mode::{Base, Mode, Written};
+use crate::table::outcome::Outcome;
+use crate::table::snapshot::{DataFile, TableSnapshot, data_file};
+use crate::table::write::Writing;
 
 /// The table property that keeps [`crate::Write::state`]. A property, because checkpoints keep it and it holds text:
 /// they drop what a commit says of itself, and a `txn` holds a number.

@@ -4,15 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
-use datafusion::common::stats::Precision;
+use cordada_core::{Context, Error, Result, types};
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
+use datafusion::common::stats::Precision;
 use deltalake::kernel::{Add, EagerSnapshot, Remove};
 use deltalake::logstore::LogStoreRef;
 use object_store::path::Path;
 use serde_json::Value;
-
-use crate::error::{Context, Error, Result};
-use crate::types;
 
 /// Decimals of more digits do not survive the statistics' JSON numbers.
 const EXACT_DIGITS: u32 = 15;

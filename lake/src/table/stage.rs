@@ -8,20 +8,18 @@ use arrow::array::{Array, BooleanArray, BooleanBufferBuilder};
 use arrow::compute::{filter_record_batch, not, prep_null_mask_filter};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use cordada_core::{Classify, Context, Error, Result, TableName, types};
 use datafusion::execution::SendableRecordBatchStream;
 use deltalake::kernel::Add;
 use futures::StreamExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::data_file::{self, FileWriter};
-use crate::error::{Classify, Context, Error, Result};
-use crate::history::History;
-use crate::keys::{Duplicates, Key, KeyBounds, KeyIndex, Keys, Place};
 use crate::lake::Lake;
-use crate::names::TableName;
-use crate::snapshot::{DataFile, data_file};
-use crate::types;
+use crate::table::data_file::{self, FileWriter};
+use crate::table::history::History;
+use crate::table::keys::{Duplicates, Key, KeyBounds, KeyIndex, Keys, Place};
+use crate::table::snapshot::{DataFile, data_file};
 
 /// Where a write's files go, and the columns they have.
 #[derive(Clone)]
@@ -96,23 +94,6 @@ pub(crate) struct StagedFile {
     partition: u16,
     /// The numbers of its rows among the partition's.
     rows: Range<u64>,
-}
-
-/// What is remembered of the incoming rows.
-pub(crate) struct Incoming {
-    pub(crate) keys: Keys,
-    pub(crate) bounds: KeyBounds,
-    /// The hashes of the rows' content, by partition, for a history.
-    contents: Vec<Vec<u128>>,
-}
-
-impl Incoming {
-    /// The hash of that row's content, unless it is none.
-    pub(crate) fn content(&self, place: Place) -> Option<u128> {
-        let (partition, row) = place.parts();
-        let row = usize::try_from(row?).ok()?;
-        self.contents.get(usize::from(partition))?.get(row).copied()
-    }
 }
 
 /// Writes the incoming rows as files, each partition in a task of its own; their entries go to `added`, also when

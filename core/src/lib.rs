@@ -1,0 +1,16 @@
+//! What every crate speaks: errors, the YAML that people write, names, units, the types that tables store, progress.
+
+pub mod atomic_file;
+pub mod error;
+pub mod names;
+pub mod progress;
+pub mod sql_text;
+pub mod storage;
+pub mod suggest;
+pub mod threads;
+pub mod types;
+pub mod units;
+pub mod yaml;
+
+pub use error::{Classify, Context, Error, ErrorKind, Result};
+pub use names::TableName;

@@ -1,0 +1,6 @@
+//! Reading a release: sessions, their catalog, and the statements that they take.
+
+pub(crate) mod catalog;
+pub(crate) mod provider;
+pub mod session;
+pub mod sql;

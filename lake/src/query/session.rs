@@ -1,0 +1,54 @@
+//! Query sessions: the one place that makes them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cordada_core::{Context, Result, TableName};
+use datafusion::catalog::TableProvider;
+use datafusion::execution::cache::cache_manager::CacheManagerConfig;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use object_store::ObjectStore;
+
+use crate::lake::Lake;
+use crate::query::catalog::{Handle, ReleaseCatalog};
+use crate::release::Release;
+use crate::resources::Settings;
+
+/// The catalog's name in SQL.
+pub const CATALOG: &str = "lake";
+
+impl Lake {
+    /// A session that reads `release`, in the catalog `lake` (the default one; default schema `marts`).
+    pub fn session(&self, release: &Arc<Release>) -> SessionContext {
+        self.session_with(release, BTreeMap::new())
+    }
+
+    /// A session that reads `release` with some relations added or replaced: how the SQL project is planned
+    /// before its tables exist.
+    pub fn session_with(
+        &self,
+        release: &Arc<Release>,
+        overlay: BTreeMap<TableName, Arc<dyn TableProvider>>,
+    ) -> SessionContext {
+        self.session_over(ReleaseCatalog::new(self.clone(), release.clone(), overlay))
+    }
+
+    pub(crate) fn session_over(&self, catalog: Arc<ReleaseCatalog>) -> SessionContext {
+        let mut config = SessionConfig::new()
+            .with_target_partitions(self.parallelism())
+            .with_default_catalog_and_schema(CATALOG, "marts")
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(true)
+            .with_collect_statistics(true);
+        let options = config.options_mut();
+        // Exact decimals: a literal such as 0.21 is a DECIMAL, not a float, so that money stays money.
+        options.sql_parser.parse_float_as_decimal = true;
+        let session = SessionContext::new_with_config_rt(config, self.runtime().clone());
+        session.register_catalog(CATALOG, Arc::new(Handle(catalog)));
+        session
+    }
+}

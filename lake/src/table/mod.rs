@@ -1,0 +1,15 @@
+//! Writing a table, and what a version of it holds.
+
+pub(crate) mod commit;
+pub(crate) mod data_file;
+pub(crate) mod fate;
+pub(crate) mod history;
+pub(crate) mod incoming;
+pub(crate) mod keys;
+pub(crate) mod mode;
+pub(crate) mod outcome;
+pub(crate) mod row_hash;
+pub(crate) mod snapshot;
+pub(crate) mod stage;
+pub(crate) mod upsert;
+pub(crate) mod write;
