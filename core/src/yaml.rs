@@ -4,8 +4,10 @@
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::suggest::did_you_mean;
 use crate::{Context, Error, Result};
 
 /// Reads the file and [`parse`]s it.
@@ -121,6 +123,23 @@ fn missing(file: &Path, text: &str, name: &str) -> Error {
     )
     .hint("set it, or write $${…} for the text itself")
     .at(file.display(), line, column)
+}
+
+/// A text, or a list of them.
+///
+/// # Errors
+/// Anything else.
+pub fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(one) => vec![one],
+        OneOrMany::Many(many) => many,
+    })
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::path::Path;
 use cordada_core::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Selection, Source};
 use crate::ingest::selected;
+use crate::sources::{Selection, SourceFile};
 
 /// What checking one stream found.
 #[derive(Debug)]
@@ -26,13 +26,13 @@ pub struct Checked {
 /// Config for a selection that there is not; cancelled. What is wrong with a stream is in its result.
 pub async fn check(
     project: &Path,
-    sources: &[Source],
+    sources: &[SourceFile],
     select: &[Selection],
     cancel: CancellationToken,
 ) -> Result<Vec<Checked>> {
     let mut found = Vec::new();
     for (source, stream, _) in selected(sources, select)? {
-        let checking = source.kind().check(project, source.name(), stream, &cancel);
+        let checking = source.source().check(project, source.name(), stream, &cancel);
         let result = tokio::select! {
             result = checking => result,
             () = cancel.cancelled() => return Err(Error::cancelled("checking the sources")),

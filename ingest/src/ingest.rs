@@ -1,6 +1,5 @@
 //! One run over sources: each stream lands, then one release publishes what landed.
 
-use cordada_core::suggest::did_you_mean;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,16 +9,18 @@ use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
 use cordada_core::{Context, Error, ErrorKind, Result, TableName, yaml};
 use cordada_core::progress::Progress;
+use cordada_core::suggest::did_you_mean;
 use cordada_core::types::{COMMENT, PII};
+use cordada_ingest_source::options::{Disposition, Options};
+use cordada_ingest_source::provenance::Load;
+use cordada_ingest_source::transform::PiiKey;
 use cordada_lake::{Draft, Journal, Lake, Relation, Release};
 use cordada_lake::release::{ColumnDocs, Docs};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Selection, Source};
-use crate::landing::{Kept, Landed, Landing};
-use crate::options::{Disposition, Options};
-use crate::provenance::Load;
-use crate::transform::PiiKey;
+use crate::kept::Kept;
+use crate::landing::{Landing, Outcome};
+use crate::sources::{Selection, SourceFile};
 
 /// What a run did.
 #[derive(Debug, Clone)]
@@ -63,7 +64,7 @@ pub struct StreamReport {
 pub async fn ingest(
     lake: &Lake,
     project: &Path,
-    sources: &[Source],
+    sources: &[SourceFile],
     select: &[Selection],
     key: Option<&PiiKey>,
     progress: Arc<dyn Progress>,
@@ -117,7 +118,7 @@ pub async fn ingest(
     }
 }
 
-fn report(table: TableName, landed: Landed, seconds: f64) -> StreamReport {
+fn report(table: TableName, landed: Outcome, seconds: f64) -> StreamReport {
     StreamReport {
         table,
         files: landed.files,
@@ -132,11 +133,11 @@ fn report(table: TableName, landed: Landed, seconds: f64) -> StreamReport {
 
 /// The streams that are selected, each once, in the order of the sources.
 pub(crate) fn selected<'a>(
-    sources: &'a [Source],
+    sources: &'a [SourceFile],
     select: &[Selection],
-) -> Result<Vec<(&'a Source, &'a str, &'a Options)>> {
+) -> Result<Vec<(&'a SourceFile, &'a str, &'a Options)>> {
     for selection in select {
-        let names: Vec<_> = sources.iter().map(Source::name).collect();
+        let names: Vec<_> = sources.iter().map(SourceFile::name).collect();
         let source = sources.iter().find(|source| source.name() == selection.source);
         let source = source.ok_or_else(|| unknown("source", &selection.source, &names))?;
         if let Some(stream) = &selection.stream
@@ -149,7 +150,7 @@ pub(crate) fn selected<'a>(
             ));
         }
     }
-    let is_selected = |source: &Source, stream: &str| {
+    let is_selected = |source: &SourceFile, stream: &str| {
         let matches = |selection: &Selection| {
             selection.source == source.name() && selection.stream.as_deref().is_none_or(|selected| selected == stream)
         };
@@ -173,8 +174,8 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
 }
 
 /// One row of `ops.loads`. Of an error only its kind: messages may quote what is nobody's business.
-async fn journal(landing: &Landing<'_>, started: DateTime<Utc>, result: &Result<Landed>) -> Result<()> {
-    let nothing = Landed::default();
+async fn journal(landing: &Landing<'_>, started: DateTime<Utc>, result: &Result<Outcome>) -> Result<()> {
+    let nothing = Outcome::default();
     let landed = result.as_ref().unwrap_or(&nothing);
     let (status, error) = match result {
         Ok(landed) if landed.version.is_some() || landed.files > 0 => ("landed", None),

@@ -1,6 +1,5 @@
 //! Landing one stream: chunk by chunk, its columns, its rows, one commit each.
 
-use cordada_core::suggest::did_you_mean;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +11,18 @@ use arrow::record_batch::RecordBatch;
 use cordada_core::{Context, Error, Result, TableName, yaml};
 use cordada_core::names::snake_case;
 use cordada_core::progress::{Progress, Task};
+use cordada_core::suggest::did_you_mean;
 use cordada_core::threads::blocking;
+use cordada_ingest_formats::rejected::Rejected;
+use cordada_ingest_formats::reading::Reading;
+use cordada_ingest_formats::scanned::ScannedFile;
+use cordada_ingest_formats::shape::Shape;
+use cordada_ingest_formats::values::build::Notation;
+use cordada_ingest_source::contract::{Breach, Check};
+use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
+use cordada_ingest_source::options::{Disposition, Options, Transform};
+use cordada_ingest_source::provenance::{self, Load};
+use cordada_ingest_source::transform::{PiiKey, Transforms};
 use cordada_lake::{Lake, Missing, Mode, Write};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -22,23 +32,17 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::unnest;
-use crate::config::Source;
-use crate::contract::{Breach, Check};
-use crate::extract::{Chunk, Request, Rows, State};
-use crate::files::ScannedFile;
-use crate::options::{Disposition, Options, Transform};
-use crate::provenance::{self, Load};
-use crate::rejected::{Rejected, Rejects};
+use crate::rejected::Rejects;
+use crate::kept::Kept;
+use crate::landed::LandedTable;
 use crate::rows::{RowReader, described, typed, with_provenance};
-use crate::shape::Shape;
-use crate::transform::{PiiKey, Transforms};
-use crate::values::build::Notation;
+use crate::sources::SourceFile;
 
 /// A stream to land, and what to land it with.
 pub(crate) struct Landing<'a> {
     pub(crate) lake: &'a Lake,
     pub(crate) project: &'a Path,
-    pub(crate) source: &'a Source,
+    pub(crate) source: &'a SourceFile,
     pub(crate) stream: &'a str,
     pub(crate) options: Options,
     pub(crate) table: &'a TableName,
@@ -47,9 +51,9 @@ pub(crate) struct Landing<'a> {
     pub(crate) cancel: CancellationToken,
 }
 
-/// What landed.
+/// What landed of a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Landed {
+pub(crate) struct Outcome {
     pub(crate) files: usize,
     pub(crate) skipped_files: usize,
     pub(crate) rows: u64,
@@ -64,32 +68,6 @@ pub(crate) struct Landed {
     pub(crate) children: Vec<(TableName, u64)>,
 }
 
-/// What is kept with the rows of a chunk: what the source remembers, and whether more chunks were to follow that
-/// belong to one replacement of the table.
-#[derive(Default, Serialize, Deserialize)]
-pub(crate) struct Kept {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) state: Option<State>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) incomplete: bool,
-    /// Whether rows have gone from the table because the source deleted them.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) deletes: bool,
-}
-
-impl Kept {
-    /// What is kept with the newest version of a table.
-    ///
-    /// # Errors
-    /// Failed for a text that is none of ours.
-    pub(crate) async fn of(lake: &Lake, table: &TableName) -> Result<Kept> {
-        let Some(text) = lake.state(table).await? else {
-            return Ok(Kept::default());
-        };
-        serde_json::from_str(&text).doing(|| format!("reading the state of {table}"))
-    }
-}
-
 /// Rows on their way into a commit.
 struct Incoming {
     /// The columns that land, before the contract has been looked at.
@@ -101,11 +79,11 @@ struct Incoming {
 
 impl Landing<'_> {
     /// Lands what is new.
-    pub(crate) async fn run(&self, progress: &dyn Progress) -> Result<Landed> {
+    pub(crate) async fn run(&self, progress: &dyn Progress) -> Result<Outcome> {
         let transforms = Arc::new(Transforms::new(&self.options, self.key)?);
         let kept = Kept::of(self.lake, self.table).await?;
         let replace = self.options.disposition() == Disposition::Replace;
-        let task: Arc<dyn Task> = match self.source.kind().shows_progress() {
+        let task: Arc<dyn Task> = match self.source.source().shows_progress() {
             true => Arc::new(cordada_core::progress::Silent),
             false => progress.start(&self.table.to_string(), None, "bytes").into(),
         };
@@ -113,8 +91,10 @@ impl Landing<'_> {
             project: self.project,
             source: self.source.name(),
             stream: self.stream,
-            lake: self.lake,
             table: self.table,
+            landed: Arc::new(LandedTable::new(self.lake, self.table)),
+            parallelism: self.lake.parallelism(),
+            rehearsal: !self.lake.is_production(),
             state: kept.state.filter(|_| !replace),
             replace,
             transforms: transforms.clone(),
@@ -123,12 +103,12 @@ impl Landing<'_> {
             task: task.clone(),
             cancel: self.cancel.clone(),
         };
-        let mut landed = Landed {
+        let mut landed = Outcome {
             state: request.state.clone(),
             deletes: kept.deletes && !replace,
-            ..Landed::default()
+            ..Outcome::default()
         };
-        let mut extraction = self.cancellable(self.source.kind().extract(request)).await?;
+        let mut extraction = self.cancellable(self.source.source().extract(request)).await?;
         let mut complete = true;
         while let Some(chunk) = self.cancellable(extraction.next()).await? {
             let first = landed.version.is_none();
@@ -163,7 +143,7 @@ impl Landing<'_> {
         first: bool,
         transforms: &Arc<Transforms>,
         task: &Arc<dyn Task>,
-        landed: &mut Landed,
+        landed: &mut Outcome,
     ) -> Result<()> {
         // Nothing new leaves no trace.
         let is_empty = matches!(&chunk.rows, Rows::Records(spools) if spools.iter().all(|spool| spool.rows() == 0));
@@ -233,7 +213,7 @@ impl Landing<'_> {
     }
 
     /// Says that all chunks of a replacement have landed.
-    async fn complete(&self, landed: &mut Landed) -> Result<()> {
+    async fn complete(&self, landed: &mut Outcome) -> Result<()> {
         let Some(existing) = self.existing().await? else {
             return Ok(());
         };
@@ -288,7 +268,7 @@ impl Landing<'_> {
         rejects: &Arc<Rejects>,
         task: &Arc<dyn Task>,
     ) -> Result<Option<Incoming>> {
-        let zone = self.source.kind().timezone();
+        let zone = self.source.source().timezone();
         let (schema, partitions, contents, transforms) = match rows {
             Rows::Typed {
                 schema,
@@ -310,9 +290,10 @@ impl Landing<'_> {
             Rows::Records(spools) => {
                 let mut files = Vec::with_capacity(spools.len());
                 for spool in spools {
-                    let (options, cancel, workers) =
-                        (self.options.clone(), self.cancel.clone(), self.lake.parallelism());
-                    let (file, rejected) = blocking("reading the records", move || spool.scan(&options, zone, workers, &cancel)).await?;
+                    let reading = Reading::of_records(self.options.declared_types(), zone);
+                    let (cancel, workers) = (self.cancel.clone(), self.lake.parallelism());
+                    let scanning = move || spool.scan(&reading, workers, &cancel);
+                    let (file, rejected) = blocking("reading the records", scanning).await?;
                     rejects.add(file.name(), &rejected)?;
                     files.push(file);
                 }
@@ -387,6 +368,7 @@ impl Landing<'_> {
         let mut by_name = HashMap::new();
         for file in files {
             let plan = &file.scanned.plan;
+            provenance::refuse_ours(file.name(), plan.names.iter().map(String::as_str))?;
             for ((name, original), shape) in plan.names.iter().zip(&plan.originals).zip(&file.scanned.shapes) {
                 let at = *by_name.entry(name.as_str()).or_insert_with(|| {
                     columns.push((name, original, Shape::default()));
@@ -429,7 +411,7 @@ impl Landing<'_> {
             .iter()
             .filter(|(_, column)| !(dropped && column.transform == Some(Transform::Drop)))
             .map(|(name, _)| name)
-            .filter(|_| !self.source.kind().is_connector());
+            .filter(|_| !self.source.source().is_connector());
         let named = columns
             .chain(&self.options.key)
             .chain(&self.options.deleted)
@@ -481,7 +463,7 @@ impl Landing<'_> {
     ) -> SendableRecordBatchStream {
         let notation = Notation {
             point: b'.',
-            zone: self.source.kind().timezone(),
+            zone: self.source.source().timezone(),
         };
         let (check, rejects) = (check.clone(), rejects.clone());
         let schema = check.schema.clone();

@@ -11,19 +11,10 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use cordada_core::{Context, Error, Result};
+use cordada_ingest_source::provenance::Load;
 use cordada_lake::{Journal, Lake, Mode, Write};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use tempfile::{NamedTempFile, TempPath};
-
-use crate::provenance::Load;
-
-/// A record that cannot land.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Rejected {
-    pub(crate) line: u64,
-    pub(crate) reason: String,
-    pub(crate) record: String,
-}
 
 /// The rejected records of one chunk, gathered while its rows are written, in a temporary file.
 pub(crate) struct Rejects {

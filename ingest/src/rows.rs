@@ -9,16 +9,17 @@ use arrow::record_batch::RecordBatch;
 use cordada_core::{Context, Error, Result};
 use cordada_core::progress::Task;
 use cordada_core::types::{self, COMMENT, PII, storable_type};
+use cordada_ingest_formats::piece::Decoded;
+use cordada_ingest_formats::scanned::ScannedFile;
+use cordada_ingest_formats::shape::column_names;
+use cordada_ingest_source::options::Options;
+use cordada_ingest_source::provenance::{self, Load};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
 use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::files::{Decoded, ScannedFile};
-use crate::options::Options;
-use crate::provenance::{self, Load};
 use crate::rejected::Rejects;
-use crate::shape::column_names;
 
 /// Batches that wait for their reader, each partition.
 const WAITING_BATCHES: usize = 2;
@@ -27,7 +28,7 @@ const WAITING_BATCHES: usize = 2;
 #[derive(Clone)]
 pub(crate) struct RowReader {
     pub(crate) files: Arc<Vec<ScannedFile>>,
-    /// The columns of all files, then those of [`crate::provenance::fields`].
+    /// The columns of all files, then those of [`cordada_ingest_source::provenance::fields`].
     pub(crate) schema: SchemaRef,
     pub(crate) load: Load,
     /// Where records go that cannot be read.

@@ -6,13 +6,13 @@
 use arrow::datatypes::{DataType, Schema};
 use cordada_core::{Context, Error, Result, TableName};
 use cordada_core::names::snake_case;
+use cordada_ingest_source::options::{Disposition, Options};
+use cordada_ingest_source::provenance::DELETED;
 use cordada_lake::{Draft, Lake, Mode, Relation, Write};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::landing::Kept;
-use crate::options::{Disposition, Options};
-use crate::provenance::DELETED;
+use crate::kept::Kept;
 
 /// How far a child table has followed its parent's.
 #[derive(Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,16 +9,16 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use cordada_core::{Error, Result};
 use cordada_core::progress::Silent;
+use cordada_ingest_formats::spool::Spool;
+use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows, State};
+use cordada_ingest_source::options::Options;
+use cordada_ingest_source::source::Source;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::{IngestReport, ingest};
-use crate::config::Source;
-use crate::extract::{Chunk, Extraction, Request, Rows, State};
-use crate::kind::Kind;
-use crate::options::Options;
-use crate::spool::Spool;
+use crate::sources::Source;
 use super::Project;
 
 /// What the source yields next.
@@ -57,7 +57,7 @@ impl Extraction for Scripted {
 }
 
 #[async_trait]
-impl Kind for Script {
+impl Source for Script {
     fn streams(&self) -> BTreeMap<String, Options> {
         [("people".to_owned(), self.options.clone())].into()
     }
@@ -122,7 +122,7 @@ fn last(chunk: Chunk) -> Step {
 fn options(text: &str) -> Options {
     let stream = format!("{{path: x.csv, {text}}}");
     let file = Path::new("shop.yml");
-    cordada_core::yaml::parse::<crate::files::config::FileStream>(file, &stream)
+    cordada_core::yaml::parse::<cordada_ingest_files::config::FileStream>(file, &stream)
         .unwrap()
         .options()
 }

@@ -1,9 +1,10 @@
 //! What a second load does.
 
-use super::Project;
-use crate::landing::Landing;
-use crate::provenance::Load;
+use cordada_ingest_source::provenance::Load;
+
 use crate::{Selection, load_sources};
+use crate::landing::Landing;
+use super::Project;
 
 const ALL: &str = "select id, name from raw_shop.people order by id, name";
 

@@ -110,7 +110,7 @@ impl Project {
             .schema()
             .fields()
             .iter()
-            .filter(|field| !crate::provenance::is_ours(field.name()));
+            .filter(|field| !cordada_ingest_source::provenance::is_ours(field.name()));
         fields
             .map(|field| format!("{} {}", field.name(), field.data_type()))
             .collect()

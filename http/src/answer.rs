@@ -1,0 +1,205 @@
+//! A successful answer: the records and the values that were looked for in it.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cordada_core::{Context, Error, Result};
+use cordada_ingest_formats::json::pointer::{Locator, Pointer, Records};
+use cordada_ingest_formats::json::scan::{Found, Wanted};
+use reqwest::header::HeaderMap;
+use serde_json::Value as Json;
+
+use super::client::{Body, Raw, Target};
+use super::decode::{self, Format};
+
+/// How answers of one sort are read.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    pub format: Format,
+    /// Where records are, if some are looked for.
+    pub records: Option<Records>,
+    pub target: Target,
+    wanted: Wanted,
+}
+
+impl Reading {
+    /// Looks for records and for the values at `pointers`.
+    pub fn new<'p>(
+        format: Format,
+        records: Option<Records>,
+        pointers: impl IntoIterator<Item = &'p Pointer>,
+    ) -> Self {
+        let mut wanted = Wanted::default();
+        if let Some(records) = &records {
+            wanted.records(&records.at);
+        }
+        pointers.into_iter().for_each(|pointer| wanted.value(pointer));
+        Self {
+            format,
+            records,
+            target: Target::Memory,
+            wanted,
+        }
+    }
+}
+
+/// An answer that has been read.
+pub struct Answer {
+    pub headers: HeaderMap,
+    /// Of its body, decompressed.
+    pub bytes: u64,
+    reading: Arc<Reading>,
+    content: Content,
+    summary: Summary,
+}
+
+enum Content {
+    /// Without a body.
+    Empty,
+    Text {
+        text: Bytes,
+        found: Found,
+    },
+    List(Body),
+}
+
+/// What there is to know of all records.
+#[derive(Default)]
+struct Summary {
+    rows: u64,
+    digest: u64,
+    last: Vec<u8>,
+}
+
+impl Answer {
+    /// An answer without anything in it.
+    pub fn empty(headers: HeaderMap, reading: &Arc<Reading>) -> Self {
+        Self {
+            headers,
+            bytes: 0,
+            reading: reading.clone(),
+            content: Content::Empty,
+            summary: Summary::default(),
+        }
+    }
+
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// Why it is not what it should be: mostly it broke off.
+    pub fn read(raw: Raw, reading: &Arc<Reading>) -> Result<Self, String> {
+        let broken = |error: &Error| error.why().to_owned();
+        let bytes = raw.body.bytes();
+        let content = match raw.body {
+            _ if bytes == 0 => Content::Empty,
+            body @ Body::File(..) => Content::List(body),
+            body @ Body::Memory(_) if reading.format.is_list() => Content::List(body),
+            Body::Memory(body) => {
+                let json = decode::to_json(&reading.format, &body).map_err(|error| broken(&error))?;
+                let text = match json {
+                    std::borrow::Cow::Borrowed(part) => body.slice_ref(part),
+                    std::borrow::Cow::Owned(text) => text.into(),
+                };
+                let found = reading
+                    .wanted
+                    .find(&text)
+                    .map_err(|malformed| format!("{} (byte {} of {})", malformed.why, malformed.at, text.len()))?;
+                Content::Text { text, found }
+            }
+        };
+        let mut answer = Self {
+            headers: raw.headers,
+            bytes,
+            reading: reading.clone(),
+            content,
+            summary: Summary::default(),
+        };
+        let mut hasher = DefaultHasher::new();
+        let mut summary = Summary::default();
+        // The records of a list are found anew each time; the last of a text is where it was found.
+        let is_list = matches!(answer.content, Content::List(_));
+        answer
+            .each(&mut |record| {
+                summary.rows += 1;
+                record.hash(&mut hasher);
+                if is_list {
+                    summary.last.clear();
+                    summary.last.extend_from_slice(record);
+                }
+                Ok(())
+            })
+            .map_err(|error| broken(&error))?;
+        summary.digest = hasher.finish();
+        answer.summary = summary;
+        Ok(answer)
+    }
+
+    /// The place of the records, if there should be one and there is none.
+    pub fn lacks(&self) -> Option<&Pointer> {
+        let records = self.reading.records.as_ref().filter(|records| !records.optional)?;
+        match &self.content {
+            Content::Text { found, .. } if !found.reached => Some(&records.at),
+            _ => None,
+        }
+    }
+
+    /// Hands out its records, in order.
+    pub fn each(&self, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let format = &self.reading.format;
+        match &self.content {
+            Content::Empty => Ok(()),
+            Content::Text { text, found } => found
+                .records
+                .iter()
+                .try_for_each(|place| take(text.get(place.clone()).unwrap_or_default())),
+            Content::List(Body::Memory(body)) => decode::each_record(format, &body[..], take),
+            Content::List(Body::File(path, _)) => {
+                let file = std::fs::File::open(path).doing(|| "reading a temporary file")?;
+                decode::each_record(format, std::io::BufReader::new(file), take)
+            }
+        }
+    }
+
+    /// How many records it has.
+    pub fn rows(&self) -> u64 {
+        self.summary.rows
+    }
+
+    /// Stands for its records.
+    pub fn digest(&self) -> u64 {
+        self.summary.digest
+    }
+
+    /// Its last record.
+    pub fn last(&self) -> Option<&[u8]> {
+        match &self.content {
+            Content::Empty => None,
+            Content::Text { text, found } => text.get(found.records.last()?.clone()),
+            Content::List(_) => (self.summary.rows > 0).then_some(&self.summary.last),
+        }
+    }
+
+    /// The value at a pointer that its [`Reading`] knows.
+    pub fn value(&self, pointer: &Pointer) -> Option<Json> {
+        let Content::Text { text, found } = &self.content else {
+            return None;
+        };
+        let place = self.reading.wanted.place(found, pointer)?;
+        serde_json::from_slice(text.get(place)?).ok()
+    }
+
+    /// A header, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The value that a manifest names, if it is there and not null.
+    pub fn locate(&self, locator: &Locator) -> Option<Json> {
+        match locator {
+            Locator::Body(pointer) => self.value(pointer),
+            Locator::Header(name) => self.header(name).map(Json::from),
+        }
+        .filter(|value| !value.is_null())
+    }
+}

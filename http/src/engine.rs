@@ -1,0 +1,253 @@
+//! Asks one system: with credentials, within its limits, again where it makes sense.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cordada_core::{Error, Result};
+use cordada_ingest_formats::json::pointer::{Pointer, Records};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use reqwest::header::HeaderMap;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::answer::{Answer, Reading};
+use super::auth::Authenticator;
+use super::budget::Limiter;
+use super::client::{Failure, Http};
+use super::clock::Clock;
+use super::decode::Format;
+use super::outgoing::{Addition, Outgoing, header, shown};
+use super::system::System;
+use super::system::request::Request;
+use super::ask::Ask;
+use super::template::Scope;
+use super::values::Values;
+use super::verdict::{self, Verdict};
+
+/// The longest wait that a system can ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// Answers larger than this are read on a thread of their own, so that others are not held up.
+const LARGE: usize = 256 * 1024;
+
+/// One system, and what is known of it while the process runs.
+pub struct Engine {
+    /// The system.
+    pub system: Arc<System>,
+    pub clock: Clock,
+    pub base: Url,
+    config: Scope,
+    headers: HeaderMap,
+    http: Http,
+    auth: Authenticator,
+    limiter: Limiter,
+}
+
+impl Engine {
+    /// The system with these values of its configuration. Nothing is sent.
+    ///
+    /// # Errors
+    /// Config for a `base_url` that is none, and headers that cannot be sent.
+    pub fn new(system: System, values: &Values, clock: Clock) -> Result<Self> {
+        let config = values.scope();
+        let base = system.base_url.text(&config)?;
+        let base = Url::parse(&base)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let base = base.ok_or_else(|| {
+            Error::config("reading `base_url`", "it is no URL").hint("write it as https://acme.example")
+        })?;
+        let mut headers = HeaderMap::new();
+        let scope = config.with("now", clock.now().to_rfc3339());
+        for (name, value) in &system.headers {
+            let value = value.text(&scope)?;
+            if !value.is_empty() {
+                let (name, value) = header(name, &value)?;
+                headers.insert(name, value);
+            }
+        }
+        if base.scheme() == "http" && !system.auth.is_none() && !is_local(&base) {
+            tracing::warn!(
+                system = shown(&base),
+                "credentials are sent over a connection that is not secure"
+            );
+        }
+        Ok(Self {
+            http: Http::new(&system.limits)?,
+            auth: Authenticator::new(system.auth.clone(), clock.clone()),
+            limiter: Limiter::new(&system.limits, clock.clone()),
+            system: Arc::new(system),
+            clock,
+            base,
+            config,
+            headers,
+        })
+    }
+
+    /// What templates see of every request.
+    pub fn scope(&self, now: DateTime<Utc>) -> Scope {
+        self.config
+            .with("now", now.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+    }
+
+    /// A request to the system, with what it leaves open as in the defaults.
+    pub fn outgoing(&self, request: &Request, scope: &Scope, added: &Addition) -> Result<Outgoing> {
+        Outgoing::new(request, &self.base, &self.headers, scope, added)
+    }
+
+    /// How answers with records and the values at `pointers` are read.
+    pub fn reading<'p>(
+        &self,
+        format: Format,
+        records: Option<Records>,
+        pointers: impl IntoIterator<Item = &'p Pointer>,
+    ) -> Reading {
+        let failures = [Pointer::dotted("errors"), Pointer::dotted("error")];
+        let mut all = verdict::pointers(&self.system);
+        all.extend(&failures);
+        for pointer in pointers {
+            all.push(pointer);
+        }
+        Reading::new(format, records, all)
+    }
+
+    /// Sends it until there is an answer. `None` if a rule says that the answer holds nothing.
+    ///
+    /// # Errors
+    /// Unavailable if the system cannot be reached or goes on refusing; config if it refuses the credentials;
+    /// cancelled; failed for what else it says.
+    pub async fn ask(
+        &self,
+        outgoing: &Outgoing,
+        reading: &Arc<Reading>,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Answer>> {
+        let retry = &self.system.retry;
+        let (mut attempts, mut renewed) = (0, false);
+        loop {
+            attempts += 1;
+            let mut sent = outgoing.clone();
+            let mut token = None;
+            if outgoing.credentials {
+                // The token's own requests come back here, without credentials.
+                token = Box::pin(self.auth.apply(&mut sent, self, cancel)).await?;
+            }
+            let permit = self.limiter.pass(cancel).await?;
+            let raw = self.http.send(&sent, reading.target, cancel).await;
+            drop(permit);
+            let verdict = match raw {
+                Ok(raw) => {
+                    self.limiter.note(&raw.headers);
+                    self.judge(&sent, raw, reading).await
+                }
+                Err(Failure { error, again: true }) => Verdict::Retry {
+                    error,
+                    wait: None,
+                    everybody: false,
+                },
+                Err(Failure { error, again: false }) => Verdict::Fail(error),
+            };
+            let (error, wait, everybody) = match verdict {
+                Verdict::Take(answer) => {
+                    self.note_cost(&answer);
+                    return Ok(Some(*answer));
+                }
+                Verdict::Ignore => return Ok(None),
+                Verdict::Refused(_) if token.is_some() && !renewed => {
+                    self.auth.expire(token).await;
+                    renewed = true;
+                    attempts -= 1;
+                    continue;
+                }
+                Verdict::Refused(error) | Verdict::Fail(error) => return Err(error),
+                Verdict::Retry { error, wait, everybody } => (error, wait, everybody),
+            };
+            if attempts >= retry.attempts {
+                return Err(error.with("attempts", attempts));
+            }
+            let time = wait.unwrap_or_else(|| retry.wait(attempts));
+            if time > LONGEST_WAIT {
+                return Err(error.hint(format!("the system asks to come back in {} s", time.as_secs())));
+            }
+            tracing::debug!(%error, attempts, seconds = time.as_secs_f32(), "trying again");
+            if everybody {
+                self.limiter.pause(time);
+            }
+            self.clock.wait(time, cancel).await?;
+        }
+    }
+
+    async fn judge(&self, sent: &Outgoing, raw: super::client::Raw, reading: &Arc<Reading>) -> Verdict {
+        let (system, reading, now) = (self.system.clone(), reading.clone(), self.clock.now());
+        let (place, failure) = (shown(&sent.url), sent.failure);
+        let large = match &raw.body {
+            super::client::Body::Memory(body) => body.len() > LARGE,
+            super::client::Body::File(..) => true,
+        };
+        let judge = move || verdict::judge(&system, &place, failure, raw, &reading, now);
+        if !large {
+            return judge();
+        }
+        let judged = tokio::task::spawn_blocking(judge).await;
+        judged.unwrap_or_else(|_| Verdict::Fail(Error::failed("reading an answer", "the thread that read it ended")))
+    }
+
+    fn note_cost(&self, answer: &Answer) {
+        if let Some(cost) = &self.system.limits.graphql_cost {
+            let number = |pointer| answer.value(pointer)?.as_f64();
+            let values = (
+                number(&cost.requested),
+                number(&cost.available),
+                number(&cost.restore_rate),
+            );
+            if let (Some(requested), Some(available), Some(rate)) = values {
+                self.limiter.note_cost(requested, available, rate);
+            }
+        }
+    }
+
+    /// Proves the credentials as far as they are asked for at another place than the records.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub async fn prove_credentials(&self, cancel: &CancellationToken) -> Result<()> {
+        let mut outgoing = self.outgoing(&Request::default(), &self.scope(self.clock.now()), &Addition::default())?;
+        self.auth.apply(&mut outgoing, self, cancel).await.map(|_| ())
+    }
+}
+
+#[async_trait]
+impl Ask for Engine {
+    fn scope(&self, now: DateTime<Utc>) -> Scope {
+        Engine::scope(self, now)
+    }
+
+    fn login(&self, request: &Request, scope: &Scope) -> Result<Outgoing> {
+        let mut outgoing = self.outgoing(request, scope, &Addition::default())?;
+        outgoing.credentials = false;
+        Ok(outgoing)
+    }
+
+    fn values_at(&self, pointers: &[&Pointer]) -> Reading {
+        self.reading(Format::Json, None, pointers.iter().copied())
+    }
+
+    async fn ask(
+        &self,
+        outgoing: &Outgoing,
+        reading: &Arc<Reading>,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Answer>> {
+        Engine::ask(self, outgoing, reading, cancel).await
+    }
+}
+
+fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback() || address.is_private(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}

@@ -1,0 +1,355 @@
+//! A request with all its templates filled in.
+
+use bytes::Bytes;
+use cordada_core::{Error, Result};
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Map, Value as Json, json};
+use url::Url;
+
+use super::system::request::Request;
+use super::template::{self, Scope};
+
+/// What is sent.
+#[derive(Clone)]
+pub struct Outgoing {
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Option<Bytes>,
+    /// Whether it goes with credentials; only to the system itself.
+    pub credentials: bool,
+    /// Where an answer says that it is an error although its status says that it is none.
+    pub failure: Option<&'static str>,
+}
+
+/// What pagination adds to a request.
+#[derive(Debug, Clone, Default)]
+pub struct Addition {
+    pub params: Vec<(String, String)>,
+    /// A value in the JSON body, at a dotted path.
+    pub into: Option<(String, Json)>,
+    pub headers: Vec<(HeaderName, String)>,
+    /// Instead of the request's own URL.
+    pub url: Option<Url>,
+}
+
+impl Outgoing {
+    /// `request` to the system at `base`.
+    ///
+    /// # Errors
+    /// Config for templates that cannot be filled in, for a URL that is none or of another host.
+    pub fn new(
+        request: &Request,
+        base: &Url,
+        headers: &HeaderMap,
+        scope: &Scope,
+        added: &Addition,
+    ) -> Result<Self> {
+        let mut outgoing = Self {
+            method: Method::GET,
+            url: match &added.url {
+                Some(url) => url.clone(),
+                None => url(request, base, scope, &added.params)?,
+            },
+            headers: headers.clone(),
+            body: None,
+            credentials: true,
+            failure: request
+                .graphql
+                .as_ref()
+                .map(|_| "/errors")
+                .or(request.jsonrpc.as_ref().map(|_| "/error")),
+        };
+        outgoing.url = same_host(base, outgoing.url)?;
+        outgoing.fill_body(request, scope, added)?;
+        if let Some(method) = &request.method {
+            outgoing.method = Method::from_bytes(method.as_bytes())
+                .map_err(|_| Error::config("preparing a request", format!("`{method}` is no method")))?;
+        }
+        for (name, value) in &request.headers {
+            outgoing.header(name, &value.text(scope)?)?;
+        }
+        for (name, value) in &added.headers {
+            outgoing.header(name.as_str(), value)?;
+        }
+        Ok(outgoing)
+    }
+
+    fn header(&mut self, name: &str, value: &str) -> Result<()> {
+        if value.is_empty() {
+            return Ok(());
+        }
+        let (name, value) = header(name, value)?;
+        self.headers.insert(name, value);
+        Ok(())
+    }
+
+    fn fill_body(&mut self, request: &Request, scope: &Scope, added: &Addition) -> Result<()> {
+        let mut json = match (&request.json, &request.graphql, &request.jsonrpc) {
+            (Some(json), _, _) => Some(template::fill(json, scope)?),
+            (_, Some(graphql), _) => {
+                let variables = template::fill(&Json::Object(graphql.variables.clone()), scope)?;
+                Some(json!({"query": graphql.query.text(scope)?, "variables": variables}))
+            }
+            (_, _, Some(call)) => {
+                let params = template::fill(&call.params, scope)?;
+                Some(json!({"jsonrpc": "2.0", "id": 1, "method": call.method.text(scope)?, "params": params}))
+            }
+            _ => None,
+        };
+        if let (Some(body), Some((path, value))) = (&mut json, &added.into) {
+            put(body, path, value)?;
+        }
+        let (body, content_type) = if let Some(json) = json {
+            (json.to_string(), "application/json")
+        } else if let Some(form) = &request.form {
+            let mut encoder = url::form_urlencoded::Serializer::new(String::new());
+            encoder.extend_pairs(pairs(form, scope)?);
+            (encoder.finish(), "application/x-www-form-urlencoded")
+        } else {
+            return Ok(());
+        };
+        self.body = Some(body.into());
+        self.method = Method::POST;
+        self.headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        Ok(())
+    }
+}
+
+/// A URL as it may be shown: without user, password and query, where secrets are.
+pub fn shown(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!(
+        "{}://{}{port}{}",
+        url.scheme(),
+        url.host_str().unwrap_or_default(),
+        url.path()
+    )
+}
+
+/// A header that is never shown.
+pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
+    let wrong = || {
+        Error::config(
+            "preparing a request",
+            format!("the value of the header {name} cannot be sent"),
+        )
+    };
+    let name = HeaderName::try_from(name).map_err(|_| wrong())?;
+    let mut value = HeaderValue::try_from(value).map_err(|_| wrong())?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+/// The URL that `text` is, seen from `base`.
+pub fn join(base: &Url, text: &str) -> Result<Url> {
+    base.join(text).map_err(|_| {
+        Error::failed(
+            format!("asking {}", shown(base)),
+            "the address of the next request is no URL",
+        )
+    })
+}
+
+/// `url` if it is of the host of `base`: credentials go nowhere else. One that merely says `http` where the base is
+/// `https`, as systems behind proxies do, is asked for by `https`.
+pub fn same_host(base: &Url, mut url: Url) -> Result<Url> {
+    if url.scheme() == "http" && base.scheme() == "https" && url.host() == base.host() {
+        let port = base.port();
+        if url.set_scheme("https").is_err() || url.set_port(port).is_err() {
+            return Err(Error::failed(
+                format!("asking {}", shown(base)),
+                "the address cannot be asked by https",
+            ));
+        }
+    }
+    let same = url.host() == base.host() && url.port_or_known_default() == base.port_or_known_default();
+    if same && url.scheme() == base.scheme() {
+        return Ok(url);
+    }
+    let host = url.host_str().unwrap_or("no host").to_owned();
+    Err(Error::failed(
+        format!("asking {}", shown(base)),
+        format!("the next address is on another host: {host}"),
+    )
+    .hint("credentials are sent to the host of `base_url` only; check it"))
+}
+
+fn url(request: &Request, base: &Url, scope: &Scope, added: &[(String, String)]) -> Result<Url> {
+    let path = match &request.path {
+        Some(path) => path.path(scope)?,
+        None => String::new(),
+    };
+    let mut url = if path.starts_with("http://") || path.starts_with("https://") {
+        join(base, &path)?
+    } else if path.is_empty() {
+        base.clone()
+    } else {
+        // Below the base: `join` would take a path from the root on.
+        let mut base = base.clone();
+        base.set_query(None);
+        base.set_fragment(None);
+        let below = format!(
+            "{}/{}",
+            base.as_str().trim_end_matches('/'),
+            path.trim_start_matches('/')
+        );
+        join(&base, &below)?
+    };
+    let mut pairs = pairs(&request.params, scope)?;
+    pairs.retain(|(name, _)| !added.iter().any(|(other, _)| other == name));
+    pairs.extend(added.iter().cloned());
+    if !pairs.is_empty() {
+        url.query_pairs_mut().extend_pairs(pairs);
+        spaces(&mut url);
+    }
+    Ok(url)
+}
+
+/// Writes the spaces of a query as `%20`, which everybody reads: OData servers refuse the `+` of HTML's forms.
+pub fn spaces(url: &mut Url) {
+    let query = url.query().map(|query| query.replace('+', "%20"));
+    url.set_query(query.as_deref());
+}
+
+/// Names and values of parameters; those that come out empty are left out.
+fn pairs(params: &Map<String, Json>, scope: &Scope) -> Result<Vec<(String, String)>> {
+    let mut pairs = Vec::new();
+    for (name, value) in params {
+        let written_empty = matches!(value, Json::String(text) if text.is_empty());
+        match template::fill(value, scope)? {
+            Json::Array(items) => {
+                pairs.extend(items.iter().filter_map(text).map(|text| (name.clone(), text)));
+            }
+            value => pairs.extend(
+                text(&value)
+                    .filter(|text| written_empty || !text.is_empty())
+                    .map(|text| (name.clone(), text)),
+            ),
+        }
+    }
+    Ok(pairs)
+}
+
+/// A value as a parameter; none for a null.
+pub fn text(value: &Json) -> Option<String> {
+    match value {
+        Json::Null => None,
+        Json::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+/// Puts `value` into `body` at a dotted path; objects on the way are made, numbers are places in lists.
+fn put(body: &mut Json, path: &str, value: &Json) -> Result<()> {
+    let mut place = body;
+    for segment in path.split('.') {
+        let missing = || Error::config("preparing a request", format!("the body has no place `{path}`"));
+        place = match place {
+            Json::Object(entries) => entries.entry(segment).or_insert(Json::Null),
+            Json::Array(items) => {
+                let index: usize = segment.parse().map_err(|_| missing())?;
+                items.get_mut(index).ok_or_else(missing)?
+            }
+            Json::Null => {
+                *place = json!({ segment: null });
+                place.get_mut(segment).ok_or_else(missing)?
+            }
+            _ => return Err(missing()),
+        };
+    }
+    *place = value.clone();
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn outgoing(request: Json, added: &Addition) -> Result<Outgoing> {
+        let request: Request = serde_json::from_value(request).unwrap();
+        let scope = Scope::default().with("config", json!({"id": "a b/c", "none": null, "list": ["x", "y"]}));
+        let base = Url::parse("https://acme.example/api?ignored=1").unwrap();
+        Outgoing::new(&request, &base, &HeaderMap::new(), &scope, added)
+    }
+
+    fn body(outgoing: &Outgoing) -> &str {
+        std::str::from_utf8(outgoing.body.as_ref().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn requests_are_filled_in() {
+        let request = json!({
+            "path": "/orders/{{ config.id }}",
+            "params": {"a": "{{ config.none }}", "b": 5, "c": "{{ config.list }}", "d": "x&y", "e": "", "page": 1},
+            "headers": {"X-Id": "{{ config.id }}", "X-None": "{{ config.none }}"},
+        });
+        let page = vec![("page".to_owned(), "2".to_owned())];
+        let added = Addition {
+            params: page,
+            ..Addition::default()
+        };
+        let sent = outgoing(request, &added).unwrap();
+        assert_eq!(
+            sent.url.as_str(),
+            "https://acme.example/api/orders/a%20b%2Fc?b=5&c=x&c=y&d=x%26y&e=&page=2"
+        );
+        assert_eq!((sent.method, sent.headers.len()), (Method::GET, 1));
+        assert_eq!(shown(&sent.url), "https://acme.example/api/orders/a%20b%2Fc");
+    }
+
+    #[test]
+    fn bodies_are_posted() {
+        let added = Addition {
+            into: Some(("variables.page.after".into(), json!("x"))),
+            ..Addition::default()
+        };
+        let graphql = json!({"graphql": {"query": "{ a }", "variables": {"n": "{{ config.list }}"}}});
+        let sent = outgoing(graphql, &added).unwrap();
+        assert_eq!(
+            body(&sent),
+            r#"{"query":"{ a }","variables":{"n":["x","y"],"page":{"after":"x"}}}"#
+        );
+        assert_eq!((sent.method, sent.failure), (Method::POST, Some("/errors")));
+        let added = Addition {
+            into: Some(("params.1".into(), json!(50))),
+            ..Addition::default()
+        };
+        let sent = outgoing(json!({"jsonrpc": {"method": "m", "params": [1, 0]}}), &added).unwrap();
+        assert_eq!(body(&sent), r#"{"jsonrpc":"2.0","id":1,"method":"m","params":[1,50]}"#);
+        let sent = outgoing(
+            json!({"form": {"a": "x y", "b": "{{ config.none }}"}}),
+            &Addition::default(),
+        )
+        .unwrap();
+        assert_eq!(body(&sent), "a=x+y");
+    }
+
+    #[test]
+    fn other_hosts_are_refused() {
+        let to = |url: &str| {
+            let added = Addition {
+                url: Some(Url::parse(url).unwrap()),
+                ..Addition::default()
+            };
+            outgoing(json!({}), &added)
+                .map(|sent| sent.url.to_string())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            to("http://acme.example/next?p=2").unwrap(),
+            "https://acme.example/next?p=2"
+        );
+        for url in [
+            "https://evil.example/?key=s3cret",
+            "https://acme.example:8443/",
+            "https://acme.example.evil.org/",
+        ] {
+            let error = to(url).unwrap_err();
+            assert!(error.contains("another host") && !error.contains("s3cret"), "{error}");
+        }
+    }
+}

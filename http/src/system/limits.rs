@@ -1,0 +1,164 @@
+//! How much a system may be asked, and what to do when it refuses.
+
+use cordada_core::units::{Size, Span};
+use cordada_ingest_formats::json::pointer::Pointer;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value as Json;
+
+/// What is never exceeded.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Requests in flight.
+    pub concurrency: usize,
+    pub budgets: Vec<Budget>,
+    pub graphql_cost: Option<GraphqlCost>,
+    /// The header with the number of requests that are left. At 0 we wait until `reset_header` says.
+    pub remaining_header: Option<String>,
+    /// The header with the time of the next budget: seconds from now, seconds since 1970, or a date.
+    pub reset_header: Option<String>,
+    /// Bytes of one response, decompressed.
+    pub max_response: Size,
+    /// How long a system may be silent: until a connection is made, until a response begins, between its bytes.
+    pub timeout: Span,
+    /// How long one response may take altogether; not for the result of a job.
+    pub deadline: Span,
+    /// Pages of one stream, or of one parent's.
+    pub max_pages: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            concurrency: 4,
+            budgets: Vec::new(),
+            graphql_cost: None,
+            remaining_header: None,
+            reset_header: None,
+            max_response: Size::megabytes(64),
+            timeout: Span::seconds(60),
+            deadline: Span::seconds(600),
+            max_pages: 100_000,
+        }
+    }
+}
+
+/// So many requests in so long.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    pub requests: usize,
+    pub per: Span,
+    #[serde(default)]
+    pub window: Window,
+}
+
+/// How the time of a budget is counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Window {
+    /// In any stretch of that length.
+    #[default]
+    Moving,
+    /// From the first request on, and anew after that length.
+    Fixed,
+}
+
+/// Where a GraphQL server says what a query cost and what is left. The bucket fills by `restore_rate` a second.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraphqlCost {
+    pub requested: Pointer,
+    pub available: Pointer,
+    pub restore_rate: Pointer,
+}
+
+/// How failed requests are repeated. `Retry-After` always wins.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    /// Times that a request is sent at most.
+    pub attempts: u32,
+    pub backoff: Backoff,
+    /// The first wait.
+    pub first: Span,
+    /// The longest wait; if the system asks for more, the load fails.
+    pub max: Span,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 6,
+            backoff: Backoff::Exponential,
+            first: Span::seconds(1),
+            max: Span::seconds(60),
+        }
+    }
+}
+
+/// How waits grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backoff {
+    Exponential,
+    Constant,
+}
+
+/// What to do with responses like this. All that is given has to match.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorRule {
+    /// One status or several; all if there is none.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub status: Vec<u16>,
+    /// A place in the body that has to be there and not null…
+    #[serde(default)]
+    pub body: Option<Pointer>,
+    /// …and to be this value, or one of these…
+    #[serde(default)]
+    pub equals: Option<Json>,
+    /// …and to contain this text.
+    #[serde(default)]
+    pub contains: Option<String>,
+    pub action: Action,
+    /// How long to wait before the next attempt.
+    #[serde(default)]
+    pub wait: Option<Span>,
+    /// What a user can do about it.
+    #[serde(default)]
+    pub hint: Option<String>,
+}
+
+/// What to do with a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It holds no records.
+    Ignore,
+    Retry,
+    Fail,
+    /// Takes it as it is, whatever its status.
+    Accept,
+}
+
+/// Where an error's code and message are.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ErrorBody {
+    pub code: Option<Pointer>,
+    /// Only where messages quote no data.
+    pub message: Option<Pointer>,
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u16>, D::Error> {
+    let wrong = || serde::de::Error::custom("expected a status like 404, or a list of them");
+    let status = |value: &Json| {
+        let status = value.as_u64().and_then(|status| u16::try_from(status).ok());
+        status.filter(|status| (100..600).contains(status)).ok_or_else(wrong)
+    };
+    match Json::deserialize(deserializer)? {
+        Json::Array(items) => items.iter().map(status).collect(),
+        one => Ok(vec![status(&one)?]),
+    }
+}

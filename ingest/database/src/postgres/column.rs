@@ -1,0 +1,529 @@
+//! One column's values on their way from PostgreSQL's formats into an Arrow array.
+//!
+//! Binary values come from `COPY … (FORMAT binary)`, text values from the replication log; both say the same.
+//! Source: src/backend/utils/adt of PostgreSQL, the `*send` and `*out` functions.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, GenericByteArray, ListArray, NullBufferBuilder, PrimitiveArray};
+use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, Utf8Type};
+use chrono_tz::Tz;
+use cordada_ingest_formats::values::time::{Clock, Time, parse};
+
+use crate::decimal;
+use crate::unreadable::Unreadable;
+use super::numeric;
+
+/// Days from 1970-01-01 to PostgreSQL's 2000-01-01, and the same in microseconds.
+const EPOCH_DAYS: i32 = 10_957;
+const EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+/// What a column's values are, and so how they are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Boolean,
+    Int16,
+    Int32,
+    Int64,
+    /// An unsigned 32-bit number.
+    Oid,
+    Float32,
+    Float64,
+    /// `numeric` of known precision and scale.
+    Decimal(u8, i8),
+    /// `numeric` of any, as text.
+    Numeric,
+    /// Whatever PostgreSQL sends as UTF-8, or was asked to cast to text.
+    Text,
+    /// Text behind one byte with the format's version.
+    Jsonb,
+    Uuid,
+    Binary,
+    Date,
+    /// A time on clocks of that zone.
+    Timestamp(Tz),
+    Timestamptz,
+    List(Box<Kind>),
+}
+
+impl Kind {
+    /// The Arrow type.
+    pub(crate) fn data_type(&self) -> DataType {
+        match self {
+            Kind::Boolean => DataType::Boolean,
+            Kind::Int16 => DataType::Int16,
+            Kind::Int32 => DataType::Int32,
+            Kind::Int64 | Kind::Oid => DataType::Int64,
+            Kind::Float32 => DataType::Float32,
+            Kind::Float64 => DataType::Float64,
+            Kind::Decimal(precision, scale) => DataType::Decimal128(*precision, *scale),
+            Kind::Numeric | Kind::Text | Kind::Jsonb | Kind::Uuid => DataType::Utf8,
+            Kind::Binary => DataType::Binary,
+            Kind::Date => DataType::Date32,
+            Kind::Timestamp(_) | Kind::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Kind::List(item) => DataType::List(Arc::new(Field::new("element", item.data_type(), true))),
+        }
+    }
+}
+
+type Read<T = ()> = Result<T, Unreadable>;
+
+/// The values of one column so far.
+pub(crate) struct Column {
+    values: Values,
+    nulls: NullBufferBuilder,
+}
+
+enum Values {
+    Boolean(BooleanBufferBuilder),
+    Int16(Vec<i16>),
+    Int32(Vec<i32>),
+    Int64(Vec<i64>),
+    Oid(Vec<i64>),
+    Float32(Vec<f32>),
+    Float64(Vec<f64>),
+    Decimal(Vec<i128>, u8, i8),
+    Numeric(Bytes),
+    Text(Bytes),
+    Jsonb(Bytes),
+    Uuid(Bytes),
+    Binary(Bytes),
+    Date(Vec<i32>),
+    Timestamp(Vec<i64>, Clock),
+    Timestamptz(Vec<i64>),
+    List(Vec<i32>, Box<Column>, DataType),
+}
+
+/// Values of different lengths, one behind the other.
+struct Bytes {
+    ends: Vec<i32>,
+    bytes: Vec<u8>,
+}
+
+impl Bytes {
+    fn new() -> Self {
+        Self {
+            ends: vec![0],
+            bytes: Vec::new(),
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, value: &[u8]) -> Read {
+        self.bytes.extend_from_slice(value);
+        self.end()
+    }
+
+    /// Ends the value whose bytes have been written.
+    #[inline]
+    fn end(&mut self) -> Read {
+        self.ends
+            .push(i32::try_from(self.bytes.len()).map_err(|_| Unreadable::Malformed)?);
+        Ok(())
+    }
+
+    fn take(&mut self) -> (OffsetBuffer<i32>, Vec<u8>) {
+        let ends = std::mem::replace(&mut self.ends, vec![0]);
+        let bytes = std::mem::take(&mut self.bytes);
+        self.bytes.reserve(bytes.len());
+        (OffsetBuffer::new(ScalarBuffer::from(ends)), bytes)
+    }
+}
+
+impl Column {
+    /// An empty column.
+    pub(crate) fn new(kind: &Kind) -> Self {
+        let values = match kind {
+            Kind::Boolean => Values::Boolean(BooleanBufferBuilder::new(0)),
+            Kind::Int16 => Values::Int16(Vec::new()),
+            Kind::Int32 => Values::Int32(Vec::new()),
+            Kind::Int64 => Values::Int64(Vec::new()),
+            Kind::Oid => Values::Oid(Vec::new()),
+            Kind::Float32 => Values::Float32(Vec::new()),
+            Kind::Float64 => Values::Float64(Vec::new()),
+            Kind::Decimal(precision, scale) => Values::Decimal(Vec::new(), *precision, *scale),
+            Kind::Numeric => Values::Numeric(Bytes::new()),
+            Kind::Text => Values::Text(Bytes::new()),
+            Kind::Jsonb => Values::Jsonb(Bytes::new()),
+            Kind::Uuid => Values::Uuid(Bytes::new()),
+            Kind::Binary => Values::Binary(Bytes::new()),
+            Kind::Date => Values::Date(Vec::new()),
+            Kind::Timestamp(zone) => Values::Timestamp(Vec::new(), Clock::new(*zone)),
+            Kind::Timestamptz => Values::Timestamptz(Vec::new()),
+            Kind::List(item) => Values::List(vec![0], Box::new(Column::new(item)), item.data_type()),
+        };
+        Self {
+            values,
+            nulls: NullBufferBuilder::new(0),
+        }
+    }
+
+    /// Adds a null.
+    #[inline]
+    pub(crate) fn push_null(&mut self) {
+        self.nulls.append_null();
+        match &mut self.values {
+            Values::Boolean(values) => values.append(false),
+            Values::Int16(values) => values.push(0),
+            Values::Int32(values) | Values::Date(values) => values.push(0),
+            Values::Int64(values)
+            | Values::Oid(values)
+            | Values::Timestamp(values, _)
+            | Values::Timestamptz(values) => values.push(0),
+            Values::Float32(values) => values.push(0.0),
+            Values::Float64(values) => values.push(0.0),
+            Values::Decimal(values, ..) => values.push(0),
+            Values::Numeric(values)
+            | Values::Text(values)
+            | Values::Jsonb(values)
+            | Values::Uuid(values)
+            | Values::Binary(values) => values.ends.push(values.ends.last().copied().unwrap_or_default()),
+            Values::List(ends, ..) => ends.push(ends.last().copied().unwrap_or_default()),
+        }
+    }
+
+    /// Adds a value of the binary format.
+    #[inline]
+    pub(crate) fn push_binary(&mut self, value: &[u8]) -> Read {
+        match &mut self.values {
+            Values::Boolean(values) => values.append(fixed::<1>(value)? != [0]),
+            Values::Int16(values) => values.push(i16::from_be_bytes(fixed(value)?)),
+            Values::Int32(values) => values.push(i32::from_be_bytes(fixed(value)?)),
+            Values::Int64(values) => values.push(i64::from_be_bytes(fixed(value)?)),
+            Values::Oid(values) => values.push(u32::from_be_bytes(fixed(value)?).into()),
+            Values::Float32(values) => values.push(f32::from_be_bytes(fixed(value)?)),
+            Values::Float64(values) => values.push(f64::from_be_bytes(fixed(value)?)),
+            Values::Decimal(values, precision, scale) => values.push(numeric::decimal(value, *precision, *scale)?),
+            Values::Numeric(values) => {
+                numeric::text(value, &mut values.bytes)?;
+                values.end()?;
+            }
+            Values::Text(values) | Values::Binary(values) => values.push(value)?,
+            Values::Jsonb(values) => match value.split_first() {
+                Some((1, text)) => values.push(text)?,
+                _ => return Err(Unreadable::Malformed),
+            },
+            Values::Uuid(values) => {
+                uuid(fixed(value)?, &mut values.bytes);
+                values.end()?;
+            }
+            Values::Date(values) => values.push(date(i32::from_be_bytes(fixed(value)?))?),
+            Values::Timestamp(values, clock) => {
+                values.push(clock.utc_of_local(timestamp(i64::from_be_bytes(fixed(value)?))?));
+            }
+            Values::Timestamptz(values) => values.push(timestamp(i64::from_be_bytes(fixed(value)?))?),
+            Values::List(ends, items, _) => {
+                push_array(value, items)?;
+                ends.push(i32::try_from(items.len()).map_err(|_| Unreadable::Malformed)?);
+            }
+        }
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// Adds a value of the text format, as the session's settings write it.
+    pub(crate) fn push_text(&mut self, value: &[u8]) -> Read {
+        fn number<T: std::str::FromStr>(value: &[u8]) -> Read<T> {
+            let text = std::str::from_utf8(value).map_err(|_| Unreadable::Malformed)?;
+            text.parse().map_err(|_| Unreadable::Malformed)
+        }
+        match &mut self.values {
+            Values::Boolean(values) => match value {
+                b"t" => values.append(true),
+                b"f" => values.append(false),
+                _ => return Err(Unreadable::Malformed),
+            },
+            Values::Int16(values) => values.push(number(value)?),
+            Values::Int32(values) => values.push(number(value)?),
+            Values::Int64(values) => values.push(number(value)?),
+            Values::Oid(values) => values.push(number::<u32>(value)?.into()),
+            Values::Float32(values) => values.push(number(value)?),
+            Values::Float64(values) => values.push(number(value)?),
+            Values::Decimal(values, precision, scale) => {
+                values.push(decimal::of_text(value, *precision, *scale)?);
+            }
+            Values::Numeric(values) | Values::Text(values) | Values::Jsonb(values) | Values::Uuid(values) => {
+                values.push(value)?;
+            }
+            Values::Binary(values) => {
+                hex(
+                    value.strip_prefix(b"\\x").ok_or(Unreadable::Malformed)?,
+                    &mut values.bytes,
+                )?;
+                values.end()?;
+            }
+            Values::Date(values) => values.push(date_of_text(value)?),
+            Values::Timestamp(values, clock) => values.push(clock.utc_of_local(local_of_text(value)?)),
+            Values::Timestamptz(values) => values.push(instant_of_text(value)?),
+            Values::List(ends, items, _) => {
+                push_array_text(value, items)?;
+                ends.push(i32::try_from(items.len()).map_err(|_| Unreadable::Malformed)?);
+            }
+        }
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    /// How many values there are.
+    pub(crate) fn len(&self) -> usize {
+        self.nulls.len()
+    }
+
+    /// The values, after which the column is empty.
+    pub(crate) fn finish(&mut self) -> Read<ArrayRef> {
+        let nulls = self.nulls.finish();
+        fn array<T: ArrowPrimitiveType>(values: &mut Vec<T::Native>, nulls: Option<NullBuffer>) -> PrimitiveArray<T> {
+            let capacity = values.len();
+            let values = std::mem::replace(values, Vec::with_capacity(capacity));
+            PrimitiveArray::new(ScalarBuffer::from(values), nulls)
+        }
+        let utc = |array: PrimitiveArray<TimestampMicrosecondType>| Arc::new(array.with_timezone("UTC"));
+        Ok(match &mut self.values {
+            Values::Boolean(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
+            Values::Int16(values) => Arc::new(array::<Int16Type>(values, nulls)),
+            Values::Int32(values) => Arc::new(array::<Int32Type>(values, nulls)),
+            Values::Int64(values) | Values::Oid(values) => Arc::new(array::<Int64Type>(values, nulls)),
+            Values::Float32(values) => Arc::new(array::<Float32Type>(values, nulls)),
+            Values::Float64(values) => Arc::new(array::<Float64Type>(values, nulls)),
+            Values::Decimal(values, precision, scale) => {
+                let data_type = DataType::Decimal128(*precision, *scale);
+                Arc::new(array::<Decimal128Type>(values, nulls).with_data_type(data_type))
+            }
+            Values::Numeric(values) | Values::Text(values) | Values::Jsonb(values) | Values::Uuid(values) => {
+                let (ends, bytes) = values.take();
+                // Checks all of the text at once, which is faster than one value after the other.
+                let text = GenericByteArray::<Utf8Type>::try_new(ends, bytes.into(), nulls);
+                Arc::new(text.map_err(|_| Unreadable::Malformed)?)
+            }
+            Values::Binary(values) => {
+                let (ends, bytes) = values.take();
+                Arc::new(BinaryArray::new(ends, bytes.into(), nulls))
+            }
+            Values::Date(values) => Arc::new(array::<Date32Type>(values, nulls)),
+            Values::Timestamp(values, _) | Values::Timestamptz(values) => utc(array(values, nulls)),
+            Values::List(ends, items, item) => {
+                let ends = std::mem::replace(ends, vec![0]);
+                let field = Arc::new(Field::new("element", item.clone(), true));
+                let ends = OffsetBuffer::new(ScalarBuffer::from(ends));
+                Arc::new(ListArray::new(field, ends, items.finish()?, nulls))
+            }
+        })
+    }
+}
+
+#[inline]
+fn fixed<const N: usize>(value: &[u8]) -> Read<[u8; N]> {
+    value.try_into().map_err(|_| Unreadable::Malformed)
+}
+
+/// Days since 1970-01-01 of days since 2000-01-01.
+#[inline]
+fn date(days: i32) -> Read<i32> {
+    match days {
+        i32::MAX | i32::MIN => Err(Unreadable::Infinite),
+        days => days.checked_add(EPOCH_DAYS).ok_or(Unreadable::OutOfRange),
+    }
+}
+
+/// Microseconds since 1970-01-01 of microseconds since 2000-01-01.
+#[inline]
+fn timestamp(micros: i64) -> Read<i64> {
+    match micros {
+        i64::MAX | i64::MIN => Err(Unreadable::Infinite),
+        micros => micros.checked_add(EPOCH_MICROS).ok_or(Unreadable::OutOfRange),
+    }
+}
+
+/// Most dates have four digits for the year; chrono takes the others, and `BC`.
+fn date_of_text(value: &[u8]) -> Read<i32> {
+    match parse(value) {
+        Some(Time::Date(days)) => Ok(days),
+        _ => Ok(unusual(value)?
+            .0
+            .date()
+            .signed_duration_since(chrono::NaiveDate::default())
+            .num_days())
+        .and_then(|days| i32::try_from(days).map_err(|_| Unreadable::OutOfRange)),
+    }
+}
+
+fn local_of_text(value: &[u8]) -> Read<i64> {
+    match parse(value) {
+        Some(Time::Local(micros)) => Ok(micros),
+        _ => Ok(unusual(value)?.0.and_utc().timestamp_micros()),
+    }
+}
+
+fn instant_of_text(value: &[u8]) -> Read<i64> {
+    match parse(value) {
+        Some(Time::Zoned(micros)) => Ok(micros),
+        _ => {
+            let (local, is_utc) = unusual(value)?;
+            // The session is in UTC.
+            if is_utc {
+                Ok(local.and_utc().timestamp_micros())
+            } else {
+                Err(Unreadable::Malformed)
+            }
+        }
+    }
+}
+
+/// A date or timestamp of a year beyond 9999 or before 1, and whether `+00` stands behind it.
+fn unusual(value: &[u8]) -> Read<(chrono::NaiveDateTime, bool)> {
+    let text = std::str::from_utf8(value).map_err(|_| Unreadable::Malformed)?;
+    if matches!(text, "infinity" | "-infinity") {
+        return Err(Unreadable::Infinite);
+    }
+    let (text, before_christ) = match text.strip_suffix(" BC") {
+        Some(text) => (text, true),
+        None => (text, false),
+    };
+    let (text, is_utc) = match text.strip_suffix("+00") {
+        Some(text) => (text, true),
+        None => (text, false),
+    };
+    let (date, time) = text.split_once(' ').unwrap_or((text, "00:00:00"));
+    let mut parts = date.splitn(3, '-');
+    let mut part = || {
+        parts
+            .next()
+            .and_then(|part| part.parse::<u32>().ok())
+            .ok_or(Unreadable::Malformed)
+    };
+    let (year, month, day) = (part()?, part()?, part()?);
+    let year = i32::try_from(year).map_err(|_| Unreadable::OutOfRange)?;
+    let year = if before_christ { 1 - year } else { year };
+    let date = chrono::NaiveDate::from_ymd_opt(year, month, day).ok_or(Unreadable::OutOfRange)?;
+    let time = chrono::NaiveTime::parse_from_str(time, "%H:%M:%S%.f").map_err(|_| Unreadable::Malformed)?;
+    Ok((date.and_time(time), is_utc))
+}
+
+fn uuid(value: [u8; 16], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (at, byte) in value.into_iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            out.push(b'-');
+        }
+        out.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+}
+
+fn hex(text: &[u8], out: &mut Vec<u8>) -> Read {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    if !text.len().is_multiple_of(2) {
+        return Err(Unreadable::Malformed);
+    }
+    for pair in text.chunks_exact(2) {
+        let (high, low) = (digit(pair[0]), digit(pair[1]));
+        out.push(high.ok_or(Unreadable::Malformed)? << 4 | low.ok_or(Unreadable::Malformed)?);
+    }
+    Ok(())
+}
+
+/// The first `N` bytes, which `value` moves behind.
+pub(super) fn take<'a>(value: &mut &'a [u8], count: usize) -> Read<&'a [u8]> {
+    let (taken, rest) = value.split_at_checked(count).ok_or(Unreadable::Malformed)?;
+    *value = rest;
+    Ok(taken)
+}
+
+/// The next four bytes as a number.
+pub(super) fn take_i32(value: &mut &[u8]) -> Read<i32> {
+    Ok(i32::from_be_bytes(fixed(take(value, 4)?)?))
+}
+
+/// Adds the items of an array: dimensions, flags, type, then (length, lower bound) a dimension and the items.
+/// Source: `array_send`.
+fn push_array(mut value: &[u8], items: &mut Column) -> Read {
+    let dimensions = take_i32(&mut value)?;
+    take(&mut value, 8)?;
+    let count = match dimensions {
+        0 => 0,
+        1 => {
+            let count = take_i32(&mut value)?;
+            take(&mut value, 4)?;
+            count
+        }
+        2..=6 => return Err(Unreadable::Dimensions),
+        _ => return Err(Unreadable::Malformed),
+    };
+    for _ in 0..count {
+        match take_i32(&mut value)? {
+            -1 => items.push_null(),
+            length => {
+                let length = usize::try_from(length).map_err(|_| Unreadable::Malformed)?;
+                items.push_binary(take(&mut value, length)?)?;
+            }
+        }
+    }
+    if value.is_empty() {
+        Ok(())
+    } else {
+        Err(Unreadable::Malformed)
+    }
+}
+
+/// Adds the items of an array such as `{1,NULL,"a \"b\""}`. Source: `array_out`.
+fn push_array_text(value: &[u8], items: &mut Column) -> Read {
+    // An array that does not count from 1 has its bounds in front: `[0:1]={…}`.
+    let value = match value.first() {
+        Some(b'[') => {
+            let bounds = value
+                .iter()
+                .position(|byte| *byte == b'=')
+                .ok_or(Unreadable::Malformed)?;
+            if value[..bounds].iter().filter(|byte| **byte == b'[').count() > 1 {
+                return Err(Unreadable::Dimensions);
+            }
+            &value[bounds + 1..]
+        }
+        _ => value,
+    };
+    let inner = value.strip_prefix(b"{").and_then(|value| value.strip_suffix(b"}"));
+    let mut rest = inner.ok_or(Unreadable::Malformed)?;
+    if rest.is_empty() {
+        return Ok(());
+    }
+    let mut item = Vec::new();
+    loop {
+        item.clear();
+        let mut quoted = false;
+        match rest.first() {
+            Some(b'{') => return Err(Unreadable::Dimensions),
+            Some(b'"') => {
+                quoted = true;
+                rest = &rest[1..];
+                loop {
+                    match rest {
+                        [b'"', after @ ..] => {
+                            rest = after;
+                            break;
+                        }
+                        [b'\\', byte, after @ ..] | [byte, after @ ..] => {
+                            item.push(*byte);
+                            rest = after;
+                        }
+                        [] => return Err(Unreadable::Malformed),
+                    }
+                }
+            }
+            _ => {
+                let end = rest.iter().position(|byte| *byte == b',').unwrap_or(rest.len());
+                item.extend_from_slice(&rest[..end]);
+                rest = &rest[end..];
+            }
+        }
+        if !quoted && item.eq_ignore_ascii_case(b"null") {
+            items.push_null();
+        } else {
+            items.push_text(&item)?;
+        }
+        match rest {
+            [] => return Ok(()),
+            [b',', after @ ..] => rest = after,
+            _ => return Err(Unreadable::Malformed),
+        }
+    }
+}

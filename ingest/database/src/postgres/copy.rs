@@ -1,0 +1,325 @@
+//! `COPY … TO STDOUT (FORMAT binary)` into record batches: each value goes from the server's bytes straight to its
+//! column. Source: PostgreSQL's manual, COPY, "Binary Format".
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use cordada_core::{Context, Error, Result};
+
+use crate::unreadable::Unreadable;
+use super::column::{Column, Kind};
+
+/// What the data begin with; then come flags and the length of an extension.
+const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
+/// A batch is full with so many rows, or bytes of values.
+const BATCH_ROWS: usize = 16 * 1024;
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Reads the data, however they are cut into pieces.
+pub(crate) struct Decoder {
+    /// What is read, for messages: `public.sales`.
+    label: String,
+    schema: SchemaRef,
+    columns: Vec<Column>,
+    /// The beginning of a row whose end has not come.
+    rest: Vec<u8>,
+    rows: usize,
+    bytes: usize,
+    state: Expect,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    Header,
+    Row,
+    Nothing,
+}
+
+impl Decoder {
+    /// Reads columns of those kinds, named as in the schema.
+    pub(crate) fn new(label: &str, schema: SchemaRef, kinds: &[Kind]) -> Self {
+        Self {
+            label: label.to_owned(),
+            schema,
+            columns: kinds.iter().map(Column::new).collect(),
+            rest: Vec::new(),
+            rows: 0,
+            bytes: 0,
+            state: Expect::Header,
+        }
+    }
+
+    /// Reads the next piece.
+    ///
+    /// # Errors
+    /// It is no such data, or has a value that the lake's types cannot hold.
+    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<()> {
+        self.bytes += piece.len();
+        // The server sends a row a piece.
+        if self.rest.is_empty() {
+            let used = self.read(piece)?;
+            self.rest.extend_from_slice(&piece[used..]);
+            return Ok(());
+        }
+        let mut rest = std::mem::take(&mut self.rest);
+        rest.extend_from_slice(piece);
+        let used = self.read(&rest)?;
+        rest.drain(..used);
+        self.rest = rest;
+        Ok(())
+    }
+
+    /// Whether a batch is ready to be taken.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES
+    }
+
+    /// The rows so far and how many bytes they came in; `None` if there are none.
+    ///
+    /// # Errors
+    /// Text that is not UTF-8.
+    pub(crate) fn take(&mut self) -> Result<Option<(RecordBatch, u64)>> {
+        if self.rows == 0 {
+            return Ok(None);
+        }
+        let bytes = std::mem::take(&mut self.bytes) as u64;
+        self.rows = 0;
+        let (columns, fields) = (self.columns.iter_mut(), self.schema.fields());
+        let arrays = columns.zip(fields).map(|(column, field)| {
+            let why = |unreadable: Unreadable| unreadable.refuse(&self.label, field.name());
+            column.finish().map_err(why)
+        });
+        let arrays = arrays.collect::<Result<Vec<_>>>()?;
+        let batch = RecordBatch::try_new(self.schema.clone(), arrays).doing(|| format!("reading {}", self.label))?;
+        Ok(Some((batch, bytes)))
+    }
+
+    /// Says that there is no more.
+    ///
+    /// # Errors
+    /// Something is missing.
+    pub(crate) fn end(&self) -> Result<()> {
+        if self.state == Expect::Nothing && self.rest.is_empty() {
+            return Ok(());
+        }
+        Err(Error::unavailable(
+            format!("reading {}", self.label),
+            "the data end in the middle of a row",
+        ))
+    }
+
+    /// Reads what is complete, and says how many bytes that was.
+    fn read(&mut self, data: &[u8]) -> Result<usize> {
+        let mut at = 0;
+        let malformed = |label: &str| Error::failed(format!("reading {label}"), "the server's data make no sense");
+        if self.state == Expect::Header {
+            let Some((fixed, extension)) = data.split_at_checked(SIGNATURE.len() + 8) else {
+                return Ok(0);
+            };
+            let mut lengths = &fixed[SIGNATURE.len() + 4..];
+            let length = super::column::take_i32(&mut lengths).ok();
+            let length = length.and_then(|length| usize::try_from(length).ok());
+            let length = length
+                .filter(|_| fixed.starts_with(SIGNATURE))
+                .ok_or_else(|| malformed(&self.label))?;
+            if extension.len() < length {
+                return Ok(0);
+            }
+            at = fixed.len() + length;
+            self.state = Expect::Row;
+        }
+        while at < data.len() {
+            if self.state == Expect::Nothing {
+                return Err(malformed(&self.label));
+            }
+            let row = &data[at..];
+            let Some((count, values)) = row.split_first_chunk() else {
+                return Ok(at);
+            };
+            match i16::from_be_bytes(*count) {
+                -1 => {
+                    self.state = Expect::Nothing;
+                    at += 2;
+                    continue;
+                }
+                count if usize::try_from(count).ok() != Some(self.columns.len()) => {
+                    return Err(malformed(&self.label));
+                }
+                _ => {}
+            }
+            let Some(length) = length_of(values, self.columns.len()).map_err(|_| malformed(&self.label))? else {
+                return Ok(at);
+            };
+            self.row(&values[..length])?;
+            at += 2 + length;
+        }
+        Ok(at)
+    }
+
+    /// Reads the values of a complete row.
+    #[inline]
+    fn row(&mut self, mut values: &[u8]) -> Result<()> {
+        for (number, column) in self.columns.iter_mut().enumerate() {
+            // Complete, so these lengths are there and within the row.
+            let Some((length, rest)) = values.split_first_chunk() else {
+                break;
+            };
+            match usize::try_from(i32::from_be_bytes(*length)) {
+                Err(_) => {
+                    column.push_null();
+                    values = rest;
+                }
+                Ok(length) => {
+                    let (value, rest) = rest.split_at(length);
+                    column
+                        .push_binary(value)
+                        .map_err(|unreadable| unreadable.refuse(&self.label, self.schema.field(number).name()))?;
+                    values = rest;
+                }
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+}
+
+/// The length of so many values, each behind its own length; `None` if not all are there.
+#[inline]
+fn length_of(values: &[u8], count: usize) -> Result<Option<usize>, Unreadable> {
+    let mut at = 0;
+    for _ in 0..count {
+        let Some((length, _)) = values.get(at..).and_then(|rest| rest.split_first_chunk()) else {
+            return Ok(None);
+        };
+        at += 4;
+        match i32::from_be_bytes(*length) {
+            -1 => {}
+            length => at += usize::try_from(length).map_err(|_| Unreadable::Malformed)?,
+        }
+    }
+    Ok((at <= values.len()).then_some(at))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{Field, Schema};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decoder() -> Decoder {
+        let kinds = [
+            Kind::Int64,
+            Kind::Text,
+            Kind::Decimal(10, 2),
+            Kind::List(Box::new(Kind::Int32)),
+            Kind::Timestamptz,
+        ];
+        let fields = kinds
+            .iter()
+            .zip(["a", "b", "c", "d", "e"])
+            .map(|(kind, name)| Field::new(name, kind.data_type(), true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        Decoder::new("public.sales", schema, &kinds)
+    }
+
+    fn field(value: &[u8]) -> Vec<u8> {
+        [&i32::try_from(value.len()).unwrap().to_be_bytes(), value].concat()
+    }
+
+    fn header() -> Vec<u8> {
+        [SIGNATURE.as_slice(), &[0; 8]].concat()
+    }
+
+    fn row(number: i64) -> Vec<u8> {
+        let null = (-1i32).to_be_bytes().to_vec();
+        let numeric = [0u8, 2, 0, 0, 0, 0, 0, 2, 0, 12, 19, 136];
+        let list = [1i32, 0, 23, 1, 1, 4, 7].map(i32::to_be_bytes).concat();
+        let text = if number % 3 == 0 {
+            null
+        } else {
+            field("añb".as_bytes())
+        };
+        [
+            5i16.to_be_bytes().to_vec(),
+            field(&number.to_be_bytes()),
+            text,
+            field(&numeric),
+            field(&list),
+            field(&0i64.to_be_bytes()),
+        ]
+        .concat()
+    }
+
+    fn data(rows: i64) -> Vec<u8> {
+        [
+            header(),
+            (0..rows).flat_map(row).collect(),
+            (-1i16).to_be_bytes().to_vec(),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn values_arrive() {
+        let mut decoder = decoder();
+        decoder.push(&data(2)).unwrap();
+        decoder.end().unwrap();
+        let (batch, _) = decoder.take().unwrap().unwrap();
+        let shown = arrow::util::pretty::pretty_format_batches(&[batch])
+            .unwrap()
+            .to_string();
+        assert!(
+            shown.contains("| 1 | añb | 12.50 | [7] | 2000-01-01T00:00:00Z |"),
+            "{shown}"
+        );
+        assert!(shown.contains("| 0 |     | 12.50 | [7] |"), "{shown}");
+    }
+
+    proptest! {
+        #[test]
+        fn wherever_the_data_are_cut_the_rows_are_the_same(cuts in proptest::collection::vec(1usize..40, 1..60)) {
+            let data = data(9);
+            let mut decoder = decoder();
+            let mut rest = data.as_slice();
+            for cut in cuts.into_iter().cycle() {
+                let (piece, after) = rest.split_at(cut.min(rest.len()));
+                decoder.push(piece).unwrap();
+                rest = after;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            decoder.end().unwrap();
+            let mut whole = self::decoder();
+            whole.push(&data).unwrap();
+            prop_assert_eq!(decoder.take().unwrap().unwrap().0, whole.take().unwrap().unwrap().0);
+        }
+
+        #[test]
+        fn damaged_data_are_refused_without_a_panic(
+            at in 0usize..500, byte in any::<u8>(), length in 0usize..500,
+        ) {
+            let mut data = data(4);
+            let at = at % data.len();
+            data[at] = byte;
+            data.truncate(length);
+            let mut decoder = decoder();
+            if decoder.push(&data).is_ok() {
+                let _ = decoder.end();
+                let _ = decoder.take();
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut decoder = decoder();
+            let _ = decoder.push(&[header(), bytes].concat()).is_ok();
+            let _ = decoder.take();
+        }
+    }
+}

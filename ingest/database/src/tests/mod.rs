@@ -1,0 +1,183 @@
+//! The kind `database` against real servers; those that are not installed are skipped, loudly.
+
+mod changes;
+mod mysql;
+mod postgres;
+mod server;
+mod sqlite;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use arrow::compute::concat_batches;
+use arrow::record_batch::RecordBatch;
+use cordada_core::{Context, Result, TableName, yaml};
+use cordada_core::progress::Silent;
+use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
+use cordada_ingest_source::options::{Disposition, Options};
+use cordada_ingest_source::source::Source;
+use cordada_ingest_source::transform::Transforms;
+use cordada_lake::{Lake, Settings};
+use futures::TryStreamExt;
+use tokio_util::sync::CancellationToken;
+
+use super::config::{DatabaseSource, DatabaseStream};
+
+/// What a load has read: the rows of all chunks, and the state after the last one.
+pub(super) struct Load {
+    pub(super) batches: Vec<RecordBatch>,
+    pub(super) state: Option<State>,
+}
+
+impl Load {
+    /// The rows in pretty columns, sorted, without the frame.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        for batch in &self.batches {
+            let shown = arrow::util::pretty::pretty_format_batches(std::slice::from_ref(batch))
+                .unwrap()
+                .to_string();
+            let rows = shown.lines().skip(3).filter(|line| line.starts_with('|'));
+            lines.extend(rows.map(|row| {
+                let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+                cells.join(",")
+            }));
+        }
+        lines.sort();
+        lines
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// The only value of the column in the only row.
+    pub(super) fn text(&self, column: &str) -> String {
+        let batch = concat_batches(&self.batches[0].schema(), &self.batches).unwrap();
+        let column = batch.column_by_name(column).unwrap();
+        arrow::util::display::array_value_to_string(column, 0).unwrap()
+    }
+}
+
+/// A source with one stream, and a lake that it lands in.
+pub(super) struct Source {
+    pub(super) source: DatabaseSource,
+    pub(super) lake: Lake,
+    pub(super) table: TableName,
+    folder: tempfile::TempDir,
+}
+
+impl Source {
+    pub(super) async fn new(url: &str, stream: &str) -> Self {
+        let head = format!("kind: database\nconnection: '{url}'\nparallelism: 3\ntimeout: 10s\n");
+        let source: DatabaseSource = parse(&format!("{head}streams: {{sales: {stream}}}\n")).unwrap();
+        source.validate(Path::new("erp.yml")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default())
+            .await
+            .unwrap();
+        Self {
+            source,
+            lake,
+            table: TableName::new("raw_erp", "sales").unwrap(),
+            folder,
+        }
+    }
+
+    pub(super) fn request(&self, state: Option<State>) -> Request<'_> {
+        Request {
+            project: self.folder.path(),
+            source: "erp",
+            stream: "sales",
+            lake: &self.lake,
+            table: &self.table,
+            state,
+            replace: self.source.streams()["sales"].disposition() == Disposition::Replace,
+            transforms: Arc::new(Transforms::new(&Options::default(), None).unwrap()),
+            load_at: chrono::Utc::now(),
+            progress: &Silent,
+            task: Arc::new(Silent),
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    /// One load after `state`.
+    pub(super) async fn load(&self, state: Option<State>) -> Result<Load> {
+        let mut extraction = self.source.extract(self.request(state.clone())).await?;
+        let mut load = Load {
+            batches: Vec::new(),
+            state,
+        };
+        while let Some(chunk) = extraction.next().await? {
+            let Chunk { rows, state, .. } = chunk;
+            load.batches.extend(batches(rows).await?);
+            load.state = state.or(load.state);
+            extraction.landed().await?;
+        }
+        Ok(load)
+    }
+}
+
+/// All of a chunk's rows.
+pub(super) async fn batches(rows: Rows) -> Result<Vec<RecordBatch>> {
+    let Rows::Typed { partitions, .. } = rows else {
+        panic!("a database's rows have types")
+    };
+    let mut all = Vec::new();
+    for partition in partitions {
+        let batches: Vec<_> = partition.try_collect().await.doing(|| "reading")?;
+        all.extend(batches);
+    }
+    Ok(all)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
+    yaml::parse(Path::new("erp.yml"), text)
+}
+
+/// The column's values, as text.
+pub(super) fn column(load: &Load, name: &str) -> Vec<Option<String>> {
+    let batch = concat_batches(&load.batches[0].schema(), &load.batches).unwrap();
+    let column = arrow::compute::cast(batch.column_by_name(name).unwrap(), &arrow::datatypes::DataType::Utf8).unwrap();
+    column
+        .as_string::<i32>()
+        .iter()
+        .map(|value| value.map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    for (text, expected) in [
+        ("cursor: id", "neither a `table` nor a `query`"),
+        ("{table: a, query: select 1}", "both"),
+        ("{table: a, lag: 5m, cursor: t}", "`lag` does not go"),
+        ("{table: a, initial: 5}", "need a cursor"),
+        ("{table: a, deletes: compare}", "`deletes: compare` needs"),
+        ("{query: select 1, key: [id], changes: logical}", "`table` alone"),
+        ("{table: a, slot: b}", "belong to"),
+        (
+            "{table: a, key: [id], changes: logical, columns: {ID: {transform: hash}}}",
+            "cannot be compared",
+        ),
+        ("{table: a, disposition: append}", "append the whole table again"),
+    ] {
+        let stream: DatabaseStream = parse(text).unwrap();
+        let (why, _) = stream.validate().unwrap_err();
+        assert!(why.contains(expected), "{why}");
+    }
+    assert!(parse::<DatabaseStream>("{table: a, lag: soon}").is_err());
+    assert!(
+        parse::<DatabaseStream>("{table: a, cursr: b}")
+            .unwrap_err()
+            .to_string()
+            .contains("did you mean `cursor`")
+    );
+    let stream: DatabaseStream = parse("{table: a, cursor: [t, id], initial: 7}").unwrap();
+    assert_eq!((stream.cursor.len(), stream.initial.as_deref()), (2, Some("7")));
+    let disposition = |text: &str| parse::<DatabaseStream>(text).unwrap().rows().disposition();
+    assert_eq!(disposition("{table: a}"), Disposition::Replace);
+    assert_eq!(disposition("{table: a, cursor: id}"), Disposition::Append);
+    assert_eq!(disposition("{table: a, cursor: id, key: [id]}"), Disposition::Merge);
+}

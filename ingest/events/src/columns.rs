@@ -1,0 +1,312 @@
+//! The columns that each protocol's hits land in: all of them from the first load on, so that SQL can name them
+//! before the first visitor has done what fills them.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field};
+use cordada_ingest_formats::values::evidence::timestamp;
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Integer,
+    Double,
+    /// Money: four digits after the point, so that no currency and no unit price is rounded.
+    Money,
+    Boolean,
+    Time,
+    /// Whatever a site sends, as JSON text: a struct would let any visitor add columns to the table.
+    Json,
+    /// The items of an order.
+    Items,
+}
+
+impl Kind {
+    /// The column's type in the lake.
+    pub(crate) fn data_type(self) -> DataType {
+        match self {
+            Kind::Text | Kind::Json => DataType::Utf8,
+            Kind::Integer => DataType::Int64,
+            Kind::Double => DataType::Float64,
+            Kind::Money => DataType::Decimal128(18, 4),
+            Kind::Boolean => DataType::Boolean,
+            Kind::Time => timestamp(),
+            Kind::Items => {
+                let list = |item: DataType| DataType::List(Arc::new(Field::new("element", item, true)));
+                let fields = [
+                    ("sku", DataType::Utf8),
+                    ("name", DataType::Utf8),
+                    ("categories", list(DataType::Utf8)),
+                    ("price", Kind::Money.data_type()),
+                    ("quantity", DataType::Float64),
+                ];
+                let fields = fields.map(|(name, data_type)| Field::new(name, data_type, true));
+                list(DataType::Struct(fields.to_vec().into()))
+            }
+        }
+    }
+}
+
+/// A column, and which kind of personal data it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) pii: Option<&'static str>,
+}
+
+/// The name of the column for what no other column takes.
+pub(crate) const EXTRA: &str = "extra";
+
+const fn column(name: &'static str, kind: Kind) -> Column {
+    Column { name, kind, pii: None }
+}
+
+const fn text(name: &'static str) -> Column {
+    column(name, Kind::Text)
+}
+
+const fn personal(name: &'static str, pii: &'static str) -> Column {
+    let kind = Kind::Text;
+    Column {
+        name,
+        kind,
+        pii: Some(pii),
+    }
+}
+
+/// Columns of every protocol.
+const COMMON: &[Column] = &[
+    text("event_id"),
+    text("event"),
+    column("collector_tstamp", Kind::Time),
+    column("derived_tstamp", Kind::Time),
+    personal("user_id", "id"),
+    personal("user_ipaddress", "ip"),
+    text("useragent"),
+    text("br_lang"),
+    text("page_url"),
+    text("page_title"),
+    text("page_referrer"),
+    text("page_urlscheme"),
+    text("page_urlhost"),
+    column("page_urlport", Kind::Integer),
+    text("page_urlpath"),
+    text("page_urlquery"),
+    text("page_urlfragment"),
+    text("refr_urlscheme"),
+    text("refr_urlhost"),
+    column("refr_urlport", Kind::Integer),
+    text("refr_urlpath"),
+    text("refr_urlquery"),
+    text("refr_urlfragment"),
+    text("mkt_medium"),
+    text("mkt_source"),
+    text("mkt_term"),
+    text("mkt_content"),
+    text("mkt_campaign"),
+    text("mkt_clickid"),
+    text("mkt_network"),
+];
+
+/// Columns of Snowplow's hits, by their names in Snowplow's own `atomic.events`.
+const SNOWPLOW: &[Column] = &[
+    text("event_vendor"),
+    text("event_name"),
+    text("event_format"),
+    text("event_version"),
+    text("app_id"),
+    text("platform"),
+    text("name_tracker"),
+    text("v_tracker"),
+    text("txn_id"),
+    column("dvce_created_tstamp", Kind::Time),
+    column("dvce_sent_tstamp", Kind::Time),
+    column("true_tstamp", Kind::Time),
+    personal("user_fingerprint", "id"),
+    personal("domain_userid", "id"),
+    column("domain_sessionidx", Kind::Integer),
+    personal("domain_sessionid", "id"),
+    personal("network_userid", "id"),
+    text("page_view_id"),
+    text("se_category"),
+    text("se_action"),
+    text("se_label"),
+    text("se_property"),
+    column("se_value", Kind::Double),
+    text("tr_orderid"),
+    text("tr_affiliation"),
+    column("tr_total", Kind::Money),
+    column("tr_tax", Kind::Money),
+    column("tr_shipping", Kind::Money),
+    text("tr_city"),
+    text("tr_state"),
+    text("tr_country"),
+    text("tr_currency"),
+    text("ti_orderid"),
+    text("ti_sku"),
+    text("ti_name"),
+    text("ti_category"),
+    column("ti_price", Kind::Money),
+    column("ti_quantity", Kind::Integer),
+    text("ti_currency"),
+    column("pp_xoffset_min", Kind::Integer),
+    column("pp_xoffset_max", Kind::Integer),
+    column("pp_yoffset_min", Kind::Integer),
+    column("pp_yoffset_max", Kind::Integer),
+    column("br_cookies", Kind::Boolean),
+    text("br_colordepth"),
+    column("br_viewwidth", Kind::Integer),
+    column("br_viewheight", Kind::Integer),
+    text("os_timezone"),
+    column("dvce_screenwidth", Kind::Integer),
+    column("dvce_screenheight", Kind::Integer),
+    text("doc_charset"),
+    column("doc_width", Kind::Integer),
+    column("doc_height", Kind::Integer),
+    column("contexts", Kind::Json),
+    column("unstruct_event", Kind::Json),
+    column(EXTRA, Kind::Json),
+];
+
+/// Columns of Matomo's hits: the parameters of its Tracking HTTP API under names that can be read.
+const MATOMO: &[Column] = &[
+    text("site_id"),
+    personal("visitor_id", "id"),
+    text("page_view_id"),
+    column("new_visit", Kind::Boolean),
+    text("event_category"),
+    text("event_action"),
+    text("event_name"),
+    column("event_value", Kind::Double),
+    text("goal_id"),
+    text("order_id"),
+    column("revenue", Kind::Money),
+    column("subtotal", Kind::Money),
+    column("tax", Kind::Money),
+    column("shipping", Kind::Money),
+    column("discount", Kind::Money),
+    column("items", Kind::Items),
+    text("product_sku"),
+    text("product_name"),
+    text("product_category"),
+    column("product_price", Kind::Money),
+    text("link"),
+    text("download"),
+    text("search"),
+    text("search_category"),
+    column("search_count", Kind::Integer),
+    text("content_name"),
+    text("content_piece"),
+    text("content_target"),
+    text("content_interaction"),
+    column("dvce_screenwidth", Kind::Integer),
+    column("dvce_screenheight", Kind::Integer),
+    column("br_cookies", Kind::Boolean),
+    column("time_network", Kind::Integer),
+    column("time_server", Kind::Integer),
+    column("time_transfer", Kind::Integer),
+    column("time_dom_processing", Kind::Integer),
+    column("time_dom_completion", Kind::Integer),
+    column("time_on_load", Kind::Integer),
+    text("country"),
+    text("region"),
+    text("city"),
+    column("dimensions", Kind::Json),
+    column("custom_variables", Kind::Json),
+    column("page_custom_variables", Kind::Json),
+    column(EXTRA, Kind::Json),
+];
+
+/// Columns of Segment's messages: the fields of its specification.
+const SEGMENT: &[Column] = &[
+    text("type"),
+    text("name"),
+    text("category"),
+    personal("anonymous_id", "id"),
+    personal("previous_id", "id"),
+    text("group_id"),
+    column("original_timestamp", Kind::Time),
+    column("sent_at", Kind::Time),
+    text("library_name"),
+    text("library_version"),
+    text("channel"),
+    text("os_timezone"),
+    column("dvce_screenwidth", Kind::Integer),
+    column("dvce_screenheight", Kind::Integer),
+    text("order_id"),
+    column("revenue", Kind::Money),
+    column("total", Kind::Money),
+    column("value", Kind::Money),
+    text("currency"),
+    text("product_id"),
+    text("sku"),
+    column("properties", Kind::Json),
+    Column {
+        name: "traits",
+        kind: Kind::Json,
+        pii: Some("traits"),
+    },
+    column("context", Kind::Json),
+    column("integrations", Kind::Json),
+    column(EXTRA, Kind::Json),
+];
+
+/// How a hit is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Protocol {
+    Snowplow,
+    Matomo,
+    Segment,
+}
+
+impl Protocol {
+    /// All of them: the streams of a source that names none.
+    pub(crate) const ALL: [Protocol; 3] = [Protocol::Snowplow, Protocol::Matomo, Protocol::Segment];
+
+    /// Its name, and that of its stream by default.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Protocol::Snowplow => "snowplow",
+            Protocol::Matomo => "matomo",
+            Protocol::Segment => "segment",
+        }
+    }
+
+    /// The columns that its hits land in, in their order.
+    pub(crate) fn columns(self) -> impl Iterator<Item = &'static Column> {
+        let own = match self {
+            Protocol::Snowplow => SNOWPLOW,
+            Protocol::Matomo => MATOMO,
+            Protocol::Segment => SEGMENT,
+        };
+        COMMON.iter().chain(own)
+    }
+
+    /// The column of that name.
+    pub(crate) fn column(self, name: &str) -> Option<&'static Column> {
+        self.columns().find(|column| column.name == name)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::HashSet;
+
+    use cordada_core::names::snake_case;
+
+    use super::*;
+
+    #[test]
+    fn every_name_is_there_once_and_stays_as_it_is_in_the_lake() {
+        for protocol in Protocol::ALL {
+            let names: Vec<_> = protocol.columns().map(|column| column.name).collect();
+            assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
+            assert!(names.iter().all(|name| snake_case(name) == *name), "{names:?}");
+            assert!(protocol.column(EXTRA).is_some());
+        }
+    }
+}

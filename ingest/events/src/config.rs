@@ -1,0 +1,473 @@
+//! A source of events in `sources/*.yml`: where the collector listens, what it accepts and what it keeps of it.
+
+use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use arrow::datatypes::DataType;
+use cordada_core::{Error, Result};
+use cordada_core::names::snake_case;
+use cordada_ingest_source::options::Options;
+use cordada_ingest_source::stream;
+use serde::{Deserialize, Deserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use sha2::{Digest, Sha256};
+
+use super::columns::{Source as ColumnKind, Protocol};
+use super::privacy::{Consent, DoNotTrack, Ip};
+use super::routes::routes;
+use super::wal::Logs;
+
+stream! {
+    /// One stream: the hits of one protocol.
+    pub(crate) struct EventsStream {
+        /// How its hits are written; the protocol that has the stream's name by default.
+        #[serde(default)]
+        pub(crate) protocol: Option<Protocol>,
+        /// Paths that take its hits, instead of those that the protocol's trackers use by themselves.
+        #[serde(default)]
+        pub(crate) paths: Vec<String>,
+        /// Write keys of which a Segment client must have one; anybody may write when there are none.
+        #[serde(default)]
+        pub(crate) write_keys: Vec<Secret>,
+        /// The `token_auth` that lets a Matomo client speak for other addresses and times.
+        #[serde(default)]
+        pub(crate) token_auth: Option<Secret>,
+        /// Columns taken out of the free-form parts: `{plan: traits.plan}`. Of the type that `columns:` declares, or text.
+        #[serde(default)]
+        pub(crate) extract: BTreeMap<String, String>,
+    }
+}
+
+/// A source of events.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EventsSource {
+    #[serde(rename = "kind")]
+    _kind: String,
+    /// Where the collector listens.
+    #[serde(default = "default_listen")]
+    pub(crate) listen: SocketAddr,
+    /// Whether a proxy on the way says in `X-Forwarded-For` who sent a hit.
+    #[serde(default)]
+    pub(crate) behind_proxy: bool,
+    /// How often hits land in the lake.
+    #[serde(default = "default_flush", deserialize_with = "duration")]
+    pub(crate) flush: Duration,
+    /// What is kept of addresses.
+    #[serde(default)]
+    pub(crate) ip: Ip,
+    /// What becomes of hits of visitors who do not want to be tracked.
+    #[serde(default)]
+    pub(crate) do_not_track: DoNotTrack,
+    /// Whether hits need consent; they do not by default.
+    #[serde(default)]
+    pub(crate) consent: Option<Consent>,
+    /// Pages that may send hits, as `https://shop.example`; any if there are none.
+    #[serde(default)]
+    pub(crate) origins: Vec<String>,
+    /// An identifier of visitors that the collector sets itself; none by default.
+    #[serde(default)]
+    pub(crate) cookie: Option<Cookie>,
+    #[serde(default)]
+    pub(crate) limits: Limits,
+    #[serde(default = "default_streams", deserialize_with = "streams")]
+    pub(crate) streams: BTreeMap<String, EventsStream>,
+    /// The logs of events that are open.
+    #[serde(skip)]
+    pub(crate) logs: Logs,
+}
+
+/// A cookie that tells visitors apart.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cookie {
+    /// Its name.
+    pub(crate) name: String,
+    /// The domain that it is sent to; only the collector's own host if `None`.
+    #[serde(default)]
+    pub(crate) domain: Option<String>,
+    /// Days after which a visitor is somebody else.
+    #[serde(default = "default_days")]
+    pub(crate) days: u32,
+}
+
+/// What the collector takes at most.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Limits {
+    /// Bytes of one request.
+    #[serde(deserialize_with = "bytes")]
+    pub(crate) request: u64,
+    /// Bytes of the requests that wait to be written.
+    #[serde(deserialize_with = "bytes")]
+    pub(crate) queue: u64,
+    /// Connections at a time.
+    pub(crate) connections: usize,
+    /// How long a request may take to arrive.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) timeout: Duration,
+    /// Bytes that wait to land.
+    #[serde(deserialize_with = "bytes")]
+    pub(crate) backlog: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request: 1 << 20,
+            queue: 64 << 20,
+            connections: 1024,
+            timeout: Duration::from_secs(10),
+            backlog: 10 << 30,
+        }
+    }
+}
+
+/// A secret that a client has to know. Only its hash is kept, and nothing prints it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret([u8; 32]);
+
+impl Secret {
+    /// Whether the text is the secret. Hashes are compared: how long that takes tells nothing about the secret.
+    pub(crate) fn is(&self, text: &str) -> bool {
+        self.0[..] == Sha256::digest(text)[..]
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(Secret(Sha256::digest(text).into()))
+    }
+}
+
+impl EventsStream {
+    fn of(protocol: Protocol) -> Self {
+        Self {
+            protocol: Some(protocol),
+            paths: Vec::new(),
+            write_keys: Vec::new(),
+            token_auth: None,
+            extract: BTreeMap::new(),
+            key: Vec::new(),
+            disposition: None,
+            columns: BTreeMap::new(),
+            contract: cordada_ingest_source::contract::Contract::default(),
+            deleted: None,
+            unnest: BTreeMap::new(),
+        }
+    }
+
+    /// How its hits are written.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.protocol.unwrap_or(Protocol::Snowplow)
+    }
+
+    /// What it says about its rows, with what its protocol says about its columns.
+    pub(crate) fn all_options(&self) -> Options {
+        let mut options = self.options();
+        for column in self.protocol().columns() {
+            let declared = options.columns.entry(column.name.to_owned()).or_default();
+            declared.data_type.get_or_insert_with(|| column.kind.data_type());
+            if declared.pii.is_none() {
+                declared.pii = column.pii.map(str::to_owned);
+            }
+        }
+        for name in self.extract.keys() {
+            let declared = options.columns.entry(name.clone()).or_default();
+            declared.data_type.get_or_insert(DataType::Utf8);
+        }
+        options
+    }
+
+    /// Why it makes no sense, and what to do.
+    fn validate(&self) -> Result<(), (String, &'static str)> {
+        let wrong = |why: String, hint| Err((why, hint));
+        let (protocol, has_keys) = (self.protocol(), !self.write_keys.is_empty());
+        if has_keys && protocol != Protocol::Segment {
+            return wrong(
+                "only Segment has `write_keys`".into(),
+                "leave it out, or set `protocol: segment`",
+            );
+        }
+        if self.token_auth.is_some() && protocol != Protocol::Matomo {
+            return wrong(
+                "only Matomo has a `token_auth`".into(),
+                "leave it out, or set `protocol: matomo`",
+            );
+        }
+        let is_path = |path: &&String| {
+            let legal = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+            !(path.starts_with('/') && path.chars().all(legal))
+        };
+        if let Some(path) = self.paths.iter().find(is_path) {
+            return wrong(format!("`{path}` is no path"), "write it as /collect");
+        }
+        let taken = |name: &&String| protocol.column(name).is_some();
+        if let Some(name) = self.extract.keys().find(taken) {
+            return wrong(
+                format!("there is a column `{name}` already"),
+                "give the extracted one another name",
+            );
+        }
+        let unknown = |name: &&String| {
+            let column = snake_case(name.split('.').next().unwrap_or(name));
+            protocol.column(&column).is_none() && !self.extract.contains_key(&column)
+        };
+        if let Some(name) = self.columns.keys().find(unknown) {
+            let why = format!("there is no column `{name}`");
+            return wrong(why, "there are those of the protocol, and those that `extract:` names");
+        }
+        let from = |path: &&String| {
+            let column = path.split('.').next().and_then(|first| protocol.column(first));
+            !column.is_some_and(|column| column.kind == ColumnKind::Json) || !path.contains('.')
+        };
+        if let Some(path) = self.extract.values().find(from) {
+            let free: Vec<_> = protocol
+                .columns()
+                .filter(|column| column.kind == ColumnKind::Json)
+                .collect();
+            let names: Vec<_> = free.iter().map(|column| column.name).collect();
+            let why = format!(
+                "`{path}` leads into no free-form column; there are {}",
+                names.join(", ")
+            );
+            return wrong(why, "write it as properties.plan");
+        }
+        Ok(())
+    }
+}
+
+impl EventsSource {
+    /// Fills in what follows from names, and says why it makes no sense and what to do.
+    ///
+    /// # Errors
+    /// Config.
+    pub(crate) fn validate(&mut self, file: &Path) -> Result<()> {
+        let error =
+            |doing: String, why: String, hint: &str| Error::config(doing, why).hint(hint).at(file.display(), 0, 0);
+        for (name, stream) in &mut self.streams {
+            let named = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name);
+            stream.protocol = stream.protocol.or(named);
+            let doing = || format!("reading stream {name}");
+            if stream.protocol.is_none() {
+                let why = "its protocol is not known".to_owned();
+                return Err(error(doing(), why, "set `protocol:` to snowplow, matomo or segment"));
+            }
+            stream.validate().map_err(|(why, hint)| error(doing(), why, hint))?;
+        }
+        let doing = || "reading the limits".to_owned();
+        if self.limits.queue < self.limits.request || u32::try_from(self.limits.queue).is_err() {
+            let why = "`queue` has to hold one `request`, and be less than 4GB".to_owned();
+            return Err(error(doing(), why, "64MB is the default"));
+        }
+        if self.limits.connections == 0 || self.limits.timeout.is_zero() || self.flush.is_zero() {
+            let why = "`connections`, `timeout` and `flush` cannot be 0".to_owned();
+            return Err(error(doing(), why, "leave them out for the defaults"));
+        }
+        let legal = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        if let Some(cookie) = &self.cookie
+            && (cookie.name.is_empty() || !legal(&cookie.name) || !cookie.domain.as_deref().is_none_or(legal))
+        {
+            let why = "its name or its domain has characters that cookies cannot have".to_owned();
+            return Err(error(
+                "reading the cookie".into(),
+                why,
+                "use letters, digits, `-`, `_` and `.`",
+            ));
+        }
+        let seen: Vec<_> = routes(self).map(|(path, _)| path).collect();
+        let mut known = BTreeSet::new();
+        if let Some(path) = seen.iter().find(|path| !known.insert(path.as_str())) {
+            let why = format!("two streams take hits at {path}");
+            return Err(error(
+                "reading the streams".into(),
+                why,
+                "give one of them `paths:` of its own",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn default_listen() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 8080).into()
+}
+
+fn default_flush() -> Duration {
+    Duration::from_secs(5)
+}
+
+fn default_days() -> u32 {
+    365
+}
+
+fn default_streams() -> BTreeMap<String, EventsStream> {
+    let streams = Protocol::ALL.into_iter();
+    streams
+        .map(|protocol| (protocol.name().to_owned(), EventsStream::of(protocol)))
+        .collect()
+}
+
+/// A list of protocols, or streams by name.
+fn streams<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, EventsStream>, D::Error> {
+    struct Streams;
+
+    impl<'de> Visitor<'de> for Streams {
+        type Value = BTreeMap<String, EventsStream>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of protocols, or streams by name")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<Self::Value, A::Error> {
+            let mut streams = BTreeMap::new();
+            while let Some(protocol) = names.next_element::<Protocol>()? {
+                streams.insert(protocol.name().to_owned(), EventsStream::of(protocol));
+            }
+            Ok(streams)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut streams = BTreeMap::new();
+            while let Some((name, stream)) = entries.next_entry()? {
+                streams.insert(name, stream);
+            }
+            Ok(streams)
+        }
+    }
+
+    deserializer.deserialize_any(Streams)
+}
+
+/// `500ms`, `5s`, `2m` or `1h`.
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let (number, unit) = text.split_at(text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len());
+    let millis = match unit.trim() {
+        "ms" => Some(1),
+        "s" => Some(1_000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    };
+    let duration = millis.and_then(|millis| number.parse::<u64>().ok()?.checked_mul(millis));
+    let wrong = || serde::de::Error::custom(format!("`{text}` is no duration: write it as 500ms, 5s, 2m or 1h"));
+    duration.map(Duration::from_millis).ok_or_else(wrong)
+}
+
+/// `64KB`, `1MB` or `10GB`, powers of 1024.
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let (number, unit) = text.split_at(text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len());
+    let shift = match unit.trim().to_ascii_uppercase().as_str() {
+        "KB" => Some(10),
+        "MB" => Some(20),
+        "GB" => Some(30),
+        _ => None,
+    };
+    let bytes = shift
+        .and_then(|shift| number.parse::<u64>().ok()?.checked_mul(1 << shift))
+        .filter(|bytes| *bytes > 0);
+    let wrong = || serde::de::Error::custom(format!("`{text}` is no amount of bytes: write it as 64KB, 1MB or 10GB"));
+    bytes.ok_or_else(wrong)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<EventsSource> {
+        let file = Path::new("web.yml");
+        let mut source: EventsSource = cordada_core::yaml::parse(file, text)?;
+        source.validate(file)?;
+        Ok(source)
+    }
+
+    #[test]
+    fn everything_but_the_kind_has_a_default() {
+        let source = load("kind: events\n").unwrap();
+        assert_eq!(source.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(
+            source.streams.keys().collect::<Vec<_>>(),
+            ["matomo", "segment", "snowplow"]
+        );
+        assert_eq!(source.flush, Duration::from_secs(5));
+        let options = cordada_ingest_source::Source::streams(&source).remove("snowplow").unwrap();
+        assert_eq!(options.declared("tr_total"), Some(&DataType::Decimal128(18, 4)));
+        assert_eq!(options.pii("user_ipaddress").as_deref(), Some("ip"));
+    }
+
+    #[test]
+    fn streams_are_a_list_or_named() {
+        let source = load("kind: events\nstreams: [matomo]\n").unwrap();
+        assert_eq!(source.streams.keys().collect::<Vec<_>>(), ["matomo"]);
+        let text = "kind: events\nflush: 500ms\nlimits: {request: 64KB}\nstreams:\n  pages: {protocol: snowplow, paths: \
+                    [/collect], columns: {user_id: {transform: drop}}}\n  \
+                    segment: {extract: {plan: traits.plan}, columns: {plan: {type: integer}}}\n";
+        let source = load(text).unwrap();
+        assert_eq!(source.streams["pages"].protocol(), Protocol::Snowplow);
+        assert_eq!(source.limits.request, 64 << 10);
+        let segment = cordada_ingest_source::Source::streams(&source).remove("segment").unwrap();
+        assert_eq!(segment.declared("plan"), Some(&DataType::Int64));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (text, expected) in [
+            ("flushh: 5s", "unknown key `flushh`; did you mean `flush`"),
+            ("ip: whole", "whole"),
+            ("flush: 5", "no duration"),
+            ("flush: 0s", "cannot be 0"),
+            ("limits: {request: 1}", "no amount of bytes"),
+            ("limits: {request: 2MB, queue: 1MB}", "has to hold one"),
+            ("streams: [plausible]", "plausible"),
+            ("streams: {pages: {}}", "protocol is not known"),
+            (
+                "streams: {pages: {protocol: matomo}, matomo: {}}",
+                "two streams take hits at /",
+            ),
+            ("streams: {matomo: {paths: [collect]}}", "is no path"),
+            ("streams: {matomo: {write_keys: [a]}}", "only Segment"),
+            ("streams: {snowplow: {token_auth: a}}", "only Matomo"),
+            (
+                "streams: {segment: {extract: {plan: plan}}}",
+                "leads into no free-form column",
+            ),
+            (
+                "streams: {segment: {extract: {type: traits.type}}}",
+                "there is a column `type`",
+            ),
+            ("streams: {segment: {dispositon: append}}", "did you mean `disposition`"),
+            (
+                "streams: {matomo: {columns: {visitor: {pii: id}}}}",
+                "there is no column `visitor`",
+            ),
+            ("cookie: {name: 'a;b'}", "characters that cookies cannot have"),
+        ] {
+            let Err(error) = load(&format!("kind: events\n{text}\n")) else {
+                unreachable!("{text}")
+            };
+            assert!(error.to_string().contains(expected), "{text}: {error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let source = load("kind: events\nstreams: {segment: {write_keys: [hunter2]}}\n").unwrap();
+        let key = &source.streams["segment"].write_keys[0];
+        assert!(key.is("hunter2") && !key.is("hunter"));
+        assert_eq!(format!("{:?}", source.streams["segment"].write_keys), "[Secret]");
+    }
+}

@@ -1,0 +1,138 @@
+//! From hits to entries of the log: the last that happens before they are written.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use chrono_tz::Tz;
+use cordada_core::{Error, Result};
+use cordada_ingest_formats::values::build::{Notation, is_readable};
+use cordada_ingest_source::transform::{PiiKey, Transforms};
+use serde_json::{Value, json};
+
+use super::config::{EventsSource, EventsStream, Secret};
+use super::hit::Hit;
+use super::privacy::{Privacy, Wishes};
+use super::record::{Record, scalar_text};
+use super::wal::{Entry, Log};
+
+/// Bytes that are kept of a record that could not be read.
+const KEPT: usize = 64 << 10;
+
+/// Where the hits of one stream go.
+pub(super) struct Sink {
+    pub(super) log: Arc<Log>,
+    pub(super) write_keys: Vec<Secret>,
+    pub(super) token_auth: Option<Secret>,
+    transforms: Transforms,
+    extracted: Vec<Extracted>,
+}
+
+/// A column that is taken out of a free-form one.
+struct Extracted {
+    name: String,
+    column: String,
+    /// The place within the column, as a JSON pointer.
+    place: String,
+    data_type: DataType,
+}
+
+impl Sink {
+    /// The sink of a stream.
+    ///
+    /// # Errors
+    /// Conflict if another process has its log; config for a transform without a key.
+    pub(super) fn new(
+        project: &Path,
+        source: (&str, &EventsSource),
+        stream: (&str, &EventsStream),
+        key: Option<&PiiKey>,
+    ) -> Result<Self> {
+        let doing = || format!("collecting {}.{}", source.0, stream.0);
+        let log = source.1.log(project, source.0, stream.0)?.ok_or_else(|| {
+            Error::conflict(doing(), "another process collects the same")
+                .hint("stop it, or give this one a project of its own")
+        })?;
+        let options = stream.1.all_options();
+        let extracted = stream.1.extract.iter().map(|(name, path)| {
+            let (column, within) = path.split_once('.').unwrap_or((path, ""));
+            Extracted {
+                name: name.clone(),
+                column: column.to_owned(),
+                place: format!("/{}", within.replace('.', "/")),
+                data_type: options.declared(name).cloned().unwrap_or(DataType::Utf8),
+            }
+        });
+        Ok(Self {
+            log,
+            write_keys: stream.1.write_keys.clone(),
+            token_auth: stream.1.token_auth.clone(),
+            transforms: Transforms::new(&options, key)?,
+            extracted: extracted.collect(),
+        })
+    }
+
+    /// What is written of the hits.
+    ///
+    /// # Errors
+    /// None that a client could cause.
+    pub(super) fn entries(&self, hits: Vec<Hit>, privacy: &Privacy, wishes: Wishes) -> Result<Vec<Entry>> {
+        let kept = hits.into_iter().filter_map(|hit| privacy.apply(hit, wishes));
+        kept.map(|hit| match hit {
+            Hit::Record(record) => self.record(*record),
+            Hit::Malformed { reason, sent } => self.rejected(&reason, &sent),
+        })
+        .collect()
+    }
+
+    fn record(&self, mut record: Record) -> Result<Entry> {
+        for extracted in &self.extracted {
+            if let Some(value) = extracted.value(&record) {
+                record.values_mut().insert(extracted.name.clone(), value);
+            }
+        }
+        let mut value = record.finish();
+        if !self.transforms.is_empty() {
+            self.transforms.apply_json(&mut value)?;
+        }
+        Ok(Entry::Record(text(&value)?))
+    }
+
+    /// What could not be read cannot be transformed either, so it is not kept where there are transforms.
+    fn rejected(&self, reason: &str, sent: &Value) -> Result<Entry> {
+        let mut sent = match self.transforms.is_empty() {
+            true => scalar_or_json(sent),
+            false => "withheld: the stream has columns with a transform".to_owned(),
+        };
+        sent.truncate(sent.floor_char_boundary(KEPT));
+        Ok(Entry::Rejected(text(&json!({"reason": reason, "record": sent}))?))
+    }
+}
+
+impl Extracted {
+    /// Its value, if that is of its type; it stays in its place in any case.
+    fn value(&self, record: &Record) -> Option<Value> {
+        const NOTATION: Notation = Notation {
+            point: b'.',
+            zone: Tz::UTC,
+        };
+        let value = record.get(&self.column)?.pointer(&self.place)?;
+        if value.is_object() || value.is_array() {
+            return (self.data_type == DataType::Utf8).then(|| Value::from(value.to_string()));
+        }
+        let text = scalar_text(value);
+        let fits = !text.is_empty() && is_readable(text.as_bytes(), &self.data_type, NOTATION);
+        fits.then(|| Value::from(text))
+    }
+}
+
+fn scalar_or_json(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn text(value: &Value) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|_| Error::failed("writing an event", "it has no JSON"))
+}

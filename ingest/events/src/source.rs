@@ -1,0 +1,91 @@
+//! A source of events, as landing sees it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cordada_core::Result;
+use cordada_core::threads::blocking;
+use cordada_ingest_source::extract::{Extraction, Request};
+use cordada_ingest_source::listener::Listener;
+use cordada_ingest_source::options::Options;
+use cordada_ingest_source::transform::PiiKey;
+use cordada_ingest_source::{Source, unknown_stream};
+use tokio_util::sync::CancellationToken;
+
+use crate::collector::Collector;
+use crate::config::EventsSource;
+use crate::extraction::Events;
+use crate::wal::{self, Log};
+
+/// Bytes of a segment of the log.
+const SEGMENT: u64 = 64 << 20;
+
+impl EventsSource {
+    /// The log of a stream; `None` if another process has it.
+    ///
+    /// # Errors
+    /// As [`wal::Logs::open`].
+    pub(crate) fn log(&self, project: &Path, source: &str, stream: &str) -> Result<Option<Arc<Log>>> {
+        self.logs.open(&log_dir(project, source, stream), self.log_limits())
+    }
+
+    fn log_limits(&self) -> wal::Limits {
+        wal::Limits {
+            segment: SEGMENT,
+            backlog: self.limits.backlog,
+        }
+    }
+}
+
+/// The folder of a stream's log.
+fn log_dir(project: &Path, source: &str, stream: &str) -> PathBuf {
+    project.join(".cordada/events").join(source).join(stream)
+}
+
+#[async_trait]
+impl Source for EventsSource {
+    fn streams(&self) -> BTreeMap<String, Options> {
+        self.streams
+            .iter()
+            .map(|(name, stream)| (name.clone(), stream.all_options()))
+            .collect()
+    }
+
+    /// What it says of columns comes from protocols; columns that are dropped are never there.
+    fn is_connector(&self) -> bool {
+        true
+    }
+
+    async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>> {
+        let missing = || unknown_stream(request.stream, self.streams.keys().map(String::as_str));
+        let stream = self.streams.get(request.stream).ok_or_else(missing)?;
+        let dir = log_dir(request.project, request.source, request.stream);
+        let (logs, limits) = (self.logs.clone(), self.log_limits());
+        // A collector that has never run has left nothing; one that was killed may have left much to read.
+        let open = move || {
+            if dir.exists() {
+                logs.open(&dir, limits)
+            } else {
+                Ok(None)
+            }
+        };
+        let log = blocking("opening the log of events", open).await?;
+        Ok(Box::new(Events::new(request, stream, log)))
+    }
+
+    async fn check(&self, project: &Path, source: &str, stream: &str, _cancel: &CancellationToken) -> Result<()> {
+        self.log(project, source, stream).map(|_| ())
+    }
+
+    async fn listen<'a>(
+        &'a self,
+        project: &Path,
+        source: &'a str,
+        key: Option<&PiiKey>,
+    ) -> Result<Option<Box<dyn Listener + 'a>>> {
+        let collector = Collector::bind(self, project, source, key)?;
+        Ok(Some(Box::new(collector)))
+    }
+}

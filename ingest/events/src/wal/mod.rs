@@ -1,0 +1,219 @@
+//! The write-ahead log of one stream: a hit is acknowledged when it is here, synchronised with the disk, and it stays
+//! until it is in the lake. Why and how: `docs/adr/0008-events-write-ahead.md`.
+//!
+//! The log is a folder of segments. Each process that writes to it gives its records an identifier of its own and
+//! numbers them from 0, so that nothing of what an earlier one left is ever written to again. One thread writes: it
+//! takes whatever has arrived, writes it at once, synchronises once, and acknowledges all of it.
+
+mod frame;
+mod recover;
+mod segment;
+mod writer;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use cordada_core::threads::locked;
+use cordada_core::{Context, Error, Result};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, mpsc, oneshot};
+use uuid::Uuid;
+
+use self::writer::Writer;
+pub(crate) use self::frame::Entry;
+pub(crate) use self::segment::Segment;
+
+/// The file that only one process at a time has locked.
+const LOCK: &str = "lock";
+
+/// How much a log may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes of a segment, after which the next one begins.
+    pub(crate) segment: u64,
+    /// Bytes of all segments; beyond that nothing is accepted.
+    pub(crate) backlog: u64,
+}
+
+/// The logs of one source that are open: whoever collects and whoever lands share them.
+#[derive(Clone, Default)]
+pub(crate) struct Logs(Arc<Mutex<BTreeMap<PathBuf, Weak<Log>>>>);
+
+/// An open log. There is one a folder, whatever the number of processes and sources that want it.
+pub(crate) struct Log {
+    dir: PathBuf,
+    /// The list that it is in.
+    open: Arc<Mutex<BTreeMap<PathBuf, Weak<Log>>>>,
+    shared: Arc<Shared>,
+    queue: Option<mpsc::UnboundedSender<Command>>,
+    writer: Option<JoinHandle<()>>,
+    reading: Arc<tokio::sync::Mutex<()>>,
+    lock: File,
+}
+
+/// What the writer and those who land share.
+#[derive(Default)]
+struct Shared {
+    /// Segments that are complete and not in the lake yet, in their order.
+    sealed: Mutex<VecDeque<Segment>>,
+    /// Bytes of all segments.
+    bytes: AtomicU64,
+    /// Records in the segment that is being written.
+    unsealed: AtomicU64,
+    /// Bytes of all segments beyond which nothing is accepted.
+    backlog: AtomicU64,
+}
+
+impl Shared {
+    fn sealed(&self) -> MutexGuard<'_, VecDeque<Segment>> {
+        locked(&self.sealed)
+    }
+}
+
+enum Command {
+    Append {
+        entries: Vec<Entry>,
+        /// The part of the queue that they take up, given back when they are written.
+        room: Option<OwnedSemaphorePermit>,
+        done: oneshot::Sender<Result<()>>,
+    },
+    Seal(oneshot::Sender<()>),
+}
+
+impl Logs {
+    /// The log in a folder, which is made if it is not there; `None` if somebody else has it: another process, or
+    /// another source.
+    ///
+    /// # Errors
+    /// Unavailable: a disk that cannot be read or written.
+    pub(crate) fn open(&self, dir: &Path, limits: Limits) -> Result<Option<Arc<Log>>> {
+        let doing = || format!("opening the log of events in {}", dir.display());
+        std::fs::create_dir_all(dir).doing(doing)?;
+        let dir = dir.canonicalize().doing(doing)?;
+        let mut open = locked(&self.0);
+        if let Some(log) = open.get(&dir).and_then(Weak::upgrade) {
+            return Ok(Some(log));
+        }
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(dir.join(LOCK))
+            .doing(doing)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            // It is being closed on another thread, which is a matter of what is in the queue.
+            Err(TryLockError::WouldBlock) if open.contains_key(&dir) => lock.lock().doing(doing)?,
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error).doing(doing),
+        }
+        let segments = recover::segments(&dir)?;
+        let shared = Arc::new(Shared {
+            bytes: segments.iter().map(|segment| segment.bytes).sum::<u64>().into(),
+            sealed: Mutex::new(segments.into()),
+            unsealed: AtomicU64::new(0),
+            backlog: limits.backlog.into(),
+        });
+        let (queue, commands) = mpsc::unbounded_channel();
+        let writer = Writer::new(dir.clone(), Uuid::now_v7(), limits.segment, shared.clone());
+        let writer = std::thread::Builder::new()
+            .name("events".into())
+            .spawn(move || writer.run(commands))
+            .doing(doing)?;
+        let log = Arc::new(Log {
+            dir: dir.clone(),
+            open: self.0.clone(),
+            shared,
+            queue: Some(queue),
+            writer: Some(writer),
+            reading: Arc::default(),
+            lock,
+        });
+        open.insert(dir, Arc::downgrade(&log));
+        Ok(Some(log))
+    }
+}
+
+impl Log {
+    /// Writes the entries and returns when the disk has them. They stay together and in order.
+    ///
+    /// # Errors
+    /// Unavailable: the disk is full or broken, or the log holds as much as it may. The entries are not in it then, or
+    /// nobody knows; whoever sent them should send them again.
+    pub(crate) async fn append(&self, entries: Vec<Entry>, room: Option<OwnedSemaphorePermit>) -> Result<()> {
+        let (done, written) = oneshot::channel();
+        self.send(Command::Append { entries, room, done })?;
+        written.await.map_err(|_| self.stopped())?
+    }
+
+    /// Ends the segment that is being written, so that what is in it can land.
+    ///
+    /// # Errors
+    /// Failed when the writer is gone.
+    pub(crate) async fn seal(&self) -> Result<()> {
+        let (done, sealed) = oneshot::channel();
+        self.send(Command::Seal(done))?;
+        sealed.await.map_err(|_| self.stopped())
+    }
+
+    /// The right to land what is in the log, which one at a time has; `None` if somebody else has it.
+    pub(crate) fn try_read(&self) -> Option<OwnedMutexGuard<()>> {
+        self.reading.clone().try_lock_owned().ok()
+    }
+
+    /// The complete segments, oldest first.
+    pub(crate) fn sealed(&self) -> Vec<Segment> {
+        self.shared.sealed().iter().cloned().collect()
+    }
+
+    /// Whether anything waits to land.
+    pub(crate) fn has_pending(&self) -> bool {
+        self.shared.unsealed.load(Ordering::Acquire) > 0 || !self.shared.sealed().is_empty()
+    }
+
+    /// Forgets a segment that has landed. One that is damaged is put aside rather than removed.
+    ///
+    /// # Errors
+    /// Unavailable: a disk that cannot be written.
+    pub(crate) fn remove(&self, segment: &Segment, damaged: bool) -> Result<()> {
+        let doing = || format!("removing {}", segment.path.display());
+        match damaged {
+            true => recover::put_aside(&segment.path)?,
+            false => std::fs::remove_file(&segment.path).doing(doing)?,
+        }
+        self.shared.sealed().retain(|other| other.path != segment.path);
+        self.shared.bytes.fetch_sub(segment.bytes, Ordering::AcqRel);
+        Ok(())
+    }
+
+    fn send(&self, command: Command) -> Result<()> {
+        let sent = self.queue.as_ref().map(|queue| queue.send(command));
+        sent.and_then(std::result::Result::ok).ok_or_else(|| self.stopped())
+    }
+
+    fn stopped(&self) -> Error {
+        let doing = format!("writing the log of events in {}", self.dir.display());
+        Error::failed(doing, "its writer has ended")
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            // It ends when it has written what is in the queue; a panic of its own it has reported.
+            let _ = writer.join();
+        }
+        // First the lock, for which somebody may wait who holds the list.
+        let _ = self.lock.unlock();
+        let mut open = locked(&self.open);
+        open.retain(|_, log| log.strong_count() > 0);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

@@ -1,0 +1,269 @@
+//! JSON: records of any shape, their types inferred over the whole file.
+
+mod build;
+pub mod pointer;
+pub mod scan;
+mod split;
+mod tape;
+
+use std::collections::HashMap;
+
+use arrow::datatypes::DataType;
+use cordada_core::Result;
+use cordada_core::names::snake_case;
+use cordada_core::threads::in_order;
+use tokio_util::sync::CancellationToken;
+
+use crate::rejected::Rejected;
+use crate::reading::{Declared, Reading};
+use crate::shape::Shape;
+use crate::values::build::{Notation, is_readable};
+use crate::values::evidence::Evidence;
+use self::split::Layout;
+use self::tape::{Kind, Tape};
+use super::piece::{Decoded, Piece, Scanned, TextPlan};
+use super::reading::Format;
+use super::text::Plain;
+
+/// How to read a JSON file.
+#[derive(Debug, Clone)]
+pub struct Json {
+    layout: Layout,
+    /// Where the first record may begin.
+    start: u64,
+    declared: Declared,
+    notation: Notation,
+}
+
+/// The records of a piece.
+struct Records<'d> {
+    tape: Tape<'d>,
+    roots: Vec<u32>,
+    lines: Vec<u64>,
+    rejected: Vec<Rejected>,
+}
+
+impl Json {
+    /// The reader of a file of `format` (NDJSON or JSON).
+    pub fn new(text: &Plain, reading: &Reading, format: Format) -> Result<Self> {
+        let (layout, start) = match format {
+            Format::Ndjson => (Layout::Lines, text.start()),
+            _ => Layout::of_json(text)?,
+        };
+        let notation = Notation {
+            point: b'.',
+            zone: reading.zone,
+        };
+        Ok(Self {
+            layout,
+            start,
+            declared: reading.declared.clone(),
+            notation,
+        })
+    }
+
+    /// Reads the whole file once. `plan` tells what is known about columns once their names are.
+    pub fn scan(
+        &self,
+        text: &Plain,
+        plan: impl FnOnce(Vec<String>) -> Result<TextPlan>,
+        workers: usize,
+        cancel: &CancellationToken,
+    ) -> Result<Scanned> {
+        let ranges = self.layout.pieces(text, self.start)?;
+        let mut head = Vec::new();
+        text.read(text.start(), self.start, &mut head)?;
+        let mut line = 1 + newlines(&head);
+        let mut shape = Shape::Object(Vec::new());
+        let mut pieces = Vec::with_capacity(ranges.len());
+        let work = |piece: usize| {
+            let (start, end) = (ranges[piece].start, ranges[piece].end);
+            let mut data = Vec::new();
+            text.read(start, end, &mut data)?;
+            let records = self.records(&data, 0);
+            let mut shape = Shape::Object(Vec::new());
+            for root in &records.roots {
+                observe(&mut shape, &records.tape, *root);
+            }
+            let (rows, rejected) = (records.roots.len() as u64, records.rejected.len() as u64);
+            Ok((
+                Piece {
+                    start,
+                    end,
+                    first: 0,
+                    rows,
+                    rejected,
+                },
+                shape,
+                newlines(&data),
+            ))
+        };
+        in_order(ranges.len(), workers, cancel, work, |_, (mut piece, found, lines)| {
+            piece.first = line;
+            line += lines;
+            shape.merge(found);
+            pieces.push(piece);
+            Ok(())
+        })?;
+        let Shape::Object(keys) = shape else {
+            return Ok(Scanned::default());
+        };
+        let (names, shapes): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
+        let plan = plan(names)?;
+        let declared = |(shape, declared): (Shape, &Option<DataType>)| declared.clone().map_or(shape, Shape::Declared);
+        let shapes = shapes.into_iter().zip(&plan.declared).map(declared).collect();
+        Ok(Scanned { plan, shapes, pieces })
+    }
+
+    /// Reads a piece into columns of `types`, one for each of the file's.
+    pub fn decode(&self, text: &Plain, piece: &Piece, plan: &TextPlan, types: &[DataType]) -> Result<Decoded> {
+        let mut data = Vec::new();
+        text.read(piece.start, piece.end, &mut data)?;
+        let records = self.records(&data, piece.first);
+        let roots: Vec<_> = records.roots.iter().map(|root| Some(*root)).collect();
+        let columns = build::object_values(&records.tape, &roots, &plan.names);
+        let columns = columns
+            .iter()
+            .zip(types)
+            .zip(&plan.names)
+            .map(|((nodes, data_type), name)| {
+                build::column(&records.tape, nodes, data_type, self.notation)
+                    .map_err(|error| error.with("file", text.name()).with("column", name))
+            });
+        let columns = columns.collect::<Result<_>>()?;
+        Ok(Decoded {
+            columns,
+            lines: records.lines,
+            rejected: records.rejected,
+        })
+    }
+
+    /// The records of a piece whose first line is `first`.
+    fn records<'d>(&self, data: &'d [u8], first: u64) -> Records<'d> {
+        let mut records = Records {
+            tape: Tape::new(data),
+            roots: Vec::new(),
+            lines: Vec::new(),
+            rejected: Vec::new(),
+        };
+        let mut declared = HashMap::new();
+        let (mut line, mut counted) = (first, 0);
+        for range in self.layout.records(data) {
+            line += newlines(&data[counted..range.start]);
+            counted = range.start;
+            match self.record(&mut records.tape, range.start, range.end, &mut declared) {
+                Ok(root) => {
+                    records.roots.push(root);
+                    records.lines.push(line);
+                }
+                Err(reason) => {
+                    let record = String::from_utf8_lossy(&data[range]).into_owned();
+                    records.rejected.push(Rejected { line, reason, record });
+                }
+            }
+        }
+        records
+    }
+
+    /// Reads one record, which has to be an object whose values are of their declared types; `declared` are those of the
+    /// keys that were met before.
+    fn record<'o>(
+        &'o self,
+        tape: &mut Tape<'_>,
+        start: usize,
+        end: usize,
+        declared: &mut Met<'o>,
+    ) -> Result<u32, String> {
+        let root = tape.push(start, end)?;
+        let wrong = match tape.node(root).kind {
+            Kind::Object => self.misfit(tape, root, declared),
+            _ => Some("the record is no object".to_owned()),
+        };
+        match wrong {
+            None => Ok(root),
+            Some(reason) => {
+                tape.truncate(root);
+                Err(reason)
+            }
+        }
+    }
+
+    fn misfit<'o>(&'o self, tape: &Tape<'_>, root: u32, known: &mut Met<'o>) -> Option<String> {
+        if self.declared.values().all(|data_type| *data_type == DataType::Utf8) {
+            return None;
+        }
+        let (mut name, mut scratch) = (Vec::new(), Vec::new());
+        tape.entries(root).find_map(|(key, value)| {
+            let key = tape.text(key, &mut name);
+            let declared = match known.get(key) {
+                Some(declared) => (*declared)?,
+                None => {
+                    let declared = self.declared.get(&snake_case(&String::from_utf8_lossy(key)));
+                    known.insert(key.to_vec(), declared);
+                    declared?
+                }
+            };
+            let readable = match tape.node(value).kind {
+                Kind::Null => true,
+                Kind::Array | Kind::Object => *declared == DataType::Utf8,
+                _ => is_readable(tape.text(value, &mut scratch), declared, self.notation),
+            };
+            (!readable).then(|| {
+                let column = snake_case(&String::from_utf8_lossy(key));
+                format!("{column} is not of the declared type")
+            })
+        })
+    }
+}
+
+/// The declared types of the keys that were met, where they have one.
+type Met<'o> = HashMap<Vec<u8>, Option<&'o DataType>>;
+
+fn newlines(data: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', data).count() as u64
+}
+
+/// Takes a value into the shape of its column.
+fn observe(shape: &mut Shape, tape: &Tape<'_>, node: u32) {
+    let mut scratch = Vec::new();
+    match (tape.node(node).kind, &mut *shape) {
+        (Kind::Null, _) => {}
+        (Kind::Object, Shape::Object(keys)) => {
+            // The keys of one record mostly come in the order of those of the last.
+            for (expected, (key, value)) in tape.entries(node).enumerate() {
+                let name = tape.text(key, &mut scratch);
+                let is_it = |(known, _): &(String, Shape)| known.as_bytes() == name;
+                let at = Some(expected).filter(|at| keys.get(*at).is_some_and(is_it));
+                let at = at.or_else(|| keys.iter().position(is_it)).unwrap_or_else(|| {
+                    keys.push((String::from_utf8_lossy(name).into_owned(), Shape::default()));
+                    keys.len() - 1
+                });
+                observe(&mut keys[at].1, tape, value);
+            }
+        }
+        (Kind::Array, Shape::List(item)) => tape.items(node).for_each(|node| observe(item, tape, node)),
+        (Kind::Object | Kind::Array, shape) => {
+            let mut own = match tape.node(node).kind {
+                Kind::Object => Shape::Object(Vec::new()),
+                _ => Shape::List(Box::default()),
+            };
+            observe(&mut own, tape, node);
+            shape.merge(own);
+        }
+        (kind, Shape::Scalar(evidence)) => observe_scalar(evidence, kind, tape.text(node, &mut scratch)),
+        (kind, shape) => {
+            let mut evidence = Evidence::default();
+            observe_scalar(&mut evidence, kind, tape.text(node, &mut scratch));
+            shape.merge(Shape::Scalar(evidence));
+        }
+    }
+}
+
+/// A string that looks like a number is a string; one that is a time is a time, for JSON has no other way to say it.
+fn observe_scalar(evidence: &mut Evidence, kind: Kind, text: &[u8]) {
+    match kind {
+        Kind::Boolean => evidence.observe_boolean(),
+        Kind::Number => evidence.observe_number(text, b'.'),
+        _ => evidence.observe_time(text),
+    }
+}

@@ -1,0 +1,386 @@
+//! JSON (RFC 8259) as a tape: one node a value, pointing into the text, so that numbers keep all their digits.
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Null,
+    Boolean,
+    Number,
+    /// Its text is what stands between the quotes.
+    String {
+        escaped: bool,
+    },
+    /// Its items follow.
+    Array,
+    /// Its keys (strings) and values follow by turns.
+    Object,
+}
+
+/// One value of the text.
+#[derive(Debug, Clone, Copy)]
+pub struct Node {
+    pub kind: Kind,
+    start: u32,
+    end: u32,
+    /// The node after this one and everything in it.
+    pub next: u32,
+}
+
+/// How deep values may be nested.
+const MAX_DEPTH: usize = 128;
+
+/// Values of one text, all records' one after the other.
+#[derive(Debug)]
+pub struct Tape<'d> {
+    data: &'d [u8],
+    nodes: Vec<Node>,
+}
+
+impl<'d> Tape<'d> {
+    /// A tape for values of `data`.
+    pub fn new(data: &'d [u8]) -> Self {
+        Self {
+            data,
+            nodes: Vec::new(),
+        }
+    }
+
+    /// Adds the one value that the bytes from `start` to `end` are; its node.
+    ///
+    /// # Errors
+    /// What is wrong with it; nothing is added then.
+    pub fn push(&mut self, start: usize, end: usize) -> Result<u32, &'static str> {
+        let root = self.nodes.len();
+        if std::str::from_utf8(&self.data[start..end]).is_err() {
+            return Err("bytes that are not of the file's encoding");
+        }
+        let mut parser = Parser {
+            data: &self.data[..end],
+            at: start,
+            nodes: &mut self.nodes,
+        };
+        let parsed = parser.value(0).and_then(|()| {
+            parser.skip_space();
+            if parser.at == end {
+                Ok(root as u32)
+            } else {
+                Err("something follows the value")
+            }
+        });
+        if parsed.is_err() {
+            self.nodes.truncate(root);
+        }
+        parsed
+    }
+
+    /// The node.
+    pub fn node(&self, node: u32) -> Node {
+        self.nodes[node as usize]
+    }
+
+    /// Forgets the node, the last record's, and what came after it.
+    pub fn truncate(&mut self, node: u32) {
+        self.nodes.truncate(node as usize);
+    }
+
+    /// The text of a value: of a string what it says, unescaped in `scratch`; of others what is written.
+    pub fn text<'a>(&'a self, node: u32, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+        let node = self.node(node);
+        let raw = &self.data[node.start as usize..node.end as usize];
+        if let Kind::String { escaped: true } = node.kind {
+            unescape(raw, scratch);
+            return scratch;
+        }
+        raw
+    }
+
+    /// The items of an array.
+    pub fn items(&self, array: u32) -> impl Iterator<Item = u32> + '_ {
+        let end = self.node(array).next;
+        let first = Some(array + 1).filter(|first| *first < end);
+        std::iter::successors(first, move |item| {
+            Some(self.node(*item).next).filter(|next| *next < end)
+        })
+    }
+
+    /// The keys and values of an object.
+    pub fn entries(&self, object: u32) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let end = self.node(object).next;
+        let first = Some(object + 1).filter(|first| *first < end);
+        let key_after = move |key: &u32| Some(self.node(*key + 1).next).filter(|next| *next < end);
+        std::iter::successors(first, key_after).map(|key| (key, key + 1))
+    }
+}
+
+struct Parser<'a> {
+    data: &'a [u8],
+    at: usize,
+    nodes: &'a mut Vec<Node>,
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.data.get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn add(&mut self, kind: Kind, start: usize, end: usize) {
+        let next = self.nodes.len() as u32 + 1;
+        self.nodes.push(Node {
+            kind,
+            start: start as u32,
+            end: end as u32,
+            next,
+        });
+    }
+
+    fn value(&mut self, depth: usize) -> Result<(), &'static str> {
+        self.skip_space();
+        match self.peek() {
+            Some(b'{' | b'[') if depth == MAX_DEPTH => Err("values are nested too deep"),
+            Some(b'{') => self.container(Kind::Object, b'}', depth),
+            Some(b'[') => self.container(Kind::Array, b']', depth),
+            Some(b'"') => self.string(),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.word(b"true", Kind::Boolean),
+            Some(b'f') => self.word(b"false", Kind::Boolean),
+            Some(b'n') => self.word(b"null", Kind::Null),
+            Some(_) => Err("no JSON value"),
+            None => Err("the value ends too early"),
+        }
+    }
+
+    fn word(&mut self, word: &[u8], kind: Kind) -> Result<(), &'static str> {
+        if !self.data[self.at..].starts_with(word) {
+            return Err("no JSON value");
+        }
+        self.add(kind, self.at, self.at + word.len());
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn container(&mut self, kind: Kind, close: u8, depth: usize) -> Result<(), &'static str> {
+        let (node, start) = (self.nodes.len(), self.at);
+        self.add(kind, start, start);
+        self.at += 1;
+        self.skip_space();
+        let mut open = self.peek() != Some(close);
+        self.at += usize::from(!open);
+        while open {
+            if kind == Kind::Object {
+                self.skip_space();
+                if self.peek() != Some(b'"') {
+                    return Err("a key has to be a string");
+                }
+                self.string()?;
+                self.skip_space();
+                if self.peek() != Some(b':') {
+                    return Err("`:` is missing after a key");
+                }
+                self.at += 1;
+            }
+            self.value(depth + 1)?;
+            self.skip_space();
+            open = match self.peek() {
+                Some(b',') => true,
+                Some(byte) if byte == close => false,
+                Some(_) => return Err("`,` is missing between two values"),
+                None => return Err("the value ends too early"),
+            };
+            self.at += 1;
+        }
+        let next = self.nodes.len() as u32;
+        self.nodes[node] = Node {
+            kind,
+            start: start as u32,
+            end: self.at as u32,
+            next,
+        };
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<(), &'static str> {
+        let start = self.at + 1;
+        let mut escaped = false;
+        self.at = start;
+        loop {
+            let rest = self.data.get(self.at..).unwrap_or_default();
+            let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
+                return Err("a string is opened and never closed");
+            };
+            if rest[..found].iter().any(|byte| *byte < 0x20) {
+                return Err("a control character in a string");
+            }
+            self.at += found;
+            if self.peek() == Some(b'"') {
+                self.add(Kind::String { escaped }, start, self.at);
+                self.at += 1;
+                return Ok(());
+            }
+            escaped = true;
+            self.at += escape(&self.data[self.at..]).ok_or("a wrong escape in a string")?.1;
+        }
+    }
+
+    fn digits(&mut self) -> usize {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        self.at - start
+    }
+
+    fn number(&mut self) -> Result<(), &'static str> {
+        let start = self.at;
+        self.at += usize::from(self.peek() == Some(b'-'));
+        let first = self.peek();
+        let integer = self.digits();
+        let mut valid = integer == 1 || (integer > 1 && first != Some(b'0'));
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            valid &= self.digits() > 0;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            self.at += usize::from(matches!(self.peek(), Some(b'-' | b'+')));
+            valid &= self.digits() > 0;
+        }
+        self.add(Kind::Number, start, self.at);
+        if valid { Ok(()) } else { Err("no JSON number") }
+    }
+}
+
+/// The character that an escape sequence stands for, and its length.
+fn escape(text: &[u8]) -> Option<(char, usize)> {
+    let simple = match text.get(1)? {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'/' => '/',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => {
+            let high = code_unit(text)?;
+            let low = text.get(6..).and_then(code_unit);
+            let pair: Vec<u16> = std::iter::once(high).chain(low).collect();
+            return match (char::from_u32(u32::from(high)), char::decode_utf16(pair).next()) {
+                (Some(character), _) => Some((character, 6)),
+                (None, Some(Ok(character))) => Some((character, 12)),
+                _ => None,
+            };
+        }
+        _ => return None,
+    };
+    Some((simple, 2))
+}
+
+/// The four digits of `\uXXXX`.
+fn code_unit(text: &[u8]) -> Option<u16> {
+    let digits = text.strip_prefix(b"\\u")?.get(..4)?;
+    let hexadecimal = digits.iter().all(u8::is_ascii_hexdigit);
+    hexadecimal.then(|| u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok())?
+}
+
+/// What a string that has escapes says; they are known to be right.
+fn unescape(raw: &[u8], text: &mut Vec<u8>) {
+    text.clear();
+    let mut rest = raw;
+    while let Some(found) = memchr::memchr(b'\\', rest) {
+        text.extend_from_slice(&rest[..found]);
+        rest = &rest[found..];
+        let Some((character, length)) = escape(rest) else {
+            break;
+        };
+        text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        rest = &rest[length..];
+    }
+    text.extend_from_slice(rest);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn valid(text: &str) -> bool {
+        Tape::new(text.as_bytes()).push(0, text.len()).is_ok()
+    }
+
+    /// The value again, from the tape.
+    fn value(tape: &Tape<'_>, node: u32) -> Value {
+        let mut scratch = Vec::new();
+        let text = |node, scratch: &mut Vec<u8>| String::from_utf8(tape.text(node, scratch).to_vec()).unwrap();
+        match tape.node(node).kind {
+            Kind::String { .. } => Value::String(text(node, &mut scratch)),
+            Kind::Array => tape.items(node).map(|item| value(tape, item)).collect(),
+            Kind::Object => {
+                let entry = |(key, item)| (text(key, &mut Vec::new()), value(tape, item));
+                Value::Object(tape.entries(node).map(entry).collect())
+            }
+            _ => serde_json::from_str(&text(node, &mut scratch)).unwrap(),
+        }
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::vec((any::<String>(), inner), 0..5).prop_map(|entries| entries.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_comes_back(expected in json(), pretty: bool) {
+            let text = if pretty { serde_json::to_string_pretty(&expected) } else { serde_json::to_string(&expected) };
+            let text = text.unwrap();
+            let mut tape = Tape::new(text.as_bytes());
+            let root = tape.push(0, text.len()).unwrap();
+            prop_assert_eq!(value(&tape, root), expected);
+        }
+
+        #[test]
+        fn what_serde_json_refuses_we_refuse(text in "[\\[\\]{}\",:0-9.eE+\\-tfn\\\\u ]{0,24}") {
+            prop_assert_eq!(valid(&text), serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok());
+        }
+    }
+
+    #[test]
+    fn escapes_are_read() {
+        let text = r#""a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00z""#;
+        let mut tape = Tape::new(text.as_bytes());
+        let root = tape.push(0, text.len()).unwrap();
+        assert_eq!(value(&tape, root), serde_json::from_str::<Value>(text).unwrap());
+        for wrong in [
+            r#""\x""#,
+            r#""\u12""#,
+            r#""\ud83d""#,
+            "\"a\nb\"",
+            "[1,]",
+            "{\"a\" 1}",
+            "01",
+            "1.",
+            "-",
+            "nul",
+        ] {
+            assert!(!valid(wrong), "{wrong}");
+        }
+    }
+}

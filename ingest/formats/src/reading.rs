@@ -1,0 +1,159 @@
+//! How the files of a stream are read: the format, and what a user says about it.
+
+use std::collections::HashMap;
+
+use arrow::datatypes::DataType;
+use chrono_tz::Tz;
+use encoding_rs::{Encoding, UTF_8};
+use serde::{Deserialize, Deserializer};
+
+use crate::excel::ExcelOptions;
+use crate::values::build::Notation;
+
+/// The types that are declared, by the columns' names in the lake.
+pub type Declared = HashMap<String, DataType>;
+
+/// How the files of a stream are read.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The format of the files whose name does not tell it.
+    pub format: Option<Format>,
+    /// How CSV is written.
+    pub csv: CsvOptions,
+    /// Which part of a workbook is read.
+    pub excel: ExcelOptions,
+    /// The types that are declared.
+    pub declared: Declared,
+    /// The zone of times that carry none.
+    pub zone: Tz,
+}
+
+impl Reading {
+    /// JSON records, one a line.
+    pub fn of_records(declared: Declared, zone: Tz) -> Self {
+        Self {
+            format: Some(Format::Ndjson),
+            csv: CsvOptions::default(),
+            excel: ExcelOptions::default(),
+            declared,
+            zone,
+        }
+    }
+}
+
+/// The formats of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    Csv,
+    /// CSV with tabs.
+    Tsv,
+    /// One JSON value a line.
+    #[serde(alias = "jsonl")]
+    Ndjson,
+    /// An array of records, or records one after the other.
+    Json,
+    Parquet,
+    /// A workbook: xlsx, xlsm, xlsb, xls or ods.
+    Excel,
+}
+
+impl Format {
+    /// The format that a file's name tells, with or without a suffix of its compression.
+    pub fn of_name(name: &str) -> Option<Format> {
+        let name = name.to_ascii_lowercase();
+        let name = [".gz", ".zst", ".bz2"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix))
+            .unwrap_or(&name);
+        Some(match name.rsplit_once('.')?.1 {
+            "csv" | "txt" => Format::Csv,
+            "tsv" | "tab" => Format::Tsv,
+            "ndjson" | "jsonl" => Format::Ndjson,
+            "json" => Format::Json,
+            "parquet" => Format::Parquet,
+            "xlsx" | "xlsm" | "xlsb" | "xls" | "ods" => Format::Excel,
+            _ => return None,
+        })
+    }
+}
+
+/// How CSV is written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CsvOptions {
+    /// The character between fields; `,`, or a tab for TSV, if `None`.
+    pub delimiter: Option<char>,
+    /// The character around fields; `""` for none.
+    pub quote: String,
+    /// Whether the first record names the columns.
+    pub header: bool,
+    #[serde(deserialize_with = "encoding")]
+    pub encoding: &'static Encoding,
+    /// The decimal point.
+    pub decimal: char,
+    /// Values that mean null, quoted or not.
+    pub nulls: Vec<String>,
+}
+
+impl Default for CsvOptions {
+    fn default() -> Self {
+        let (quote, nulls) = ("\"".to_owned(), vec![String::new()]);
+        Self {
+            delimiter: None,
+            quote,
+            header: true,
+            encoding: UTF_8,
+            decimal: '.',
+            nulls,
+        }
+    }
+}
+
+impl CsvOptions {
+    /// The delimiter of files of `format`.
+    pub fn delimiter(&self, format: Format) -> u8 {
+        let default = if format == Format::Tsv { b'\t' } else { b',' };
+        self.delimiter.and_then(|c| u8::try_from(c).ok()).unwrap_or(default)
+    }
+
+    /// The quote, if there is one.
+    pub fn quote(&self) -> Option<u8> {
+        self.quote.bytes().next()
+    }
+
+    /// How values are written.
+    pub fn notation(&self, zone: Tz) -> Notation {
+        Notation {
+            point: u8::try_from(self.decimal).unwrap_or(b'.'),
+            zone,
+        }
+    }
+}
+
+/// An encoding by its name in the WHATWG's standard.
+pub fn encoding<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static Encoding, D::Error> {
+    let label = String::deserialize(deserializer)?;
+    let known = match label.as_str() {
+        "utf8" => Some(UTF_8),
+        label => Encoding::for_label(label.as_bytes()),
+    };
+    known.ok_or_else(|| {
+        serde::de::Error::custom(format!(
+            "`{label}` is no encoding; for example utf8, latin1 or windows-1252"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_formats() {
+        assert_eq!(Format::of_name("a/b.CSV.gz"), Some(Format::Csv));
+        assert_eq!(Format::of_name("b.jsonl.zst"), Some(Format::Ndjson));
+        assert_eq!(Format::of_name("b.csv.bz2"), Some(Format::Csv));
+        assert_eq!(Format::of_name("b.dat"), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! What a file holds, found by reading it once, and its rows, by reading it again.
+
+use arrow::datatypes::DataType;
+use cordada_core::{Error, Result};
+use tokio_util::sync::CancellationToken;
+
+use crate::shape::column_names;
+use crate::excel;
+use super::csv::Csv;
+use super::json::Json;
+use super::local::Local;
+use super::parquet::Parquet;
+use super::reading::{Format, Reading};
+use super::piece::{Decoded, Piece, Scanned, TextPlan};
+use super::text::Plain;
+
+/// A file that has been read once.
+#[derive(Debug)]
+pub struct ScannedFile {
+    content: Plain,
+    reader: Reader,
+    pub scanned: Scanned,
+    /// The bytes that it has where it comes from.
+    pub bytes: u64,
+    /// The transaction by which it is known again, if it is a file of the source.
+    pub content_id: Option<(String, i64)>,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Csv(Csv),
+    Json(Json),
+    Parquet(Parquet),
+}
+
+impl ScannedFile {
+    /// Reads the file once, on `workers` threads.
+    ///
+    /// # Errors
+    /// Config for names that collide and a format that cannot be told; failed for a file that is not of its format.
+    pub fn scan(
+        local: Local,
+        reading: &Reading,
+        workers: usize,
+        cancel: &CancellationToken,
+    ) -> Result<Self> {
+        let name = local.name.clone();
+        let format = reading.format.or_else(|| Format::of_name(&name)).ok_or_else(|| {
+            Error::config(format!("reading {name}"), "its name does not tell its format")
+                .hint("set `format:` to csv, tsv, ndjson, json, parquet or excel")
+        })?;
+        let plan = |originals: Vec<String>| {
+            let names =
+                column_names(originals.iter().map(String::as_str)).map_err(|error| error.with("file", &name))?;
+            let declared = names.iter().map(|name| reading.declared.get(name).cloned()).collect();
+            Ok(TextPlan {
+                originals,
+                names,
+                declared,
+            })
+        };
+        let bytes = local.bytes;
+        let (content, reader, scanned);
+        match format {
+            Format::Csv | Format::Tsv => {
+                let csv = Csv::new(&reading.csv, format, reading.csv.notation(reading.zone));
+                content = Plain::text(local, reading.csv.encoding, cancel)?;
+                scanned = csv.scan(&content, plan, workers, cancel)?;
+                reader = Reader::Csv(csv);
+            }
+            Format::Ndjson | Format::Json => {
+                content = Plain::text(local, encoding_rs::UTF_8, cancel)?;
+                let json = Json::new(&content, reading, format)?;
+                scanned = json.scan(&content, plan, workers, cancel)?;
+                reader = Reader::Json(json);
+            }
+            Format::Excel => {
+                let workbook = Plain::binary(local, cancel)?;
+                let rows = excel::records(&workbook, &reading.excel, cancel)?;
+                content = Plain::text(rows, encoding_rs::UTF_8, cancel)?;
+                let json = Json::new(&content, reading, Format::Ndjson)?;
+                scanned = json.scan(&content, plan, workers, cancel)?;
+                reader = Reader::Json(json);
+            }
+            Format::Parquet => {
+                let parquet = Parquet { zone: reading.zone };
+                content = Plain::binary(local, cancel)?;
+                scanned = parquet.scan(&content, plan)?;
+                reader = Reader::Parquet(parquet);
+            }
+        }
+        Ok(Self {
+            content,
+            reader,
+            scanned,
+            bytes,
+            content_id: None,
+        })
+    }
+
+    /// Its name, as it appears in `_origin`.
+    pub fn name(&self) -> &str {
+        self.content.name()
+    }
+
+    /// Reads a piece again, into columns of `types`, one for each of the file's.
+    pub fn decode(
+        &self,
+        piece: &Piece,
+        types: &[DataType],
+        emit: &mut dyn FnMut(Decoded) -> Result<()>,
+    ) -> Result<()> {
+        let plan = &self.scanned.plan;
+        match &self.reader {
+            Reader::Csv(csv) => emit(csv.decode(&self.content, piece, plan, types)?),
+            Reader::Json(json) => emit(json.decode(&self.content, piece, plan, types)?),
+            Reader::Parquet(parquet) => parquet.decode(&self.content, piece, types, emit),
+        }
+    }
+
+    /// The bytes that a piece stands for, where the file comes from.
+    pub fn bytes_of(&self, piece: &Piece) -> u64 {
+        let pieces = &self.scanned.pieces;
+        let whole = pieces.last().map_or(0, |piece| piece.end) - pieces.first().map_or(0, |piece| piece.start);
+        let share = (piece.end - piece.start) as f64 / whole.max(1) as f64;
+        (self.bytes as f64 * share) as u64
+    }
+}

@@ -1,0 +1,246 @@
+//! What the values of a column could be: gathered over all of them, merged in any order.
+
+use arrow::datatypes::{DataType, TimeUnit};
+
+use super::parse;
+use super::time;
+
+const BOOL: u8 = 1;
+const INT: u8 = 1 << 1;
+/// An integer that does not fit 64 bits.
+const BIG: u8 = 1 << 2;
+const DECIMAL: u8 = 1 << 3;
+const FLOAT: u8 = 1 << 4;
+const DATE: u8 = 1 << 5;
+const TIME: u8 = 1 << 6;
+const TEXT: u8 = 1 << 7;
+
+const NUMBERS: u8 = INT | BIG | DECIMAL | FLOAT;
+const TIMES: u8 = DATE | TIME;
+
+/// The type of every point in time in the lake.
+pub fn timestamp() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// The kinds of values that a column has shown. Merging is a union, so neither the order of the values nor how
+/// they were split over workers matters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Evidence {
+    kinds: u8,
+    /// The most digits before the decimal point.
+    integer_digits: u16,
+    /// The most digits after it.
+    scale: u16,
+    /// A number was seen that a double cannot hold to its last digit.
+    inexact: bool,
+}
+
+impl Evidence {
+    /// A column that has shown text, and so can be nothing else.
+    pub const TEXT: Evidence = Evidence {
+        kinds: TEXT,
+        integer_digits: 0,
+        scale: 0,
+        inexact: false,
+    };
+
+    /// Takes in one value of a text format, which is not null. `point` is the decimal point.
+    #[inline]
+    pub fn observe(&mut self, value: &[u8], point: u8) {
+        match value.first() {
+            Some(b'0'..=b'9' | b'-') => {
+                if value.len() >= 10 && value[4] == b'-' {
+                    self.observe_time(value);
+                } else {
+                    self.observe_number(value, point);
+                }
+            }
+            Some(first) if *first == point => self.observe_number(value, point),
+            Some(b't' | b'T' | b'f' | b'F') if parse::boolean(value).is_some() => self.kinds |= BOOL,
+            _ => self.kinds |= TEXT,
+        }
+    }
+
+    /// Takes in a date, a timestamp, or else text.
+    pub fn observe_time(&mut self, value: &[u8]) {
+        self.kinds |= match time::parse(value) {
+            Some(time::Time::Date(_)) => DATE,
+            Some(_) => TIME,
+            None => TEXT,
+        };
+    }
+
+    /// Takes in `true` or `false`.
+    pub fn observe_boolean(&mut self) {
+        self.kinds |= BOOL;
+    }
+
+    /// Takes in a number, or else text.
+    pub fn observe_number(&mut self, value: &[u8], point: u8) {
+        let Some(number) = parse::Number::scan(value, point).filter(parse::Number::is_canonical) else {
+            self.kinds |= TEXT;
+            return;
+        };
+        self.integer_digits = self.integer_digits.max(number.integer_digits);
+        self.scale = self.scale.max(number.scale);
+        self.kinds |= if number.exponent {
+            FLOAT
+        } else if number.scale > 0 {
+            DECIMAL
+        } else if number.integer_digits <= 18 || parse::integer(value).is_some() {
+            INT
+        } else {
+            BIG
+        };
+        // A double holds any 15 digits, if the exponent is one of its own; for more it depends on the number.
+        let certain = number.integer_digits + number.scale <= 15 && !number.exponent;
+        if !certain && !parse::is_exact_double(value, point) {
+            self.inexact = true;
+        }
+    }
+
+    /// Takes in everything that `other` has seen.
+    pub fn merge(&mut self, other: &Evidence) {
+        self.kinds |= other.kinds;
+        self.integer_digits = self.integer_digits.max(other.integer_digits);
+        self.scale = self.scale.max(other.scale);
+        self.inexact |= other.inexact;
+    }
+
+    /// Whether only nulls have been seen.
+    pub fn is_empty(&self) -> bool {
+        self.kinds == 0
+    }
+
+    /// Whether no further value can change that the column is text.
+    pub fn is_text(&self) -> bool {
+        let groups = [self.kinds & BOOL, self.kinds & NUMBERS, self.kinds & TIMES];
+        self.kinds & TEXT != 0 || groups.into_iter().filter(|group| *group != 0).count() > 1
+    }
+
+    /// The narrowest type that holds every value seen without losing anything. Decimals get room to grow.
+    pub fn data_type(&self) -> DataType {
+        if self.is_text() || self.is_empty() {
+            return DataType::Utf8;
+        }
+        let digits = self.integer_digits + self.scale;
+        let double = if self.inexact {
+            DataType::Utf8
+        } else {
+            DataType::Float64
+        };
+        match self.kinds {
+            BOOL => DataType::Boolean,
+            DATE => DataType::Date32,
+            kinds if kinds & TIMES != 0 => timestamp(),
+            kinds if kinds & FLOAT != 0 => double,
+            INT => DataType::Int64,
+            _ if digits <= 18 => DataType::Decimal128(18, self.scale as i8),
+            _ if digits <= 38 => DataType::Decimal128(38, self.scale as i8),
+            _ => double,
+        }
+    }
+
+    /// As [`Evidence::data_type`], with decimals only as long as the values.
+    pub fn tight_type(&self) -> DataType {
+        match self.data_type() {
+            DataType::Decimal128(_, scale) => {
+                DataType::Decimal128(((self.integer_digits + self.scale) as u8).max(1), scale)
+            }
+            other => other,
+        }
+    }
+
+    /// Whether a column of `data_type` holds every value seen without losing anything.
+    pub fn fits(&self, data_type: &DataType) -> bool {
+        let only = |kinds: u8| self.kinds & !kinds == 0;
+        match data_type {
+            DataType::Utf8 => true,
+            _ if self.is_empty() => true,
+            DataType::Boolean => only(BOOL),
+            DataType::Int64 => only(INT),
+            DataType::Int32 => only(INT) && self.integer_digits <= 9,
+            DataType::Int16 => only(INT) && self.integer_digits <= 4,
+            DataType::Int8 => only(INT) && self.integer_digits <= 2,
+            DataType::Decimal128(precision, scale) => {
+                let integer_digits = i32::from(*precision) - i32::from(*scale);
+                only(INT | BIG | DECIMAL)
+                    && i32::from(self.integer_digits) <= integer_digits
+                    && i32::from(self.scale) <= i32::from(*scale)
+            }
+            DataType::Float64 => only(NUMBERS) && !self.inexact,
+            DataType::Date32 => only(DATE),
+            other => *other == timestamp() && only(TIMES),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn inferred(values: &[&str]) -> DataType {
+        let mut evidence = Evidence::default();
+        for value in values {
+            evidence.observe(value.as_bytes(), b'.');
+        }
+        evidence.data_type()
+    }
+
+    #[test]
+    fn the_type_is_the_narrowest_that_loses_nothing() {
+        let money = DataType::Decimal128(18, 2);
+        for (values, expected) in [
+            (&["1", "-20", "0"][..], DataType::Int64),
+            (&["1", "2.5", "-0.25"], money.clone()),
+            (&[".5", "1.50"], money),
+            (&["007"], DataType::Utf8),
+            (&["+49123"], DataType::Utf8),
+            (&["12", "85123A"], DataType::Utf8),
+            (&["9223372036854775807"], DataType::Int64),
+            (&["9223372036854775808"], DataType::Decimal128(38, 0)),
+            (&["12345678901234567.89"], DataType::Decimal128(38, 2)),
+            (&["123456789012345678901234567890123456789"], DataType::Utf8),
+            (&["1e5", "2.25"], DataType::Float64),
+            (&["3.0000000000000004e-01", "1.0000000000000001e-01"], DataType::Float64),
+            (&["1.23456789012345671e-05"], DataType::Utf8),
+            (&["1e5", "12345678901234567891"], DataType::Utf8),
+            (&["1e400"], DataType::Utf8),
+            (&["NaN"], DataType::Utf8),
+            (&["inf"], DataType::Utf8),
+            (&["true", "FALSE"], DataType::Boolean),
+            (&["true", "1"], DataType::Utf8),
+            (&["2024-02-29"], DataType::Date32),
+            (&["2023-02-29"], DataType::Utf8),
+            (&["2024-02-29", "2024-02-29 10:00:00"], timestamp()),
+            (
+                &["2024-02-29T10:00:00.123456Z", "2024-02-29T10:00:00+02:00"],
+                timestamp(),
+            ),
+            (&["2024-02-29T10:00:00.1234567Z"], DataType::Utf8),
+            (&["2024-02-29", "5"], DataType::Utf8),
+            (&["1,5"], DataType::Utf8),
+            (&["-"], DataType::Utf8),
+            (&["."], DataType::Utf8),
+            (&["5."], DataType::Utf8),
+            (&[], DataType::Utf8),
+        ] {
+            assert_eq!(inferred(values), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn what_fits_a_column_does_not_widen_it() {
+        let mut evidence = Evidence::default();
+        evidence.observe(b"12", b'.');
+        assert!(evidence.fits(&DataType::Decimal128(18, 2)));
+        assert!(evidence.fits(&DataType::Int8));
+        assert!(!evidence.fits(&timestamp()));
+        evidence.observe(b"12.345", b'.');
+        assert!(!evidence.fits(&DataType::Decimal128(18, 2)));
+        assert!(evidence.fits(&DataType::Float64));
+        assert!(evidence.fits(&DataType::Utf8));
+    }
+}

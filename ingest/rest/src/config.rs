@@ -1,0 +1,88 @@
+//! `kind: rest` in `sources/*.yml`: which connector, its configuration, which of its streams.
+
+use std::collections::BTreeMap;
+
+use cordada_ingest_source::options::Zone;
+use cordada_ingest_source::stream;
+use serde::{Deserialize, Deserializer};
+use serde::de::Error as _;
+use serde_json::{Map, Value as Json};
+
+stream! {
+    /// What a user says about a stream of a connector, over what its manifest says.
+    #[derive(Default)]
+    pub(crate) struct RestStream {
+        /// What a manifest wants to know of this stream.
+        #[serde(default)]
+        pub(crate) config: Given,
+    }
+}
+
+/// Values that a user gives. They may be secrets.
+#[derive(Clone, Default, Deserialize)]
+pub(crate) struct Given(pub(crate) Map<String, Json>);
+
+impl std::fmt::Debug for Given {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Given")
+    }
+}
+
+/// The file of a source. Not `Debug`: it holds secrets.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RestFile {
+    #[serde(rename = "kind")]
+    _kind: String,
+    /// One that ships.
+    #[serde(default)]
+    pub(crate) connector: Option<String>,
+    /// Or a file of the project.
+    #[serde(default)]
+    pub(crate) manifest: Option<String>,
+    #[serde(default)]
+    pub(crate) config: Map<String, Json>,
+    /// The zone of times that carry none.
+    #[serde(default)]
+    pub(crate) timezone: Zone,
+    /// All if there are none.
+    #[serde(default)]
+    pub(crate) streams: Option<Selected>,
+}
+
+/// `[orders, customers]`, or `{orders: {…}}`.
+pub(crate) struct Selected(pub(crate) BTreeMap<String, RestStream>);
+
+impl<'de> Deserialize<'de> for Selected {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Selected;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list of streams, or a mapping from streams to what is said about them")
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<Selected, A::Error> {
+                let mut streams = BTreeMap::new();
+                while let Some(name) = items.next_element::<String>()? {
+                    if streams.insert(name.clone(), RestStream::default()).is_some() {
+                        return Err(A::Error::custom(format!("the stream `{name}` is named twice")));
+                    }
+                }
+                Ok(Selected(streams))
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut entries: A) -> Result<Selected, A::Error> {
+                let mut streams = BTreeMap::new();
+                while let Some((name, stream)) = entries.next_entry::<String, Option<RestStream>>()? {
+                    streams.insert(name, stream.unwrap_or_default());
+                }
+                Ok(Selected(streams))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
+}

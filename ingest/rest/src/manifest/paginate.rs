@@ -1,0 +1,165 @@
+//! How a system hands out many records: page by page.
+
+use cordada_ingest_formats::json::pointer::Pointer;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value as Json;
+
+/// The way from one page to the next.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Paginate {
+    /// There is one page.
+    #[default]
+    None,
+    /// Pages have numbers: `page.number`, `page.size`.
+    Page {
+        #[serde(default)]
+        param: Option<String>,
+        #[serde(default)]
+        into: Option<String>,
+        #[serde(default)]
+        size_param: Option<String>,
+        #[serde(default)]
+        size: Option<u64>,
+        #[serde(default = "one")]
+        start: u64,
+        #[serde(default)]
+        total_pages: Option<Locator>,
+        #[serde(default)]
+        total: Option<Locator>,
+    },
+    /// A page begins after so many records: `page.offset`, `page.size`.
+    Offset {
+        #[serde(default)]
+        param: Option<String>,
+        #[serde(default)]
+        into: Option<String>,
+        #[serde(default)]
+        size_param: Option<String>,
+        #[serde(default)]
+        size: Option<u64>,
+        #[serde(default)]
+        start: u64,
+        #[serde(default)]
+        total: Option<Locator>,
+    },
+    /// The header `Link` with `rel="next"` (RFC 8288).
+    LinkHeader {
+        #[serde(default)]
+        size_param: Option<String>,
+        #[serde(default)]
+        size: Option<u64>,
+    },
+    /// The address of the next page, absolute or relative, is in the response.
+    NextUrl {
+        #[serde(default)]
+        body: Option<Pointer>,
+        #[serde(default)]
+        header: Option<String>,
+        #[serde(default)]
+        size_param: Option<String>,
+        #[serde(default)]
+        size: Option<u64>,
+    },
+    /// What to send for the next page is in the response: `page.after`.
+    Cursor {
+        next: Locator,
+        #[serde(default)]
+        param: Option<String>,
+        /// Where it goes in the JSON body, a dotted path.
+        #[serde(default)]
+        into: Option<String>,
+        /// Says whether there is a next page.
+        #[serde(default)]
+        more: Option<Locator>,
+        #[serde(default)]
+        size_param: Option<String>,
+        #[serde(default)]
+        size: Option<u64>,
+    },
+    /// A page begins after the last record of the one before: `page.after`.
+    Keyset {
+        /// Where in a record the value is that records are sorted by, a dotted path.
+        field: String,
+        #[serde(default)]
+        param: Option<String>,
+        #[serde(default)]
+        into: Option<String>,
+        #[serde(default)]
+        size_param: Option<String>,
+        #[serde(default)]
+        size: Option<u64>,
+        /// What the first page begins after.
+        #[serde(default)]
+        start: Option<Json>,
+    },
+    /// `Range: unit=first-last` and `Content-Range: unit first-last/total`.
+    ContentRange {
+        #[serde(default = "items")]
+        unit: String,
+        size: u64,
+    },
+}
+
+/// Where in a request a value goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place<'m> {
+    /// In the query.
+    Param(&'m str),
+    /// In the JSON body, a dotted path.
+    Into(&'m str),
+}
+
+impl<'m> Place<'m> {
+    /// The place that `param` and `into` name; none if the templates of the request do it.
+    pub(crate) fn of(param: Option<&'m str>, into: Option<&'m str>) -> Option<Self> {
+        param.map(Place::Param).or_else(|| into.map(Place::Into))
+    }
+}
+
+impl Paginate {
+    /// Records that a page is asked to have, and the parameter that says so.
+    pub(crate) fn size(&self) -> (Option<u64>, Option<&str>) {
+        match self {
+            Paginate::None => (None, None),
+            Paginate::Page { size, size_param, .. }
+            | Paginate::Offset { size, size_param, .. }
+            | Paginate::LinkHeader { size, size_param }
+            | Paginate::NextUrl { size, size_param, .. }
+            | Paginate::Cursor { size, size_param, .. }
+            | Paginate::Keyset { size, size_param, .. } => (*size, size_param.as_deref()),
+            Paginate::ContentRange { size, .. } => (Some(*size), None),
+        }
+    }
+
+    /// Where the state goes in the next request.
+    pub(crate) fn place(&self) -> Option<Place<'_>> {
+        match self {
+            Paginate::Page { param, into, .. }
+            | Paginate::Offset { param, into, .. }
+            | Paginate::Cursor { param, into, .. }
+            | Paginate::Keyset { param, into, .. } => Place::of(param.as_deref(), into.as_deref()),
+            _ => None,
+        }
+    }
+
+    /// The places in bodies that say how to go on.
+    pub(crate) fn pointers(&self) -> Vec<&Pointer> {
+        let locators = match self {
+            Paginate::Page { total_pages, total, .. } => [total_pages.as_ref(), total.as_ref()],
+            Paginate::Offset { total, .. } => [total.as_ref(), None],
+            Paginate::Cursor { next, more, .. } => [Some(next), more.as_ref()],
+            Paginate::NextUrl { body, .. } => return body.iter().collect(),
+            _ => [None, None],
+        };
+        locators.into_iter().flatten().filter_map(Locator::pointer).collect()
+    }
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn items() -> String {
+    "items".to_owned()
+}

@@ -1,0 +1,183 @@
+//! A stream of a manifest, ready to be asked for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use chrono_tz::Tz;
+use cordada_core::{Error, Result, yaml};
+use cordada_core::suggest::did_you_mean;
+use cordada_http::answer::Reading;
+use cordada_http::client::Target;
+use cordada_http::decode::Format;
+use cordada_ingest_source::unknown_stream;
+use cordada_http::system::request::Request;
+use cordada_http::template::{Filter, Scope, Template};
+use cordada_http::values::Values;
+use cordada_ingest_formats::json::pointer::{Pointer, Records};
+use serde_json::{Map, Value as Json};
+
+use super::manifest::{Distance, Job, Manifest, Order, Paginate, StreamSpec};
+use super::page::Run;
+use super::mark::Cursor;
+
+/// How a stream is read.
+pub(crate) struct Plan {
+    pub(crate) name: String,
+    /// What its templates see besides what is new in each request.
+    scope: Scope,
+    pub(crate) request: Request,
+    pub(crate) reading: Arc<Reading>,
+    pub(crate) paginate: Paginate,
+    pub(crate) filter: Option<Filter>,
+    pub(crate) positions: Option<Positions>,
+    pub(crate) parent: Option<ParentPlan>,
+    pub(crate) job: Option<JobPlan>,
+}
+
+/// How a stream is read from where the last load came to.
+pub(crate) struct Positions {
+    pub(crate) cursor: Arc<Cursor>,
+    pub(crate) initial: Option<Template>,
+    pub(crate) window: Option<Distance>,
+    pub(crate) ascending: bool,
+    pub(crate) per_parent: bool,
+}
+
+/// The stream whose records a stream is asked for by.
+pub(crate) struct ParentPlan {
+    pub(crate) plan: Arc<Plan>,
+    /// Their names in templates, and where they are.
+    pub(crate) fields: Vec<(String, Pointer)>,
+    pub(crate) include: Vec<String>,
+    /// Whether only parents that changed are gone through.
+    pub(crate) incremental: bool,
+}
+
+/// An export and how its answers are read.
+pub(crate) struct JobPlan {
+    pub(crate) job: Job,
+    pub(crate) submit: Request,
+    pub(crate) poll: Request,
+    pub(crate) download: Option<Request>,
+    pub(crate) submitted: Arc<Reading>,
+    pub(crate) polled: Arc<Reading>,
+    pub(crate) result: Arc<Reading>,
+}
+
+impl Plan {
+    /// The plan of the stream called `name`, whose times without a zone are of `zone`.
+    ///
+    /// # Errors
+    /// Config if there is no such stream.
+    pub(crate) fn new(run: &Run, streams: &Prepared, name: &str, zone: Tz) -> Result<Arc<Self>> {
+        let missing = || unknown_stream(name, streams.keys().map(String::as_str));
+        let (stream, scope) = streams.get(name).ok_or_else(missing)?;
+        let (manifest, engine) = (&run.manifest, &run.engine);
+        let defaults = &manifest.defaults;
+        let paginate = stream
+            .paginate
+            .clone()
+            .or_else(|| defaults.paginate.clone())
+            .unwrap_or_default();
+        let format = stream
+            .format
+            .clone()
+            .or_else(|| defaults.format.clone())
+            .unwrap_or_default();
+        let records = match stream.records.clone().or_else(|| defaults.records.clone()) {
+            Some(records) => records,
+            None => records_of(&format)?,
+        };
+        let reading = engine.reading(format, Some(records), paginate.pointers());
+        let positions = stream.incremental.as_ref().map(|incremental| Positions {
+            cursor: Arc::new(Cursor::new(incremental, zone)),
+            initial: incremental.initial.clone(),
+            window: incremental.window,
+            ascending: incremental.order == Order::Ascending,
+            per_parent: incremental.per_parent,
+        });
+        let parent = stream.parent.as_ref().map(|parent| -> Result<ParentPlan> {
+            let field = |(name, path): (&String, &String)| (name.clone(), Pointer::dotted(path));
+            Ok(ParentPlan {
+                plan: Plan::new(run, streams, &parent.stream, zone)?,
+                fields: parent.fields.iter().map(field).collect(),
+                include: parent.include.clone(),
+                incremental: parent.incremental,
+            })
+        });
+        Ok(Arc::new(Self {
+            name: name.to_owned(),
+            scope: scope.clone(),
+            request: manifest.effective(&stream.request),
+            reading: Arc::new(reading),
+            paginate,
+            filter: stream.filter.clone(),
+            positions,
+            parent: parent.transpose()?,
+            job: stream.job.as_ref().map(|job| JobPlan::new(run, job)),
+        }))
+    }
+
+    /// What templates see of a request in a load that began at `now`.
+    pub(crate) fn scope(&self, now: DateTime<Utc>) -> Scope {
+        self.scope.with("now", now.to_rfc3339_opts(SecondsFormat::Secs, true))
+    }
+}
+
+/// Streams as the configuration makes them, with what their templates see.
+pub(crate) type Prepared = BTreeMap<String, (StreamSpec, Scope)>;
+
+/// Adds the stream called `name`, and those that its parents are of, to `prepared`.
+///
+/// # Errors
+/// Config if there is no such stream, and for values that it lacks.
+pub(crate) fn prepare(
+    manifest: &Manifest,
+    values: &Values,
+    name: &str,
+    given: Map<String, Json>,
+    prepared: &mut Prepared,
+) -> Result<()> {
+    let Some(spec) = manifest.stream(name) else {
+        let hint = did_you_mean(name, "the streams are", manifest.names());
+        return Err(Error::config("choosing the streams", format!("there is no stream `{name}`")).hint(hint));
+    };
+    let scope = values
+        .of_stream(name, &spec.config, given)?
+        .scope()
+        .with("stream", name);
+    let resolved = spec.resolved(&manifest.defaults, &scope)?;
+    prepared.insert(name.to_owned(), (resolved, scope));
+    match &spec.parent {
+        Some(parent) if !prepared.contains_key(&parent.stream) => {
+            prepare(manifest, values, &parent.stream, Map::new(), prepared)
+        }
+        _ => Ok(()),
+    }
+}
+
+impl JobPlan {
+    fn new(run: &Run, job: &Job) -> Self {
+        let engine = &run.engine;
+        let effective = |request: &Request| run.manifest.effective(request);
+        let polled = [Some(&job.status), job.url.as_ref()].into_iter().flatten();
+        let mut result = engine.reading(job.format.clone(), None, []);
+        result.target = Target::File(job.max_result);
+        Self {
+            submit: effective(&job.submit),
+            poll: effective(&job.poll),
+            download: job.download.as_ref().map(effective),
+            submitted: Arc::new(engine.reading(Format::Json, None, &job.id)),
+            polled: Arc::new(engine.reading(Format::Json, None, polled)),
+            result: Arc::new(result),
+            job: job.clone(),
+        }
+    }
+}
+
+/// Where the records of a format are, unless a manifest says otherwise.
+fn records_of(format: &Format) -> Result<Records> {
+    let at = Pointer::new(format.records()).map_err(|why| Error::config("looking for records", why))?;
+    Ok(Records { at, optional: false })
+}

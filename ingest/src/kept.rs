@@ -1,0 +1,32 @@
+//! What a table keeps with the rows of a stream.
+
+use cordada_core::{Context, Result, TableName};
+use cordada_ingest_source::extract::State;
+use cordada_lake::Lake;
+use serde::{Deserialize, Serialize};
+
+/// What is kept with the rows of a chunk: what the source remembers, and whether more chunks were to follow that
+/// belong to one replacement of the table.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<State>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) incomplete: bool,
+    /// Whether rows have gone from the table because the source deleted them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) deletes: bool,
+}
+
+impl Kept {
+    /// What is kept with the newest version of a table.
+    ///
+    /// # Errors
+    /// Failed for a text that is none of ours.
+    pub(crate) async fn of(lake: &Lake, table: &TableName) -> Result<Kept> {
+        let Some(text) = lake.state(table).await? else {
+            return Ok(Kept::default());
+        };
+        serde_json::from_str(&text).doing(|| format!("reading the state of {table}"))
+    }
+}

@@ -1,0 +1,232 @@
+//! `sources/*.yml`: what to land, as a user writes it, and validated.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use cordada_core::names::snake_case;
+use cordada_core::suggest::did_you_mean;
+use cordada_core::{Context, Error, Result, TableName, yaml};
+use cordada_ingest_source::listener::Listener;
+use cordada_ingest_source::options::Options;
+use cordada_ingest_source::transform::PiiKey;
+use cordada_ingest_source::{Kind, Source};
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+/// A source: one file in `sources/`, which lands in the schema `raw_<name>`.
+pub struct SourceFile {
+    name: String,
+    source: Box<dyn Source>,
+    streams: BTreeMap<String, Options>,
+}
+
+impl SourceFile {
+    /// The source called `name`, if what its streams say makes sense.
+    ///
+    /// # Errors
+    /// Config for what does not.
+    pub fn new(name: String, source: Box<dyn Source>) -> Result<Self> {
+        let streams = source.streams();
+        for (stream, options) in &streams {
+            TableName::new(format!("raw_{name}"), stream)?;
+            options
+                .validate()
+                .map_err(|(why, hint)| Error::config(format!("reading stream {stream}"), why).hint(hint))?;
+        }
+        Ok(Self { name, source, streams })
+    }
+
+    /// Its name: that of its file.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The schema that it lands in.
+    pub fn schema(&self) -> String {
+        format!("raw_{}", self.name)
+    }
+
+    /// The names of its streams, sorted.
+    pub fn streams(&self) -> Vec<&str> {
+        self.streams.keys().map(String::as_str).collect()
+    }
+
+    /// What each stream says about its rows.
+    pub(crate) fn options(&self) -> &BTreeMap<String, Options> {
+        &self.streams
+    }
+
+    /// What its kind knows of it.
+    pub(crate) fn source(&self) -> &dyn Source {
+        &*self.source
+    }
+
+    /// Begins to listen, if it is a source that is told of events.
+    ///
+    /// # Errors
+    /// As [`Source::listen`].
+    pub async fn listen<'a>(&'a self, project: &Path, key: Option<&PiiKey>) -> Result<Option<Box<dyn Listener + 'a>>> {
+        self.source.listen(project, &self.name, key).await
+    }
+}
+
+impl fmt::Debug for SourceFile {
+    /// Without what its kind knows, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceFile")
+            .field("name", &self.name)
+            .field("streams", &self.streams)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The sources of a folder, which are of these `kinds`, sorted by name; none if there is no such folder.
+///
+/// # Errors
+/// Config, with file, line and column.
+pub fn load_sources(dir: &Path, kinds: &[Kind]) -> Result<Vec<SourceFile>> {
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let entries = std::fs::read_dir(dir).doing(|| format!("reading {}", dir.display()))?;
+    let entries = entries
+        .collect::<Result<Vec<_>, _>>()
+        .doing(|| format!("reading {}", dir.display()))?;
+    let is_yaml = |path: &Path| {
+        path.extension()
+            .is_some_and(|extension| extension == "yml" || extension == "yaml")
+    };
+    let mut files: Vec<_> = entries
+        .into_iter()
+        .map(|entry| entry.path())
+        .filter(|path| is_yaml(path))
+        .collect();
+    files.sort();
+    let sources = files.iter().map(|file| load_source(file, kinds)).collect::<Result<Vec<_>>>()?;
+    for (one, next) in sources.iter().zip(sources.iter().skip(1)) {
+        if one.name == next.name {
+            return Err(Error::config(
+                "reading the sources",
+                format!("there are two named `{}`", one.name),
+            ));
+        }
+    }
+    Ok(sources)
+}
+
+#[derive(Deserialize)]
+struct Head {
+    kind: Spanned<String>,
+}
+
+fn load_source(file: &Path, kinds: &[Kind]) -> Result<SourceFile> {
+    let Head { kind } = yaml::read(file)?;
+    let known = kinds.iter().find(|known| known.name == kind.value).ok_or_else(|| {
+        let names = kinds.iter().map(|kind| kind.name);
+        let place = kind.referenced.location();
+        Error::config("reading the source", format!("there is no kind `{}`", kind.value))
+            .hint(did_you_mean(&kind.value, "the kinds are", names))
+            .at(file.display(), place.line() as usize, place.column() as usize)
+    })?;
+    let name = snake_case(&file.file_stem().unwrap_or_default().to_string_lossy());
+    SourceFile::new(name, (known.load)(file)?).map_err(|error| match error.place() {
+        Some(_) => error,
+        None => error.at(file.display(), 0, 0),
+    })
+}
+
+/// Which sources, or which of their streams: `shop` or `shop.orders`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// The source's name.
+    pub source: String,
+    /// One of its streams; all if `None`.
+    pub stream: Option<String>,
+}
+
+impl FromStr for Selection {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (source, stream) = match text.split_once('.') {
+            Some((source, stream)) => (source, Some(stream)),
+            None => (text, None),
+        };
+        if source.is_empty() || stream.is_some_and(|stream| stream.is_empty() || stream.contains('.')) {
+            return Err(Error::config(format!("selecting `{text}`"), "this names no source")
+                .hint("write SOURCE or SOURCE.STREAM"));
+        }
+        Ok(Selection {
+            source: source.to_owned(),
+            stream: stream.map(str::to_owned),
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow::datatypes::DataType;
+
+    use super::*;
+
+    fn load(text: &str) -> Result<Vec<Source>> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("shop.yml"), text).unwrap();
+        load_sources(dir.path())
+    }
+
+    #[test]
+    fn a_source_is_read_with_its_defaults() {
+        let text = "kind: files\ntimezone: Europe/Madrid\nstreams:\n  orders:\n    path: data/orders-*.csv.gz\n    \
+                    csv: {delimiter: \";\", encoding: latin1, decimal: \",\", nulls: [\"\", \"NULL\"]}\n    \
+                    key: [OrderID]\n    disposition: merge\n    columns: {email: {pii: email}, zip: {type: text}}\n  \
+                    items: {path: [a.json, b.json]}\n";
+        let sources = load(text).unwrap();
+        let source = &sources[0];
+        assert_eq!(
+            (source.name(), source.schema(), source.streams()),
+            ("shop", "raw_shop".into(), vec!["items", "orders"])
+        );
+        let orders = &source.streams["orders"];
+        assert_eq!(orders.key(), ["order_id"]);
+        assert_eq!(orders.declared("zip"), Some(&DataType::Utf8));
+        assert!(load_sources(Path::new("/nowhere")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_its_place() {
+        let stream = |text: &str| format!("kind: files\nstreams:\n  orders: {{path: a.csv, {text}}}\n");
+        for (text, expected) in [
+            ("kind: filez\nstreams: {}".to_owned(), "filez"),
+            (stream("dispositon: merge"), "did you mean `disposition`"),
+            (stream("disposition: merge"), "needs a key"),
+            (stream("disposition: upsert"), "upsert"),
+            (stream("csv: {delimiter: \"\\n\"}"), "delimiter"),
+            (stream("csv: {decimal: \",\"}"), "decimal comma"),
+            (stream("csv: {encoding: klingon}"), "klingon"),
+            (stream("columns: {a: {type: money}}"), "money"),
+        ] {
+            let error = load(&text).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+            assert!(error.to_string().contains("shop.yml"), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn selections_name_a_source_or_a_stream() {
+        let selection: Selection = "shop.orders".parse().unwrap();
+        assert_eq!(
+            selection,
+            Selection {
+                source: "shop".into(),
+                stream: Some("orders".into())
+            }
+        );
+        assert!("shop.".parse::<Selection>().is_err());
+        assert!("".parse::<Selection>().is_err());
+    }
+}
