@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
+use cordada_core::units::Size;
 use cordada_core::{Error, Result, yaml};
 use cordada_flight_server::{Role, Tls, User};
 use serde::Deserialize;
@@ -29,7 +30,7 @@ pub struct Config {
     pub pii_key: Option<Secret>,
     /// What queries and writes may use before they spill: `4GB`. Half of the machine by default.
     #[serde(default)]
-    pub memory: Option<Bytes>,
+    pub memory: Option<Size>,
     /// The Flight SQL server.
     #[serde(default)]
     pub server: Server,
@@ -79,33 +80,6 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// A number of bytes, written as `512MB` or `4GB` (powers of 1024).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Bytes(pub usize);
-
-impl TryFrom<String> for Bytes {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no amount of memory: write it as 512MB or 4GB");
-        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
-        let shift = match text[digits.len()..].trim().to_ascii_uppercase().as_str() {
-            "KB" | "KIB" => 10,
-            "MB" | "MIB" => 20,
-            "GB" | "GIB" => 30,
-            "TB" | "TIB" => 40,
-            _ => return Err(wrong()),
-        };
-        let amount: usize = digits.trim().parse().map_err(|_| wrong())?;
-        amount
-            .checked_mul(1 << shift)
-            .filter(|bytes| *bytes > 0)
-            .map(Bytes)
-            .ok_or_else(wrong)
-    }
-}
-
 impl Default for Server {
     fn default() -> Self {
         Self {
@@ -135,6 +109,11 @@ impl Config {
             .hint("write one with `cordada init`, or name the folder with --project"));
         }
         let config: Self = yaml::read(&file)?;
+        if config.memory == Some(Size(0)) {
+            return Err(Error::config("reading `memory`", "nothing runs without memory")
+                .hint("leave it out for half of the machine's")
+                .at(file.display(), 0, 0));
+        }
         config.check_roles(&file)?;
         Ok(config)
     }
@@ -162,16 +141,6 @@ mod tests {
 
     fn parse(text: &str) -> Result<Config> {
         yaml::parse(Path::new(FILE), text)
-    }
-
-    #[test]
-    fn amounts_of_memory() {
-        for (text, bytes) in [("4GB", 4 << 30), ("512 MB", 512 << 20), ("1kib", 1024)] {
-            assert_eq!(Bytes::try_from(text.to_owned()), Ok(Bytes(bytes)));
-        }
-        for text in ["", "GB", "4", "-1GB", "0GB", "99999999999TB", "4 apples"] {
-            assert!(Bytes::try_from(text.to_owned()).is_err(), "{text}");
-        }
     }
 
     #[test]

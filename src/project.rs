@@ -29,7 +29,9 @@ impl Project {
         };
         let settings = Settings {
             storage: config.storage.clone(),
-            memory: config.memory.map(|memory| memory.0),
+            memory: config
+                .memory
+                .map(|memory| usize::try_from(memory.0).unwrap_or(usize::MAX)),
             ..Settings::default()
         };
         let lake = Lake::open(&location, &settings).await?.in_target(target)?;

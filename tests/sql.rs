@@ -7,12 +7,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
 use cordada_core::{Error, TableName};
-use cordada_lake::{Draft, Lake, Mode, Relation, Settings, Write};
 use cordada_lake::query::sql;
+use cordada_lake::{Draft, Lake, Mode, Relation, Settings, Write};
 use cordada_marts::{LoadOptions, Project};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;

@@ -52,10 +52,7 @@ impl AtomicFile {
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.digest.update(bytes);
         self.bytes += bytes.len() as u64;
-        self.file
-            .write_all(bytes)
-            .await
-            .doing(|| writing(&self.target))
+        self.file.write_all(bytes).await.doing(|| writing(&self.target))
     }
 
     /// Makes what was written durable, still under the temporary name.

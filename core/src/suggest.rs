@@ -26,10 +26,7 @@ pub fn did_you_mean<'a>(name: &str, what: &str, valid: impl IntoIterator<Item = 
 
 /// The valid names for a message, the nearest to `name` first: twenty, and how many more there are.
 pub fn listed<'a>(name: &str, valid: impl IntoIterator<Item = &'a str>) -> String {
-    let mut sorted: Vec<_> = valid
-        .into_iter()
-        .map(|valid| (distance(name, valid), valid))
-        .collect();
+    let mut sorted: Vec<_> = valid.into_iter().map(|valid| (distance(name, valid), valid)).collect();
     sorted.sort_unstable();
     sorted.dedup();
     let shown: Vec<_> = sorted.iter().take(SHOWN).map(|(_, name)| *name).collect();
@@ -51,7 +48,10 @@ mod tests {
     #[test]
     fn the_nearest_is_named_and_else_all() {
         let columns = ["email", "name"];
-        assert_eq!(did_you_mean("Emial", "the columns are", columns), "did you mean `email`?");
+        assert_eq!(
+            did_you_mean("Emial", "the columns are", columns),
+            "did you mean `email`?"
+        );
         assert_eq!(
             did_you_mean("zip_code", "the columns are", columns),
             "the columns are: email, name"
@@ -64,6 +64,9 @@ mod tests {
     fn a_long_list_is_cut() {
         let names: Vec<String> = (0..23).map(|number| format!("column_{number:02}")).collect();
         let listed = listed("column_22", names.iter().map(String::as_str));
-        assert!(listed.starts_with("column_22, column_02") && listed.ends_with(" and 3 more"), "{listed}");
+        assert!(
+            listed.starts_with("column_22, column_02") && listed.ends_with(" and 3 more"),
+            "{listed}"
+        );
     }
 }

@@ -1,11 +1,11 @@
 //! The YAML of a campaign.
 
-use std::fmt;
 use std::collections::BTreeSet;
+use std::fmt;
 
 use cordada_core::{Error, Result};
-use serde::{Deserialize, Deserializer};
 use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::channels::{self, ChannelOptions};
 use crate::consent::Consent;

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use async_trait::async_trait;
-use cordada_core::{Error, Result};
+pub use cordada_core::atomic_file::Written;
 use cordada_core::suggest::did_you_mean;
+use cordada_core::{Error, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-pub use cordada_core::atomic_file::Written;
 
 use crate::campaign::wrong;
 

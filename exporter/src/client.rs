@@ -1,23 +1,23 @@
 //! The Flight SQL server, as a campaign sees it: statements are planned, then read.
 
-use std::fmt;
 use std::error::Error as StdError;
+use std::fmt;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
-use arrow_flight::{FlightInfo, HandshakeRequest, Ticket};
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::client::FlightSqlServiceClient;
+use arrow_flight::{FlightInfo, HandshakeRequest, Ticket};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use cordada_core::{Error, ErrorKind, Result};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
-use tonic::{Code, Request, Status};
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::{Code, Request, Status};
 
 /// Servers send messages of some MiB; tonic's own limit is 4 MiB.
 const LARGEST_MESSAGE: usize = 64 << 20;

@@ -12,9 +12,9 @@ use std::fmt;
 use arrow::datatypes::{DataType, Schema};
 use cordada_core::sql_text::{escape_identifier, escape_literal};
 use cordada_core::suggest::did_you_mean;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde::de::{MapAccess, Visitor};
 use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The consent that a campaign rests on: a purpose, or a purpose and where to find it.
 ///

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, Schema};
 use chrono::{SecondsFormat, Utc};
-use cordada_core::{Error, Result};
 use cordada_core::suggest::did_you_mean;
+use cordada_core::{Error, Result};
 use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 

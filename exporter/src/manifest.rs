@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use cordada_core::{Error, Result};
 use cordada_core::atomic_file::AtomicFile;
+use cordada_core::{Error, Result};
 use serde::Serialize;
 
 use crate::consent::Consent;

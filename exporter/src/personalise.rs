@@ -6,10 +6,10 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use cordada_core::{Error, Result};
 use cordada_core::suggest::did_you_mean;
-use minijinja::{AutoEscape, Environment, ErrorKind};
+use cordada_core::{Error, Result};
 use minijinja::value::Value;
+use minijinja::{AutoEscape, Environment, ErrorKind};
 
 use crate::campaign::{Campaign, Mapping, wrong};
 

@@ -1,7 +1,7 @@
 //! What the server needs to know, and what makes a configuration wrong.
 
-use std::fmt;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use cordada_core::{Context, Error, Result};
-use cordada_lake::{Lake, Release, journal};
 use cordada_lake::query::sql;
+use cordada_lake::{Lake, Release, journal};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use crate::{dialect, wire};
 use crate::access::Access;
 use crate::newest::Newest;
 use crate::options::Options;
 use crate::recent::Recent;
 use crate::status::Forbidden;
 use crate::workspace::Workspace;
+use crate::{dialect, wire};
 
 /// Releases, times accesses, times default schemas, whose sessions are kept.
 const WORKSPACES: usize = 32;

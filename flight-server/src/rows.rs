@@ -16,9 +16,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::Status;
 
-use crate::{status, wire};
 use crate::options::Compression;
 use crate::running::RunningQuery;
+use crate::{status, wire};
 
 /// Bytes of a message, about: clients take 4 MiB (gRPC's default) at least.
 const MESSAGE_BYTES: usize = 2 << 20;

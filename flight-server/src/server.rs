@@ -9,8 +9,8 @@ use cordada_core::{Classify, Context, Error, Result};
 use cordada_lake::Lake;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Identity, Server as Transport, ServerTlsConfig};
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server as Transport, ServerTlsConfig};
 
 use crate::auth::authenticator::Authenticator;
 use crate::config::{Config, Tls};

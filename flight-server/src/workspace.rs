@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Fields, Schema, SchemaRef};
 use cordada_core::TableName;
-use cordada_lake::{Lake, RelationKind, Release};
 use cordada_lake::query::session::CATALOG;
 use cordada_lake::release::Docs;
+use cordada_lake::{Lake, RelationKind, Release};
 use datafusion::common::TableReference;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, stream};
 use tokio::sync::OnceCell;
 
-use crate::{sql_types, wire};
 use crate::access::Access;
 use crate::visible_catalog::VisibleCatalogs;
+use crate::{sql_types, wire};
 
 /// Relations whose columns are looked up at the same time.
 const PARALLEL_LOOKUPS: usize = 8;

@@ -25,11 +25,7 @@ pub struct Reading {
 
 impl Reading {
     /// Looks for records and for the values at `pointers`.
-    pub fn new<'p>(
-        format: Format,
-        records: Option<Records>,
-        pointers: impl IntoIterator<Item = &'p Pointer>,
-    ) -> Self {
+    pub fn new<'p>(format: Format, records: Option<Records>, pointers: impl IntoIterator<Item = &'p Pointer>) -> Self {
         let mut wanted = Wanted::default();
         if let Some(records) = &records {
             wanted.records(&records.at);

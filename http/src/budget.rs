@@ -9,8 +9,8 @@ use reqwest::header::HeaderMap;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
-use super::retry;
 use super::clock::Clock;
+use super::retry;
 use super::system::limits::{Budget, Limits, Window};
 
 /// Lets requests pass when they may.

@@ -5,11 +5,11 @@ use std::io::Write;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use cordada_core::{Context, Error, Result};
 use cordada_core::units::Size;
-use reqwest::{Client, Response, StatusCode};
+use cordada_core::{Context, Error, Result};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Client, Response, StatusCode};
 use tempfile::{NamedTempFile, TempPath};
 use tokio_util::sync::CancellationToken;
 
@@ -107,12 +107,7 @@ impl Http {
     }
 
     /// Sends it and reads all of the answer.
-    pub async fn send(
-        &self,
-        outgoing: &Outgoing,
-        target: Target,
-        cancel: &CancellationToken,
-    ) -> Result<Raw, Failure> {
+    pub async fn send(&self, outgoing: &Outgoing, target: Target, cancel: &CancellationToken) -> Result<Raw, Failure> {
         let place = shown(&outgoing.url);
         tokio::select! {
             raw = self.exchange(outgoing, target, &place) => raw,

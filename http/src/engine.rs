@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cordada_core::{Error, Result};
-use cordada_ingest_formats::json::pointer::{Pointer, Records};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use cordada_core::{Error, Result};
+use cordada_ingest_formats::json::pointer::{Pointer, Records};
 use reqwest::header::HeaderMap;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::answer::{Answer, Reading};
+use super::ask::Ask;
 use super::auth::Authenticator;
 use super::budget::Limiter;
 use super::client::{Failure, Http};
@@ -20,7 +21,6 @@ use super::decode::Format;
 use super::outgoing::{Addition, Outgoing, header, shown};
 use super::system::System;
 use super::system::request::Request;
-use super::ask::Ask;
 use super::template::Scope;
 use super::values::Values;
 use super::verdict::{self, Verdict};

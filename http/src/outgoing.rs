@@ -39,13 +39,7 @@ impl Outgoing {
     ///
     /// # Errors
     /// Config for templates that cannot be filled in, for a URL that is none or of another host.
-    pub fn new(
-        request: &Request,
-        base: &Url,
-        headers: &HeaderMap,
-        scope: &Scope,
-        added: &Addition,
-    ) -> Result<Self> {
+    pub fn new(request: &Request, base: &Url, headers: &HeaderMap, scope: &Scope, added: &Addition) -> Result<Self> {
         let mut outgoing = Self {
             method: Method::GET,
             url: match &added.url {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cordada_core::{Error, Result, yaml};
 use cordada_core::suggest::did_you_mean;
+use cordada_core::{Error, Result, yaml};
 use serde_json::{Map, Value as Json};
 
 use super::system::ConfigKey;
@@ -124,8 +124,8 @@ fn missing(doing: &str, name: &str, key: &ConfigKey) -> Error {
 mod tests {
     use serde_json::json;
 
-    use crate::template::Template;
     use super::*;
+    use crate::template::Template;
 
     fn values(given: Json) -> Result<Values> {
         let keys = json!({

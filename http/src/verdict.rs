@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use cordada_core::Error;
-use cordada_ingest_formats::json::scan;
 use cordada_ingest_formats::json::pointer::Pointer;
+use cordada_ingest_formats::json::scan;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde_json::Value as Json;
 
-use super::retry;
 use super::answer::{Answer, Reading};
 use super::client::{Body, Raw};
+use super::retry;
 use super::system::System;
 use super::system::limits::{Action, ErrorRule};
 

@@ -7,15 +7,15 @@ use std::time::Instant;
 use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
-use cordada_core::{Context, Error, ErrorKind, Result, TableName, yaml};
 use cordada_core::progress::Progress;
 use cordada_core::suggest::did_you_mean;
 use cordada_core::types::{COMMENT, PII};
+use cordada_core::{Context, Error, ErrorKind, Result, TableName, yaml};
 use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::provenance::Load;
 use cordada_ingest_source::transform::PiiKey;
-use cordada_lake::{Draft, Journal, Lake, Relation, Release};
 use cordada_lake::release::{ColumnDocs, Docs};
+use cordada_lake::{Draft, Journal, Lake, Relation, Release};
 use tokio_util::sync::CancellationToken;
 
 use crate::kept::Kept;
@@ -169,7 +169,10 @@ pub(crate) fn selected<'a>(
 }
 
 fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
-    let hint = match known.is_empty() { true => "there are none in sources/".to_owned(), false => did_you_mean(name, "there are", known.iter().copied()) };
+    let hint = match known.is_empty() {
+        true => "there are none in sources/".to_owned(),
+        false => did_you_mean(name, "there are", known.iter().copied()),
+    };
     Error::config("selecting what to ingest", format!("there is no {what} `{name}`")).hint(hint)
 }
 

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use cordada_ingest_source::Landed;
-use cordada_core::{Context, Result, TableName};
 use cordada_core::sql_text::escape_identifier;
+use cordada_core::{Context, Result, TableName};
+use cordada_ingest_source::Landed;
 use cordada_lake::{Draft, Lake, Relation};
 use datafusion::execution::SendableRecordBatchStream;
 

@@ -8,13 +8,13 @@ use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::json::LineDelimitedWriter;
 use arrow::record_batch::RecordBatch;
-use cordada_core::{Context, Error, Result, TableName, yaml};
 use cordada_core::names::snake_case;
 use cordada_core::progress::{Progress, Task};
 use cordada_core::suggest::did_you_mean;
 use cordada_core::threads::blocking;
-use cordada_ingest_formats::rejected::Rejected;
+use cordada_core::{Context, Error, Result, TableName, yaml};
 use cordada_ingest_formats::reading::Reading;
+use cordada_ingest_formats::rejected::Rejected;
 use cordada_ingest_formats::scanned::ScannedFile;
 use cordada_ingest_formats::shape::Shape;
 use cordada_ingest_formats::values::build::Notation;
@@ -31,12 +31,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use crate::unnest;
-use crate::rejected::Rejects;
 use crate::kept::Kept;
 use crate::landed::LandedTable;
+use crate::rejected::Rejects;
 use crate::rows::{RowReader, described, typed, with_provenance};
 use crate::sources::SourceFile;
+use crate::unnest;
 
 /// A stream to land, and what to land it with.
 pub(crate) struct Landing<'a> {

@@ -10,6 +10,7 @@ mod ingest;
 mod kept;
 mod landed;
 mod landing;
+mod listen;
 mod rejected;
 mod rows;
 mod sources;
@@ -17,4 +18,5 @@ mod unnest;
 
 pub use check::{Checked, check};
 pub use ingest::{IngestReport, StreamReport, ingest};
+pub use listen::listen;
 pub use sources::{Selection, SourceFile, load_sources};

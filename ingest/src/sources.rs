@@ -104,7 +104,10 @@ pub fn load_sources(dir: &Path, kinds: &[Kind]) -> Result<Vec<SourceFile>> {
         .filter(|path| is_yaml(path))
         .collect();
     files.sort();
-    let sources = files.iter().map(|file| load_source(file, kinds)).collect::<Result<Vec<_>>>()?;
+    let sources = files
+        .iter()
+        .map(|file| load_source(file, kinds))
+        .collect::<Result<Vec<_>>>()?;
     for (one, next) in sources.iter().zip(sources.iter().skip(1)) {
         if one.name == next.name {
             return Err(Error::config(

@@ -4,8 +4,8 @@
 //! commits is mended by the next load, whatever the source says then.
 
 use arrow::datatypes::{DataType, Schema};
-use cordada_core::{Context, Error, Result, TableName};
 use cordada_core::names::snake_case;
+use cordada_core::{Context, Error, Result, TableName};
 use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::provenance::DELETED;
 use cordada_lake::{Draft, Lake, Mode, Relation, Write};

@@ -3,8 +3,8 @@
 //! The trait lives here, below both the crate that runs the graph and the crate that implements estimators,
 //! so that neither knows the other; the binary registers one with the other.
 
-use std::fmt;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 
-use cordada_core::{Context, Error, Result, TableName, storage};
 use cordada_core::threads::locked;
+use cordada_core::{Context, Error, Result, TableName, storage};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use futures::TryStreamExt;
@@ -114,6 +114,11 @@ impl Lake {
     /// The releases of this environment.
     pub fn releases(&self) -> &Arc<ReleaseLog> {
         &self.releases
+    }
+
+    /// Whether this is production rather than another environment.
+    pub fn is_production(&self) -> bool {
+        self.target.is_none()
     }
 
     /// The store, rooted at the lake.

@@ -4,18 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use cordada_core::{Context, Error, Result, TableName, types};
 use cordada_core::suggest::did_you_mean;
-use cordada_lake::{Lake, Release, journal};
+use cordada_core::{Context, Error, Result, TableName, types};
 use cordada_lake::estimator::Estimators;
-use cordada_lake::query::sql;
 use cordada_lake::query::session::CATALOG;
+use cordada_lake::query::sql;
+use cordada_lake::{Lake, Release, journal};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use minijinja::Value;
 
-use crate::{contract, plan_error, seed};
 use crate::compiled::{Compiled, CompiledNode, CompiledTest, Work};
 use crate::config::Materialization;
 use crate::data_test::{Body, DataTest};
@@ -24,6 +23,7 @@ use crate::load::configs;
 use crate::node::{Node, NodeId};
 use crate::planned::PlannedTables;
 use crate::project::{Loaded, Project};
+use crate::{contract, plan_error, seed};
 
 /// Compiles the project against the newest release of the lake.
 ///

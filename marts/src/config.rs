@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::text::{};
 use cordada_core::suggest::did_you_mean;
 use cordada_core::suggest::nearest;
 

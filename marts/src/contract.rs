@@ -1,9 +1,9 @@
 //! A model's contract: the columns and types that its YAML promises.
 
 use arrow::datatypes::{DataType, Schema};
-use cordada_core::{Error, Result};
 use cordada_core::suggest::did_you_mean;
 use cordada_core::types::storable_type;
+use cordada_core::{Error, Result};
 use cordada_lake::Lake;
 use cordada_lake::query::sql;
 use datafusion::prelude::SessionContext;

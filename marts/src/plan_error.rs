@@ -5,7 +5,7 @@ use datafusion::common::{Column, SchemaError, Span};
 use datafusion::error::DataFusionError;
 
 use crate::source_file::{Place, SourceFile};
-use crate::text::{whole_words};
+use crate::text::whole_words;
 use cordada_core::suggest::{listed, nearest};
 
 /// A planner's error for `sql`, which was compiled from `file`, in the user's terms.

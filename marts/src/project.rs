@@ -7,10 +7,10 @@ use std::sync::Arc;
 use cordada_core::Result;
 use serde_json::{Map, Value};
 
-use crate::{load, selector};
 use crate::data_test::DataTest;
 use crate::jinja::{Jinja, Names};
 use crate::node::{Node, NodeId};
+use crate::{load, selector};
 
 /// How a project is read.
 #[derive(Debug, Clone)]

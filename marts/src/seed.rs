@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, StringArray};
-use arrow::compute::{CastOptions, cast_with_options};
 use arrow::compute::kernels::cast_utils::string_to_datetime;
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use chrono::{NaiveDate, Utc};
-use cordada_core::{Context, Error, Result};
 use cordada_core::names::snake_case;
+use cordada_core::{Context, Error, Result};
 
 use crate::source_file::SourceFile;
 

@@ -1,8 +1,8 @@
 //! Reading an estimator's parameters: unknown ones are refused, wrong ones named.
 
 use cordada_core::suggest::did_you_mean;
-use cordada_core::{Error, Result};
 use cordada_core::suggest::nearest;
+use cordada_core::{Error, Result};
 use cordada_lake::estimator::Parameters;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,8 +20,11 @@ impl<'a> ParameterReader<'a> {
         for name in parameters.keys() {
             if !known.contains(&name.as_str()) {
                 return Err(
-                    Error::config(reading(estimator), format!("there is no parameter `{name}`"))
-                        .hint(did_you_mean(name, "there are", known.iter().copied())),
+                    Error::config(reading(estimator), format!("there is no parameter `{name}`")).hint(did_you_mean(
+                        name,
+                        "there are",
+                        known.iter().copied(),
+                    )),
                 );
             }
         }

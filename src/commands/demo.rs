@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use crate::Outcome;
 use crate::cli::{Options, SelectionArgs};
 use crate::commands::{build, export};
-use crate::demo::{self, Summary};
 use crate::demo::server::{self, Limits, Server};
+use crate::demo::{self, Summary};
 use crate::output::{grouped, size};
 use crate::project::Project;
 

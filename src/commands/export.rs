@@ -12,10 +12,10 @@ use cordada_flight_server::{Config, Role, Server, User};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{Outcome, errors};
 use crate::cli::Options;
 use crate::output::{grouped, new_table};
 use crate::project::Project;
+use crate::{Outcome, errors};
 
 pub async fn run(
     options: &Options,

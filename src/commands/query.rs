@@ -7,9 +7,9 @@ use cordada_core::{Context, Error, Result};
 use cordada_lake::query::sql;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Outcome, output};
 use crate::cli::Format;
 use crate::project::Project;
+use crate::{Outcome, output};
 
 pub async fn run(
     project: &Project,

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use cordada_core::Result;
 use tokio_util::sync::CancellationToken;
 
+use super::serve;
 use crate::Outcome;
 use crate::cli::Options;
 use crate::project::Project;
-use super::serve;
 
 pub async fn run(
     options: &Options,

@@ -33,14 +33,14 @@ mod typos;
 mod web;
 mod world;
 
-use std::thread;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::mpsc;
+use std::thread;
 
 use cordada_core::{Error, Result};
-use world::World;
 pub use summary::Summary;
+use world::World;
 
 /// How many customers can be generated.
 pub const CUSTOMERS: RangeInclusive<u32> = 100..=1_000_000;

@@ -16,8 +16,8 @@ use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, Schema};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
-use cordada_core::{Error, Result};
 use cordada_core::atomic_file::AtomicFile;
+use cordada_core::{Error, Result};
 use csv::{Writer, WriterBuilder};
 use serde::Deserialize;
 

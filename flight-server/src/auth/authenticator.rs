@@ -12,11 +12,11 @@ use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-use crate::access::Access;
-use crate::config::Config;
 use super::password;
 use super::signature::Signer;
 use super::token::Tokens;
+use crate::access::Access;
+use crate::config::Config;
 
 /// Passwords that are verified at the same time: each takes a core and 19 MiB for tens of milliseconds.
 const PARALLEL_VERIFICATIONS: usize = 2;

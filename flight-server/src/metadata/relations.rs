@@ -3,12 +3,12 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
-use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables};
 use arrow_flight::sql::metadata::GetCatalogsBuilder;
+use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables};
 use cordada_lake::query::session::CATALOG;
 
-use crate::workspace::Workspace;
 use super::arrow_error;
+use crate::workspace::Workspace;
 
 const TABLE: &str = "TABLE";
 const VIEW: &str = "VIEW";

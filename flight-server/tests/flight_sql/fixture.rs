@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow_flight::FlightInfo;
 use arrow_flight::decode::FlightRecordBatchStream;
@@ -20,14 +23,14 @@ use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use cordada_core::TableName;
 use cordada_flight_server::{Config, Role, Server, User, hash_password};
-use cordada_lake::{Draft, Lake, Mode, Relation, Settings, Write};
 use cordada_lake::release::{ColumnDocs, Docs, ForeignKey};
+use cordada_lake::{Draft, Lake, Mode, Relation, Settings, Write};
 use datafusion::physical_plan::memory::MemoryStream;
 use futures::TryStreamExt;
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::{Code, Status};
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 
 pub type Client = FlightSqlServiceClient<Channel>;
 

@@ -9,11 +9,11 @@ use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Map, Value as Json, json};
 use tokio_util::sync::CancellationToken;
 
+use super::{Token, oauth2};
 use crate::ask::Ask;
 use crate::clock::Clock;
 use crate::system::auth::{Algorithm, Auth};
 use crate::template::{self, Scope};
-use super::{Token, oauth2};
 
 /// The grant of an assertion.
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";

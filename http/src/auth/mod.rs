@@ -13,8 +13,8 @@ use cordada_core::Result;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::clock::Clock;
 use super::ask::Ask;
+use super::clock::Clock;
 use super::outgoing::{Outgoing, header, spaces};
 use super::system::auth::Auth;
 use super::template::Scope;

@@ -14,14 +14,14 @@ use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::{Held, Token};
 use crate::answer::{Answer, Reading};
-use crate::decode::Format;
 use crate::ask::Ask;
 use crate::clock::Clock;
+use crate::decode::Format;
 use crate::outgoing::{Outgoing, header, shown};
 use crate::system::auth::{Auth, Grant, SendAs};
 use crate::template::Scope;
-use super::{Held, Token};
 
 /// Asks for a token.
 pub(super) async fn fetch(

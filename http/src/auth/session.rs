@@ -7,12 +7,12 @@ use cordada_ingest_formats::json::pointer::Pointer;
 use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
+use super::Token;
 use crate::ask::Ask;
 use crate::clock::Clock;
 use crate::outgoing::{shown, text};
 use crate::system::auth::Session;
 use crate::template::Scope;
-use super::Token;
 
 /// Logs in.
 pub(super) async fn fetch(

@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 
 use cordada_core::{Context, Result};
 
-use super::{malformed, push_string, without_mark};
 use super::numbers::{is_fraction, is_whole};
+use super::{malformed, push_string, without_mark};
 
 /// What may be between fields, the likeliest first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use cordada_core::Result;
 use serde::Deserialize;
 
-use super::{malformed, push_string, without_mark};
 use super::numbers::{is_fraction, is_whole};
+use super::{malformed, push_string, without_mark};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -11,8 +11,8 @@ use cordada_core::{Error, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{malformed, push_string, without_mark};
 use super::rewrite::Members;
+use super::{malformed, push_string, without_mark};
 
 /// A dimension: what a record has of each of its categories, as members of an object.
 type Dimension = Vec<Vec<u8>>;

@@ -114,11 +114,7 @@ pub fn to_json<'b>(format: &Format, body: &'b [u8]) -> Result<Cow<'b, [u8]>> {
 ///
 /// # Errors
 /// Those of `each`; Failed: the answer is not what `format` says.
-pub fn each_record(
-    format: &Format,
-    body: impl std::io::Read,
-    each: &mut dyn FnMut(&[u8]) -> Result<()>,
-) -> Result<()> {
+pub fn each_record(format: &Format, body: impl std::io::Read, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     match format {
         Format::Csv => csv::each(body, each),
         Format::JsonStat => json_stat::each(&read_all(body)?, each),

@@ -1,11 +1,11 @@
 //! JSON into plainer JSON, by the rules of one system's notation. What no rule touches is copied byte for byte.
 
-use std::fmt;
 use std::borrow::Cow;
+use std::fmt;
 
 use cordada_core::Result;
-use serde::{Deserialize, Deserializer};
 use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{DEPTH, malformed};

@@ -7,8 +7,8 @@ use cordada_ingest_formats::json::pointer::Locator;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::template::Template;
 use super::request::Request;
+use crate::template::Template;
 
 /// The credentials of every request.
 #[derive(Debug, Clone, Default, Deserialize)]

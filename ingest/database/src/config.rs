@@ -1,13 +1,13 @@
 //! `kind: database` as a user writes it, and validated.
 
-use std::fmt;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::time::Duration;
 
-use cordada_core::{Error, Result};
+use cordada_core::units::Span;
 use cordada_core::yaml::one_or_many;
+use cordada_core::{Error, Result};
 use cordada_ingest_source::options::{Disposition, Options, Zone};
 use cordada_ingest_source::{stream, unknown_stream};
 use serde::{Deserialize, Deserializer};
@@ -27,8 +27,8 @@ pub(crate) struct DatabaseSource {
     #[serde(default)]
     pub(crate) parallelism: Option<NonZeroUsize>,
     /// How long connecting may take, and how long a dead network goes unnoticed.
-    #[serde(default = "thirty_seconds", deserialize_with = "duration")]
-    pub(crate) timeout: Duration,
+    #[serde(default = "thirty_seconds")]
+    pub(crate) timeout: Span,
     pub(crate) streams: BTreeMap<String, DatabaseStream>,
 }
 
@@ -37,6 +37,11 @@ impl DatabaseSource {
     pub(crate) fn validate(&self, file: &Path) -> Result<()> {
         let at = |error: Error| error.at(file.display(), 0, 0);
         let system = self.connection.system().map_err(at)?;
+        if self.timeout.0.is_zero() {
+            return Err(at(
+                Error::config("reading `timeout`", "nothing is done in no time").hint("leave it out for 30s")
+            ));
+        }
         for (name, stream) in &self.streams {
             let wrong =
                 |(why, hint): (String, &str)| at(Error::config(format!("reading stream {name}"), why).hint(hint));
@@ -59,8 +64,8 @@ impl DatabaseSource {
     }
 }
 
-fn thirty_seconds() -> Duration {
-    Duration::from_secs(30)
+fn thirty_seconds() -> Span {
+    Span::seconds(30)
 }
 
 /// The connection's URL: it holds the password, so it is never printed.
@@ -132,8 +137,8 @@ stream! {
         #[serde(default, deserialize_with = "text")]
         pub(crate) initial: Option<String>,
         /// How far behind the cursor a load begins, for transactions that commit late.
-        #[serde(default, deserialize_with = "some_duration")]
-        pub(crate) lag: Option<Duration>,
+        #[serde(default)]
+        pub(crate) lag: Option<Span>,
         /// How deleted rows are found.
         #[serde(default)]
         pub(crate) deletes: Option<Deletes>,
@@ -262,26 +267,4 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
         other @ (Value::Number(_) | Value::Bool(_)) => Some(other.to_string()),
         _ => return Err(serde::de::Error::custom("`initial` has to be a single value")),
     })
-}
-
-fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    duration(deserializer).map(Some)
-}
-
-/// `30s`, `5m`, `2h` or `1d`.
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let parsed = || {
-        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-        let seconds = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3_600,
-            "d" => 86_400,
-            _ => return None,
-        };
-        let seconds = number.trim().parse::<u32>().ok()?.checked_mul(seconds)?;
-        (seconds > 0).then(|| Duration::from_secs(seconds.into()))
-    };
-    parsed().ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no duration; write 30s, 5m, 2h or 1d")))
 }

@@ -7,13 +7,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cordada_core::{Error, Result};
 use cordada_core::names::snake_case;
-use cordada_ingest_source::extract::{Chunk, Extraction, Rows, State};
+use cordada_core::{Error, Result};
 use cordada_ingest_source::Landed;
+use cordada_ingest_source::extract::{Chunk, Extraction, Rows, State};
 
-use super::keys;
 use super::config::DatabaseStream;
+use super::keys;
 use super::position::{Position, definition};
 use super::session::{Operator, Part, Session, find_column};
 
@@ -100,7 +100,7 @@ impl Reading {
             definition: definition(stream),
             cursor,
             key,
-            lag: stream.lag,
+            lag: stream.lag.map(|lag| lag.0),
             repeatable: stream.is_repeatable(),
             replace,
             compare: stream.deletes.map(|_| wanted.existing),
@@ -384,7 +384,7 @@ pub(crate) async fn check(session: &mut dyn Session, stream: &DatabaseStream) ->
         let hint = format!("add a unique column, cursor: [{only}, id], or use `disposition: merge` with a key");
         return Err(Error::config(doing, why).hint(hint));
     }
-    if let (Some(first), Some(lag)) = (cursor.first(), stream.lag) {
+    if let (Some(first), Some(lag)) = (cursor.first(), stream.lag.map(|lag| lag.0)) {
         session.before(first, "''", lag.as_secs())?;
     }
     Ok((cursor, key))

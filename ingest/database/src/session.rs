@@ -1,8 +1,8 @@
 //! What the three systems do differently, behind one interface: a session reads one relation as it was at one moment.
 
-use cordada_core::suggest::did_you_mean;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, Result, yaml};
 use datafusion_execution::SendableRecordBatchStream;
 

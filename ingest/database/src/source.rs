@@ -38,11 +38,8 @@ impl Source for DatabaseSource {
             cancel: request.cancel.clone(),
         };
         if stream.changes.is_some() {
-            let server = postgres::Server::new(self.connection.url(), self.timeout)?;
-            let (names, existing) = (
-                (request.source, request.stream),
-                request.landed,
-            );
+            let server = postgres::Server::new(self.connection.url(), self.timeout.0)?;
+            let (names, existing) = ((request.source, request.stream), request.landed);
             let changes =
                 postgres::Changes::open(&server, stream, names, self.timezone.0, around, request.state, existing);
             return Ok(Box::new(changes.await?));
@@ -60,7 +57,7 @@ impl Source for DatabaseSource {
     async fn check(&self, project: &Path, source: &str, name: &str, cancel: &CancellationToken) -> Result<()> {
         let stream = self.stream(name)?;
         if stream.changes.is_some() {
-            let server = postgres::Server::new(self.connection.url(), self.timeout)?;
+            let server = postgres::Server::new(self.connection.url(), self.timeout.0)?;
             return postgres::Changes::check(&server, stream, (source, name), self.timezone.0, cancel).await;
         }
         let around = Around {
@@ -96,16 +93,16 @@ impl DatabaseSource {
         }
         match self.connection.system()? {
             System::Postgres => {
-                let server = postgres::Server::new(url, self.timeout)?;
+                let server = postgres::Server::new(url, self.timeout.0)?;
                 Ok(Box::new(
                     postgres::PostgresSession::open(&server, stream, zone, around).await?,
                 ))
             }
             System::Mysql => Ok(Box::new(
-                mysql::MysqlSession::open(url, self.timeout, stream, zone, around).await?,
+                mysql::MysqlSession::open(url, self.timeout.0, stream, zone, around).await?,
             )),
             System::Sqlite => Ok(Box::new(
-                sqlite::SqliteSession::open(url, self.timeout, stream, around).await?,
+                sqlite::SqliteSession::open(url, self.timeout.0, stream, around).await?,
             )),
         }
     }

@@ -45,12 +45,7 @@ impl<'a> Collector<'a> {
     /// # Errors
     /// Conflict if another process collects for it; unavailable if the address is taken; config for a transform without
     /// a key.
-    pub(crate) fn bind(
-        events: &EventsSource,
-        project: &Path,
-        source: &'a str,
-        key: Option<&PiiKey>,
-    ) -> Result<Self> {
+    pub(crate) fn bind(events: &EventsSource, project: &Path, source: &'a str, key: Option<&PiiKey>) -> Result<Self> {
         let doing = || format!("listening on {} for the source {source}", events.listen);
         let mut sinks = HashMap::new();
         for (name, stream) in &events.streams {
@@ -68,8 +63,8 @@ impl<'a> Collector<'a> {
             connections: events.limits.connections,
             address,
             app: Arc::new(App::new(events, sinks)),
-            flush: events.flush,
-            timeout: events.limits.timeout,
+            flush: events.flush.0,
+            timeout: events.limits.timeout.0,
         })
     }
 

@@ -1,21 +1,21 @@
 //! A source of events in `sources/*.yml`: where the collector listens, what it accepts and what it keeps of it.
 
-use std::fmt;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
 
 use arrow::datatypes::DataType;
-use cordada_core::{Error, Result};
 use cordada_core::names::snake_case;
+use cordada_core::units::{Size, Span};
+use cordada_core::{Error, Result};
 use cordada_ingest_source::options::Options;
 use cordada_ingest_source::stream;
-use serde::{Deserialize, Deserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
-use super::columns::{Source as ColumnKind, Protocol};
+use super::columns::{Protocol, Source as ColumnKind};
 use super::privacy::{Consent, DoNotTrack, Ip};
 use super::routes::routes;
 use super::wal::Logs;
@@ -54,8 +54,8 @@ pub(crate) struct EventsSource {
     #[serde(default)]
     pub(crate) behind_proxy: bool,
     /// How often hits land in the lake.
-    #[serde(default = "default_flush", deserialize_with = "duration")]
-    pub(crate) flush: Duration,
+    #[serde(default = "default_flush")]
+    pub(crate) flush: Span,
     /// What is kept of addresses.
     #[serde(default)]
     pub(crate) ip: Ip,
@@ -99,29 +99,25 @@ pub(crate) struct Cookie {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Limits {
     /// Bytes of one request.
-    #[serde(deserialize_with = "bytes")]
-    pub(crate) request: u64,
+    pub(crate) request: Size,
     /// Bytes of the requests that wait to be written.
-    #[serde(deserialize_with = "bytes")]
-    pub(crate) queue: u64,
+    pub(crate) queue: Size,
     /// Connections at a time.
     pub(crate) connections: usize,
     /// How long a request may take to arrive.
-    #[serde(deserialize_with = "duration")]
-    pub(crate) timeout: Duration,
+    pub(crate) timeout: Span,
     /// Bytes that wait to land.
-    #[serde(deserialize_with = "bytes")]
-    pub(crate) backlog: u64,
+    pub(crate) backlog: Size,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            request: 1 << 20,
-            queue: 64 << 20,
+            request: Size::mebibytes(1),
+            queue: Size::mebibytes(64),
             connections: 1024,
-            timeout: Duration::from_secs(10),
-            backlog: 10 << 30,
+            timeout: Span::seconds(10),
+            backlog: Size::mebibytes(10 << 10),
         }
     }
 }
@@ -266,12 +262,14 @@ impl EventsSource {
             stream.validate().map_err(|(why, hint)| error(doing(), why, hint))?;
         }
         let doing = || "reading the limits".to_owned();
-        if self.limits.queue < self.limits.request || u32::try_from(self.limits.queue).is_err() {
-            let why = "`queue` has to hold one `request`, and be less than 4GB".to_owned();
-            return Err(error(doing(), why, "64MB is the default"));
+        if self.limits.queue < self.limits.request || u32::try_from(self.limits.queue.0).is_err() {
+            let why = "`queue` has to hold one `request`, and be less than 4GiB".to_owned();
+            return Err(error(doing(), why, "64MiB is the default"));
         }
-        if self.limits.connections == 0 || self.limits.timeout.is_zero() || self.flush.is_zero() {
-            let why = "`connections`, `timeout` and `flush` cannot be 0".to_owned();
+        let limits = &self.limits;
+        let nothing = limits.connections == 0 || limits.request.0 == 0 || limits.backlog.0 == 0;
+        if nothing || limits.timeout.0.is_zero() || self.flush.0.is_zero() {
+            let why = "`connections`, `request`, `backlog`, `timeout` and `flush` cannot be 0".to_owned();
             return Err(error(doing(), why, "leave them out for the defaults"));
         }
         let legal = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
@@ -303,8 +301,8 @@ fn default_listen() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 8080).into()
 }
 
-fn default_flush() -> Duration {
-    Duration::from_secs(5)
+fn default_flush() -> Span {
+    Span::seconds(5)
 }
 
 fn default_days() -> u32 {
@@ -349,39 +347,6 @@ fn streams<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String
     deserializer.deserialize_any(Streams)
 }
 
-/// `500ms`, `5s`, `2m` or `1h`.
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let (number, unit) = text.split_at(text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len());
-    let millis = match unit.trim() {
-        "ms" => Some(1),
-        "s" => Some(1_000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        _ => None,
-    };
-    let duration = millis.and_then(|millis| number.parse::<u64>().ok()?.checked_mul(millis));
-    let wrong = || serde::de::Error::custom(format!("`{text}` is no duration: write it as 500ms, 5s, 2m or 1h"));
-    duration.map(Duration::from_millis).ok_or_else(wrong)
-}
-
-/// `64KB`, `1MB` or `10GB`, powers of 1024.
-fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let (number, unit) = text.split_at(text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len());
-    let shift = match unit.trim().to_ascii_uppercase().as_str() {
-        "KB" => Some(10),
-        "MB" => Some(20),
-        "GB" => Some(30),
-        _ => None,
-    };
-    let bytes = shift
-        .and_then(|shift| number.parse::<u64>().ok()?.checked_mul(1 << shift))
-        .filter(|bytes| *bytes > 0);
-    let wrong = || serde::de::Error::custom(format!("`{text}` is no amount of bytes: write it as 64KB, 1MB or 10GB"));
-    bytes.ok_or_else(wrong)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -402,8 +367,10 @@ mod tests {
             source.streams.keys().collect::<Vec<_>>(),
             ["matomo", "segment", "snowplow"]
         );
-        assert_eq!(source.flush, Duration::from_secs(5));
-        let options = cordada_ingest_source::Source::streams(&source).remove("snowplow").unwrap();
+        assert_eq!(source.flush, Span::seconds(5));
+        let options = cordada_ingest_source::Source::streams(&source)
+            .remove("snowplow")
+            .unwrap();
         assert_eq!(options.declared("tr_total"), Some(&DataType::Decimal128(18, 4)));
         assert_eq!(options.pii("user_ipaddress").as_deref(), Some("ip"));
     }
@@ -417,8 +384,10 @@ mod tests {
                     segment: {extract: {plan: traits.plan}, columns: {plan: {type: integer}}}\n";
         let source = load(text).unwrap();
         assert_eq!(source.streams["pages"].protocol(), Protocol::Snowplow);
-        assert_eq!(source.limits.request, 64 << 10);
-        let segment = cordada_ingest_source::Source::streams(&source).remove("segment").unwrap();
+        assert_eq!(source.limits.request, Size(64_000));
+        let segment = cordada_ingest_source::Source::streams(&source)
+            .remove("segment")
+            .unwrap();
         assert_eq!(segment.declared("plan"), Some(&DataType::Int64));
     }
 
@@ -427,9 +396,9 @@ mod tests {
         for (text, expected) in [
             ("flushh: 5s", "unknown key `flushh`; did you mean `flush`"),
             ("ip: whole", "whole"),
-            ("flush: 5", "no duration"),
+            ("flush: 5", "not a duration"),
             ("flush: 0s", "cannot be 0"),
-            ("limits: {request: 1}", "no amount of bytes"),
+            ("limits: {request: many}", "not a size"),
             ("limits: {request: 2MB, queue: 1MB}", "has to hold one"),
             ("streams: [plausible]", "plausible"),
             ("streams: {pages: {}}", "protocol is not known"),

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cordada_core::{Context, Error, Result};
 use cordada_core::threads::blocking;
+use cordada_core::{Context, Error, Result};
 use cordada_ingest_formats::spool::Spool;
 use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows};
 use cordada_ingest_source::options::{Options, Transform};

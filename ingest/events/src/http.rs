@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{Method, StatusCode};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,7 +21,6 @@ use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-use super::{matomo, segment, snowplow};
 use super::columns::Protocol;
 use super::config::{Cookie, EventsSource};
 use super::connection::Peer;
@@ -29,6 +28,7 @@ use super::hit::{Hit, Received, parameters};
 use super::privacy::{Privacy, Wishes};
 use super::routes::{Route, routes};
 use super::sink::Sink;
+use super::{matomo, segment, snowplow};
 
 /// A transparent pixel.
 const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00\x21\xf9\x04\x01\x00\x00\x00\x00\
@@ -90,9 +90,9 @@ impl App {
             origins: source.origins.clone(),
             cookie: source.cookie.clone(),
             behind_proxy: source.behind_proxy,
-            longest: usize::try_from(source.limits.request).unwrap_or(usize::MAX),
+            longest: usize::try_from(source.limits.request.0).unwrap_or(usize::MAX),
             queue: Arc::new(Semaphore::new(
-                usize::try_from(source.limits.queue).unwrap_or(usize::MAX),
+                usize::try_from(source.limits.queue.0).unwrap_or(usize::MAX),
             )),
         }
     }

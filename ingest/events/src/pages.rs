@@ -104,8 +104,8 @@ fn campaign(record: &mut Record, url: &Url) {
 
 #[cfg(test)]
 mod tests {
-    use crate::columns::Protocol;
     use super::*;
+    use crate::columns::Protocol;
 
     #[test]
     fn addresses_are_taken_apart() {

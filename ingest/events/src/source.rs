@@ -34,7 +34,7 @@ impl EventsSource {
     fn log_limits(&self) -> wal::Limits {
         wal::Limits {
             segment: SEGMENT,
-            backlog: self.limits.backlog,
+            backlog: self.limits.backlog.0,
         }
     }
 }

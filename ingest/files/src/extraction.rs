@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono_tz::Tz;
-use cordada_core::{Error, Result};
 use cordada_core::progress::Task;
 use cordada_core::threads::blocking;
+use cordada_core::{Error, Result};
 use cordada_ingest_discovery::discover::{self, Found};
 use cordada_ingest_formats::local::{Local, hash_file};
 use cordada_ingest_formats::scanned::ScannedFile;
@@ -85,11 +85,7 @@ impl<'a> Files<'a> {
     /// All the files or none: the table is replaced when the set of files, one of them, or how they are read changes.
     async fn whole_arrival(&self, found: Vec<Found>) -> Result<Arrival> {
         let identity = Identity::of_stream(self.request.source, self.request.stream);
-        let known = self
-            .request
-            .landed
-            .transactions(&identity.ids())
-            .await?;
+        let known = self.request.landed.transactions(&identity.ids()).await?;
         let is_known = |(id, value): &(String, i64)| known.get(id) == Some(value);
         let reading = format!("{:?} {}", self.stream, self.zone());
         let state = found.iter().fold(reading.clone(), |all, file| {

@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 /// Bytes hashed at a time.
 const BLOCK: u64 = 1 << 20;
 
-
 /// A file on a local disk.
 #[derive(Debug)]
 pub struct Local {
@@ -73,4 +72,3 @@ pub fn hash_file(file: &Local, workers: usize, cancel: &CancellationToken) -> Re
     })?;
     Ok(whole.finalize().to_vec())
 }
-

@@ -7,15 +7,15 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use chrono_tz::Tz;
-use cordada_core::{Context, Result};
 use cordada_core::types::storable_type;
+use cordada_core::{Context, Result};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
+use super::piece::{Decoded, Piece, Scanned, TextPlan};
+use super::text::Plain;
 use crate::shape::Shape;
 use crate::values::evidence::timestamp;
 use crate::values::time::Clock;
-use super::piece::{Decoded, Piece, Scanned, TextPlan};
-use super::text::Plain;
 
 /// Rows a batch.
 const BATCH_ROWS: usize = 16 * 1024;

@@ -4,15 +4,15 @@ use arrow::datatypes::DataType;
 use cordada_core::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
-use crate::shape::column_names;
-use crate::excel;
 use super::csv::Csv;
 use super::json::Json;
 use super::local::Local;
 use super::parquet::Parquet;
-use super::reading::{Format, Reading};
 use super::piece::{Decoded, Piece, Scanned, TextPlan};
+use super::reading::{Format, Reading};
 use super::text::Plain;
+use crate::excel;
+use crate::shape::column_names;
 
 /// A file that has been read once.
 #[derive(Debug)]
@@ -38,12 +38,7 @@ impl ScannedFile {
     ///
     /// # Errors
     /// Config for names that collide and a format that cannot be told; failed for a file that is not of its format.
-    pub fn scan(
-        local: Local,
-        reading: &Reading,
-        workers: usize,
-        cancel: &CancellationToken,
-    ) -> Result<Self> {
+    pub fn scan(local: Local, reading: &Reading, workers: usize, cancel: &CancellationToken) -> Result<Self> {
         let name = local.name.clone();
         let format = reading.format.or_else(|| Format::of_name(&name)).ok_or_else(|| {
             Error::config(format!("reading {name}"), "its name does not tell its format")
@@ -104,12 +99,7 @@ impl ScannedFile {
     }
 
     /// Reads a piece again, into columns of `types`, one for each of the file's.
-    pub fn decode(
-        &self,
-        piece: &Piece,
-        types: &[DataType],
-        emit: &mut dyn FnMut(Decoded) -> Result<()>,
-    ) -> Result<()> {
+    pub fn decode(&self, piece: &Piece, types: &[DataType], emit: &mut dyn FnMut(Decoded) -> Result<()>) -> Result<()> {
         let plan = &self.scanned.plan;
         match &self.reader {
             Reader::Csv(csv) => emit(csv.decode(&self.content, piece, plan, types)?),

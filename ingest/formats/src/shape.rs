@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields};
-use cordada_core::{Error, Result};
 use cordada_core::names::snake_case;
 use cordada_core::types::widest;
+use cordada_core::{Error, Result};
 
 use crate::values::evidence::Evidence;
 

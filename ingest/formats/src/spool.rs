@@ -2,8 +2,8 @@
 
 use std::io::{BufWriter, Write};
 
-use cordada_core::{Context, Result};
 use crate::reading::Reading;
+use cordada_core::{Context, Result};
 use tempfile::{NamedTempFile, TempPath};
 use tokio_util::sync::CancellationToken;
 

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
-use cordada_core::{Error, Result};
 use cordada_core::yaml::one_or_many;
+use cordada_core::{Error, Result};
 use cordada_ingest_formats::reading::encoding;
 use cordada_ingest_source::options::Zone;
 use cordada_ingest_source::{stream, unknown_stream};
-use encoding_rs::{Encoding, UTF_16BE, UTF_16LE, UTF_8};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use serde::{Deserialize, Deserializer};
 
 use super::address::Addresses;

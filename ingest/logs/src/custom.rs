@@ -6,9 +6,9 @@ use cordada_ingest_formats::values::time::Time;
 use regex::bytes::Regex;
 use serde::{Deserialize, Deserializer};
 
-use super::time;
 use super::fields::Role;
 use super::record::{Host, Reason, Record};
+use super::time;
 
 /// A format of a user's own.
 #[derive(Debug, Clone)]

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use cordada_core::{Context, Error, Result};
 use cordada_core::threads::blocking;
+use cordada_core::{Context, Error, Result};
 use cordada_ingest_discovery::discover::{self, Found};
 use cordada_ingest_formats::local::{Local, hash_file};
 use cordada_ingest_formats::spool::Spool;
@@ -168,13 +168,7 @@ impl<'a> Logs<'a> {
             return Ok(HashSet::new());
         }
         let ids: Vec<_> = transactions.iter().map(|(id, _)| id.clone()).collect();
-        let known: HashMap<String, i64> = self
-            .request
-            .landed
-            .transactions(&ids)
-            .await?
-            .into_iter()
-            .collect();
+        let known: HashMap<String, i64> = self.request.landed.transactions(&ids).await?.into_iter().collect();
         let is_known = |(id, value): &(String, i64)| known.get(id) == Some(value);
         Ok(transactions.into_iter().filter(is_known).collect())
     }

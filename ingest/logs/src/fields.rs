@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use cordada_ingest_formats::values::time::Time;
 
-use super::time;
 use super::address::is_address;
 use super::record::{Host, Reason, Record};
+use super::time;
 
 /// What a field is.
 #[derive(Debug, Clone, PartialEq, Eq)]

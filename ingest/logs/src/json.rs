@@ -1,16 +1,16 @@
 //! Access logs in JSON, one object a line: nginx (with fields that its administrator names), Traefik, Caddy.
 
-use std::fmt;
 use std::borrow::Cow;
+use std::fmt;
 
 use cordada_ingest_formats::values::time::Time;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::time;
 use super::address::{Addresses, is_address};
 use super::fields::{Role, own_name, write_field};
 use super::record::{Host, Reason, Record};
+use super::time;
 
 /// Whose JSON it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use chrono_tz::Tz;
 use cordada_ingest_formats::values::time::{Clock, Time};
 
-use super::time;
 use super::address::Addresses;
 use super::query::Queries;
+use super::time;
 
 /// Why a line is none of its format: said without anything out of the line.
 pub(crate) type Reason = Cow<'static, str>;

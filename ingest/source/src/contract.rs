@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, StructArray, new_null_array};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::compute::kernels::cmp::not_distinct;
+use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use cordada_core::{Context, Error, Result, TableName};
 use cordada_core::types::widest;
+use cordada_core::{Context, Error, Result, TableName};
 use cordada_ingest_formats::values::build::{self, Notation, Values};
 use cordada_ingest_formats::values::evidence::Evidence;
 use serde::{Deserialize, Deserializer};

@@ -52,7 +52,6 @@ macro_rules! stream {
     };
 }
 
-
 /// What to do with the rows of a stream.
 #[derive(Debug, Clone, Default)]
 pub struct Options {

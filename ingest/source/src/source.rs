@@ -76,6 +76,9 @@ pub trait Source: Send + Sync {
 
 /// The error about a stream that a source does not have; `streams` are those that it has.
 pub fn unknown_stream<'a>(name: &str, streams: impl IntoIterator<Item = &'a str>) -> Error {
-    Error::config("looking for a stream", format!("there is no stream `{name}`"))
-        .hint(did_you_mean(name, "the streams are", streams))
+    Error::config("looking for a stream", format!("there is no stream `{name}`")).hint(did_you_mean(
+        name,
+        "the streams are",
+        streams,
+    ))
 }

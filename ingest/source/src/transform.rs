@@ -9,10 +9,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cordada_core::{Context, Error, Result};
 use cordada_core::names::snake_case;
-use ring::{hkdf, hmac};
+use cordada_core::{Context, Error, Result};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::{hkdf, hmac};
 use serde_json::Value;
 
 use crate::options::{Options, Transform};

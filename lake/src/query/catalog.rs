@@ -1,7 +1,7 @@
 //! A release as DataFusion's catalog: schemas and relations, opened when a query names them.
 
-use std::fmt;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -13,8 +13,8 @@ use datafusion::prelude::SessionContext;
 
 use crate::journal::{self, Journal};
 use crate::lake::Lake;
-use crate::query::sql;
 use crate::query::provider::PinnedTable;
+use crate::query::sql;
 use crate::release::{RelationKind, Release};
 
 /// The relations of one release, with some added or replaced.
@@ -85,9 +85,9 @@ impl ReleaseCatalog {
                 let snapshot = self.lake.snapshot(&self.lake.path_of(table), version).await?;
                 Arc::new(PinnedTable::new(snapshot))
             }
-            None => Arc::new(datafusion::datasource::empty::EmptyTable::new(cordada_core::types::readable(
-                &journal.schema(),
-            ))),
+            None => Arc::new(datafusion::datasource::empty::EmptyTable::new(
+                cordada_core::types::readable(&journal.schema()),
+            )),
         }))
     }
 }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use arrow::datatypes::Schema;
 use cordada_core::{Context, Result};
-use deltalake::kernel::{Action, Add, Metadata, MetadataExt, Protocol, StructType, Transaction, new_metadata};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TableReference};
+use deltalake::kernel::{Action, Add, Metadata, MetadataExt, Protocol, StructType, Transaction, new_metadata};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 
 use crate::table::mode::{Base, Mode, Written};

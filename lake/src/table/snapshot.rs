@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
 use cordada_core::{Context, Error, Result, types};
-use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use deltalake::kernel::{Add, EagerSnapshot, Remove};
 use deltalake::logstore::LogStoreRef;
 use object_store::path::Path;

@@ -13,12 +13,12 @@ use datafusion::execution::SendableRecordBatchStream;
 use deltalake::kernel::Add;
 
 use crate::lake::Lake;
-use crate::table::{commit, data_file};
 use crate::table::history::{self, History};
 use crate::table::keys::{Duplicates, Key};
 use crate::table::snapshot::{DataFile, TableSnapshot};
 use crate::table::stage::{self, Folder};
 use crate::table::upsert::{self, Effect};
+use crate::table::{commit, data_file};
 
 impl Lake {
     /// Writes the rows of all partitions, each partition in a task of its own, as one commit.

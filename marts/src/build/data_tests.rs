@@ -11,11 +11,11 @@ use datafusion::dataframe::DataFrame;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::Build;
+use super::report::{NodeReport, NodeStatus, TestReport, TestStatus};
 use crate::compiled::CompiledTest;
 use crate::config::Materialization;
 use crate::severity::Severity;
-use super::Build;
-use super::report::{NodeReport, NodeStatus, TestReport, TestStatus};
 
 impl Build<'_> {
     /// Runs the tests of the selected nodes, several at once.

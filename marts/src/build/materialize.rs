@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use cordada_core::{Context, Error, Result};
 use cordada_core::progress::Task;
-use cordada_lake::{Base, Lake, Mode, Relation, Release, Write};
+use cordada_core::{Context, Error, Result};
 use cordada_lake::estimator::{Estimators, Rows};
 use cordada_lake::query::sql;
 use cordada_lake::release::Docs;
+use cordada_lake::{Base, Lake, Mode, Relation, Release, Write};
 use datafusion::common::Column;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SendableRecordBatchStream;
@@ -19,10 +19,10 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
+use super::fingerprint;
 use crate::compiled::CompiledNode;
 use crate::config::{Materialization, OnSchemaChange, Strategy};
 use crate::node::Node;
-use super::fingerprint;
 
 /// A node that was built or found built.
 pub(super) struct Done {

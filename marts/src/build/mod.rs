@@ -15,20 +15,20 @@ use std::time::Instant;
 
 use arrow::datatypes::Schema;
 use chrono::Utc;
-use cordada_core::{Error, ErrorKind, Result};
 use cordada_core::progress::Progress;
-use cordada_lake::{Draft, Lake};
+use cordada_core::{Error, ErrorKind, Result};
 use cordada_lake::estimator::Estimators;
+use cordada_lake::{Draft, Lake};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::materialize::{Done, Materialize};
+pub use self::report::{BuildReport, NodeReport, NodeStatus, TestReport, TestStatus};
 use crate::compiled::{Compiled, CompiledNode};
 use crate::config::{Materialization, OnSchemaChange};
 use crate::node::NodeId;
-use self::materialize::{Done, Materialize};
-pub use self::report::{BuildReport, NodeReport, NodeStatus, TestReport, TestStatus};
 
 /// What to build, and how.
 #[derive(Debug, Clone, Default)]

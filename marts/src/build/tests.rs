@@ -13,9 +13,9 @@ use cordada_lake::query::sql;
 use datafusion::execution::SendableRecordBatchStream;
 use tempfile::TempDir;
 
+use super::*;
 use crate::compile;
 use crate::project::{LoadOptions, Project};
-use super::*;
 
 /// A lake and a project of its own.
 struct House {

@@ -10,23 +10,23 @@ mod scope;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use cordada_core::{Error, Result, TableName};
 use cordada_core::suggest::did_you_mean;
+use cordada_core::{Error, Result, TableName};
 use cordada_lake::query::session::CATALOG;
-use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 use minijinja::value::Kwargs;
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 use serde_json::{Map, Value as Json};
 
-use crate::config::RawConfig;
-use crate::source_file::{Place, SourceFile};
 use self::macro_file::{MacroFile, NEW_LIST, TEST_PREFIX};
 use self::names::RelationName;
-use self::scope::{BUILTIN, Scope};
 pub(crate) use self::names::{Names, Target, quoted, quoted_part};
 pub(crate) use self::scope::Uses;
+use self::scope::{BUILTIN, Scope};
+use crate::config::RawConfig;
+use crate::source_file::{Place, SourceFile};
 
 /// What is the same for all templates of a project.
 #[derive(Debug, Default)]
@@ -276,7 +276,10 @@ impl Jinja {
             (ErrorKind::UnknownFunction, Some(detail), Some(code)) if !detail.contains("macro") => {
                 let called = code.split('(').next().unwrap_or_default().trim();
                 let macros = self.globals.macros.names(&self.globals.project);
-                format!("unknown function `{called}`; {}", did_you_mean(called, "macros", macros))
+                format!(
+                    "unknown function `{called}`; {}",
+                    did_you_mean(called, "macros", macros)
+                )
             }
             (_, Some(detail), _) => detail.to_owned(),
             (kind, None, Some(code)) => format!("{kind}: `{code}`"),

@@ -1,7 +1,7 @@
 //! What `ref` and `source` resolve to.
 
-use std::fmt;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use cordada_core::TableName;

@@ -1,19 +1,19 @@
 //! What one template sees: dbt's context.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cordada_core::TableName;
 use cordada_core::suggest::did_you_mean;
 use cordada_lake::query::session::CATALOG;
-use minijinja::{Error, ErrorKind, Value};
 use minijinja::value::{Kwargs, Object, Rest};
+use minijinja::{Error, ErrorKind, Value};
 
-use crate::config::RawConfig;
-use super::{Globals, Render};
 use super::macro_call::{MacroCall, Package, Return};
 use super::names::RelationName;
 use super::objects::{Adapter, ConfigCall, Exceptions, VarCall};
+use super::{Globals, Render};
+use crate::config::RawConfig;
 
 /// The package whose macros every project has.
 pub(super) const BUILTIN: &str = "dbt";

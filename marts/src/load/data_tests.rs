@@ -7,6 +7,7 @@ use cordada_core::{Error, Result, TableName};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
+use super::{Layers, Loader, configs};
 use crate::config::RawConfig;
 use crate::data_test::{Body, DataTest, Generic, Item, Settings, Tested};
 use crate::jinja::{Names, Target, Uses, quoted_part};
@@ -14,7 +15,6 @@ use crate::node::{Node, NodeId};
 use crate::project_file::configs_for;
 use crate::properties::ColumnProperties;
 use crate::source_file::{Place, SourceFile};
-use super::{Layers, Loader, configs};
 
 /// What the tests of one YAML entry are about.
 struct Subject<'a> {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use cordada_core::{Error, Result, TableName};
 use cordada_core::names::snake_case;
+use cordada_core::{Error, Result, TableName};
 
 use crate::jinja::Names;
 use crate::properties::{NodeProperties, Properties, SingularTestProperties, SourceProperties};

@@ -12,17 +12,17 @@ use cordada_core::{Error, Result, TableName};
 use cordada_lake::release::ColumnDocs;
 use minijinja::Value;
 
-use crate::graph;
+use self::configs::Layers;
+use self::described::Described;
 use crate::config::{Config, Materialization, RawConfig, Wrong};
 use crate::files::{self, Folder, YAML};
+use crate::graph;
 use crate::jinja::{Globals, Jinja, Names, NodeContext, Render, Target, Uses, docs_blocks};
 use crate::node::{Column, Node, NodeId, SourceUse};
 use crate::project::{LoadOptions, Loaded};
 use crate::project_file::{ProjectFile, configs_for};
 use crate::properties::NodeProperties;
 use crate::source_file::{Place, SourceFile};
-use self::configs::Layers;
-use self::described::Described;
 
 /// The schema of models in no folder of a layer.
 const DEFAULT_SCHEMA: &str = "marts";

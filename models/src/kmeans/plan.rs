@@ -6,9 +6,9 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use cordada_core::{Error, Result};
 use cordada_lake::estimator::Parameters;
 
+use super::segments::{Number, Settings};
 use crate::features::{find_column, find_feature};
 use crate::parameters::ParameterReader;
-use super::segments::{Number, Settings};
 
 const PARAMETERS: [&str; 7] = ["features", "key", "k", "max_k", "log", "seed", "max_iter"];
 const DEFAULT_MAX_K: usize = 8;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cordada_core::{Classify, Error, Result};
-use mysql_async::{Conn, OptsBuilder, SslOpts};
 use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, OptsBuilder, SslOpts};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 

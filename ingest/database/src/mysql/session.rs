@@ -6,24 +6,24 @@ use std::time::Duration;
 use arrow::datatypes::{Field, Schema};
 use async_trait::async_trait;
 use chrono_tz::Tz;
-use cordada_core::{Error, Result, yaml};
 use cordada_core::names::snake_case;
 use cordada_core::progress::Task;
 use cordada_core::suggest::did_you_mean;
+use cordada_core::{Error, Result, yaml};
 use datafusion_execution::SendableRecordBatchStream;
 use datafusion_physical_plan::stream::RecordBatchReceiverStream;
-use mysql_async::{Conn, Row, Value};
 use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Row, Value};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
+use super::connect::{SqlContext, connect};
+use super::types::Plan;
 use crate::builder::Builder;
 use crate::config::DatabaseStream;
 use crate::session::{Operator, Part, Rows, Session};
 use crate::source::Around;
-use super::connect::{SqlContext, connect};
-use super::types::Plan;
 
 /// Batches that wait for their reader.
 const WAITING_BATCHES: usize = 2;
@@ -309,7 +309,10 @@ async fn no_table(connection: &mut Conn, label: &str) -> Result<Error> {
                FROM information_schema.tables WHERE table_schema NOT IN \
                ('information_schema', 'mysql', 'performance_schema', 'sys') ORDER BY 1 LIMIT 10000";
     let tables: Vec<String> = connection.query(sql).await.doing_sql(doing)?;
-    let hint = match tables.is_empty() { true => "the database has no tables that this user sees".to_owned(), false => did_you_mean(label, "there are", tables.iter().map(String::as_str)) };
+    let hint = match tables.is_empty() {
+        true => "the database has no tables that this user sees".to_owned(),
+        false => did_you_mean(label, "there are", tables.iter().map(String::as_str)),
+    };
     Ok(Error::config(doing(), "there is no such table").hint(hint))
 }
 

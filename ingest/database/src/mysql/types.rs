@@ -6,8 +6,8 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use cordada_ingest_formats::values::evidence::timestamp;
 use cordada_ingest_formats::values::time::Clock;
-use mysql_async::{Column, Value};
 use mysql_async::consts::{ColumnFlags, ColumnType};
+use mysql_async::{Column, Value};
 
 use crate::builder::Scalar;
 use crate::unreadable::Unreadable;

@@ -12,12 +12,12 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use chrono_tz::Tz;
-use cordada_core::{Context, Error, Result};
 use cordada_core::names::snake_case;
 use cordada_core::progress::Task;
 use cordada_core::sql_text::escape_identifier;
-use cordada_ingest_source::extract::{Chunk, Extraction, Rows, State};
+use cordada_core::{Context, Error, Result};
 use cordada_ingest_source::Landed;
+use cordada_ingest_source::extract::{Chunk, Extraction, Rows, State};
 use datafusion_physical_plan::stream::RecordBatchReceiverStream;
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
@@ -25,17 +25,17 @@ use tokio::sync::mpsc::Sender;
 use tokio_postgres::{Client, SimpleQueryMessage};
 use tokio_util::sync::CancellationToken;
 
+use super::column::Column;
+use super::connect::{Server, SqlContext};
+use super::pgoutput::{self, Cell, Message, Tuple};
+use super::replication::{Pending, Replication};
+use super::session::{PostgresColumn, PostgresSession, Relation, columns};
 use crate::config::DatabaseStream;
 use crate::position::definition;
 use crate::reading::Reading;
 use crate::session::find_column;
 use crate::source::Around;
 use crate::unreadable::Unreadable;
-use super::column::Column;
-use super::connect::{Server, SqlContext};
-use super::pgoutput::{self, Cell, Message, Tuple};
-use super::replication::{Pending, Replication};
-use super::session::{PostgresColumn, PostgresSession, Relation, columns};
 
 /// Changes of a batch, and bytes of theirs.
 const BATCH_CHANGES: usize = 8 * 1024;
@@ -48,7 +48,7 @@ const WAITING_BATCHES: usize = 2;
 /// What the stream remembers.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Landed {
+struct ChangesState {
     /// The table.
     of: String,
     /// Up to where in the server's log changes have landed.
@@ -103,7 +103,7 @@ impl Changes {
         let replication = Replication::new(stream, source, name);
         replication.check(&client, &table.relation, &table.key_names()).await?;
         let definition = definition(stream);
-        let landed = state.and_then(|state| serde_json::from_value::<Landed>(state).ok());
+        let landed = state.and_then(|state| serde_json::from_value::<ChangesState>(state).ok());
         let landed = landed.filter(|landed| landed.of == definition);
         let slot = replication.position(&client).await?;
         let (task, cancel) = (around.task.clone(), around.cancel.clone());
@@ -126,7 +126,7 @@ impl Changes {
                     None => replication.create(&client).await?,
                 };
                 let session = PostgresSession::open(server, stream, zone, around).await?;
-                let state = Landed {
+                let state = ChangesState {
                     of: definition.clone(),
                     lsn,
                 };
@@ -181,7 +181,7 @@ impl Changes {
             self.replication.advance(&self.client, &self.upto).await?;
             return Ok(None);
         };
-        let state = Landed {
+        let state = ChangesState {
             of: self.definition.clone(),
             lsn: pending.end.clone(),
         };

@@ -5,15 +5,21 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, GenericByteArray, ListArray, NullBufferBuilder, PrimitiveArray};
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, GenericByteArray, ListArray, NullBufferBuilder,
+    PrimitiveArray,
+};
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, Utf8Type};
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int16Type, Int32Type,
+    Int64Type, TimeUnit, TimestampMicrosecondType, Utf8Type,
+};
 use chrono_tz::Tz;
 use cordada_ingest_formats::values::time::{Clock, Time, parse};
 
+use super::numeric;
 use crate::decimal;
 use crate::unreadable::Unreadable;
-use super::numeric;
 
 /// Days from 1970-01-01 to PostgreSQL's 2000-01-01, and the same in microseconds.
 const EPOCH_DAYS: i32 = 10_957;

@@ -5,8 +5,8 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use cordada_core::{Context, Error, Result};
 
-use crate::unreadable::Unreadable;
 use super::column::{Column, Kind};
+use crate::unreadable::Unreadable;
 
 /// What the data begin with; then come flags and the length of an extension.
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";

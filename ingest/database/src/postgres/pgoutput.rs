@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::unreadable::Unreadable;
 use super::column::{take, take_i32};
+use crate::unreadable::Unreadable;
 
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,14 +1,14 @@
 //! A replication slot and its publication: what keeps the log of one table's changes until they have landed.
 
-use cordada_core::{Error, Result};
 use cordada_core::names::snake_case;
 use cordada_core::sql_text::{escape_identifier, escape_literal};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use cordada_core::{Error, Result};
 use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::config::DatabaseStream;
 use super::connect::SqlContext;
 use super::session::Relation;
+use crate::config::DatabaseStream;
 
 /// Changes of a chunk, about: transactions are whole.
 const CHUNK_CHANGES: u64 = 1_000_000;

@@ -6,25 +6,25 @@ use std::sync::{Arc, Mutex};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use chrono_tz::Tz;
-use cordada_core::{Error, Result, yaml};
 use cordada_core::progress::Task;
 use cordada_core::sql_text::{escape_identifier, escape_literal};
 use cordada_core::suggest::did_you_mean;
+use cordada_core::{Error, Result, yaml};
 use cordada_ingest_source::options::Options;
 use datafusion_execution::SendableRecordBatchStream;
 use datafusion_physical_plan::stream::RecordBatchReceiverStream;
 use futures::StreamExt;
 use tokio::sync::mpsc::Sender;
-use tokio_postgres::{Client, SimpleQueryMessage};
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, SimpleQueryMessage};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::DatabaseStream;
-use crate::session::{Part, Rows, Session, find_column};
-use crate::source::Around;
 use super::connect::{Server, SqlContext};
 use super::copy::Decoder;
 use super::types::Plan;
+use crate::config::DatabaseStream;
+use crate::session::{Part, Rows, Session, find_column};
+use crate::source::Around;
 
 /// Batches that wait for their reader, each partition.
 const WAITING_BATCHES: usize = 2;
@@ -311,7 +311,10 @@ struct Reader {
 }
 
 impl Reader {
-    async fn run(self, sender: &Sender<datafusion_common::error::Result<arrow::record_batch::RecordBatch>>) -> Result<()> {
+    async fn run(
+        self,
+        sender: &Sender<datafusion_common::error::Result<arrow::record_batch::RecordBatch>>,
+    ) -> Result<()> {
         let client = match &self.client {
             Some(client) => client.clone(),
             None => Arc::new(self.connect().await?),
@@ -429,7 +432,10 @@ impl Relation {
             .collect::<Result<Vec<String>, _>>()
             .doing_sql(doing)?;
         let sought = format!("{}.{name}", schema.as_deref().unwrap_or("public"));
-        let hint = match tables.is_empty() { true => "the database has no tables that this user sees".to_owned(), false => did_you_mean(&sought, "there are", tables.iter().map(String::as_str)) };
+        let hint = match tables.is_empty() {
+            true => "the database has no tables that this user sees".to_owned(),
+            false => did_you_mean(&sought, "there are", tables.iter().map(String::as_str)),
+        };
         Err(Error::config(doing(), "there is no such table").hint(hint))
     }
 

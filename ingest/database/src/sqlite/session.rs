@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
-use cordada_core::{Error, Result, yaml};
 use cordada_core::names::snake_case;
 use cordada_core::progress::Task;
 use cordada_core::sql_text::{escape_identifier, escape_literal};
 use cordada_core::suggest::did_you_mean;
 use cordada_core::threads::blocking;
+use cordada_core::{Error, Result, yaml};
 use datafusion_execution::SendableRecordBatchStream;
 use datafusion_physical_plan::stream::RecordBatchReceiverStream;
-use rusqlite::{Connection, OpenFlags};
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::types::{Seen, data_type, questions};
 use crate::builder::{Builder, Scalar};
 use crate::config::DatabaseStream;
 use crate::session::{Part, Rows, Session};
 use crate::source::Around;
-use super::types::{Seen, data_type, questions};
 
 /// Batches that wait for their reader.
 const WAITING_BATCHES: usize = 2;
@@ -123,7 +123,10 @@ impl SqliteSession {
 
     async fn with<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
         let connection = self.connection.clone();
-        blocking("reading SQLite", move || work(&connection.lock().unwrap_or_else(PoisonError::into_inner))).await
+        blocking("reading SQLite", move || {
+            work(&connection.lock().unwrap_or_else(PoisonError::into_inner))
+        })
+        .await
     }
 
     /// The types that hold the values of some columns under a condition.

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use arrow::array::AsArray;
 use arrow::util::display::array_value_to_string;
-use cordada_lake::{Mode, Write};
-use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 
 use super::server::Postgres;
 use super::{Load, Source};
@@ -117,13 +115,7 @@ async fn truncated(server: &Postgres, source: &Source, mirror: &mut Mirror, load
     // The lake's keys are what is gone.
     let keys = arrow::array::Int32Array::from_iter_values(mirror.0.keys().map(|key| key.parse().unwrap()));
     let batch = arrow::record_batch::RecordBatch::try_from_iter([("id", std::sync::Arc::new(keys) as _)]).unwrap();
-    let schema = batch.schema();
-    let rows = RecordBatchStreamAdapter::new(schema.clone(), futures::stream::iter([Ok(batch)]));
-    source
-        .lake
-        .write(&source.table, Write::new(Mode::Append, schema), vec![Box::pin(rows)])
-        .await
-        .unwrap();
+    source.landed.fill(batch);
     server
         .run("INSERT INTO sales VALUES (8, 8); TRUNCATE sales; INSERT INTO sales VALUES (9, 9)")
         .await;

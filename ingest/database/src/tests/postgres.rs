@@ -5,12 +5,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
-use cordada_ingest_source::source::Source;
-use cordada_lake::{Mode, Write};
-use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
+use cordada_ingest_source::Source as _;
 
-use super::{Source, batches, column};
 use super::server::Postgres;
+use super::{Source, batches, column};
 
 const TYPES: &str = "
     CREATE TYPE mood AS ENUM ('sad', 'happy');
@@ -334,13 +332,7 @@ async fn deletions(server: &Postgres) {
     assert_eq!(first.lines(), ["1,1", "3,1"]);
     let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3, 4]));
     let batch = RecordBatch::try_from_iter([("id", ids)]).unwrap();
-    let schema = batch.schema();
-    let rows = RecordBatchStreamAdapter::new(schema.clone(), futures::stream::iter([Ok(batch)]));
-    source
-        .lake
-        .write(&source.table, Write::new(Mode::Append, schema), vec![Box::pin(rows)])
-        .await
-        .unwrap();
+    source.landed.fill(batch);
     let second = source.load(first.state).await.unwrap();
     assert_eq!(second.lines(), ["2,true", "4,true"]);
 }

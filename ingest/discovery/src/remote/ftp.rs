@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cordada_core::{Context, Error, Result};
-use rustls::{ClientConfig, RootCertStore};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use suppaftp::{FtpError, Mode, Status};
+use rustls::{ClientConfig, RootCertStore};
 use suppaftp::list::ListParser;
 use suppaftp::tokio::{AsyncRustlsConnector, AsyncRustlsFtpStream};
 use suppaftp::tokio_rustls::TlsConnector;
 use suppaftp::types::FileType;
+use suppaftp::{FtpError, Mode, Status};
 use tokio::net::TcpStream;
 
 use super::{Entry, Protocol, Server};

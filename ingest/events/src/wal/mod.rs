@@ -13,8 +13,8 @@ mod writer;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread::JoinHandle;
 
 use cordada_core::threads::locked;
@@ -22,9 +22,9 @@ use cordada_core::{Context, Error, Result};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
-use self::writer::Writer;
 pub(crate) use self::frame::Entry;
 pub(crate) use self::segment::Segment;
+use self::writer::Writer;
 
 /// The file that only one process at a time has locked.
 const LOCK: &str = "lock";

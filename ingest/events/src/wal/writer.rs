@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use cordada_core::{Context, Error, Result};
-use tokio::sync::oneshot;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{Command, Shared};
 use super::frame::Entry;
 use super::segment::{self, HEADER, Header, Segment};
+use super::{Command, Shared};
 
 /// Bytes after which a batch is written, whatever else waits.
 const BATCH: usize = 8 << 20;

@@ -6,12 +6,12 @@ mod tokenizer;
 use arrow::datatypes::DataType;
 use cordada_core::Result;
 
-use crate::rejected::Rejected;
-use crate::values::build::{self, Notation, Values};
 use self::tokenizer::{Dialect, Records, Span};
 use super::piece::{Decoded, Piece, TextPlan};
 use super::reading::{CsvOptions, Format};
 use super::text::Plain;
+use crate::rejected::Rejected;
+use crate::values::build::{self, Notation, Values};
 
 /// How to read the CSV files of one stream.
 #[derive(Debug, Clone)]

@@ -6,17 +6,17 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cordada_core::{Error, Result};
 use cordada_core::threads::in_order;
+use cordada_core::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
+use super::tokenizer::{Records, Stop};
+use super::{Column, Csv};
 use crate::piece::{Piece, Scanned, TextPlan};
 use crate::shape::Shape;
 use crate::text::Plain;
 use crate::values::build::Values;
 use crate::values::evidence::Evidence;
-use super::{Column, Csv};
-use super::tokenizer::{Records, Stop};
 
 /// Bytes a block. A piece of this size is one batch, and stays in a core's cache while it is read.
 const BLOCK: u64 = 1 << 20;

@@ -3,10 +3,10 @@ use proptest::prelude::*;
 use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
+use super::*;
 use crate::local::Local;
 use crate::piece::Scanned;
 use crate::shape::Shape;
-use super::*;
 
 /// A record and the line that it begins on.
 type Record = (u64, Vec<String>);

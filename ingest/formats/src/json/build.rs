@@ -9,8 +9,8 @@ use arrow::datatypes::DataType;
 use cordada_core::Result;
 use cordada_core::names::snake_case;
 
-use crate::values::build::{self, Notation, Values};
 use super::tape::{Kind, Tape};
+use crate::values::build::{self, Notation, Values};
 
 /// The nodes of a column's values; `None` where there is none.
 type Nodes = Vec<Option<u32>>;

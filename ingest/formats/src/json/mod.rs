@@ -14,16 +14,16 @@ use cordada_core::names::snake_case;
 use cordada_core::threads::in_order;
 use tokio_util::sync::CancellationToken;
 
-use crate::rejected::Rejected;
-use crate::reading::{Declared, Reading};
-use crate::shape::Shape;
-use crate::values::build::{Notation, is_readable};
-use crate::values::evidence::Evidence;
 use self::split::Layout;
 use self::tape::{Kind, Tape};
 use super::piece::{Decoded, Piece, Scanned, TextPlan};
 use super::reading::Format;
 use super::text::Plain;
+use crate::reading::{Declared, Reading};
+use crate::rejected::Rejected;
+use crate::shape::Shape;
+use crate::values::build::{Notation, is_readable};
+use crate::values::evidence::Evidence;
 
 /// How to read a JSON file.
 #[derive(Debug, Clone)]

@@ -1,4 +1,5 @@
 //! Landing from end to end, on lakes in temporary folders.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod chunks;
 mod dispositions;
@@ -8,6 +9,9 @@ mod logs;
 mod online_retail;
 mod privacy;
 mod recorded;
+mod rest;
+#[path = "../../rest/src/tests/server.rs"]
+mod server;
 mod web;
 mod workbooks;
 
@@ -18,11 +22,20 @@ use std::sync::Arc;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use cordada_core::Result;
 use cordada_core::progress::Silent;
+use cordada_ingest_source::Kind;
 use cordada_lake::{Lake, Settings};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::{IngestReport, Selection, ingest, load_sources};
+use cordada_ingest::{IngestReport, Selection, ingest, load_sources};
+
+/// The kinds of sources that are tested here.
+const KINDS: &[Kind] = &[
+    cordada_ingest_events::KIND,
+    cordada_ingest_files::KIND,
+    cordada_ingest_logs::KIND,
+    cordada_ingest_rest::KIND,
+];
 
 /// A project with a lake.
 struct Project {
@@ -47,6 +60,21 @@ impl Project {
         self.write("sources/shop.yml", source);
     }
 
+    /// The project as the next process finds it.
+    async fn reopened(self) -> Project {
+        let location = self.dir.path().join("lake");
+        let lake = Lake::open(&location.to_string_lossy(), &Settings::default())
+            .await
+            .unwrap();
+        Project { dir: self.dir, lake }
+    }
+
+    /// Takes a release away, as if nobody had come to publish it.
+    fn unpublish(&self, number: u64) {
+        let file = format!("lake/_cordada/releases/{number:020}.json");
+        std::fs::remove_file(self.path().join(file)).unwrap();
+    }
+
     fn path(&self) -> &Path {
         self.dir.path()
     }
@@ -58,7 +86,7 @@ impl Project {
     }
 
     async fn try_ingest(&self, select: &[Selection]) -> Result<IngestReport> {
-        let sources = load_sources(&self.path().join("sources"))?;
+        let sources = load_sources(&self.path().join("sources"), KINDS)?;
         ingest(
             &self.lake,
             self.path(),

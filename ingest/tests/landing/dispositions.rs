@@ -1,10 +1,7 @@
 //! What a second load does.
 
-use cordada_ingest_source::provenance::Load;
-
-use crate::{Selection, load_sources};
-use crate::landing::Landing;
-use super::Project;
+use super::{KINDS, Project};
+use cordada_ingest::{Selection, load_sources};
 
 const ALL: &str = "select id, name from raw_shop.people order by id, name";
 
@@ -126,29 +123,16 @@ async fn replacing_forgets_old_columns_and_types() {
 async fn a_run_killed_before_its_release_is_published_by_the_next() {
     let project = Project::new("{people: {path: p.csv}}").await;
     project.write("p.csv", "id,name\n1,a\nbroken\n");
-    let sources = load_sources(&project.path().join("sources")).unwrap();
-    let table = "raw_shop.people".parse().unwrap();
-    let landing = Landing {
-        lake: &project.lake,
-        project: project.path(),
-        source: &sources[0],
-        stream: "people",
-        options: sources[0].options()["people"].clone(),
-        table: &table,
-        load: Load {
-            id: "killed".into(),
-            at: chrono::Utc::now(),
-        },
-        key: None,
-        cancel: Default::default(),
-    };
-    landing.run(&cordada_core::progress::Silent).await.unwrap();
+    let killed = project.ingest().await;
+    // As if it had been killed between the commit of the rows and the release.
+    project.unpublish(1);
+    let project = project.reopened().await;
     let report = project.ingest().await;
     assert_eq!((report.streams[0].files, report.release), (0, Some(1)));
     assert_eq!(project.sql(ALL).await, ["1|a"]);
     assert_eq!(
         project.sql("select load_id, record from ops.rejected_rows").await,
-        ["killed|broken"]
+        [format!("{}|broken", killed.load_id)]
     );
     // A rollback is no crash: it is not undone.
     project.write("p.csv", "id,name\n2,b\n");
@@ -173,11 +157,11 @@ async fn one_failing_stream_does_not_keep_the_others_from_landing() {
 async fn a_cancelled_run_leaves_nothing_behind() {
     let project = Project::new("{people: {path: p.csv}}").await;
     project.write("p.csv", "id,name\n1,a\n");
-    let sources = load_sources(&project.path().join("sources")).unwrap();
+    let sources = load_sources(&project.path().join("sources"), KINDS).unwrap();
     let cancel = tokio_util::sync::CancellationToken::new();
     cancel.cancel();
     let silent = std::sync::Arc::new(cordada_core::progress::Silent);
-    let result = crate::ingest(&project.lake, project.path(), &sources, &[], None, silent, cancel).await;
+    let result = cordada_ingest::ingest(&project.lake, project.path(), &sources, &[], None, silent, cancel).await;
     assert_eq!(result.unwrap_err().kind(), cordada_core::ErrorKind::Cancelled);
     assert_eq!(
         project

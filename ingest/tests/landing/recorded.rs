@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 
 use super::Project;
-use crate::Connector;
+use cordada_ingest_rest::Connector;
 
 /// What is answered to a request: a status, headers and a body.
 struct Answer(u16, Vec<(&'static str, String)>, Vec<u8>);

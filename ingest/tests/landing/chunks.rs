@@ -7,19 +7,19 @@ use std::sync::{Arc, Mutex};
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use cordada_core::{Error, Result};
 use cordada_core::progress::Silent;
+use cordada_core::{Error, Result};
 use cordada_ingest_formats::spool::Spool;
+use cordada_ingest_source::Source;
 use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows, State};
 use cordada_ingest_source::options::Options;
-use cordada_ingest_source::source::Source;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::{IngestReport, ingest};
-use crate::sources::Source;
 use super::Project;
+use cordada_ingest::SourceFile;
+use cordada_ingest::{IngestReport, ingest};
 
 /// What the source yields next.
 enum Step {
@@ -129,7 +129,7 @@ fn options(text: &str) -> Options {
 
 struct Run {
     project: Project,
-    source: [Source; 1],
+    source: [SourceFile; 1],
     states: Arc<Mutex<Vec<Option<State>>>>,
 }
 
@@ -143,7 +143,7 @@ impl Run {
         let states = script.states.clone();
         Run {
             project: Project::new("{}").await,
-            source: [Source::new("shop".to_owned(), Box::new(script)).unwrap()],
+            source: [SourceFile::new("shop".to_owned(), Box::new(script)).unwrap()],
             states,
         }
     }

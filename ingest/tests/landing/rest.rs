@@ -11,6 +11,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use super::KINDS;
 use super::server::{Server, json, reply};
 
 const MANIFEST: &str = r#"
@@ -58,8 +59,8 @@ impl Project {
         std::fs::write(self.dir.path().join("sources/shop.yml"), source).unwrap();
     }
 
-    fn load(&self) -> Result<Vec<cordada_ingest::Source>> {
-        load_sources(&self.dir.path().join("sources"))
+    fn load(&self) -> Result<Vec<cordada_ingest::SourceFile>> {
+        load_sources(&self.dir.path().join("sources"), KINDS)
     }
 
     async fn ingest(&self) -> Result<IngestReport> {

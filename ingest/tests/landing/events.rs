@@ -9,8 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use super::KINDS;
 use super::{Project, gzip};
-use crate::{Collector, PiiKey, Source, load_sources};
+use cordada_ingest::{SourceFile, listen, load_sources};
+use cordada_ingest_source::transform::PiiKey;
 
 const TP2: &str = "/com.snowplowanalytics.snowplow/tp2";
 
@@ -24,8 +26,8 @@ async fn project(options: &str) -> Project {
     project
 }
 
-fn sources(project: &Project) -> Vec<Source> {
-    load_sources(&project.path().join("sources")).unwrap()
+fn sources(project: &Project) -> Vec<SourceFile> {
+    load_sources(&project.path().join("sources"), KINDS).unwrap()
 }
 
 fn key() -> PiiKey {
@@ -35,14 +37,21 @@ fn key() -> PiiKey {
 /// Runs the project's collector while `visit` sends it hits; when that is done they have landed.
 async fn collect<V: Future<Output = ()>>(project: &Project, visit: impl FnOnce(SocketAddr) -> V) {
     let (sources, key, cancel) = (sources(project), key(), CancellationToken::new());
-    let bound = Collector::bind(&sources[0], project.path(), Some(&key)).await.unwrap();
+    let bound = sources[0].listen(project.path(), Some(&key)).await.unwrap();
     let collector = bound.unwrap();
     let address = collector.local_addr();
     let visiting = async {
         visit(address).await;
         cancel.cancel();
     };
-    let running = collector.run(&project.lake, project.path(), &sources, Some(&key), cancel.clone());
+    let running = listen(
+        collector,
+        &project.lake,
+        project.path(),
+        &sources,
+        Some(&key),
+        cancel.clone(),
+    );
     tokio::join!(visiting, running).1.unwrap();
 }
 
@@ -395,14 +404,11 @@ async fn what_the_log_holds_lands_without_a_collector_too() {
     let project = project("streams: [segment]").await;
     {
         let (sources, key) = (sources(&project), key());
-        let collector = Collector::bind(&sources[0], project.path(), Some(&key))
-            .await
-            .unwrap()
-            .unwrap();
+        let collector = sources[0].listen(project.path(), Some(&key)).await.unwrap().unwrap();
         let address = collector.local_addr();
         // Killed before it could land anything: its future is dropped.
         let cancel = CancellationToken::new();
-        let running = collector.run(&project.lake, project.path(), &sources, Some(&key), cancel);
+        let running = listen(collector, &project.lake, project.path(), &sources, Some(&key), cancel);
         let visiting = async {
             let hit = json!({"type": "page", "userId": "u", "messageId": "M"});
             assert_eq!(post(address, "/v1/page", &hit).await.status, 200);

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use cordada_core::progress::Silent;
 use tokio_util::sync::CancellationToken;
 
-use crate::{PiiKey, ingest, load_sources};
-use super::Project;
+use super::{KINDS, Project};
+use cordada_ingest::{ingest, load_sources};
+use cordada_ingest_source::transform::PiiKey;
 
 async fn land(project: &Project) {
     let key = PiiKey::new("correct horse battery staple").unwrap();
-    let sources = load_sources(&project.path().join("sources")).unwrap();
+    let sources = load_sources(&project.path().join("sources"), KINDS).unwrap();
     let (silent, cancel) = (Arc::new(Silent), CancellationToken::new());
     let landing = ingest(&project.lake, project.path(), &sources, &[], Some(&key), silent, cancel);
     landing.await.unwrap();
