@@ -7,6 +7,7 @@ mod cli;
 mod commands;
 mod config;
 mod demo;
+mod kinds;
 mod output;
 mod progress_bars;
 mod project;

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cordada_core::{Error, Result};
+use cordada_ingest::SourceFile;
+use cordada_ingest_source::transform::PiiKey;
 use cordada_lake::{Lake, Settings};
 use cordada_marts::LoadOptions;
 
 use crate::config::{Config, ExportServer};
+use crate::kinds::KINDS;
 
 /// A project, opened in one environment.
 pub struct Project {
@@ -49,14 +52,14 @@ impl Project {
     }
 
     /// The sources of `sources/`.
-    pub fn sources(&self) -> Result<Vec<cordada_ingest::Source>> {
-        cordada_ingest::load_sources(&self.dir.join("sources"))
+    pub fn sources(&self) -> Result<Vec<SourceFile>> {
+        cordada_ingest::load_sources(&self.dir.join("sources"), KINDS)
     }
 
     /// The key of hashes and tokens, if there is one.
-    pub fn pii_key(&self) -> Result<Option<cordada_ingest::PiiKey>> {
+    pub fn pii_key(&self) -> Result<Option<PiiKey>> {
         let secret = self.config.pii_key.as_ref();
-        secret.map(|secret| cordada_ingest::PiiKey::new(&secret.0)).transpose()
+        secret.map(|secret| PiiKey::new(&secret.0)).transpose()
     }
 
     /// The SQL project of `sql/`.

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use tempfile::{Builder, NamedTempFile};
 use tokio::io::AsyncWriteExt;
 
-use crate::{Error, Result};
+use crate::{Context, Result};
 
 /// A file under a temporary name beside its target until [`Self::rename`]; dropped before that, it is removed. Only
 /// its owner may read it, for it may hold personal data.
@@ -49,6 +49,10 @@ impl AtomicFile {
         })
     }
 
+    /// Appends the bytes.
+    ///
+    /// # Errors
+    /// Unavailable: a disk that is full or broken.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.digest.update(bytes);
         self.bytes += bytes.len() as u64;

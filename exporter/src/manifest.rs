@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cordada_core::atomic_file::AtomicFile;
-use cordada_core::{Error, Result};
+use cordada_core::{Context, Error, Result};
 use serde::Serialize;
 
 use crate::consent::Consent;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cordada_core::suggest::did_you_mean;
-use cordada_core::{Error, Result, yaml};
+use cordada_core::{Error, Result};
 use serde_json::{Map, Value as Json};
 
 use super::system::ConfigKey;

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use cordada_core::progress::Progress;
 use cordada_core::suggest::did_you_mean;
 use cordada_core::types::{COMMENT, PII};
-use cordada_core::{Context, Error, ErrorKind, Result, TableName, yaml};
+use cordada_core::{Context, Error, ErrorKind, Result, TableName};
 use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::provenance::Load;
 use cordada_ingest_source::transform::PiiKey;

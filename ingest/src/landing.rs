@@ -12,7 +12,7 @@ use cordada_core::names::snake_case;
 use cordada_core::progress::{Progress, Task};
 use cordada_core::suggest::did_you_mean;
 use cordada_core::threads::blocking;
-use cordada_core::{Context, Error, Result, TableName, yaml};
+use cordada_core::{Context, Error, Result, TableName};
 use cordada_ingest_formats::reading::Reading;
 use cordada_ingest_formats::rejected::Rejected;
 use cordada_ingest_formats::scanned::ScannedFile;
@@ -27,7 +27,6 @@ use cordada_lake::{Lake, Missing, Mode, Write};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 

@@ -1,5 +1,6 @@
 //! `ops.rejected_rows`: the records that could not land, whole, with the reason.
 
+use cordada_ingest_formats::rejected::Rejected;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;

@@ -128,7 +128,7 @@ fn load_source(file: &Path, kinds: &[Kind]) -> Result<SourceFile> {
     let Head { kind } = yaml::read(file)?;
     let known = kinds.iter().find(|known| known.name == kind.value).ok_or_else(|| {
         let names = kinds.iter().map(|kind| kind.name);
-        let place = kind.referenced.location();
+        let place = kind.referenced;
         Error::config("reading the source", format!("there is no kind `{}`", kind.value))
             .hint(did_you_mean(&kind.value, "the kinds are", names))
             .at(file.display(), place.line() as usize, place.column() as usize)

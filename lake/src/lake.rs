@@ -1,8 +1,9 @@
 //! The lake: one location, its tables, its releases, and the resources that queries share.
 
-use std::collections::{BTreeMap, HashMap};
+use crate::resources::{self, Settings};
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex as SyncMutex};
 
 use cordada_core::threads::locked;
 use cordada_core::{Context, Error, Result, TableName, storage};
@@ -16,7 +17,6 @@ use object_store::prefix::PrefixStore;
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::query::session;
 use crate::release::ReleaseLog;
 use crate::table::snapshot::TableSnapshot;
 

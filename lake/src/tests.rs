@@ -11,6 +11,9 @@ use arrow::util::pretty::pretty_format_batches;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
+use cordada_core::{Context, Error, ErrorKind, Result, TableName, types};
+
+use crate::query::sql;
 use crate::*;
 
 mod history;

@@ -1,7 +1,7 @@
 //! `cordada connectors`: the systems that are landed by naming them.
 
 use cordada_core::Result;
-use cordada_ingest::Connector;
+use cordada_ingest_rest::Connector;
 
 use crate::Outcome;
 use crate::cli::ConnectorsCommand;

@@ -9,7 +9,6 @@ use std::time::Instant;
 use arrow::array::AsArray;
 use arrow::datatypes::Decimal128Type;
 use cordada_core::{Context, Error, ErrorKind, Result};
-use cordada_ingest::Collector;
 use cordada_lake::query::sql;
 use marker::Marker;
 use tokio_util::sync::CancellationToken;
@@ -205,7 +204,7 @@ fn free_port(usual: u16) -> Result<u16> {
 async fn send_hits(
     options: &Options,
     project: &Project,
-    sources: &[cordada_ingest::Source],
+    sources: &[cordada_ingest::SourceFile],
     cancel: &CancellationToken,
 ) -> Result<u64> {
     let outbox = project.dir.join(demo::hits::OUTBOX);
@@ -214,7 +213,7 @@ async fn send_hits(
         return Ok(0);
     };
     let key = project.pii_key()?;
-    let Some(collector) = Collector::bind(web, &project.dir, key.as_ref()).await? else {
+    let Some(collector) = web.listen(&project.dir, key.as_ref()).await? else {
         return Ok(0);
     };
     let url = format!("http://{}", collector.local_addr());
@@ -227,7 +226,14 @@ async fn send_hits(
         stop.cancel();
         sent
     };
-    let collecting = collector.run(&project.lake, &project.dir, sources, key.as_ref(), stop.clone());
+    let collecting = cordada_ingest::listen(
+        collector,
+        &project.lake,
+        &project.dir,
+        sources,
+        key.as_ref(),
+        stop.clone(),
+    );
     let (sent, collected) = tokio::join!(sending, collecting);
     let requests = sent?;
     collected?;

@@ -12,10 +12,10 @@ use cordada_flight_server::{Config, Role, Server, User};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::Outcome;
 use crate::cli::Options;
 use crate::output::{grouped, new_table};
 use crate::project::Project;
-use crate::{Outcome, errors};
 
 pub async fn run(
     options: &Options,
@@ -94,7 +94,7 @@ pub async fn export(
             on_rows,
             cancel.clone(),
         );
-        let report = exporting.await.map_err(|error| errors::of_export(&name, error))?;
+        let report = exporting.await?;
         task.finish(&format!("{} rows", grouped(report.rows)));
         reports.push((name, report));
     }
@@ -119,7 +119,7 @@ fn read(folder: &Path, names: &[String]) -> Result<BTreeMap<String, Campaign>> {
         let campaign: Campaign = yaml::read(&file)?;
         campaign
             .validate(&name)
-            .map_err(|error| errors::of_export(&name, error).at(file.display(), 0, 0))?;
+            .map_err(|error| error.at(file.display(), 0, 0))?;
         campaigns.insert(name, campaign);
     }
     Ok(campaigns)

@@ -4,7 +4,7 @@ use std::io::BufRead;
 use std::path::Path;
 
 use cordada_core::{Context, Error, Result};
-use cordada_ingest::PiiKey;
+use cordada_ingest_source::transform::PiiKey;
 
 use crate::Outcome;
 use crate::config::Config;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use cordada_core::Result;
 use cordada_flight_server::Server;
-use cordada_ingest::Collector;
+use cordada_ingest::listen;
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +26,7 @@ pub async fn run(
     let mut collectors = Vec::new();
     // Events happen once: they land in production, whatever environment this is.
     for source in sources.iter().filter(|_| project.is_production()) {
-        collectors.extend(Collector::bind(source, &project.dir, key.as_ref()).await?);
+        collectors.extend(source.listen(&project.dir, key.as_ref()).await?);
     }
     options.say(format!("Serving {}.", project.config.name));
     if !server.has_users() {
@@ -43,7 +43,14 @@ pub async fn run(
     // Whatever ends first, by itself or with an error, ends the others in good order.
     let stop = cancel.child_token();
     let collecting = collectors.into_iter().map(|collector| {
-        let running = collector.run(&project.lake, &project.dir, &sources, key.as_ref(), stop.clone());
+        let running = listen(
+            collector,
+            &project.lake,
+            &project.dir,
+            &sources,
+            key.as_ref(),
+            stop.clone(),
+        );
         ending(running, &stop)
     });
     let (served, collected) = tokio::join!(ending(server.serve(stop.clone()), &stop), join_all(collecting));

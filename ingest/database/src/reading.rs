@@ -4,6 +4,7 @@
 //! with its own, so that rows with the same cursor are never in two of them.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;

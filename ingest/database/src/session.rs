@@ -3,7 +3,7 @@
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use cordada_core::suggest::did_you_mean;
-use cordada_core::{Error, Result, yaml};
+use cordada_core::{Error, Result};
 use datafusion_execution::SendableRecordBatchStream;
 
 /// A session that reads one table, view or query, all of it from one snapshot.

@@ -1,7 +1,7 @@
 //! Which files a stream has, and how they get onto a local disk.
 
+use cordada_ingest_formats::local::Local;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -188,13 +188,7 @@ impl Found {
     /// The file on a local disk: where it is, or downloaded into a temporary file.
     pub async fn fetch(&self, cancel: &CancellationToken) -> Result<Local> {
         match &self.place {
-            Place::Disk(path, modified) => Ok(Local {
-                path: path.clone(),
-                name: self.name.clone(),
-                bytes: self.size,
-                modified: *modified,
-                _temporary: None,
-            }),
+            Place::Disk(path, modified) => Ok(Local::found(path, &self.name, self.size, *modified)),
             Place::Store(store, location) => {
                 let downloading = download(store, location, &self.name);
                 let temporary = tokio::select! {

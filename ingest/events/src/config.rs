@@ -15,7 +15,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
-use super::columns::{Protocol, Source as ColumnKind};
+use super::columns::{Kind as ColumnKind, Protocol};
 use super::privacy::{Consent, DoNotTrack, Ip};
 use super::routes::routes;
 use super::wal::Logs;

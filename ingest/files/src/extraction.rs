@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono_tz::Tz;
+use cordada_core::Result;
 use cordada_core::progress::Task;
 use cordada_core::threads::blocking;
-use cordada_core::{Error, Result};
 use cordada_ingest_discovery::discover::{self, Found};
 use cordada_ingest_formats::local::{Local, hash_file};
 use cordada_ingest_formats::scanned::ScannedFile;

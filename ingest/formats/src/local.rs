@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use cordada_core::threads::in_order;
@@ -17,15 +17,30 @@ const BLOCK: u64 = 1 << 20;
 /// A file on a local disk.
 #[derive(Debug)]
 pub struct Local {
+    /// Where it is.
     pub path: PathBuf,
+    /// What it is called in messages and in `_origin`.
     pub name: String,
+    /// Its length.
     pub bytes: u64,
+    /// When it was written last.
     pub modified: Option<SystemTime>,
     /// Removes the file when it is one of ours.
     _temporary: Option<TempPath>,
 }
 
 impl Local {
+    /// A file that is there, of a size and a time of its last change that were looked up before.
+    pub fn found(path: &Path, name: &str, bytes: u64, modified: Option<SystemTime>) -> Local {
+        Local {
+            path: path.to_owned(),
+            name: name.to_owned(),
+            bytes,
+            modified,
+            _temporary: None,
+        }
+    }
+
     /// A file of ours, which is removed when it is no longer used.
     pub fn temporary(path: TempPath, name: &str) -> Result<Local> {
         let metadata = std::fs::metadata(&path).doing(|| format!("reading {name}"))?;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use cordada_ingest_source::options::Zone;
 use cordada_ingest_source::stream;
-use serde::{Deserialize, Deserializer};
 use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value as Json};
 
 stream! {

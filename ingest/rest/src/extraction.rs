@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use cordada_core::{Error, Result};
 use cordada_core::progress::Task;
+use cordada_core::{Error, Result};
 use cordada_ingest_formats::json::pointer::Pointer;
 use cordada_ingest_formats::spool::Spool;
 use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows, State};

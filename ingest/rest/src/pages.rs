@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use cordada_core::Result;
 use cordada_http::answer::Answer;
-use cordada_http::engine::Engine;
 use cordada_http::template::Scope;
 use futures::StreamExt;
-use futures::stream::{self, BoxStream};
-use serde_json::{Map, Value as Json};
-use tokio_util::sync::CancellationToken;
+use futures::stream::{self};
 
-use super::{job, parents};
+use super::page::{Origin, Page, Pages, Run};
 use super::paginate::{Pager, Turn};
 use super::plan::Plan;
+use super::{job, parents};
 
 /// The pages of a stream in one range of positions.
 pub(crate) fn all(run: &Arc<Run>, plan: &Arc<Plan>, range: parents::Range) -> Pages {

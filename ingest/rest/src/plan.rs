@@ -5,21 +5,21 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
-use cordada_core::{Error, Result, yaml};
 use cordada_core::suggest::did_you_mean;
+use cordada_core::{Error, Result};
 use cordada_http::answer::Reading;
 use cordada_http::client::Target;
 use cordada_http::decode::Format;
-use cordada_ingest_source::unknown_stream;
 use cordada_http::system::request::Request;
 use cordada_http::template::{Filter, Scope, Template};
 use cordada_http::values::Values;
 use cordada_ingest_formats::json::pointer::{Pointer, Records};
+use cordada_ingest_source::unknown_stream;
 use serde_json::{Map, Value as Json};
 
 use super::manifest::{Distance, Job, Manifest, Order, Paginate, StreamSpec};
-use super::page::Run;
 use super::mark::Cursor;
+use super::page::Run;
 
 /// How a stream is read.
 pub(crate) struct Plan {

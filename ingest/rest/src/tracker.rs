@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use cordada_core::{Error, Result};
-use cordada_ingest_formats::json::scan;
 use cordada_ingest_formats::json::pointer::Pointer;
+use cordada_ingest_formats::json::scan;
 use cordada_ingest_source::extract::State;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};

@@ -26,7 +26,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
 
-use crate::query::session;
+use crate::resources;
 use crate::table::snapshot::{DataFile, TableSnapshot};
 
 /// A table at a version.
@@ -109,7 +109,7 @@ impl TableProvider for PinnedTable {
         };
         let files: Vec<_> = files.into_iter().map(partitioned_file).collect();
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
-        let url = session::store_url();
+        let url = resources::store_url();
         let runtime = state.runtime_env();
         let reader = CachedParquetFileReaderFactory::new(
             runtime.object_store(&url)?,

@@ -3,20 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cordada_core::{Context, Result, TableName};
+use cordada_core::TableName;
 use datafusion::catalog::TableProvider;
-use datafusion::execution::cache::cache_manager::CacheManagerConfig;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
-use object_store::ObjectStore;
 
 use crate::lake::Lake;
 use crate::query::catalog::{Handle, ReleaseCatalog};
 use crate::release::Release;
-use crate::resources::Settings;
 
 /// The catalog's name in SQL.
 pub const CATALOG: &str = "lake";

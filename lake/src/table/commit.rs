@@ -1,5 +1,6 @@
 //! The one Delta commit of a write.
 
+use crate::delta_error::DeltaContext;
 use std::collections::HashMap;
 
 use arrow::datatypes::Schema;

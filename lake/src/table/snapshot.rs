@@ -1,5 +1,6 @@
 //! A table at one version: its file list and statistics, read once.
 
+use crate::delta_error::DeltaContext;
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! Incoming rows become files before anything is known about the rows that are there; what turns out not to be wanted
 //! is taken out of them again.
 
+use super::incoming::Incoming;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::lake::Lake;
 use crate::table::data_file::{self, FileWriter};
 use crate::table::history::History;
-use crate::table::keys::{Duplicates, Key, KeyBounds, KeyIndex, Keys, Place};
+use crate::table::keys::{Duplicates, Key, KeyBounds, KeyIndex, Place};
 use crate::table::snapshot::{DataFile, data_file};
 
 /// Where a write's files go, and the columns they have.

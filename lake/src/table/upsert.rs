@@ -5,6 +5,7 @@
 //! bytes each) and a few batches, whatever the size of the table. Keys are told apart by 128 bits of two independently
 //! seeded hashes: for a billion keys against a billion rows the odds of one mistaken row are below 10⁻²⁰.
 
+use super::fate::{Fate, Verdict};
 use std::sync::Arc;
 
 use arrow::array::BooleanArray;

@@ -4,17 +4,18 @@
 //! ([`upsert`], [`history`]), of which only files that change are written again; one commit puts the new files in the
 //! place of the old ([`commit`]).
 
+use super::mode::{Base, Mode, Write, Written};
+use super::outcome::Outcome;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{Fields, Schema, SchemaRef};
 use cordada_core::{Error, Result, TableName, types};
 use datafusion::execution::SendableRecordBatchStream;
-use deltalake::kernel::Add;
 
 use crate::lake::Lake;
 use crate::table::history::{self, History};
-use crate::table::keys::{Duplicates, Key};
+use crate::table::keys::Key;
 use crate::table::snapshot::{DataFile, TableSnapshot};
 use crate::table::stage::{self, Folder};
 use crate::table::upsert::{self, Effect};

@@ -111,7 +111,8 @@ async fn only_files_with_a_row_that_closes_are_rewritten() {
         lake.snapshot("raw_a/t", 1).await.unwrap(),
         lake.snapshot("raw_a/t", 2).await.unwrap(),
     ];
-    let stays = |file: &&snapshot::DataFile| after.files().iter().any(|new| new.add.path == file.add.path);
+    let stays =
+        |file: &&crate::table::snapshot::DataFile| after.files().iter().any(|new| new.add.path == file.add.path);
     assert_eq!(before.files().iter().filter(stays).count(), 1);
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cordada_core::{Context, Error, Result};
-use cordada_ingest::Connector;
+use cordada_ingest_rest::Connector;
 
 use crate::Outcome;
 use crate::cli::Options;

@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use cordada_core::names::snake_case;
 use cordada_core::progress::Task;
 use cordada_core::suggest::did_you_mean;
-use cordada_core::{Error, Result, yaml};
+use cordada_core::{Error, Result};
 use datafusion_execution::SendableRecordBatchStream;
 use datafusion_physical_plan::stream::RecordBatchReceiverStream;
 use mysql_async::prelude::Queryable;

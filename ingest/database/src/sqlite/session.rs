@@ -11,7 +11,7 @@ use cordada_core::progress::Task;
 use cordada_core::sql_text::{escape_identifier, escape_literal};
 use cordada_core::suggest::did_you_mean;
 use cordada_core::threads::blocking;
-use cordada_core::{Error, Result, yaml};
+use cordada_core::{Error, Result};
 use datafusion_execution::SendableRecordBatchStream;
 use datafusion_physical_plan::stream::RecordBatchReceiverStream;
 use rusqlite::types::ValueRef;
@@ -184,7 +184,7 @@ impl SqliteSession {
         let (task, cancel, out) = (self.task.clone(), self.cancel.clone(), schema.clone());
         let mut stream = RecordBatchReceiverStream::builder(schema.clone(), WAITING_BATCHES);
         let sender = stream.tx();
-        stream.spawn_blocking("reading SQLite", move || {
+        stream.spawn_blocking(move || {
             let doing = || format!("reading {label}");
             let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
             let mut builder = Builder::new(&label, out);

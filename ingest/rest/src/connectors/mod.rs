@@ -11,8 +11,8 @@ mod tests;
 
 use cordada_core::Result;
 use cordada_http::system::ConfigKey;
-use serde_json::Value as Json;
 pub use page::index;
+use serde_json::Value as Json;
 
 use crate::manifest::{self, Manifest};
 

@@ -7,8 +7,8 @@ use cordada_http::system::ConfigKey;
 use cordada_http::system::limits::Limits;
 use cordada_ingest_source::options::Disposition;
 
-use crate::manifest::{ANY, StreamSpec};
 use super::{Connector, is_required, yaml};
+use crate::manifest::{ANY, StreamSpec};
 
 /// The page that lists all connectors, in Markdown.
 ///

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use cordada_http::system::ConfigKey;
 
-use crate::manifest::{ANY, StreamSpec};
 use super::{Connector, is_required, yaml};
+use crate::manifest::{ANY, StreamSpec};
 
 /// See [`Connector::source`].
 pub(super) fn source(connector: &Connector) -> String {

@@ -1,7 +1,8 @@
 //! How a system hands out many records: page by page.
 
+use cordada_ingest_formats::json::pointer::Locator;
 use cordada_ingest_formats::json::pointer::Pointer;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value as Json;
 
 /// The way from one page to the next.

@@ -2,8 +2,8 @@
 
 use cordada_core::{Error, Result};
 use cordada_http::answer::Answer;
-use cordada_ingest_formats::json::scan;
 use cordada_ingest_formats::json::pointer::{Locator, Pointer};
+use cordada_ingest_formats::json::scan;
 use serde_json::Value as Json;
 
 /// The address of the next page.

@@ -10,9 +10,9 @@ use cordada_ingest_source::options::Options;
 use cordada_ingest_source::transform::Transforms;
 use serde_json::{Value as Json, json};
 
-use crate::extraction::{Asked, RestExtraction};
 use super::System;
 use super::server::{Server, json, reply};
+use crate::extraction::{Asked, RestExtraction};
 
 /// What a load extracted.
 pub(super) struct Extracted {

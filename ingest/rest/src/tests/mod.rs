@@ -4,7 +4,6 @@ mod auth;
 mod errors;
 mod incremental;
 mod jobs;
-mod landing;
 mod limits;
 mod pagination;
 mod parents;
