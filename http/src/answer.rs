@@ -16,9 +16,11 @@ use super::decode::{self, Format};
 /// How answers of one sort are read.
 #[derive(Debug, Clone)]
 pub struct Reading {
+    /// What the body is written in.
     pub format: Format,
     /// Where records are, if some are looked for.
     pub records: Option<Records>,
+    /// Where the body goes.
     pub target: Target,
     wanted: Wanted,
 }
@@ -42,6 +44,7 @@ impl Reading {
 
 /// An answer that has been read.
 pub struct Answer {
+    /// The headers, as they came.
     pub headers: HeaderMap,
     /// Of its body, decompressed.
     pub bytes: u64,

@@ -21,13 +21,17 @@ const MAX_REDIRECTS: usize = 5;
 
 /// An answer, complete.
 pub struct Raw {
+    /// Whether it went well.
     pub status: StatusCode,
+    /// Its headers.
     pub headers: HeaderMap,
+    /// Its body, decompressed.
     pub body: Body,
 }
 
 /// The body of an answer.
 pub enum Body {
+    /// In memory.
     Memory(Bytes),
     /// In a temporary file, with its size.
     File(TempPath, u64),
@@ -46,12 +50,15 @@ impl Body {
 /// Where the body of a successful answer goes, and how large it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
+    /// Into memory, up to the limit of the system.
     Memory,
+    /// Into a temporary file of at most that size.
     File(Size),
 }
 
 /// Why there is no answer.
 pub struct Failure {
+    /// What went wrong.
     pub error: Error,
     /// Whether it may go away.
     pub again: bool,

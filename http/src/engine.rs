@@ -35,7 +35,9 @@ const LARGE: usize = 256 * 1024;
 pub struct Engine {
     /// The system.
     pub system: Arc<System>,
+    /// The time, for waiting and for signing.
     pub clock: Clock,
+    /// What paths are appended to.
     pub base: Url,
     config: Scope,
     headers: HeaderMap,

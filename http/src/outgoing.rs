@@ -13,9 +13,13 @@ use super::template::{self, Scope};
 /// What is sent.
 #[derive(Clone)]
 pub struct Outgoing {
+    /// GET, POST …
     pub method: Method,
+    /// Where it goes, with the query.
     pub url: Url,
+    /// What is sent with it, without the credentials.
     pub headers: HeaderMap,
+    /// What it says.
     pub body: Option<Bytes>,
     /// Whether it goes with credentials; only to the system itself.
     pub credentials: bool,
@@ -26,9 +30,11 @@ pub struct Outgoing {
 /// What pagination adds to a request.
 #[derive(Debug, Clone, Default)]
 pub struct Addition {
+    /// Parameters of the query.
     pub params: Vec<(String, String)>,
     /// A value in the JSON body, at a dotted path.
     pub into: Option<(String, Json)>,
+    /// Further headers.
     pub headers: Vec<(HeaderName, String)>,
     /// Instead of the request's own URL.
     pub url: Option<Url>,

@@ -54,7 +54,7 @@ impl SourceFile {
     }
 
     /// What each stream says about its rows.
-    pub(crate) fn options(&self) -> &BTreeMap<String, Options> {
+    pub fn options(&self) -> &BTreeMap<String, Options> {
         &self.streams
     }
 
@@ -165,71 +165,5 @@ impl FromStr for Selection {
             source: source.to_owned(),
             stream: stream.map(str::to_owned),
         })
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use arrow::datatypes::DataType;
-
-    use super::*;
-
-    fn load(text: &str) -> Result<Vec<Source>> {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("shop.yml"), text).unwrap();
-        load_sources(dir.path())
-    }
-
-    #[test]
-    fn a_source_is_read_with_its_defaults() {
-        let text = "kind: files\ntimezone: Europe/Madrid\nstreams:\n  orders:\n    path: data/orders-*.csv.gz\n    \
-                    csv: {delimiter: \";\", encoding: latin1, decimal: \",\", nulls: [\"\", \"NULL\"]}\n    \
-                    key: [OrderID]\n    disposition: merge\n    columns: {email: {pii: email}, zip: {type: text}}\n  \
-                    items: {path: [a.json, b.json]}\n";
-        let sources = load(text).unwrap();
-        let source = &sources[0];
-        assert_eq!(
-            (source.name(), source.schema(), source.streams()),
-            ("shop", "raw_shop".into(), vec!["items", "orders"])
-        );
-        let orders = &source.streams["orders"];
-        assert_eq!(orders.key(), ["order_id"]);
-        assert_eq!(orders.declared("zip"), Some(&DataType::Utf8));
-        assert!(load_sources(Path::new("/nowhere")).unwrap().is_empty());
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_refused_with_its_place() {
-        let stream = |text: &str| format!("kind: files\nstreams:\n  orders: {{path: a.csv, {text}}}\n");
-        for (text, expected) in [
-            ("kind: filez\nstreams: {}".to_owned(), "filez"),
-            (stream("dispositon: merge"), "did you mean `disposition`"),
-            (stream("disposition: merge"), "needs a key"),
-            (stream("disposition: upsert"), "upsert"),
-            (stream("csv: {delimiter: \"\\n\"}"), "delimiter"),
-            (stream("csv: {decimal: \",\"}"), "decimal comma"),
-            (stream("csv: {encoding: klingon}"), "klingon"),
-            (stream("columns: {a: {type: money}}"), "money"),
-        ] {
-            let error = load(&text).unwrap_err();
-            assert!(error.to_string().contains(expected), "{error}");
-            assert!(error.to_string().contains("shop.yml"), "{error}");
-            assert_eq!(error.exit_code(), 2);
-        }
-    }
-
-    #[test]
-    fn selections_name_a_source_or_a_stream() {
-        let selection: Selection = "shop.orders".parse().unwrap();
-        assert_eq!(
-            selection,
-            Selection {
-                source: "shop".into(),
-                stream: Some("orders".into())
-            }
-        );
-        assert!("shop.".parse::<Selection>().is_err());
-        assert!("".parse::<Selection>().is_err());
     }
 }

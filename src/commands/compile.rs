@@ -3,7 +3,7 @@
 use cordada_core::suggest::nearest;
 use std::time::Instant;
 
-use cordada_core::{Error, Result, yaml};
+use cordada_core::{Error, Result};
 
 use crate::Outcome;
 use crate::cli::Options;

@@ -147,9 +147,9 @@ mod tests {
     #[test]
     fn both_forms_of_rsa_keys_sign_alike() {
         let sign = |key: &str| super::sign(Algorithm::RS256, key, Some("k1"), &json!({"iss": "me"})).unwrap();
-        let pkcs8 = include_str!("../tests/keys/pkcs8.pem");
+        let pkcs8 = include_str!("keys/pkcs8.pem");
         let token = sign(pkcs8);
-        assert_eq!(token, sign(include_str!("../tests/keys/pkcs1.pem")));
+        assert_eq!(token, sign(include_str!("keys/pkcs1.pem")));
         assert_eq!(token, sign(&pkcs8.replace('\n', "\\n")));
         let (message, signature) = token.rsplit_once('.').unwrap();
         let public = rsa_key(pkcs8).unwrap();

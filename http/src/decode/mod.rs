@@ -34,6 +34,7 @@ pub const DEPTH: usize = 64;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Format {
+    /// JSON as it is.
     #[default]
     Json,
     /// JSON whose decimal fractions are strings: `"29.90"` becomes the number.
@@ -43,6 +44,7 @@ pub enum Format {
     Ndjson,
     /// With a header.
     Csv,
+    /// XML: an element becomes an object.
     Xml,
     /// JSON-stat 1.x and 2.0: statistics as a cube.
     JsonStat,

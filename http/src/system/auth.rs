@@ -14,33 +14,48 @@ use crate::template::Template;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Auth {
+    /// None at all.
     #[default]
     None,
     /// `Authorization: Bearer TOKEN`.
-    Bearer { token: Template },
+    Bearer {
+        /// The token.
+        token: Template,
+    },
     /// `Authorization: Basic …`.
     Basic {
+        /// Who asks.
         user: Template,
+        /// Their password; empty if there is none.
         #[serde(default)]
         password: Option<Template>,
     },
     /// A key in a header or in the query.
     ApiKey {
+        /// The header that it goes into…
         #[serde(default)]
         header: Option<String>,
+        /// …or the parameter of the query.
         #[serde(default)]
         query: Option<String>,
+        /// The key.
         value: Template,
     },
     /// A token of an OAuth 2 server (RFC 6749), as a bearer token.
     Oauth2 {
+        /// Which grant.
         grant: Grant,
+        /// Where tokens are to be had.
         token_url: Template,
+        /// The client's name.
         client_id: Template,
+        /// The client's secret.
         #[serde(default)]
         client_secret: Option<Template>,
+        /// The token that others are had for; of the grant `refresh_token`.
         #[serde(default)]
         refresh_token: Option<Template>,
+        /// What the token is to be good for.
         #[serde(default)]
         scope: Option<Template>,
         /// Where client id and secret go.
@@ -52,16 +67,20 @@ pub enum Auth {
     },
     /// A signed claim (RFC 7519), as a bearer token or exchanged for one (RFC 7523).
     Jwt {
+        /// How it is signed.
         algorithm: Algorithm,
         /// A private key in PEM (PKCS #8 or PKCS #1) for RS256, the secret itself for HS256.
         key: Template,
+        /// Which of the signer's keys it is.
         #[serde(default)]
         key_id: Option<Template>,
         /// `iat` and `exp` are added.
         #[serde(default)]
         claims: BTreeMap<String, Json>,
+        /// How long it is valid.
         #[serde(default = "hour")]
         valid: Span,
+        /// Where it is exchanged; it is sent itself if there is none.
         #[serde(default)]
         exchange: Option<Exchange>,
     },
@@ -73,7 +92,9 @@ pub enum Auth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Grant {
+    /// The client speaks for itself (RFC 6749, 4.4).
     ClientCredentials,
+    /// A token that a person has allowed (RFC 6749, 6).
     RefreshToken,
 }
 
@@ -81,15 +102,19 @@ pub enum Grant {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SendAs {
+    /// In the form.
     #[default]
     Body,
+    /// In the header, as of basic authentication.
     Basic,
 }
 
 /// How a JWT is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Algorithm {
+    /// RSA with SHA-256.
     RS256,
+    /// HMAC with SHA-256.
     HS256,
 }
 
@@ -97,6 +122,7 @@ pub enum Algorithm {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exchange {
+    /// Where the exchange takes place.
     pub token_url: Template,
 }
 
@@ -104,11 +130,14 @@ pub struct Exchange {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
+    /// The request that logs in.
     pub login: Box<Request>,
     /// Where the token is in the answer: `token` in `value`. The whole answer is `response` there.
     pub token: Locator,
+    /// The header that the token goes into.
     #[serde(default = "Session::authorization")]
     pub header: String,
+    /// What that header says.
     #[serde(default = "Session::token_itself")]
     pub value: Template,
     /// How long it is used before the next login.

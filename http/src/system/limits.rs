@@ -11,7 +11,9 @@ use serde_json::Value as Json;
 pub struct Limits {
     /// Requests in flight.
     pub concurrency: usize,
+    /// Requests in a time; all of them hold.
     pub budgets: Vec<Budget>,
+    /// Where a GraphQL server tells its costs.
     pub graphql_cost: Option<GraphqlCost>,
     /// The header with the number of requests that are left. At 0 we wait until `reset_header` says.
     pub remaining_header: Option<String>,
@@ -47,8 +49,11 @@ impl Default for Limits {
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
+    /// How many.
     pub requests: usize,
+    /// In how long.
     pub per: Span,
+    /// How that time is counted.
     #[serde(default)]
     pub window: Window,
 }
@@ -68,8 +73,11 @@ pub enum Window {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GraphqlCost {
+    /// What the query cost.
     pub requested: Pointer,
+    /// What is left.
     pub available: Pointer,
+    /// What comes back in a second.
     pub restore_rate: Pointer,
 }
 
@@ -79,6 +87,7 @@ pub struct GraphqlCost {
 pub struct Retry {
     /// Times that a request is sent at most.
     pub attempts: u32,
+    /// How waits grow.
     pub backoff: Backoff,
     /// The first wait.
     pub first: Span,
@@ -101,7 +110,9 @@ impl Default for Retry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Backoff {
+    /// Each wait is twice the one before.
     Exponential,
+    /// All waits are the first.
     Constant,
 }
 
@@ -121,6 +132,7 @@ pub struct ErrorRule {
     /// …and to contain this text.
     #[serde(default)]
     pub contains: Option<String>,
+    /// What is done then.
     pub action: Action,
     /// How long to wait before the next attempt.
     #[serde(default)]
@@ -136,7 +148,9 @@ pub struct ErrorRule {
 pub enum Action {
     /// It holds no records.
     Ignore,
+    /// It is sent again.
     Retry,
+    /// The load fails.
     Fail,
     /// Takes it as it is, whatever its status.
     Accept,
@@ -146,6 +160,7 @@ pub enum Action {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ErrorBody {
+    /// The error's code.
     pub code: Option<Pointer>,
     /// Only where messages quote no data.
     pub message: Option<Pointer>,

@@ -37,6 +37,7 @@ pub struct System {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConfigKey {
+    /// What it is, for whoever has to fill it in.
     pub description: String,
     /// Shown to whoever leaves it out.
     pub example: Option<Json>,

@@ -17,12 +17,15 @@ pub struct Request {
     pub path: Option<Template>,
     /// The query. A list repeats the parameter.
     pub params: Map<String, Json>,
+    /// Further headers.
     pub headers: BTreeMap<String, Template>,
     /// A JSON body.
     pub json: Option<Json>,
     /// An `application/x-www-form-urlencoded` body.
     pub form: Option<Map<String, Json>>,
+    /// Or a GraphQL query.
     pub graphql: Option<Graphql>,
+    /// Or a JSON-RPC call.
     pub jsonrpc: Option<JsonRpc>,
 }
 
@@ -30,7 +33,9 @@ pub struct Request {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Graphql {
+    /// The query.
     pub query: Template,
+    /// What its variables stand for.
     #[serde(default)]
     pub variables: Map<String, Json>,
 }
@@ -39,7 +44,9 @@ pub struct Graphql {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JsonRpc {
+    /// The method that is called.
     pub method: Template,
+    /// What it is called with.
     #[serde(default)]
     pub params: Json,
 }

@@ -30,6 +30,7 @@ pub(crate) const MATCH: MatchOptions = MatchOptions {
 pub struct Found {
     /// Its path relative to the project, or its URL: what it is called everywhere, and known by.
     pub name: String,
+    /// Its length in bytes.
     pub size: u64,
     /// Changes when the file does: its size, time and, in an object store, its tag.
     pub state: String,

@@ -40,7 +40,9 @@ pub struct ExcelOptions {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Sheet {
+    /// By its number, from 1.
     Number(usize),
+    /// By its name.
     Name(String),
 }
 

@@ -45,6 +45,7 @@ impl Reading {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
+    /// Values with a delimiter between them.
     Csv,
     /// CSV with tabs.
     Tsv,
@@ -53,6 +54,7 @@ pub enum Format {
     Ndjson,
     /// An array of records, or records one after the other.
     Json,
+    /// Apache Parquet.
     Parquet,
     /// A workbook: xlsx, xlsm, xlsb, xls or ods.
     Excel,
@@ -88,6 +90,7 @@ pub struct CsvOptions {
     pub quote: String,
     /// Whether the first record names the columns.
     pub header: bool,
+    /// What the text is encoded in.
     #[serde(deserialize_with = "encoding")]
     pub encoding: &'static Encoding,
     /// The decimal point.

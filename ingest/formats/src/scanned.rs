@@ -19,6 +19,7 @@ use crate::shape::column_names;
 pub struct ScannedFile {
     content: Plain,
     reader: Reader,
+    /// What the first reading found.
     pub scanned: Scanned,
     /// The bytes that it has where it comes from.
     pub bytes: u64,

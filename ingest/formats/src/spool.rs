@@ -104,11 +104,13 @@ impl Spool {
     }
 
     /// Its records, one a line.
-    #[cfg(test)]
-    #[allow(clippy::unwrap_used)]
-    pub fn text(mut self) -> String {
-        self.file.flush().unwrap();
-        std::fs::read_to_string(&self.path).unwrap()
+    ///
+    /// # Errors
+    /// A full disk.
+    pub fn text(mut self) -> Result<String> {
+        let doing = || format!("reading from {}", std::env::temp_dir().display());
+        self.file.flush().doing(doing)?;
+        std::fs::read_to_string(&self.path).doing(doing)
     }
 
     /// Its records with their types, which are read once on `workers` threads as `reading` says, and those that were

@@ -19,8 +19,11 @@ use crate::provenance::is_ours;
 /// What may change, and what becomes of rows and values that would change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contract {
+    /// What becomes of a table that is new.
     pub tables: Terms,
+    /// What becomes of a column that is new.
     pub columns: Terms,
+    /// What becomes of a value of another type.
     pub types: Terms,
 }
 
@@ -204,7 +207,9 @@ enum Discard {
 /// A row that broke the contract.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Breach {
+    /// Its number in the batch, from 0.
     pub row: usize,
+    /// What it broke, without a value of it.
     pub reason: String,
 }
 

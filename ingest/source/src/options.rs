@@ -61,6 +61,7 @@ pub struct Options {
     pub disposition: Option<Disposition>,
     /// What is declared about columns, by the source's names; a dot leads into records: `customer.email`.
     pub columns: BTreeMap<String, ColumnOptions>,
+    /// What may change of the table.
     pub contract: crate::contract::Contract,
     /// A column that says that a row is gone: true, or anything but null if it is not a boolean.
     pub deleted: Option<String>,

@@ -48,7 +48,9 @@ pub fn fields() -> [Field; 3] {
 /// One load.
 #[derive(Debug, Clone)]
 pub struct Load {
+    /// Its id.
     pub id: String,
+    /// When it began.
     pub at: DateTime<Utc>,
 }
 

@@ -120,11 +120,12 @@ fn last(chunk: Chunk) -> Step {
 
 /// What the stream says about its rows, in YAML.
 fn options(text: &str) -> Options {
-    let stream = format!("{{path: x.csv, {text}}}");
-    let file = Path::new("shop.yml");
-    cordada_core::yaml::parse::<cordada_ingest_files::config::FileStream>(file, &stream)
-        .unwrap()
-        .options()
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("shop.yml");
+    let source = format!("kind: files\nstreams: {{people: {{path: x.csv, {text}}}}}\n");
+    std::fs::write(&file, source).unwrap();
+    let source = (cordada_ingest_files::KIND.load)(&file).unwrap();
+    source.streams().remove("people").unwrap()
 }
 
 struct Run {

@@ -11,7 +11,9 @@ mod privacy;
 mod recorded;
 mod rest;
 #[path = "../../rest/src/tests/server.rs"]
+#[allow(dead_code, reason = "some of it only the tests of the kind itself use")]
 mod server;
+mod sources;
 mod web;
 mod workbooks;
 

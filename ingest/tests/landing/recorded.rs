@@ -446,7 +446,7 @@ async fn shopifys_own_examples_through_a_manifest_of_ones_own() {
 /// All templates of all streams can be filled in: whatever a system answers, nothing is undefined before it is asked.
 #[tokio::test]
 async fn every_stream_of_every_connector_gets_as_far_as_its_system() {
-    let key = include_str!("../rest/tests/keys/pkcs8.pem");
+    let key = include_str!("../../../http/src/auth/keys/pkcs8.pem");
     let server = Server::new(|asked| {
         let login = asked.path.ends_with("/token") || asked.body.contains("login");
         match login {

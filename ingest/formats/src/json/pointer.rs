@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 /// Where records are: `/orders`, or `{at: /rows, optional: true}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Records {
+    /// The list of them.
     pub at: Pointer,
     /// Whether a response without them has no records, and is no error.
     pub optional: bool,
@@ -85,7 +86,9 @@ impl<'de> Deserialize<'de> for Pointer {
 /// Where in a response a value is: `/pointer`, `{body: /pointer}` or `{header: Name}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Locator {
+    /// In a header.
     Header(String),
+    /// In the body.
     Body(Pointer),
 }
 

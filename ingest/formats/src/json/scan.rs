@@ -12,7 +12,9 @@ const MAX_DEPTH: usize = 128;
 /// Why a text is no JSON, and at which byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed {
+    /// The byte at which it stops to be JSON.
     pub at: usize,
+    /// What is wrong there.
     pub why: &'static str,
 }
 

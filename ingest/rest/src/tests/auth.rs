@@ -153,7 +153,7 @@ fn pages(auth: &str) -> String {
 #[tokio::test]
 async fn every_grant_gets_a_token_and_keeps_it() {
     let (pkcs8, url) = (
-        include_str!("keys/pkcs8.pem").replace('\n', "\\n"),
+        include_str!("../../../../http/src/auth/keys/pkcs8.pem").replace('\n', "\\n"),
         "\"{{ config.base_url }}/token\"",
     );
     for auth in [

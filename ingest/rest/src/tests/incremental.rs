@@ -58,7 +58,7 @@ async fn land_in(
         let Rows::Records(spools) = chunk.rows else {
             panic!("these are no records");
         };
-        let text: String = spools.into_iter().map(|spool| spool.text()).collect();
+        let text: String = spools.into_iter().map(|spool| spool.text().unwrap()).collect();
         let records: Vec<Json> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         extracted.chunks.push((records.len(), chunk.state));
         extracted.records.extend(records);
