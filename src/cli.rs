@@ -203,6 +203,15 @@ pub struct SelectionArgs {
     pub exclude: Vec<String>,
 }
 
+impl From<SelectionArgs> for cordada_project::Selection {
+    fn from(args: SelectionArgs) -> Self {
+        Self {
+            select: args.select,
+            exclude: args.exclude,
+        }
+    }
+}
+
 /// Which environment.
 #[derive(Debug, Args)]
 pub struct Target {

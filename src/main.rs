@@ -1,16 +1,12 @@
 //! Cordada: a customer-data lakehouse in one binary.
 //!
-//! This package only composes: configuration, one file a subcommand, progress and output. The work is done by the
-//! crates beside it.
+//! This package only reads the command line, one file a subcommand, and prints: what is done is a verb of
+//! [`cordada_project::Project`].
 
 mod cli;
 mod commands;
-mod config;
-mod demo;
-mod kinds;
 mod output;
 mod progress_bars;
-mod project;
 
 use std::process::ExitCode;
 

@@ -1,13 +1,13 @@
 //! `cordada build`: compiles, runs, tests and publishes the SQL project.
 
 use cordada_core::Result;
-use cordada_marts::{BuildOptions, BuildReport, NodeStatus, TestStatus};
+use cordada_marts::{BuildReport, NodeStatus, TestStatus};
+use cordada_project::Project;
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
 use crate::cli::{Options, SelectionArgs};
 use crate::output::{grouped, new_table};
-use crate::project::Project;
 
 pub async fn run(
     options: &Options,
@@ -16,7 +16,9 @@ pub async fn run(
     full_refresh: bool,
     cancel: CancellationToken,
 ) -> Result<Outcome> {
-    let report = build(options, project, selection, full_refresh, cancel).await?;
+    let report = project
+        .build(selection.into(), full_refresh, options.progress(), cancel)
+        .await?;
     if !options.quiet {
         print(&report);
     }
@@ -26,33 +28,6 @@ pub async fn run(
     } else {
         Outcome::Failed
     })
-}
-
-/// Builds without printing the result.
-pub async fn build(
-    options: &Options,
-    project: &Project,
-    selection: SelectionArgs,
-    full_refresh: bool,
-    cancel: CancellationToken,
-) -> Result<BuildReport> {
-    let estimators = cordada_models::estimators();
-    let compiled = cordada_marts::compile(&project.sql()?, &project.lake, &estimators).await?;
-    let build = BuildOptions {
-        select: selection.select,
-        exclude: selection.exclude,
-        full_refresh,
-        threads: project.lake.parallelism(),
-    };
-    cordada_marts::build(
-        &compiled,
-        &project.lake,
-        &estimators,
-        &build,
-        options.progress(),
-        cancel,
-    )
-    .await
 }
 
 fn print(report: &BuildReport) {

@@ -1,17 +1,17 @@
 //! `cordada compile`: type-checks the SQL project, and prints a model's compiled SQL.
 
-use cordada_core::suggest::nearest;
 use std::time::Instant;
 
+use cordada_core::suggest::nearest;
 use cordada_core::{Error, Result};
+use cordada_project::Project;
 
 use crate::Outcome;
 use crate::cli::Options;
-use crate::project::Project;
 
 pub async fn run(options: &Options, project: &Project, model: Option<&str>) -> Result<Outcome> {
     let started = Instant::now();
-    let compiled = cordada_marts::compile(&project.sql()?, &project.lake, &cordada_models::estimators()).await?;
+    let compiled = project.compile().await?;
     let Some(model) = model else {
         options.say(format!(
             "{} nodes and {} tests compile ({:.2} s).",

@@ -1,25 +1,22 @@
 //! `cordada demo`: a company that does not exist, from its systems to a campaign.
 
-mod marker;
-
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Instant;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Decimal128Type;
 use cordada_core::{Context, Error, ErrorKind, Result};
+use cordada_demo::Summary;
+use cordada_demo::marker::Marker;
+use cordada_demo::server::{self, Limits, Server};
 use cordada_lake::query::sql;
-use marker::Marker;
+use cordada_project::{Project, Selection};
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
-use crate::cli::{Options, SelectionArgs};
-use crate::commands::{build, export};
-use crate::demo::server::{self, Limits, Server};
-use crate::demo::{self, Summary};
+use crate::cli::Options;
 use crate::output::{grouped, size};
-use crate::project::Project;
 
 pub async fn run(
     options: &Options,
@@ -37,34 +34,27 @@ pub async fn run(
     marker.summary = Some(summary);
     marker.write(dir)?;
     let server = start_server(dir, &mut marker).await?;
-    demo::project::write_project(dir, server.address().port(), free_port(demo::project::COLLECTOR)?)?;
+    cordada_demo::project::write_project(
+        dir,
+        server.address().port(),
+        free_port(cordada_demo::project::COLLECTOR)?,
+    )?;
 
     let project = Project::open(dir, None).await?;
     let sources = project.sources()?;
-    let key = project.pii_key()?;
     let requests = send_hits(options, &project, &sources, &cancel).await?;
-    let landed = cordada_ingest::ingest(
-        &project.lake,
-        dir,
-        &sources,
-        &[],
-        key.as_ref(),
-        options.progress(),
-        cancel.clone(),
-    )
-    .await?;
+    let landed = project.ingest(&[], options.progress(), cancel.clone()).await?;
     let answered = server.answered();
     server.stop().await?;
-    let everything = SelectionArgs {
-        select: Vec::new(),
-        exclude: Vec::new(),
-    };
-    let built = build::build(options, &project, everything, false, cancel.clone()).await?;
+    let everything = Selection::default();
+    let built = project
+        .build(everything, false, options.progress(), cancel.clone())
+        .await?;
     if !built.succeeded() {
         return Err(Error::failed("building the demo", "a node or a test failed")
             .hint(format!("see it with: cordada --project {} build", dir.display())));
     }
-    let exports = export::export(options, &project, &[], false, cancel).await?;
+    let exports = project.export(&[], false, &*options.progress(), cancel).await?;
     let revenue = revenue_cents(&project).await?;
     if revenue != summary.revenue_cents() {
         return Err(
@@ -207,36 +197,19 @@ async fn send_hits(
     sources: &[cordada_ingest::SourceFile],
     cancel: &CancellationToken,
 ) -> Result<u64> {
-    let outbox = project.dir.join(demo::hits::OUTBOX);
+    let outbox = project.dir.join(cordada_demo::hits::OUTBOX);
     let web = sources.iter().find(|source| source.name() == "web");
     let Some(web) = web.filter(|_| outbox.exists()) else {
         return Ok(0);
     };
-    let key = project.pii_key()?;
-    let Some(collector) = web.listen(&project.dir, key.as_ref()).await? else {
+    let task = options.progress().start("web hits", None, "requests");
+    let send = async |address: SocketAddr| {
+        let url = format!("http://{address}");
+        cordada_demo::hits::send(&outbox, &url, &|requests| task.advance(requests), cancel).await
+    };
+    let Some(requests) = project.listen_during(sources, web, send, cancel).await? else {
         return Ok(0);
     };
-    let url = format!("http://{}", collector.local_addr());
-    let (task, stop) = (
-        options.progress().start("web hits", None, "requests"),
-        cancel.child_token(),
-    );
-    let sending = async {
-        let sent = demo::hits::send(&outbox, &url, &|requests| task.advance(requests), cancel).await;
-        stop.cancel();
-        sent
-    };
-    let collecting = cordada_ingest::listen(
-        collector,
-        &project.lake,
-        &project.dir,
-        sources,
-        key.as_ref(),
-        stop.clone(),
-    );
-    let (sent, collected) = tokio::join!(sending, collecting);
-    let requests = sent?;
-    collected?;
     std::fs::remove_dir(&outbox).doing(|| format!("removing {}", outbox.display()))?;
     task.finish(&format!("{} requests acknowledged", grouped(requests)));
     Ok(requests)
@@ -244,14 +217,14 @@ async fn send_hits(
 
 async fn generate(options: &Options, dir: &Path, customers: u32, seed: u64) -> Result<Summary> {
     let progress = options.progress();
-    let what = demo::Options {
+    let what = cordada_demo::Options {
         customers,
         seed,
         dir: dir.to_owned(),
     };
     let generating = tokio::task::spawn_blocking(move || {
         let task = progress.start("generate", None, "rows");
-        let summary = demo::generate(&what, &|rows| task.advance(rows))?;
+        let summary = cordada_demo::generate(&what, &|rows| task.advance(rows))?;
         task.finish(&size(summary.bytes));
         Ok(summary)
     });

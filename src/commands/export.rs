@@ -1,21 +1,12 @@
-//! `cordada export`: runs campaigns through a Flight SQL server, one within the process if the project names none.
+//! `cordada export`: runs campaigns.
 
-use cordada_core::suggest::did_you_mean;
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use cordada_core::{Context, Error, Result, yaml};
-use cordada_exporter::{Campaign, Connection, ExportReport};
-use cordada_flight_server::{Config, Role, Server, User};
-use tokio::task::JoinHandle;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use cordada_core::Result;
+use cordada_project::Project;
+use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
 use crate::cli::Options;
 use crate::output::{grouped, new_table};
-use crate::project::Project;
 
 pub async fn run(
     options: &Options,
@@ -24,7 +15,8 @@ pub async fn run(
     dry_run: bool,
     cancel: CancellationToken,
 ) -> Result<Outcome> {
-    let reports = export(options, project, names, dry_run, cancel).await?;
+    let progress = options.progress();
+    let reports = project.export(names, dry_run, &*progress, cancel).await?;
     if options.quiet {
         return Ok(Outcome::Done);
     }
@@ -49,138 +41,4 @@ pub async fn run(
     }
     println!("{table}");
     Ok(Outcome::Done)
-}
-
-/// Runs the campaigns of those names, or all, without printing.
-pub async fn export(
-    options: &Options,
-    project: &Project,
-    names: &[String],
-    dry_run: bool,
-    cancel: CancellationToken,
-) -> Result<Vec<(String, ExportReport)>> {
-    let campaigns = read(&project.dir.join("campaigns"), names)?;
-    if campaigns.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (connection, _server) = match project.export_server() {
-        Some(server) => {
-            let (user, password) = (server.user.clone(), server.password.clone());
-            (
-                Connection {
-                    url: server.server.clone(),
-                    user,
-                    password,
-                },
-                None,
-            )
-        }
-        None => start_server(project)
-            .await
-            .map(|(connection, server)| (connection, Some(server)))?,
-    };
-    let mut reports = Vec::new();
-    let progress = options.progress();
-    for (name, campaign) in campaigns {
-        let task = progress.start(&format!("export {name}"), None, "rows");
-        let reported = AtomicU64::new(0);
-        let on_rows = |rows| task.advance(rows - reported.swap(rows, Ordering::Relaxed));
-        let exporting = cordada_exporter::export(
-            &name,
-            &campaign,
-            &connection,
-            &project.dir,
-            dry_run,
-            on_rows,
-            cancel.clone(),
-        );
-        let report = exporting.await?;
-        task.finish(&format!("{} rows", grouped(report.rows)));
-        reports.push((name, report));
-    }
-    Ok(reports)
-}
-
-/// The campaigns of those names, or all of the folder, validated before the first one runs.
-fn read(folder: &Path, names: &[String]) -> Result<BTreeMap<String, Campaign>> {
-    let known = list(folder)?;
-    let wanted: BTreeSet<String> = if names.is_empty() {
-        known.clone()
-    } else {
-        names.iter().cloned().collect()
-    };
-    let mut campaigns = BTreeMap::new();
-    for name in wanted {
-        if !known.contains(&name) {
-            let hint = did_you_mean(&name, "the campaigns are", known.iter().map(String::as_str));
-            return Err(Error::config(format!("exporting `{name}`"), "there is no campaign of that name").hint(hint));
-        }
-        let file = folder.join(format!("{name}.yml"));
-        let campaign: Campaign = yaml::read(&file)?;
-        campaign
-            .validate(&name)
-            .map_err(|error| error.at(file.display(), 0, 0))?;
-        campaigns.insert(name, campaign);
-    }
-    Ok(campaigns)
-}
-
-fn list(folder: &Path) -> Result<BTreeSet<String>> {
-    let doing = || format!("listing {}", folder.display());
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        entries => entries.doing(doing)?,
-    };
-    let mut names = BTreeSet::new();
-    for entry in entries {
-        let path = entry.doing(doing)?.path();
-        if path.extension().is_some_and(|extension| extension == "yml") {
-            names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
-        }
-    }
-    Ok(names)
-}
-
-/// A server within the process; it ends when this is dropped.
-struct OwnServer {
-    _stop: DropGuard,
-    _serving: JoinHandle<Result<()>>,
-}
-
-/// Starts a server on a free port for one user, whose password nobody else on this machine knows.
-async fn start_server(project: &Project) -> Result<(Connection, OwnServer)> {
-    let password = uuid::Uuid::new_v4().to_string();
-    let name = "exporter".to_owned();
-    let newest = project.lake.releases().newest().await?;
-    let read: BTreeSet<String> = newest.relations.keys().map(|name| name.schema().to_owned()).collect();
-    let role = Role {
-        read: read.into_iter().collect(),
-    };
-    let config = Config {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        tls: None,
-        users: vec![User {
-            name: name.clone(),
-            password_hash: cordada_flight_server::hash_password(&password)?,
-            roles: vec![name.clone()],
-        }],
-        roles: BTreeMap::from([(name.clone(), role)]),
-        advertise: None,
-    };
-    let server = Server::bind(project.lake.clone(), config).await?;
-    let url = format!("grpc://{}", server.local_addr());
-    let stop = CancellationToken::new();
-    let serving = tokio::spawn(server.serve(stop.clone()));
-    let connection = Connection {
-        url,
-        user: Some(name),
-        password: Some(password),
-    };
-    Ok((
-        connection,
-        OwnServer {
-            _stop: stop.drop_guard(),
-            _serving: serving,
-        },
-    ))
 }

@@ -2,13 +2,12 @@
 
 use cordada_core::{Error, ErrorKind, Result};
 use cordada_ingest::{IngestReport, Selection};
+use cordada_project::Project;
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
 use crate::cli::Options;
-use crate::commands::demo;
 use crate::output::{grouped, new_table, size};
-use crate::project::Project;
 
 pub async fn run(
     options: &Options,
@@ -16,22 +15,11 @@ pub async fn run(
     select: &[Selection],
     cancel: CancellationToken,
 ) -> Result<Outcome> {
-    let sources = project.sources()?;
-    if sources.is_empty() {
+    if project.sources()?.is_empty() {
         options.say("There is nothing to land: sources/ has no .yml files.");
         return Ok(Outcome::Done);
     }
-    let report = cordada_ingest::ingest(
-        &project.lake,
-        &project.dir,
-        &sources,
-        select,
-        project.pii_key()?.as_ref(),
-        options.progress(),
-        cancel,
-    )
-    .await
-    .map_err(|error| demo::explain(&project.dir, error))?;
+    let report = project.ingest(select, options.progress(), cancel).await?;
     if !options.quiet {
         print(&report);
     }
@@ -46,8 +34,7 @@ pub async fn check(
     select: &[Selection],
     cancel: CancellationToken,
 ) -> Result<Outcome> {
-    let sources = project.sources()?;
-    let checked = cordada_ingest::check(&project.dir, &sources, select, cancel).await?;
+    let checked = project.check(select, cancel).await?;
     let mut table = new_table(["source", "stream", "result"]);
     for stream in &checked {
         let result = match &stream.result {

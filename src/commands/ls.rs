@@ -1,11 +1,11 @@
 //! `cordada ls`: the nodes of the SQL project.
 
 use cordada_core::Result;
+use cordada_project::Project;
 
 use crate::Outcome;
 use crate::cli::SelectionArgs;
 use crate::output::new_table;
-use crate::project::Project;
 
 pub fn run(project: &Project, selection: &SelectionArgs) -> Result<Outcome> {
     let sql = project.sql()?;

@@ -18,11 +18,11 @@ mod serve;
 mod up;
 
 use cordada_core::Result;
+use cordada_project::Project;
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
 use crate::cli::{Cli, Command, Target};
-use crate::project::Project;
 
 /// Runs the command.
 pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
@@ -43,7 +43,10 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
             check: true,
             target,
         } => ingest::check(&options, &open(target).await?, &select, cancel).await,
-        Command::Ingest { select, target, .. } => ingest::run(&options, &open(target).await?, &select, cancel).await,
+        Command::Ingest { select, target, .. } => {
+            let landed = ingest::run(&options, &open(target).await?, &select, cancel).await;
+            landed.map_err(|error| demo::explain(&options.project, error))
+        }
         Command::Build {
             selection,
             full_refresh,

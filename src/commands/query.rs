@@ -5,10 +5,10 @@ use std::path::Path;
 
 use cordada_core::{Context, Error, Result};
 use cordada_lake::query::sql;
+use cordada_project::Project;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Format;
-use crate::project::Project;
 use crate::{Outcome, output};
 
 pub async fn run(

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use cordada_core::Result;
 use cordada_lake::{RelationKind, Release};
+use cordada_project::Project;
 
 use crate::Outcome;
 use crate::output::new_table;
-use crate::project::Project;
 
 /// Changed relations that a row names; more are counted.
 const NAMED: usize = 4;

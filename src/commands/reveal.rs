@@ -5,9 +5,9 @@ use std::path::Path;
 
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_source::transform::PiiKey;
+use cordada_project::config::Config;
 
 use crate::Outcome;
-use crate::config::Config;
 
 /// Reads tokens from stdin, one a line, and prints what each stands for.
 pub fn run(project: &Path) -> Result<Outcome> {

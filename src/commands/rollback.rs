@@ -1,10 +1,10 @@
 //! `cordada rollback`: an earlier release's state, published again.
 
 use cordada_core::Result;
+use cordada_project::Project;
 
 use crate::Outcome;
 use crate::cli::Options;
-use crate::project::Project;
 
 pub async fn run(options: &Options, project: &Project, release: u64) -> Result<Outcome> {
     let run = uuid::Uuid::now_v7().to_string();

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use cordada_core::Result;
+use cordada_project::Project;
 use tokio_util::sync::CancellationToken;
 
 use super::serve;
 use crate::Outcome;
 use crate::cli::Options;
-use crate::project::Project;
 
 pub async fn run(
     options: &Options,

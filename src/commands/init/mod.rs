@@ -4,10 +4,10 @@ use std::path::Path;
 
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_rest::Connector;
+use cordada_project::config::FILE;
 
 use crate::Outcome;
 use crate::cli::Options;
-use crate::config::FILE;
 
 /// What every project has.
 const PROJECT: &[(&str, &str)] = &[

@@ -63,8 +63,8 @@ pub fn wrong_digit(digits: &str, random: &mut Random) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::random::Topic;
     use super::*;
+    use crate::random::Topic;
 
     #[test]
     fn a_mistake_is_never_the_truth() {

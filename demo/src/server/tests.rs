@@ -6,8 +6,8 @@ use reqwest::{Client, Response};
 use serde_json::Value;
 
 use super::*;
-use crate::demo::calendar::Moment;
-use crate::demo::documents::{self, Documents};
+use crate::calendar::Moment;
+use crate::documents::{self, Documents};
 
 const QUIET: Limits = Limits {
     per_second: 1_000_000,

@@ -5,7 +5,7 @@ use std::path::Path;
 use cordada_core::{Context, Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::demo::Summary;
+use crate::Summary;
 
 /// The file in the demo's folder.
 const FILE: &str = "demo.json";

@@ -1,4 +1,13 @@
-//! An opened project: its configuration, its lake and its folders.
+//! A user's project and its verbs: what the command line calls, and whatever else runs a project.
+//!
+//! Verbs return reports and print nothing. What must be plugged together is in the [`registry`].
+
+mod activate;
+mod build;
+pub mod config;
+mod land;
+pub mod registry;
+mod serve;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,12 +19,18 @@ use cordada_lake::{Lake, Settings};
 use cordada_marts::LoadOptions;
 
 use crate::config::{Config, ExportServer};
-use crate::kinds::KINDS;
+use crate::registry::KINDS;
+
+pub use build::Selection;
+pub use serve::Listening;
 
 /// A project, opened in one environment.
 pub struct Project {
+    /// What `cordada.yml` says.
     pub config: Config,
+    /// The lake, in the environment.
     pub lake: Lake,
+    /// The project's folder.
     pub dir: PathBuf,
     target: Option<String>,
 }

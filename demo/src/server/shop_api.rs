@@ -5,19 +5,18 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::Uri;
-use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
+use axum::{Router, middleware};
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, params};
 
 use super::query::Query;
 use super::traffic::{Traffic, control};
 use super::{failure, json};
-use crate::demo::documents::RESOURCES;
+use crate::documents::RESOURCES;
 
 /// How many records a page has if the request does not say, and at most.
 const PAGE: u64 = 100;

@@ -9,7 +9,7 @@ use serde_json::{Value, json as value};
 
 use super::json;
 use super::query::Query;
-use crate::demo::provinces::PROVINCES;
+use crate::provinces::PROVINCES;
 
 /// The table's id.
 pub const RESOURCE: &str = "provincias";

@@ -15,6 +15,7 @@ mod erp;
 mod files;
 pub mod hits;
 mod life;
+pub mod marker;
 mod names;
 mod office;
 mod person;
