@@ -16,8 +16,11 @@ use cordada_ingest_source::provenance::Load;
 use cordada_ingest_source::transform::PiiKey;
 use cordada_lake::release::{ColumnDocs, Docs};
 use cordada_lake::{Draft, Journal, Lake, Relation, Release};
+use futures::StreamExt;
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
+use crate::budget::Budget;
 use crate::kept::Kept;
 use crate::landing::{Landing, Outcome};
 use crate::sources::{Selection, SourceFile};
@@ -56,7 +59,7 @@ pub struct StreamReport {
 
 /// Lands the selected streams (all if `select` is empty) and publishes a release.
 ///
-/// All streams are tried. What landed is published even when another stream failed; the first error is returned then.
+/// As many streams land at the same time as memory and cores allow. All are tried. What landed is published even when another stream failed; the first error is returned then.
 /// Whatever is interrupted, running it again neither loses nor doubles a row.
 ///
 /// # Errors
@@ -74,35 +77,38 @@ pub async fn ingest(
         id: uuid::Uuid::now_v7().to_string(),
         at: Utc::now(),
     };
-    let mut streams = Vec::new();
-    let mut failure = None;
-    for (source, stream, options) in selected(sources, select)? {
-        if cancel.is_cancelled() {
-            failure.get_or_insert(Error::cancelled("landing the sources"));
-            break;
-        }
-        let table = TableName::new(source.schema(), stream)?;
-        let (started, clock) = (Utc::now(), Instant::now());
-        let landing = Landing {
+    let budget = Budget::new(lake.memory(), lake.parallelism());
+    let selected = selected(sources, select)?;
+    let mut landings = Vec::with_capacity(selected.len());
+    for (source, stream, options) in &selected {
+        landings.push(Landing {
             lake,
             project,
             source,
             stream,
-            options: options.clone(),
-            table: &table,
+            options: (*options).clone(),
+            table: TableName::new(source.schema(), *stream)?,
             load: load.clone(),
             key,
+            budget: &budget,
             cancel: cancel.clone(),
-        };
-        let result = landing.run(&*progress).await;
-        let journaled = journal(&landing, started, &result).await;
-        match result.and_then(|landed| journaled.map(|()| landed)) {
-            Ok(landed) => {
-                let children = landed.children.clone();
-                streams.push((options, children, report(table, landed, clock.elapsed().as_secs_f64())));
-            }
+        });
+    }
+    let progress = &*progress;
+    let landings = landings.iter().enumerate();
+    let landings: Vec<_> = landings
+        .map(|(number, landing)| numbered(number, landing, progress))
+        .collect();
+    let landings = futures::stream::iter(landings).buffer_unordered(budget.streams);
+    let mut landed: Vec<_> = landings.collect().await;
+    // Whatever the order in which they ended, they are told of in the order of the sources.
+    landed.sort_by_key(|(number, _)| *number);
+    let mut streams = Vec::new();
+    let mut failure = None;
+    for ((_, result), (.., options)) in landed.into_iter().zip(&selected) {
+        match result {
+            Ok((children, report)) => streams.push((*options, children, report)),
             Err(error) => {
-                tracing::debug!(%table, %error, "a stream did not land");
                 failure.get_or_insert(error);
             }
         }
@@ -116,6 +122,34 @@ pub async fn ingest(
             release,
         }),
     }
+}
+
+/// What landed of a stream: the tables of its lists, and the report.
+type Told = (Vec<(TableName, u64)>, StreamReport);
+
+/// [`finished`], with the number of the stream. Boxed because the compiler cannot see that its future is `Send`.
+fn numbered<'a>(
+    number: usize,
+    landing: &'a Landing<'a>,
+    progress: &'a dyn Progress,
+) -> BoxFuture<'a, (usize, Result<Told>)> {
+    Box::pin(async move { (number, finished(landing, progress).await) })
+}
+
+/// Lands a stream and takes it down in the journal.
+async fn finished(landing: &Landing<'_>, progress: &dyn Progress) -> Result<Told> {
+    let table = &landing.table;
+    if landing.cancel.is_cancelled() {
+        return Err(Error::cancelled(format!("landing {table}")));
+    }
+    let (started, clock) = (Utc::now(), Instant::now());
+    let result = landing.run(progress).await;
+    let journaled = journal(landing, started, &result).await;
+    let landed = result
+        .and_then(|landed| journaled.map(|()| landed))
+        .inspect_err(|error| tracing::debug!(%table, %error, "a stream did not land"))?;
+    let children = landed.children.clone();
+    Ok((children, report(table.clone(), landed, clock.elapsed().as_secs_f64())))
 }
 
 fn report(table: TableName, landed: Outcome, seconds: f64) -> StreamReport {

@@ -30,6 +30,7 @@ use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use crate::budget::Budget;
 use crate::kept::Kept;
 use crate::landed::LandedTable;
 use crate::rejected::Rejects;
@@ -44,9 +45,10 @@ pub(crate) struct Landing<'a> {
     pub(crate) source: &'a SourceFile,
     pub(crate) stream: &'a str,
     pub(crate) options: Options,
-    pub(crate) table: &'a TableName,
+    pub(crate) table: TableName,
     pub(crate) load: Load,
     pub(crate) key: Option<&'a PiiKey>,
+    pub(crate) budget: &'a Budget,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -80,7 +82,7 @@ impl Landing<'_> {
     /// Lands what is new.
     pub(crate) async fn run(&self, progress: &dyn Progress) -> Result<Outcome> {
         let transforms = Arc::new(Transforms::new(&self.options, self.key)?);
-        let kept = Kept::of(self.lake, self.table).await?;
+        let kept = Kept::of(self.lake, &self.table).await?;
         let replace = self.options.disposition() == Disposition::Replace;
         let task: Arc<dyn Task> = match self.source.source().shows_progress() {
             true => Arc::new(cordada_core::progress::Silent),
@@ -90,8 +92,8 @@ impl Landing<'_> {
             project: self.project,
             source: self.source.name(),
             stream: self.stream,
-            table: self.table,
-            landed: Arc::new(LandedTable::new(self.lake, self.table)),
+            table: &self.table,
+            landed: Arc::new(LandedTable::new(self.lake, &self.table)),
             parallelism: self.lake.parallelism(),
             rehearsal: !self.lake.is_production(),
             state: kept.state.filter(|_| !replace),
@@ -112,7 +114,9 @@ impl Landing<'_> {
         while let Some(chunk) = self.cancellable(extraction.next()).await? {
             let first = landed.version.is_none();
             complete = chunk.last;
+            let room = self.cancellable(self.budget.chunk()).await?;
             self.land(chunk, first, &transforms, &task, &mut landed).await?;
+            drop(room);
             self.cancellable(extraction.landed()).await?;
         }
         landed.skipped_files = extraction.skipped_files();
@@ -120,7 +124,7 @@ impl Landing<'_> {
         if replace && !complete {
             self.complete(&mut landed).await?;
         }
-        landed.children = unnest::run(self.lake, self.table, &self.options, &self.cancel).await?;
+        landed.children = unnest::run(self.lake, &self.table, &self.options, &self.cancel).await?;
         task.finish(&match landed.rows + landed.rejected {
             0 => "nothing new".to_owned(),
             _ => summary(landed.rows, landed.rejected),
@@ -183,7 +187,7 @@ impl Landing<'_> {
         let known = existing
             .as_deref()
             .filter(|_| self.options.disposition() != Disposition::Replace);
-        let check = contract.apply(self.table, &incoming.schema, known)?;
+        let check = contract.apply(&self.table, &incoming.schema, known)?;
         landed.deletes |= check.schema.field_with_name(provenance::DELETED).is_ok();
         let kept = Kept {
             state,
@@ -199,7 +203,7 @@ impl Landing<'_> {
             ..Write::new(self.mode(first, whole, &check.schema), check.schema.clone())
         };
         let journal = rejects.journal(self.lake, &incoming.contents, &others);
-        let writing = self.lake.write_after(self.table, write, partitions, journal);
+        let writing = self.lake.write_after(&self.table, write, partitions, journal);
         let written = self.cancellable(writing).await?;
         landed.version = Some(written.version);
         landed.state = kept.state;
@@ -225,7 +229,7 @@ impl Landing<'_> {
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
             ..Write::new(Mode::Append, existing)
         };
-        let written = self.lake.write(self.table, write, Vec::new()).await?;
+        let written = self.lake.write(&self.table, write, Vec::new()).await?;
         landed.version = Some(written.version);
         Ok(())
     }
@@ -386,10 +390,10 @@ impl Landing<'_> {
 
     /// The table's columns, if there is one.
     async fn existing(&self) -> Result<Option<SchemaRef>> {
-        let Some(version) = self.lake.latest_version(self.table).await? else {
+        let Some(version) = self.lake.latest_version(&self.table).await? else {
             return Ok(None);
         };
-        let snapshot = self.lake.snapshot(&self.lake.path_of(self.table), version).await?;
+        let snapshot = self.lake.snapshot(&self.lake.path_of(&self.table), version).await?;
         Ok(Some(snapshot.schema().clone()))
     }
 

@@ -5,6 +5,7 @@
 //! columns, drops or hashes what is personal, holds it against the contract, adds the provenance, and commits rows and
 //! state as one, so that nothing lands twice.
 
+mod budget;
 mod check;
 mod ingest;
 mod kept;

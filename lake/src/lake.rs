@@ -40,6 +40,7 @@ struct Shared {
     folder: Option<PathBuf>,
     runtime: Arc<RuntimeEnv>,
     parallelism: usize,
+    memory: usize,
     production: Arc<ReleaseLog>,
     snapshots: SyncMutex<HashMap<(String, u64), Arc<TableSnapshot>>>,
     /// Commits to one table take turns within the process: two of ours never race each other.
@@ -67,6 +68,7 @@ impl Lake {
             address,
             folder,
             parallelism: settings.parallelism.unwrap_or(cores).max(1),
+            memory: resources::memory(settings),
             production: production.clone(),
             snapshots: SyncMutex::default(),
             writers: SyncMutex::default(),
@@ -138,6 +140,11 @@ impl Lake {
     /// The number of parallel tasks that a query or a write uses.
     pub fn parallelism(&self) -> usize {
         self.shared.parallelism
+    }
+
+    /// Bytes that queries and writes may use before they spill.
+    pub fn memory(&self) -> usize {
+        self.shared.memory
     }
 
     /// The memory, the spill folder and the caches that all sessions share.

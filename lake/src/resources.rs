@@ -36,7 +36,6 @@ pub(crate) fn store_url() -> ObjectStoreUrl {
 
 /// Memory, spilling and caches, shared by every session of a lake.
 pub(crate) fn runtime(store: &Arc<dyn ObjectStore>, settings: &Settings) -> Result<Arc<RuntimeEnv>> {
-    let memory = settings.memory.unwrap_or_else(half_of_memory);
     let disk = settings
         .spill
         .clone()
@@ -44,7 +43,7 @@ pub(crate) fn runtime(store: &Arc<dyn ObjectStore>, settings: &Settings) -> Resu
             DiskManagerMode::Directories(vec![folder])
         });
     let pool = TrackConsumersPool::new(
-        FairSpillPool::new(memory),
+        FairSpillPool::new(memory(settings)),
         std::num::NonZeroUsize::new(NAMED_CONSUMERS).unwrap_or(std::num::NonZeroUsize::MIN),
     );
     let runtime = RuntimeEnvBuilder::new()
@@ -55,6 +54,11 @@ pub(crate) fn runtime(store: &Arc<dyn ObjectStore>, settings: &Settings) -> Resu
         .doing(|| "preparing memory and spill space")?;
     runtime.register_object_store(store_url().as_ref(), store.clone());
     Ok(runtime)
+}
+
+/// Bytes that queries and writes may use before they spill.
+pub(crate) fn memory(settings: &Settings) -> usize {
+    settings.memory.unwrap_or_else(half_of_memory)
 }
 
 /// Half of what the machine (or its container) has, in bytes.
