@@ -14,7 +14,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// A hint about a name that is not among the valid ones: "did you mean `email`?", or else the valid ones, which `what`
-/// introduces: "the columns are: email, name".
+/// introduces: "the columns are: name, email".
 pub fn did_you_mean<'a>(name: &str, what: &str, valid: impl IntoIterator<Item = &'a str>) -> String {
     let valid: Vec<&str> = valid.into_iter().collect();
     match nearest(name, valid.iter().copied()) {
@@ -54,7 +54,7 @@ mod tests {
         );
         assert_eq!(
             did_you_mean("zip_code", "the columns are", columns),
-            "the columns are: email, name"
+            "the columns are: name, email"
         );
         assert_eq!(nearest("custmer_id", ["order_id", "customer_id"]), Some("customer_id"));
         assert_eq!(nearest("zzz", ["order_id", "customer_id"]), None);

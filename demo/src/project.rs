@@ -154,8 +154,8 @@ mod tests {
                 .map(|(path, _)| (*path).to_owned())
                 .collect::<BTreeSet<_>>()
         };
-        assert_eq!(names(SQL), files(&root.join("sql")));
-        assert_eq!(names(DEMO), files(&root.join("examples/demo")));
+        assert_eq!(names(SQL), files(&root.join("../sql")));
+        assert_eq!(names(DEMO), files(&root.join("../examples/demo")));
     }
 
     #[test]

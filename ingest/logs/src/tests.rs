@@ -24,7 +24,7 @@ fn policy() -> Policy {
 
 /// Real logs; none where they are not at hand, which is said loudly.
 fn samples() -> Option<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/matomo_logs");
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/matomo_logs");
     if !dir.exists() {
         eprintln!("SKIPPED: {} is not there, so no real log was read", dir.display());
         return None;

@@ -4,7 +4,7 @@ use super::Project;
 
 #[tokio::test]
 async fn a_sheet_lands_with_the_types_of_its_cells() {
-    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/files/fixtures");
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("formats/src/fixtures");
     for file in ["sales.xlsx", "sales.xls", "sales.ods"] {
         let project = Project::new(&format!("{{sales: {{path: {file}, excel: {{sheet: Sales}}}}}}")).await;
         project.write(file, std::fs::read(fixtures.join(file)).unwrap());

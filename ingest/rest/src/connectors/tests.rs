@@ -30,7 +30,7 @@ fn every_file_is_a_connector() {
 
 #[test]
 fn pages_say_what_the_files_say() {
-    let docs = folder("../docs/connectors");
+    let docs = folder("../../docs/connectors");
     let mut pages: Vec<_> = Connector::all()
         .unwrap()
         .iter()
@@ -47,7 +47,7 @@ fn pages_say_what_the_files_say() {
         let written = std::fs::read_to_string(docs.join(format!("{name}.md"))).unwrap_or_default();
         assert!(
             written == *page,
-            "docs/connectors/{name}.md is out of date: UPDATE_DOCS=1 cargo test -p cordada-ingest connectors"
+            "docs/connectors/{name}.md is out of date: UPDATE_DOCS=1 cargo test -p cordada-ingest-rest connectors"
         );
     }
     assert_eq!(stems(&docs, "md"), pages.into_iter().map(|(name, _)| name).collect());

@@ -83,7 +83,7 @@ fn what_makes_no_sense_is_refused() {
             "disposition: append\n    records: {at: /items",
             "double the rows",
         ),
-        ("max_response: 8MB", "max_response: 8 parsecs", "no size"),
+        ("max_response: 8MB", "max_response: 8 parsecs", "not a size"),
         ("kind: link_header", "kind: magic", "magic"),
         ("status != 'draft'", "status !", "no expression"),
         ("records: /data", "records: data", "no JSON pointer"),
