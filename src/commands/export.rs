@@ -1,14 +1,15 @@
 //! `cordada export`: runs campaigns through a Flight SQL server, one within the process if the project names none.
 
-use cordada_core::suggest::did_you_mean;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cordada_core::suggest::did_you_mean;
 use cordada_core::{Context, Error, Result, yaml};
 use cordada_exporter::{Campaign, Connection, ExportReport};
-use cordada_flight_server::{Config, Role, Server, User};
+use cordada_flight_server::{Config, Server};
+use cordada_query::{Role, User};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -161,7 +162,7 @@ async fn start_server(project: &Project) -> Result<(Connection, OwnServer)> {
         tls: None,
         users: vec![User {
             name: name.clone(),
-            password_hash: cordada_flight_server::hash_password(&password)?,
+            password_hash: cordada_query::auth::hash_password(&password)?,
             roles: vec![name.clone()],
         }],
         roles: BTreeMap::from([(name.clone(), role)]),
