@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Every crate of the workspace with the workspace crates that it may use outside tests.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     (
         "cordada",
         &[
@@ -16,12 +16,19 @@ const ALLOWED: [(&str, &[&str]); 7] = [
             "cordada-lake",
             "cordada-marts",
             "cordada-models",
+            "cordada-query",
         ],
     ),
     ("cordada-ingest", &["cordada-lake"]),
     ("cordada-marts", &["cordada-lake"]),
     ("cordada-models", &["cordada-lake"]),
-    ("cordada-flight-server", &["cordada-lake"]),
+    ("cordada-query", &["cordada-core", "cordada-lake"]),
+    // In tests only.
+    ("cordada-query-contract", &["cordada-lake", "cordada-query"]),
+    (
+        "cordada-flight-server",
+        &["cordada-core", "cordada-lake", "cordada-query"],
+    ),
     // Reaches data through Flight SQL alone.
     ("cordada-exporter", &[]),
     ("cordada-lake", &[]),
@@ -71,6 +78,21 @@ fn crates_depend_in_one_direction() {
             .filter(|used| !allowed.contains(&used.as_str()))
             .collect();
         assert!(forbidden.is_empty(), "{name} must not depend on {forbidden:?}");
+    }
+}
+
+/// Every protocol stands on `query`, so it must know none.
+#[test]
+fn the_query_crate_knows_no_protocol() {
+    let metadata = MetadataCommand::new().no_deps().exec().unwrap();
+    let query = metadata
+        .packages
+        .iter()
+        .find(|package| package.name == "cordada-query")
+        .unwrap();
+    for dependency in &query.dependencies {
+        let name = dependency.name.as_str();
+        assert!(!["arrow-flight", "axum", "hyper", "tonic"].contains(&name), "{name}");
     }
 }
 

@@ -1,9 +1,9 @@
 //! Flight SQL over the newest release.
 //!
-//! Follow a query: `server` takes the connection; `service` finds out who asks (`auth`) and what for (`protocol`);
-//! `engine` plans it over a release in which only what may be read has a name (`workspace`, `visible_catalog`) and
-//! says the result's schema (`wire`); the client comes back with a signed `ticket`, and `rows` runs the plan and
-//! streams it. `metadata` answers what is asked about the catalog and the server.
+//! Follow a query: `server` takes the connection; `service` finds out who asks (`authenticator`) and what for
+//! (`protocol`); [`cordada_query::Engine`] plans it over a release in which only what may be read has a name, and
+//! `wire` says the result's schema; the client comes back with a signed `ticket`, and `rows` runs the plan and streams
+//! it. `metadata` answers what is asked about the catalog and the server.
 //!
 //! A session, or a request by its headers, sets these options:
 //!
@@ -16,20 +16,14 @@
 //! | `arrow_views` | `false`, `true` | text as Utf8View and bytes as BinaryView, uncopied |
 //! | `no_time_zones` | `false`, `true` | times in UTC without their zone, for JDBC's `getObject` |
 
-mod access;
-mod auth;
+mod authenticator;
 mod config;
-mod dialect;
-mod engine;
 mod metadata;
-mod newest;
 mod options;
 mod parameters;
 mod prepared;
 mod protocol;
-mod recent;
 mod rows;
-mod running;
 mod server;
 mod service;
 mod session_messages;
@@ -37,10 +31,7 @@ mod sessions;
 mod sql_types;
 mod status;
 mod ticket;
-mod visible_catalog;
 mod wire;
-mod workspace;
 
-pub use auth::hash_password;
-pub use config::{Config, Role, Tls, User};
+pub use config::{Config, Tls};
 pub use server::Server;

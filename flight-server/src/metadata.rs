@@ -11,9 +11,9 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use cordada_core::{Context, Result};
+use cordada_query::Workspace;
 
 use crate::protocol::Metadata;
-use crate::workspace::Workspace;
 
 /// The schema of the answer.
 pub(crate) fn schema(command: &Metadata) -> SchemaRef {

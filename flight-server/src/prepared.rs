@@ -5,10 +5,10 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
+use cordada_query::Recent;
+use cordada_query::auth::random_id;
 use tonic::Status;
 
-use crate::auth::signature::random_id;
-use crate::recent::Recent;
 use crate::status;
 
 /// Bytes that the statements and their parameters may take together.

@@ -9,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow_flight::{FlightData, SchemaAsIpc};
 use cordada_core::{Context, Result};
+use cordada_query::RunningQuery;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, SendableRecordBatchStream};
 use futures::{Stream, StreamExt, stream};
@@ -17,7 +18,6 @@ use tokio::task::JoinSet;
 use tonic::Status;
 
 use crate::options::Compression;
-use crate::running::RunningQuery;
 use crate::{status, wire};
 
 /// Bytes of a message, about: clients take 4 MiB (gRPC's default) at least.

@@ -7,16 +7,17 @@ use std::time::Duration;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use cordada_core::{Classify, Context, Error, Result};
 use cordada_lake::Lake;
+use cordada_query::Engine;
+use cordada_query::Running;
+use rustls::crypto::CryptoProvider;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server as Transport, ServerTlsConfig};
 
-use crate::auth::authenticator::Authenticator;
+use crate::authenticator::Authenticator;
 use crate::config::{Config, Tls};
-use crate::engine::Engine;
 use crate::prepared::PreparedStatements;
-use crate::running::Running;
 use crate::service::Service;
 use crate::sessions::Sessions;
 use crate::ticket::Tickets;
@@ -45,8 +46,9 @@ impl Server {
     ///
     /// # Errors
     /// Config: what is wrong with the configuration, an address that is taken. Unavailable: the lake cannot be read.
+    /// Failed: it is to speak TLS, and the process did not choose a cryptography provider for it.
     pub async fn bind(lake: Lake, config: Config) -> Result<Self> {
-        config.validate()?;
+        config.check_address()?;
         let mut transport = Transport::builder()
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
@@ -118,7 +120,7 @@ impl Server {
         tokio::select! {
             served = serving => served.map_err(|error| Error::unavailable(doing(), error)),
             () = out_of_grace => Ok(()),
-            never = self.engine.newest().follow() => match never {},
+            never = self.engine.follow() => match never {},
         }
     }
 }
@@ -130,8 +132,13 @@ async fn with_tls(transport: Transport, tls: &Tls) -> Result<Transport> {
         read.map_err(|error| error.classify(format!("reading {} for TLS", path.display())))
     };
     let (certificate, key) = (read(tls.certificate.clone()).await?, read(tls.key.clone()).await?);
-    // Other crates bring a second cryptography, so rustls cannot choose. An error says that somebody chose before.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    if CryptoProvider::get_default().is_none() {
+        // Without one tonic panics.
+        return Err(
+            Error::failed("preparing TLS", "the process has no cryptography provider")
+                .hint("install rustls's default provider before the server is bound"),
+        );
+    }
     let identity = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
     transport.tls_config(identity).map_err(|error| {
         Error::config(format!("using {} for TLS", tls.certificate.display()), error)

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::{
@@ -18,29 +18,26 @@ use arrow_flight::{
     Result as ActionResult, SchemaAsIpc, SchemaResult, Ticket as FlightTicket,
 };
 use bytes::Bytes;
+use cordada_query::Running;
+use cordada_query::auth::random_id;
+use cordada_query::{Engine, Planned, Scope};
 use futures::{Stream, StreamExt, stream};
 use prost::Message;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::auth::authenticator::{Authenticator, Identity};
-use crate::auth::signature::random_id;
-use crate::engine::{Engine, Planned, Scope};
-use crate::metadata;
+use crate::authenticator::{Authenticator, Identity};
 use crate::options::Options;
-use crate::parameters;
 use crate::prepared::{Prepared, PreparedStatements};
 use crate::protocol::{Action, Command, Metadata};
 use crate::rows::{self, Messages};
-use crate::running::Running;
 use crate::session_messages::{
     CloseSessionResult, CloseStatus, GetSessionOptionsResult, OptionError, SessionOptionValue, SetSessionOptionError,
     SetSessionOptionsRequest, SetSessionOptionsResult,
 };
 use crate::sessions::Sessions;
-use crate::status;
 use crate::ticket::{self, Ticket, Tickets};
-use crate::wire;
+use crate::{metadata, parameters, status, wire};
 
 /// Everything that a request may need.
 pub(crate) struct Service {
@@ -64,6 +61,12 @@ impl Caller {
     fn user(&self) -> &str {
         &self.identity.principal.name
     }
+}
+
+/// What a request reads, and the types that its client takes.
+struct Reading {
+    scope: Scope,
+    types: wire::Types,
 }
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -236,23 +239,24 @@ impl Service {
         Ok(Caller { identity, options })
     }
 
-    async fn scope(&self, caller: &Caller) -> Result<Scope, Status> {
-        let access = &caller.identity.principal.access;
-        self.engine
-            .scope(access, &caller.options)
-            .await
-            .map_err(|error| status::of(&error))
+    async fn reading(&self, caller: &Caller) -> Result<Reading, Status> {
+        let (access, options) = (&caller.identity.principal.access, &caller.options);
+        let scope = self.engine.scope(access, options.release, &options.schema).await;
+        Ok(Reading {
+            scope: scope.map_err(|error| status::of(&error))?,
+            types: options.types,
+        })
     }
 
     /// Plans a command: the schema of its answer, and a ticket for its rows.
     async fn flight_info(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
-        let scope = self.scope(caller).await?;
+        let reading = self.reading(caller).await?;
         let (schema, request) = match Command::decode(&descriptor.cmd)? {
-            Command::Statement { sql } => self.plan_request(&scope, sql, None).await?,
+            Command::Statement { sql } => self.plan_request(&reading, sql, None).await?,
             Command::Prepared { handle } => {
                 let statement = self.prepared.get(caller.user(), &handle)?;
-                self.check_unchanged(&scope, &statement).await?;
-                self.plan_request(&scope, statement.sql.clone(), statement.values.as_ref())
+                self.check_unchanged(&reading, &statement).await?;
+                self.plan_request(&reading, statement.sql.clone(), statement.values.as_ref())
                     .await?
             }
             Command::Metadata(command) => (
@@ -263,12 +267,13 @@ impl Service {
             Command::Update => return Err(read_only()),
             Command::Substrait => return Err(no_substrait()),
         };
+        let Reading { scope, types } = reading;
         let ticket = Ticket {
             query: Ticket::new_query().map_err(|error| status::of(&error))?,
             release: scope.release.number,
             schema: scope.schema,
-            views: scope.types.views,
-            no_time_zones: scope.types.no_time_zones,
+            views: types.views,
+            no_time_zones: types.no_time_zones,
             request: Some(request),
         };
         let ticket = TicketStatementQuery {
@@ -292,17 +297,17 @@ impl Service {
 
     async fn plan_request(
         &self,
-        scope: &Scope,
+        reading: &Reading,
         sql: String,
         values: Option<&RecordBatch>,
-    ) -> Result<(Arc<Schema>, ticket::Request), Status> {
+    ) -> Result<(SchemaRef, ticket::Request), Status> {
         let planned = self
             .engine
-            .plan_with(scope, &sql, values)
+            .plan_with(&reading.scope, &sql, values)
             .await
             .map_err(|error| status::of(&error))?;
         let query = ticket::Query::new(sql, values).map_err(|error| status::of(&error))?;
-        Ok((planned.schema.clone(), ticket::Request::Query(query)))
+        Ok((reading.schema(&planned), ticket::Request::Query(query)))
     }
 
     /// The rows of a ticket, or of a command that its client did not plan first.
@@ -310,16 +315,19 @@ impl Service {
         match command {
             Command::Ticket { signed } => self.fetch_ticket(caller, self.tickets.open(&signed)?).await,
             Command::Statement { sql } => {
-                let scope = self.scope(caller).await?;
-                self.fetch_query(caller, &scope, &sql, None, "").await
+                let reading = self.reading(caller).await?;
+                self.fetch_query(caller, &reading, &sql, None, "").await
             }
             Command::Prepared { handle } => {
-                let (scope, statement) = (self.scope(caller).await?, self.prepared.get(caller.user(), &handle)?);
-                self.check_unchanged(&scope, &statement).await?;
-                self.fetch_query(caller, &scope, &statement.sql, statement.values.as_ref(), "")
+                let (reading, statement) = (self.reading(caller).await?, self.prepared.get(caller.user(), &handle)?);
+                self.check_unchanged(&reading, &statement).await?;
+                self.fetch_query(caller, &reading, &statement.sql, statement.values.as_ref(), "")
                     .await
             }
-            Command::Metadata(command) => self.fetch_metadata(caller, &self.scope(caller).await?, command).await,
+            Command::Metadata(command) => {
+                let reading = self.reading(caller).await?;
+                self.fetch_metadata(caller, &reading.scope, command).await
+            }
             Command::Update => Err(read_only()),
             Command::Substrait => Err(no_substrait()),
         }
@@ -341,12 +349,12 @@ impl Service {
             release,
             access,
             schema: ticket.schema,
-            types,
         };
         match ticket.request {
             Some(ticket::Request::Query(query)) => {
                 let values = query.parameters().map_err(|error| status::of(&error))?;
-                self.fetch_query(caller, &scope, &query.sql, values.as_ref(), &ticket.query)
+                let reading = Reading { scope, types };
+                self.fetch_query(caller, &reading, &query.sql, values.as_ref(), &ticket.query)
                     .await
             }
             Some(ticket::Request::Metadata(command)) => match Command::decode(&command)? {
@@ -360,29 +368,24 @@ impl Service {
     async fn fetch_query(
         &self,
         caller: &Caller,
-        scope: &Scope,
+        reading: &Reading,
         sql: &str,
         values: Option<&RecordBatch>,
         id: &str,
     ) -> Result<Messages, Status> {
         let planned = self
             .engine
-            .plan_with(scope, sql, values)
+            .plan_with(&reading.scope, sql, values)
             .await
             .map_err(|error| status::of(&error))?;
-        let Planned {
-            workspace,
-            plan,
-            schema,
-            ..
-        } = &*planned;
-        let state = workspace.session.state();
-        let physical = state.create_physical_plan(plan).await.map_err(status::of_execution)?;
+        let state = planned.workspace.session.state();
+        let physical = state.create_physical_plan(&planned.plan).await;
+        let physical = physical.map_err(status::of_execution)?;
         let query = self.running.begin(id, caller.user());
         rows::of_plan(
             &physical,
             &state.task_ctx(),
-            schema.clone(),
+            reading.schema(&planned),
             caller.options.compression,
             query,
         )
@@ -397,38 +400,39 @@ impl Service {
     }
 
     async fn prepare(&self, caller: &Caller, sql: String) -> Result<Response<Answers<ActionResult>>, Status> {
-        let scope = self.scope(caller).await?;
+        let reading = self.reading(caller).await?;
         let planned = self
             .engine
-            .plan(&scope, &sql)
+            .plan(&reading.scope, &sql)
             .await
             .map_err(|error| status::of(&error))?;
+        let schema = reading.schema(&planned);
         let statement = Prepared {
             sql,
-            schema: planned.schema.clone(),
+            schema: schema.clone(),
             values: None,
         };
         let result = ActionCreatePreparedStatementResult {
             prepared_statement_handle: self.prepared.add(caller.user(), statement)?,
-            dataset_schema: ipc(&planned.schema)?,
+            dataset_schema: ipc(&schema)?,
             parameter_schema: ipc(&parameters::schema(&planned.parameters))?,
         };
         Ok(answers(vec![ActionResult::new(result.as_any().encode_to_vec())]))
     }
 
     /// Refuses a statement whose result no longer has the columns that its client was told.
-    async fn check_unchanged(&self, scope: &Scope, statement: &Prepared) -> Result<(), Status> {
+    async fn check_unchanged(&self, reading: &Reading, statement: &Prepared) -> Result<(), Status> {
         let planned = self
             .engine
-            .plan(scope, &statement.sql)
+            .plan(&reading.scope, &statement.sql)
             .await
             .map_err(|error| status::of(&error))?;
-        if planned.schema == statement.schema {
+        if reading.schema(&planned) == statement.schema {
             return Ok(());
         }
         Err(Status::failed_precondition(format!(
             "since the statement was prepared, release {} or a session option changed its columns; prepare it again",
-            scope.release.number
+            reading.scope.release.number
         )))
     }
 
@@ -504,6 +508,13 @@ impl Service {
             session_options: options.collect(),
         };
         Ok(answers(vec![ActionResult::new(result.encode_to_vec())]))
+    }
+}
+
+impl Reading {
+    /// The schema of the result as the client is told it.
+    fn schema(&self, planned: &Planned) -> SchemaRef {
+        wire::schema(planned.schema(), self.types)
     }
 }
 

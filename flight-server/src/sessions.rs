@@ -1,11 +1,11 @@
 //! Sessions: the options that a client set and expects to find again.
 
+use cordada_query::Recent;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-use crate::auth::authenticator::Identity;
+use crate::authenticator::Identity;
 use crate::options::Options;
-use crate::recent::Recent;
 
 /// The cookie of clients that have no token: they keep it if they want a session.
 const COOKIE: &str = "cordada_session";

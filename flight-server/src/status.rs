@@ -2,20 +2,9 @@
 
 use arrow::error::ArrowError;
 use cordada_core::{Classify, Error, ErrorKind};
+use cordada_query::Forbidden;
 use datafusion::error::DataFusionError;
 use tonic::{Code, Status};
-
-/// The cause of an error that is about what somebody may do.
-#[derive(Debug)]
-pub(crate) struct Forbidden;
-
-impl std::fmt::Display for Forbidden {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("no role of this user allows it")
-    }
-}
-
-impl std::error::Error for Forbidden {}
 
 /// The status of an error.
 pub(crate) fn of(error: &Error) -> Status {

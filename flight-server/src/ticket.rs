@@ -5,10 +5,9 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 use cordada_core::{Context, Result};
+use cordada_query::auth::{Signer, random_id};
 use prost::Message;
 use tonic::Status;
-
-use crate::auth::signature::{Signer, random_id};
 
 /// What a ticket fetches.
 #[derive(Clone, PartialEq, Message)]

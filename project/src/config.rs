@@ -1,13 +1,14 @@
 //! `cordada.yml`: what a project says about itself.
 
-use cordada_core::suggest::did_you_mean;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
+use cordada_core::suggest::did_you_mean;
 use cordada_core::units::Size;
 use cordada_core::{Error, Result, yaml};
-use cordada_flight_server::{Role, Tls, User};
+use cordada_flight_server::Tls;
+use cordada_query::{Role, User};
 use serde::Deserialize;
 
 /// The file's name.

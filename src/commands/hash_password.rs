@@ -17,6 +17,6 @@ pub fn run() -> Result<Outcome> {
     if password.is_empty() {
         return Err(Error::config("hashing the password", "it is empty").hint("give it on stdin"));
     }
-    println!("{}", cordada_flight_server::hash_password(password)?);
+    println!("{}", cordada_query::auth::hash_password(password)?);
     Ok(Outcome::Done)
 }

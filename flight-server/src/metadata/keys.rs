@@ -10,8 +10,7 @@ use arrow_flight::sql::{
 };
 use cordada_core::TableName;
 use cordada_lake::query::session::CATALOG;
-
-use crate::workspace::{Listed, Workspace};
+use cordada_query::{Listed, Workspace};
 
 pub(super) fn primary_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![

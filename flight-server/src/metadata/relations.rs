@@ -1,14 +1,15 @@
 //! Catalogs, schemas, relations and their columns.
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow_flight::sql::metadata::GetCatalogsBuilder;
 use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables};
 use cordada_lake::query::session::CATALOG;
+use cordada_query::{Listed, Workspace};
 
 use super::arrow_error;
-use crate::workspace::Workspace;
+use crate::{sql_types, wire};
 
 const TABLE: &str = "TABLE";
 const VIEW: &str = "VIEW";
@@ -47,11 +48,27 @@ pub(super) async fn tables(command: CommandGetTables, workspace: &Workspace) -> 
             relation.name.schema(),
             relation.name.name(),
             table_type,
-            columns,
+            &described(relation, columns),
         )
         .map_err(arrow_error)?;
     }
     rows.build().map_err(arrow_error)
+}
+
+/// The columns of a relation as Flight SQL describes columns.
+fn described(relation: &Listed<'_>, columns: &Schema) -> Schema {
+    let described = columns.fields().iter().map(|column| {
+        let plain_type = wire::plain_type(column.data_type(), wire::Types::default());
+        let plain = column.as_ref().clone().with_data_type(plain_type);
+        sql_types::describe_column(
+            plain,
+            CATALOG,
+            relation.name.schema(),
+            relation.name.name(),
+            relation.remark(column),
+        )
+    });
+    Schema::new(described.collect::<Fields>())
 }
 
 pub(super) fn table_types_schema() -> SchemaRef {

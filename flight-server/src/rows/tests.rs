@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arrow::array::{Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow_flight::decode::FlightRecordBatchStream;
+use cordada_query::Running;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -12,7 +13,6 @@ use tokio::sync::watch;
 use tonic::Code;
 
 use super::*;
-use crate::running::Running;
 
 /// What happens when a partition comes to its `nth` batch.
 #[derive(Debug, Clone, Copy)]

@@ -2,9 +2,10 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use cordada_query_contract::PASSWORD;
 use tonic::Code;
 
-use crate::fixture::{Fixture, PASSWORD, answer, query};
+use crate::fixture::{Fixture, answer, query};
 
 #[tokio::test]
 async fn a_handshake_gives_a_token_and_a_wrong_password_does_not() {

@@ -7,8 +7,9 @@ use arrow_flight::sql::{
     CommandGetPrimaryKeys, CommandGetTables, CommandGetXdbcTypeInfo, SqlInfo, XdbcDataType,
 };
 use arrow_flight::{FlightInfo, IpcMessage};
+use cordada_query_contract::lines;
 
-use crate::fixture::{Client, Fixture, fetch, lines};
+use crate::fixture::{Client, Fixture, fetch};
 
 /// The answer, after checking that it has the schema of the specification: `name type`, with `?` where it may be null.
 async fn answer(client: &mut Client, info: FlightInfo, specified: &[&str]) -> Vec<RecordBatch> {

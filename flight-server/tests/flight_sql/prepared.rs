@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
+use cordada_query_contract::lines;
 use tonic::Code;
 
-use crate::fixture::{Client, Fixture, fetch, lines, status};
+use crate::fixture::{Client, Fixture, fetch, status};
 
 fn row(values: Vec<ArrayRef>) -> RecordBatch {
     RecordBatch::try_from_iter(

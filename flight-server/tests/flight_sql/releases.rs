@@ -1,10 +1,12 @@
 //! The newest release, pinned ones, and what is published meanwhile.
 
-use arrow::array::RecordBatch;
 use std::sync::Arc;
+
+use arrow::array::{RecordBatch, StringArray};
+use cordada_query_contract::lines;
 use tonic::Code;
 
-use crate::fixture::{Fixture, answer, fetch, lines, query, status, write};
+use crate::fixture::{Fixture, answer, fetch, query, status};
 
 const COUNT: &str = "select count(*) from warehouse.fct_sale";
 
@@ -13,12 +15,12 @@ async fn what_is_published_is_served_and_what_is_not_is_not() {
     let fixture = Fixture::open().await;
     let mut client = fixture.stranger().await;
     assert_eq!(answer(&mut client, COUNT).await, ["5"]);
-    let written = fixture.append_sales(&[60.0]).await;
+    let written = fixture.shop.append_sales(&[60.0]).await;
     assert_eq!(answer(&mut client, COUNT).await, ["5"]);
 
     let planned = client.execute(COUNT.to_owned(), None).await.unwrap();
     let first: serde_json::Value = serde_json::from_slice(&planned.app_metadata).unwrap();
-    let second = fixture.publish(vec![("warehouse.fct_sale", written)]).await;
+    let second = fixture.shop.publish(vec![("warehouse.fct_sale", written)]).await;
     assert_eq!(first["release"], second - 1);
     assert_eq!(answer(&mut client, COUNT).await, ["6"]);
     // What was planned before runs on the release it was planned on.
@@ -36,7 +38,7 @@ async fn what_is_published_is_served_and_what_is_not_is_not() {
         Code::InvalidArgument
     );
 
-    fixture.lake.releases().rollback(1, "run").await.unwrap();
+    fixture.shop.lake.releases().rollback(1, "run").await.unwrap();
     client.set_header("release", "newest");
     assert_eq!(answer(&mut client, COUNT).await, ["5"]);
 }
@@ -50,11 +52,12 @@ async fn a_prepared_statement_moves_with_the_releases_until_its_columns_change()
         .prepare("select * from raw_shop.orders".to_owned(), None)
         .await
         .unwrap();
-    let sales = fixture.append_sales(&[60.0]).await;
-    let table = "raw_shop.orders".parse().unwrap();
-    let wider = ["secret", "shop"].map(|name| (name, Arc::new(arrow::array::StringArray::from(vec!["x"])) as _));
-    let orders = write(&fixture.lake, &table, RecordBatch::try_from_iter(wider).unwrap()).await;
+    let sales = fixture.shop.append_sales(&[60.0]).await;
+    let wider = ["secret", "shop"].map(|name| (name, Arc::new(StringArray::from(vec!["x"])) as _));
+    let wider = RecordBatch::try_from_iter(wider).unwrap();
+    let orders = fixture.shop.write("raw_shop.orders", wider).await;
     fixture
+        .shop
         .publish(vec![("warehouse.fct_sale", sales), ("raw_shop.orders", orders)])
         .await;
     let info = count.execute().await.unwrap();

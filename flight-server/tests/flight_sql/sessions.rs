@@ -70,8 +70,8 @@ async fn options_last_as_long_as_the_session() {
         (&text("lake"), &text("warehouse"))
     );
 
-    let sales = fixture.append_sales(&[60.0]).await;
-    fixture.publish(vec![("warehouse.fct_sale", sales)]).await;
+    let sales = fixture.shop.append_sales(&[60.0]).await;
+    fixture.shop.publish(vec![("warehouse.fct_sale", sales)]).await;
     assert!(
         set(
             &mut client,

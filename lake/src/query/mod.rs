@@ -1,6 +1,7 @@
 //! Reading a release: sessions, their catalog, and the statements that they take.
 
 pub(crate) mod catalog;
+pub mod dialect;
 pub(crate) mod provider;
 pub mod session;
 pub mod sql;

@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 /// The statement as the engine reads it. What cannot be read as SQL at all stays as it is: the engine says why.
-pub(crate) fn to_engine(sql: &str) -> Cow<'_, str> {
+pub fn to_engine(sql: &str) -> Cow<'_, str> {
     if is_show_databases(sql) {
         return Cow::Borrowed("select distinct catalog_name as database_name from information_schema.schemata");
     }

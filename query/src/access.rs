@@ -1,14 +1,15 @@
 //! What a user may read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use cordada_core::TableName;
 
-use crate::config::{Role, User};
+use crate::users::{Role, User};
 
 /// The relations that somebody may read. Two users with equal access share plans.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Access {
+pub enum Access {
     /// All of them.
     Everything,
     /// These only.
@@ -22,7 +23,7 @@ pub(crate) enum Access {
 
 impl Access {
     /// The union of what the user's roles read.
-    pub(crate) fn of(user: &User, roles: &BTreeMap<String, Role>) -> Self {
+    pub fn of(user: &User, roles: &BTreeMap<String, Role>) -> Self {
         let (mut schemas, mut relations) = (BTreeSet::new(), BTreeSet::new());
         for read in user
             .roles
@@ -42,7 +43,7 @@ impl Access {
     }
 
     /// Whether the relation may be read.
-    pub(crate) fn may_read(&self, schema: &str, relation: &str) -> bool {
+    pub fn may_read(&self, schema: &str, relation: &str) -> bool {
         match self {
             Self::Everything => true,
             Self::Only { schemas, relations } => {
@@ -52,7 +53,7 @@ impl Access {
     }
 
     /// Whether anything in the schema may be read.
-    pub(crate) fn sees_schema(&self, schema: &str) -> bool {
+    pub fn sees_schema(&self, schema: &str) -> bool {
         match self {
             Self::Everything => true,
             Self::Only { schemas, relations } => {
@@ -61,6 +62,18 @@ impl Access {
         }
     }
 }
+
+/// The cause of an error that is about what somebody may do.
+#[derive(Debug)]
+pub struct Forbidden;
+
+impl fmt::Display for Forbidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no role of this user allows it")
+    }
+}
+
+impl std::error::Error for Forbidden {}
 
 #[cfg(test)]
 mod tests {

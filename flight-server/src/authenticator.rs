@@ -1,34 +1,18 @@
 //! From a request's headers to who sent it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use arrow_flight::BasicAuth;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use cordada_core::Result;
+use cordada_query::auth::{Accounts, Principal, Tokens};
 use prost::Message;
-use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-use super::password;
-use super::signature::Signer;
-use super::token::Tokens;
-use crate::access::Access;
 use crate::config::Config;
-
-/// Passwords that are verified at the same time: each takes a core and 19 MiB for tens of milliseconds.
-const PARALLEL_VERIFICATIONS: usize = 2;
-
-/// Somebody who is let in.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Principal {
-    /// The user's name.
-    pub(crate) name: String,
-    /// What this user reads.
-    pub(crate) access: Arc<Access>,
-}
+use crate::status;
 
 /// Who sent a request, and in which session.
 #[derive(Debug, Clone)]
@@ -39,30 +23,11 @@ pub(crate) struct Identity {
     pub(crate) session: Option<String>,
 }
 
-/// Knows the users.
+/// Finds out who calls.
 #[derive(Debug)]
 pub(crate) struct Authenticator {
-    accounts: HashMap<String, Account>,
-    /// Everybody, when there are no users.
-    anonymous: Option<Arc<Principal>>,
+    accounts: Accounts,
     tokens: Tokens,
-    /// For each user the tag of the password that was verified last, for clients that send it with every call.
-    verified: RwLock<HashMap<String, Vec<u8>>>,
-    verified_tags: Signer,
-    verifications: Semaphore,
-}
-
-struct Account {
-    hash: String,
-    principal: Arc<Principal>,
-}
-
-impl std::fmt::Debug for Account {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Account")
-            .field("principal", &self.principal)
-            .finish_non_exhaustive()
-    }
 }
 
 /// What an `authorization` header holds.
@@ -74,46 +39,22 @@ enum Credentials {
 impl Authenticator {
     /// For the users of a configuration; without any, everybody is let in and reads everything.
     pub(crate) fn new(config: &Config) -> Result<Self> {
-        let account = |user: &crate::User| {
-            let access = Arc::new(Access::of(user, &config.roles));
-            let principal = Arc::new(Principal {
-                name: user.name.clone(),
-                access,
-            });
-            (
-                user.name.clone(),
-                Account {
-                    hash: user.password_hash.clone(),
-                    principal,
-                },
-            )
-        };
-        let everybody = || {
-            Arc::new(Principal {
-                name: "anonymous".to_owned(),
-                access: Arc::new(Access::Everything),
-            })
-        };
         Ok(Self {
-            accounts: config.users.iter().map(account).collect(),
-            anonymous: config.users.is_empty().then(everybody),
+            accounts: Accounts::new(&config.users, &config.roles)?,
             tokens: Tokens::new()?,
-            verified: RwLock::default(),
-            verified_tags: Signer::new()?,
-            verifications: Semaphore::new(PARALLEL_VERIFICATIONS),
         })
     }
 
     /// Who sent a request with these headers.
     pub(crate) async fn identify(&self, headers: &MetadataMap) -> Result<Identity, Status> {
-        match (credentials(headers)?, &self.anonymous) {
+        match (credentials(headers)?, self.accounts.anonymous()) {
             (Some(Credentials::Bearer(token)), None) => {
                 let claims = self.tokens.read(&token).ok_or_else(|| {
                     Status::unauthenticated("the bearer token is unknown or has expired; log in again")
                 })?;
-                let account = self.accounts.get(&claims.user).ok_or_else(refused)?;
+                let principal = self.accounts.get(&claims.user).ok_or_else(refused)?;
                 Ok(Identity {
-                    principal: account.principal.clone(),
+                    principal: principal.clone(),
                     session: Some(claims.session),
                 })
             }
@@ -124,12 +65,12 @@ impl Authenticator {
                     session,
                 })
             }
-            (Some(Credentials::Basic { name, password }), None) => Ok(Identity {
+            (Some(Credentials::Basic { name, password }), _) => Ok(Identity {
                 principal: self.verify(&name, password).await?,
                 session: None,
             }),
             (None, None) => Err(Status::unauthenticated("this server wants a user and a password")),
-            (_, Some(anonymous)) => Ok(Identity {
+            (None, Some(anonymous)) => Ok(Identity {
                 principal: anonymous.clone(),
                 session: None,
             }),
@@ -141,8 +82,8 @@ impl Authenticator {
         let message = BasicAuth::decode(payload)
             .ok()
             .filter(|message| !message.username.is_empty());
-        let principal = match (message, &self.anonymous) {
-            (Some(BasicAuth { username, password }), None) if !headers.contains_key("authorization") => {
+        let principal = match message {
+            Some(BasicAuth { username, password }) if !headers.contains_key("authorization") => {
                 self.verify(&username, password).await?
             }
             _ => self.identify(headers).await?.principal,
@@ -152,39 +93,9 @@ impl Authenticator {
             .map_err(|error| Status::internal(error.to_string()))
     }
 
-    /// The user, if the password is right. Takes as long for a user who does not exist.
     async fn verify(&self, name: &str, password: String) -> Result<Arc<Principal>, Status> {
-        let account = self.accounts.get(name);
-        let credentials = [name.as_bytes(), b"\0", password.as_bytes()].concat();
-        if let Some(account) = account
-            && let Some(tag) = self.verified.read().unwrap_or_else(PoisonError::into_inner).get(name)
-            && self.verified_tags.matches(&credentials, tag)
-        {
-            return Ok(account.principal.clone());
-        }
-        let hash = account
-            .or_else(|| self.accounts.values().next())
-            .map(|account| account.hash.clone());
-        let hash = hash.ok_or_else(refused)?;
-        let _turn = self
-            .verifications
-            .acquire()
-            .await
-            .map_err(|_| Status::unavailable("the server is closing"))?;
-        let right = tokio::task::spawn_blocking(move || password::verify(&password, &hash))
-            .await
-            .map_err(|_| Status::internal("verifying the password was interrupted"))?;
-        match account {
-            Some(account) if right => {
-                let tag = self.verified_tags.tag(&credentials);
-                self.verified
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(name.to_owned(), tag);
-                Ok(account.principal.clone())
-            }
-            _ => Err(refused()),
-        }
+        let verified = self.accounts.verify(name, password).await;
+        verified.map_err(|error| status::of(&error))?.ok_or_else(refused)
     }
 }
 
@@ -231,10 +142,11 @@ mod tests {
     use std::collections::BTreeMap;
 
     use base64::prelude::BASE64_STANDARD;
+    use cordada_query::auth::hash_password;
+    use cordada_query::{Access, User};
     use tonic::Code;
 
     use super::*;
-    use crate::{User, hash_password};
 
     fn config(users: Vec<User>) -> Config {
         let listen = "127.0.0.1:0".parse().unwrap();

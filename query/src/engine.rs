@@ -1,24 +1,22 @@
 //! Planning, without transport: which release a request reads, and the plan of its query.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Schema};
 use cordada_core::{Context, Error, Result};
-use cordada_lake::query::sql;
+use cordada_lake::query::{dialect, sql};
 use cordada_lake::{Lake, Release, journal};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use crate::access::Access;
+use crate::access::{Access, Forbidden};
 use crate::newest::Newest;
-use crate::options::Options;
 use crate::recent::Recent;
-use crate::status::Forbidden;
 use crate::workspace::Workspace;
-use crate::{dialect, wire};
 
 /// Releases, times accesses, times default schemas, whose sessions are kept.
 const WORKSPACES: usize = 32;
@@ -30,7 +28,7 @@ const LONGEST_KEPT_SQL: usize = 64 << 10;
 const RELEASES: usize = 16;
 
 /// Plans for everybody.
-pub(crate) struct Engine {
+pub struct Engine {
     lake: Lake,
     newest: Newest,
     releases: Recent<u64, Arc<Release>>,
@@ -40,37 +38,36 @@ pub(crate) struct Engine {
 
 /// Release, access and default schema.
 type WorkspaceKey = (u64, Arc<Access>, String);
-/// Workspace, SQL, and the types that the client takes.
-type PlanKey = (WorkspaceKey, String, wire::Types);
+/// Workspace and SQL.
+type PlanKey = (WorkspaceKey, String);
 
-/// Which release a request reads, and how.
+/// What a request reads.
 #[derive(Debug, Clone)]
-pub(crate) struct Scope {
+pub struct Scope {
     /// The release.
-    pub(crate) release: Arc<Release>,
+    pub release: Arc<Release>,
     /// What may be read of it.
-    pub(crate) access: Arc<Access>,
+    pub access: Arc<Access>,
     /// The schema of bare names.
-    pub(crate) schema: String,
-    /// The types that its client takes.
-    pub(crate) types: wire::Types,
+    pub schema: String,
 }
 
 /// A planned query.
-pub(crate) struct Planned {
+pub struct Planned {
     /// Where it was planned, and runs.
-    pub(crate) workspace: Arc<Workspace>,
+    pub workspace: Arc<Workspace>,
     /// The plan.
-    pub(crate) plan: LogicalPlan,
-    /// The result's schema as clients are told it.
-    pub(crate) schema: SchemaRef,
+    pub plan: LogicalPlan,
     /// The types of its parameters; `None` where only the value will tell.
-    pub(crate) parameters: Vec<Option<DataType>>,
+    pub parameters: Vec<Option<DataType>>,
 }
 
 impl Engine {
     /// Over the lake's newest release.
-    pub(crate) async fn open(lake: Lake) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Unavailable: the lake cannot be read.
+    pub async fn open(lake: Lake) -> Result<Self> {
         let newest = Newest::open(&lake).await?;
         Ok(Self {
             lake,
@@ -81,31 +78,32 @@ impl Engine {
         })
     }
 
-    /// The newest release, which has to be followed.
-    pub(crate) fn newest(&self) -> &Newest {
-        &self.newest
+    /// Follows the releases that are published, until it is dropped: whoever serves has to let it run.
+    pub async fn follow(&self) -> Infallible {
+        self.newest.follow().await
     }
 
-    /// What a request with these options reads now.
+    /// What a request reads now: this release, or the newest, with `schema` for bare names.
     ///
     /// # Errors
-    /// The session is pinned to a release that does not exist.
-    pub(crate) async fn scope(&self, access: &Arc<Access>, options: &Options) -> Result<Scope> {
-        let release = match options.release {
+    /// Config: there is no release of that number.
+    pub async fn scope(&self, access: &Arc<Access>, release: Option<u64>, schema: &str) -> Result<Scope> {
+        let release = match release {
             Some(number) => self.release(number).await?,
             None => self.newest.get().await,
         };
-        let (schema, types) = (options.schema.clone(), options.types);
         Ok(Scope {
             release,
             access: access.clone(),
-            schema,
-            types,
+            schema: schema.to_owned(),
         })
     }
 
     /// The release of that number.
-    pub(crate) async fn release(&self, number: u64) -> Result<Arc<Release>> {
+    ///
+    /// # Errors
+    /// Config: there is none.
+    pub async fn release(&self, number: u64) -> Result<Arc<Release>> {
         let newest = self.newest.get().await;
         if newest.number == number {
             return Ok(newest);
@@ -119,7 +117,7 @@ impl Engine {
     }
 
     /// The workspace of a scope.
-    pub(crate) fn workspace(&self, scope: &Scope) -> Arc<Workspace> {
+    pub fn workspace(&self, scope: &Scope) -> Arc<Workspace> {
         let key = scope.key();
         self.workspaces.get(&key).unwrap_or_else(|| {
             let workspace = Workspace::new(&self.lake, scope.release.clone(), scope.access.clone(), &scope.schema);
@@ -130,9 +128,12 @@ impl Engine {
     }
 
     /// Plans one read-only statement; a statement that was planned for the same scope is not planned again.
-    pub(crate) async fn plan(&self, scope: &Scope, sql: &str) -> Result<Arc<Planned>> {
+    ///
+    /// # Errors
+    /// Failed: the SQL is wrong, it would change something, or (caused by [`Forbidden`]) its result is not for everybody.
+    pub async fn plan(&self, scope: &Scope, sql: &str) -> Result<Arc<Planned>> {
         let sql = dialect::to_engine(sql);
-        let key = (scope.key(), sql.to_string(), scope.types);
+        let key = (scope.key(), sql.to_string());
         if let Some(planned) = self.plans.get(&key) {
             return Ok(planned);
         }
@@ -147,12 +148,10 @@ impl Engine {
             .caused_by(Forbidden));
         }
         let parameters = parameters(&plan)?;
-        let schema = wire::schema(plan.schema().as_arrow(), scope.types);
         let keep = sql.len() <= LONGEST_KEPT_SQL && !reads_journals(&plan, &scope.schema)?;
         let planned = Arc::new(Planned {
             workspace,
             plan,
-            schema,
             parameters,
         });
         if keep {
@@ -162,12 +161,10 @@ impl Engine {
     }
 
     /// Plans a statement with the values of its parameters, given as one row.
-    pub(crate) async fn plan_with(
-        &self,
-        scope: &Scope,
-        sql: &str,
-        values: Option<&RecordBatch>,
-    ) -> Result<Arc<Planned>> {
+    ///
+    /// # Errors
+    /// As [`Self::plan`]. Failed: there are more values than parameters, or fewer, or of other types.
+    pub async fn plan_with(&self, scope: &Scope, sql: &str, values: Option<&RecordBatch>) -> Result<Arc<Planned>> {
         let planned = self.plan(scope, sql).await?;
         let bound = values.map_or(0, RecordBatch::num_columns);
         if bound != planned.parameters.len() {
@@ -188,13 +185,19 @@ impl Engine {
             .map(|column| ScalarValue::try_from_array(column, 0));
         let scalars: Vec<_> = scalars.collect::<Result<_, _>>().doing(doing)?;
         let plan = planned.plan.clone().with_param_values(scalars).doing(doing)?;
-        let schema = wire::schema(plan.schema().as_arrow(), scope.types);
         Ok(Arc::new(Planned {
             workspace: planned.workspace.clone(),
             plan,
-            schema,
             parameters: Vec::new(),
         }))
+    }
+}
+
+impl Planned {
+    /// The result's columns as the planner knows them: what a column may be when the plan runs is up to the server to
+    /// promise.
+    pub fn schema(&self) -> &Schema {
+        self.plan.schema().as_arrow()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Keeps entries up to a total weight; whoever was not used for longest goes first.
 #[derive(Debug)]
-pub(crate) struct Recent<K, V> {
+pub struct Recent<K, V> {
     capacity: usize,
     entries: Mutex<Entries<K, V>>,
 }
@@ -29,7 +29,7 @@ struct Entry<V> {
 
 impl<K: Hash + Eq + Clone, V: Clone> Recent<K, V> {
     /// An empty map for a total weight of `capacity`.
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize) -> Self {
         let entries = Entries {
             by_key: HashMap::new(),
             by_use: BTreeMap::new(),
@@ -43,7 +43,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Recent<K, V> {
     }
 
     /// The value, which counts as a use.
-    pub(crate) fn get(&self, key: &K) -> Option<V> {
+    pub fn get(&self, key: &K) -> Option<V> {
         let mut guard = self.lock();
         let entries = &mut *guard;
         entries.uses += 1;
@@ -55,7 +55,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Recent<K, V> {
     }
 
     /// Adds or replaces an entry; one that is heavier than the whole map is not kept.
-    pub(crate) fn insert(&self, key: K, value: V, weight: usize) {
+    pub fn insert(&self, key: K, value: V, weight: usize) {
         let mut guard = self.lock();
         let entries = &mut *guard;
         entries.remove(&key);
@@ -78,7 +78,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Recent<K, V> {
     }
 
     /// Takes an entry out.
-    pub(crate) fn remove(&self, key: &K) -> Option<V> {
+    pub fn remove(&self, key: &K) -> Option<V> {
         self.lock().remove(key)
     }
 

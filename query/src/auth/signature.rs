@@ -9,42 +9,48 @@ const TAG: usize = 32;
 
 /// Signs with a key of its own, which nobody else has and which ends with the process.
 #[derive(Debug)]
-pub(crate) struct Signer(hmac::Key);
+pub struct Signer(hmac::Key);
 
 impl Signer {
     /// A signer with a new random key.
-    pub(crate) fn new() -> Result<Self> {
+    ///
+    /// # Errors
+    /// Failed: the system gives no random numbers.
+    pub fn new() -> Result<Self> {
         hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .map(Self)
             .map_err(|_| Error::failed("making a key", "the system gives no random numbers"))
     }
 
     /// The payload with its tag before it.
-    pub(crate) fn sign(&self, payload: &[u8]) -> Vec<u8> {
+    pub fn sign(&self, payload: &[u8]) -> Vec<u8> {
         let mut signed = self.tag(payload);
         signed.extend_from_slice(payload);
         signed
     }
 
     /// The payload if the tag before it is this signer's.
-    pub(crate) fn open<'a>(&self, signed: &'a [u8]) -> Option<&'a [u8]> {
+    pub fn open<'a>(&self, signed: &'a [u8]) -> Option<&'a [u8]> {
         let (tag, payload) = signed.split_at_checked(TAG)?;
         self.matches(payload, tag).then_some(payload)
     }
 
     /// The tag alone: enough to recognise the payload, not to know it.
-    pub(crate) fn tag(&self, payload: &[u8]) -> Vec<u8> {
+    pub fn tag(&self, payload: &[u8]) -> Vec<u8> {
         hmac::sign(&self.0, payload).as_ref().to_vec()
     }
 
     /// Whether the tag is the payload's; compares in constant time.
-    pub(crate) fn matches(&self, payload: &[u8], tag: &[u8]) -> bool {
+    pub fn matches(&self, payload: &[u8], tag: &[u8]) -> bool {
         hmac::verify(&self.0, payload, tag).is_ok()
     }
 }
 
 /// An identifier that nobody can guess, in hexadecimal.
-pub(crate) fn random_id() -> Result<String> {
+///
+/// # Errors
+/// Failed: the system gives no random numbers.
+pub fn random_id() -> Result<String> {
     let mut bytes = [0; 16];
     SystemRandom::new()
         .fill(&mut bytes)

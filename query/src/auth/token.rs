@@ -14,30 +14,36 @@ const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Makes and reads tokens; they are self-contained, so nothing is kept for them.
 #[derive(Debug)]
-pub(crate) struct Tokens(Signer);
+pub struct Tokens(Signer);
 
 /// What a token says.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Claims {
+pub struct Claims {
     /// The user who logged in.
     #[prost(string, tag = "1")]
-    pub(crate) user: String,
+    pub user: String,
     /// The session that began with the handshake.
     #[prost(string, tag = "2")]
-    pub(crate) session: String,
+    pub session: String,
     /// Seconds since 1970 after which it is void.
     #[prost(uint64, tag = "3")]
-    pub(crate) expires: u64,
+    pub expires: u64,
 }
 
 impl Tokens {
     /// Tokens under a new key: those of another process are void.
-    pub(crate) fn new() -> Result<Self> {
+    ///
+    /// # Errors
+    /// Failed: the system gives no random numbers.
+    pub fn new() -> Result<Self> {
         Signer::new().map(Self)
     }
 
     /// A token for a new session of `user`.
-    pub(crate) fn issue(&self, user: &str) -> Result<String> {
+    ///
+    /// # Errors
+    /// Failed: the system gives no random numbers.
+    pub fn issue(&self, user: &str) -> Result<String> {
         self.issue_until(user, now() + LIFETIME.as_secs())
     }
 
@@ -51,7 +57,7 @@ impl Tokens {
     }
 
     /// What the token says, if it is ours and still good.
-    pub(crate) fn read(&self, token: &str) -> Option<Claims> {
+    pub fn read(&self, token: &str) -> Option<Claims> {
         let signed = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
         let claims = Claims::decode(self.0.open(&signed)?).ok()?;
         (claims.expires > now()).then_some(claims)

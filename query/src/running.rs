@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 /// All running queries.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Running(Arc<Queries>);
+pub struct Running(Arc<Queries>);
 
 #[derive(Debug, Default)]
 struct Queries {
@@ -25,7 +25,7 @@ struct Query {
 
 /// A running query; when it is dropped, the query is over.
 #[derive(Debug)]
-pub(crate) struct RunningQuery {
+pub struct RunningQuery {
     running: Running,
     number: u64,
     stop: CancellationToken,
@@ -33,7 +33,7 @@ pub(crate) struct RunningQuery {
 
 impl Running {
     /// A fetch of the query `id` begins to run.
-    pub(crate) fn begin(&self, id: &str, user: &str) -> RunningQuery {
+    pub fn begin(&self, id: &str, user: &str) -> RunningQuery {
         let stop = CancellationToken::new();
         let number = self.0.begun.fetch_add(1, Ordering::Relaxed);
         self.lock().insert(
@@ -52,7 +52,7 @@ impl Running {
     }
 
     /// Stops every fetch of a query of that user; says whether one was running.
-    pub(crate) fn stop(&self, id: &str, user: &str) -> bool {
+    pub fn stop(&self, id: &str, user: &str) -> bool {
         let queries = self.lock();
         let theirs = queries.values().filter(|query| query.id == id && query.user == user);
         theirs.inspect(|query| query.stop.cancel()).count() > 0
@@ -65,7 +65,7 @@ impl Running {
 
 impl RunningQuery {
     /// Is cancelled when somebody stops the query.
-    pub(crate) fn stopped(&self) -> &CancellationToken {
+    pub fn stopped(&self) -> &CancellationToken {
         &self.stop
     }
 }

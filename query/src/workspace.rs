@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Fields, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use cordada_core::TableName;
 use cordada_lake::query::session::CATALOG;
 use cordada_lake::release::Docs;
@@ -14,34 +14,33 @@ use tokio::sync::OnceCell;
 
 use crate::access::Access;
 use crate::visible_catalog::VisibleCatalogs;
-use crate::{sql_types, wire};
 
 /// Relations whose columns are looked up at the same time.
 const PARALLEL_LOOKUPS: usize = 8;
 
 /// A release under an access.
-pub(crate) struct Workspace {
+pub struct Workspace {
     /// The release.
-    pub(crate) release: Arc<Release>,
+    pub release: Arc<Release>,
     /// Plans and runs what may be read.
-    pub(crate) session: SessionContext,
+    pub session: SessionContext,
     /// The columns of all relations, looked up when first asked for.
     columns: OnceCell<Vec<SchemaRef>>,
 }
 
 /// What there is to say about a relation without opening it.
-pub(crate) struct Listed<'a> {
+pub struct Listed<'a> {
     /// Its name.
-    pub(crate) name: TableName,
+    pub name: TableName,
     /// Whether it is a view.
-    pub(crate) is_view: bool,
+    pub is_view: bool,
     /// What people are told about it.
-    pub(crate) docs: Option<&'a Docs>,
+    pub docs: Option<&'a Docs>,
 }
 
 impl Workspace {
     /// A session over `release` in which only what `access` reads has a name; `schema` is that of bare names.
-    pub(crate) fn new(lake: &Lake, release: Arc<Release>, access: Arc<Access>, schema: &str) -> Self {
+    pub fn new(lake: &Lake, release: Arc<Release>, access: Arc<Access>, schema: &str) -> Self {
         let session = lake.session(&release);
         if let Some(catalog) = session.catalog(CATALOG) {
             let state = session.state_ref();
@@ -58,7 +57,7 @@ impl Workspace {
     }
 
     /// The schemas that may be seen.
-    pub(crate) fn schemas(&self) -> Vec<String> {
+    pub fn schemas(&self) -> Vec<String> {
         self.session
             .catalog(CATALOG)
             .map(|catalog| catalog.schema_names())
@@ -66,7 +65,7 @@ impl Workspace {
     }
 
     /// The relations that may be read, by name.
-    pub(crate) fn relations(&self) -> Vec<Listed<'_>> {
+    pub fn relations(&self) -> Vec<Listed<'_>> {
         let Some(catalog) = self.session.catalog(CATALOG) else {
             return Vec::new();
         };
@@ -92,45 +91,35 @@ impl Workspace {
         listed.collect()
     }
 
-    /// The columns of [`Self::relations`], in the same order, as Flight SQL describes columns. A relation that cannot
-    /// be opened has none: one broken view must not hide all the others.
-    pub(crate) async fn columns(&self) -> &[SchemaRef] {
+    /// The columns of [`Self::relations`], in the same order. A relation that cannot be opened has none: one broken
+    /// view must not hide all the others.
+    pub async fn columns(&self) -> &[SchemaRef] {
         let look_up = || async {
-            let relations = self
-                .relations()
-                .into_iter()
-                .map(|relation| (relation.name, relation.docs.cloned()));
-            // Owned, because a stream over borrowed relations is not provably `Send`.
-            let relations: Vec<_> = relations.collect();
-            let lookups = relations
-                .into_iter()
-                .map(|(name, docs)| columns_of(self.session.clone(), name, docs));
+            // Collected, because a stream over borrowed relations is not provably `Send`.
+            let names: Vec<_> = self.relations().into_iter().map(|relation| relation.name).collect();
+            let lookups = names.into_iter().map(|name| columns_of(self.session.clone(), name));
             stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
         };
         self.columns.get_or_init(look_up).await
     }
 }
 
-async fn columns_of(session: SessionContext, name: TableName, docs: Option<Docs>) -> SchemaRef {
-    let schema = match session
-        .table_provider(TableReference::partial(name.schema(), name.name()))
-        .await
-    {
+async fn columns_of(session: SessionContext, name: TableName) -> SchemaRef {
+    let table = TableReference::partial(name.schema(), name.name());
+    match session.table_provider(table).await {
         Ok(provider) => provider.schema(),
         Err(error) => {
             tracing::warn!(relation = %name, %error, "cannot say the columns of a relation");
-            return Arc::new(Schema::empty());
+            Arc::new(Schema::empty())
         }
-    };
-    let described = schema.fields().iter().map(|field| {
-        let documented = docs.as_ref().and_then(|docs| docs.columns.get(field.name()));
-        let remarks = documented.and_then(|column| column.description.as_deref());
-        let remarks = remarks.or_else(|| field.metadata().get("comment").map(String::as_str));
-        let plain = field
-            .as_ref()
-            .clone()
-            .with_data_type(wire::plain_type(field.data_type(), wire::Types::default()));
-        sql_types::describe_column(plain, CATALOG, name.schema(), name.name(), remarks)
-    });
-    Arc::new(Schema::new(described.collect::<Fields>()))
+    }
+}
+
+impl Listed<'_> {
+    /// What people are told about a column: by the documentation, else by the table itself.
+    pub fn remark<'a>(&'a self, column: &'a Field) -> Option<&'a str> {
+        let documented = self.docs.and_then(|docs| docs.columns.get(column.name()));
+        let described = documented.and_then(|column| column.description.as_deref());
+        described.or_else(|| column.metadata().get("comment").map(String::as_str))
+    }
 }

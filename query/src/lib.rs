@@ -1,0 +1,22 @@
+//! Who may see and run what: what every server that takes SQL stands on, whatever its protocol.
+//!
+//! Follow a query: [`auth`] says who asks and so what may be read ([`Access`]); [`Engine`] finds the release and plans
+//! the statement over a [`Workspace`], in which only what may be read has a name; the server runs the plan and lets
+//! its user stop it ([`Running`]).
+
+mod access;
+pub mod auth;
+mod engine;
+mod newest;
+mod recent;
+mod running;
+mod users;
+mod visible_catalog;
+mod workspace;
+
+pub use access::{Access, Forbidden};
+pub use engine::{Engine, Planned, Scope};
+pub use recent::Recent;
+pub use running::{Running, RunningQuery};
+pub use users::{Role, User};
+pub use workspace::{Listed, Workspace};

@@ -1,0 +1,149 @@
+//! The users and roles of a project, and what makes them wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use cordada_core::{Error, Result, TableName};
+use serde::Deserialize;
+
+use crate::auth::password;
+
+/// What is being done when users or roles turn out to be wrong.
+const DOING: &str = "configuring users and roles";
+
+/// Somebody who may connect.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// The name to log in with.
+    pub name: String,
+    /// The password's Argon2 hash as a PHC string (`$argon2id$…`), as [`crate::auth::hash_password`] makes it.
+    pub password_hash: String,
+    /// The roles whose relations this user reads; without any, none.
+    #[serde(default)]
+    pub roles: Vec<String>,
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User")
+            .field("name", &self.name)
+            .field("roles", &self.roles)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a role may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// Schemas (`marts`) and single relations (`warehouse.dim_customer`) that it reads; `*` is all of them.
+    #[serde(default)]
+    pub read: Vec<String>,
+}
+
+/// Checks what can be wrong before anybody is let in.
+///
+/// # Errors
+/// Config: a user twice, a password hash or a role that is not one.
+pub(crate) fn check(users: &[User], roles: &BTreeMap<String, Role>) -> Result<()> {
+    for (name, role) in roles {
+        role.check(name)?;
+    }
+    let mut names = BTreeSet::new();
+    for user in users {
+        if !names.insert(&user.name) {
+            return Err(Error::config(DOING, format!("user `{}` is there twice", user.name)));
+        }
+        user.check(roles)?;
+    }
+    Ok(())
+}
+
+impl Role {
+    fn check(&self, name: &str) -> Result<()> {
+        let is_wrong = |read: &&String| *read != "*" && !is_schema(read) && read.parse::<TableName>().is_err();
+        match self.read.iter().find(is_wrong) {
+            None => Ok(()),
+            Some(read) => Err(Error::config(DOING, format!("role `{name}` cannot read `{read}`"))
+                .hint("name a schema (`marts`), a relation (`warehouse.dim_customer`), or `*`")),
+        }
+    }
+}
+
+impl User {
+    fn check(&self, roles: &BTreeMap<String, Role>) -> Result<()> {
+        password::check_hash(&self.password_hash).map_err(|why| {
+            Error::config(
+                DOING,
+                format!("the password hash of user `{}` is not one: {why}", self.name),
+            )
+            .hint("it takes the password's Argon2 hash, which begins with $argon2id$")
+        })?;
+        let Some(role) = self.roles.iter().find(|role| !roles.contains_key(*role)) else {
+            return Ok(());
+        };
+        let known: Vec<_> = roles.keys().map(String::as_str).collect();
+        Err(
+            Error::config(DOING, format!("user `{}` has the unknown role `{role}`", self.name))
+                .hint(format!("the roles are: {}", known.join(", "))),
+        )
+    }
+}
+
+/// Whether the text can be a schema's name: what [`TableName`] takes for one.
+fn is_schema(text: &str) -> bool {
+    TableName::new(text, "t").is_ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::auth::hash_password;
+
+    fn role(read: &str) -> Role {
+        Role {
+            read: vec![read.to_owned()],
+        }
+    }
+
+    fn user(name: &str, role: &str) -> User {
+        User {
+            name: name.to_owned(),
+            password_hash: hash_password("secret").unwrap(),
+            roles: vec![role.to_owned()],
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_users_and_roles_is_named() {
+        let roles = BTreeMap::from([("analyst".to_owned(), role("marts"))]);
+        let refused = |users: &[User]| {
+            let error = check(users, &roles).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{error}");
+            error.to_string()
+        };
+        let ana = user("ana", "analyst");
+        check(&[ana.clone(), user("bea", "analyst")], &roles).unwrap();
+        assert!(refused(&[ana.clone(), ana.clone()]).contains("`ana` is there twice"));
+        assert!(refused(&[ana.clone(), user("bea", "boss")]).contains("the roles are: analyst"));
+        let unhashed = User {
+            password_hash: "secret".to_owned(),
+            ..ana
+        };
+        let error = refused(&[unhashed]);
+        assert!(
+            error.contains("`ana` is not one") && !error.contains("secret"),
+            "{error}"
+        );
+        let odd = BTreeMap::from([("odd".to_owned(), role("a b"))]);
+        let error = check(&[], &odd).unwrap_err().to_string();
+        assert!(error.contains("cannot read `a b`"), "{error}");
+    }
+
+    #[test]
+    fn a_users_hash_is_not_printed() {
+        assert!(!format!("{:?}", user("ana", "analyst")).contains("argon2"));
+    }
+}
