@@ -1,11 +1,11 @@
 //! `cordada export`: runs campaigns through a Flight SQL server, one within the process if the project names none.
 
-use cordada_core::suggest::did_you_mean;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cordada_core::suggest::did_you_mean;
 use cordada_core::{Context, Error, Result, yaml};
 use cordada_exporter::{Campaign, Connection, ExportReport};
 use cordada_flight_server::{Config, Role, Server, User};
@@ -32,22 +32,33 @@ pub async fn run(
         println!("There is nothing to export: campaigns/ has no .yml files.");
         return Ok(Outcome::Done);
     }
-    let mut table = new_table(["campaign", "rows", "withheld", "release", "file", "sha256"]);
+    let mut table = new_table([
+        "campaign",
+        "rows",
+        "failed",
+        "withheld",
+        "release",
+        "destination",
+        "manifest",
+    ]);
     for (name, report) in &reports {
         table.add_row([
             name.clone(),
             grouped(report.rows),
+            grouped(report.failures.total()),
             report.withheld_without_consent.map(grouped).unwrap_or_default(),
             report.release.map(|release| release.to_string()).unwrap_or_default(),
-            if dry_run {
-                "(dry run)".to_owned()
-            } else {
-                report.file.display().to_string()
+            report.channel.destination.clone(),
+            match &report.published {
+                Some(published) => published.manifest.display().to_string(),
+                None => "(dry run)".to_owned(),
             },
-            report.sha256.chars().take(12).collect(),
         ]);
     }
     println!("{table}");
+    for (name, report) in reports.iter().filter(|(_, report)| report.failures.total() > 0) {
+        println!("{name}: the channel did not take some rows: {}", report.failures);
+    }
     Ok(Outcome::Done)
 }
 
@@ -94,11 +105,16 @@ pub async fn export(
             on_rows,
             cancel.clone(),
         );
-        let report = exporting.await?;
+        let report = exporting.await.map_err(|error| of_campaign(&name, error))?;
         task.finish(&format!("{} rows", grouped(report.rows)));
         reports.push((name, report));
     }
     Ok(reports)
+}
+
+/// The error of a campaign, named: a disk that is full or a server that is down does not know whose run it stops.
+fn of_campaign(name: &str, error: Error) -> Error {
+    Error::new(error.kind(), format!("exporting {name}"), &error).caused_by(error)
 }
 
 /// The campaigns of those names, or all of the folder, validated before the first one runs.
@@ -119,7 +135,7 @@ fn read(folder: &Path, names: &[String]) -> Result<BTreeMap<String, Campaign>> {
         let campaign: Campaign = yaml::read(&file)?;
         campaign
             .validate(&name)
-            .map_err(|error| error.at(file.display(), 0, 0))?;
+            .map_err(|error| of_campaign(&name, error).at(file.display(), 0, 0))?;
         campaigns.insert(name, campaign);
     }
     Ok(campaigns)
