@@ -107,7 +107,8 @@ pub(crate) async fn a_delivery_without_rows_is_published<S: Subject>() {
 }
 
 pub(crate) async fn failures_are_reported_row_by_row<S: Subject>() {
-    let mut delivery = begin(S::new().channel().as_ref()).await;
+    let subject = S::new();
+    let mut delivery = begin(subject.channel().as_ref()).await;
     for first in [0, 1] {
         let batch = rows().slice(first, rows().num_rows() - first);
         let failures = delivery.write(&batch).await.unwrap();
