@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use tempfile::{Builder, NamedTempFile};
 use tokio::io::AsyncWriteExt;
 
-use crate::{Context, Result};
+use crate::{Context, Result, hex};
 
 /// A file under a temporary name beside its target until [`Self::rename`]; dropped before that, it is removed. Only
 /// its owner may read it, for it may hold personal data.
@@ -89,7 +89,7 @@ impl AtomicFile {
             .map_err(std::io::Error::other)
             .flatten()
             .doing(|| writing(&target))?;
-        let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex::encode(&digest.finalize());
         Ok(Written { bytes, sha256 })
     }
 }

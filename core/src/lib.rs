@@ -2,6 +2,7 @@
 
 pub mod atomic_file;
 pub mod error;
+pub mod hex;
 pub mod names;
 pub mod progress;
 pub mod sql_text;

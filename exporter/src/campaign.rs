@@ -1,16 +1,16 @@
 //! The YAML of a campaign.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use cordada_core::{Error, Result};
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use cordada_core::Result;
+use serde::Deserialize;
 
 use crate::channels::{self, ChannelOptions};
 use crate::consent::Consent;
+use crate::mapping::Mapping;
 use crate::personalise::Templates;
 use crate::sql::subquery;
+use crate::wrong::wrong;
 
 /// What a campaign sends, to whom, and where.
 ///
@@ -81,59 +81,6 @@ impl Campaign {
         }
         Templates::parse(&self.template).map_err(|(field, why)| wrong(name, &format!("template.{field}"), why))?;
         channels::validate(&self.channel).map_err(|problem| problem.of_campaign(name))
-    }
-}
-
-/// An error about one key of a campaign.
-pub(crate) fn wrong(campaign: &str, key: &str, why: impl fmt::Display) -> Error {
-    Error::config(format!("reading campaign {campaign}"), format!("`{key}`: {why}"))
-}
-
-/// Names and what they stand for, in the order of the file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mapping(Vec<(String, String)>);
-
-impl Mapping {
-    /// The pairs.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    /// The names.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.iter().map(|(name, _)| name)
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl<'de> Deserialize<'de> for Mapping {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Mapping;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("names and what they stand for")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Mapping, A::Error> {
-                let mut pairs: Vec<(String, String)> = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, String>()? {
-                    if pairs.iter().any(|(earlier, _)| *earlier == name) {
-                        return Err(A::Error::custom(format!("`{name}` is there twice")));
-                    }
-                    pairs.push((name, value));
-                }
-                Ok(Mapping(pairs))
-            }
-        }
-
-        deserializer.deserialize_map(InOrder)
     }
 }
 

@@ -1,122 +1,106 @@
 //! Where a campaign goes. A kind of channel is one file in `channels/` and one line in [`CHANNELS`].
 
+#[cfg(test)]
+pub(crate) mod contract;
 mod csv;
+mod failures;
+mod options;
+mod receipt;
 
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use async_trait::async_trait;
-pub use cordada_core::atomic_file::Written;
+use cordada_core::Result;
 use cordada_core::suggest::did_you_mean;
-use cordada_core::{Error, Result};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde::Serialize;
 
-use crate::campaign::wrong;
+pub use failures::{Failure, Failures};
+use options::Options;
+pub use options::{ChannelOptions, Problem};
+pub use receipt::Receipt;
 
 /// The kinds of channel, each with what makes one from its options.
 const CHANNELS: &[(&str, Open)] = &[("csv", csv::open)];
 
 type Open = fn(Options, &Path) -> Result<Box<dyn Channel>, Problem>;
 
-/// The options of a channel besides its kind.
-type Options = Map<String, Value>;
-
-/// The `channel:` of a campaign: its kind, and the options that the kind has.
-#[derive(Debug, Clone, Deserialize)]
-pub struct ChannelOptions {
-    kind: String,
-    #[serde(flatten)]
-    options: Options,
-}
-
-/// Somewhere to send rows.
+/// Somewhere to send rows: a file, a platform for e-mail, an advertising network.
+///
+/// What an implementation promises is tested by the suite in `contract.rs`, which every channel's tests include.
+/// No error and no description holds a secret of the channel or a value of a row.
 #[async_trait]
 pub trait Channel: Send + Sync {
-    /// The file that a delivery ends in.
-    fn file(&self) -> &Path;
+    /// What it is, for people and for the manifest.
+    fn describe(&self) -> Description;
 
-    /// Begins a delivery of rows with these fields. Dropped before it is published, it leaves nothing behind.
+    /// Checks the fields that it will be given, before any row is read. Dry runs check them too, so this changes
+    /// nothing outside. A channel that takes any fields has nothing to check.
+    ///
+    /// # Errors
+    /// A field that is missing or of the wrong type.
+    fn check(&self, _fields: &Schema) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// Begins a delivery of rows with these fields, which have been checked. Dropped before it is published, it
+    /// leaves nothing behind, and an earlier delivery as it was.
+    ///
+    /// # Errors
+    /// Unavailable: a destination that cannot be written.
     async fn begin(&self, fields: &Schema) -> Result<Box<dyn Delivery>>;
+
+    /// Where the manifest of a delivery belongs: beside its file, for a channel that writes one. Manifests of other
+    /// channels are kept in the project, as `.cordada/exports/<campaign>/<time>.manifest.json`.
+    fn manifest(&self) -> Option<PathBuf> {
+        None
+    }
 }
 
 /// One delivery in progress.
 #[async_trait]
 pub trait Delivery: Send {
-    /// Takes rows.
-    async fn write(&mut self, rows: &RecordBatch) -> Result<()>;
+    /// Takes rows, and returns those that it does not take, in order. They are counted and left out; only if no row
+    /// of the whole delivery is taken does the campaign fail.
+    ///
+    /// # Errors
+    /// Unavailable: a destination that cannot be written. The delivery is given up.
+    async fn write(&mut self, rows: &RecordBatch) -> Result<Vec<Failure>>;
 
     /// Makes all that was taken durable, still out of sight: after this, little is left that can fail.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
     async fn seal(&mut self) -> Result<()>;
 
     /// Brings it into sight, all at once.
-    async fn publish(self: Box<Self>) -> Result<Written>;
+    ///
+    /// # Errors
+    /// As [`Self::write`]. Whether it came into sight is then unknown.
+    async fn publish(self: Box<Self>) -> Result<Receipt>;
 }
 
-/// What is wrong with the options of a channel.
-#[derive(Debug)]
-pub(crate) struct Problem {
-    key: String,
-    why: String,
-    hint: Option<String>,
-}
-
-impl Problem {
-    fn new(key: impl Into<String>, why: impl Into<String>) -> Self {
-        Self {
-            key: key.into(),
-            why: why.into(),
-            hint: None,
-        }
-    }
-
-    pub(crate) fn of_campaign(self, campaign: &str) -> Error {
-        let error = wrong(campaign, &self.key, self.why);
-        self.hint.into_iter().fold(error, Error::hint)
-    }
+/// What a channel is, for people. It holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Description {
+    /// The kind, as campaigns name it.
+    pub kind: &'static str,
+    /// Where deliveries go, such as `out/win_back.csv` or the name of an audience.
+    pub destination: String,
 }
 
 /// Checks the kind and its options.
 pub(crate) fn validate(channel: &ChannelOptions) -> Result<(), Problem> {
-    open(channel, Path::new("")).map(|_| ())
+    open(channel, Path::new("")).map(drop)
 }
 
 /// The channel that the options describe; relative paths are those of `project`.
 pub(crate) fn open(channel: &ChannelOptions, project: &Path) -> Result<Box<dyn Channel>, Problem> {
     let Some((_, open)) = CHANNELS.iter().find(|(kind, _)| *kind == channel.kind) else {
-        let hint = did_you_mean(&channel.kind, "there are", CHANNELS.iter().map(|(kind, _)| *kind));
-        let problem = Problem::new(
-            "channel.kind",
-            format!("there is no kind of channel `{}`", channel.kind),
-        );
-        return Err(Problem {
-            hint: Some(hint),
-            ..problem
-        });
+        let why = format!("there is no kind of channel `{}`", channel.kind);
+        let kinds = CHANNELS.iter().map(|(kind, _)| *kind);
+        return Err(Problem::new("channel.kind", why).hint(did_you_mean(&channel.kind, "there are", kinds)));
     };
     open(channel.options.clone(), project)
-}
-
-/// The options as the kind's own type; `known` are the names it has.
-fn read<T: DeserializeOwned>(mut options: Options, known: &[&str]) -> Result<T, Problem> {
-    if let Some(name) = options.keys().find(|name| !known.contains(&name.as_str())) {
-        let hint = did_you_mean(name, "there are", known.iter().copied());
-        let problem = Problem::new(format!("channel.{name}"), "there is no such option");
-        return Err(Problem {
-            hint: Some(hint),
-            ..problem
-        });
-    }
-    options.retain(|_, value| !value.is_null());
-    serde_json::from_value(Value::Object(options)).map_err(|why| Problem::new("channel", why.to_string()))
-}
-
-/// A path of the campaign as a path of this process.
-fn resolve(project: &Path, path: &str) -> Result<PathBuf, Problem> {
-    if Path::new(path).file_name().is_none() {
-        return Err(Problem::new("channel.path", format!("`{path}` is no file")));
-    }
-    Ok(project.join(path))
 }

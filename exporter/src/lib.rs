@@ -5,15 +5,21 @@
 //! SQL server and hands it to the channel ([`channels`]) as it streams by. Only rows with consent ever leave the
 //! server ([`consent`]).
 
+mod audience;
 pub mod campaign;
 pub mod channels;
 mod client;
 pub mod consent;
+mod deliver;
 mod export;
 mod manifest;
+pub mod mapping;
 mod personalise;
+mod report;
 mod sql;
+mod wrong;
 
 pub use campaign::Campaign;
 pub use client::Connection;
-pub use export::{ExportReport, export};
+pub use export::export;
+pub use report::{ExportReport, Published};

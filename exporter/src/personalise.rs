@@ -11,7 +11,8 @@ use cordada_core::{Error, Result};
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind};
 
-use crate::campaign::{Campaign, Mapping, wrong};
+use crate::mapping::Mapping;
+use crate::wrong::wrong;
 
 /// Maps and renders the rows of one campaign.
 #[derive(Debug)]
@@ -26,8 +27,8 @@ pub(crate) struct Personaliser<'a> {
 }
 
 impl<'a> Personaliser<'a> {
-    /// Checks fields and templates against the columns that the audience has.
-    pub(crate) fn new(name: &'a str, campaign: &Campaign, audience: &Schema) -> Result<Self> {
+    /// Checks the fields that are `mapped` to columns, and templates, against the columns that the audience has.
+    pub(crate) fn new(name: &'a str, mapped: &Mapping, template: &Mapping, audience: &Schema) -> Result<Self> {
         let find = |key: String, column: &str| match audience.column_with_name(column) {
             Some((at, _)) => Ok(at),
             None => {
@@ -41,10 +42,10 @@ impl<'a> Personaliser<'a> {
                 )
             }
         };
-        let templates = Templates::parse(&campaign.template)
-            .map_err(|(field, why)| wrong(name, &format!("template.{field}"), why))?;
+        let templates =
+            Templates::parse(template).map_err(|(field, why)| wrong(name, &format!("template.{field}"), why))?;
         let mut used = BTreeMap::new();
-        for field in campaign.template.names() {
+        for field in template.names() {
             for column in templates.variables(field) {
                 let at = find(format!("template.{field}"), &column)?;
                 used.insert(column, at);
@@ -52,16 +53,16 @@ impl<'a> Personaliser<'a> {
         }
         let mut fields: Vec<FieldRef> = Vec::new();
         let mut sent = Vec::new();
-        if campaign.fields.is_empty() {
+        if mapped.is_empty() {
             fields.extend(audience.fields().iter().cloned());
             sent.extend(0..audience.fields().len());
         }
-        for (field, column) in campaign.fields.iter() {
+        for (field, column) in mapped.iter() {
             let at = find(format!("fields.{field}"), column)?;
             fields.push(Arc::new(audience.field(at).clone().with_name(field)));
             sent.push(at);
         }
-        for field in campaign.template.names() {
+        for field in template.names() {
             if fields.iter().any(|sent| sent.name() == field) {
                 return Err(wrong(
                     name,
@@ -80,11 +81,6 @@ impl<'a> Personaliser<'a> {
             used,
             fields: Arc::new(Schema::new(fields)),
         })
-    }
-
-    /// The campaign's name.
-    pub(crate) fn campaign(&self) -> &str {
-        self.campaign
     }
 
     /// The fields that are sent.

@@ -62,12 +62,17 @@ impl Project {
                 on_rows,
                 cancel.clone(),
             );
-            let report = exporting.await?;
+            let report = exporting.await.map_err(|error| of_campaign(&name, error))?;
             task.finish(&format!("{} rows", report.rows));
             reports.push((name, report));
         }
         Ok(reports)
     }
+}
+
+/// The error of a campaign, named: a disk that is full or a server that is down does not know whose run it stops.
+fn of_campaign(name: &str, error: Error) -> Error {
+    Error::new(error.kind(), format!("exporting {name}"), &error).caused_by(error)
 }
 
 /// The campaigns of those names, or all of the folder, validated before the first one runs.
@@ -88,7 +93,7 @@ fn read(folder: &Path, names: &[String]) -> Result<BTreeMap<String, Campaign>> {
         let campaign: Campaign = yaml::read(&file)?;
         campaign
             .validate(&name)
-            .map_err(|error| error.at(file.display(), 0, 0))?;
+            .map_err(|error| of_campaign(&name, error).at(file.display(), 0, 0))?;
         campaigns.insert(name, campaign);
     }
     Ok(campaigns)
@@ -130,7 +135,7 @@ async fn start_server(project: &Project) -> Result<(Connection, OwnServer)> {
         tls: None,
         users: vec![User {
             name: name.clone(),
-            password_hash: cordada_flight_server::hash_password(&password)?,
+            password_hash: cordada_query::hash_password(&password)?,
             roles: vec![name.clone()],
         }],
         roles: BTreeMap::from([(name.clone(), role)]),

@@ -123,7 +123,7 @@ pub async fn run(
         println!(
             "  exported   {name}: {} customers to {}{withheld}",
             grouped(report.rows),
-            report.file.display()
+            report.channel.destination
         );
     }
     println!("  took       {:.1} s", started.elapsed().as_secs_f64());

@@ -24,21 +24,32 @@ pub async fn run(
         println!("There is nothing to export: campaigns/ has no .yml files.");
         return Ok(Outcome::Done);
     }
-    let mut table = new_table(["campaign", "rows", "withheld", "release", "file", "sha256"]);
+    let mut table = new_table([
+        "campaign",
+        "rows",
+        "failed",
+        "withheld",
+        "release",
+        "destination",
+        "manifest",
+    ]);
     for (name, report) in &reports {
         table.add_row([
             name.clone(),
             grouped(report.rows),
+            grouped(report.failures.total()),
             report.withheld_without_consent.map(grouped).unwrap_or_default(),
             report.release.map(|release| release.to_string()).unwrap_or_default(),
-            if dry_run {
-                "(dry run)".to_owned()
-            } else {
-                report.file.display().to_string()
+            report.channel.destination.clone(),
+            match &report.published {
+                Some(published) => published.manifest.display().to_string(),
+                None => "(dry run)".to_owned(),
             },
-            report.sha256.chars().take(12).collect(),
         ]);
     }
     println!("{table}");
+    for (name, report) in reports.iter().filter(|(_, report)| report.failures.total() > 0) {
+        println!("{name}: the channel did not take some rows: {}", report.failures);
+    }
     Ok(Outcome::Done)
 }

@@ -21,7 +21,8 @@ use cordada_core::{Error, Result};
 use csv::{Writer, WriterBuilder};
 use serde::Deserialize;
 
-use super::{Channel, Delivery, Options, Problem, Written, read, resolve};
+use super::options::{Options, Problem, read, resolve};
+use super::{Channel, Delivery, Description, Failure, Receipt};
 
 #[derive(Debug, Deserialize)]
 struct CsvOptions {
@@ -47,6 +48,8 @@ enum Formulas {
 /// A CSV file to be written.
 #[derive(Debug)]
 struct CsvFile {
+    /// As the campaign names it.
+    name: String,
     path: PathBuf,
     format: Format,
 }
@@ -68,9 +71,9 @@ pub(super) fn open(options: Options, project: &Path) -> Result<Box<dyn Channel>,
             ));
         }
     };
-    let path = resolve(project, &options.path)?;
     Ok(Box::new(CsvFile {
-        path,
+        path: resolve(project, &options.path)?,
+        name: options.path,
         format: Format {
             delimiter,
             formulas: options.formulas,
@@ -80,8 +83,17 @@ pub(super) fn open(options: Options, project: &Path) -> Result<Box<dyn Channel>,
 
 #[async_trait]
 impl Channel for CsvFile {
-    fn file(&self) -> &Path {
-        &self.path
+    fn describe(&self) -> Description {
+        Description {
+            kind: "csv",
+            destination: self.name.clone(),
+        }
+    }
+
+    fn manifest(&self) -> Option<PathBuf> {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".manifest.json");
+        Some(name.into())
     }
 
     async fn begin(&self, fields: &Schema) -> Result<Box<dyn Delivery>> {
@@ -92,6 +104,7 @@ impl Channel for CsvFile {
             .map_err(failed)?;
         file.write(&header.into_inner().map_err(failed)?).await?;
         Ok(Box::new(CsvDelivery {
+            name: self.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             file,
             format: self.format,
         }))
@@ -99,22 +112,29 @@ impl Channel for CsvFile {
 }
 
 struct CsvDelivery {
+    /// The file's name, without its folder.
+    name: String,
     file: AtomicFile,
     format: Format,
 }
 
 #[async_trait]
 impl Delivery for CsvDelivery {
-    async fn write(&mut self, rows: &RecordBatch) -> Result<()> {
-        self.file.write(&self.format.encode(rows)?).await
+    async fn write(&mut self, rows: &RecordBatch) -> Result<Vec<Failure>> {
+        self.file.write(&self.format.encode(rows)?).await?;
+        Ok(Vec::new())
     }
 
     async fn seal(&mut self) -> Result<()> {
         self.file.sync().await
     }
 
-    async fn publish(self: Box<Self>) -> Result<Written> {
-        self.file.rename().await
+    async fn publish(self: Box<Self>) -> Result<Receipt> {
+        let written = self.file.rename().await?;
+        Ok(Receipt::default()
+            .with("file", self.name)
+            .with("bytes", written.bytes)
+            .with("sha256", written.sha256))
     }
 }
 
@@ -180,116 +200,4 @@ fn failed<E>(_: E) -> Error {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use arrow::array::{
-        ArrayRef, Date32Array, Decimal128Array, Int64Array, StringArray, StringViewArray, TimestampMicrosecondArray,
-    };
-    use proptest::prelude::*;
-    use serde_json::json;
-    use std::sync::Arc;
-
-    fn format(formulas: Formulas) -> Format {
-        Format {
-            delimiter: b',',
-            formulas,
-        }
-    }
-
-    fn encode(format: Format, columns: Vec<(&str, ArrayRef)>) -> String {
-        String::from_utf8(format.encode(&RecordBatch::try_from_iter(columns).unwrap()).unwrap()).unwrap()
-    }
-
-    fn refused(options: serde_json::Value) -> String {
-        let problem = open(options.as_object().unwrap().clone(), Path::new("")).err().unwrap();
-        problem.of_campaign("x").to_string()
-    }
-
-    #[test]
-    fn values_of_all_types_are_written_plainly() {
-        let money = Decimal128Array::from(vec![Some(-1050), None])
-            .with_precision_and_scale(12, 2)
-            .unwrap();
-        let time = TimestampMicrosecondArray::from(vec![0, 1]).with_timezone("UTC");
-        let text = encode(
-            format(Formulas::Escape),
-            vec![
-                (
-                    "name",
-                    Arc::new(StringArray::from(vec!["O'Neil, \"Al\"", "two\nlines"])) as ArrayRef,
-                ),
-                ("orders", Arc::new(Int64Array::from(vec![Some(-3), None]))),
-                ("spent", Arc::new(money)),
-                ("since", Arc::new(Date32Array::from(vec![0, 19_000]))),
-                ("seen", Arc::new(time)),
-            ],
-        );
-        assert_eq!(
-            text,
-            "\"O'Neil, \"\"Al\"\"\",-3,-10.50,1970-01-01,1970-01-01T00:00:00Z\n\
-             \"two\nlines\",,,2022-01-08,1970-01-01T00:00:00.000001Z\n"
-        );
-    }
-
-    #[test]
-    fn formulas_are_escaped_unless_kept() {
-        let cells = [
-            "=1+1",
-            "@SUM(A1)",
-            "+cmd|' /C calc'!A0",
-            "-2+3",
-            "＝1",
-            "+34 (600) 123-456",
-            "-5.20",
-            "a=b",
-            "",
-        ];
-        let column = || vec![("x", Arc::new(StringViewArray::from(cells.to_vec())) as ArrayRef)];
-        assert_eq!(
-            encode(format(Formulas::Escape), column()),
-            "'=1+1\n'@SUM(A1)\n'+cmd|' /C calc'!A0\n'-2+3\n'＝1\n+34 (600) 123-456\n-5.20\na=b\n\"\"\n"
-        );
-        assert!(encode(format(Formulas::Keep), column()).starts_with("=1+1\n@SUM(A1)\n"));
-    }
-
-    #[test]
-    fn wrong_options_are_named() {
-        assert!(
-            refused(json!({})).contains("`channel`: missing field `path`"),
-            "{}",
-            refused(json!({}))
-        );
-        assert!(refused(json!({"pth": "a"})).contains("`channel.pth`: there is no such option; did you mean `path`?"));
-        assert!(refused(json!({"path": "a", "delimiter": "é"})).contains("`channel.delimiter`"));
-        assert!(refused(json!({"path": "a", "formulas": "x"})).contains("`escape` or `keep`"));
-        assert!(refused(json!({"path": "out/.."})).contains("`channel.path`"));
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_written_can_be_read_again(
-            cells in prop::collection::vec((any::<Option<String>>(), "[=+@'\",;\n\r\t a-c-]{0,6}"), 1..20),
-        ) {
-            let (first, second): (Vec<_>, Vec<_>) = cells.into_iter().unzip();
-            let columns: Vec<(&str, ArrayRef)> = vec![
-                ("a", Arc::new(StringArray::from(first.clone()))),
-                ("b", Arc::new(StringArray::from(second.clone()))),
-            ];
-            for formulas in [Formulas::Keep, Formulas::Escape] {
-                let text = encode(format(formulas), columns.clone());
-                let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
-                let read: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
-                prop_assert_eq!(read.len(), first.len());
-                for (row, (a, b)) in read.iter().zip(first.iter().zip(&second)) {
-                    let a = a.as_deref().unwrap_or("");
-                    let expected = match formulas {
-                        Formulas::Keep => (Cow::Borrowed(a), Cow::Borrowed(b.as_str())),
-                        Formulas::Escape => (without_formula(a), without_formula(b)),
-                    };
-                    prop_assert_eq!((&row[0], &row[1]), (expected.0.as_ref(), expected.1.as_ref()));
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -18,12 +18,9 @@ fn audience() -> RecordBatch {
     .unwrap()
 }
 
-fn campaign(fields: serde_json::Value, template: serde_json::Value) -> Campaign {
-    let campaign = json!({
-        "audience": "select 1", "consent": "a", "channel": {"kind": "csv", "path": "a"},
-        "fields": fields, "template": template,
-    });
-    serde_json::from_value(campaign).unwrap()
+fn personaliser(fields: serde_json::Value, template: serde_json::Value) -> Result<Personaliser<'static>> {
+    let mapping = |pairs| serde_json::from_value::<Mapping>(pairs).unwrap();
+    Personaliser::new("win_back", &mapping(fields), &mapping(template), &audience().schema())
 }
 
 fn column(rows: &RecordBatch, name: &str) -> Vec<String> {
@@ -35,18 +32,14 @@ fn column(rows: &RecordBatch, name: &str) -> Vec<String> {
 }
 
 fn rendered(template: &str) -> Vec<String> {
-    let campaign = campaign(json!({}), json!({"text": template}));
-    let personaliser = Personaliser::new("win_back", &campaign, &audience().schema()).unwrap();
+    let personaliser = personaliser(json!({}), json!({"text": template})).unwrap();
     column(&personaliser.apply(&audience()).unwrap(), "text")
 }
 
 #[test]
 fn fields_are_renamed_and_in_the_order_of_the_campaign() {
-    let campaign = campaign(
-        json!({"ORDERS": "orders", "EMAIL": "email"}),
-        json!({"subject": "Hola {{ first_name }}"}),
-    );
-    let personaliser = Personaliser::new("win_back", &campaign, &audience().schema()).unwrap();
+    let fields = json!({"ORDERS": "orders", "EMAIL": "email"});
+    let personaliser = personaliser(fields, json!({"subject": "Hola {{ first_name }}"})).unwrap();
     let sent = personaliser.apply(&audience()).unwrap();
     let names: Vec<_> = sent
         .schema()
@@ -61,8 +54,7 @@ fn fields_are_renamed_and_in_the_order_of_the_campaign() {
 
 #[test]
 fn without_fields_all_columns_are_sent() {
-    let campaign = campaign(json!({}), json!({}));
-    let personaliser = Personaliser::new("win_back", &campaign, &audience().schema()).unwrap();
+    let personaliser = personaliser(json!({}), json!({})).unwrap();
     assert_eq!(personaliser.apply(&audience()).unwrap(), audience());
 }
 
@@ -79,8 +71,7 @@ fn templates_know_nulls_numbers_and_conditions() {
 
 #[test]
 fn html_is_escaped() {
-    let campaign = campaign(json!({}), json!({"body_html": "<b>{{ first_name }}</b>"}));
-    let personaliser = Personaliser::new("win_back", &campaign, &audience().schema()).unwrap();
+    let personaliser = personaliser(json!({}), json!({"body_html": "<b>{{ first_name }}</b>"})).unwrap();
     let sent = personaliser.apply(&audience()).unwrap();
     assert_eq!(column(&sent, "body_html"), ["<b>Ana &lt;3</b>", "<b></b>"]);
 }
@@ -104,7 +95,7 @@ fn columns_that_do_not_exist_are_errors_before_anything_is_sent() {
             "`template.email`: the audience has a column of that name already",
         ),
     ] {
-        let error = Personaliser::new("win_back", &campaign(fields, template), &audience().schema()).unwrap_err();
+        let error = personaliser(fields, template).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
 }
@@ -116,8 +107,7 @@ fn an_error_in_a_template_does_not_quote_the_row() {
         "\n{{ email + orders }}",
         "{{ email | int }}",
     ] {
-        let campaign = campaign(json!({}), json!({"subject": template}));
-        let personaliser = Personaliser::new("win_back", &campaign, &audience().schema()).unwrap();
+        let personaliser = personaliser(json!({}), json!({"subject": template})).unwrap();
         let error = personaliser.apply(&audience()).unwrap_err().to_string();
         assert!(
             error.contains("`template.subject`") && error.contains("in line"),

@@ -6,7 +6,7 @@ mod server;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cordada_core::{Error, ErrorKind};
+use cordada_core::{Error, ErrorKind, hex};
 use cordada_exporter::{Campaign, ExportReport, export};
 use serde_json::Value;
 use server::{TestServer, Then};
@@ -71,10 +71,7 @@ fn files(folder: &Path) -> Vec<String> {
 
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest;
-    sha2::Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(&sha2::Sha256::digest(bytes))
 }
 
 #[tokio::test]
@@ -121,14 +118,21 @@ async fn only_those_who_consented_are_written_and_the_manifest_says_so() {
         [None, Some(7), Some(7), Some(7)]
     );
 
-    let manifest: Value = serde_json::from_slice(&std::fs::read(&report.manifest).unwrap()).unwrap();
+    let published = report.published.unwrap();
+    let manifest: Value = serde_json::from_slice(&std::fs::read(&published.manifest).unwrap()).unwrap();
     assert_eq!(files(project.path()), ["win_back.csv", "win_back.csv.manifest.json"]);
     assert_eq!(manifest["campaign"], "win_back");
     assert_eq!(manifest["file"], "win_back.csv");
+    assert_eq!(
+        manifest["channel"],
+        serde_json::json!({"kind": "csv", "destination": "out/win_back.csv"})
+    );
     assert_eq!(manifest["rows"], 3);
+    assert_eq!(manifest["failed"], 0);
+    assert_eq!(manifest["failures"], serde_json::json!({}));
     assert_eq!(manifest["bytes"], written.len());
     assert_eq!(manifest["sha256"], sha256(written.as_bytes()));
-    assert_eq!(manifest["sha256"], *report.sha256);
+    assert_eq!(Some(&manifest["sha256"]), published.receipt.get("sha256"));
     assert_eq!(manifest["release"], 7);
     assert_eq!(manifest["columns"], serde_json::json!(["EMAIL", "FNAME", "subject"]));
     assert_eq!(manifest["consent"]["purpose"], "email_marketing");
@@ -149,7 +153,7 @@ async fn consents_that_contradict_each_other_are_none() {
     let report = run(&server, WIN_BACK, project.path()).await.unwrap();
     assert_eq!((report.rows, report.withheld_without_consent), (1, Some(6)));
     assert!(
-        std::fs::read_to_string(&report.file)
+        std::fs::read_to_string(project.path().join("out/win_back.csv"))
             .unwrap()
             .contains("bo@example.com")
     );
@@ -176,7 +180,10 @@ async fn a_campaign_that_is_not_over_persons_needs_no_consent() {
                  channel: {kind: csv, path: out/figures.csv}}";
     let report = run(&server, yaml, project.path()).await.unwrap();
     assert_eq!((report.rows, report.withheld_without_consent), (1, None));
-    assert_eq!(std::fs::read_to_string(&report.file).unwrap(), "customers\n8\n");
+    assert_eq!(
+        std::fs::read_to_string(project.path().join("out/figures.csv")).unwrap(),
+        "customers\n8\n"
+    );
 
     let disguised = yaml.replace("count(*) as customers", "*");
     let error = run(&server, &disguised, project.path()).await.unwrap_err();
@@ -195,7 +202,10 @@ async fn an_empty_audience_keeps_its_columns() {
         .await
         .unwrap();
     assert_eq!((report.rows, report.withheld_without_consent), (0, Some(0)));
-    assert_eq!(std::fs::read_to_string(&report.file).unwrap(), "EMAIL,FNAME,subject\n");
+    assert_eq!(
+        std::fs::read_to_string(project.path().join("out/win_back.csv")).unwrap(),
+        "EMAIL,FNAME,subject\n"
+    );
 }
 
 #[tokio::test]
@@ -214,8 +224,8 @@ async fn a_dry_run_counts_and_writes_nothing() {
     );
     let report = dry.await.unwrap();
     assert_eq!(
-        (report.rows, report.withheld_without_consent, report.sha256.as_str()),
-        (3, Some(4), "")
+        (report.rows, report.withheld_without_consent, report.published),
+        (3, Some(4), None)
     );
     assert_eq!(report.columns, ["EMAIL", "FNAME", "subject"]);
     assert!(files(project.path()).is_empty());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use cordada_core::threads::blocking;
-use cordada_core::{Context, Error, Result};
+use cordada_core::{Context, Error, Result, hex};
 use cordada_ingest_discovery::discover::{self, Found};
 use cordada_ingest_formats::local::{Local, hash_file};
 use cordada_ingest_formats::spool::Spool;
@@ -158,8 +158,7 @@ impl<'a> Logs<'a> {
 
     /// The transaction by which a file is known whatever its name: rotation renames what is compressed as well.
     fn by_content(&self, hash: &[u8]) -> (String, i64) {
-        let name: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        Identity::of_file(self.identity.0, self.identity.1, &name).content(hash)
+        Identity::of_file(self.identity.0, self.identity.1, &hex::encode(hash)).content(hash)
     }
 
     /// Those of the transactions that have been committed.

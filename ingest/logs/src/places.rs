@@ -6,7 +6,7 @@
 use std::io::{Read, Seek, SeekFrom};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use cordada_core::{Context, Error, Result};
+use cordada_core::{Context, Error, Result, hex};
 use cordada_ingest_source::extract::State;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -247,9 +247,5 @@ fn read_range(file: &mut (impl Read + Seek), start: u64, length: u64) -> std::io
 
 /// The first 16 bytes of a hash: logs do not meet by chance in so many.
 fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(&Sha256::digest(bytes)[..16])
 }

@@ -10,7 +10,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cordada_core::names::snake_case;
-use cordada_core::{Context, Error, Result};
+use cordada_core::{Context, Error, Result, hex};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::{hkdf, hmac};
 use serde_json::Value;
@@ -77,13 +77,7 @@ impl PiiKey {
 
     /// A hash of the value: HMAC-SHA-256, as 64 hexadecimal digits.
     fn hash(&self, value: &str) -> String {
-        let tag = hmac::sign(&self.hash, value.as_bytes());
-        tag.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
-            for digit in [byte >> 4, byte & 15] {
-                text.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
-            }
-            text
-        })
+        hex::encode(hmac::sign(&self.hash, value.as_bytes()).as_ref())
     }
 
     /// A token for the value: encrypted with AES-256-GCM under a nonce that is derived from the value, so that equal

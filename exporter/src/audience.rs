@@ -1,0 +1,104 @@
+//! The audience of a campaign: who is in it, and who of them may be written to.
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Int64Type, Schema};
+use cordada_core::suggest::did_you_mean;
+use cordada_core::{Error, Result};
+use futures::TryStreamExt;
+
+use crate::campaign::Campaign;
+use crate::client::{Client, Planned};
+use crate::consent::DEFAULT_KEY;
+use crate::personalise::Personaliser;
+use crate::sql::subquery;
+use crate::wrong::wrong;
+
+/// The audience of a campaign, planned and checked.
+pub(crate) struct Audience<'a> {
+    pub personaliser: Personaliser<'a>,
+    /// The query for the rows that may be sent.
+    pub query: String,
+    pub planned: Planned,
+    /// The release that is read, if the server tells.
+    pub release: Option<u64>,
+    /// Rows with and without consent, of a campaign that is over persons.
+    pub size: Option<u64>,
+}
+
+impl<'a> Audience<'a> {
+    /// Has the campaign's queries planned, and its rows counted.
+    pub(crate) async fn plan(name: &'a str, campaign: &Campaign, client: &mut Client) -> Result<Self> {
+        let audience = subquery(&campaign.audience).map_err(|why| wrong(name, "audience", why))?;
+        // A comment in the last line must not swallow the parenthesis.
+        let from = format!("from (\n{audience}\n) as audience");
+        let all = format!("select audience.* {from}");
+        let everybody = client
+            .plan(&format!("planning `audience` of campaign {name}"), all.clone())
+            .await?;
+        if let Some(release) = everybody.release {
+            client.pin(release);
+        }
+        let personaliser = Personaliser::new(name, &campaign.fields, &campaign.template, &everybody.schema)?;
+        let Some(consent) = &campaign.consent else {
+            if everybody.schema.column_with_name(DEFAULT_KEY).is_some() {
+                return Err(wrong(
+                    name,
+                    "persons",
+                    format!("it is false, but the audience has the column `{DEFAULT_KEY}`"),
+                )
+                .hint("name the consent that the campaign rests on, or leave the column out"));
+            }
+            let release = everybody.release;
+            return Ok(Self {
+                personaliser,
+                query: all,
+                planned: everybody,
+                release,
+                size: None,
+            });
+        };
+        check_key(name, &consent.key, &everybody.schema)?;
+        let consents = client
+            .plan(&format!("planning `consent` of campaign {name}"), consent.probe())
+            .await?;
+        let condition = consent
+            .condition("audience", &consents.schema)
+            .map_err(|why| wrong(name, "consent", why))?;
+        let size = count(client, name, format!("select count(*) {from}")).await?;
+        let query = format!("{all}\nwhere {condition}");
+        let planned = client
+            .plan(
+                &format!("planning the consented audience of campaign {name}"),
+                query.clone(),
+            )
+            .await?;
+        let release = planned.release;
+        Ok(Self {
+            personaliser,
+            query,
+            planned,
+            release,
+            size: Some(size),
+        })
+    }
+}
+
+fn check_key(name: &str, key: &str, audience: &Schema) -> Result<()> {
+    if audience.column_with_name(key).is_some() {
+        return Ok(());
+    }
+    let columns = audience.fields().iter().map(|field| field.name().as_str());
+    let why = format!("it has to select `{key}`, by which consent is looked up");
+    Err(wrong(name, "audience", why).hint(did_you_mean(key, "its columns are", columns)))
+}
+
+async fn count(client: &mut Client, name: &str, query: String) -> Result<u64> {
+    let doing = format!("counting the audience of campaign {name}");
+    let planned = client.plan(&doing, query).await?;
+    let batches: Vec<RecordBatch> = client.read(&doing, planned).try_collect().await?;
+    let counts = batches
+        .iter()
+        .filter_map(|batch| batch.columns().first()?.as_primitive_opt::<Int64Type>());
+    let rows: i64 = counts.flat_map(|counts| counts.values().iter()).sum();
+    u64::try_from(rows).map_err(|_| Error::failed(doing, "the server counts less than nothing"))
+}
