@@ -135,7 +135,7 @@ async fn start_server(project: &Project) -> Result<(Connection, OwnServer)> {
         tls: None,
         users: vec![User {
             name: name.clone(),
-            password_hash: cordada_query::hash_password(&password)?,
+            password_hash: cordada_query::auth::hash_password(&password)?,
             roles: vec![name.clone()],
         }],
         roles: BTreeMap::from([(name.clone(), role)]),
