@@ -1,7 +1,6 @@
 //! Reading an estimator's parameters: unknown ones are refused, wrong ones named.
 
 use cordada_core::suggest::did_you_mean;
-use cordada_core::suggest::nearest;
 use cordada_core::{Error, Result};
 use cordada_lake::estimator::Parameters;
 use serde::de::DeserializeOwned;
