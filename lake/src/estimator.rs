@@ -73,8 +73,8 @@ pub trait Estimator: fmt::Debug + Send + Sync {
         &[]
     }
 
-    /// The columns of all that it makes of inputs with these columns, the model's own rows first; called before
-    /// anything runs, through [`plan`](trait.Estimator.html#method.plan), which has checked the inputs' names.
+    /// The columns of all that it makes of inputs with these columns. Called before anything runs, by `plan`, which has
+    /// checked the inputs' names.
     ///
     /// # Errors
     /// Parameters that are unknown or do not fit, columns that are missing or of the wrong type: all of kind config,

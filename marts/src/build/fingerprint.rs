@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use arrow::datatypes::{Schema, SchemaRef};
+use cordada_core::TableName;
 use cordada_lake::estimator::{Estimator, Parameters, Relations};
 use cordada_lake::{Relation, RelationKind, Release};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -16,26 +17,12 @@ use crate::compiled::CompiledNode;
 use crate::config::Config;
 use crate::node::Node;
 
-/// The fingerprint of what `nodes` hold, the first of which has the queries `plans` over `release`; the others are
-/// its further outputs. `definition` is that of its estimator, if it has one.
+/// The fingerprint of the rows that `plans` read from tables of `release`, those of `own` left out.
 ///
-/// `None` if the rows depend on more than the inputs: on time, chance, or relations that no release pins.
-pub(super) fn of_queries<'a>(
-    nodes: &[&CompiledNode],
-    config: &Config,
-    definition: &str,
-    plans: impl IntoIterator<Item = &'a LogicalPlan>,
-    release: &Release,
-) -> DataFusionResult<Option<String>> {
-    let inputs = of_inputs(nodes, plans, release)?;
-    Ok(inputs.map(|inputs| digest(nodes, config, definition, &inputs)))
-}
-
-/// The fingerprint of the rows that `plans` read from tables of `release`, `nodes` themselves left out; `None` as in
-/// [`of_queries`].
+/// `None` if they depend on more: on time, chance, or relations that no release pins.
 pub(super) fn of_inputs<'a>(
-    nodes: &[&CompiledNode],
     plans: impl IntoIterator<Item = &'a LogicalPlan>,
+    own: &TableName,
     release: &Release,
 ) -> DataFusionResult<Option<String>> {
     let mut versions = String::new();
@@ -43,10 +30,7 @@ pub(super) fn of_inputs<'a>(
         if is_volatile(plan)? {
             return Ok(None);
         }
-        for table in scanned(plan)? {
-            if nodes.iter().any(|node| node.table == table) {
-                continue;
-            }
+        for table in scanned(plan)?.into_iter().filter(|table| table != own) {
             match release.relation(&table).map(|relation| &relation.kind) {
                 Some(RelationKind::Table { path, version }) => {
                     // Writing to a text cannot fail.
@@ -82,10 +66,17 @@ pub(super) fn of_definition(
 
 /// The fingerprint of a seed.
 pub(super) fn of_seed(node: &CompiledNode, source: &Node) -> String {
-    digest(&[node], &source.config, "", &source.file.text)
+    of_nodes([node], &source.config, "", &source.file.text)
 }
 
-fn digest(nodes: &[&CompiledNode], config: &Config, definition: &str, inputs: &str) -> String {
+/// The fingerprint of what a node and its further outputs hold, made of inputs with the fingerprint `inputs`.
+/// `definition` is that of its estimator, if it has one.
+pub(super) fn of_nodes<'a>(
+    nodes: impl IntoIterator<Item = &'a CompiledNode>,
+    config: &Config,
+    definition: &str,
+    inputs: &str,
+) -> String {
     let mut parts = vec![
         env!("CARGO_PKG_VERSION").to_owned(),
         definition.to_owned(),

@@ -12,7 +12,7 @@ use cordada_lake::{Base, Lake, Mode, Relation, Release, Write};
 use datafusion::common::Column;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::execute_stream_partitioned;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
@@ -113,8 +113,8 @@ impl Materialize<'_> {
             _ => &work.full,
         };
         let plan = sql::plan(self.lake, &session, text).await?;
-        let fingerprint =
-            fingerprint::of_queries(&[self.node()], config, "", [&plan], &self.release).doing(|| self.doing())?;
+        let inputs = self.inputs([&plan])?;
+        let fingerprint = inputs.map(|inputs| fingerprint::of_nodes([self.node()], config, "", &inputs));
         if let Some(done) = self.reuse(fingerprint.as_deref()) {
             return Ok(done);
         }
@@ -144,6 +144,11 @@ impl Materialize<'_> {
         let partitions = execute_stream_partitioned(physical, context).doing(|| self.doing())?;
         let made = self.write(&self.goals.main, write, partitions, fingerprint);
         made.await.map(Done::one)
+    }
+
+    /// The fingerprint of the rows that the queries read.
+    pub(super) fn inputs<'a>(&self, plans: impl IntoIterator<Item = &'a LogicalPlan>) -> Result<Option<String>> {
+        fingerprint::of_inputs(plans, &self.node().table, &self.release).doing(|| self.doing())
     }
 
     /// What is published, if all of it has this fingerprint.

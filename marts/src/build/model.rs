@@ -36,10 +36,11 @@ impl Materialize<'_> {
         let session = self.lake.session(&self.release);
         let plans = self.plans(&session).await?;
         let definition = self.definition(estimator, model, &plans);
-        let nodes: Vec<_> = self.goals.iter().map(|goal| goal.node).collect();
-        let fingerprint =
-            fingerprint::of_queries(&nodes, &self.source.config, &definition, plans.iter(), &self.release)
-                .doing(|| self.doing())?;
+        let rows = self.inputs(plans.iter())?;
+        let nodes = || self.goals.iter().map(|goal| goal.node);
+        let fingerprint = rows
+            .as_deref()
+            .map(|rows| fingerprint::of_nodes(nodes(), &self.source.config, &definition, rows));
         let last = self.last_fit().await?;
         let is_due = last
             .as_ref()
@@ -51,7 +52,6 @@ impl Materialize<'_> {
             let keeps = model.refit != Refit::Always && !is_due && !self.full_refresh;
             keeps && fit.definition == definition
         };
-        let rows = fingerprint::of_inputs(&nodes, plans.iter(), &self.release).doing(|| self.doing())?;
         let inputs = plans.map(|plan| QueryRows::new(&session, plan));
         let (fit, artefact) = match last.filter(is_kept) {
             Some(fit) => {

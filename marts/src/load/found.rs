@@ -48,7 +48,7 @@ impl Found {
                 node.name
             );
             return Err(Error::config("loading the SQL project", why)
-                .hint("rename the file")
+                .hint("rename the file of that name")
                 .at(node.file.path.display(), 0, 0));
         }
         let id = node.config.enabled.then_some(node.id);
