@@ -12,9 +12,8 @@ use datafusion::prelude::SessionContext;
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint;
 use super::materialize::{Done, Goal, Materialize, anew};
-use super::rows::QueryRows;
+use super::{fingerprint, rows};
 use crate::jinja::quoted;
 use crate::model::{Model, Refit};
 
@@ -36,11 +35,11 @@ impl Materialize<'_> {
         let session = self.lake.session(&self.release);
         let plans = self.plans(&session).await?;
         let definition = self.definition(estimator, model, &plans);
-        let rows = self.inputs(plans.iter())?;
+        let read = self.inputs(plans.iter())?;
         let nodes = || self.goals.iter().map(|goal| goal.node);
-        let fingerprint = rows
+        let fingerprint = read
             .as_deref()
-            .map(|rows| fingerprint::of_nodes(nodes(), &self.source.config, &definition, rows));
+            .map(|read| fingerprint::of_nodes(nodes(), &self.source.config, &definition, read));
         let last = self.last_fit().await?;
         let is_due = last
             .as_ref()
@@ -52,13 +51,13 @@ impl Materialize<'_> {
             let keeps = model.refit != Refit::Always && !is_due && !self.full_refresh;
             keeps && fit.definition == definition
         };
-        let inputs = plans.map(|plan| QueryRows::new(&session, plan));
+        let inputs = plans.map(|plan| rows::of_query(&session, plan));
         let (fit, artefact) = match last.filter(is_kept) {
             Some(fit) => {
                 let (_, artefact) = self.lake.artefact(&self.node().table, &fit.artefact).await?;
                 (fit, artefact)
             }
-            None => self.fit(estimator, model, &inputs, definition, rows).await?,
+            None => self.fit(estimator, model, &inputs, definition, read).await?,
         };
         let previous = self.previous().await?;
         let scores = estimator
@@ -145,7 +144,7 @@ impl Materialize<'_> {
         }
         let query = format!("select * from {}", quoted(table));
         let plan = sql::plan(self.lake, session, &query).await?;
-        Ok(Some(QueryRows::new(session, plan)))
+        Ok(Some(rows::of_query(session, plan)))
     }
 
     /// Writes the outputs that the project asks for, all at once.

@@ -12,20 +12,18 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 
 /// The rows of a query, which is run anew for each pass.
-pub(super) struct QueryRows {
+pub(super) fn of_query(session: &SessionContext, plan: LogicalPlan) -> Arc<dyn Rows> {
+    Arc::new(QueryRows {
+        session: session.clone(),
+        schema: Arc::new(plan.schema().as_arrow().clone()),
+        plan,
+    })
+}
+
+struct QueryRows {
     session: SessionContext,
     plan: LogicalPlan,
     schema: SchemaRef,
-}
-
-impl QueryRows {
-    pub(super) fn new(session: &SessionContext, plan: LogicalPlan) -> Arc<dyn Rows> {
-        Arc::new(Self {
-            session: session.clone(),
-            schema: Arc::new(plan.schema().as_arrow().clone()),
-            plan,
-        })
-    }
 }
 
 #[async_trait]
