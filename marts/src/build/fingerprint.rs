@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use cordada_core::TableName;
 use cordada_lake::estimator::{Estimator, Parameters, Relations};
 use cordada_lake::{Relation, RelationKind, Release};
@@ -44,7 +44,8 @@ pub(super) fn of_inputs<'a>(
     Ok(Some(hash([versions.as_str()])))
 }
 
-/// The fingerprint of a model's definition: what is fitted, by what, on inputs of which columns.
+/// The fingerprint of a model's definition: what is fitted, by what, on inputs of which columns. What is said about the
+/// columns does not count.
 pub(super) fn of_definition(
     estimator: &dyn Estimator,
     parameters: &Parameters,
@@ -54,7 +55,7 @@ pub(super) fn of_definition(
     let names = std::iter::once("").chain(queries.further.keys().map(String::as_str));
     let queries: Vec<_> = names
         .zip(queries.iter())
-        .map(|(name, (sql, schema))| (name, *sql, columns(schema)))
+        .map(|(name, (sql, schema))| (name, *sql, types(schema)))
         .collect();
     hash([
         estimator.name(),
@@ -95,6 +96,11 @@ pub(super) fn of_nodes<'a>(
         parts.push(columns(&work.schema));
     }
     hash(parts.iter().map(String::as_str))
+}
+
+fn types(schema: &Schema) -> Vec<(&str, &DataType)> {
+    let fields = schema.fields().iter();
+    fields.map(|field| (field.name().as_str(), field.data_type())).collect()
 }
 
 /// The columns, with what is said about them.

@@ -98,7 +98,7 @@ impl Materialize<'_> {
             return Ok(None);
         };
         let state = self.lake.state_at(path, *version).await?;
-        // The state of a table that was not a model's is no fit.
+        // The state of a table that was not a model's is not a fit.
         Ok(state.and_then(|state| serde_json::from_str(&state).ok()))
     }
 
