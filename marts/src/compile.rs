@@ -1,5 +1,7 @@
 //! Compiling a project: every query is planned by the planner that will run it, before a row is read.
 
+mod model;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -18,7 +20,7 @@ use minijinja::Value;
 use crate::compiled::{Compiled, CompiledNode, CompiledTest, Work};
 use crate::config::Materialization;
 use crate::data_test::{Body, DataTest};
-use crate::jinja::{NodeContext, Render, Target};
+use crate::jinja::{NodeContext, Render, Target, Uses};
 use crate::load::configs;
 use crate::node::{Node, NodeId};
 use crate::planned::PlannedTables;
@@ -59,7 +61,7 @@ pub async fn compile(project: &Project, lake: &Lake, estimators: &Estimators) ->
     };
     let mut nodes: Vec<Option<CompiledNode>> = vec![None; loaded.nodes.len()];
     for id in &loaded.order {
-        nodes[id.0] = Some(compiler.node(&loaded.nodes[id.0]).await?);
+        nodes[id.0] = Some(compiler.node(&loaded.nodes[id.0], &nodes).await?);
     }
     let mut nodes: Vec<CompiledNode> = nodes.into_iter().flatten().collect();
     let mut tests = Vec::with_capacity(loaded.tests.len());
@@ -87,10 +89,12 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    async fn node(&self, node: &Node) -> Result<CompiledNode> {
+    /// Compiles a node; `before` are those that it reads.
+    async fn node(&self, node: &Node, before: &[Option<CompiledNode>]) -> Result<CompiledNode> {
         self.check_sources(node)?;
         let work = match node.materialization() {
             Materialization::Seed => self.seed(node).await?,
+            Materialization::Output => self.output(node, before).await?,
             _ => self.model(node).await?,
         };
         let name_of = |id: &NodeId| self.project.nodes[id.0].name.clone();
@@ -166,25 +170,19 @@ impl Compiler<'_> {
         let schema = documented(node, &seed.schema)?;
         self.set_planned(node, types::readable(&schema));
         Ok(Work {
-            full: String::new(),
-            incremental: None,
-            published: None,
-            existing: None,
-            schema,
             seed: Some(Arc::new(seed)),
+            ..Work::new(String::new(), schema)
         })
     }
 
     async fn model(&self, node: &Node) -> Result<Work> {
-        let (full, asks_incremental) = self.render(node, false)?;
+        let (full, uses) = self.render(node, false)?;
         let plan = self.plan(node, &full).await?;
         let mut schema = self.columns(node, &plan)?;
-        if let Some((estimator, parameters)) = &node.config.estimator {
-            let scores = self
-                .estimators
-                .get(estimator)
-                .and_then(|one| one.output_schema(&schema, parameters));
-            schema = scores.map_err(|error| node.file.find_call("config", estimator).mark(error))?;
+        let mut estimated = None;
+        if let Some(model) = &node.config.model {
+            let (main, further) = self.estimated(node, model, &uses.config, schema).await?;
+            (schema, estimated) = (main, Some(further));
         }
         if node.config.contract {
             contract::check(self.lake, &self.session, node, &schema).await?;
@@ -206,12 +204,8 @@ impl Compiler<'_> {
         }
         let schema = documented(node, &schema)?;
         let mut work = Work {
-            full,
-            incremental: None,
-            published: None,
-            existing: None,
-            schema: schema.clone(),
-            seed: None,
+            estimated,
+            ..Work::new(full, schema.clone())
         };
         match node.materialization() {
             Materialization::Ephemeral => {
@@ -230,20 +224,20 @@ impl Compiler<'_> {
                     node,
                     with_new_columns(work.existing.as_ref(), &types::readable(&schema)),
                 );
-                let incremental = if asks_incremental {
+                let incremental = if uses.asks_incremental {
                     self.render(node, true)?.0
                 } else {
                     work.full.clone()
                 };
                 // Planned from the first run on, so that the second one does not fail.
                 let plan = self.plan(node, &incremental).await?;
-                if asks_incremental {
+                if uses.asks_incremental {
                     let later = self.columns(node, &plan)?;
                     self.check_same_columns(node, &work.schema, &later)?;
                 }
                 work.incremental = Some(incremental);
             }
-            Materialization::Table | Materialization::Model | Materialization::Seed => {
+            Materialization::Table | Materialization::Model | Materialization::Output | Materialization::Seed => {
                 self.set_planned(node, types::readable(&schema));
             }
         }
@@ -274,8 +268,8 @@ impl Compiler<'_> {
         }
     }
 
-    /// The model's SQL, and whether it asks `is_incremental()`.
-    fn render(&self, node: &Node, incremental: bool) -> Result<(String, bool)> {
+    /// The model's SQL, and what its template uses.
+    fn render(&self, node: &Node, incremental: bool) -> Result<(String, Uses)> {
         let render = Render {
             names: self.project.names.clone(),
             node: Some(NodeContext {
@@ -294,7 +288,7 @@ impl Compiler<'_> {
             let error = Error::config(format!("compiling {}", node.name), "the model is empty").hint("write a SELECT");
             return Err(node.file.whole().mark(error));
         }
-        Ok((sql.to_owned(), uses.asks_incremental))
+        Ok((sql.to_owned(), uses))
     }
 
     /// The checked plan of a node's SQL.

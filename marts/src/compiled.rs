@@ -1,5 +1,6 @@
 //! What compiling makes of a project.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub struct Compiled {
     pub(crate) tests: Vec<CompiledTest>,
 }
 
-/// A compiled model or seed.
+/// A compiled node.
 #[derive(Debug, Clone)]
 pub struct CompiledNode {
     /// Its number within the project.
@@ -38,7 +39,8 @@ pub struct CompiledNode {
     pub materialization: Materialization,
     /// The file that defines it.
     pub file: PathBuf,
-    /// The query that the next build runs, with `lake.schema.table` for every ref; empty for a seed.
+    /// The query that the next build runs, with `lake.schema.table` for every ref; empty for a seed
+    /// and for a further output.
     pub sql: String,
     /// The columns, in order.
     pub columns: Vec<(String, DataType)>,
@@ -63,6 +65,32 @@ pub(crate) struct Work {
     /// The columns of the node's rows, with comments and tags of personal data.
     pub(crate) schema: SchemaRef,
     pub(crate) seed: Option<Arc<Seed>>,
+    /// What there is to know of a node with an estimator.
+    pub(crate) estimated: Option<Estimated>,
+}
+
+/// What an estimator reads and makes besides the model's own rows.
+#[derive(Debug, Clone)]
+pub(crate) struct Estimated {
+    /// The queries of the further inputs.
+    pub(crate) inputs: BTreeMap<String, String>,
+    /// The columns of the further outputs that become relations.
+    pub(crate) outputs: BTreeMap<String, SchemaRef>,
+}
+
+impl Work {
+    /// The work of a node that is always built from scratch by a query.
+    pub(crate) fn new(full: String, schema: SchemaRef) -> Self {
+        Self {
+            full,
+            incremental: None,
+            published: None,
+            existing: None,
+            schema,
+            seed: None,
+            estimated: None,
+        }
+    }
 }
 
 /// A compiled test: a query that counts the rows that should not be.

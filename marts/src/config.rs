@@ -2,16 +2,16 @@
 
 use std::fmt;
 
+use cordada_core::suggest::{did_you_mean, nearest};
 use serde_json::{Map, Value};
 
-use cordada_core::suggest::did_you_mean;
-use cordada_core::suggest::nearest;
+use crate::model::Model;
 
 /// A configuration before it is validated.
 pub(crate) type RawConfig = Map<String, Value>;
 
 /// Keys that do something here.
-const EFFECTIVE: [&str; 18] = [
+const EFFECTIVE: [&str; 21] = [
     "materialized",
     "schema",
     "alias",
@@ -25,6 +25,9 @@ const EFFECTIVE: [&str; 18] = [
     "column_types",
     "delimiter",
     "estimator",
+    "inputs",
+    "outputs",
+    "refit",
     "severity",
     "where",
     "warn_if",
@@ -144,6 +147,8 @@ pub enum Materialization {
     Seed,
     /// A table of what an estimator makes of the query's rows.
     Model,
+    /// A table of what the estimator of a model makes besides.
+    Output,
 }
 
 impl Materialization {
@@ -159,6 +164,7 @@ impl Materialization {
             Self::Ephemeral => "ephemeral",
             Self::Seed => "seed",
             Self::Model => "model",
+            Self::Output => "output",
         }
     }
 }
@@ -204,8 +210,8 @@ pub(crate) struct Config {
     /// SQL types of a seed's columns.
     pub(crate) column_types: Vec<(String, String)>,
     pub(crate) delimiter: u8,
-    /// The estimator and its parameters, of a [`Materialization::Model`].
-    pub(crate) estimator: Option<(String, RawConfig)>,
+    /// Of a [`Materialization::Model`].
+    pub(crate) model: Option<Model>,
 }
 
 /// What is wrong with a configuration: the key, why, and what to do.
@@ -217,7 +223,7 @@ pub(crate) struct Wrong {
 }
 
 impl Wrong {
-    fn new(key: &str, why: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
+    pub(crate) fn new(key: &str, why: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
         Self {
             key: key.to_owned(),
             why: why.into(),
@@ -273,7 +279,7 @@ impl Config {
             contract: contract(raw),
             column_types: column_types(raw)?,
             delimiter: delimiter(raw)?,
-            estimator: estimator(raw, materialization)?,
+            model: Model::read(raw, materialization)?,
         };
         if config.strategy == Strategy::Merge && config.unique_key.is_empty() {
             return Err(Wrong::new(
@@ -283,6 +289,29 @@ impl Config {
             ));
         }
         Ok(config)
+    }
+
+    /// The configuration of an output of `model`: the model's, with a few keys of its own.
+    pub(crate) fn of_output(model: &Config, own: &RawConfig) -> Result<Self, Wrong> {
+        const OWN: [&str; 3] = ["contract", "meta", "tags"];
+        if let Some(key) = own.keys().find(|key| !OWN.contains(&key.as_str())) {
+            return Err(Wrong::new(
+                key,
+                format!("`{key}` of an output is that of its model"),
+                format!("configure it there; an output's own keys are: {}", OWN.join(", ")),
+            ));
+        }
+        let mut tags = model.tags.clone();
+        tags.extend(own.get("tags").map(strings).unwrap_or_default());
+        Ok(Self {
+            materialization: Materialization::Output,
+            tags,
+            alias: None,
+            unique_key: Vec::new(),
+            contract: contract(own),
+            model: None,
+            ..model.clone()
+        })
     }
 }
 
@@ -359,31 +388,8 @@ fn delimiter(raw: &RawConfig) -> Result<u8, Wrong> {
     }
 }
 
-fn estimator(raw: &RawConfig, materialization: Materialization) -> Result<Option<(String, RawConfig)>, Wrong> {
-    let name = text(raw, "estimator")?;
-    match (materialization, name) {
-        (Materialization::Model, Some(name)) => {
-            let parameters = raw.iter().filter(|(key, _)| !is_known(key));
-            Ok(Some((
-                name,
-                parameters.map(|(key, value)| (key.clone(), value.clone())).collect(),
-            )))
-        }
-        (Materialization::Model, None) => Err(Wrong::new(
-            "materialized",
-            "a `model` needs an `estimator`",
-            "for example estimator='kmeans'".to_owned(),
-        )),
-        (_, Some(_)) => Err(Wrong::new(
-            "estimator",
-            "only a model with materialized='model' has an estimator",
-            "set materialized='model'".to_owned(),
-        )),
-        (_, None) => Ok(None),
-    }
-}
-
-fn text(raw: &RawConfig, key: &str) -> Result<Option<String>, Wrong> {
+/// The text that stands under `key`.
+pub(crate) fn text(raw: &RawConfig, key: &str) -> Result<Option<String>, Wrong> {
     match raw.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.trim().to_owned())),
@@ -455,11 +461,16 @@ mod tests {
     }
 
     #[test]
-    fn other_keys_of_a_model_are_the_estimators() {
-        let config = json!({"materialized": "model", "estimator": "kmeans", "k": 4, "tags": ["ml"]});
-        let (estimator, parameters) = Config::validate(&raw(config), false).unwrap().estimator.unwrap();
-        assert_eq!(estimator, "kmeans");
-        assert_eq!(Value::Object(parameters), json!({"k": 4}));
+    fn an_output_is_configured_at_its_model() {
+        let model = json!({"materialized": "model", "estimator": "e", "tags": "ml", "alias": "x", "unique_key": "id"});
+        let model = Config::validate(&raw(model), false).unwrap();
+        let own = raw(json!({"tags": ["people"], "contract": {"enforced": true}}));
+        let output = Config::of_output(&model, &own).unwrap();
+        assert_eq!(output.materialization, Materialization::Output);
+        assert_eq!(output.tags, ["ml", "people"]);
+        assert!(output.contract && output.model.is_none() && output.unique_key.is_empty());
+        let wrong = Config::of_output(&model, &raw(json!({"schema": "people"}))).unwrap_err();
+        assert_eq!(wrong.key, "schema");
     }
 
     #[test]

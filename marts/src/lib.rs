@@ -13,6 +13,7 @@ mod files;
 mod graph;
 mod jinja;
 mod load;
+mod model;
 mod node;
 mod plan_error;
 mod planned;

@@ -1,5 +1,6 @@
-//! The nodes of a project: models and seeds.
+//! The nodes of a project: models, their further outputs, and seeds.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use cordada_core::TableName;
@@ -12,7 +13,7 @@ use crate::source_file::{Place, SourceFile};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub(crate) usize);
 
-/// A model or a seed.
+/// A model, one of its further outputs, or a seed.
 #[derive(Debug, Clone)]
 pub struct Node {
     pub(crate) id: NodeId,
@@ -28,6 +29,8 @@ pub struct Node {
     pub(crate) columns: Vec<Column>,
     pub(crate) depends_on: Vec<NodeId>,
     pub(crate) sources: Vec<SourceUse>,
+    /// A model's further outputs by the estimator's names for them; each is a node that reads the model.
+    pub(crate) outputs: BTreeMap<String, NodeId>,
 }
 
 /// A raw table that a node reads.
@@ -86,6 +89,12 @@ impl Node {
     /// The nodes that it reads.
     pub fn depends_on(&self) -> &[NodeId] {
         &self.depends_on
+    }
+
+    /// The model whose further output it is.
+    pub(crate) fn output_of(&self) -> Option<NodeId> {
+        let is_output = self.materialization() == Materialization::Output;
+        self.depends_on.first().copied().filter(|_| is_output)
     }
 
     /// The raw tables that it reads.

@@ -62,7 +62,16 @@ fn atom(project: &Loaded, text: &str) -> Result<BTreeSet<NodeId>> {
             }
         }
     }
-    Ok(all)
+    Ok(with_outputs(project, &all))
+}
+
+/// The nodes, where a model and its further outputs are one: they are made together.
+fn with_outputs(project: &Loaded, chosen: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+    let node = |id: NodeId| &project.nodes[id.0];
+    let models = chosen.iter().map(|id| node(*id).output_of().unwrap_or(*id));
+    models
+        .flat_map(|model| node(model).outputs.values().copied().chain([model]))
+        .collect()
 }
 
 /// `2+name+` in its parts.

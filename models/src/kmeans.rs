@@ -22,32 +22,31 @@
 //!
 //! A row with a feature that is null, infinite or not a number has null in all of these.
 //!
-//! Rows are read twice and never held: the first pass keeps a sample of at most 50,000 complete rows to fit on (all
-//! of them, when there are no more), the second scores rows as they stream by. The centroids are those of the
-//! sample. Neither the sample nor the fit depends on the order of the rows. Fitting on five features takes about 700
-//! bytes a row: 35 MB.
+//! Rows are never held: fitting keeps a sample of at most 50,000 complete rows (all of them, when there are no more),
+//! scoring lets them stream by. The centroids are those of the sample. Neither the sample nor the fit depends on the
+//! order of the rows. Fitting on five features takes about 700 bytes a row: 35 MB. The artefact is the centroids and
+//! how features are standardised.
 
 mod plan;
 mod segments;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{ArrayRef, Float64Builder, Int32Builder, RecordBatch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use cordada_core::{Context, Error, Result};
-use cordada_lake::estimator::{Estimator, Parameters, Rows};
+use cordada_lake::estimator::{Artefact, Estimator, Inputs, Parameters, Previous, Relations, Scores};
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::DataFusionError;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
-use plan::Plan;
-use segments::Segments;
 
+use self::plan::Plan;
+use self::segments::Segments;
 use crate::features::Features;
 use crate::sample::sample;
 
@@ -58,7 +57,18 @@ const SAMPLE_ROWS: usize = 50_000;
 
 /// k-means with standardised features and k-means++ starts.
 #[derive(Debug)]
-pub(crate) struct KMeans;
+pub(crate) struct KMeans {
+    /// The most rows to fit on.
+    sample_rows: usize,
+}
+
+impl Default for KMeans {
+    fn default() -> Self {
+        Self {
+            sample_rows: SAMPLE_ROWS,
+        }
+    }
+}
 
 #[async_trait]
 impl Estimator for KMeans {
@@ -66,33 +76,44 @@ impl Estimator for KMeans {
         NAME
     }
 
-    fn output_schema(&self, input: &Schema, parameters: &Parameters) -> Result<SchemaRef> {
-        Ok(Plan::new(input, parameters)?.schema)
+    fn version(&self) -> u32 {
+        1
     }
 
-    async fn run(&self, rows: Arc<dyn Rows>, parameters: &Parameters) -> Result<SendableRecordBatchStream> {
-        run(rows, parameters, SAMPLE_ROWS).await
+    fn outputs(&self, inputs: &Relations<SchemaRef>, parameters: &Parameters) -> Result<Relations<SchemaRef>> {
+        Ok(Relations::only(Plan::new(&inputs.main, parameters)?.schema))
     }
-}
 
-async fn run(rows: Arc<dyn Rows>, parameters: &Parameters, sample_rows: usize) -> Result<SendableRecordBatchStream> {
-    let plan = Plan::new(&rows.schema(), parameters)?;
-    let sample = sample(rows.read().await?, &plan.features, sample_rows, plan.settings.seed).await?;
+    async fn fit(&self, inputs: &Inputs, parameters: &Parameters) -> Result<Artefact> {
+        let Plan { features, settings, .. } = Plan::new(&inputs.main.schema(), parameters)?;
+        let sample = sample(inputs.main.read().await?, &features, self.sample_rows, settings.seed).await?;
 
-    // Dropping this future, as cancelling does, stops the fit at its next start.
-    let stop = StopOnDrop::default();
-    let (stopped, settings) = (Arc::clone(&stop.0), plan.settings.clone());
-    let segments = SpawnedTask::spawn_blocking(move || Segments::fit(&sample, &settings, &stopped))
-        .join()
-        .await
-        .map_err(|why| Error::failed("fitting the estimator `kmeans`", why))??;
+        // Dropping this future, as cancelling does, stops the fit at its next start.
+        let stop = StopOnDrop::default();
+        let stopped = Arc::clone(&stop.0);
+        let segments = SpawnedTask::spawn_blocking(move || Segments::fit(&sample, &settings, &stopped))
+            .join()
+            .await
+            .map_err(|why| Error::failed("fitting the estimator `kmeans`", why))??;
+        Artefact::of(&segments)
+    }
 
-    let schema = Arc::clone(&plan.schema);
-    let scored = rows.read().await?.and_then(move |batch| {
-        let scored = score(&batch, &plan, &segments).map_err(DataFusionError::from);
-        std::future::ready(scored)
-    });
-    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, scored)))
+    async fn score(
+        &self,
+        artefact: &Artefact,
+        inputs: &Inputs,
+        _: &Previous,
+        parameters: &Parameters,
+    ) -> Result<Scores> {
+        let plan = Plan::new(&inputs.main.schema(), parameters)?;
+        let segments: Segments = artefact.read()?;
+        let schema = Arc::clone(&plan.schema);
+        let scored = inputs.main.read().await?.and_then(move |batch| {
+            let scored = score(&batch, &plan, &segments).map_err(DataFusionError::from);
+            std::future::ready(scored)
+        });
+        Ok(Relations::only(Box::pin(RecordBatchStreamAdapter::new(schema, scored))))
+    }
 }
 
 #[derive(Default)]

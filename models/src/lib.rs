@@ -1,5 +1,8 @@
 //! Estimators that score customers: one file each, and one line in [`estimators`].
 
+#[cfg(test)]
+mod contract;
+mod exact;
 mod features;
 mod kmeans;
 mod parameters;
@@ -14,6 +17,6 @@ use cordada_lake::estimator::Estimators;
 /// Every estimator that a model can name with `estimator='…'`.
 pub fn estimators() -> Estimators {
     let mut estimators = Estimators::default();
-    estimators.register(Arc::new(kmeans::KMeans));
+    estimators.register(Arc::new(kmeans::KMeans::default()));
     estimators
 }

@@ -1,22 +1,28 @@
 //! Standardisation: every feature to mean 0 and standard deviation 1, so that none outweighs the others.
 
+use serde::{Deserialize, Serialize};
+
+use crate::exact;
 use crate::features::Matrix;
 
 /// How the features of the fitted rows become comparable, and those of any other row with them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Standardiser {
     features: Vec<Scale>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Scale {
     /// Take the symmetric logarithm first.
     log: bool,
     /// The largest magnitude. Dividing by it first keeps the squares of the variance from overflowing.
+    #[serde(with = "exact")]
     magnitude: f64,
     /// Mean of what is left.
+    #[serde(with = "exact")]
     mean: f64,
     /// Population standard deviation of what is left; 0 for a feature that does not vary.
+    #[serde(with = "exact")]
     deviation: f64,
 }
 

@@ -72,10 +72,15 @@ impl Lake {
 
     /// The text that the newest write with a [`Write::state`] left in the table, as of its newest version.
     pub async fn state(&self, table: &TableName) -> Result<Option<String>> {
-        let Some(version) = self.latest_version(table).await? else {
-            return Ok(None);
-        };
-        let snapshot = self.snapshot(&self.path_of(table), version).await?;
+        match self.latest_version(table).await? {
+            Some(version) => self.state_at(&self.path_of(table), version).await,
+            None => Ok(None),
+        }
+    }
+
+    /// [`Lake::state`] as of one version of the table at `path`, such as a release has it.
+    pub async fn state_at(&self, path: &str, version: u64) -> Result<Option<String>> {
+        let snapshot = self.snapshot(path, version).await?;
         Ok(snapshot.property(commit::STATE).map(str::to_owned))
     }
 }

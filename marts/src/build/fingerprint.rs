@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use cordada_lake::release::RelationKind;
-use cordada_lake::{Relation, Release};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use cordada_core::TableName;
+use cordada_lake::estimator::{Estimator, Parameters, Relations};
+use cordada_lake::{Relation, RelationKind, Release};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
@@ -15,58 +17,106 @@ use crate::compiled::CompiledNode;
 use crate::config::Config;
 use crate::node::Node;
 
-/// The fingerprint of a node whose query is `plan` over `release`.
+/// The fingerprint of the rows that `plans` read from tables of `release`, those of `own` left out.
 ///
-/// `None` if the rows depend on more than the inputs: on time, chance, or relations that no release pins.
-pub(super) fn of_query(
-    node: &CompiledNode,
-    config: &Config,
-    plan: &LogicalPlan,
+/// `None` if they depend on more: on time, chance, or relations that no release pins.
+pub(super) fn of_inputs<'a>(
+    plans: impl IntoIterator<Item = &'a LogicalPlan>,
+    own: &TableName,
     release: &Release,
 ) -> DataFusionResult<Option<String>> {
-    if is_volatile(plan)? {
-        return Ok(None);
-    }
-    let mut inputs = String::new();
-    for table in scanned(plan)?.into_iter().filter(|table| *table != node.table) {
-        match release.relation(&table).map(|relation| &relation.kind) {
-            Some(RelationKind::Table { path, version }) => {
-                // Writing to a text cannot fail.
-                let _ = writeln!(inputs, "{table} {path} {version}");
+    let mut versions = String::new();
+    for plan in plans {
+        if is_volatile(plan)? {
+            return Ok(None);
+        }
+        for table in scanned(plan)?.into_iter().filter(|table| table != own) {
+            match release.relation(&table).map(|relation| &relation.kind) {
+                Some(RelationKind::Table { path, version }) => {
+                    // Writing to a text cannot fail.
+                    let _ = writeln!(versions, "{table} {path} {version}");
+                }
+                // A journal, or a table of another release.
+                Some(RelationKind::View { .. }) | None => return Ok(None),
             }
-            // A journal, or a table of another release.
-            Some(RelationKind::View { .. }) | None => return Ok(None),
         }
     }
-    Ok(Some(digest(node, config, &inputs)))
+    Ok(Some(hash([versions.as_str()])))
+}
+
+/// The fingerprint of a model's definition: what is fitted, by what, on inputs of which columns. What is said about the
+/// columns does not count.
+pub(super) fn of_definition(
+    estimator: &dyn Estimator,
+    parameters: &Parameters,
+    queries: &Relations<(&str, SchemaRef)>,
+) -> String {
+    let parameters: BTreeMap<_, _> = parameters.iter().collect();
+    let names = std::iter::once("").chain(queries.further.keys().map(String::as_str));
+    let queries: Vec<_> = names
+        .zip(queries.iter())
+        .map(|(name, (sql, schema))| (name, *sql, types(schema)))
+        .collect();
+    hash([
+        estimator.name(),
+        &estimator.version().to_string(),
+        &format!("{parameters:?}"),
+        &format!("{queries:?}"),
+    ])
 }
 
 /// The fingerprint of a seed.
 pub(super) fn of_seed(node: &CompiledNode, source: &Node) -> String {
-    digest(node, &source.config, &source.file.text)
+    of_nodes([node], &source.config, "", &source.file.text)
 }
 
-fn digest(node: &CompiledNode, config: &Config, inputs: &str) -> String {
-    let mut hash = Sha256::new();
+/// The fingerprint of what a node and its further outputs hold, made of inputs with the fingerprint `inputs`.
+/// `definition` is that of its estimator, if it has one.
+pub(super) fn of_nodes<'a>(
+    nodes: impl IntoIterator<Item = &'a CompiledNode>,
+    config: &Config,
+    definition: &str,
+    inputs: &str,
+) -> String {
+    let mut parts = vec![
+        env!("CARGO_PKG_VERSION").to_owned(),
+        definition.to_owned(),
+        format!(
+            "{:?} {:?} {:?}",
+            config.unique_key, config.strategy, config.on_schema_change
+        ),
+        format!("{:?}", config.model),
+        inputs.to_owned(),
+    ];
+    for node in nodes {
+        let work = &node.work;
+        parts.push(node.materialization.name().to_owned());
+        parts.push(work.full.clone());
+        parts.push(work.incremental.clone().unwrap_or_default());
+        parts.push(columns(&work.schema));
+    }
+    hash(parts.iter().map(String::as_str))
+}
+
+fn types(schema: &Schema) -> Vec<(&str, &DataType)> {
+    let fields = schema.fields().iter();
+    fields.map(|field| (field.name().as_str(), field.data_type())).collect()
+}
+
+/// The columns, with what is said about them.
+fn columns(schema: &Schema) -> String {
     let mut columns = String::new();
-    for field in node.work.schema.fields() {
+    for field in schema.fields() {
         // Sorted, because a field's metadata has no order of its own.
         let docs: BTreeMap<_, _> = field.metadata().iter().collect();
         let _ = writeln!(columns, "{:?} {} {docs:?}", field.name(), field.data_type());
     }
-    let parts = [
-        env!("CARGO_PKG_VERSION"),
-        node.materialization.name(),
-        &node.work.full,
-        node.work.incremental.as_deref().unwrap_or_default(),
-        &columns,
-        &format!(
-            "{:?} {:?} {:?}",
-            config.unique_key, config.strategy, config.on_schema_change
-        ),
-        &format!("{:?}", config.estimator),
-        inputs,
-    ];
+    columns
+}
+
+/// The SHA-256 of the parts, each after its length, in hexadecimal.
+fn hash<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
     for part in parts {
         hash.update(part.len().to_le_bytes());
         hash.update(part);

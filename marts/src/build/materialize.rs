@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use async_trait::async_trait;
 use cordada_core::progress::Task;
 use cordada_core::{Context, Error, Result};
-use cordada_lake::estimator::{Estimators, Rows};
+use cordada_lake::estimator::{Estimators, Relations};
 use cordada_lake::query::sql;
 use cordada_lake::release::Docs;
 use cordada_lake::{Base, Lake, Mode, Relation, Release, Write};
@@ -16,32 +15,44 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::execute_stream_partitioned;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
 use super::fingerprint;
 use crate::compiled::CompiledNode;
 use crate::config::{Materialization, OnSchemaChange, Strategy};
-use crate::node::Node;
+use crate::node::{Node, NodeId};
 
 /// A node that was built or found built.
 pub(super) struct Done {
+    /// Its relation first, then those of its further outputs.
+    pub(super) made: Vec<Made>,
+    pub(super) reused: bool,
+}
+
+/// A relation of the release to be.
+pub(super) struct Made {
+    pub(super) node: NodeId,
     pub(super) relation: Relation,
     pub(super) rows: Option<u64>,
-    pub(super) reused: bool,
+}
+
+/// A relation to be made.
+pub(super) struct Goal<'a> {
+    pub(super) node: &'a CompiledNode,
+    /// What the release will say about it.
+    pub(super) docs: Docs,
 }
 
 /// One node to be built.
 pub(super) struct Materialize<'a> {
     pub(super) lake: &'a Lake,
     pub(super) estimators: &'a Estimators,
-    pub(super) node: &'a CompiledNode,
+    /// The node, and its further outputs.
+    pub(super) goals: Relations<Goal<'a>>,
     /// The node as it was loaded.
     pub(super) source: &'a Node,
-    /// What the release will say about it.
-    pub(super) docs: Docs,
     /// The release that the build began with.
-    pub(super) base: &'a Release,
+    pub(super) base: &'a Arc<Release>,
     /// The base with what this build made so far.
     pub(super) release: Arc<Release>,
     /// Whether to build from scratch.
@@ -51,76 +62,74 @@ pub(super) struct Materialize<'a> {
 
 impl Materialize<'_> {
     /// Builds the node, or finds that what is published is the same.
-    pub(super) async fn run(self) -> Result<Done> {
-        match self.node.materialization {
-            Materialization::View | Materialization::Ephemeral => Ok(Done {
-                relation: Relation {
-                    docs: self.docs,
-                    ..Relation::view(&self.node.work.full)
-                },
-                rows: None,
-                reused: false,
-            }),
-            Materialization::Seed => self.seed().await,
-            Materialization::Table | Materialization::Incremental | Materialization::Model => self.query().await,
+    pub(super) async fn run(&self) -> Result<Done> {
+        match (self.node().materialization, &self.source.config.model) {
+            (Materialization::Model, Some(model)) => self.model(model).await,
+            (Materialization::Seed, _) => self.seed().await,
+            (Materialization::Table | Materialization::Incremental, _) => self.query().await,
+            _ => Ok(self.view()),
         }
     }
 
-    async fn seed(self) -> Result<Done> {
-        let Some(seed) = self.node.work.seed.clone() else {
+    pub(super) fn node(&self) -> &CompiledNode {
+        self.goals.main.node
+    }
+
+    fn view(&self) -> Done {
+        let relation = Relation {
+            docs: self.goals.main.docs.clone(),
+            ..Relation::view(&self.node().work.full)
+        };
+        Done {
+            made: vec![Made {
+                node: self.node().id,
+                relation,
+                rows: None,
+            }],
+            reused: false,
+        }
+    }
+
+    async fn seed(&self) -> Result<Done> {
+        let Some(seed) = self.node().work.seed.clone() else {
             return Err(Error::failed(self.doing(), "it has no rows"));
         };
-        let fingerprint = Some(fingerprint::of_seed(self.node, self.source));
+        let fingerprint = Some(fingerprint::of_seed(self.node(), self.source));
         if let Some(done) = self.reuse(fingerprint.as_deref()) {
             return Ok(done);
         }
         let rows = futures::stream::iter([Ok(seed.rows.clone())]);
         let rows: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(seed.schema.clone(), rows));
-        let write = Write {
-            base: Base::Nothing,
-            ..Write::new(Mode::Overwrite, self.node.work.schema.clone())
-        };
-        self.write(write, vec![rows], fingerprint).await
+        let made = self.write(&self.goals.main, anew(self.node()), vec![rows], fingerprint);
+        made.await.map(Done::one)
     }
 
-    async fn query(self) -> Result<Done> {
+    async fn query(&self) -> Result<Done> {
         let session = self.lake.session(&self.release);
-        let work = &self.node.work;
+        let (work, config) = (&self.node().work, &self.source.config);
         let adds_to = work.published.filter(|_| !self.full_refresh);
         let text = match (&work.incremental, adds_to) {
             (Some(incremental), Some(_)) => incremental,
             _ => &work.full,
         };
         let plan = sql::plan(self.lake, &session, text).await?;
-        let fingerprint =
-            fingerprint::of_query(self.node, &self.source.config, &plan, &self.release).doing(|| self.doing())?;
+        let inputs = self.inputs([&plan])?;
+        let fingerprint = inputs.map(|inputs| fingerprint::of_nodes([self.node()], config, "", &inputs));
         if let Some(done) = self.reuse(fingerprint.as_deref()) {
             return Ok(done);
         }
-        if let Some((name, parameters)) = &self.source.config.estimator {
-            let rows = Arc::new(QueryRows::new(session, plan));
-            let scores = self.estimators.get(name)?.run(rows, parameters).await?;
-            let write = Write {
-                base: Base::Nothing,
-                ..Write::new(Mode::Overwrite, work.schema.clone())
-            };
-            return self.write(write, vec![scores], fingerprint).await;
-        }
         let mut frame = DataFrame::new(session.state(), plan);
-        let mut write = Write {
-            base: Base::Nothing,
-            ..Write::new(Mode::Overwrite, work.schema.clone())
-        };
+        let mut write = anew(self.node());
         if let Some(version) = adds_to {
             write.base = Base::Version(version);
-            write.mode = match self.source.config.strategy {
+            write.mode = match config.strategy {
                 Strategy::Append => Mode::Append,
                 Strategy::Merge => Mode::Upsert {
-                    key: self.source.config.unique_key.clone(),
+                    key: config.unique_key.clone(),
                     deleted: None,
                 },
             };
-            if let (OnSchemaChange::Ignore, Some(existing)) = (self.source.config.on_schema_change, &work.existing) {
+            if let (OnSchemaChange::Ignore, Some(existing)) = (config.on_schema_change, &work.existing) {
                 write.schema = only(&work.schema, existing);
                 let columns = write
                     .schema
@@ -133,50 +142,82 @@ impl Materialize<'_> {
         let context = Arc::new(frame.task_ctx());
         let physical = frame.create_physical_plan().await.doing(|| self.doing())?;
         let partitions = execute_stream_partitioned(physical, context).doing(|| self.doing())?;
-        self.write(write, partitions, fingerprint).await
+        let made = self.write(&self.goals.main, write, partitions, fingerprint);
+        made.await.map(Done::one)
     }
 
-    /// What is published, if it has this fingerprint.
-    fn reuse(&self, fingerprint: Option<&str>) -> Option<Done> {
+    /// The fingerprint of the rows that the queries read.
+    pub(super) fn inputs<'a>(&self, plans: impl IntoIterator<Item = &'a LogicalPlan>) -> Result<Option<String>> {
+        fingerprint::of_inputs(plans, &self.node().table, &self.release).doing(|| self.doing())
+    }
+
+    /// What is published, if all of it has this fingerprint.
+    pub(super) fn reuse(&self, fingerprint: Option<&str>) -> Option<Done> {
         if self.full_refresh {
             return None;
         }
-        let relation = fingerprint::reusable(self.base, self.node, fingerprint)?;
-        Some(Done {
-            relation: Relation {
-                docs: self.docs.clone(),
+        let published = |goal: &Goal<'_>| {
+            let relation = fingerprint::reusable(self.base, goal.node, fingerprint)?;
+            let relation = Relation {
+                docs: goal.docs.clone(),
                 ..relation.clone()
-            },
-            rows: None,
+            };
+            Some(Made {
+                node: goal.node.id,
+                relation,
+                rows: None,
+            })
+        };
+        Some(Done {
+            made: self.goals.iter().map(published).collect::<Option<_>>()?,
             reused: true,
         })
     }
 
-    async fn write(
-        self,
+    pub(super) async fn write(
+        &self,
+        goal: &Goal<'_>,
         write: Write,
         partitions: Vec<SendableRecordBatchStream>,
         fingerprint: Option<String>,
-    ) -> Result<Done> {
+    ) -> Result<Made> {
         let partitions = partitions
             .into_iter()
             .map(|rows| counted(rows, self.task.clone()))
             .collect();
-        let written = self.lake.write(&self.node.table, write, partitions).await?;
-        let relation = Relation::table(self.lake.path_of(&self.node.table), written.version);
-        Ok(Done {
-            relation: Relation {
-                docs: self.docs,
-                fingerprint,
-                ..relation
-            },
+        let table = &goal.node.table;
+        let written = self.lake.write(table, write, partitions).await?;
+        let relation = Relation {
+            docs: goal.docs.clone(),
+            fingerprint,
+            ..Relation::table(self.lake.path_of(table), written.version)
+        };
+        Ok(Made {
+            node: goal.node.id,
+            relation,
             rows: Some(written.rows_added),
-            reused: false,
         })
     }
 
-    fn doing(&self) -> String {
-        format!("building {}", self.node.table)
+    pub(super) fn doing(&self) -> String {
+        format!("building {}", self.node().table)
+    }
+}
+
+impl Done {
+    fn one(made: Made) -> Self {
+        Self {
+            made: vec![made],
+            reused: false,
+        }
+    }
+}
+
+/// A write that replaces all rows of the node's table.
+pub(super) fn anew(node: &CompiledNode) -> Write {
+    Write {
+        base: Base::Nothing,
+        ..Write::new(Mode::Overwrite, node.work.schema.clone())
     }
 }
 
@@ -194,33 +235,4 @@ fn counted(rows: SendableRecordBatchStream, task: Arc<dyn Task>) -> SendableReco
     let schema = rows.schema();
     let rows = rows.inspect_ok(move |batch| task.advance(batch.num_rows() as u64));
     Box::pin(RecordBatchStreamAdapter::new(schema, rows))
-}
-
-/// The rows of a query, which is run anew for each pass.
-struct QueryRows {
-    session: SessionContext,
-    plan: LogicalPlan,
-    schema: SchemaRef,
-}
-
-impl QueryRows {
-    fn new(session: SessionContext, plan: LogicalPlan) -> Self {
-        let schema = Arc::new(plan.schema().as_arrow().clone());
-        Self { session, plan, schema }
-    }
-}
-
-#[async_trait]
-impl Rows for QueryRows {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
-    }
-
-    async fn read(&self) -> Result<SendableRecordBatchStream> {
-        let frame = DataFrame::new(self.session.state(), self.plan.clone());
-        frame
-            .execute_stream()
-            .await
-            .doing(|| "reading the rows for an estimator")
-    }
 }

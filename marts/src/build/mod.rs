@@ -5,7 +5,9 @@ mod docs;
 mod fingerprint;
 mod journal;
 mod materialize;
+mod model;
 mod report;
+mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -14,17 +16,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arrow::datatypes::Schema;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use cordada_core::progress::Progress;
 use cordada_core::{Error, ErrorKind, Result};
-use cordada_lake::estimator::Estimators;
+use cordada_lake::estimator::{Estimators, Relations};
 use cordada_lake::{Draft, Lake};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::materialize::{Done, Materialize};
+use self::materialize::{Done, Goal, Made, Materialize};
 pub use self::report::{BuildReport, NodeReport, NodeStatus, TestReport, TestStatus};
 use crate::compiled::{Compiled, CompiledNode};
 use crate::config::{Materialization, OnSchemaChange};
@@ -153,32 +155,29 @@ impl Build<'_> {
                     .min_by_key(|id| position[id])
             {
                 waiting.remove(&next);
-                running.push(self.run_node(&self.compiled.nodes[next.0], draft.preview()));
+                running.push(self.run_node(next, draft.preview()));
             }
-            let Some((id, report, result)) = running.next().await else {
+            let Some((id, ended, result)) = running.next().await else {
                 break;
             };
+            reports.extend(self.ended(ended));
             match result {
                 Ok(done) => {
-                    draft.set(self.compiled.nodes[id.0].table.clone(), done.relation);
+                    for made in done.made {
+                        draft.set(self.compiled.nodes[made.node.0].table.clone(), made.relation);
+                    }
                     for parents in waiting.values_mut() {
                         parents.remove(&id);
                     }
-                    reports.push(self.ended(report));
                 }
                 // Something outside does not get better by going on.
-                Err(error) if error.kind() == ErrorKind::Unavailable => {
-                    self.ended(report);
-                    return Err(error);
-                }
+                Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
                 Err(_) => {
-                    failed.insert(id, report.name.clone());
-                    reports.push(self.ended(report));
+                    failed.insert(id, self.compiled.nodes[id.0].name.clone());
                     while let Some((skipped, because)) = first_behind(&waiting, &failed) {
                         waiting.remove(&skipped);
-                        let report = self.skipped(&self.compiled.nodes[skipped.0], &because);
+                        reports.extend(self.ended(self.skipped(skipped, &because)));
                         failed.insert(skipped, because);
-                        reports.push(self.ended(report));
                     }
                 }
             }
@@ -188,15 +187,18 @@ impl Build<'_> {
 
     /// The selected nodes, each with the selected ones that must be built before.
     fn waiting(&self) -> BTreeMap<NodeId, BTreeSet<NodeId>> {
+        // An ephemeral model is built within those that read it, an output with its model.
         let is_built = |id: &NodeId| {
-            self.selected.contains(id) && self.compiled.nodes[id.0].materialization != Materialization::Ephemeral
+            let materialization = self.compiled.nodes[id.0].materialization;
+            self.selected.contains(id)
+                && !matches!(materialization, Materialization::Ephemeral | Materialization::Output)
         };
         let nodes = &self.compiled.project.0.nodes;
         self.selected
             .iter()
             .filter(|id| is_built(id))
             .map(|id| {
-                // Through what is not built itself: ephemeral models, and views that are not selected.
+                // Through what is not built itself: ephemeral models, outputs, and views that are not selected.
                 let mut parents = BTreeSet::new();
                 let mut seen = BTreeSet::new();
                 let mut way: Vec<NodeId> = nodes[id.0].depends_on.clone();
@@ -212,74 +214,90 @@ impl Build<'_> {
             .collect()
     }
 
+    /// Builds a node with its further outputs, and reports on all of them.
     async fn run_node(
         &self,
-        node: &CompiledNode,
+        id: NodeId,
         release: Arc<cordada_lake::Release>,
-    ) -> (NodeId, NodeReport, Result<Done>) {
-        let project = &self.compiled.project.0;
-        let source = &project.nodes[node.id.0];
+    ) -> (NodeId, Vec<NodeReport>, Result<Done>) {
+        let node = &self.compiled.nodes[id.0];
         let task: Arc<dyn cordada_core::progress::Task> = self.progress.start(&node.name, None, "rows").into();
         let (started_at, clock) = (Utc::now(), Instant::now());
         let materialize = Materialize {
             lake: self.lake,
             estimators: self.estimators,
-            node,
-            source,
-            docs: docs::of(project, source),
+            goals: self.goals(id),
+            source: &self.compiled.project.0.nodes[id.0],
             base: &self.compiled.base,
             release,
-            full_refresh: self.is_full_refresh(node.id),
+            full_refresh: self.is_full_refresh(id),
             task: task.clone(),
         };
         let result = materialize.run().await;
-        let mut report = NodeReport {
-            name: node.name.clone(),
-            table: node.table.clone(),
-            materialization: node.materialization,
-            status: NodeStatus::Failed,
-            rows: None,
-            version: None,
-            started_at,
-            seconds: clock.elapsed().as_secs_f64(),
-            message: None,
-        };
-        match &result {
+        let seconds = clock.elapsed().as_secs_f64();
+        let reports = match &result {
             Ok(done) => {
-                report.status = if done.reused {
-                    NodeStatus::Reused
-                } else {
-                    NodeStatus::Built
-                };
-                report.rows = done.rows;
-                report.version = fingerprint::version(&done.relation);
                 task.finish(&summary(done));
+                self.built(done, started_at, seconds)
             }
-            Err(error) => report.message = Some(error.to_string()),
-        }
-        (node.id, report, result)
+            Err(error) => {
+                let mut failed = NodeReport::new(node, NodeStatus::Failed, started_at);
+                failed.seconds = seconds;
+                failed.message = Some(error.to_string());
+                let outputs = self.outputs(id);
+                let behind = outputs.map(|output| NodeReport::skipped(output, &node.name));
+                std::iter::once(failed).chain(behind).collect()
+            }
+        };
+        (id, reports, result)
     }
 
-    fn skipped(&self, node: &CompiledNode, because: &str) -> NodeReport {
-        NodeReport {
-            name: node.name.clone(),
-            table: node.table.clone(),
-            materialization: node.materialization,
-            status: NodeStatus::Skipped,
-            rows: None,
-            version: None,
-            started_at: Utc::now(),
-            seconds: 0.0,
-            message: Some(format!("{because} failed")),
+    /// The relations that building a node makes.
+    fn goals(&self, id: NodeId) -> Relations<Goal<'_>> {
+        let project = &self.compiled.project.0;
+        let goal = |id: NodeId| Goal {
+            node: &self.compiled.nodes[id.0],
+            docs: docs::of(project, &project.nodes[id.0]),
+        };
+        let outputs = &project.nodes[id.0].outputs;
+        Relations {
+            main: goal(id),
+            further: outputs.iter().map(|(name, id)| (name.clone(), goal(*id))).collect(),
         }
     }
 
-    fn ended(&self, report: NodeReport) -> NodeReport {
+    /// The further outputs of a node.
+    fn outputs(&self, id: NodeId) -> impl Iterator<Item = &CompiledNode> {
+        let outputs = self.compiled.project.0.nodes[id.0].outputs.values();
+        outputs.map(|id| &self.compiled.nodes[id.0])
+    }
+
+    fn built(&self, done: &Done, started_at: DateTime<Utc>, seconds: f64) -> Vec<NodeReport> {
+        let status = if done.reused {
+            NodeStatus::Reused
+        } else {
+            NodeStatus::Built
+        };
+        let report = |made: &Made| NodeReport {
+            rows: made.rows,
+            version: fingerprint::version(&made.relation),
+            seconds,
+            ..NodeReport::new(&self.compiled.nodes[made.node.0], status, started_at)
+        };
+        done.made.iter().map(report).collect()
+    }
+
+    fn skipped(&self, id: NodeId, because: &str) -> Vec<NodeReport> {
+        let nodes = std::iter::once(&self.compiled.nodes[id.0]).chain(self.outputs(id));
+        nodes.map(|node| NodeReport::skipped(node, because)).collect()
+    }
+
+    fn ended(&self, reports: Vec<NodeReport>) -> Vec<NodeReport> {
         self.ended
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(report.clone());
-        report
+            .extend_from_slice(&reports);
+        reports
     }
 
     fn threads(&self) -> usize {
@@ -339,7 +357,8 @@ fn first_behind(
 }
 
 fn summary(done: &Done) -> String {
-    match (done.reused, done.rows) {
+    let rows: Option<u64> = done.made.iter().map(|made| made.rows).sum();
+    match (done.reused, rows) {
         (true, _) => "unchanged".to_owned(),
         (false, Some(rows)) => format!("{rows} rows"),
         (false, None) => "view".to_owned(),

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use cordada_core::TableName;
 
+use crate::compiled::CompiledNode;
 use crate::config::Materialization;
 use crate::severity::Severity;
 
@@ -66,6 +67,30 @@ pub struct NodeReport {
     pub seconds: f64,
     /// Why it failed or was skipped.
     pub message: Option<String>,
+}
+
+impl NodeReport {
+    pub(super) fn new(node: &CompiledNode, status: NodeStatus, started_at: DateTime<Utc>) -> Self {
+        Self {
+            name: node.name.clone(),
+            table: node.table.clone(),
+            materialization: node.materialization,
+            status,
+            rows: None,
+            version: None,
+            started_at,
+            seconds: 0.0,
+            message: None,
+        }
+    }
+
+    /// Of a node that was not built because the node `because` failed.
+    pub(super) fn skipped(node: &CompiledNode, because: &str) -> Self {
+        Self {
+            message: Some(format!("{because} failed")),
+            ..Self::new(node, NodeStatus::Skipped, Utc::now())
+        }
+    }
 }
 
 /// How a test ended.

@@ -1,18 +1,18 @@
 //! Whole projects, built on a lake in a temporary folder.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod above_mean;
+mod models;
+
 use std::path::{Path, PathBuf};
 
-use arrow::datatypes::SchemaRef;
 use arrow::util::pretty::pretty_format_batches;
-use async_trait::async_trait;
 use cordada_core::progress::Silent;
 use cordada_lake::Settings;
-use cordada_lake::estimator::{Estimator, Parameters, Rows};
 use cordada_lake::query::sql;
-use datafusion::execution::SendableRecordBatchStream;
 use tempfile::TempDir;
 
+use self::above_mean::AboveMean;
 use super::*;
 use crate::compile;
 use crate::project::{LoadOptions, Project};
@@ -111,33 +111,6 @@ impl House {
             .map(|line| line.replace('|', " ").split_whitespace().collect::<Vec<_>>().join(" "))
             .collect::<Vec<_>>()
             .join("\n")
-    }
-}
-
-/// Keeps the rows of a column above the mean of all: needs two passes.
-#[derive(Debug)]
-struct AboveMean;
-
-#[async_trait]
-impl Estimator for AboveMean {
-    fn name(&self) -> &'static str {
-        "above_mean"
-    }
-
-    fn output_schema(&self, input: &Schema, parameters: &Parameters) -> Result<SchemaRef> {
-        match parameters.get("column").and_then(|column| column.as_str()) {
-            Some(column) if input.field_with_name(column).is_ok() => Ok(Arc::new(input.clone())),
-            column => Err(Error::config(
-                "checking the estimator above_mean",
-                format!("there is no column {column:?}"),
-            )),
-        }
-    }
-
-    async fn run(&self, rows: Arc<dyn Rows>, _: &Parameters) -> Result<SendableRecordBatchStream> {
-        let passes = [rows.read().await?.count().await, rows.read().await?.count().await];
-        assert_eq!(passes[0], passes[1]);
-        rows.read().await
     }
 }
 
@@ -467,22 +440,6 @@ async fn columns_of_an_incremental_model_change_only_as_it_says() {
     house.write("warehouse/inc.sql", &model("order_id", "ignore"));
     let refused = house.build_with(BuildOptions::default()).await.unwrap_err().to_string();
     assert!(refused.contains("`status` is no longer selected"), "{refused}");
-}
-
-#[tokio::test]
-async fn rows_of_a_model_go_through_its_estimator() {
-    let model = "{{ config(materialized='model', estimator='above_mean', column='amount') }}\nselect order_id, amount from {{ ref('orders') }}";
-    let house = House::with(&[("seeds/orders.csv", ORDERS_CSV), ("marts/scores.sql", model)]).await;
-    house.build().await;
-    assert_eq!(house.query("select count(*) from ml.scores").await, "3");
-    house.write("marts/scores.sql", &model.replace("column='amount'", "column='amont'"));
-    let error = house.error().await;
-    assert!(
-        error.starts_with("marts/scores.sql:1:") && error.contains("amont"),
-        "{error}"
-    );
-    house.write("marts/scores.sql", &model.replace("above_mean", "below_mean"));
-    assert!(house.error().await.contains("use one of: above_mean"));
 }
 
 #[tokio::test]

@@ -21,7 +21,6 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 use serde_json::{Map, Value as Json};
 
 use self::macro_file::{MacroFile, NEW_LIST, TEST_PREFIX};
-use self::names::RelationName;
 pub(crate) use self::names::{Names, Target, quoted, quoted_part};
 pub(crate) use self::scope::Uses;
 use self::scope::{BUILTIN, Scope};
@@ -178,10 +177,7 @@ impl Jinja {
                 .environment
                 .compile_expression(expression)
                 .and_then(|expression| expression.eval(context))
-                .and_then(|value| match value.downcast_object_ref::<RelationName>() {
-                    Some(_) => Ok(Json::String(value.to_string())),
-                    None => serde_json::to_value(&value).map_err(|error| serialization(&error)),
-                }),
+                .and_then(|value| serde_json::to_value(&value).map_err(|error| serialization(&error))),
             None => self.environment.render_str(text, context).map(Json::String),
         };
         let value = value.map_err(|error| place.mark(Error::config("reading the SQL project", self.why(&error))))?;

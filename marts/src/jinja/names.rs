@@ -8,7 +8,7 @@ use cordada_core::TableName;
 use cordada_core::suggest::did_you_mean;
 use cordada_lake::query::session::CATALOG;
 use minijinja::Value;
-use minijinja::value::Object;
+use minijinja::value::{Object, ObjectRepr};
 
 /// What a `ref` stands for.
 #[derive(Debug)]
@@ -51,6 +51,7 @@ impl Names {
                 )),
             },
             Some(Target::Disabled) => Err(format!("the model `{name}` is disabled (enabled: false)")),
+            None if self.may_be_output(name) => Ok(Value::from(name)),
             None => {
                 let names = self.refs.keys().map(String::as_str);
                 Err(format!(
@@ -59,6 +60,14 @@ impl Names {
                 ))
             }
         }
+    }
+
+    /// Whether it may be a further output of a model whose configuration is not known yet.
+    fn may_be_output(&self, name: &str) -> bool {
+        let models = name.match_indices("__").map(|(at, _)| &name[..at]);
+        models
+            .into_iter()
+            .any(|model| matches!(self.refs.get(model), Some(Target::Unresolved)))
     }
 
     /// The table of a source.
@@ -85,6 +94,10 @@ impl Names {
 pub(super) struct RelationName(pub(super) TableName);
 
 impl Object for RelationName {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         match key.as_str()? {
             "database" => Some(Value::from(CATALOG)),

@@ -3,8 +3,10 @@
 pub(crate) mod configs;
 mod data_tests;
 mod described;
+mod found;
+mod outputs;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,11 +16,12 @@ use minijinja::Value;
 
 use self::configs::Layers;
 use self::described::Described;
+use self::found::Found;
 use crate::config::{Config, Materialization, RawConfig, Wrong};
 use crate::files::{self, Folder, YAML};
 use crate::graph;
 use crate::jinja::{Globals, Jinja, Names, NodeContext, Render, Target, Uses, docs_blocks};
-use crate::node::{Column, Node, NodeId, SourceUse};
+use crate::node::{Column, Node, NodeId};
 use crate::project::{LoadOptions, Loaded};
 use crate::project_file::{ProjectFile, configs_for};
 use crate::properties::NodeProperties;
@@ -179,51 +182,26 @@ impl Loader {
         }
     }
 
-    /// The enabled models and seeds, and what names stand for.
+    /// The enabled nodes, and what names stand for.
     fn nodes(&self) -> Result<(Vec<Node>, Names)> {
-        let mut nodes: Vec<(Node, Uses)> = Vec::new();
-        let mut names = Names {
+        let mut found = Found::new(Names {
             project: self.file.name.clone(),
             refs: HashMap::new(),
             sources: self.unresolved.sources.clone(),
-        };
-        let mut tables: HashMap<TableName, NodeId> = HashMap::new();
-        for candidate in self.candidates()? {
-            let name = candidate.name.clone();
-            let (mut node, uses) = self.node(candidate)?;
-            node.id = NodeId(nodes.len());
-            let target = match (node.config.enabled, node.config.materialization) {
-                (false, _) => Target::Disabled,
-                (true, Materialization::Ephemeral) => Target::Ephemeral(Default::default()),
-                (true, _) => Target::Relation(node.table.clone()),
-            };
-            if let Target::Relation(table) = &target
-                && let Some(other) = tables.insert(table.clone(), node.id)
-            {
-                let other: &(Node, Uses) = &nodes[other.0];
-                let why = format!("it makes {table}, and so does {}", other.0.file.path.display());
-                return Err(Error::config("loading the SQL project", why)
-                    .hint("give one of them another `alias` or `schema`")
-                    .at(node.file.path.display(), 0, 0));
-            }
-            if node.config.enabled {
-                nodes.push((node, uses));
-            }
-            names.refs.insert(name, target);
-        }
-        self.described.check_names(&self.unresolved)?;
-        let ids: HashMap<String, NodeId> = nodes.iter().map(|(node, _)| (node.name.clone(), node.id)).collect();
-        let linked = nodes.into_iter().map(|(mut node, uses)| {
-            node.depends_on = depends_on(&uses, &ids, &tables);
-            node.sources = uses
-                .sources
-                .into_iter()
-                .filter(|(_, table)| !tables.contains_key(table))
-                .map(|(source, table)| SourceUse { source, table })
-                .collect();
-            node
         });
-        Ok((linked.collect(), names))
+        for candidate in self.candidates()? {
+            let (model, uses) = self.node(candidate)?;
+            let outputs = self.outputs(&model)?;
+            let id = found.add(model, uses)?;
+            for (name, (output, uses)) in outputs {
+                let output = found.add(output, uses)?;
+                if let (Some(id), Some(output)) = (id, output) {
+                    found.nodes[id.0].0.outputs.insert(name, output);
+                }
+            }
+        }
+        self.described.check_names(&found.names)?;
+        Ok(found.linked())
     }
 
     /// The node of a file: its configuration, and what its template uses.
@@ -236,6 +214,14 @@ impl Loader {
             self.first_pass(&candidate, &layers.merged)?
         };
         let file = candidate.file.clone();
+        if layers.merged.contains_key("inputs") {
+            let wrong = Wrong::new(
+                "inputs",
+                "`inputs` are refs, which only the model itself can make",
+                "name them in the `config(…)` of the model's file".to_owned(),
+            );
+            return Err(layers.explain(wrong, &file));
+        }
         layers.add(uses.config.clone(), |key| file.find(key));
         let config =
             Config::validate(&layers.merged, candidate.is_seed).map_err(|wrong| layers.explain(wrong, &file))?;
@@ -258,6 +244,7 @@ impl Loader {
             columns,
             depends_on: Vec::new(),
             sources: Vec::new(),
+            outputs: BTreeMap::new(),
         };
         Ok((node, uses))
     }
@@ -386,16 +373,6 @@ impl Loader {
             other => Ok(other.to_string()),
         }
     }
-}
-
-fn depends_on(uses: &Uses, ids: &HashMap<String, NodeId>, tables: &HashMap<TableName, NodeId>) -> Vec<NodeId> {
-    let of_refs = uses.refs.iter().filter_map(|name| ids.get(name));
-    // A source that the project itself makes (a seed, say) is a dependency like any other.
-    let of_sources = uses.sources.iter().filter_map(|(_, table)| tables.get(table));
-    let mut all: Vec<_> = of_refs.chain(of_sources).copied().collect();
-    all.sort();
-    all.dedup();
-    all
 }
 
 /// The nodes in order.

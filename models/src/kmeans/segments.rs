@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cordada_core::{Error, Result};
+use serde::{Deserialize, Serialize};
 use smartcore::cluster::kmeans::{KMeans, KMeansParameters};
 use smartcore::linalg::basic::matrix::DenseMatrix;
 
+use crate::exact;
 use crate::features::Matrix;
 use crate::silhouette::{distance, mean_silhouette};
 use crate::standardise::Standardiser;
@@ -35,13 +37,15 @@ pub(super) struct Settings {
     pub max_iter: usize,
 }
 
-/// The clusters that were found.
-#[derive(Debug)]
+/// The clusters that were found: what the artefact holds.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Segments {
     standardiser: Standardiser,
     /// Centroids in standardised units, ascending: that is what numbers the clusters.
+    #[serde(with = "exact::table")]
     centroids: Vec<Vec<f64>>,
     /// For every cluster the mean of every feature over its members, in the features' own units.
+    #[serde(with = "exact::table")]
     means: Vec<Vec<f64>>,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, Float64Array, Int64Array, StringArray};
 use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::{DataType, Field, Float64Type, Int32Type};
+use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Schema};
 use proptest::prelude::*;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
@@ -12,40 +12,48 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use super::*;
-
-/// Rows in memory, in batches of 7 so that batch borders are met.
-struct InMemory(RecordBatch);
-
-#[async_trait]
-impl Rows for InMemory {
-    fn schema(&self) -> SchemaRef {
-        self.0.schema()
-    }
-
-    async fn read(&self) -> Result<SendableRecordBatchStream> {
-        let batches: Vec<_> = (0..self.0.num_rows())
-            .step_by(7)
-            .map(|from| Ok(self.0.slice(from, 7.min(self.0.num_rows() - from))))
-            .collect();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(
-            self.schema(),
-            futures::stream::iter(batches),
-        )))
-    }
-}
+use crate::contract::{Case, InMemory};
+use crate::features::Matrix;
 
 fn parameters(value: Value) -> Parameters {
     value.as_object().unwrap().clone()
 }
 
+/// The schema that k-means promises for rows of this one.
+fn promised(input: &SchemaRef, parameters: &Parameters) -> Result<SchemaRef> {
+    let outputs = KMeans::default().outputs(&Relations::only(input.clone()), parameters)?;
+    Ok(outputs.main)
+}
+
 async fn cluster_within(batch: &RecordBatch, value: Value, sample_rows: usize) -> Result<RecordBatch> {
     let parameters = parameters(value);
-    let promised = KMeans.output_schema(&batch.schema(), &parameters)?;
-    let stream = run(Arc::new(InMemory(batch.clone())), &parameters, sample_rows).await?;
-    let scored: Vec<RecordBatch> = stream.try_collect().await.doing(|| "reading the scores")?;
+    let kmeans = KMeans { sample_rows };
+    let artefact = kmeans.fit(&inputs(batch), &parameters).await?;
+    let scores = kmeans
+        .score(&artefact, &inputs(batch), &Relations::only(None), &parameters)
+        .await?;
+    let scored: Vec<RecordBatch> = scores.main.try_collect().await.doing(|| "reading the scores")?;
+    let promised = promised(&batch.schema(), &parameters)?;
     let scored = concat_batches(&promised, &scored).doing(|| "reading the scores")?;
     assert_eq!(scored.num_rows(), batch.num_rows(), "every row comes out");
     Ok(scored)
+}
+
+/// The rows in batches of 7, so that batch borders are met.
+fn inputs(batch: &RecordBatch) -> Inputs {
+    Relations::only(Arc::new(InMemory {
+        batch: batch.clone(),
+        size: 7,
+    }))
+}
+
+pub(crate) fn case() -> Case {
+    Case {
+        estimator: Arc::new(KMeans::default()),
+        inputs: Relations::only(blobs(&[[0.0, 0.0], [3.0, 3.0], [1.0, 4.0]], 20)),
+        parameters: json!({"log": ["x"]}),
+        names_column: Some("features"),
+    }
 }
 
 async fn cluster(batch: &RecordBatch, value: Value) -> RecordBatch {
@@ -254,7 +262,7 @@ async fn key_passes_through_and_features_default_to_the_rest() {
     ])
     .unwrap();
     let names = |value| {
-        let schema = KMeans.output_schema(&batch.schema(), &parameters(value)).unwrap();
+        let schema = promised(&batch.schema(), &parameters(value)).unwrap();
         schema
             .fields()
             .iter()
@@ -278,14 +286,46 @@ async fn key_passes_through_and_features_default_to_the_rest() {
     assert_eq!(clusters(&scored), [Some(1), Some(2)]);
 }
 
+#[tokio::test]
+async fn rows_that_came_later_are_scored_without_fitting() {
+    let kmeans = KMeans::default();
+    let batch = blobs(&CENTRES, 40);
+    let parameters = parameters(json!({"k": 4}));
+    let artefact = kmeans.fit(&inputs(&batch), &parameters).await.unwrap();
+    let later = inputs(&customers(&[[30.0, 500.0], [-1.0, 0.0]]));
+    let scores = kmeans
+        .score(&artefact, &later, &Relations::only(None), &parameters)
+        .await
+        .unwrap();
+    let scored: Vec<RecordBatch> = scores.main.try_collect().await.unwrap();
+    assert_eq!(
+        clusters(&scored[0]),
+        [Some(4), Some(1)],
+        "two rows alone would be the clusters 1 and 2"
+    );
+}
+
+#[test]
+fn an_artefact_keeps_every_bit() {
+    let mut rows = Matrix::new(1);
+    [0.1, 0.2, 0.3, 1e-300, 1e300, 7.000000000000001]
+        .iter()
+        .for_each(|value| rows.push(&[*value]));
+    let settings = Plan::new(&customers(&[]).schema(), &parameters(json!({"features": "x", "k": 2})))
+        .unwrap()
+        .settings;
+    let segments = Segments::fit(&rows, &settings, &AtomicBool::new(false)).unwrap();
+    assert_eq!(Artefact::of(&segments).unwrap().read::<Segments>().unwrap(), segments);
+}
+
 #[test]
 fn wrong_parameters_are_refused_before_anything_runs() {
-    let schema = Schema::new(vec![
+    let schema = Arc::new(Schema::new(vec![
         Field::new("customer_id", DataType::Utf8, false),
         Field::new("recency", DataType::Int64, true),
         Field::new("cluster", DataType::Utf8, true),
         Field::new("monetary", DataType::Decimal128(18, 2), true),
-    ]);
+    ]));
     for (value, expected) in [
         (json!({"feature": ["recency"]}), "did you mean `features`?"),
         (
@@ -312,15 +352,11 @@ fn wrong_parameters_are_refused_before_anything_runs() {
         ),
         (json!({}), "the column `cluster` would pass through"),
     ] {
-        let error = KMeans.output_schema(&schema, &parameters(value)).unwrap_err();
+        let error = promised(&schema, &parameters(value)).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
         assert_eq!(error.exit_code(), 2, "{error}");
     }
-    assert!(
-        KMeans
-            .output_schema(&schema, &parameters(json!({"key": "customer_id"})))
-            .is_ok()
-    );
+    assert!(promised(&schema, &parameters(json!({"key": "customer_id"}))).is_ok());
 }
 
 proptest! {
