@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Fields, Schema, SchemaRef};
 use cordada_core::TableName;
 use cordada_lake::query::session::CATALOG;
-use cordada_lake::release::Docs;
+use cordada_lake::release::{Docs, DocsRef};
 use cordada_lake::{Lake, RelationKind, Release};
 use datafusion::common::TableReference;
 use datafusion::prelude::SessionContext;
@@ -21,6 +21,7 @@ const PARALLEL_LOOKUPS: usize = 8;
 
 /// A release under an access.
 pub(crate) struct Workspace {
+    lake: Lake,
     /// The release.
     pub(crate) release: Arc<Release>,
     /// Plans and runs what may be read.
@@ -30,13 +31,20 @@ pub(crate) struct Workspace {
 }
 
 /// What there is to say about a relation without opening it.
-pub(crate) struct Listed<'a> {
+pub(crate) struct Listed {
     /// Its name.
     pub(crate) name: TableName,
     /// Whether it is a view.
     pub(crate) is_view: bool,
-    /// What people are told about it.
-    pub(crate) docs: Option<&'a Docs>,
+    docs: DocsRef,
+}
+
+/// A relation and what people are told about it.
+pub(crate) struct Documented {
+    /// Its name.
+    pub(crate) name: TableName,
+    /// What there is to say.
+    pub(crate) docs: Arc<Docs>,
 }
 
 impl Workspace {
@@ -51,6 +59,7 @@ impl Workspace {
             schema.clone_into(&mut state.config_mut().options_mut().catalog.default_schema);
         }
         Self {
+            lake: lake.clone(),
             release,
             session,
             columns: OnceCell::new(),
@@ -66,7 +75,7 @@ impl Workspace {
     }
 
     /// The relations that may be read, by name.
-    pub(crate) fn relations(&self) -> Vec<Listed<'_>> {
+    pub(crate) fn relations(&self) -> Vec<Listed> {
         let Some(catalog) = self.session.catalog(CATALOG) else {
             return Vec::new();
         };
@@ -86,32 +95,46 @@ impl Workspace {
             Listed {
                 name,
                 is_view,
-                docs: relation.map(|relation| &relation.docs),
+                docs: relation.map(|relation| relation.docs.clone()).unwrap_or_default(),
             }
         });
         listed.collect()
+    }
+
+    /// The relations that may be read with what people are told about them, in the order of [`Self::relations`].
+    pub(crate) async fn documented(&self) -> Vec<Documented> {
+        let lookups = self
+            .relations()
+            .into_iter()
+            .map(|relation| documented(self.lake.clone(), relation));
+        stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
     }
 
     /// The columns of [`Self::relations`], in the same order, as Flight SQL describes columns. A relation that cannot
     /// be opened has none: one broken view must not hide all the others.
     pub(crate) async fn columns(&self) -> &[SchemaRef] {
         let look_up = || async {
-            let relations = self
-                .relations()
-                .into_iter()
-                .map(|relation| (relation.name, relation.docs.cloned()));
-            // Owned, because a stream over borrowed relations is not provably `Send`.
-            let relations: Vec<_> = relations.collect();
+            let relations = self.documented().await;
             let lookups = relations
                 .into_iter()
-                .map(|(name, docs)| columns_of(self.session.clone(), name, docs));
+                .map(|relation| columns_of(self.session.clone(), relation.name, relation.docs));
             stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
         };
         self.columns.get_or_init(look_up).await
     }
 }
 
-async fn columns_of(session: SessionContext, name: TableName, docs: Option<Docs>) -> SchemaRef {
+/// Documentation that cannot be read is none: it must not hide the relation.
+async fn documented(lake: Lake, relation: Listed) -> Documented {
+    let name = relation.name;
+    let docs = lake.docs(&relation.docs).await.unwrap_or_else(|error| {
+        tracing::warn!(relation = %name, %error, "cannot say what is known about a relation");
+        Arc::default()
+    });
+    Documented { name, docs }
+}
+
+async fn columns_of(session: SessionContext, name: TableName, docs: Arc<Docs>) -> SchemaRef {
     let schema = match session
         .table_provider(TableReference::partial(name.schema(), name.name()))
         .await
@@ -123,7 +146,7 @@ async fn columns_of(session: SessionContext, name: TableName, docs: Option<Docs>
         }
     };
     let described = schema.fields().iter().map(|field| {
-        let documented = docs.as_ref().and_then(|docs| docs.columns.get(field.name()));
+        let documented = docs.columns.get(field.name());
         let remarks = documented.and_then(|column| column.description.as_deref());
         let remarks = remarks.or_else(|| field.metadata().get("comment").map(String::as_str));
         let plain = field

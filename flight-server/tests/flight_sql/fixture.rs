@@ -24,7 +24,7 @@ use arrow_flight::sql::client::FlightSqlServiceClient;
 use cordada_core::TableName;
 use cordada_flight_server::{Config, Role, Server, User, hash_password};
 use cordada_lake::release::{ColumnDocs, Docs, ForeignKey};
-use cordada_lake::{Draft, Lake, Mode, Relation, Settings, Write};
+use cordada_lake::{Draft, Journal, JournalType, Lake, Mode, Relation, Settings, Write};
 use datafusion::physical_plan::memory::MemoryStream;
 use futures::TryStreamExt;
 use tempfile::TempDir;
@@ -71,9 +71,11 @@ impl Fixture {
 
     async fn start(users: Vec<User>, roles: BTreeMap<String, Role>) -> Self {
         let folder = TempDir::new().unwrap();
-        let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default())
-            .await
-            .unwrap();
+        let settings = Settings {
+            journals: vec![Journal::new("runs", &[("run_id", JournalType::Text)])],
+            ..Settings::default()
+        };
+        let lake = Lake::open(folder.path().to_str().unwrap(), &settings).await.unwrap();
         fill(&lake).await;
         let listen = "127.0.0.1:0".parse().unwrap();
         let server = Server::bind(
@@ -161,7 +163,7 @@ async fn fill(lake: &Lake) {
     let orders =
         RecordBatch::try_from_iter([("secret", Arc::new(StringArray::from(vec!["s3cr3t"])) as ArrayRef)]).unwrap();
     let mut customer = write(lake, &"warehouse.dim_customer".parse().unwrap(), customers).await;
-    customer.docs = Docs {
+    let docs = Docs {
         description: Some("One row a customer".to_owned()),
         columns: BTreeMap::from([(
             "name".to_owned(),
@@ -173,18 +175,23 @@ async fn fill(lake: &Lake) {
         primary_key: vec!["customer_id".to_owned()],
         foreign_keys: Vec::new(),
     };
+    customer.docs = docs.into();
     let mut sale = write(
         lake,
         &"warehouse.fct_sale".parse().unwrap(),
         sales(0, &[10.0, 20.0, 30.0, 40.0, 50.0]),
     )
     .await;
-    sale.docs.primary_key = vec!["sale_id".to_owned()];
-    sale.docs.foreign_keys = vec![ForeignKey {
-        columns: vec!["customer_id".to_owned()],
-        references: "warehouse.dim_customer".parse().unwrap(),
-        referenced_columns: vec!["customer_id".to_owned()],
-    }];
+    let docs = Docs {
+        primary_key: vec!["sale_id".to_owned()],
+        foreign_keys: vec![ForeignKey {
+            columns: vec!["customer_id".to_owned()],
+            references: "warehouse.dim_customer".parse().unwrap(),
+            referenced_columns: vec!["customer_id".to_owned()],
+        }],
+        ..Docs::default()
+    };
+    sale.docs = docs.into();
     let order = write(lake, &"raw_shop.orders".parse().unwrap(), orders).await;
     let by_country = Relation::view(
         "select country, count(*) as sales, sum(amount) as amount, min(sold_at) as first_sold_at \

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cordada_core::Result;
 use cordada_core::progress::Silent;
 use cordada_ingest::{IngestReport, ingest, load_sources};
-use cordada_lake::{Lake, Settings};
+use cordada_lake::Lake;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -45,7 +45,7 @@ struct Project {
 impl Project {
     async fn new(source: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let lake = Lake::open(&dir.path().join("lake").to_string_lossy(), &Settings::default())
+        let lake = Lake::open(&dir.path().join("lake").to_string_lossy(), &settings())
             .await
             .unwrap();
         let project = Self { dir, lake };

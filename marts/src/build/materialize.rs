@@ -8,7 +8,7 @@ use cordada_core::progress::Task;
 use cordada_core::{Context, Error, Result};
 use cordada_lake::estimator::{Estimators, Rows};
 use cordada_lake::query::sql;
-use cordada_lake::release::Docs;
+use cordada_lake::release::DocsRef;
 use cordada_lake::{Base, Lake, Mode, Relation, Release, Write};
 use datafusion::common::Column;
 use datafusion::dataframe::DataFrame;
@@ -39,7 +39,7 @@ pub(super) struct Materialize<'a> {
     /// The node as it was loaded.
     pub(super) source: &'a Node,
     /// What the release will say about it.
-    pub(super) docs: Docs,
+    pub(super) docs: DocsRef,
     /// The release that the build began with.
     pub(super) base: &'a Release,
     /// The base with what this build made so far.

@@ -24,6 +24,7 @@ use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use self::journal::JOURNALS;
 use self::materialize::{Done, Materialize};
 pub use self::report::{BuildReport, NodeReport, NodeStatus, TestReport, TestStatus};
 use crate::compiled::{Compiled, CompiledNode};
@@ -226,7 +227,7 @@ impl Build<'_> {
             estimators: self.estimators,
             node,
             source,
-            docs: docs::of(project, source),
+            docs: docs::of(project, source).into(),
             base: &self.compiled.base,
             release,
             full_refresh: self.is_full_refresh(node.id),
