@@ -1,73 +1,82 @@
-//! What releases cost: `releases FOLDER RELATIONS RELEASES` publishes that many, each of which moves one relation;
-//! `releases FOLDER open|history|get NUMBER|publish` measures one operation in a process of its own.
+//! What releases cost. `releases FOLDER 1000 10000` publishes 10,000, each of which moves one of 1,000 relations;
+//! `releases FOLDER open|history|publish|get NUMBER` then measures one operation, in a process of its own.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
-use cordada_core::{Result, TableName};
+use cordada_core::{Error, Result, TableName};
 use cordada_lake::release::{ColumnDocs, Docs};
-use cordada_lake::{Draft, Lake, Relation, Settings};
+use cordada_lake::{Draft, Lake, Relation, ReleaseLog, Settings};
+use futures::StreamExt;
 
-/// Columns that are described, as many as a relation of the demo has.
+/// Columns that are described, so that a relation has as much documentation as one of the demo.
 const COLUMNS: usize = 12;
+
+/// Releases over which publishing is measured.
+const PUBLISHED: u32 = 10;
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let [folder, arguments @ ..] = &arguments[..] else {
-        return Ok(());
+    let [folder, what @ ..] = &arguments[..] else {
+        return Err(Error::config("measuring releases", "the lake's folder is missing"));
     };
     let lake = Lake::open(folder, &Settings::default()).await?;
+    let log = lake.releases();
     let clock = Instant::now();
-    match arguments {
-        ["open"] => drop(lake.releases().newest().await?),
-        ["history"] => println!("{}", lake.releases().history().await?.len()),
-        ["get", number] => drop(lake.releases().get(number.parse().unwrap_or_default()).await?),
-        ["publish"] => {
-            lake.releases().newest().await?;
-            let clock = Instant::now();
-            for _ in 0..10 {
-                let base = lake.releases().newest().await?;
-                let mut draft = Draft::new(base.clone(), "bench", "run");
-                draft.set(name(0)?, relation(0, base.number));
-                lake.releases().publish(&draft).await?;
-            }
-            println!("publish: {:?}", clock.elapsed() / 10);
-        }
-        [relations, releases] => fill(&lake, relations.parse().unwrap_or(1000), releases.parse().unwrap_or(1)).await?,
-        _ => {}
+    match what {
+        ["open"] => drop(log.newest().await?),
+        ["get", release] => drop(log.get(number(release)?).await?),
+        ["history"] => println!("{} releases", log.history().count().await),
+        ["publish"] => publish(log).await?,
+        [relations, releases] => fill(log, number(relations)?, number(releases)?).await?,
+        _ => return Err(Error::config("measuring releases", "this is not an operation")),
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM"))
-        .unwrap_or_default();
-    println!("{arguments:?}: {:?}, {peak}", clock.elapsed());
+    let peak = status.lines().find(|line| line.starts_with("VmHWM"));
+    println!("{what:?}: {:?}, {}", clock.elapsed(), peak.unwrap_or_default());
     Ok(())
 }
 
-async fn fill(lake: &Lake, relations: usize, releases: u64) -> Result<()> {
-    let mut draft = Draft::new(lake.releases().newest().await?, "bench", "run");
+fn number(text: &str) -> Result<u64> {
+    text.parse()
+        .map_err(|error| Error::config(format!("reading {text}"), error))
+}
+
+/// Publishes a release of all relations, then one a relation until there are `releases`.
+async fn fill(log: &ReleaseLog, relations: u64, releases: u64) -> Result<()> {
+    let mut draft = Draft::new(log.newest().await?, "example", "run");
     for nth in 0..relations {
         draft.set(name(nth)?, relation(nth, 0));
     }
-    let mut newest = lake.releases().publish(&draft).await?;
+    let mut newest = log.publish(&draft).await?;
     while newest.number < releases {
-        let nth = newest.number as usize % relations;
-        let mut draft = Draft::new(newest.clone(), "bench", "run");
+        let nth = newest.number % relations;
+        let mut draft = Draft::new(newest.clone(), "example", "run");
         draft.set(name(nth)?, relation(nth, newest.number));
-        newest = lake.releases().publish(&draft).await?;
+        newest = log.publish(&draft).await?;
     }
     Ok(())
 }
 
-fn name(nth: usize) -> Result<TableName> {
+async fn publish(log: &ReleaseLog) -> Result<()> {
+    log.newest().await?;
+    let clock = Instant::now();
+    for _ in 0..PUBLISHED {
+        let base = log.newest().await?;
+        let mut draft = Draft::new(base.clone(), "example", "run");
+        draft.set(name(0)?, relation(0, base.number));
+        log.publish(&draft).await?;
+    }
+    println!("one release: {:?}", clock.elapsed() / PUBLISHED);
+    Ok(())
+}
+
+fn name(nth: u64) -> Result<TableName> {
     TableName::new(format!("schema_{}", nth % 20), format!("relation_{nth}"))
 }
 
-/// A table with as much said about it as about one of the demo.
-fn relation(nth: usize, version: u64) -> Relation {
+fn relation(nth: u64, version: u64) -> Relation {
     let column = |at: usize| {
         let docs = ColumnDocs {
             description: Some(format!(
@@ -79,7 +88,7 @@ fn relation(nth: usize, version: u64) -> Relation {
     };
     let docs = Docs {
         description: Some(format!("One row a thing of kind {nth}.")),
-        columns: BTreeMap::from_iter((0..COLUMNS).map(column)),
+        columns: (0..COLUMNS).map(column).collect(),
         primary_key: vec!["column_1".to_owned()],
         ..Docs::default()
     };

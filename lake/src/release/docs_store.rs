@@ -63,24 +63,26 @@ impl DocsStore {
     ///
     /// # Errors
     /// One cannot be written.
-    pub(super) async fn store<'a>(&self, all: impl Iterator<Item = &'a mut DocsRef>) -> Result<()> {
-        stream::iter(all.map(|docs| self.store_one(docs)))
-            .buffer_unordered(PARALLEL_WRITES)
-            .try_collect()
-            .await
+    pub(super) async fn store(&self, all: Vec<&mut DocsRef>) -> Result<()> {
+        // Clones, because a stream over borrowed references is not provably `Send`.
+        let writes: Vec<_> = all.iter().map(|docs| self.write((**docs).clone())).collect();
+        let writes = stream::iter(writes).buffer_unordered(PARALLEL_WRITES);
+        writes.try_collect::<()>().await?;
+        all.into_iter().for_each(DocsRef::set_stored);
+        Ok(())
     }
 
-    async fn store_one(&self, docs: &mut DocsRef) -> Result<()> {
-        let Some(unstored) = docs.unstored().cloned() else {
+    async fn write(&self, docs: DocsRef) -> Result<()> {
+        let Some(unstored) = docs.unstored() else {
             return Ok(());
         };
-        if !locked(&self.known).contains_key(docs.hash()) {
-            let doing = || format!("writing the documentation {}", docs.hash());
-            let json = serde_json::to_vec(&*unstored).doing(doing)?;
-            self.store.put(&self.file(docs), json.into()).await.doing(doing)?;
-            self.remember(docs, unstored);
+        if locked(&self.known).contains_key(docs.hash()) {
+            return Ok(());
         }
-        docs.set_stored();
+        let doing = || format!("writing the documentation {}", docs.hash());
+        let json = serde_json::to_vec(&**unstored).doing(doing)?;
+        self.store.put(&self.file(&docs), json.into()).await.doing(doing)?;
+        self.remember(&docs, unstored.clone());
         Ok(())
     }
 

@@ -37,7 +37,7 @@ impl ReleaseFile {
     /// It cannot be stored.
     pub(super) async fn whole(release: &mut Release, docs: &DocsStore) -> Result<Self> {
         let said = release.relations.values_mut().map(|relation| &mut relation.docs);
-        docs.store(said).await?;
+        docs.store(said.collect()).await?;
         Ok(Self {
             head: release.head(),
             content: Content::Relations(release.relations.clone()),
@@ -113,7 +113,8 @@ impl ReleaseFiles {
     /// # Errors
     /// It cannot be written.
     pub(super) async fn create(&self, file: &ReleaseFile) -> Result<bool> {
-        let (path, doing) = (self.file(file.head.number), || self.writing(file));
+        let number = file.head.number;
+        let (path, doing) = (self.file(number), || format!("publishing {} {number}", self.what));
         let json = serde_json::to_vec(file).doing(doing)?;
         match self.store.put_opts(&path, json.into(), PutMode::Create.into()).await {
             Ok(_) => Ok(true),
@@ -127,15 +128,12 @@ impl ReleaseFiles {
     /// # Errors
     /// It cannot be written.
     pub(super) async fn replace(&self, file: &ReleaseFile) -> Result<()> {
-        let doing = || self.writing(file);
+        let number = file.head.number;
+        let doing = || format!("writing {} {number}", self.what);
         let json = serde_json::to_vec(file).doing(doing)?;
-        let put = self.store.put(&self.file(file.head.number), json.into()).await;
+        let put = self.store.put(&self.file(number), json.into()).await;
         put.doing(doing).map_err(|error| error.with("lake", &self.lake))?;
         Ok(())
-    }
-
-    fn writing(&self, file: &ReleaseFile) -> String {
-        format!("writing {} {}", self.what, file.head.number)
     }
 
     /// Deletes the files of those numbers, about in that order.

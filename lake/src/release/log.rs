@@ -199,7 +199,7 @@ impl ReleaseLog {
     async fn next(&self, draft: &Draft, newest: &State) -> Result<(ReleaseFile, State)> {
         let mut changes = draft.changes_to(&newest.release);
         let said = changes.values_mut().flatten().map(|relation| &mut relation.docs);
-        self.docs.store(said).await?;
+        self.docs.store(said.collect()).await?;
         let number = newest.release.number + 1;
         let mut release = draft.onto(&newest.release, number, changes.clone());
         let file = match newest.whole {

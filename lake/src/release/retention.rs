@@ -51,13 +51,14 @@ impl ReleaseLog {
 
     /// Writes the release's file anew, with the whole map instead of the changes.
     async fn make_whole(&self, number: u64) -> Result<()> {
-        match self.state(number).await? {
-            Some(state) if state.whole != Some(number) => {
-                let mut release = Arc::unwrap_or_clone(state.release);
-                let file = ReleaseFile::whole(&mut release, &self.docs).await?;
-                self.files.replace(&file).await
-            }
-            _ => Ok(()),
+        let (Some(file), Some(state)) = (self.files.read(number).await?, self.state(number).await?) else {
+            return Ok(());
+        };
+        if file.is_whole() {
+            return Ok(());
         }
+        let mut release = Arc::unwrap_or_clone(state.release);
+        let file = ReleaseFile::whole(&mut release, &self.docs).await?;
+        self.files.replace(&file).await
     }
 }
