@@ -1,4 +1,5 @@
-//! Names of relations, and the one rule that makes snake_case of a source's names.
+//! Names of relations, the one rule that makes snake_case of a source's names, and the column that landing and tables
+//! both know.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,6 +7,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
+
+/// The column that landing adds to say where a row came from; tables write it in an encoding of its own.
+pub const ORIGIN: &str = "_origin";
 
 /// A table or view of the lake: `schema.name`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -39,10 +39,12 @@ pub(crate) async fn answer(command: Metadata, workspace: &Workspace) -> Result<R
         Metadata::TableTypes => relations::table_types().doing(doing),
         Metadata::SqlInfo(command) => sql_info::answer(command).doing(doing),
         Metadata::XdbcTypeInfo(command) => type_info::answer(command).doing(doing),
-        Metadata::PrimaryKeys(command) => keys::primary(&command, workspace).doing(doing),
-        Metadata::ExportedKeys(command) => keys::exported(&command, workspace).doing(doing),
-        Metadata::ImportedKeys(command) => keys::imported(&command, workspace).doing(doing),
-        Metadata::CrossReference(command) => keys::cross_reference(&command, workspace).doing(doing),
+        Metadata::PrimaryKeys(command) => keys::primary(&command, &workspace.documented().await).doing(doing),
+        Metadata::ExportedKeys(command) => keys::exported(&command, &workspace.documented().await).doing(doing),
+        Metadata::ImportedKeys(command) => keys::imported(&command, &workspace.documented().await).doing(doing),
+        Metadata::CrossReference(command) => {
+            keys::cross_reference(&command, &workspace.documented().await).doing(doing)
+        }
     }
 }
 

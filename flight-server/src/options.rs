@@ -1,15 +1,12 @@
 //! The options of a session, which a client sets by action or sends as headers.
 
 use arrow::ipc::CompressionType;
-use cordada_lake::query::session::CATALOG;
+use cordada_lake::query::session::{CATALOG, DEFAULT_SCHEMA};
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
 use crate::session_messages::{OptionError, OptionValue};
 use crate::wire::Types;
-
-/// The schema of relations that are named without one.
-pub(crate) const DEFAULT_SCHEMA: &str = "marts";
 
 /// How a session reads.
 #[derive(Debug, Clone, PartialEq, Eq)]

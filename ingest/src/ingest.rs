@@ -14,9 +14,11 @@ use cordada_core::{Context, Error, ErrorKind, Result, TableName};
 use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::provenance::Load;
 use cordada_ingest_source::transform::PiiKey;
+use cordada_lake::JournalType::{Integer, Text, Time};
 use cordada_lake::release::{ColumnDocs, Docs};
 use cordada_lake::{Draft, Journal, Lake, Relation, Release};
 use futures::StreamExt;
+use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +26,28 @@ use crate::budget::Budget;
 use crate::kept::Kept;
 use crate::landing::{Landing, Outcome};
 use crate::sources::{Selection, SourceFile};
+
+/// One row a stream and load.
+pub(crate) const LOADS: Journal = Journal::new(
+    "loads",
+    &[
+        ("load_id", Text),
+        ("source", Text),
+        ("stream", Text),
+        ("table_name", Text),
+        ("started_at", Time),
+        ("ended_at", Time),
+        ("files", Integer),
+        ("rows", Integer),
+        ("rejected", Integer),
+        ("bytes", Integer),
+        ("version", Integer),
+        ("status", Text),
+        ("error", Text),
+        // What the stream remembers: a cursor, a position in a log.
+        ("state", Text),
+    ],
+);
 
 /// What a run did.
 #[derive(Debug, Clone)]
@@ -247,8 +271,8 @@ async fn journal(landing: &Landing<'_>, started: DateTime<Utc>, result: &Result<
         text(error),
         text(landed.state.as_ref().map(ToString::to_string).as_deref()),
     ];
-    let row = RecordBatch::try_new(Journal::Loads.schema(), columns).doing(|| "recording the load")?;
-    landing.lake.journal(Journal::Loads, row).await
+    let row = RecordBatch::try_new(LOADS.schema(), columns).doing(|| "recording the load")?;
+    landing.lake.journal(LOADS, row).await
 }
 
 /// A stream that has landed: what it says about its rows, the tables of its lists, and the report.
@@ -276,7 +300,7 @@ async fn publish(lake: &Lake, load: &Load, streams: &[Finished<'_>]) -> Result<O
                 continue;
             }
             let mut relation = Relation::table(&path, latest);
-            relation.docs = docs(lake, &base, options, table, latest).await?;
+            relation.docs = docs(lake, &base, options, table, latest).await?.into();
             draft.set(table.clone(), relation);
         }
     }
@@ -288,18 +312,22 @@ async fn publish(lake: &Lake, load: &Load, streams: &[Finished<'_>]) -> Result<O
 
 /// Whether some release had that version: then it was rolled back on purpose, rather than left by a crash.
 async fn was_published(lake: &Lake, table: &TableName, path: &str, version: u64) -> Result<bool> {
-    let history = lake.releases().history().await?;
-    Ok(history
-        .iter()
-        .any(|release| release.published_version(table, path) == Some(version)))
+    let mut history = std::pin::pin!(lake.releases().history());
+    while let Some(release) = history.try_next().await? {
+        let changed = release.changes.get(table).and_then(Option::as_ref);
+        if changed.is_some_and(|relation| relation.version_at(path) == Some(version)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What is known about the table's columns, on top of what was said about them before.
 async fn docs(lake: &Lake, base: &Release, options: &Options, table: &TableName, version: u64) -> Result<Docs> {
-    let mut docs = base
-        .relation(table)
-        .map(|relation| relation.docs.clone())
-        .unwrap_or_default();
+    let mut docs = match base.relation(table) {
+        Some(relation) => Arc::unwrap_or_clone(lake.docs(&relation.docs).await?),
+        None => Docs::default(),
+    };
     let snapshot = lake.snapshot(&lake.path_of(table), version).await?;
     for field in snapshot.schema().fields() {
         let comment = field

@@ -8,7 +8,7 @@ use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::json::LineDelimitedWriter;
 use arrow::record_batch::RecordBatch;
-use cordada_core::names::snake_case;
+use cordada_core::names::{ORIGIN, snake_case};
 use cordada_core::progress::{Progress, Task};
 use cordada_core::suggest::did_you_mean;
 use cordada_core::threads::blocking;
@@ -514,7 +514,7 @@ fn record(rejects: &Rejects, batch: &RecordBatch, breaches: &[Breach]) -> Result
         writer.finish().doing(doing)?;
         let text = String::from_utf8_lossy(writer.get_ref()).trim_end().to_owned();
         let origin = row
-            .column_by_name("_origin")
+            .column_by_name(ORIGIN)
             .and_then(|column| column.as_string_opt::<i32>().cloned());
         let origin = origin.as_ref().map_or("", |origin| origin.value(0));
         let (file, line) = provenance::place(origin);

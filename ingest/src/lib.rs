@@ -21,3 +21,6 @@ pub use check::{Checked, check};
 pub use ingest::{IngestReport, StreamReport, ingest};
 pub use listen::listen;
 pub use sources::{Selection, SourceFile, load_sources};
+
+/// The journals that landing writes.
+pub const JOURNALS: [cordada_lake::Journal; 2] = [ingest::LOADS, rejected::REJECTED_ROWS];

@@ -13,9 +13,25 @@ use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_source::provenance::Load;
+use cordada_lake::JournalType::{Integer, Text, Time};
 use cordada_lake::{Journal, Lake, Mode, Write};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use tempfile::{NamedTempFile, TempPath};
+
+/// One row a record that could not be landed.
+pub(crate) const REJECTED_ROWS: Journal = Journal::new(
+    "rejected_rows",
+    &[
+        ("load_id", Text),
+        ("rejected_at", Time),
+        ("source", Text),
+        ("stream", Text),
+        ("file", Text),
+        ("line", Integer),
+        ("reason", Text),
+        ("record", Text),
+    ],
+);
 
 /// The rejected records of one chunk, gathered while its rows are written, in a temporary file.
 pub(crate) struct Rejects {
@@ -74,7 +90,7 @@ impl Rejects {
         gathered.rows += rejected.len() as u64;
         if gathered.file.is_none() {
             let (file, path) = NamedTempFile::new().doing(doing)?.into_parts();
-            let writer = StreamWriter::try_new(file, &Journal::RejectedRows.schema()).doing(doing)?;
+            let writer = StreamWriter::try_new(file, &REJECTED_ROWS.schema()).doing(doing)?;
             gathered.file = Some((writer, path));
         }
         match &mut gathered.file {
@@ -110,7 +126,7 @@ impl Rejects {
         };
         writer.finish().doing(doing)?;
         drop(writer);
-        let table = Journal::RejectedRows.table()?;
+        let table = REJECTED_ROWS.table()?;
         let mut transactions: Vec<_> = contents.values().cloned().collect();
         transactions.push(others.clone());
         let ids: Vec<_> = transactions.iter().map(|(id, _)| id.clone()).collect();
@@ -123,12 +139,12 @@ impl Rejects {
         let new_otherwise = !is_known(others);
         let is_new = move |file: &str| new_by_file.get(file).copied().unwrap_or(new_otherwise);
 
-        let mut write = Write::new(Mode::Append, Journal::RejectedRows.schema());
+        let mut write = Write::new(Mode::Append, REJECTED_ROWS.schema());
         write.transactions = transactions.into_iter().filter(|content| !is_known(content)).collect();
         if write.transactions.is_empty() {
             return Ok(());
         }
-        let mut rows = RecordBatchReceiverStream::builder(Journal::RejectedRows.schema(), 2);
+        let mut rows = RecordBatchReceiverStream::builder(REJECTED_ROWS.schema(), 2);
         let sender = rows.tx();
         rows.spawn_blocking(move || {
             let file = File::open(&path).doing(doing)?;
@@ -171,6 +187,6 @@ impl Rejects {
                 rejected.iter().map(|record| &record.record),
             )),
         ];
-        RecordBatch::try_new(Journal::RejectedRows.schema(), columns).doing(|| "recording rejected rows")
+        RecordBatch::try_new(REJECTED_ROWS.schema(), columns).doing(|| "recording rejected rows")
     }
 }

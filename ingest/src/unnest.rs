@@ -4,10 +4,10 @@
 //! commits is mended by the next load, whatever the source says then.
 
 use arrow::datatypes::{DataType, Schema};
-use cordada_core::names::snake_case;
+use cordada_core::names::{ORIGIN, snake_case};
 use cordada_core::{Context, Error, Result, TableName};
 use cordada_ingest_source::options::{Disposition, Options};
-use cordada_ingest_source::provenance::DELETED;
+use cordada_ingest_source::provenance::{DELETED, LOAD_ID, LOADED_AT};
 use cordada_lake::{Draft, Lake, Mode, Relation, Write};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -78,7 +78,7 @@ async fn follow(
     let mut draft = Draft::new(lake.releases().newest().await?, "ingest", "unnest");
     draft.set(parent.clone(), Relation::table(&path, version));
     let session = lake.session(&draft.preview());
-    let newest = format!("select max(_load_id) from {}", quoted_name(parent));
+    let newest = format!("select max({LOAD_ID}) from {}", quoted_name(parent));
     let newest = session.sql(&newest).await.doing(doing)?.collect().await.doing(doing)?;
     let load = newest
         .first()
@@ -87,7 +87,7 @@ async fn follow(
     let (source, list) = (quoted_name(parent), quoted(column));
     let new = followed
         .as_ref()
-        .map(|followed| format!("_load_id > '{}'", followed.load.replace('\'', "''")));
+        .map(|followed| format!("{LOAD_ID} > '{}'", followed.load.replace('\'', "''")));
     let (mode, new, with_childless) = match (options.disposition(), new) {
         (Disposition::Append | Disposition::InsertOnly, Some(new)) => (Mode::Append, new, false),
         (Disposition::Merge, Some(new)) if !Kept::of(lake, parent).await?.deletes => {
@@ -153,7 +153,7 @@ fn projection(schema: &Schema, parent: &TableName, column: &str, key: &[String])
         })),
         _ => columns.push("_item as value".to_owned()),
     }
-    columns.extend(["_load_id", "_loaded_at", "_origin"].map(str::to_owned));
+    columns.extend([LOAD_ID, LOADED_AT, ORIGIN].map(str::to_owned));
     Ok(Some(columns))
 }
 

@@ -1,6 +1,5 @@
 //! The lake: one location, its tables, its releases, and the resources that queries share.
 
-use crate::resources::{self, Settings};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex as SyncMutex};
@@ -17,11 +16,17 @@ use object_store::prefix::PrefixStore;
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::release::ReleaseLog;
+use crate::journal::Journal;
+use crate::query::provider::{PinnedReference, PinnedTable};
+use crate::release::{Docs, DocsRef, DocsStore, ReleaseLog};
+use crate::resources::{self, Settings};
 use crate::table::snapshot::TableSnapshot;
 
 /// How many table snapshots are kept: more than the tables of any project we know of, times a few releases.
 const CACHED_SNAPSHOTS: usize = 4096;
+
+/// The folder of what is about the lake rather than in it; no schema can have this name.
+const HOUSEHOLD: &str = "_cordada";
 
 /// A lake in one environment. Clones share everything.
 #[derive(Clone, Debug)]
@@ -42,6 +47,8 @@ struct Shared {
     parallelism: usize,
     memory: usize,
     production: Arc<ReleaseLog>,
+    docs: Arc<DocsStore>,
+    journals: Vec<Journal>,
     snapshots: SyncMutex<HashMap<(String, u64), Arc<TableSnapshot>>>,
     /// Commits to one table take turns within the process: two of ours never race each other.
     writers: SyncMutex<HashMap<String, Arc<Mutex<()>>>>,
@@ -60,8 +67,10 @@ impl Lake {
             Some(endpoint) => format!("{location} at {endpoint}").into(),
             None => location.into(),
         };
-        let releases = Path::from("_cordada/releases");
-        let production = Arc::new(ReleaseLog::new(store.clone(), address.clone(), releases, None));
+        let household = Path::from(HOUSEHOLD);
+        let docs = Arc::new(DocsStore::new(store.clone(), &household));
+        let production = ReleaseLog::new(store.clone(), address.clone(), &household, docs.clone(), None);
+        let production = Arc::new(production);
         let shared = Shared {
             runtime: resources::runtime(&store, settings)?,
             store,
@@ -70,6 +79,8 @@ impl Lake {
             parallelism: settings.parallelism.unwrap_or(cores).max(1),
             memory: resources::memory(settings),
             production: production.clone(),
+            docs,
+            journals: settings.journals.clone(),
             snapshots: SyncMutex::default(),
             writers: SyncMutex::default(),
         };
@@ -103,9 +114,14 @@ impl Lake {
                     .hint("use letters, digits, `_` and `-`"),
             );
         }
-        let folder = Path::from(format!("_cordada/targets/{target}/releases"));
-        let (store, address) = (self.shared.store.clone(), self.shared.address.clone());
-        let releases = ReleaseLog::new(store, address, folder, Some(self.shared.production.clone()));
+        let shared = &self.shared;
+        let releases = ReleaseLog::new(
+            shared.store.clone(),
+            shared.address.clone(),
+            &Path::from(folder_of(target)),
+            shared.docs.clone(),
+            Some(shared.production.clone()),
+        );
         Ok(Lake {
             target: Some(target.into()),
             releases: Arc::new(releases),
@@ -116,6 +132,19 @@ impl Lake {
     /// The releases of this environment.
     pub fn releases(&self) -> &Arc<ReleaseLog> {
         &self.releases
+    }
+
+    /// What people and clients are told about a relation.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn docs(&self, docs: &DocsRef) -> Result<Arc<Docs>> {
+        self.shared.docs.get(docs).await
+    }
+
+    /// The journals that sessions show.
+    pub(crate) fn journals(&self) -> &[Journal] {
+        &self.shared.journals
     }
 
     /// Whether this is production rather than another environment.
@@ -133,7 +162,7 @@ impl Lake {
         let (schema, name) = (table.schema(), table.name());
         match &self.target {
             None => format!("{schema}/{name}"),
-            Some(target) => format!("_cordada/targets/{target}/{schema}/{name}"),
+            Some(target) => format!("{}/{schema}/{name}", folder_of(target)),
         }
     }
 
@@ -170,6 +199,15 @@ impl Lake {
         }
         snapshots.insert(key, snapshot.clone());
         Ok(snapshot)
+    }
+
+    /// The table that a plan of another process refers to.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn pinned(&self, reference: &PinnedReference) -> Result<PinnedTable> {
+        let snapshot = self.snapshot(&reference.path, reference.version).await?;
+        Ok(PinnedTable::new(snapshot))
     }
 
     /// The versions that applications recorded in the table's newest version (`txn` of the Delta protocol), by
@@ -227,4 +265,9 @@ impl Lake {
     pub(crate) fn writer(&self, path: &str) -> Arc<Mutex<()>> {
         locked(&self.shared.writers).entry(path.to_owned()).or_default().clone()
     }
+}
+
+/// Where an environment other than production keeps its releases and tables.
+fn folder_of(target: &str) -> String {
+    format!("{HOUSEHOLD}/targets/{target}")
 }

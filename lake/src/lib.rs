@@ -12,8 +12,9 @@ pub mod release;
 mod resources;
 mod table;
 
-pub use journal::Journal;
+pub use journal::{Journal, JournalType};
 pub use lake::Lake;
+pub use query::provider::{PinnedReference, PinnedTable};
 pub use release::{Draft, Relation, RelationKind, Release, ReleaseLog};
 pub use resources::Settings;
 pub use table::mode::{Base, Missing, Mode, Write, Written};

@@ -12,6 +12,8 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use object_store::ObjectStore;
 
+use crate::journal::Journal;
+
 /// How many of the largest users of memory an error about the limit names.
 const NAMED_CONSUMERS: usize = 3;
 
@@ -26,6 +28,8 @@ pub struct Settings {
     pub spill: Option<PathBuf>,
     /// Parallel tasks a query; all cores if `None`.
     pub parallelism: Option<usize>,
+    /// The journals that sessions show, so that one can be queried before anything is in it.
+    pub journals: Vec<Journal>,
 }
 
 /// The URL under which sessions know the lake's store.

@@ -8,8 +8,11 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::pretty::pretty_format_batches;
+use datafusion::catalog::TableProvider;
+use datafusion::dataframe::DataFrame;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::prelude::col;
 
 use cordada_core::{Context, Error, ErrorKind, Result, TableName, types};
 
@@ -21,6 +24,9 @@ mod models;
 mod modes;
 mod state;
 
+/// A journal of the tests' own.
+const NOTES: Journal = Journal::new("notes", &[("noted_at", JournalType::Time), ("note", JournalType::Text)]);
+
 fn name(text: &str) -> TableName {
     text.parse().unwrap()
 }
@@ -30,6 +36,7 @@ async fn temporary() -> (tempfile::TempDir, Lake) {
     let settings = Settings {
         parallelism: Some(2),
         memory: Some(256 << 20),
+        journals: vec![NOTES],
         ..Settings::default()
     };
     let lake = Lake::open(folder.path().to_str().unwrap(), &settings).await.unwrap();
@@ -83,6 +90,17 @@ async fn query(lake: &Lake, release: &Arc<Release>, sql: &str) -> Result<String>
     let session = lake.session(release);
     let plan = sql::plan(lake, &session, sql).await?;
     let frame = session.execute_logical_plan(plan).await.doing(|| "planning")?;
+    collected(frame).await
+}
+
+/// The rows of a table that no release names.
+async fn scanned(lake: &Lake, table: PinnedTable) -> String {
+    let session = lake.session(&Arc::default());
+    let frame = session.read_table(Arc::new(table)).unwrap();
+    collected(frame.sort_by(vec![col("id")]).unwrap()).await.unwrap()
+}
+
+async fn collected(frame: DataFrame) -> Result<String> {
     let batches = frame.collect().await.doing(|| "running")?;
     let table = pretty_format_batches(&batches).unwrap().to_string();
     let rows = table
@@ -306,21 +324,51 @@ async fn journals_are_there_from_the_start_and_read_at_their_newest() {
     let (_folder, lake) = temporary().await;
     let release = lake.releases().newest().await.unwrap();
     assert_eq!(
-        query(&lake, &release, "select count(*) from ops.loads").await.unwrap(),
+        query(&lake, &release, "select count(noted_at) from ops.notes")
+            .await
+            .unwrap(),
         "|0|"
     );
-    let columns = Journal::Loads
+    let unknown = query(&lake, &release, "select * from ops.others").await.unwrap_err();
+    assert!(unknown.to_string().contains("others"), "{unknown}");
+    let columns = NOTES
         .schema()
         .fields()
         .iter()
         .map(|f| arrow::array::new_null_array(f.data_type(), 1))
         .collect();
-    let row = RecordBatch::try_new(Journal::Loads.schema(), columns).unwrap();
-    lake.journal(Journal::Loads, row).await.unwrap();
+    let row = RecordBatch::try_new(NOTES.schema(), columns).unwrap();
+    lake.journal(NOTES, row).await.unwrap();
     assert_eq!(
-        query(&lake, &release, "select count(*) from ops.loads").await.unwrap(),
+        query(&lake, &release, "select count(*) from ops.notes").await.unwrap(),
         "|1|"
     );
+}
+
+/// What a plan that travels to another process needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pinned_table_is_the_same_in_another_process() {
+    let (folder, lake) = temporary().await;
+    put(&lake, Mode::Append, &[(1, "a"), (2, "b")]).await;
+    let snapshot = lake.snapshot("raw_a/t", 0).await.unwrap();
+    let here = PinnedTable::new(snapshot);
+    let sent = serde_json::to_string(&here.reference()).unwrap();
+    put(&lake, Mode::Append, &[(3, "c")]).await;
+
+    let other = Lake::open(folder.path().to_str().unwrap(), &Settings::default())
+        .await
+        .unwrap();
+    let there = other.pinned(&serde_json::from_str(&sent).unwrap()).await.unwrap();
+    assert_eq!(there.schema(), here.schema());
+    let expected = "|1|a| |2|b|";
+    assert_eq!(scanned(&lake, here).await, expected);
+    assert_eq!(scanned(&other, there).await, expected);
+
+    let never = PinnedReference {
+        path: "raw_a/t".to_owned(),
+        version: 9,
+    };
+    other.pinned(&never).await.unwrap_err();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use cordada_core::suggest::did_you_mean;
 use cordada_core::{Context, Error, Result, TableName, types};
 use cordada_lake::estimator::Estimators;
-use cordada_lake::query::session::CATALOG;
+use cordada_lake::query::session::{CATALOG, DEFAULT_SCHEMA};
 use cordada_lake::query::sql;
 use cordada_lake::{Lake, Release, journal};
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -422,7 +422,7 @@ pub(crate) fn scanned(plan: &LogicalPlan) -> datafusion::error::Result<BTreeSet<
     let mut tables = BTreeSet::new();
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {
-            let name = scan.table_name.clone().resolve(CATALOG, "marts");
+            let name = scan.table_name.clone().resolve(CATALOG, DEFAULT_SCHEMA);
             if &*name.catalog == CATALOG
                 && let Ok(table) = TableName::new(&*name.schema, &*name.table)
             {

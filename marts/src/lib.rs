@@ -26,7 +26,7 @@ mod severity;
 mod source_file;
 mod text;
 
-pub use build::{BuildOptions, BuildReport, NodeReport, NodeStatus, TestReport, TestStatus, build};
+pub use build::{BuildOptions, BuildReport, JOURNALS, NodeReport, NodeStatus, TestReport, TestStatus, build};
 pub use compile::compile;
 pub use compiled::{Compiled, CompiledNode, CompiledTest};
 pub use config::Materialization;

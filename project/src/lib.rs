@@ -50,6 +50,7 @@ impl Project {
             memory: config
                 .memory
                 .map(|memory| usize::try_from(memory.0).unwrap_or(usize::MAX)),
+            journals: [cordada_ingest::JOURNALS, cordada_marts::JOURNALS].concat(),
             ..Settings::default()
         };
         let lake = Lake::open(&location, &settings).await?.in_target(target)?;

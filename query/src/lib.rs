@@ -19,4 +19,4 @@ pub use engine::{Engine, Planned, Scope};
 pub use recent::Recent;
 pub use running::{Running, RunningQuery};
 pub use users::{Role, User};
-pub use workspace::{Listed, Workspace};
+pub use workspace::{Documented, Listed, Workspace};

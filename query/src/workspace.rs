@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use cordada_core::TableName;
 use cordada_lake::query::session::CATALOG;
-use cordada_lake::release::Docs;
+use cordada_lake::release::{Docs, DocsRef};
 use cordada_lake::{Lake, RelationKind, Release};
 use datafusion::common::TableReference;
 use datafusion::prelude::SessionContext;
@@ -20,6 +20,7 @@ const PARALLEL_LOOKUPS: usize = 8;
 
 /// A release under an access.
 pub struct Workspace {
+    lake: Lake,
     /// The release.
     pub release: Arc<Release>,
     /// Plans and runs what may be read.
@@ -29,13 +30,22 @@ pub struct Workspace {
 }
 
 /// What there is to say about a relation without opening it.
-pub struct Listed<'a> {
+pub struct Listed {
     /// Its name.
     pub name: TableName,
     /// Whether it is a view.
     pub is_view: bool,
-    /// What people are told about it.
-    pub docs: Option<&'a Docs>,
+    docs: DocsRef,
+}
+
+/// A relation and what people are told about it.
+pub struct Documented {
+    /// Its name.
+    pub name: TableName,
+    /// Whether it is a view.
+    pub is_view: bool,
+    /// What there is to say.
+    pub docs: Arc<Docs>,
 }
 
 impl Workspace {
@@ -50,6 +60,7 @@ impl Workspace {
             schema.clone_into(&mut state.config_mut().options_mut().catalog.default_schema);
         }
         Self {
+            lake: lake.clone(),
             release,
             session,
             columns: OnceCell::new(),
@@ -65,7 +76,7 @@ impl Workspace {
     }
 
     /// The relations that may be read, by name.
-    pub fn relations(&self) -> Vec<Listed<'_>> {
+    pub fn relations(&self) -> Vec<Listed> {
         let Some(catalog) = self.session.catalog(CATALOG) else {
             return Vec::new();
         };
@@ -85,10 +96,17 @@ impl Workspace {
             Listed {
                 name,
                 is_view,
-                docs: relation.map(|relation| &relation.docs),
+                docs: relation.map(|relation| relation.docs.clone()).unwrap_or_default(),
             }
         });
         listed.collect()
+    }
+
+    /// The relations that may be read with what people are told about them, in the order of [`Self::relations`].
+    pub async fn documented(&self) -> Vec<Documented> {
+        let relations = self.relations().into_iter();
+        let lookups = relations.map(|relation| documented(self.lake.clone(), relation));
+        stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
     }
 
     /// The columns of [`Self::relations`], in the same order. A relation that cannot be opened has none: one broken
@@ -115,11 +133,24 @@ async fn columns_of(session: SessionContext, name: TableName) -> SchemaRef {
     }
 }
 
-impl Listed<'_> {
+/// Documentation that cannot be read is missing: it must not hide the relation.
+async fn documented(lake: Lake, relation: Listed) -> Documented {
+    let docs = lake.docs(&relation.docs).await.unwrap_or_else(|error| {
+        tracing::warn!(relation = %relation.name, %error, "cannot say what is known about a relation");
+        Arc::default()
+    });
+    Documented {
+        name: relation.name,
+        is_view: relation.is_view,
+        docs,
+    }
+}
+
+impl Documented {
     /// What people are told about a column: by the documentation, else by the table itself.
     pub fn remark<'a>(&'a self, column: &'a Field) -> Option<&'a str> {
-        let documented = self.docs.and_then(|docs| docs.columns.get(column.name()));
-        let described = documented.and_then(|column| column.description.as_deref());
+        let described = self.docs.columns.get(column.name());
+        let described = described.and_then(|column| column.description.as_deref());
         described.or_else(|| column.metadata().get("comment").map(String::as_str))
     }
 }

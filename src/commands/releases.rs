@@ -1,10 +1,10 @@
 //! `cordada releases`: what was published.
 
-use std::collections::BTreeSet;
-
 use cordada_core::Result;
-use cordada_lake::{RelationKind, Release};
+use cordada_lake::RelationKind;
+use cordada_lake::release::Changes;
 use cordada_project::Project;
+use futures::TryStreamExt;
 
 use crate::Outcome;
 use crate::output::new_table;
@@ -13,41 +13,36 @@ use crate::output::new_table;
 const NAMED: usize = 4;
 
 pub async fn run(project: &Project) -> Result<Outcome> {
-    let history = project.lake.releases().history().await?;
+    let mut history = std::pin::pin!(project.lake.releases().history());
     let mut table = new_table(["release", "published", "by", "relations", "changed"]);
-    let empty = Release::default();
-    let before = std::iter::once(&empty).chain(&history);
-    let rows: Vec<_> = before.zip(&history).collect();
-    for (before, release) in rows.into_iter().rev() {
-        let by = match release.restores {
-            Some(number) => format!("{} to {number}", release.by),
-            None => release.by.clone(),
+    while let Some(release) = history.try_next().await? {
+        let head = &release.head;
+        let by = match head.restores {
+            Some(number) => format!("{} to {number}", head.by),
+            None => head.by.clone(),
         };
         table.add_row([
-            release.number.to_string(),
-            release.published_at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+            head.number.to_string(),
+            head.published_at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
             by,
-            release.relations.len().to_string(),
-            changed(before, release),
+            head.relation_count.to_string(),
+            changed(&release.changes),
         ]);
     }
     println!("{table}");
     Ok(Outcome::Done)
 }
 
-fn changed(before: &Release, after: &Release) -> String {
-    let names: BTreeSet<_> = before.relations.keys().chain(after.relations.keys()).collect();
-    let changed = names
-        .into_iter()
-        .filter(|name| before.relation(name) != after.relation(name));
-    let changes: Vec<_> = changed
-        .map(|name| match after.relation(name).map(|relation| &relation.kind) {
-            Some(RelationKind::Table { version, .. }) => format!("{name} v{version}"),
-            Some(RelationKind::View { .. }) => name.to_string(),
-            None => format!("{name} dropped"),
-        })
-        .collect();
-    let named = changes.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+fn changed(changes: &Changes) -> String {
+    let named =
+        changes.iter().take(NAMED).map(
+            |(name, relation)| match relation.as_ref().map(|relation| &relation.kind) {
+                Some(RelationKind::Table { version, .. }) => format!("{name} v{version}"),
+                Some(RelationKind::View { .. }) => name.to_string(),
+                None => format!("{name} dropped"),
+            },
+        );
+    let named = named.collect::<Vec<_>>().join(", ");
     match changes.len().saturating_sub(NAMED) {
         0 => named,
         more => format!("{named} and {more} more"),

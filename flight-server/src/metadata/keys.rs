@@ -10,7 +10,7 @@ use arrow_flight::sql::{
 };
 use cordada_core::TableName;
 use cordada_lake::query::session::CATALOG;
-use cordada_query::{Listed, Workspace};
+use cordada_query::Documented;
 
 pub(super) fn primary_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
@@ -41,18 +41,14 @@ pub(super) fn foreign_schema() -> SchemaRef {
     ]))
 }
 
-pub(super) fn primary(command: &CommandGetPrimaryKeys, workspace: &Workspace) -> Result<RecordBatch, ArrowError> {
+pub(super) fn primary(command: &CommandGetPrimaryKeys, relations: &[Documented]) -> Result<RecordBatch, ArrowError> {
     let wanted = Wanted::new(&command.catalog, &command.db_schema, &command.table);
-    let relations = workspace.relations();
     let relations: Vec<_> = relations.iter().filter(|relation| wanted.is(&relation.name)).collect();
     let rows: Vec<_> = relations
         .iter()
-        .filter_map(|relation| Some((relation, relation.docs?)))
-        .flat_map(|(relation, docs)| {
-            docs.primary_key
-                .iter()
-                .zip(1..)
-                .map(move |(column, nth)| (relation, column, nth))
+        .flat_map(|relation| {
+            let columns = relation.docs.primary_key.iter();
+            columns.zip(1..).map(move |(column, nth)| (relation, column, nth))
         })
         .collect();
     let columns: Vec<ArrayRef> = vec![
@@ -66,29 +62,27 @@ pub(super) fn primary(command: &CommandGetPrimaryKeys, workspace: &Workspace) ->
     RecordBatch::try_new(primary_schema(), columns)
 }
 
-pub(super) fn exported(command: &CommandGetExportedKeys, workspace: &Workspace) -> Result<RecordBatch, ArrowError> {
+pub(super) fn exported(command: &CommandGetExportedKeys, relations: &[Documented]) -> Result<RecordBatch, ArrowError> {
     let referenced = Wanted::new(&command.catalog, &command.db_schema, &command.table);
-    let mut references = references(&workspace.relations(), |_, to| referenced.is(to));
+    let mut references = references(relations, |_, to| referenced.is(to));
     references.sort_by(|a, b| (&a.from, &a.name, a.nth).cmp(&(&b.from, &b.name, b.nth)));
     foreign(&references)
 }
 
-pub(super) fn imported(command: &CommandGetImportedKeys, workspace: &Workspace) -> Result<RecordBatch, ArrowError> {
+pub(super) fn imported(command: &CommandGetImportedKeys, relations: &[Documented]) -> Result<RecordBatch, ArrowError> {
     let referring = Wanted::new(&command.catalog, &command.db_schema, &command.table);
-    let mut references = references(&workspace.relations(), |from, _| referring.is(from));
+    let mut references = references(relations, |from, _| referring.is(from));
     references.sort_by(|a, b| (&a.to, &a.name, a.nth).cmp(&(&b.to, &b.name, b.nth)));
     foreign(&references)
 }
 
 pub(super) fn cross_reference(
     command: &CommandGetCrossReference,
-    workspace: &Workspace,
+    relations: &[Documented],
 ) -> Result<RecordBatch, ArrowError> {
     let referenced = Wanted::new(&command.pk_catalog, &command.pk_db_schema, &command.pk_table);
     let referring = Wanted::new(&command.fk_catalog, &command.fk_db_schema, &command.fk_table);
-    let mut references = references(&workspace.relations(), |from, to| {
-        referring.is(from) && referenced.is(to)
-    });
+    let mut references = references(relations, |from, to| referring.is(from) && referenced.is(to));
     references.sort_by(|a, b| (&a.from, &a.name, a.nth).cmp(&(&b.from, &b.name, b.nth)));
     foreign(&references)
 }
@@ -129,10 +123,10 @@ struct Reference {
 }
 
 /// The foreign keys between relations that may be read, and that are wanted `(from, to)`.
-fn references(relations: &[Listed<'_>], wanted: impl Fn(&TableName, &TableName) -> bool) -> Vec<Reference> {
+fn references(relations: &[Documented], wanted: impl Fn(&TableName, &TableName) -> bool) -> Vec<Reference> {
     let mut references = Vec::new();
     for relation in relations {
-        for key in relation.docs.iter().flat_map(|docs| &docs.foreign_keys) {
+        for key in &relation.docs.foreign_keys {
             let is_visible = relations.iter().any(|other| other.name == key.references);
             if !is_visible || !wanted(&relation.name, &key.references) {
                 continue;

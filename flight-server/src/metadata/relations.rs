@@ -6,7 +6,7 @@ use arrow::error::ArrowError;
 use arrow_flight::sql::metadata::GetCatalogsBuilder;
 use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables};
 use cordada_lake::query::session::CATALOG;
-use cordada_query::{Listed, Workspace};
+use cordada_query::{Documented, Workspace};
 
 use super::arrow_error;
 use crate::{sql_types, wire};
@@ -41,7 +41,7 @@ pub(super) async fn tables(command: CommandGetTables, workspace: &Workspace) -> 
     let none = SchemaRef::new(Schema::empty());
     let columns = columns.iter().chain(std::iter::repeat(&none));
     let mut rows = command.into_builder();
-    for (relation, columns) in workspace.relations().iter().zip(columns) {
+    for (relation, columns) in workspace.documented().await.iter().zip(columns) {
         let table_type = if relation.is_view { VIEW } else { TABLE };
         rows.append(
             CATALOG,
@@ -56,7 +56,7 @@ pub(super) async fn tables(command: CommandGetTables, workspace: &Workspace) -> 
 }
 
 /// The columns of a relation as Flight SQL describes columns.
-fn described(relation: &Listed<'_>, columns: &Schema) -> Schema {
+fn described(relation: &Documented, columns: &Schema) -> Schema {
     let described = columns.fields().iter().map(|column| {
         let plain_type = wire::plain_type(column.data_type(), wire::Types::default());
         let plain = column.as_ref().clone().with_data_type(plain_type);

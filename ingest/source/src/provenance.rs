@@ -6,12 +6,15 @@ use arrow::array::{ArrayRef, StringArray, TimestampMicrosecondArray};
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field};
 use chrono::{DateTime, Utc};
+use cordada_core::names::ORIGIN;
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_formats::values::evidence::timestamp;
 
-const LOAD_ID: &str = "_load_id";
-const LOADED_AT: &str = "_loaded_at";
-const ORIGIN: &str = "_origin";
+/// The load that a row came with.
+pub const LOAD_ID: &str = "_load_id";
+
+/// When it did.
+pub const LOADED_AT: &str = "_loaded_at";
 
 /// Whether a row is gone from the source. It never lands.
 pub const DELETED: &str = "_deleted";

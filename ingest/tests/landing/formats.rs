@@ -107,7 +107,8 @@ async fn a_spanish_spreadsheet_lands_as_numbers_and_letters() {
         .await;
     assert_eq!(rows, ["2024|León|1234.50", "2025|null|-0.05"]);
     let release = project.lake.releases().newest().await.unwrap();
-    let docs = &release.relation(&"raw_shop.sales".parse().unwrap()).unwrap().docs;
+    let relation = release.relation(&"raw_shop.sales".parse().unwrap()).unwrap();
+    let docs = project.lake.docs(&relation.docs).await.unwrap();
     assert_eq!(
         docs.columns["region"].description.as_deref(),
         Some("`Región` in the source")
@@ -238,7 +239,8 @@ async fn declared_types_are_kept_and_what_is_not_of_them_is_rejected() {
     ];
     assert_eq!(reasons, expected);
     let release = project.lake.releases().newest().await.unwrap();
-    let docs = &release.relation(&"raw_shop.c".parse().unwrap()).unwrap().docs;
+    let relation = release.relation(&"raw_shop.c".parse().unwrap()).unwrap();
+    let docs = project.lake.docs(&relation.docs).await.unwrap();
     assert_eq!(docs.columns["email"].pii.as_deref(), Some("email"));
 }
 

@@ -30,7 +30,7 @@ use cordada_lake::{Lake, Settings};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use cordada_ingest::{IngestReport, Selection, ingest, load_sources};
+use cordada_ingest::{IngestReport, JOURNALS, Selection, ingest, load_sources};
 
 /// The kinds of sources that are tested here.
 const KINDS: &[Kind] = &[
@@ -39,6 +39,14 @@ const KINDS: &[Kind] = &[
     cordada_ingest_logs::KIND,
     cordada_ingest_rest::KIND,
 ];
+
+/// How the lakes are opened.
+fn settings() -> Settings {
+    Settings {
+        journals: JOURNALS.to_vec(),
+        ..Settings::default()
+    }
+}
 
 /// A project with a lake.
 struct Project {
@@ -51,9 +59,7 @@ impl Project {
     async fn new(streams: &str) -> Project {
         let dir = tempfile::tempdir().unwrap();
         let location = dir.path().join("lake");
-        let lake = Lake::open(&location.to_string_lossy(), &Settings::default())
-            .await
-            .unwrap();
+        let lake = Lake::open(&location.to_string_lossy(), &settings()).await.unwrap();
         let project = Project { dir, lake };
         project.configure(&format!("kind: files\nstreams: {streams}\n"));
         project
@@ -66,9 +72,7 @@ impl Project {
     /// The project as the next process finds it.
     async fn reopened(self) -> Project {
         let location = self.dir.path().join("lake");
-        let lake = Lake::open(&location.to_string_lossy(), &Settings::default())
-            .await
-            .unwrap();
+        let lake = Lake::open(&location.to_string_lossy(), &settings()).await.unwrap();
         Project { dir: self.dir, lake }
     }
 

@@ -1,12 +1,13 @@
 //! From `sources/*.yml` to a table.
 
+use super::settings;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cordada_core::Result;
 use cordada_core::progress::Silent;
 use cordada_ingest::{IngestReport, ingest, load_sources};
-use cordada_lake::{Lake, Settings};
+use cordada_lake::Lake;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -45,7 +46,7 @@ struct Project {
 impl Project {
     async fn new(source: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let lake = Lake::open(&dir.path().join("lake").to_string_lossy(), &Settings::default())
+        let lake = Lake::open(&dir.path().join("lake").to_string_lossy(), &settings())
             .await
             .unwrap();
         let project = Self { dir, lake };

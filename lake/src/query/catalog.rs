@@ -11,7 +11,7 @@ use datafusion::datasource::ViewTable;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::prelude::SessionContext;
 
-use crate::journal::{self, Journal};
+use crate::journal;
 use crate::lake::Lake;
 use crate::query::provider::PinnedTable;
 use crate::query::sql;
@@ -47,7 +47,8 @@ impl ReleaseCatalog {
     }
 
     fn names(&self) -> impl Iterator<Item = (&str, &str)> {
-        let journals = Journal::ALL.iter().map(|journal| (journal::SCHEMA, journal.name()));
+        let journals = self.lake.journals().iter();
+        let journals = journals.map(|journal| (journal::SCHEMA, journal.name()));
         let relations = self.release.relations.keys().chain(self.overlay.keys());
         relations.map(|name| (name.schema(), name.name())).chain(journals)
     }
@@ -77,7 +78,8 @@ impl ReleaseCatalog {
     }
 
     async fn open_journal(&self, table: &TableName) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
-        let Some(journal) = Journal::ALL.into_iter().find(|journal| journal.name() == table.name()) else {
+        let journals = self.lake.journals();
+        let Some(journal) = journals.iter().find(|journal| journal.name() == table.name()) else {
             return Ok(None);
         };
         Ok(Some(match self.lake.latest_version(table).await? {

@@ -25,9 +25,19 @@ use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
+use serde::{Deserialize, Serialize};
 
 use crate::resources;
 use crate::table::snapshot::{DataFile, TableSnapshot};
+
+/// What a plan says of a table of the lake: enough to open it in another process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedReference {
+    /// The table's folder, relative to the lake.
+    pub path: String,
+    /// The Delta version.
+    pub version: u64,
+}
 
 /// A table at a version.
 #[derive(Debug)]
@@ -38,9 +48,17 @@ pub struct PinnedTable {
 
 impl PinnedTable {
     /// The table of that snapshot.
-    pub fn new(snapshot: Arc<TableSnapshot>) -> Self {
+    pub(crate) fn new(snapshot: Arc<TableSnapshot>) -> Self {
         let schema = types::readable(snapshot.schema());
         Self { snapshot, schema }
+    }
+
+    /// Refers to this table; [`crate::Lake::pinned`] opens it.
+    pub fn reference(&self) -> PinnedReference {
+        PinnedReference {
+            path: self.snapshot.path().to_owned(),
+            version: self.snapshot.version(),
+        }
     }
 
     /// The files that may hold rows for which `filters` hold.

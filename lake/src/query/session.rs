@@ -14,6 +14,9 @@ use crate::release::Release;
 /// The catalog's name in SQL.
 pub const CATALOG: &str = "lake";
 
+/// The schema of relations that are named without one.
+pub const DEFAULT_SCHEMA: &str = "marts";
+
 impl Lake {
     /// A session that reads `release`, in the catalog `lake` (the default one; default schema `marts`).
     pub fn session(&self, release: &Arc<Release>) -> SessionContext {
@@ -33,7 +36,7 @@ impl Lake {
     pub(crate) fn session_over(&self, catalog: Arc<ReleaseCatalog>) -> SessionContext {
         let mut config = SessionConfig::new()
             .with_target_partitions(self.parallelism())
-            .with_default_catalog_and_schema(CATALOG, "marts")
+            .with_default_catalog_and_schema(CATALOG, DEFAULT_SCHEMA)
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
             .with_collect_statistics(true);

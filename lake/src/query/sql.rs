@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, Word};
 
 use crate::lake::Lake;
 use crate::query::catalog::{Handle, ReleaseCatalog};
-use crate::query::session::CATALOG;
+use crate::query::session::{CATALOG, DEFAULT_SCHEMA};
 
 /// Plans one read-only statement. `from marts.x version as of 12` reads `marts.x` as release 12 published it.
 ///
@@ -73,7 +73,7 @@ fn resolve_versions(sql: &str) -> Result<(String, BTreeSet<u64>)> {
             .iter()
             .filter(|token| matches!(token, Token::Word(_)))
             .count();
-        let schema = [Token::make_word("marts", None), Token::Period];
+        let schema = [Token::make_word(DEFAULT_SCHEMA, None), Token::Period];
         let catalog = [Token::make_word(&release_catalog(number), None), Token::Period];
         match parts {
             1 => drop(tokens.splice(name.start..name.start, catalog.into_iter().chain(schema))),

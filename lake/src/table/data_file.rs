@@ -9,6 +9,7 @@ use arrow::datatypes::{
     Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
 use arrow::record_batch::RecordBatch;
+use cordada_core::names::ORIGIN;
 use cordada_core::{Context, Error, Result, types};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{DefaultParquetFileReaderFactory, ParquetFileReaderFactory};
@@ -41,9 +42,6 @@ const DICTIONARY_BYTES: usize = 128 * 1024;
 
 /// Characters of text that go into the log's statistics, as Delta's other writers do.
 const TEXT_BOUND: usize = 32;
-
-/// The column that ingestion adds to say where a row came from.
-const ORIGIN: &str = "_origin";
 
 /// Rows a batch when a file is read to be rewritten.
 const READ_BATCH_ROWS: usize = 8192;

@@ -264,13 +264,13 @@ async fn what_comes_before_the_commit_sees_all_rows_staged_and_may_write_elsewhe
         let before_commit = async {
             assert_eq!(data_files(&path), 2);
             assert_eq!(writer.latest_version(&name("raw_a.t")).await.unwrap(), None);
-            let fields = Journal::RejectedRows.schema();
+            let fields = NOTES.schema();
             let columns = fields
                 .fields()
                 .iter()
                 .map(|f| arrow::array::new_null_array(f.data_type(), 1));
             let row = RecordBatch::try_new(fields.clone(), columns.collect()).unwrap();
-            writer.journal(Journal::RejectedRows, row).await
+            writer.journal(NOTES, row).await
         };
         let write = Write::new(Mode::Append, pairs(&[]).schema());
         let streams = [(1, "a"), (2, "b")].map(|row| stream(vec![pairs(&[row])], &pairs(&[]).schema()));
@@ -279,12 +279,7 @@ async fn what_comes_before_the_commit_sees_all_rows_staged_and_may_write_elsewhe
     });
     writing.await.unwrap().unwrap();
     assert_eq!(rows(&lake).await, "|1|a| |2|b|");
-    assert_eq!(
-        lake.latest_version(&Journal::RejectedRows.table().unwrap())
-            .await
-            .unwrap(),
-        Some(0)
-    );
+    assert_eq!(lake.latest_version(&NOTES.table().unwrap()).await.unwrap(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,9 +6,44 @@ use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray}
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
 use cordada_core::{Context, Result};
+use cordada_lake::JournalType::{Integer, Text, Time};
 use cordada_lake::{Journal, Lake};
 
 use super::report::{NodeReport, TestReport};
+
+/// The journals that a build writes.
+pub const JOURNALS: [Journal; 2] = [RUNS, TEST_RESULTS];
+
+/// One row a node and build.
+const RUNS: Journal = Journal::new(
+    "runs",
+    &[
+        ("run_id", Text),
+        ("node", Text),
+        ("materialization", Text),
+        ("started_at", Time),
+        ("ended_at", Time),
+        ("status", Text),
+        ("rows", Integer),
+        ("version", Integer),
+        ("message", Text),
+    ],
+);
+
+/// One row a test and build.
+const TEST_RESULTS: Journal = Journal::new(
+    "test_results",
+    &[
+        ("run_id", Text),
+        ("test", Text),
+        ("node", Text),
+        ("severity", Text),
+        ("status", Text),
+        ("failures", Integer),
+        ("executed_at", Time),
+        ("sql", Text),
+    ],
+);
 
 /// Records the nodes.
 pub(super) async fn record_nodes(lake: &Lake, run_id: &str, nodes: &[NodeReport]) -> Result<()> {
@@ -24,7 +59,7 @@ pub(super) async fn record_nodes(lake: &Lake, run_id: &str, nodes: &[NodeReport]
         number(nodes, |node| node.version),
         text(nodes, |node| node.message.as_deref()),
     ];
-    record(lake, Journal::Runs, columns).await
+    record(lake, RUNS, columns).await
 }
 
 /// Records the tests.
@@ -40,7 +75,7 @@ pub(super) async fn record_tests(lake: &Lake, run_id: &str, tests: &[TestReport]
         time(tests, |_| now),
         text(tests, |test| Some(&test.sql)),
     ];
-    record(lake, Journal::TestResults, columns).await
+    record(lake, TEST_RESULTS, columns).await
 }
 
 async fn record(lake: &Lake, journal: Journal, columns: Vec<ArrayRef>) -> Result<()> {

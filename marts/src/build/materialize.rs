@@ -7,7 +7,7 @@ use cordada_core::progress::Task;
 use cordada_core::{Context, Error, Result};
 use cordada_lake::estimator::{Estimators, Relations};
 use cordada_lake::query::sql;
-use cordada_lake::release::Docs;
+use cordada_lake::release::DocsRef;
 use cordada_lake::{Base, Lake, Mode, Relation, Release, Write};
 use datafusion::common::Column;
 use datafusion::dataframe::DataFrame;
@@ -40,7 +40,7 @@ pub(super) struct Made {
 pub(super) struct Goal<'a> {
     pub(super) node: &'a CompiledNode,
     /// What the release will say about it.
-    pub(super) docs: Docs,
+    pub(super) docs: DocsRef,
 }
 
 /// One node to be built.

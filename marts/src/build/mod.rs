@@ -26,6 +26,7 @@ use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use self::journal::JOURNALS;
 use self::materialize::{Done, Goal, Made, Materialize};
 pub use self::report::{BuildReport, NodeReport, NodeStatus, TestReport, TestStatus};
 use crate::compiled::{Compiled, CompiledNode};
@@ -257,7 +258,7 @@ impl Build<'_> {
         let project = &self.compiled.project.0;
         let goal = |id: NodeId| Goal {
             node: &self.compiled.nodes[id.0],
-            docs: docs::of(project, &project.nodes[id.0]),
+            docs: docs::of(project, &project.nodes[id.0]).into(),
         };
         let outputs = &project.nodes[id.0].outputs;
         Relations {

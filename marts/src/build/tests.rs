@@ -29,6 +29,7 @@ impl House {
         let dir = tempfile::tempdir().unwrap();
         let settings = Settings {
             parallelism: Some(2),
+            journals: JOURNALS.to_vec(),
             ..Settings::default()
         };
         let lake = Lake::open(dir.path().join("lake").to_str().unwrap(), &settings)
@@ -195,12 +196,15 @@ async fn a_project_is_built_tested_and_published_as_one_release() {
     assert_eq!(house.query("select count(*) from staging.stg_orders").await, "3");
 
     let release = house.lake.releases().newest().await.unwrap();
-    let docs = |name: &str| &release.relation(&name.parse().unwrap()).unwrap().docs;
-    let customer = docs("warehouse.dim_customer");
+    let docs = async |name: &str| {
+        let relation = release.relation(&name.parse().unwrap()).unwrap();
+        house.lake.docs(&relation.docs).await.unwrap()
+    };
+    let customer = docs("warehouse.dim_customer").await;
     assert_eq!(customer.primary_key, ["customer_id"]);
     assert_eq!(customer.description.as_deref(), Some("One row a customer."));
     assert_eq!(customer.columns["email"].pii.as_deref(), Some("email"));
-    let key = &docs("staging.stg_orders").foreign_keys[0];
+    let key = &docs("staging.stg_orders").await.foreign_keys[0];
     assert_eq!(
         (key.references.to_string().as_str(), &*key.columns[0]),
         ("warehouse.dim_customer", "customer_id")

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cordada_core::{Error, Result, TableName};
+use cordada_lake::query::session::DEFAULT_SCHEMA;
 use cordada_lake::release::ColumnDocs;
 use minijinja::Value;
 
@@ -27,8 +28,6 @@ use crate::project_file::{ProjectFile, configs_for};
 use crate::properties::NodeProperties;
 use crate::source_file::{Place, SourceFile};
 
-/// The schema of models in no folder of a layer.
-const DEFAULT_SCHEMA: &str = "marts";
 /// The schema of what estimators make.
 const MODEL_SCHEMA: &str = "ml";
 /// Folders that are no layer of their own: what is in them belongs to their subfolders.

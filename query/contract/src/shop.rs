@@ -16,7 +16,7 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use cordada_lake::release::{ColumnDocs, Docs, ForeignKey};
-use cordada_lake::{Draft, Lake, Mode, Relation, Settings, Write};
+use cordada_lake::{Draft, Journal, JournalType, Lake, Mode, Relation, Settings, Write};
 use cordada_query::auth::hash_password;
 use cordada_query::{Role, User};
 use datafusion::physical_plan::memory::MemoryStream;
@@ -36,9 +36,11 @@ impl Shop {
     /// A lake of its own for each test.
     pub async fn fill() -> Self {
         let folder = TempDir::new().unwrap();
-        let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default())
-            .await
-            .unwrap();
+        let settings = Settings {
+            journals: vec![Journal::new("runs", &[("run_id", JournalType::Text)])],
+            ..Settings::default()
+        };
+        let lake = Lake::open(folder.path().to_str().unwrap(), &settings).await.unwrap();
         let shop = Self { lake, _folder: folder };
         shop.publish_all().await;
         shop
@@ -109,15 +111,20 @@ impl Shop {
             )]),
             primary_key: vec!["customer_id".to_owned()],
             foreign_keys: Vec::new(),
-        };
+        }
+        .into();
         let sale = sales(0, &[10.0, 20.0, 30.0, 40.0, 50.0]);
         let mut sale = self.write("warehouse.fct_sale", sale).await;
-        sale.docs.primary_key = vec!["sale_id".to_owned()];
-        sale.docs.foreign_keys = vec![ForeignKey {
-            columns: vec!["customer_id".to_owned()],
-            references: "warehouse.dim_customer".parse().unwrap(),
-            referenced_columns: vec!["customer_id".to_owned()],
-        }];
+        sale.docs = Docs {
+            primary_key: vec!["sale_id".to_owned()],
+            foreign_keys: vec![ForeignKey {
+                columns: vec!["customer_id".to_owned()],
+                references: "warehouse.dim_customer".parse().unwrap(),
+                referenced_columns: vec!["customer_id".to_owned()],
+            }],
+            ..Docs::default()
+        }
+        .into();
         let order = self.write("raw_shop.orders", orders()).await;
         let by_country = Relation::view(
             "select country, count(*) as sales, sum(amount) as amount, min(sold_at) as first_sold_at \

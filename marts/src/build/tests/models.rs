@@ -72,6 +72,7 @@ async fn several_inputs_make_several_relations_of_one_release() {
     assert_eq!(house.query("select count(*) from ml.scores where above").await, "3");
     let release = house.lake.releases().newest().await.unwrap();
     let docs = &release.relation(&"ml.scores__means".parse().unwrap()).unwrap().docs;
+    let docs = house.lake.docs(docs).await.unwrap();
     assert_eq!(docs.description.as_deref(), Some("What it was fitted on."));
     assert_eq!(docs.primary_key, ["fitted_on"]);
     assert_eq!(

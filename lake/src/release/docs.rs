@@ -1,0 +1,127 @@
+//! What people and clients are told about a relation, and how a release refers to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cordada_core::TableName;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// What people and clients are told about a relation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Docs {
+    /// What one row is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// By column name; columns without anything to say are absent.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, ColumnDocs>,
+    /// Columns that identify a row (tested unique and not null).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub primary_key: Vec<String>,
+    /// References to other relations (tested).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub foreign_keys: Vec<ForeignKey>,
+}
+
+/// What is known about one column.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ColumnDocs {
+    /// What it holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Which kind of personal data it holds (`email`, `phone`, `name` …), if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pii: Option<String>,
+}
+
+/// A reference from columns of one relation to columns of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignKey {
+    /// The referring columns.
+    pub columns: Vec<String>,
+    /// The relation that they refer to.
+    pub references: TableName,
+    /// The columns there, in the same order.
+    pub referenced_columns: Vec<String>,
+}
+
+/// Documentation by the hash of its content: equal references mean equal documentation.
+///
+/// It holds the documentation itself until that is stored apart; [`crate::Lake::docs`] reads it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Recorded", into = "String")]
+pub struct DocsRef {
+    /// SHA-256 of the JSON, in hexadecimal; empty if nothing is said.
+    hash: String,
+    unstored: Option<Arc<Docs>>,
+}
+
+/// What a release's file says: the hash, or the documentation itself if the file is of the time before it was apart.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Recorded {
+    Hash(String),
+    Docs(Docs),
+}
+
+impl DocsRef {
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        self.hash.is_empty()
+    }
+
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The documentation, if it is not stored apart yet.
+    pub(super) fn unstored(&self) -> Option<&Arc<Docs>> {
+        self.unstored.as_ref()
+    }
+
+    /// To be called once it is stored.
+    pub(super) fn set_stored(&mut self) {
+        self.unstored = None;
+    }
+}
+
+impl PartialEq for DocsRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash
+    }
+}
+
+impl Eq for DocsRef {}
+
+impl From<Docs> for DocsRef {
+    fn from(docs: Docs) -> Self {
+        if docs == Docs::default() {
+            return Self::default();
+        }
+        let mut digest = Sha256::new();
+        // Lists and maps of text can always be written as JSON, and a digest takes any bytes.
+        let _ = serde_json::to_writer(&mut digest, &docs);
+        Self {
+            hash: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            unstored: Some(Arc::new(docs)),
+        }
+    }
+}
+
+impl From<Recorded> for DocsRef {
+    fn from(recorded: Recorded) -> Self {
+        match recorded {
+            Recorded::Hash(hash) => Self { hash, unstored: None },
+            Recorded::Docs(docs) => docs.into(),
+        }
+    }
+}
+
+impl From<DocsRef> for String {
+    fn from(docs: DocsRef) -> Self {
+        docs.hash
+    }
+}

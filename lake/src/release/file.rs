@@ -1,0 +1,166 @@
+//! The numbered files of a folder: releases, and checkpoints of them.
+
+use std::sync::Arc;
+
+use cordada_core::{Context, Result};
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode};
+use serde::{Deserialize, Serialize};
+
+use super::docs_store::DocsStore;
+use super::model::{Changes, Head, Relations, Release};
+
+/// A release as a file holds it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ReleaseFile {
+    #[serde(flatten)]
+    pub(super) head: Head,
+    #[serde(flatten)]
+    pub(super) content: Content,
+}
+
+/// What a file says about the relations.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Content {
+    /// What the release changed.
+    Changes(Changes),
+    /// The whole map: the first release of a log, a checkpoint, and releases of the time when each was whole.
+    Relations(Relations),
+}
+
+impl ReleaseFile {
+    /// The file of a release that can be read without any other. What is said about its relations is stored.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    pub(super) async fn whole(release: &mut Release, docs: &DocsStore) -> Result<Self> {
+        let said = release.relations.values_mut().map(|relation| &mut relation.docs);
+        docs.store(said.collect()).await?;
+        Ok(Self {
+            head: release.head(),
+            content: Content::Relations(release.relations.clone()),
+        })
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.content, Content::Relations(_))
+    }
+}
+
+/// The numbered files of a folder.
+#[derive(Debug)]
+pub(super) struct ReleaseFiles {
+    store: Arc<dyn ObjectStore>,
+    /// Where the lake is, for errors: the releases are what every command reads first.
+    lake: Arc<str>,
+    folder: Path,
+    /// What a file is, for errors.
+    what: &'static str,
+}
+
+impl ReleaseFiles {
+    pub(super) fn new(store: Arc<dyn ObjectStore>, lake: Arc<str>, folder: Path, what: &'static str) -> Self {
+        Self {
+            store,
+            lake,
+            folder,
+            what,
+        }
+    }
+
+    /// Where the lake is.
+    pub(super) fn lake(&self) -> &str {
+        &self.lake
+    }
+
+    /// The numbers from `first` on, in order.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) async fn numbers(&self, first: u64) -> Result<Vec<u64>> {
+        let files = match first.checked_sub(1) {
+            Some(before) => self.store.list_with_offset(Some(&self.folder), &self.file(before)),
+            None => self.store.list(Some(&self.folder)),
+        };
+        let numbers = files.try_filter_map(|file| async move { Ok(self.number(&file.location)) });
+        let mut numbers: Vec<u64> = numbers
+            .try_collect()
+            .await
+            .doing(|| format!("listing the {}s", self.what))
+            .map_err(|error| error.with("lake", &self.lake))?;
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// The file of that number, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) async fn read(&self, number: u64) -> Result<Option<ReleaseFile>> {
+        let doing = || format!("reading {} {number}", self.what);
+        let bytes = match self.store.get(&self.file(number)).await {
+            Ok(found) => found.bytes().await.doing(doing)?,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error).doing(doing).map_err(|error| error.with("lake", &self.lake)),
+        };
+        serde_json::from_slice(&bytes).doing(doing).map(Some)
+    }
+
+    /// Writes the file unless its number is taken; says whether it was written.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) async fn create(&self, file: &ReleaseFile) -> Result<bool> {
+        let number = file.head.number;
+        let (path, doing) = (self.file(number), || format!("publishing {} {number}", self.what));
+        let json = serde_json::to_vec(file).doing(doing)?;
+        match self.store.put_opts(&path, json.into(), PutMode::Create.into()).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
+            Err(error) => Err(error).doing(doing).map_err(|error| error.with("lake", &self.lake)),
+        }
+    }
+
+    /// Writes the file, whether or not its number is taken.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) async fn replace(&self, file: &ReleaseFile) -> Result<()> {
+        let number = file.head.number;
+        let doing = || format!("writing {} {number}", self.what);
+        let json = serde_json::to_vec(file).doing(doing)?;
+        let put = self.store.put(&self.file(number), json.into()).await;
+        put.doing(doing).map_err(|error| error.with("lake", &self.lake))?;
+        Ok(())
+    }
+
+    /// Deletes the files of those numbers, about in that order.
+    ///
+    /// # Errors
+    /// One cannot be deleted.
+    pub(super) async fn delete(&self, numbers: impl IntoIterator<Item = u64>) -> Result<()> {
+        let files: Vec<_> = numbers.into_iter().map(|number| Ok(self.file(number))).collect();
+        let deleted = self.store.delete_stream(futures::stream::iter(files).boxed());
+        deleted
+            .try_for_each(|_| async { Ok(()) })
+            .await
+            .doing(|| format!("deleting {}s", self.what))
+            .map_err(|error| error.with("lake", &self.lake))
+    }
+
+    fn file(&self, number: u64) -> Path {
+        self.folder.clone().join(format!("{number:020}.json"))
+    }
+
+    /// The number in a file's name; `None` for what is not directly in the folder, or not numbered.
+    fn number(&self, file: &Path) -> Option<u64> {
+        let mut parts = file.prefix_match(&self.folder)?;
+        let name = parts.next()?;
+        match parts.next() {
+            None => name.as_ref().strip_suffix(".json")?.parse().ok(),
+            Some(_) => None,
+        }
+    }
+}
