@@ -118,14 +118,12 @@ async fn an_output_is_chosen_with_its_model_and_fails_with_it() {
     );
     assert_eq!(names("marts", "scores__means"), "mean");
 
-    house.write("seeds/orders.csv", "OrderID,amount\n");
     house.write(
         "marts/scores.sql",
         &SCORES
             .replace("column=", &format!("{WIDE}column="))
             .replace("amount from", "1/0 as amount from"),
     );
-    house.write("seeds/orders.csv", ORDERS_CSV);
     let report = house.build_with(BuildOptions::default()).await.unwrap();
     assert_eq!(report.release, None);
     assert_eq!(status(&report, "scores"), NodeStatus::Failed);
