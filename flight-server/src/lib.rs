@@ -21,6 +21,9 @@ mod auth;
 mod config;
 mod dialect;
 mod engine;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::unwrap_used)]
+pub mod fuzzing;
 mod metadata;
 mod newest;
 mod options;

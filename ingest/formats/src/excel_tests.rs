@@ -1,4 +1,4 @@
-use super::scanned::*;
+use super::*;
 
 /// A ZIP archive of parts that are not compressed.
 fn zip(parts: &[(&str, &str)]) -> Vec<u8> {
