@@ -48,3 +48,10 @@ proptest! {
         json(&input(how, &content));
     }
 }
+
+/// Inputs that broke a property once.
+#[test]
+fn what_was_found_stays_mended() {
+    csv(&input(0, b"at\n2024-\x101-01\n"));
+    json(&input(0, b"{\"at\": \"2024-T1-01\"}"));
+}
