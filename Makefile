@@ -8,22 +8,29 @@ CORDADA := $(CARGO_TARGET_DIR)/debug/cordada
 
 CUSTOMERS ?= 5000
 BENCH ?= all
+FUZZ ?= csv json wal pgoutput
+SECONDS ?= 60
 
 # One virtual environment for each state of a requirements file.
 venv = $(CACHE)/venv-$(shell cksum < $(1) | cut -d ' ' -f 1)
 TEST_VENV := $(call venv,tests/python/requirements.txt)
 BENCH_VENV := $(call venv,bench/requirements.txt)
 
+DENY := $(CACHE)/tools/cargo-deny@0.20.2
+FUZZER := $(CACHE)/tools/cargo-fuzz@0.13.2
+
 COLD := the first build compiles the dependencies: about 20 minutes on 2 cores, once
 TREE = $(if $(wildcard $(CORDADA)),,; $(COLD))
 
-.PHONY: help demo test lint bench fmt
+.PHONY: help demo test lint advisories fmt fuzz bench
 
 help:
 	@echo "make demo    generate a company, land it, build it, export a campaign (CUSTOMERS=$(CUSTOMERS))"
 	@echo "make test    every test: Rust, and end to end with real clients"
-	@echo "make lint    formatting and clippy"
+	@echo "make lint    formatting, clippy, documentation, and the licences and sources of dependencies"
+	@echo "make advisories    dependencies that are known to be vulnerable (asks github.com)"
 	@echo "make fmt     format the code"
+	@echo "make fuzz    any bytes into the parsers, SECONDS=$(SECONDS) each (FUZZ=\"$(FUZZ)\"; flight too, after a long build)"
 	@echo "make bench   side by side with peers; writes docs/benchmarks.md (BENCH=land,rest,upsert,serve for a part)"
 
 demo:
@@ -38,14 +45,34 @@ test: $(TEST_VENV)/complete
 	cargo test --locked --workspace
 	CORDADA=$(CORDADA) $(TEST_VENV)/bin/python -m pytest -p no:cacheprovider tests/python
 
-lint:
+lint: $(DENY)/complete
 	@echo "==> Checking formatting and clippy: about a minute; the first time 5, to check the dependencies."
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	@echo "==> Checking the documentation: about a minute."
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace --locked
+	@echo "==> Checking licences and sources of dependencies: a few seconds."
+	$(DENY)/bin/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+
+advisories: $(DENY)/complete
+	@echo "==> Asking github.com for advisories: a few seconds."
+	$(DENY)/bin/cargo-deny --locked check advisories
 
 fmt:
 	@echo "==> Formatting the code: a second."
 	cargo fmt --all
+
+# What is found is in fuzz/artifacts; it belongs into the unit tests of the parser's `fuzzing`.
+fuzz: $(FUZZER)/complete
+	@echo "==> Fuzzing $(FUZZ), $(SECONDS) seconds each; the first time about 15 minutes, to compile the parsers instrumented."
+	@for target in $(FUZZ); do \
+		echo "==> $$target"; \
+		mkdir -p fuzz/corpus/$$target; \
+		$(FUZZER)/bin/cargo-fuzz run --dev --sanitizer none --target-dir $(CACHE)/fuzz \
+			$$([ $$target = flight ] && echo --features flight) \
+			$$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(SECONDS) -timeout=20 -print_final_stats=1 || exit 1; \
+	done
 
 bench: $(BENCH_VENV)/complete
 	@echo "==> Measuring against peers, on an otherwise idle machine: about 30 minutes$(TREE)."
@@ -59,4 +86,10 @@ $(CACHE)/venv-%/complete:
 	rm -rf $(@D)
 	python3 -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+# Compiled apart: the target directory holds Cordada's dependency tree and nothing else.
+$(CACHE)/tools/%/complete:
+	@echo "==> Compiling $* from crates.io into $(@D): about 3 minutes, once."
+	env -u CARGO_TARGET_DIR cargo install --locked --quiet --root $(@D) $*
 	touch $@

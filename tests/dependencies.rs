@@ -6,32 +6,73 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Every crate of the workspace with the workspace crates that it may use outside tests.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 21] = [
     (
         "cordada",
         &[
+            "cordada-core",
+            "cordada-demo",
+            "cordada-flight-server",
+            "cordada-ingest",
+            "cordada-ingest-rest",
+            "cordada-ingest-source",
+            "cordada-lake",
+            "cordada-marts",
+            "cordada-project",
+        ],
+    ),
+    ("cordada-demo", &["cordada-core"]),
+    (
+        "cordada-project",
+        &[
+            "cordada-core",
             "cordada-exporter",
             "cordada-flight-server",
             "cordada-ingest",
+            "cordada-ingest-database",
+            "cordada-ingest-events",
+            "cordada-ingest-files",
+            "cordada-ingest-logs",
+            "cordada-ingest-rest",
+            "cordada-ingest-source",
             "cordada-lake",
             "cordada-marts",
             "cordada-models",
             "cordada-query",
         ],
     ),
-    ("cordada-ingest", &["cordada-lake"]),
-    ("cordada-marts", &["cordada-lake"]),
-    ("cordada-models", &["cordada-lake"]),
-    ("cordada-query", &["cordada-core", "cordada-lake"]),
-    // In tests only.
-    ("cordada-query-contract", &["cordada-lake", "cordada-query"]),
+    // Landing knows no kind; kinds know neither the lake nor each other.
     (
-        "cordada-flight-server",
-        &["cordada-core", "cordada-lake", "cordada-query"],
+        "cordada-ingest",
+        &["cordada-core", "cordada-ingest-formats", "cordada-ingest-source", "cordada-lake"],
     ),
+    ("cordada-ingest-source", &["cordada-core", "cordada-ingest-formats"]),
+    ("cordada-ingest-formats", &["cordada-core"]),
+    ("cordada-ingest-discovery", &["cordada-core", "cordada-ingest-formats"]),
+    (
+        "cordada-ingest-files",
+        &["cordada-core", "cordada-ingest-discovery", "cordada-ingest-formats", "cordada-ingest-source"],
+    ),
+    ("cordada-ingest-database", &["cordada-core", "cordada-ingest-formats", "cordada-ingest-source"]),
+    (
+        "cordada-ingest-rest",
+        &["cordada-core", "cordada-http", "cordada-ingest-formats", "cordada-ingest-source"],
+    ),
+    ("cordada-ingest-events", &["cordada-core", "cordada-ingest-formats", "cordada-ingest-source"]),
+    (
+        "cordada-ingest-logs",
+        &["cordada-core", "cordada-ingest-discovery", "cordada-ingest-formats", "cordada-ingest-source"],
+    ),
+    ("cordada-http", &["cordada-core", "cordada-ingest-formats"]),
+    ("cordada-marts", &["cordada-core", "cordada-lake"]),
+    ("cordada-models", &["cordada-core", "cordada-lake"]),
+    ("cordada-query", &["cordada-core", "cordada-lake"]),
+    ("cordada-query-contract", &["cordada-lake", "cordada-query"]),
+    ("cordada-flight-server", &["cordada-core", "cordada-lake", "cordada-query"]),
     // Reaches data through Flight SQL alone.
-    ("cordada-exporter", &[]),
-    ("cordada-lake", &[]),
+    ("cordada-exporter", &["cordada-core", "cordada-http"]),
+    ("cordada-lake", &["cordada-core"]),
+    ("cordada-core", &[]),
 ];
 
 /// Crates that are expensive to compile twice, or whose types must be the same everywhere.

@@ -18,6 +18,9 @@
 
 mod authenticator;
 mod config;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::unwrap_used)]
+pub mod fuzzing;
 mod metadata;
 mod options;
 mod parameters;

@@ -24,6 +24,8 @@ use cordada_core::yaml;
 use cordada_ingest_source::Kind;
 
 use crate::config::DatabaseSource;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use crate::postgres::fuzzing;
 
 /// The kind `database`.
 pub const KIND: Kind = Kind {

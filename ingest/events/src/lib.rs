@@ -27,6 +27,8 @@ use cordada_core::yaml;
 use cordada_ingest_source::Kind;
 
 use crate::config::EventsSource;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use crate::wal::fuzzing;
 
 /// The kind `events`.
 pub const KIND: Kind = Kind {

@@ -6,6 +6,9 @@
 
 pub mod csv;
 pub mod excel;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::unwrap_used)]
+pub mod fuzzing;
 pub mod json;
 pub mod local;
 pub mod parquet;

@@ -4,6 +4,8 @@ mod changes;
 mod column;
 mod connect;
 mod copy;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod numeric;
 mod pgoutput;
 mod replication;

@@ -6,6 +6,9 @@
 //! takes whatever has arrived, writes it at once, synchronises once, and acknowledges all of it.
 
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::unwrap_used)]
+pub mod fuzzing;
 mod recover;
 mod segment;
 mod writer;

@@ -55,7 +55,7 @@ impl Csv {
     }
 
     /// As [`Csv::scan`], in blocks of that many bytes.
-    pub(super) fn scan_in_blocks(
+    pub(crate) fn scan_in_blocks(
         &self,
         block: u64,
         text: &Plain,

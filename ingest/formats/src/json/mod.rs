@@ -3,7 +3,7 @@
 mod build;
 pub mod pointer;
 pub mod scan;
-mod split;
+pub(crate) mod split;
 mod tape;
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use cordada_core::names::snake_case;
 use cordada_core::threads::in_order;
 use tokio_util::sync::CancellationToken;
 
-use self::split::Layout;
+use self::split::{BLOCK, Layout};
 use self::tape::{Kind, Tape};
 use super::piece::{Decoded, Piece, Scanned, TextPlan};
 use super::reading::Format;
@@ -70,7 +70,19 @@ impl Json {
         workers: usize,
         cancel: &CancellationToken,
     ) -> Result<Scanned> {
-        let ranges = self.layout.pieces(text, self.start)?;
+        self.scan_in_blocks(BLOCK, text, plan, workers, cancel)
+    }
+
+    /// As [`Json::scan`], in blocks of about that many bytes.
+    pub(crate) fn scan_in_blocks(
+        &self,
+        block: u64,
+        text: &Plain,
+        plan: impl FnOnce(Vec<String>) -> Result<TextPlan>,
+        workers: usize,
+        cancel: &CancellationToken,
+    ) -> Result<Scanned> {
+        let ranges = self.layout.pieces(text, self.start, block)?;
         let mut head = Vec::new();
         text.read(text.start(), self.start, &mut head)?;
         let mut line = 1 + newlines(&head);

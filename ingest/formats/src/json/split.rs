@@ -7,7 +7,7 @@ use cordada_core::{Error, Result};
 use crate::text::Plain;
 
 /// Bytes a piece, about.
-const BLOCK: u64 = 1 << 20;
+pub const BLOCK: u64 = 1 << 20;
 
 /// Bytes that one record may have.
 const MAX_RECORD: usize = 64 << 20;
@@ -34,8 +34,8 @@ impl Layout {
         })
     }
 
-    /// Cuts the file from `start` on into pieces of whole records.
-    pub fn pieces(self, text: &Plain, start: u64) -> Result<Vec<Range<u64>>> {
+    /// Cuts the file from `start` on into pieces of whole records, of about `block` bytes.
+    pub fn pieces(self, text: &Plain, start: u64, block: u64) -> Result<Vec<Range<u64>>> {
         let mut pieces = Vec::new();
         let mut data = Vec::new();
         let mut splitter = Splitter::new(self);
@@ -43,7 +43,7 @@ impl Layout {
         let (mut piece, mut seen) = (start, 0);
         while piece < text.len() {
             let known = piece + data.len() as u64;
-            text.read(known, known + BLOCK, &mut data)?;
+            text.read(known, known + block, &mut data)?;
             let at_end = piece + data.len() as u64 >= text.len();
             let mut last = None;
             while let Some(end) = splitter.next_end(&data, seen) {

@@ -232,6 +232,15 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_no_type_holds_are_text() {
+        for (integer, fraction) in [(1, 300), (2, 65_535), (40_000, 40_000), (65_535, 65_535), (70_000, 1)] {
+            let number = format!("{}.{}", "1".repeat(integer), "1".repeat(fraction));
+            assert_eq!(inferred(&[&number]), DataType::Utf8);
+            assert_eq!(inferred(&[&format!("{number}e0")]), DataType::Utf8);
+        }
+    }
+
+    #[test]
     fn what_fits_a_column_does_not_widen_it() {
         let mut evidence = Evidence::default();
         evidence.observe(b"12", b'.');

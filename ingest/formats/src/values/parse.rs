@@ -1,5 +1,9 @@
 //! Reading numbers and booleans from text, exactly.
 
+/// Digits that a number may have before its decimal point, and after it; with more it is taken for text, for no type
+/// holds as many.
+const MOST_DIGITS: usize = 1_000;
+
 /// What a number's text looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Number {
@@ -14,7 +18,8 @@ pub struct Number {
 }
 
 impl Number {
-    /// Scans `-12.50e3`; `None` if it is no number. At least one digit has to follow a decimal point.
+    /// Scans `-12.50e3`; `None` if it is not a number or has too many digits. At least one digit has to follow a
+    /// decimal point.
     #[inline]
     pub fn scan(text: &[u8], point: u8) -> Option<Number> {
         let signed = matches!(text.first(), Some(b'-' | b'+'));
@@ -22,7 +27,7 @@ impl Number {
         let integer = count_digits(digits);
         let leading_zero = digits.first() == Some(&b'0');
         let mut number = Number {
-            integer_digits: u16::try_from(integer).ok()? - u16::from(leading_zero && integer == 1),
+            integer_digits: digits_of(integer)? - u16::from(leading_zero && integer == 1),
             scale: 0,
             exponent: false,
             decorated: (leading_zero && integer > 1) || text.first() == Some(&b'+'),
@@ -36,7 +41,7 @@ impl Number {
             if scale == 0 {
                 return None;
             }
-            number.scale = u16::try_from(scale).ok()?;
+            number.scale = digits_of(scale)?;
             rest = &rest[1 + scale..];
         } else if integer == 0 {
             return None;
@@ -62,6 +67,10 @@ impl Number {
 #[inline]
 fn count_digits(text: &[u8]) -> usize {
     text.iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+fn digits_of(count: usize) -> Option<u16> {
+    (count <= MOST_DIGITS).then_some(count as u16)
 }
 
 /// An integer that fits 64 bits.

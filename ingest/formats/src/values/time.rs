@@ -58,7 +58,7 @@ pub fn parse(text: &[u8]) -> Option<Time> {
 #[inline]
 fn two_digits(text: &[u8], at: usize) -> Option<u8> {
     let (tens, ones) = (text.get(at)?.wrapping_sub(b'0'), text.get(at + 1)?.wrapping_sub(b'0'));
-    (tens <= 9 && ones <= 9).then_some(tens * 10 + ones)
+    (tens <= 9 && ones <= 9).then(|| tens * 10 + ones)
 }
 
 /// The microseconds of a fraction of a second, and what follows it.
