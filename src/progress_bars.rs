@@ -59,7 +59,7 @@ impl Task for Bar {
 
     fn finish(&self, summary: &str) {
         self.bar.finish_and_clear();
-        // A terminal that went away is no reason to fail.
+        // A terminal that went away is not a reason to fail.
         let _ = self.all.println(finished(&self.label, summary, self.started));
     }
 }

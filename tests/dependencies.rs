@@ -44,31 +44,60 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     // Landing knows no kind; kinds know neither the lake nor each other.
     (
         "cordada-ingest",
-        &["cordada-core", "cordada-ingest-formats", "cordada-ingest-source", "cordada-lake"],
+        &[
+            "cordada-core",
+            "cordada-ingest-formats",
+            "cordada-ingest-source",
+            "cordada-lake",
+        ],
     ),
     ("cordada-ingest-source", &["cordada-core", "cordada-ingest-formats"]),
     ("cordada-ingest-formats", &["cordada-core"]),
     ("cordada-ingest-discovery", &["cordada-core", "cordada-ingest-formats"]),
     (
         "cordada-ingest-files",
-        &["cordada-core", "cordada-ingest-discovery", "cordada-ingest-formats", "cordada-ingest-source"],
+        &[
+            "cordada-core",
+            "cordada-ingest-discovery",
+            "cordada-ingest-formats",
+            "cordada-ingest-source",
+        ],
     ),
-    ("cordada-ingest-database", &["cordada-core", "cordada-ingest-formats", "cordada-ingest-source"]),
+    (
+        "cordada-ingest-database",
+        &["cordada-core", "cordada-ingest-formats", "cordada-ingest-source"],
+    ),
     (
         "cordada-ingest-rest",
-        &["cordada-core", "cordada-http", "cordada-ingest-formats", "cordada-ingest-source"],
+        &[
+            "cordada-core",
+            "cordada-http",
+            "cordada-ingest-formats",
+            "cordada-ingest-source",
+        ],
     ),
-    ("cordada-ingest-events", &["cordada-core", "cordada-ingest-formats", "cordada-ingest-source"]),
+    (
+        "cordada-ingest-events",
+        &["cordada-core", "cordada-ingest-formats", "cordada-ingest-source"],
+    ),
     (
         "cordada-ingest-logs",
-        &["cordada-core", "cordada-ingest-discovery", "cordada-ingest-formats", "cordada-ingest-source"],
+        &[
+            "cordada-core",
+            "cordada-ingest-discovery",
+            "cordada-ingest-formats",
+            "cordada-ingest-source",
+        ],
     ),
     ("cordada-http", &["cordada-core", "cordada-ingest-formats"]),
     ("cordada-marts", &["cordada-core", "cordada-lake"]),
     ("cordada-models", &["cordada-core", "cordada-lake"]),
     ("cordada-query", &["cordada-core", "cordada-lake"]),
     ("cordada-query-contract", &["cordada-lake", "cordada-query"]),
-    ("cordada-flight-server", &["cordada-core", "cordada-lake", "cordada-query"]),
+    (
+        "cordada-flight-server",
+        &["cordada-core", "cordada-lake", "cordada-query"],
+    ),
     // Reaches data through Flight SQL alone.
     ("cordada-exporter", &["cordada-core", "cordada-http"]),
     ("cordada-lake", &["cordada-core"]),

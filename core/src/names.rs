@@ -32,7 +32,7 @@ impl TableName {
             if part.is_empty() || part.starts_with('_') || !legal {
                 return Err(Error::config(
                     format!("naming the table {schema}.{name}"),
-                    format!("`{part}` is no name"),
+                    format!("`{part}` is not a name"),
                 )
                 .hint("use letters, digits and underscores, beginning with a letter or a digit"));
             }

@@ -144,7 +144,7 @@ fn the_summary_can_be_counted_in_the_files() {
                  where num_lineas <> n or abs(importe - total) > 0.001";
     assert_eq!(count(wrong), 0);
 
-    // Cancelled orders are no revenue.
+    // Cancelled orders are not revenue.
     let orders: HashMap<u64, serde_json::Value> = records(dir, "orders")
         .into_iter()
         .map(|order| (order["id"].as_u64().unwrap(), order))

@@ -4,7 +4,7 @@
 //! person to each purpose (`valid_until` may be missing). A row of the audience is sent only if its person has
 //! `status = 'granted'` for the campaign's purpose, and the consent has not run out: `valid_until` is null, a day
 //! that is not past, or a moment that is still to come. Should a relation hold several rows for a person and
-//! purpose, every one has to be so: what contradicts itself is no consent. The condition is part of the query, so
+//! purpose, every one has to be so: what contradicts itself is not consent. The condition is part of the query, so
 //! that what is withheld never crosses the wire.
 
 use std::fmt;
@@ -57,7 +57,10 @@ impl Consent {
             return Err("the key is empty".to_owned());
         }
         if !self.relation.split('.').all(is_name) {
-            return Err(format!("`{}` is no relation; write it as schema.table", self.relation));
+            return Err(format!(
+                "`{}` is not a relation; write it as schema.table",
+                self.relation
+            ));
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ pub(crate) enum Metadata {
 impl Command {
     /// Reads the bytes of a descriptor or a ticket.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Status> {
-        let any = Any::decode(bytes).map_err(|_| Status::invalid_argument("this is no Flight SQL command"))?;
+        let any = Any::decode(bytes).map_err(|_| Status::invalid_argument("this is not a Flight SQL command"))?;
         let command = SqlCommand::try_from(any)
             .map_err(|error| Status::invalid_argument(format!("the Flight SQL command is damaged: {error}")))?;
         Ok(match command {
@@ -111,7 +111,7 @@ impl Command {
             | SqlCommand::DoPutUpdateResult(_)
             | SqlCommand::Unknown(_) => {
                 return Err(Status::invalid_argument(
-                    "this message is no command of a descriptor or a ticket",
+                    "this message is not a command of a descriptor or a ticket",
                 ));
             }
         })

@@ -454,7 +454,7 @@ impl Service {
     fn open_ticket(&self, ticket: &[u8]) -> Result<Ticket, Status> {
         match Command::decode(ticket)? {
             Command::Ticket { signed } => self.tickets.open(&signed),
-            _ => Err(Status::invalid_argument("this is no ticket of this server")),
+            _ => Err(Status::invalid_argument("this is not a ticket of this server")),
         }
     }
 

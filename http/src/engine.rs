@@ -58,7 +58,7 @@ impl Engine {
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let base = base.ok_or_else(|| {
-            Error::config("reading `base_url`", "it is no URL").hint("write it as https://acme.example")
+            Error::config("reading `base_url`", "it is not a URL").hint("write it as https://acme.example")
         })?;
         let mut headers = HeaderMap::new();
         let scope = config.with("now", clock.now().to_rfc3339());

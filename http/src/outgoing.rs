@@ -65,7 +65,7 @@ impl Outgoing {
         outgoing.fill_body(request, scope, added)?;
         if let Some(method) = &request.method {
             outgoing.method = Method::from_bytes(method.as_bytes())
-                .map_err(|_| Error::config("preparing a request", format!("`{method}` is no method")))?;
+                .map_err(|_| Error::config("preparing a request", format!("`{method}` is not a method")))?;
         }
         for (name, value) in &request.headers {
             outgoing.header(name, &value.text(scope)?)?;
@@ -148,7 +148,7 @@ pub fn join(base: &Url, text: &str) -> Result<Url> {
     base.join(text).map_err(|_| {
         Error::failed(
             format!("asking {}", shown(base)),
-            "the address of the next request is no URL",
+            "the address of the next request is not a URL",
         )
     })
 }

@@ -86,7 +86,7 @@ impl Template {
         let text = text.into();
         match TEXT.template_from_str(&text) {
             Ok(_) => Ok(Self(text)),
-            Err(error) => Err(format!("`{}` is no template: {}", shown(&text), explain(&error))),
+            Err(error) => Err(format!("`{}` is not a template: {}", shown(&text), explain(&error))),
         }
     }
 
@@ -144,7 +144,7 @@ impl Filter {
 impl<'de> Deserialize<'de> for Filter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let wrong = |error| serde::de::Error::custom(format!("`{text}` is no expression: {}", explain(&error)));
+        let wrong = |error| serde::de::Error::custom(format!("`{text}` is not an expression: {}", explain(&error)));
         TEXT.compile_expression(&text).map_err(wrong)?;
         Ok(Self(text))
     }
@@ -304,7 +304,7 @@ mod tests {
         );
         assert!(fill(&json!("{{ config.shoop }}"), &scope()).is_err());
         assert!(text("{{ cursor.start }}").is_err());
-        assert!(Template::new("{{ config.").unwrap_err().contains("no template"));
+        assert!(Template::new("{{ config.").unwrap_err().contains("not a template"));
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub fn judge(
             None => Verdict::Fail(error),
         };
     }
-    // A proxy that answers nothing is no system without records: a table must not become empty over it.
+    // A proxy that answers nothing is not a system without records: a table must not become empty over it.
     let is_nothing = status.is_success() && !reading.format.is_list() && raw.body.bytes() == 0;
     let answer = if is_nothing {
         Err("it has no body".to_owned())

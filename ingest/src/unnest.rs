@@ -26,7 +26,7 @@ struct Followed {
 /// Brings the tables of the lists of `parent` up to it; those that changed, with their versions.
 ///
 /// # Errors
-/// Config for a column that is no list.
+/// Config for a column that is not a list.
 pub(crate) async fn run(
     lake: &Lake,
     parent: &TableName,
@@ -138,7 +138,7 @@ fn projection(schema: &Schema, parent: &TableName, column: &str, key: &[String])
         return Ok(None);
     };
     let DataType::List(item) = field.data_type() else {
-        let why = format!("the column {column} is no list but {}", field.data_type());
+        let why = format!("the column {column} is not a list but {}", field.data_type());
         return Err(Error::config(format!("unnesting {parent}"), why).hint("take it out of `unnest:`"));
     };
     let mut columns: Vec<String> = key

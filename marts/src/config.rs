@@ -373,7 +373,7 @@ fn column_types(raw: &RawConfig) -> Result<Vec<(String, String)>, Wrong> {
             Value::String(sql_type) => Ok((column.trim_start_matches('+').to_owned(), sql_type.clone())),
             _ => Err(Wrong::new(
                 "column_types",
-                format!("the type of `{column}` is no text"),
+                format!("the type of `{column}` is not text"),
                 None,
             )),
         })
@@ -393,7 +393,7 @@ pub(crate) fn text(raw: &RawConfig, key: &str) -> Result<Option<String>, Wrong> 
     match raw.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.trim().to_owned())),
-        Some(_) => Err(Wrong::new(key, format!("`{key}` is no text"), None)),
+        Some(_) => Err(Wrong::new(key, format!("`{key}` is not text"), None)),
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) async fn check(lake: &Lake, session: &SessionContext, node: &Node, sc
         let expected = data_type(lake, session, declared).await.map_err(|error| {
             column.place.mark(Error::config(
                 doing(),
-                format!("`{declared}` is no type: {}", error.why()),
+                format!("`{declared}` is not a type: {}", error.why()),
             ))
         })?;
         if storable_type(&expected) != storable_type(field.data_type()) {

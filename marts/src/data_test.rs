@@ -71,7 +71,7 @@ impl Settings {
         let threshold = |key: &str| match text(key) {
             None => Ok(Threshold::ANY),
             Some(condition) => Threshold::parse(condition)
-                .ok_or_else(|| wrong(format!("`{key}: {condition}` is no comparison")).hint("write it as \"> 10\"")),
+                .ok_or_else(|| wrong(format!("`{key}: {condition}` is not a comparison")).hint("write it as \"> 10\"")),
         };
         let severity = match text("severity").map(str::to_lowercase).as_deref() {
             None | Some("error") => Severity::Error,
@@ -140,7 +140,7 @@ impl Item {
                     body.remove("test_name");
                     (test.clone(), body)
                 }
-                Some(_) => return Err(wrong("`test_name` is no text")),
+                Some(_) => return Err(wrong("`test_name` is not text")),
                 None => match entries.iter().collect::<Vec<_>>()[..] {
                     [(test, Value::Object(body))] => (test.clone(), body.clone()),
                     [(test, Value::Null)] => (test.clone(), Map::new()),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_test_is_refused_with_its_place() {
+    fn what_is_not_a_test_is_refused_with_its_place() {
         let error = read("[unique]").unwrap_err().to_string();
         assert!(error.starts_with("schema.yml:1:1: "), "{error}");
         let place = Place {

@@ -110,7 +110,7 @@ fn typed(file: &SourceFile, text: &Text, name: &str, values: &StringArray, data_
                 .position()
                 .map_or(0, |at| usize::try_from(at.line()).unwrap_or(0));
             Err(
-                Error::config("reading a seed", format!("the value of `{name}` is no {data_type}"))
+                Error::config("reading a seed", format!("the value of `{name}` is not a {data_type}"))
                     .hint("correct the value or the column's type in `column_types`")
                     .at(file.path.display(), line, 0),
             )

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_word_is_no_word() {
+    fn a_part_of_a_word_is_not_a_word() {
         let found: Vec<_> = whole_words("customer_id, id, ID2, (ID)", "id").collect();
         assert_eq!(found, [13, 23]);
     }

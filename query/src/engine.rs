@@ -216,7 +216,7 @@ fn parameters(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>> {
         let number = number
             .filter(|number| (1..=MOST_PARAMETERS).contains(number))
             .ok_or_else(|| {
-                Error::failed(DOING, format!("`{name}` is no parameter")).hint("write `?`, or `$1`, `$2` …")
+                Error::failed(DOING, format!("`{name}` is not a parameter")).hint("write `?`, or `$1`, `$2` …")
             })?;
         types.insert(number, data_type);
     }

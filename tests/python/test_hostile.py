@@ -83,7 +83,7 @@ CASES = {
     "rows that are none": (always({"rows": [1, 2, 3]}), NONE, {1}, []),
     "rows that are a text": (always({"rows": "none"}), NONE, {1}, []),
     "a hundred thousand brackets": (always(b'{"rows": ' + b"[" * 100_000), NONE, {1, 3}, ["nested"]),
-    "bytes that are no text": (always(b'{"rows": [{"id": 1, "name": "\xff\xfe"}]}'), NONE, {1, 3}, ["UTF-8"]),
+    "bytes that are not text": (always(b'{"rows": [{"id": 1, "name": "\xff\xfe"}]}'), NONE, {1, 3}, ["UTF-8"]),
     "a byte now and then": (hostile.slow, NONE, {3}, []),
     "silence": (hostile.silent, NONE, {3}, []),
     "headers without end": (hostile.endless_headers, NONE, {1, 3}, []),
@@ -144,7 +144,7 @@ def test_nobody_listens(ingest):
 
 
 def test_a_server_that_recovers(ingest, project):
-    """A failure now and then is no failure: every row lands, once."""
+    """A failure now and then is not a failure: every row lands, once."""
 
     def moody(handler, n):
         number = int(handler.path.partition("page=")[2])

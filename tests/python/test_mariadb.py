@@ -109,7 +109,7 @@ def test_types(project, mariadb):
     assert first["moment"].replace(tzinfo=utc) == datetime.datetime(2024, 3, 31, 2, 30, 0, 123456, utc)
     assert first["local_at"].replace(tzinfo=utc) == datetime.datetime(1999, 12, 31, 23, 59, 59, 999999, utc)
     assert first["raw_bytes"] == b"\x00\xff\x10" and first["document"] == '{"a": [1, 2]}'
-    assert zero["born"] is None and zero["local_at"] is None and zero["words"] == "", "a zero date is no date"
+    assert zero["born"] is None and zero["local_at"] is None and zero["words"] == "", "a zero date is not a date"
     assert {name for name, value in nulls.items() if value is not None} == {"id"}
 
 

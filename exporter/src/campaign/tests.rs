@@ -76,7 +76,7 @@ fn wrong_keys_are_named() {
         ("audience: select 1\nconsent: ''", "`consent`: the purpose is empty"),
         (
             "audience: select 1\nconsent: {purpose: a, relation: 'x; y'}",
-            "`consent`: `x; y` is no relation",
+            "`consent`: `x; y` is not a relation",
         ),
         (
             "audience: select 1\nconsent: a\ntemplate: {subject: '{{ a'}",

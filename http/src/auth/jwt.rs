@@ -112,7 +112,7 @@ fn rsa_key(pem: &str) -> Result<RsaKeyPair> {
         "RSA PRIVATE KEY" => RsaKeyPair::from_der(&der),
         other => return Err(wrong(&format!("it is a `{other}`"))),
     };
-    pair.map_err(|rejected| wrong(&format!("it is no RSA key: {rejected}")))
+    pair.map_err(|rejected| wrong(&format!("it is not an RSA key: {rejected}")))
 }
 
 #[cfg(test)]

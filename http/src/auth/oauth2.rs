@@ -89,7 +89,7 @@ pub(super) async fn ask(
     basic: Option<String>,
     cancel: &CancellationToken,
 ) -> Result<Answer> {
-    let wrong = |_| Error::config("getting an access token", "`token_url` is no URL").hint("write it as https://…");
+    let wrong = |_| Error::config("getting an access token", "`token_url` is not a URL").hint("write it as https://…");
     let url = Url::parse(token_url).map_err(wrong)?;
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -134,7 +134,7 @@ pub(super) fn token(answer: &Answer, clock: &Clock) -> Result<Token> {
     let Some(Json::String(token)) = answer.value(&Pointer::dotted("access_token")) else {
         return Err(Error::failed(
             "getting an access token",
-            "`access_token` is no text in the answer",
+            "`access_token` is not text in the answer",
         ));
     };
     let lifetime = answer

@@ -121,6 +121,6 @@ fn wrong(error: ::csv::Error) -> cordada_core::Error {
         ::csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             malformed("CSV", format!("a record has {len} fields, the header {expected_len}")).with("line", line)
         }
-        _ => malformed("CSV", "it is no table").with("line", line),
+        _ => malformed("CSV", "it is not a table").with("line", line),
     }
 }

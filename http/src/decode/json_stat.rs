@@ -128,7 +128,7 @@ fn numbered<'a>(text: &'a str, cells: u64) -> Result<Vec<(u64, &'a str)>> {
             .iter()
             .map(cell)
             .collect::<Option<_>>()
-            .ok_or_else(|| wrong("a cell's key is no number"))?
+            .ok_or_else(|| wrong("a cell's key is not a number"))?
     } else {
         let items: Vec<&'a RawValue> = read(text)?;
         (0..).zip(items.into_iter().map(RawValue::get)).collect()
@@ -141,7 +141,7 @@ fn numbered<'a>(text: &'a str, cells: u64) -> Result<Vec<(u64, &'a str)>> {
     }
     let scalar = |value: &str| !value.starts_with(['{', '[']);
     if !entries.iter().all(|(_, value)| scalar(value)) {
-        return Err(wrong("a value is no number or text"));
+        return Err(wrong("a value is not a number or text"));
     }
     Ok(entries)
 }
@@ -188,7 +188,7 @@ impl TryFrom<&RawValue> for Size {
 
     fn try_from(raw: &RawValue) -> Result<Self, Self::Error> {
         let digits = raw.get().trim_matches('"');
-        digits.parse().map(Size).map_err(|_| "a size is no number")
+        digits.parse().map(Size).map_err(|_| "a size is not a number")
     }
 }
 

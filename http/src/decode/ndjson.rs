@@ -22,7 +22,7 @@ pub(super) fn each(body: impl Read, each: &mut dyn FnMut(&[u8]) -> Result<()>) -
         }
         // A download that was cut off ends within a line: that must not pass for its end.
         serde_json::from_slice::<&RawValue>(text).map_err(|_| {
-            malformed("NDJSON", "a line is no JSON value")
+            malformed("NDJSON", "a line is not a JSON value")
                 .hint("the answer may be cut off")
                 .with("line", number)
         })?;

@@ -125,7 +125,7 @@ pub(super) fn rewrite<N: Notation>(body: &[u8], notation: &N) -> Result<Vec<u8>>
 }
 
 fn no_json<N: Notation>(error: &serde_json::Error) -> cordada_core::Error {
-    malformed(N::NAME, "it is no JSON")
+    malformed(N::NAME, "it is not JSON")
         .hint("the answer may be cut off, or an error page")
         .with("line", error.line())
         .with("column", error.column())

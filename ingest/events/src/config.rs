@@ -206,7 +206,7 @@ impl EventsStream {
             !(path.starts_with('/') && path.chars().all(legal))
         };
         if let Some(path) = self.paths.iter().find(is_path) {
-            return wrong(format!("`{path}` is no path"), "write it as /collect");
+            return wrong(format!("`{path}` is not a path"), "write it as /collect");
         }
         let taken = |name: &&String| protocol.column(name).is_some();
         if let Some(name) = self.extract.keys().find(taken) {
@@ -406,7 +406,7 @@ mod tests {
                 "streams: {pages: {protocol: matomo}, matomo: {}}",
                 "two streams take hits at /",
             ),
-            ("streams: {matomo: {paths: [collect]}}", "is no path"),
+            ("streams: {matomo: {paths: [collect]}}", "is not a path"),
             ("streams: {matomo: {write_keys: [a]}}", "only Segment"),
             ("streams: {snowplow: {token_auth: a}}", "only Matomo"),
             (

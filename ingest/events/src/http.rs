@@ -288,7 +288,7 @@ fn wishes(headers: &HeaderMap) -> Wishes {
 
 /// The hits of a JSON body; one malformed hit if it is none.
 fn json_hits(body: &[u8], decode: impl FnOnce(Value) -> Result<Vec<Hit>, String>) -> Vec<Hit> {
-    let parsed = serde_json::from_slice(body).map_err(|_| "the body is no JSON".to_owned());
+    let parsed = serde_json::from_slice(body).map_err(|_| "the body is not JSON".to_owned());
     parsed.and_then(decode).unwrap_or_else(|reason| {
         let sent = Value::from(String::from_utf8_lossy(body));
         vec![Hit::Malformed { reason, sent }]

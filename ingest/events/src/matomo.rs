@@ -90,7 +90,7 @@ pub(crate) fn decode_body(query: &str, body: &str, received: &Received, is_token
     }
     let hits = match serde_json::from_str::<Value>(body) {
         Ok(body) => bulk(&body, received, is_token),
-        Err(_) => Err("the bulk request is no JSON".to_owned()),
+        Err(_) => Err("the bulk request is not JSON".to_owned()),
     };
     let hits = hits.unwrap_or_else(|reason| {
         let sent = Value::from(body);
@@ -103,7 +103,7 @@ fn bulk(body: &Value, received: &Received, is_token: &dyn Fn(&str) -> bool) -> R
     let requests = body
         .get("requests")
         .and_then(Value::as_array)
-        .ok_or("`requests` is no list")?;
+        .ok_or("`requests` is not a list")?;
     let token = body.get("token_auth").and_then(Value::as_str);
     let trusted = token.is_some_and(is_token);
     let one = |request: &Value| {
@@ -151,7 +151,7 @@ fn decode(parameters: Parameters, received: &Received, trusted: bool) -> Result<
     let others = put_known(&mut record, parameters, COLUMNS);
     let site = record.text("site_id").ok_or("`idsite` is missing")?;
     if !site.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("`idsite` is no number".into());
+        return Err("`idsite` is not a number".into());
     }
     let (mut address, mut time, mut is_ping) = (None, None, false);
     let mut dimensions = Map::new();
@@ -255,7 +255,7 @@ fn items(text: &str) -> Option<Value> {
     Some(items.iter().map(item).collect())
 }
 
-/// `{"1": [name, value], …}` as it is; what is no JSON stays what it is.
+/// `{"1": [name, value], …}` as it is; what is not JSON stays what it is.
 fn custom_variables(record: &mut Record, column: &'static str, parameter: &str, text: &str) {
     match serde_json::from_str::<Value>(text) {
         Ok(variables @ Value::Object(_)) => record.json(column, variables),

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_says_nothing() {
+    fn what_is_not_an_address_says_nothing() {
         let mut record = Record::new(Protocol::Matomo);
         record.put("page_url", "url", "not an address");
         describe(&mut record);

@@ -149,7 +149,7 @@ impl Privacy {
         let kept = match self.ip {
             Ip::Full => Some(text),
             Ip::Drop => None,
-            // What is no address cannot be shortened.
+            // What is not an address cannot be shortened.
             Ip::Truncate => text.parse().ok().map(|address: IpAddr| network(address).to_string()),
         };
         record.default_text("user_ipaddress", &kept.unwrap_or_default());

@@ -23,7 +23,7 @@ impl Record {
         }
     }
 
-    /// Puts the parameter's text in the column. Text that is no value of the column's type stays in `extra`, under the
+    /// Puts the parameter's text in the column. Text that is not a value of the column's type stays in `extra`, under the
     /// parameter's own name; empty text is nothing.
     pub(crate) fn put(&mut self, column: &str, parameter: &str, text: &str) {
         if text.is_empty() {
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_value_of_the_column_is_kept_beside_it() {
+    fn what_is_not_a_value_of_the_column_is_kept_beside_it() {
         let mut record = Record::new(Protocol::Snowplow);
         for (column, parameter, text) in [
             ("domain_sessionidx", "vid", "7"),

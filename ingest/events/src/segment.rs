@@ -85,7 +85,7 @@ const KNOWN: &[&str] = &[
 /// Why the body is none of that.
 pub(crate) fn decode_body(path: Option<&str>, body: Value, received: &Received) -> Result<Vec<Hit>, String> {
     let Value::Object(mut body) = body else {
-        return Err("the body is no object".into());
+        return Err("the body is not an object".into());
     };
     if path != Some("batch") && (path.is_some() || !body.contains_key("batch")) {
         return Ok(vec![message(path, body, None, received)]);
@@ -93,7 +93,7 @@ pub(crate) fn decode_body(path: Option<&str>, body: Value, received: &Received) 
     let sent_at = body.get("sentAt").cloned();
     let shared_context = body.remove("context");
     let Some(Value::Array(messages)) = body.remove("batch") else {
-        return Err("`batch` is no list".into());
+        return Err("`batch` is not a list".into());
     };
     let one = |body| match body {
         Value::Object(mut fields) => {
@@ -104,7 +104,7 @@ pub(crate) fn decode_body(path: Option<&str>, body: Value, received: &Received) 
             message(None, fields, sent_at.clone(), received)
         }
         sent => {
-            let reason = "the message is no object".to_owned();
+            let reason = "the message is not an object".to_owned();
             Hit::Malformed { reason, sent }
         }
     };
@@ -127,7 +127,7 @@ fn decode(path: Option<&str>, body: &Value, received: &Received) -> Result<Recor
     let (kind, required) = TYPES
         .iter()
         .find(|(name, _)| *name == named)
-        .ok_or("`type` is no type of the specification")?;
+        .ok_or("`type` is not a type of the specification")?;
     let has = |field: &str| body.get(field).is_some_and(|value| !value.is_null() && value != "");
     if let Some(field) = required.filter(|field| !has(field)) {
         return Err(format!("`{field}` is missing"));
@@ -142,7 +142,7 @@ fn decode(path: Option<&str>, body: &Value, received: &Received) -> Result<Recor
         if record.get(column).is_some() {
             continue;
         }
-        // What is no value of the column stays where it is: in the free-form part.
+        // What is not a value of the column stays where it is: in the free-form part.
         match body.pointer(place) {
             Some(value) if place.matches('/').count() == 1 => record.put_json(column, &place[1..], value),
             Some(value) if !value.is_object() && !value.is_array() && !value.is_null() => {

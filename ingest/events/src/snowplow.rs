@@ -111,20 +111,23 @@ pub(crate) fn decode_query(query: &str, received: &Received) -> Vec<Hit> {
 /// The hits in the body of a POST request.
 ///
 /// # Errors
-/// Why it is no `payload_data`.
+/// Why it is not a `payload_data`.
 pub(crate) fn decode_body(body: &Value, received: &Received) -> Result<Vec<Hit>, String> {
     let schema = body.get("schema").and_then(Value::as_str).unwrap_or_default();
     if !schema.contains("/payload_data/") {
         return Err("its schema is not payload_data".into());
     }
-    let hits = body.get("data").and_then(Value::as_array).ok_or("`data` is no list")?;
+    let hits = body
+        .get("data")
+        .and_then(Value::as_array)
+        .ok_or("`data` is not a list")?;
     Ok(hits.iter().map(|hit| decode_object(hit, received)).collect())
 }
 
 fn decode_object(hit: &Value, received: &Received) -> Hit {
     let decoded = match hit.as_object() {
         Some(object) => decode(parameters_of(object), received),
-        None => Err("the hit is no object".into()),
+        None => Err("the hit is not an object".into()),
     };
     Hit::new(decoded, || hit.clone())
 }
@@ -140,7 +143,7 @@ fn decode(parameters: Parameters, received: &Received) -> Result<Record, String>
     let (_, event, schema) = EVENTS
         .iter()
         .find(|(code, ..)| *code == kind)
-        .ok_or("`e` is no event of the tracker protocol")?;
+        .ok_or("`e` is not an event of the tracker protocol")?;
     record.default_text("event", event);
 
     let self_describing = match (take("ue_pr"), take("ue_px")) {
@@ -163,7 +166,7 @@ fn decode(parameters: Parameters, received: &Received) -> Result<Record, String>
         (None, None) => None,
     };
     if let Some(contexts) = contexts {
-        let list = contexts.as_array().ok_or("the contexts are no list")?;
+        let list = contexts.as_array().ok_or("the contexts are not a list")?;
         if let Some(id) = page_view_id(list) {
             record.default_text("page_view_id", id);
         }
@@ -219,21 +222,21 @@ fn decode(parameters: Parameters, received: &Received) -> Result<Record, String>
 
 /// The data of a self-describing JSON.
 fn envelope(parameter: &str, json: &[u8]) -> Result<Value, String> {
-    let mut envelope: Value = serde_json::from_slice(json).map_err(|_| format!("`{parameter}` is no JSON"))?;
+    let mut envelope: Value = serde_json::from_slice(json).map_err(|_| format!("`{parameter}` is not JSON"))?;
     let data = envelope.get_mut("data").map(Value::take);
-    data.ok_or_else(|| format!("`{parameter}` is no self-describing JSON"))
+    data.ok_or_else(|| format!("`{parameter}` is not self-describing JSON"))
 }
 
 fn unbase64(parameter: &str, text: &str) -> Result<Vec<u8>, String> {
     let text = text.replace('+', "-").replace('/', "_");
-    BASE64.decode(text).map_err(|_| format!("`{parameter}` is no base64"))
+    BASE64.decode(text).map_err(|_| format!("`{parameter}` is not base64"))
 }
 
 /// `iglu:vendor/name/format/version` in its columns.
 fn describe(record: &mut Record, schema: &str) -> Result<(), String> {
     let parts: Vec<_> = schema.strip_prefix("iglu:").unwrap_or_default().split('/').collect();
     let [vendor, name, format, version] = parts[..] else {
-        return Err("the event's schema is no iglu: URI".into());
+        return Err("the event's schema is not an iglu: URI".into());
     };
     record.default_text("event_vendor", vendor);
     record.default_text("event_name", name);
@@ -314,14 +317,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hit_has_a_reason_that_quotes_nothing() {
+    fn what_is_not_a_hit_has_a_reason_that_quotes_nothing() {
         for (parameters, reason) in [
             (&[("p", "web")][..], "`e` is missing"),
-            (&[("e", "zz")], "no event of the tracker protocol"),
+            (&[("e", "zz")], "not an event of the tracker protocol"),
             (&[("e", "ue")], "`ue_pr` or `ue_px` is missing"),
-            (&[("e", "ue"), ("ue_pr", "{")], "`ue_pr` is no JSON"),
-            (&[("e", "pv"), ("cx", "***")], "`cx` is no base64"),
-            (&[("e", "pv"), ("co", r#"{"data":{}}"#)], "no list"),
+            (&[("e", "ue"), ("ue_pr", "{")], "`ue_pr` is not JSON"),
+            (&[("e", "pv"), ("cx", "***")], "`cx` is not base64"),
+            (&[("e", "pv"), ("co", r#"{"data":{}}"#)], "not a list"),
         ] {
             let error = record(parameters).unwrap_err();
             assert!(error.contains(reason), "{error}");

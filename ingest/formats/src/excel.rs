@@ -58,7 +58,7 @@ impl TryFrom<String> for Area {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no range of cells; write it as A1:F100");
+        let wrong = || format!("`{text}` is not a range of cells; write it as A1:F100");
         let (first, last) = text.split_once(':').ok_or_else(wrong)?;
         let cell = |text: &str| {
             let letters = text.bytes().take_while(u8::is_ascii_alphabetic).count();
@@ -95,7 +95,7 @@ fn letters(column: u32) -> String {
 /// A sheet of the workbook as records, in a temporary file.
 ///
 /// # Errors
-/// Config for a sheet that there is not, and for two columns of one name; failed for a file that is no workbook.
+/// Config for a sheet that there is not, and for two columns of one name; failed for a file that is not a workbook.
 pub fn records(workbook: &Plain, options: &ExcelOptions, cancel: &CancellationToken) -> Result<Local> {
     let name = workbook.name();
     let doing = || format!("reading {name}");

@@ -143,7 +143,7 @@ pub fn encoding<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static E
     };
     known.ok_or_else(|| {
         serde::de::Error::custom(format!(
-            "`{label}` is no encoding; for example utf8, latin1 or windows-1252"
+            "`{label}` is not an encoding; for example utf8, latin1 or windows-1252"
         ))
     })
 }

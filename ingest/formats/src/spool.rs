@@ -57,7 +57,7 @@ impl Spool {
         })
     }
 
-    /// Passes over a line of the source that is no record.
+    /// Passes over a line of the source that is not a record.
     ///
     /// # Errors
     /// A full disk.

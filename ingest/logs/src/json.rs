@@ -76,10 +76,10 @@ impl Dialect {
     /// It is none of this format.
     pub(crate) fn write(self, line: &[u8], record: &mut Record<'_>) -> Result<(), Reason> {
         if !line.trim_ascii_start().starts_with(b"{") {
-            return Err("the line is no JSON object".into());
+            return Err("the line is not a JSON object".into());
         }
-        let line = std::str::from_utf8(line).map_err(|_| "the line is no UTF-8")?;
-        let entries = Entries::read(line).ok_or("the line is no JSON object")?;
+        let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8")?;
+        let entries = Entries::read(line).ok_or("the line is not a JSON object")?;
         match self {
             Dialect::Nginx => flat(&entries, record),
             Dialect::Traefik => match entries

@@ -29,7 +29,7 @@ pub(crate) enum Found<'l> {
 
 /// Reads lines and gives each to `take`; returns the bytes of those that were taken, their ends included.
 ///
-/// What comes after the last line break is no line yet, unless the file is `complete`.
+/// What comes after the last line break is not a line yet, unless the file is `complete`.
 pub(crate) fn read(
     mut file: impl Read,
     name: &str,

@@ -93,7 +93,7 @@ impl<'p> Record<'p> {
     /// A number as it is written; nothing for `-`.
     ///
     /// # Errors
-    /// It is no number.
+    /// It is not a number.
     pub(crate) fn number(&mut self, name: &'static str, value: &[u8]) -> Result<(), Reason> {
         self.scaled(name, value, 0)
     }
@@ -101,7 +101,7 @@ impl<'p> Record<'p> {
     /// A number divided by 10 to the power of `places`, exactly; nothing for `-`.
     ///
     /// # Errors
-    /// It is no number.
+    /// It is not a number.
     pub(crate) fn scaled(&mut self, name: &str, value: &[u8], places: usize) -> Result<(), Reason> {
         if matches!(value, b"" | b"-") {
             return Ok(());
@@ -116,7 +116,7 @@ impl<'p> Record<'p> {
         };
         let all_digits = whole.iter().chain(fraction).all(u8::is_ascii_digit);
         if whole.is_empty() || digits.len() > 30 || !all_digits || digits.ends_with(b".") {
-            return Err(format!("{name} is no number").into());
+            return Err(format!("{name} is not a number").into());
         }
         self.name(name);
         self.json.extend_from_slice(sign);
@@ -262,7 +262,7 @@ fn split_authority(target: &[u8]) -> (Option<&[u8]>, &[u8]) {
     (Some(&rest[..end]), if end == rest.len() { b"/" } else { &rest[end..] })
 }
 
-/// Writes a JSON string. Bytes that are no UTF-8 become `\xNN`, as Apache and nginx themselves write them.
+/// Writes a JSON string. Bytes that are not UTF-8 become `\xNN`, as Apache and nginx themselves write them.
 pub(crate) fn write_string(value: &[u8], target: &mut Vec<u8>) {
     target.push(b'"');
     for chunk in value.utf8_chunks() {

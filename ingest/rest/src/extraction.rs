@@ -76,7 +76,7 @@ impl RestExtraction {
     /// The stream as it is asked for, from its state on.
     ///
     /// # Errors
-    /// Failed for a state that does not fit; config for a manifest whose `initial` is no position.
+    /// Failed for a state that does not fit; config for a manifest whose `initial` is not a position.
     pub(crate) fn new(asked: Asked, run: Arc<Run>, plan: Arc<Plan>, options: &Options) -> Result<Self> {
         let disposition = options.disposition();
         let state = asked.state.as_ref().filter(|_| !asked.replace);

@@ -36,7 +36,7 @@ impl Cursor {
         Self {
             kind: incremental.kind,
             format: incremental.format.clone(),
-            // A date is no point in time; as one of UTC it is the same everywhere.
+            // A date is not a point in time; as one of UTC it is the same everywhere.
             zone: if incremental.kind == CursorType::Date {
                 Tz::UTC
             } else {
@@ -51,7 +51,7 @@ impl Cursor {
     /// The position that a record's value is; none for null.
     ///
     /// # Errors
-    /// Failed for what is no position. The message does not hold the value.
+    /// Failed for what is not a position. The message does not hold the value.
     pub(crate) fn read(&self, value: &Json) -> Result<Option<Mark>> {
         let text = match value {
             Json::Null => return Ok(None),

@@ -54,7 +54,7 @@ impl Range {
                 let wrong = || {
                     Error::config(
                         format!("reading `initial` of {}", plan.name),
-                        "it is no position of the cursor",
+                        "it is not a position of the cursor",
                     )
                     .hint("write it as the cursor's type, for example 2020-01-01")
                 };

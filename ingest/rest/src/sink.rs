@@ -113,7 +113,7 @@ impl Sink {
     fn push(&mut self, record: &[u8], origin: &Origin, added: &[u8]) -> Result<()> {
         self.seen += 1;
         if record.first() != Some(&b'{') {
-            return Err(Error::failed("reading the records", "one of them is no object")
+            return Err(Error::failed("reading the records", "one of them is not an object")
                 .hint("check `records` in the manifest: it is the place of a list of objects"));
         }
         // Only where a manifest asks for it is a record made into a value.
@@ -172,7 +172,7 @@ impl Sink {
 
 fn parse(record: &[u8]) -> Result<Json> {
     // The text has been checked; the library's own message would quote it.
-    serde_json::from_slice(record).map_err(|_| Error::failed("reading a record", "it is no JSON"))
+    serde_json::from_slice(record).map_err(|_| Error::failed("reading a record", "it is not JSON"))
 }
 
 /// The members of an object, as they stand between its braces, with a comma after them.

@@ -158,7 +158,7 @@ impl Contract {
                 let item = self.target(incoming.data_type(), known.data_type())?;
                 Ok(DataType::List(Arc::new(incoming.as_ref().clone().with_data_type(item))))
             }
-            // What the table's type holds anyway is no change.
+            // What the table's type holds anyway is not a change.
             (incoming, known) if widest(known, incoming) == *known && *known != DataType::Utf8 => Ok(incoming.clone()),
             (incoming, known) => match self.types {
                 Terms::Evolve => Ok(incoming.clone()),

@@ -250,7 +250,7 @@ impl Default for Zone {
 impl<'de> Deserialize<'de> for Zone {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        let unknown = |_| serde::de::Error::custom(format!("`{name}` is no time zone; write it as Europe/Madrid"));
+        let unknown = |_| serde::de::Error::custom(format!("`{name}` is not a time zone; write it as Europe/Madrid"));
         name.parse().map(Zone).map_err(unknown)
     }
 }
@@ -259,7 +259,7 @@ fn data_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DataTy
     let name = String::deserialize(deserializer)?;
     let unknown = || {
         let types = "text, integer, decimal(p,s), double, boolean, date, timestamp";
-        serde::de::Error::custom(format!("`{name}` is no type; the types are: {types}"))
+        serde::de::Error::custom(format!("`{name}` is not a type; the types are: {types}"))
     };
     let decimal = || -> Option<DataType> {
         let digits = name.strip_prefix("decimal(")?.strip_suffix(')')?;

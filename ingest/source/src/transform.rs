@@ -100,7 +100,7 @@ impl PiiKey {
     /// The value that a token stands for.
     ///
     /// # Errors
-    /// Failed for what is no token, or one of another key.
+    /// Failed for what is not a token, or one of another key.
     pub fn reveal(&self, token: &str) -> Result<String> {
         let wrong = || {
             Error::failed("revealing a token", "it is none that this key made").hint("check `pii_key:` in cordada.yml")

@@ -134,7 +134,7 @@ async fn a_run_killed_before_its_release_is_published_by_the_next() {
         project.sql("select load_id, record from ops.rejected_rows").await,
         [format!("{}|broken", killed.load_id)]
     );
-    // A rollback is no crash: it is not undone.
+    // A rollback is not a crash: it is not undone.
     project.write("p.csv", "id,name\n2,b\n");
     project.ingest().await;
     project.lake.releases().rollback(1, "test").await.unwrap();

@@ -604,7 +604,7 @@ async fn real_events_come_out_as_snowplow_itself_has_them() {
     let distinct = project
         .sql("select count(distinct event_id), count(page_view_id) from raw_web.snowplow")
         .await;
-    // In some rows the context is no JSON, or a list in a list.
+    // In some rows the context is not JSON, or a list in a list.
     let view = |row: &&BTreeMap<String, String>| {
         let page = serde_json::from_str::<Value>(&row["contexts_com_snowplowanalytics_snowplow_web_page_1_0_0"]);
         page.is_ok_and(|page| page[0]["id"].is_string())

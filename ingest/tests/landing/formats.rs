@@ -169,8 +169,8 @@ async fn nested_json_lands_as_structs_and_lists() {
     assert_eq!(
         rejected,
         [
-            "3|no JSON value|not json|orders|orders.ndjson",
-            "4|the record is no object|[1]|orders|orders.ndjson"
+            "3|not a JSON value|not json|orders|orders.ndjson",
+            "4|the record is not an object|[1]|orders|orders.ndjson"
         ]
     );
 }

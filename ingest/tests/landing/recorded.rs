@@ -165,7 +165,7 @@ impl Interaction {
 
 fn cassette(folder: &Path, name: &str) -> Vec<Interaction> {
     let file = folder.join(format!("test_ckan_{name}.yaml"));
-    // `${` in a recorded text is no variable of ours; bytes that are no text stay base64.
+    // `${` in a recorded text is not a variable of ours; bytes that are not text stay base64.
     let text = std::fs::read_to_string(&file)
         .unwrap()
         .replace("${", "$${")

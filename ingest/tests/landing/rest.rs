@@ -244,7 +244,7 @@ async fn sources_that_make_no_sense_are_refused_with_their_place() {
         ),
         (
             format!("kind: rest\nmanifest: shop-api.yml\n{config}timezone: Madrid\n"),
-            "no time zone",
+            "not a time zone",
         ),
     ] {
         project.configure(&source);

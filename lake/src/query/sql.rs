@@ -62,7 +62,7 @@ fn resolve_versions(sql: &str) -> Result<(String, BTreeSet<u64>)> {
         let number: u64 = number.parse().map_err(|_| {
             Error::failed(
                 "planning the query",
-                format!("`version as of {number}` is no release number"),
+                format!("`version as of {number}` is not a release number"),
             )
         })?;
         let name = name_before(&tokens, start)

@@ -344,7 +344,7 @@ async fn documentation_is_written_once_and_read_as_it_was() {
     let mut relation = Relation::table("marts/a", 4);
     relation.docs = described("One");
     draft.set(name("marts.a"), relation);
-    assert!(draft.is_unchanged(), "the same words are no change");
+    assert!(draft.is_unchanged(), "the same words are not a change");
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ use crate::source_file::{Place, SourceFile};
 
 /// The schema of what estimators make.
 const MODEL_SCHEMA: &str = "ml";
-/// Folders that are no layer of their own: what is in them belongs to their subfolders.
+/// Folders that are not a layer of their own: what is in them belongs to their subfolders.
 const PLAIN_ROOT: &str = "models";
 
 /// Reads the project in `dir`.

@@ -64,7 +64,7 @@ impl Segments {
                 .unwrap_or(std::cmp::Ordering::Equal)
         });
         // The members are those that scoring will find, also when the fit stopped before it converged; a centroid
-        // that is nearest to no row has none and is no cluster.
+        // that is nearest to no row has none and is not a cluster.
         loop {
             let labels = labels(&centroids, &rows);
             match (0..centroids.len()).find(|cluster| !labels.contains(cluster)) {

@@ -86,7 +86,7 @@ fn options(url: &str) -> Result<(OptsBuilder, String)> {
         None => parsed.as_str().to_owned(),
     };
     let options = mysql_async::Opts::from_url(&address)
-        .map_err(|_| wrong("it is no URL of a MySQL server, or has a parameter that is not known"))?;
+        .map_err(|_| wrong("it is not a URL of a MySQL server, or has a parameter that is not known"))?;
     let options = OptsBuilder::from_opts(options)
         .ssl_opts(ssl)
         .prefer_socket(false)

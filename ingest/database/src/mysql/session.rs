@@ -167,7 +167,7 @@ impl Session for MysqlSession {
             Value::NULL => Ok(None),
             Value::Bytes(bytes) => String::from_utf8(bytes)
                 .map(Some)
-                .map_err(|_| Error::failed(self.doing(), "the cursor is no text")),
+                .map_err(|_| Error::failed(self.doing(), "the cursor is not text")),
             other => Ok(Some(other.as_sql(true).trim_matches('\'').to_owned())),
         };
         row.map(|row| row.unwrap().into_iter().map(text).collect()).transpose()

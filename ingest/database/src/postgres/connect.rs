@@ -56,7 +56,7 @@ impl Server {
             parsed.query_pairs_mut().extend_pairs(others);
         }
         let mut config = tokio_postgres::Config::from_str(parsed.as_str())
-            .map_err(|_| wrong("it is no URL of a PostgreSQL server, or has a parameter that is not known"))?;
+            .map_err(|_| wrong("it is not a URL of a PostgreSQL server, or has a parameter that is not known"))?;
         let (ssl, verify) = match mode.as_str() {
             "disable" => (SslMode::Disable, false),
             "prefer" => (SslMode::Prefer, false),

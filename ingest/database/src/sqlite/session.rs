@@ -355,7 +355,7 @@ impl<T> SqlContext<T> for rusqlite::Result<T> {
             Some(Code::CannotOpen | Code::PermissionDenied | Code::SystemIoFailure) => {
                 Error::unavailable(doing(), error)
             }
-            Some(Code::NotADatabase) => Error::config(doing(), "the file is no SQLite database"),
+            Some(Code::NotADatabase) => Error::config(doing(), "the file is not a SQLite database"),
             Some(Code::OperationInterrupted) => Error::cancelled(doing()),
             _ => Error::failed(doing(), error),
         })

@@ -117,5 +117,5 @@ async fn sqlite_mistakes_are_explained() {
         .await
         .err()
         .unwrap();
-    assert!(error.to_string().contains("no SQLite database"), "{error}");
+    assert!(error.to_string().contains("not a SQLite database"), "{error}");
 }

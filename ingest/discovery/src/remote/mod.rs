@@ -154,7 +154,7 @@ pub async fn find(project: &Path, url: &str, options: &BTreeMap<String, String>)
         None => (authority, if protocol == Protocol::Sftp { 22 } else { 21 }),
         Some((host, port)) => {
             let wrong =
-                |_| Error::config(doing(), "the port is no number").hint("write it as sftp://host:22/folder/file");
+                |_| Error::config(doing(), "the port is not a number").hint("write it as sftp://host:22/folder/file");
             (host, port.parse().map_err(wrong)?)
         }
     };

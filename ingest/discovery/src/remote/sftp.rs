@@ -112,7 +112,7 @@ impl Session {
             let mut metadata = file.metadata();
             let mut is_folder = metadata.is_dir();
             if metadata.is_symlink() {
-                // A link that leads nowhere is no file.
+                // A link that leads nowhere is not a file.
                 let Ok(target) = self.sftp.metadata(format!("{folder}/{}", file.file_name())).await else {
                     continue;
                 };

@@ -8,7 +8,7 @@ use flate2::Crc;
 /// Bytes before a body.
 pub(super) const HEAD: usize = 8;
 
-/// The longest body; a greater length is no length.
+/// The longest body; a greater length is not a length.
 const LONGEST: usize = 64 << 20;
 
 const RECORD: u8 = b'+';

@@ -94,7 +94,7 @@ impl Csv {
             match self.dialect.header(&data, at_end) {
                 Some(header) => break header,
                 None if at_end || data.len() > MAX_RECORD => {
-                    let why = "the first record is no CSV: check its quotes";
+                    let why = "the first record is not CSV: check its quotes";
                     return Err(Error::failed(format!("reading {}", text.name()), why)
                         .hint("set `csv: {quote: …}`, with \"\" for files without quoting"));
                 }
@@ -240,7 +240,7 @@ impl Scan<'_> {
         if memchr::memchr(b'\n', &data[records.next..]).is_none() {
             let why = format!("a line is longer than {} MiB", MAX_RECORD >> 20);
             return Err(Error::failed(format!("reading {}", self.text.name()), why)
-                .hint("this is no CSV with line feeds at its line ends"));
+                .hint("this is not CSV with line feeds at its line ends"));
         }
         records.skip_line(data);
         Ok(())

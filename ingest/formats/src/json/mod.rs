@@ -189,7 +189,7 @@ impl Json {
         let root = tape.push(start, end)?;
         let wrong = match tape.node(root).kind {
             Kind::Object => self.misfit(tape, root, declared),
-            _ => Some("the record is no object".to_owned()),
+            _ => Some("the record is not an object".to_owned()),
         };
         match wrong {
             None => Ok(root),

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 pub struct Records {
     /// The list of them.
     pub at: Pointer,
-    /// Whether a response without them has no records, and is no error.
+    /// Whether a response without them has no records, and is not an error.
     pub optional: bool,
 }
 
@@ -53,7 +53,7 @@ impl Pointer {
         }
         let Some(segments) = text.strip_prefix('/') else {
             return Err(format!(
-                "`{text}` is no JSON pointer; it begins with a slash, as /data/items"
+                "`{text}` is not a JSON pointer; it begins with a slash, as /data/items"
             ));
         };
         let unescape = |segment: &str| segment.replace("~1", "/").replace("~0", "~");

@@ -9,7 +9,7 @@ use super::pointer::Pointer;
 /// How deep values may be nested.
 const MAX_DEPTH: usize = 128;
 
-/// Why a text is no JSON, and at which byte.
+/// Why a text is not JSON, and at which byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed {
     /// The byte at which it stops to be JSON.
@@ -151,7 +151,7 @@ impl Scanner<'_> {
             Some(b'n') => self.literal(b"null")?,
             Some(b'-' | b'0'..=b'9') => self.number()?,
             None => return self.wrong("the text breaks off"),
-            Some(_) => return self.wrong("this is no value"),
+            Some(_) => return self.wrong("this is not a value"),
         }
         for node in nodes {
             if let Some(value) = node.value.and_then(|index| self.found.values.get_mut(index)) {
@@ -306,7 +306,7 @@ impl Scanner<'_> {
         self.wrong(if literal.starts_with(rest) {
             "the text breaks off"
         } else {
-            "this is no value"
+            "this is not a value"
         })
     }
 
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_refused() {
+    fn what_is_not_json_is_refused() {
         let whole = r#"{"a":[1.5e-3,true,"x\u00e9\n",null],"b":{}}"#;
         assert!(records(whole, "/a").is_ok());
         for end in 0..whole.len() {

@@ -150,14 +150,14 @@ impl Parser<'_> {
             Some(b't') => self.word(b"true", Kind::Boolean),
             Some(b'f') => self.word(b"false", Kind::Boolean),
             Some(b'n') => self.word(b"null", Kind::Null),
-            Some(_) => Err("no JSON value"),
+            Some(_) => Err("not a JSON value"),
             None => Err("the value ends too early"),
         }
     }
 
     fn word(&mut self, word: &[u8], kind: Kind) -> Result<(), &'static str> {
         if !self.data[self.at..].starts_with(word) {
-            return Err("no JSON value");
+            return Err("not a JSON value");
         }
         self.add(kind, self.at, self.at + word.len());
         self.at += word.len();
@@ -251,7 +251,7 @@ impl Parser<'_> {
             valid &= self.digits() > 0;
         }
         self.add(Kind::Number, start, self.at);
-        if valid { Ok(()) } else { Err("no JSON number") }
+        if valid { Ok(()) } else { Err("not a JSON number") }
     }
 }
 

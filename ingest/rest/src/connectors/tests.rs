@@ -75,7 +75,7 @@ fn every_connector_is_documented() {
             let shown = declared.secret || declared.example.is_some() || declared.default.is_some();
             assert!(shown || !is_required(declared), "{name}: {key} has no example");
             let secret = ["token", "password", "secret", "api_key", "private_key"].contains(&key.as_str());
-            assert!(declared.secret || !secret, "{name}: {key} is no secret");
+            assert!(declared.secret || !secret, "{name}: {key} is not a secret");
         }
         for (stream, spec) in &manifest.streams {
             assert!(spec.description.ends_with('.'), "{name}.{stream}");

@@ -405,7 +405,7 @@ fn validate_incremental(incremental: &Incremental, stream: &StreamSpec, place: &
         if !known {
             return wrong(
                 &place,
-                "`format` is no format of times",
+                "`format` is not a format of times",
                 "write it as %Y-%m-%d %H:%M:%S",
             );
         }
@@ -464,7 +464,7 @@ fn header(name: &str, place: &str) -> Checked {
         Ok(_) => Ok(()),
         Err(_) => wrong(
             place,
-            format!("`{name}` is no name of a header"),
+            format!("`{name}` is not a name of a header"),
             "use letters, digits and hyphens",
         ),
     }
@@ -487,7 +487,7 @@ impl Names<'_> {
         if let Some(method) = &request.method
             && (Method::from_bytes(method.as_bytes()).is_err() || method.to_uppercase() != *method)
         {
-            return wrong(place, format!("`{method}` is no method"), "use GET or POST");
+            return wrong(place, format!("`{method}` is not a method"), "use GET or POST");
         }
         request.headers.keys().try_for_each(|name| header(name, place))?;
         texts(request)

@@ -89,7 +89,7 @@ async fn failures_that_pass_are_waited_out_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn a_web_page_is_no_data() {
+async fn a_web_page_is_not_a_data() {
     for (content_type, body) in [
         ("text/html; charset=utf-8", "ana@example.org"),
         ("application/json", " <!DOCTYPE html><html>ana@"),

@@ -56,7 +56,7 @@ async fn land_in(
     };
     while let Some(chunk) = extraction.next().await? {
         let Rows::Records(spools) = chunk.rows else {
-            panic!("these are no records");
+            panic!("these are not records");
         };
         let text: String = spools.into_iter().map(|spool| spool.text().unwrap()).collect();
         let records: Vec<Json> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -28,7 +28,7 @@ async fn shop() -> Server {
                 2 => json!([{"code": "c", "gone": true}, {"code": null, "name": null}, {"code": "d", "name": {"last": "Y"}}]),
                 _ => json!([]),
             }),
-            // Percent-encoded, so that the slash is no end of the segment.
+            // Percent-encoded, so that the slash is not an end of the segment.
             "/customers/a%2F1/orders" => json(match page {
                 1 => json!({"orders": [{"id": 1}, {"id": 2}]}),
                 2 => json!({"orders": [{"id": 3, "total": 10.50}]}),
