@@ -12,8 +12,8 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::KINDS;
 use super::server::{Server, json, reply};
+use super::{KINDS, settings};
 
 const MANIFEST: &str = r#"
 title: Shop
