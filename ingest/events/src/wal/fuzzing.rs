@@ -86,7 +86,7 @@ fn segment_of(input: &[u8]) -> Option<(Vec<(u64, Entry)>, Damage<'_>)> {
     let (sizes, rest) = rest.split_at_checked(usize::from(*count % 8))?;
     let entry = |size: &u8| {
         let json = vec![b'x'; usize::from(*size)];
-        if size % 5 == 0 {
+        if size.is_multiple_of(5) {
             Entry::Rejected(json)
         } else {
             Entry::Record(json)
