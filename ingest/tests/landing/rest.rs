@@ -1,6 +1,5 @@
 //! From `sources/*.yml` to a table.
 
-use super::settings;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
