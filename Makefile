@@ -34,9 +34,9 @@ help:
 	@echo "make bench   side by side with peers; writes docs/benchmarks.md (BENCH=land,rest,upsert,serve for a part)"
 
 demo:
-	@echo "==> Building Cordada, then a demo company of $(CUSTOMERS) customers in ./demo: about 30 seconds$(TREE)."
+	@echo "==> Building Cordada, then a demo company of $(CUSTOMERS) customers in ./colmado: about 30 seconds$(TREE)."
 	cargo build --locked
-	$(CORDADA) demo --dir demo --customers $(CUSTOMERS)
+	$(CORDADA) demo --dir colmado --customers $(CUSTOMERS)
 
 test: $(TEST_VENV)/complete
 	@echo "==> Servers for the tests: PostgreSQL, MariaDB, Tryton, Vendure, SAP CAP; the first time about 5 minutes."
