@@ -155,14 +155,7 @@ fn align_numbers(table: &mut Table, schema: &SchemaRef) {
 
 /// `1234567` as `1,234,567`.
 pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<_> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .map(|group| String::from_utf8_lossy(group))
-        .collect();
-    groups.join(",")
+    indicatif::HumanCount(number).to_string()
 }
 
 /// `1536` as `1.5 KiB`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::system::limits::{Backoff, Retry};
@@ -55,10 +55,9 @@ pub fn reset(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds.max(0.0)).ok()
 }
 
-/// A date as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// A date as HTTP writes it, in any of its forms (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn http_date(text: &str) -> Option<DateTime<Utc>> {
-    let local = NaiveDateTime::parse_from_str(text, "%a, %d %b %Y %H:%M:%S GMT").ok()?;
-    Some(local.and_utc())
+    httpdate::parse_http_date(text).ok().map(DateTime::from)
 }
 
 #[cfg(test)]
@@ -84,6 +83,7 @@ mod tests {
         assert_eq!(seconds(retry_after(" 120", now)), Some(120));
         assert_eq!(seconds(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now)), Some(37));
         assert_eq!(seconds(retry_after("Sun, 06 Nov 1994 08:48:37 GMT", now)), Some(0));
+        assert_eq!(seconds(retry_after("Sunday, 06-Nov-94 08:49:37 GMT", now)), Some(37));
         assert_eq!(seconds(retry_after("soon", now)), None);
         assert_eq!(seconds(retry_after("-5", now)), None);
         let now: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();

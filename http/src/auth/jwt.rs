@@ -1,11 +1,13 @@
 //! Signed claims (RFC 7519): as tokens themselves, or exchanged for an access token (RFC 7523).
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cordada_core::{Error, Result};
 use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::{Map, Value as Json, json};
 use tokio_util::sync::CancellationToken;
 
@@ -102,15 +104,11 @@ fn rsa_key(pem: &str) -> Result<RsaKeyPair> {
             .hint("it is a text that begins with -----BEGIN PRIVATE KEY----- or -----BEGIN RSA PRIVATE KEY-----")
     };
     let pem = pem.replace("\\n", "\n");
-    let (_, rest) = pem.split_once("-----BEGIN ").ok_or_else(|| wrong("it is not in PEM"))?;
-    let (label, rest) = rest.split_once("-----").ok_or_else(|| wrong("it is not in PEM"))?;
-    let (body, _) = rest.split_once("-----END ").ok_or_else(|| wrong("it has no end"))?;
-    let body: String = body.split_ascii_whitespace().collect();
-    let der = BASE64.decode(body).map_err(|_| wrong("it is not in base 64"))?;
-    let pair = match label {
-        "PRIVATE KEY" => RsaKeyPair::from_pkcs8(&der),
-        "RSA PRIVATE KEY" => RsaKeyPair::from_der(&der),
-        other => return Err(wrong(&format!("it is a `{other}`"))),
+    let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| wrong("it is not in PEM"))?;
+    let pair = match &key {
+        PrivateKeyDer::Pkcs8(key) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()),
+        PrivateKeyDer::Pkcs1(key) => RsaKeyPair::from_der(key.secret_pkcs1_der()),
+        _ => return Err(wrong("it is not an RSA key")),
     };
     pair.map_err(|rejected| wrong(&format!("it is not an RSA key: {rejected}")))
 }

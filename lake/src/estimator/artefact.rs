@@ -4,9 +4,7 @@
 //! that says where it comes from, and the estimator's own bytes. It is never changed, so every environment can share
 //! it, and a release that is brought back finds the one it was scored with.
 
-use std::fmt::Write as _;
-
-use cordada_core::{Context, Error, Result, TableName};
+use cordada_core::{Context, Error, Result, TableName, hex};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions};
 use serde::de::DeserializeOwned;
@@ -101,12 +99,7 @@ fn path(model: &TableName, name: &str) -> Path {
 
 /// The SHA-256 in hexadecimal.
 fn sha256(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex::encode(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

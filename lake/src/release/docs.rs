@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cordada_core::TableName;
+use cordada_core::{TableName, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -105,7 +105,7 @@ impl From<Docs> for DocsRef {
         // Lists and maps of text can always be written as JSON, and a digest takes any bytes.
         let _ = serde_json::to_writer(&mut digest, &docs);
         Self {
-            hash: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            hash: hex::encode(&digest.finalize()),
             unstored: Some(Arc::new(docs)),
         }
     }

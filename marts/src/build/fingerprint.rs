@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
-use cordada_core::TableName;
+use cordada_core::{TableName, hex};
 use cordada_lake::estimator::{Estimator, Parameters, Relations};
 use cordada_lake::{Relation, RelationKind, Release};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -121,10 +121,7 @@ fn hash<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex::encode(&hash.finalize())
 }
 
 /// Whether running the query again may give other rows: `now()`, `random()`, `current_date` and the like, and reading

@@ -1,6 +1,6 @@
 //! Signed bytes: what the server hands out and must recognise as its own when it comes back.
 
-use cordada_core::{Error, Result};
+use cordada_core::{Error, Result, hex};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -55,7 +55,7 @@ pub fn random_id() -> Result<String> {
     SystemRandom::new()
         .fill(&mut bytes)
         .map_err(|_| Error::failed("making an identifier", "the system gives no random numbers"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(&bytes))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 use cordada_core::names::snake_case;
 use cordada_core::progress::Task;
 use cordada_core::suggest::did_you_mean;
-use cordada_core::{Error, Result};
+use cordada_core::{Error, Result, hex};
 use datafusion_execution::SendableRecordBatchStream;
 use datafusion_physical_plan::stream::RecordBatchReceiverStream;
 use mysql_async::prelude::Queryable;
@@ -329,14 +329,9 @@ fn quoted(name: &str) -> String {
 
 /// A text in hexadecimal: what a backslash means depends on the server's settings.
 fn literal(text: &str) -> String {
-    use std::fmt::Write;
     match text {
         "" => "''".to_owned(),
-        text => text.bytes().fold("_utf8mb4 0x".to_owned(), |mut hex, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        }),
+        text => format!("_utf8mb4 0x{}", hex::encode(text.as_bytes())),
     }
 }
 
