@@ -19,6 +19,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "cordada-lake",
             "cordada-marts",
             "cordada-project",
+            "cordada-query",
         ],
     ),
     ("cordada-demo", &["cordada-core"]),

@@ -80,6 +80,7 @@ fn rows(batch: &RecordBatch) -> Vec<Vec<String>> {
 async fn fixture(folder: &std::path::Path) -> Lake {
     let settings = Settings {
         parallelism: Some(2),
+        journals: [cordada_ingest::JOURNALS, cordada_marts::JOURNALS].concat(),
         ..Settings::default()
     };
     let lake = Lake::open(folder.to_str().unwrap(), &settings).await.unwrap();
