@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
+/// The crate on which all stand, so that they ask for the same features of their dependencies. It holds no code.
+const FEATURES: &str = "workspace-hack";
+
 /// Every crate of the workspace with the workspace crates that it may use outside tests.
 const ALLOWED: [(&str, &[&str]); 21] = [
     (
@@ -133,11 +136,16 @@ fn crates_depend_in_one_direction() {
                 .dependencies
                 .iter()
                 .filter(|dependency| dependency.path.is_some() && dependency.kind != DependencyKind::Development)
+                .filter(|dependency| dependency.name != FEATURES)
                 .map(|dependency| dependency.name.clone());
             (package.name.to_string(), siblings.collect())
         })
         .collect();
-    let members: BTreeSet<&str> = found.keys().map(String::as_str).collect();
+    let members: BTreeSet<&str> = found
+        .keys()
+        .map(String::as_str)
+        .filter(|name| *name != FEATURES)
+        .collect();
     assert_eq!(
         members,
         ALLOWED.iter().map(|(name, _)| *name).collect(),
@@ -164,6 +172,22 @@ fn the_query_crate_knows_no_protocol() {
     for dependency in &query.dependencies {
         let name = dependency.name.as_str();
         assert!(!["arrow-flight", "axum", "hyper", "tonic"].contains(&name), "{name}");
+    }
+}
+
+#[test]
+fn every_crate_asks_for_one_set_of_features() {
+    let metadata = MetadataCommand::new().no_deps().exec().unwrap();
+    for package in metadata.packages.iter().filter(|package| package.name != FEATURES) {
+        let asks = package
+            .dependencies
+            .iter()
+            .any(|dependency| dependency.name == FEATURES);
+        assert!(
+            asks,
+            "{} compiles its dependencies again: add `workspace-hack.workspace = true`",
+            package.name
+        );
     }
 }
 
