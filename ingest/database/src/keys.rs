@@ -76,8 +76,6 @@ pub(crate) async fn digest(rows: Rows) -> Result<String> {
 
 /// The keys that `existing` has and `source` has not, as rows with a true `deleted` column; `None` if there are none.
 ///
-/// `existing` is read twice: it is what a caller opens anew, which costs less than to keep what is gone.
-///
 /// # Errors
 /// Those of either.
 pub(crate) async fn missing(

@@ -14,7 +14,7 @@ pub(crate) struct Position {
     pub(crate) of: String,
     /// Its columns' values as text; none if no row had one.
     pub(crate) cursor: Vec<String>,
-    /// What the rows with exactly that cursor were, where others may join them: see [`super::keys::Digest`].
+    /// What the rows with exactly that cursor were, where others may join them: see [`super::keys::digest`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ties: Option<String>,
 }

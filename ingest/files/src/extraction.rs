@@ -170,7 +170,7 @@ impl Extraction for Files<'_> {
             return Ok(None);
         }
         let bytes = arrival.candidates.iter().map(|candidate| candidate.found.size).sum();
-        // Every byte is read twice.
+        // It was read once, to be known by its content; for its rows every byte is read twice more.
         let task = self
             .request
             .progress
