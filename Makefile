@@ -50,7 +50,7 @@ lint: $(DENY)/complete
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	@echo "==> Checking the documentation: about a minute."
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace --locked
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --workspace --locked
 	@echo "==> Checking licences and sources of dependencies: a few seconds."
 	$(DENY)/bin/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
 

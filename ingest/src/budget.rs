@@ -53,7 +53,7 @@ mod tests {
 
     #[tokio::test]
     async fn chunks_wait_for_room() {
-        let budget = Budget::new(2 * 3 * 64 << 20, 2);
+        let budget = Budget::new((2 * 3 * 64) << 20, 2);
         assert_eq!(budget.streams, 1);
         let first = budget.chunk().await.unwrap();
         let mut second = Box::pin(budget.chunk());

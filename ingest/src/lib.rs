@@ -1,7 +1,7 @@
 //! Source to raw: landing.
 //!
 //! A source has streams, and a stream gives chunks of rows, each with the state that the stream is in once they have
-//! landed ([`cordada_ingest_source`]). [`landing`] takes any chunk the same way: it finds or infers the types of its
+//! landed ([`cordada_ingest_source`]). `landing.rs` takes any chunk the same way: it finds or infers the types of its
 //! columns, drops or hashes what is personal, holds it against the contract, adds the provenance, and commits rows and
 //! state as one, so that nothing lands twice.
 

@@ -114,7 +114,7 @@ pub fn records(workbook: &Plain, options: &ExcelOptions, cancel: &CancellationTo
     let mut magic = [0; 4];
     let zipped = open()?.read_exact(&mut magic).is_ok() && magic == *b"PK\x03\x04";
     if !zipped {
-        bounded(name, workbook.len())?;
+        bounded(name, workbook.end())?;
         let mut book = Xls::new(open()?).map_err(|error| match error {
             calamine::XlsError::Password => {
                 Error::config(doing(), "the workbook is protected by a password").hint("save it without one")

@@ -59,13 +59,13 @@ pub fn csv(input: &[u8]) {
         let scanned = csv.scan_in_blocks(block, &text, plan, workers, &CancellationToken::new())?;
         assert_contiguous(&text, &scanned.pieces);
         let found = found(&scanned, |piece, types| csv.decode(&text, piece, &scanned.plan, types));
-        let start = scanned.pieces.first().map_or(text.len(), |piece| piece.start);
+        let start = scanned.pieces.first().map_or(text.end(), |piece| piece.start);
         Ok((start, found?))
     };
     let Some((start, found)) = same_in_all_ways(read) else {
         return;
     };
-    assert!(options.header || start == text.start() || text.len() == text.start());
+    assert!(options.header || start == text.start() || text.end() == text.start());
     assert_nothing_lost(&bytes_of(&text, start), &found, &options);
 }
 
@@ -145,7 +145,7 @@ fn plan_of(originals: Vec<String>, declared: &Declared) -> Result<TextPlan> {
 
 fn bytes_of(text: &Plain, start: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    text.read(start, text.len(), &mut bytes).unwrap();
+    text.read(start, text.end(), &mut bytes).unwrap();
     bytes
 }
 
@@ -163,7 +163,7 @@ fn assert_contiguous(text: &Plain, pieces: &[Piece]) {
         assert_eq!(pair[0].end, pair[1].start, "pieces follow each other");
     }
     assert!(
-        pieces.last().is_none_or(|last| last.end == text.len()),
+        pieces.last().is_none_or(|last| last.end == text.end()),
         "the last piece ends the file"
     );
 }

@@ -78,7 +78,7 @@ impl Plain {
     }
 
     /// Where it ends.
-    pub fn len(&self) -> u64 {
+    pub fn end(&self) -> u64 {
         self.file.bytes
     }
 
@@ -92,7 +92,7 @@ impl Plain {
         let doing = || format!("reading {}", self.file.name);
         let mut file = self.open()?;
         file.seek(SeekFrom::Start(start)).doing(doing)?;
-        let wanted = end.min(self.len()).saturating_sub(start);
+        let wanted = end.min(self.end()).saturating_sub(start);
         let known = data.len();
         data.reserve(usize::try_from(wanted).unwrap_or_default());
         file.take(wanted).read_to_end(data).doing(doing)?;

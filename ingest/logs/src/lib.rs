@@ -1,6 +1,6 @@
 //! The kind `logs`: access logs of web servers, proxies, load balancers and content delivery networks.
 //!
-//! Each line becomes a record: [`format`] tells which format a file is in, a module a family of formats takes lines
+//! Each line becomes a record: [`mod@format`] tells which format a file is in, a module a family of formats takes lines
 //! apart, [`fields`] says which columns they share, and [`record`] writes them, with as much of what is personal as
 //! [`address`] and [`query`] let through. [`places`] knows how far each log has been read, wherever rotation has put
 //! it, [`lines`] gives out what is complete of the rest, and [`extraction`] makes chunks of that.

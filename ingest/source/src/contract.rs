@@ -379,7 +379,7 @@ struct Texts<'a> {
 }
 
 impl Values for Texts<'_> {
-    fn len(&self) -> usize {
+    fn rows(&self) -> usize {
         self.texts.len()
     }
 

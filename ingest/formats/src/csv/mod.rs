@@ -112,7 +112,7 @@ struct Column<'d> {
 }
 
 impl Values for Column<'_> {
-    fn len(&self) -> usize {
+    fn rows(&self) -> usize {
         self.records.rows.len()
     }
 

@@ -90,7 +90,7 @@ impl Csv {
             if data.is_empty() {
                 return Ok(None);
             }
-            let at_end = end >= text.len();
+            let at_end = end >= text.end();
             match self.dialect.header(&data, at_end) {
                 Some(header) => break header,
                 None if at_end || data.len() > MAX_RECORD => {
@@ -126,10 +126,10 @@ impl Scan<'_> {
         workers: usize,
         cancel: &CancellationToken,
     ) -> Result<(Vec<Shape>, Vec<Piece>)> {
-        let blocks = usize::try_from((self.text.len() - first).div_ceil(self.block)).unwrap_or(usize::MAX);
+        let blocks = usize::try_from((self.text.end() - first).div_ceil(self.block)).unwrap_or(usize::MAX);
         let bounds = |block: usize| {
             let start = first + block as u64 * self.block;
-            (start, (start + self.block).min(self.text.len()))
+            (start, (start + self.block).min(self.text.end()))
         };
         let mut evidence = vec![Evidence::default(); self.plan.names.len()];
         let mut pieces = Vec::with_capacity(blocks);
@@ -192,7 +192,7 @@ impl Scan<'_> {
         let mut records = Records::default();
         let mut more = self.block.div_ceil(16);
         loop {
-            let at_end = start + data.len() as u64 >= self.text.len();
+            let at_end = start + data.len() as u64 >= self.text.end();
             match self.csv.dialect.tokenize(&data, limit, at_end, width, &mut records) {
                 Stop::Done => break,
                 Stop::Incomplete if data.len() - records.next > MAX_RECORD => self.give_up(&data, &mut records)?,
@@ -248,7 +248,7 @@ impl Scan<'_> {
 
     fn observe(&self, values: &Column<'_>, evidence: &mut Evidence) {
         let mut scratch = Vec::new();
-        for row in 0..values.len() {
+        for row in 0..values.rows() {
             if let Some(value) = values.get(row, &mut scratch) {
                 evidence.observe(value, self.csv.notation.point);
                 if evidence.is_text() {

@@ -100,7 +100,7 @@ struct Scalars<'a> {
 }
 
 impl Values for Scalars<'_> {
-    fn len(&self) -> usize {
+    fn rows(&self) -> usize {
         self.nodes.len()
     }
 

@@ -41,17 +41,17 @@ impl Layout {
         let mut splitter = Splitter::new(self);
         // The piece begins at `piece`, `data` begins there too, and the splitter has seen `seen` bytes of it.
         let (mut piece, mut seen) = (start, 0);
-        while piece < text.len() {
+        while piece < text.end() {
             let known = piece + data.len() as u64;
             text.read(known, known + block, &mut data)?;
-            let at_end = piece + data.len() as u64 >= text.len();
+            let at_end = piece + data.len() as u64 >= text.end();
             let mut last = None;
             while let Some(end) = splitter.next_end(&data, seen) {
                 (seen, last) = (end, Some(end));
             }
             seen = data.len();
             if at_end {
-                pieces.push(piece..text.len());
+                pieces.push(piece..text.end());
                 break;
             }
             match last {

@@ -20,7 +20,7 @@ use super::time::{self, Clock, Time};
 /// The values of one column, as text.
 pub trait Values {
     /// How many there are.
-    fn len(&self) -> usize;
+    fn rows(&self) -> usize;
 
     /// The value of a row, `None` if it is null; `scratch` holds it if it had to be unescaped.
     fn get<'a>(&'a self, row: usize, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]>;
@@ -76,8 +76,8 @@ pub fn column(values: &impl Values, data_type: &DataType, notation: Notation) ->
         }
         other => {
             let mut scratch = Vec::new();
-            match (0..values.len()).any(|row| values.get(row, &mut scratch).is_some()) {
-                false => Ok(new_null_array(other, values.len())),
+            match (0..values.rows()).any(|row| values.get(row, &mut scratch).is_some()) {
+                false => Ok(new_null_array(other, values.rows())),
                 true => Err(misfit(other)),
             }
         }
@@ -101,10 +101,10 @@ fn primitive<T: ArrowPrimitiveType>(
     data_type: &DataType,
     mut read: impl FnMut(&[u8]) -> Option<T::Native>,
 ) -> Result<ArrayRef> {
-    let mut natives = Vec::with_capacity(values.len());
-    let mut validity = NullBufferBuilder::new(values.len());
+    let mut natives = Vec::with_capacity(values.rows());
+    let mut validity = NullBufferBuilder::new(values.rows());
     let mut scratch = Vec::new();
-    for row in 0..values.len() {
+    for row in 0..values.rows() {
         match values.get(row, &mut scratch) {
             Some(value) => {
                 natives.push(read(value).ok_or_else(|| misfit(data_type))?);
@@ -121,10 +121,10 @@ fn primitive<T: ArrowPrimitiveType>(
 }
 
 fn booleans(values: &impl Values) -> Result<ArrayRef> {
-    let mut bits = Vec::with_capacity(values.len());
-    let mut validity = NullBufferBuilder::new(values.len());
+    let mut bits = Vec::with_capacity(values.rows());
+    let mut validity = NullBufferBuilder::new(values.rows());
     let mut scratch = Vec::new();
-    for row in 0..values.len() {
+    for row in 0..values.rows() {
         let value = values.get(row, &mut scratch);
         validity.append(value.is_some());
         bits.push(match value {
@@ -139,12 +139,12 @@ fn booleans(values: &impl Values) -> Result<ArrayRef> {
 }
 
 fn text(values: &impl Values) -> Result<ArrayRef> {
-    let mut bytes = Vec::with_capacity(values.len() * 8);
-    let mut offsets = Vec::with_capacity(values.len() + 1);
-    let mut validity = NullBufferBuilder::new(values.len());
+    let mut bytes = Vec::with_capacity(values.rows() * 8);
+    let mut offsets = Vec::with_capacity(values.rows() + 1);
+    let mut validity = NullBufferBuilder::new(values.rows());
     let mut scratch = Vec::new();
     offsets.push(0i32);
-    for row in 0..values.len() {
+    for row in 0..values.rows() {
         let value = values.get(row, &mut scratch);
         validity.append(value.is_some());
         bytes.extend_from_slice(value.unwrap_or_default());
