@@ -13,7 +13,7 @@ use crate::cli::Options;
 const PROJECT: &[(&str, &str)] = &[
     (FILE, include_str!("cordada.yml")),
     ("sql/dbt_project.yml", include_str!("dbt_project.yml")),
-    (".gitignore", "/lake/\n/out/\n"),
+    (".gitignore", "/lake/\n/out/\n/.cordada/\n"),
 ];
 
 /// An example, from a file to a mart.
