@@ -3,8 +3,8 @@
 use cordada_core::{Error, Result};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Memory that rows of one partition take on their way into a file, in MiB: batches that wait, a row group that is being
-/// encoded, its dictionaries. Measured for rows of some hundred bytes.
+/// Memory that rows of one partition take on their way into a file, in MiB: batches that wait, a row group that is
+/// being encoded, its dictionaries. An estimate for rows of some hundred bytes; wider rows take more.
 const PARTITION: usize = 64;
 
 /// How many streams land at the same time at least: while one waits for its source, another one works.

@@ -83,8 +83,9 @@ pub struct StreamReport {
 
 /// Lands the selected streams (all if `select` is empty) and publishes a release.
 ///
-/// As many streams land at the same time as memory and cores allow. All are tried. What landed is published even when another stream failed; the first error is returned then.
-/// Whatever is interrupted, running it again neither loses nor doubles a row.
+/// As many streams land at the same time as memory and cores allow. All are tried. What landed is published even when
+/// another stream failed; the first error is returned then. Whatever is interrupted, running it again neither loses nor
+/// doubles a row.
 ///
 /// # Errors
 /// Config for a selection that there is not; else that of the first stream that failed.
