@@ -12,6 +12,7 @@ use cordada_core::threads::blocking;
 use cordada_core::{Context, Error, Result, hex};
 use cordada_ingest_discovery::discover::{self, Found};
 use cordada_ingest_formats::local::{Local, hash_file};
+use cordada_ingest_formats::reading::Reading as RecordReading;
 use cordada_ingest_formats::spool::Spool;
 use cordada_ingest_formats::text::{Plain, is_compressed};
 use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows};
@@ -63,6 +64,7 @@ struct Reader {
     reading: Reading,
     policy: Policy,
     transforms: Arc<Transforms>,
+    records: Arc<RecordReading>,
     now: DateTime<Utc>,
     cancel: CancellationToken,
 }
@@ -107,6 +109,7 @@ impl<'a> Logs<'a> {
             reading: stream.reading(),
             policy: stream.policy(source.timezone.0),
             transforms: request.transforms.clone(),
+            records: request.records.clone(),
             now: request.load_at,
             cancel: request.cancel.clone(),
         };
@@ -397,15 +400,16 @@ impl Extraction for Logs<'_> {
 /// Reads lines until there is enough of them: `room` for bytes of records and for rejected lines.
 fn fill(mut open: Open, context: &Reader, room: (u64, usize)) -> Result<Filled> {
     let before = (open.log.place.offset, open.log.place.line);
-    let mut spool = Spool::of_lines(&open.log.place.path, before.1)?;
-    let mut rejected = 0;
     let Reader {
         reading,
         policy,
         transforms,
+        records,
         cancel,
         ..
     } = context;
+    let mut spool = Spool::of_lines(&open.log.place.path, records, before.1)?;
+    let mut rejected = 0;
     let ended = open.log.read(reading, policy, cancel, |line, taken| {
         match taken {
             Taken::Record(record) if transforms.is_empty() => spool.push(record)?,

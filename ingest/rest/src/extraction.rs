@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use cordada_core::progress::Task;
 use cordada_core::{Error, Result};
 use cordada_ingest_formats::json::pointer::Pointer;
+use cordada_ingest_formats::reading::Reading;
 use cordada_ingest_formats::spool::Spool;
 use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows, State};
 use cordada_ingest_source::options::{Disposition, Options};
@@ -35,6 +36,7 @@ pub(crate) struct Asked {
     pub(crate) state: Option<State>,
     pub(crate) replace: bool,
     pub(crate) transforms: Arc<Transforms>,
+    pub(crate) records: Arc<Reading>,
     pub(crate) task: Arc<dyn Task>,
 }
 
@@ -46,6 +48,7 @@ impl Asked {
             state: request.state.clone(),
             replace: request.replace,
             transforms: request.transforms.clone(),
+            records: request.records.clone(),
             task: request.task.clone(),
         }
     }
@@ -57,6 +60,7 @@ pub(crate) struct RestExtraction {
     plan: Arc<Plan>,
     name: String,
     transforms: Arc<Transforms>,
+    records: Arc<Reading>,
     task: Arc<dyn Task>,
     replace: bool,
     /// Whether a row that lands twice is one row, so that a chunk can end anywhere.
@@ -128,6 +132,7 @@ impl RestExtraction {
         Ok(Self {
             name: asked.name,
             transforms: asked.transforms,
+            records: asked.records,
             task: asked.task,
             replace: asked.replace,
             keyed: disposition != Disposition::Append,
@@ -161,7 +166,7 @@ impl RestExtraction {
     fn sink(&mut self) -> Result<Sink> {
         let lost = || Error::failed(format!("reading {}", self.name), "it ended with an error before");
         Ok(Sink {
-            spool: Spool::new(&self.name)?,
+            spool: Spool::new(&self.name, &self.records)?,
             progress: self.progress.take().ok_or_else(lost)?,
             filter: self.plan.filter.clone(),
             transforms: self.transforms.clone(),
