@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use tempfile::{Builder, NamedTempFile};
 use tokio::io::AsyncWriteExt;
 
+use crate::local_store::sync_folder;
 use crate::{Context, Result, hex};
 
 /// A file under a temporary name beside its target until [`Self::rename`]; dropped before that, it is removed. Only
@@ -81,7 +82,7 @@ impl AtomicFile {
             let target = target.clone();
             move || {
                 temporary.persist(&target)?;
-                sync_folder(&target)
+                sync_folder(target.parent().unwrap_or(Path::new(".")))
             }
         });
         renamed
@@ -101,14 +102,6 @@ fn begin(target: &Path) -> std::io::Result<(NamedTempFile, std::fs::File)> {
     let temporary = Builder::new().prefix(&prefix).suffix(".partial").tempfile_in(folder)?;
     let file = temporary.as_file().try_clone()?;
     Ok((temporary, file))
-}
-
-/// Makes the new name in the folder durable; only Unix has and needs it.
-fn sync_folder(target: &Path) -> std::io::Result<()> {
-    match target.parent() {
-        Some(folder) if cfg!(unix) => std::fs::File::open(folder)?.sync_all(),
-        _ => Ok(()),
-    }
 }
 
 fn writing(target: &Path) -> String {

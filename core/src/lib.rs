@@ -3,6 +3,7 @@
 pub mod atomic_file;
 pub mod error;
 pub mod hex;
+pub mod local_store;
 pub mod names;
 pub mod progress;
 pub mod sql_text;

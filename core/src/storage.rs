@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
 use url::Url;
 
+use crate::local_store::LocalStore;
 use crate::{Context, Error, Result};
 
 /// Opens the store at a local path or a URL (`s3://bucket/prefix`, `gs://`, `az://`, `memory:///`), rooted there.
@@ -21,7 +21,7 @@ use crate::{Context, Error, Result};
 pub fn open(location: &str, options: &BTreeMap<String, String>) -> Result<Arc<dyn ObjectStore>> {
     let doing = || format!("opening {location}");
     if let Some(folder) = local_folder(location)? {
-        return Ok(Arc::new(LocalFileSystem::new_with_prefix(folder).doing(doing)?));
+        return Ok(Arc::new(LocalStore::new(folder).doing(doing)?));
     }
     let url = Url::parse(location).map_err(|error| Error::config(doing(), error))?;
     let (store, prefix) = open_url(&url, options)?;

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex as SyncMutex};
 
+use cordada_core::local_store::LocalStore;
 use cordada_core::threads::locked;
 use cordada_core::{Context, Error, Result, TableName, storage};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use futures::TryStreamExt;
 use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use tokio::sync::Mutex;
@@ -246,7 +246,7 @@ impl Lake {
             Some(folder) => {
                 let location = Url::from_directory_path(folder.join(path));
                 (
-                    Arc::new(LocalFileSystem::new()),
+                    Arc::new(LocalStore::of_all()),
                     location.map_err(|()| Error::failed(doing(), "no absolute path"))?,
                 )
             }
