@@ -243,7 +243,8 @@ fn write_at(mut file: &File, bytes: &[u8], at: u64) -> std::io::Result<()> {
 }
 
 fn folder_of(path: &FilePath) -> std::io::Result<&FilePath> {
-    path.parent().ok_or_else(|| std::io::Error::other("it is not in a folder"))
+    path.parent()
+        .ok_or_else(|| std::io::Error::other("it is not in a folder"))
 }
 
 /// Creates the folder and those above it, each durable.

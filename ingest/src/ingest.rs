@@ -16,9 +16,8 @@ use cordada_ingest_source::provenance::Load;
 use cordada_ingest_source::transform::PiiKey;
 use cordada_lake::JournalType::{Integer, Text, Time};
 use cordada_lake::release::{ColumnDocs, Docs};
-use cordada_lake::{Draft, Journal, Lake, Relation, Release};
+use cordada_lake::{Draft, Journal, Lake, Relation, Release, Tip};
 use futures::StreamExt;
-use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
@@ -132,7 +131,7 @@ pub async fn ingest(
     let mut failure = None;
     for ((_, result), (.., options)) in landed.into_iter().zip(&selected) {
         match result {
-            Ok((children, report)) => streams.push((*options, children, report)),
+            Ok(told) => streams.push((*options, told)),
             Err(error) => {
                 failure.get_or_insert(error);
             }
@@ -143,14 +142,20 @@ pub async fn ingest(
         Some(error) => Err(error),
         None => Ok(IngestReport {
             load_id: load.id,
-            streams: streams.into_iter().map(|(.., report)| report).collect(),
+            streams: streams.into_iter().map(|(_, told)| told.report).collect(),
             release,
         }),
     }
 }
 
-/// What landed of a stream: the tables of its lists, and the report.
-type Told = (Vec<(TableName, u64)>, StreamReport);
+/// What landed of a stream.
+struct Told {
+    /// Where its table goes on.
+    tip: Option<Tip>,
+    /// The tables of its lists, and where they go on.
+    children: Vec<(TableName, Tip)>,
+    report: StreamReport,
+}
 
 /// [`finished`], with the number of the stream. Boxed because the compiler cannot see that its future is `Send`.
 fn numbered<'a>(
@@ -173,8 +178,9 @@ async fn finished(landing: &Landing<'_>, progress: &dyn Progress) -> Result<Told
     let landed = result
         .and_then(|landed| journaled.map(|()| landed))
         .inspect_err(|error| tracing::debug!(%table, %error, "a stream did not land"))?;
-    let children = landed.children.clone();
-    Ok((children, report(table.clone(), landed, clock.elapsed().as_secs_f64())))
+    let (tip, children) = (landed.tip, landed.children.clone());
+    let report = report(table.clone(), landed, clock.elapsed().as_secs_f64());
+    Ok(Told { tip, children, report })
 }
 
 fn report(table: TableName, landed: Outcome, seconds: f64) -> StreamReport {
@@ -276,51 +282,55 @@ async fn journal(landing: &Landing<'_>, started: DateTime<Utc>, result: &Result<
     landing.lake.journal(LOADS, row).await
 }
 
-/// A stream that has landed: what it says about its rows, the tables of its lists, and the report.
-type Finished<'a> = (&'a Options, Vec<(TableName, u64)>, StreamReport);
+/// Publishes the tables that landed, now or in a run that was killed before it could.
+async fn publish(lake: &Lake, load: &Load, streams: &[(&Options, Told)]) -> Result<Option<u64>> {
+    loop {
+        let draft = draft(lake, load, streams).await?;
+        if draft.is_unchanged() {
+            return Ok(None);
+        }
+        match lake.releases().publish(&draft).await {
+            Ok(release) => return Ok(Some(release.number)),
+            // Another load has published one of the tables since; what is ours is on top of it, or in it.
+            Err(error) if error.kind() == ErrorKind::Conflict => tracing::debug!(%error, "publishing again"),
+            Err(error) => return Err(error),
+        }
+    }
+}
 
-/// Publishes the newest version of the tables that landed, now or in a run that was killed before it could.
-async fn publish(lake: &Lake, load: &Load, streams: &[Finished<'_>]) -> Result<Option<u64>> {
+async fn draft(lake: &Lake, load: &Load, streams: &[(&Options, Told)]) -> Result<Draft> {
     let base = lake.releases().newest().await?;
     let mut draft = Draft::new(base.clone(), "ingest", &load.id);
     let nothing = Options::default();
-    for (options, children, report) in streams {
-        let own = (&report.table, *options, report.version.is_some());
-        let children = children.iter().map(|(child, _)| (child, &nothing, true));
-        for (table, options, landed_now) in std::iter::once(own).chain(children) {
+    for (options, told) in streams {
+        let own = told
+            .tip
+            .map(|tip| (&told.report.table, *options, tip, told.report.version.is_some()));
+        let children = told.children.iter().map(|(child, tip)| (child, &nothing, *tip, true));
+        for (table, options, tip, landed_now) in own.into_iter().chain(children) {
             let path = lake.path_of(table);
             let published = base.published_version(table, &path);
-            let Some(latest) = lake.latest_version(table).await? else {
+            let is_older = base.timeline(table) == tip.timeline && published >= tip.version;
+            let Some(version) = tip.version.filter(|_| !is_older) else {
                 continue;
             };
-            if published == Some(latest) || (!landed_now && was_published(lake, table, &path, latest).await?) {
-                continue;
+            if base.timeline(table) != tip.timeline {
+                return Err(Error::conflict(
+                    format!("publishing {table}"),
+                    "it was rolled back while the load was running",
+                )
+                .hint("run again: what was landed meanwhile is landed once more"));
             }
             // A replacement that was killed half-way waits for the next one.
-            if !landed_now && Kept::of(lake, table).await?.incomplete {
+            if !landed_now && Kept::of(lake, table, tip).await?.incomplete {
                 continue;
             }
-            let mut relation = Relation::table(&path, latest);
-            relation.docs = docs(lake, &base, options, table, latest).await?.into();
+            let mut relation = Relation::table(&path, version);
+            relation.docs = docs(lake, &base, options, table, version).await?.into();
             draft.set(table.clone(), relation);
         }
     }
-    if draft.is_unchanged() {
-        return Ok(None);
-    }
-    Ok(Some(lake.releases().publish(&draft).await?.number))
-}
-
-/// Whether some release had that version: then it was rolled back on purpose, rather than left by a crash.
-async fn was_published(lake: &Lake, table: &TableName, path: &str, version: u64) -> Result<bool> {
-    let mut history = std::pin::pin!(lake.releases().history());
-    while let Some(release) = history.try_next().await? {
-        let changed = release.changes.get(table).and_then(Option::as_ref);
-        if changed.is_some_and(|relation| relation.version_at(path) == Some(version)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(draft)
 }
 
 /// What is known about the table's columns, on top of what was said about them before.

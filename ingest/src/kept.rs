@@ -2,7 +2,7 @@
 
 use cordada_core::{Context, Result, TableName};
 use cordada_ingest_source::extract::State;
-use cordada_lake::Lake;
+use cordada_lake::{Lake, Tip};
 use serde::{Deserialize, Serialize};
 
 /// What is kept with the rows of a chunk: what the source remembers, and whether more chunks were to follow that
@@ -19,12 +19,12 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// What is kept with the newest version of a table.
+    /// What is kept where a table goes on.
     ///
     /// # Errors
     /// Failed for a text that is none of ours.
-    pub(crate) async fn of(lake: &Lake, table: &TableName) -> Result<Kept> {
-        let Some(text) = lake.state(table).await? else {
+    pub(crate) async fn of(lake: &Lake, table: &TableName, tip: Tip) -> Result<Kept> {
+        let Some(text) = lake.state_of(table, tip).await? else {
             return Ok(Kept::default());
         };
         serde_json::from_str(&text).doing(|| format!("reading the state of {table}"))

@@ -1,40 +1,76 @@
-//! The table that a stream lands in, as extractions may ask about it.
+//! The table that a stream lands in, as it is from one commit of a load to the next.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use cordada_core::sql_text::escape_identifier;
+use cordada_core::threads::locked;
 use cordada_core::{Context, Result, TableName};
 use cordada_ingest_source::Landed;
-use cordada_lake::{Draft, Lake, Relation};
+use cordada_lake::{Draft, Lake, Relation, Tip};
 use datafusion::execution::SendableRecordBatchStream;
 
-/// A table of the lake: its newest version whenever it is asked, published or not.
-#[derive(Clone)]
+/// A table as a load finds it and goes on with it: what others write meanwhile is not seen.
 pub(crate) struct LandedTable {
     lake: Lake,
     table: TableName,
+    tip: Mutex<Tip>,
 }
 
 impl LandedTable {
-    /// The table of that name.
-    pub(crate) fn new(lake: &Lake, table: &TableName) -> Self {
-        Self {
+    /// The table of that name as it is now.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) async fn open(lake: &Lake, table: &TableName) -> Result<Self> {
+        Ok(Self {
             lake: lake.clone(),
             table: table.clone(),
-        }
+            tip: Mutex::new(lake.tip(table).await?),
+        })
+    }
+
+    /// Where the table goes on.
+    pub(crate) fn tip(&self) -> Tip {
+        *locked(&self.tip)
+    }
+
+    /// Goes on from the version that the load has written.
+    pub(crate) fn wrote(&self, version: u64) {
+        let mut tip = locked(&self.tip);
+        *tip = tip.then(version);
+    }
+
+    /// Its columns; `None` if there is no table.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) async fn schema(&self) -> Result<Option<SchemaRef>> {
+        let Some(version) = self.tip().version else {
+            return Ok(None);
+        };
+        let snapshot = self.lake.snapshot(&self.lake.path_of(&self.table), version).await?;
+        Ok(Some(snapshot.schema().clone()))
     }
 }
 
 #[async_trait]
 impl Landed for LandedTable {
     async fn transactions(&self, ids: &[String]) -> Result<HashMap<String, i64>> {
-        self.lake.transactions(&self.table, ids).await
+        match self.tip().version {
+            Some(version) => {
+                let path = self.lake.path_of(&self.table);
+                self.lake.transactions_at(&path, version, ids).await
+            }
+            None => Ok(HashMap::new()),
+        }
     }
 
     async fn keys(&self, columns: &[String]) -> Result<Option<SendableRecordBatchStream>> {
         let doing = || format!("reading the keys of {}", self.table);
-        let Some(version) = self.lake.latest_version(&self.table).await? else {
+        let Some(version) = self.tip().version else {
             return Ok(None);
         };
         let mut draft = Draft::new(self.lake.releases().newest().await?, "ingest", "keys");

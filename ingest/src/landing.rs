@@ -12,7 +12,7 @@ use cordada_core::names::{ORIGIN, snake_case};
 use cordada_core::progress::{Progress, Task};
 use cordada_core::suggest::did_you_mean;
 use cordada_core::threads::blocking;
-use cordada_core::{Context, Error, Result, TableName};
+use cordada_core::{Context, Error, ErrorKind, Result, TableName};
 use cordada_ingest_formats::reading::Reading;
 use cordada_ingest_formats::rejected::Rejected;
 use cordada_ingest_formats::scanned::ScannedFile;
@@ -23,7 +23,7 @@ use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
 use cordada_ingest_source::options::{Disposition, Options, Transform};
 use cordada_ingest_source::provenance::{self, Load};
 use cordada_ingest_source::transform::{PiiKey, Transforms};
-use cordada_lake::{Lake, Missing, Mode, Write};
+use cordada_lake::{Base, Lake, Missing, Mode, Tip, Write};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
@@ -65,8 +65,10 @@ pub(crate) struct Outcome {
     pub(crate) state: Option<State>,
     /// Whether rows have gone from the table, now or before, because the source deleted them.
     deletes: bool,
-    /// The tables that its lists became, with their versions.
-    pub(crate) children: Vec<(TableName, u64)>,
+    /// Where its table goes on.
+    pub(crate) tip: Option<Tip>,
+    /// The tables that its lists became, and where they go on.
+    pub(crate) children: Vec<(TableName, Tip)>,
 }
 
 /// Rows on their way into a commit.
@@ -78,11 +80,28 @@ struct Incoming {
     contents: HashMap<String, (String, i64)>,
 }
 
+/// Loads that begin again, at most, because another one wrote the table meanwhile.
+const ATTEMPTS: usize = 5;
+
 impl Landing<'_> {
-    /// Lands what is new.
+    /// Lands what is new. If another load of the stream comes first, this one goes on from what that has left.
     pub(crate) async fn run(&self, progress: &dyn Progress) -> Result<Outcome> {
+        let mut landed = Outcome::default();
+        let mut attempt = 1;
+        while let Err(error) = self.attempt(progress, &mut landed).await {
+            if error.kind() != ErrorKind::Conflict || attempt == ATTEMPTS || self.cancel.is_cancelled() {
+                return Err(error);
+            }
+            tracing::info!(table = %self.table, %error, "another writer came first; the load goes on from there");
+            attempt += 1;
+        }
+        Ok(landed)
+    }
+
+    async fn attempt(&self, progress: &dyn Progress, landed: &mut Outcome) -> Result<()> {
         let transforms = Arc::new(Transforms::new(&self.options, self.key)?);
-        let kept = Kept::of(self.lake, &self.table).await?;
+        let table = Arc::new(LandedTable::open(self.lake, &self.table).await?);
+        let kept = Kept::of(self.lake, &self.table, table.tip()).await?;
         let replace = self.options.disposition() == Disposition::Replace;
         let task: Arc<dyn Task> = match self.source.source().shows_progress() {
             true => Arc::new(cordada_core::progress::Silent),
@@ -93,7 +112,7 @@ impl Landing<'_> {
             source: self.source.name(),
             stream: self.stream,
             table: &self.table,
-            landed: Arc::new(LandedTable::new(self.lake, &self.table)),
+            landed: table.clone(),
             parallelism: self.lake.parallelism(),
             rehearsal: !self.lake.is_production(),
             state: kept.state.filter(|_| !replace),
@@ -108,32 +127,30 @@ impl Landing<'_> {
             task: task.clone(),
             cancel: self.cancel.clone(),
         };
-        let mut landed = Outcome {
-            state: request.state.clone(),
-            deletes: kept.deletes && !replace,
-            ..Outcome::default()
-        };
+        landed.state = request.state.clone();
+        landed.deletes = kept.deletes && !replace;
         let mut extraction = self.cancellable(self.source.source().extract(request)).await?;
-        let mut complete = true;
+        let (mut first, mut complete) = (true, true);
         while let Some(chunk) = self.cancellable(extraction.next()).await? {
-            let first = landed.version.is_none();
             complete = chunk.last;
             let room = self.cancellable(self.budget.chunk()).await?;
-            self.land(chunk, first, &transforms, &task, &mut landed).await?;
+            let wrote = self.land(chunk, &table, first, &transforms, &task, landed).await?;
+            first &= !wrote;
             drop(room);
             self.cancellable(extraction.landed()).await?;
         }
         landed.skipped_files = extraction.skipped_files();
         drop(extraction);
         if replace && !complete {
-            self.complete(&mut landed).await?;
+            self.complete(&table, landed).await?;
         }
-        landed.children = unnest::run(self.lake, &self.table, &self.options, &self.cancel).await?;
+        landed.tip = Some(table.tip());
+        landed.children = unnest::run(self.lake, &self.table, table.tip(), &self.options, &self.cancel).await?;
         task.finish(&match landed.rows + landed.rejected {
             0 => "nothing new".to_owned(),
             _ => summary(landed.rows, landed.rejected),
         });
-        Ok(landed)
+        Ok(())
     }
 
     async fn cancellable<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -143,22 +160,23 @@ impl Landing<'_> {
         }
     }
 
-    /// Lands a chunk, as one commit.
+    /// Lands a chunk, as one commit; whether there is something to commit.
     async fn land(
         &self,
         chunk: Chunk,
+        table: &LandedTable,
         first: bool,
         transforms: &Arc<Transforms>,
         task: &Arc<dyn Task>,
         landed: &mut Outcome,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         // Nothing new leaves no trace.
         let is_empty = matches!(&chunk.rows, Rows::Records(spools) if spools.iter().all(|spool| spool.rows() == 0));
         let unchanged = chunk.state.is_none() || chunk.state == landed.state;
         let unchanged = unchanged && chunk.transactions.is_empty();
         if is_empty && unchanged && self.options.disposition() != Disposition::Replace {
             landed.bytes += chunk.bytes;
-            return Ok(());
+            return Ok(false);
         }
         let own_task = chunk.task.is_some();
         let task = chunk.task.clone().unwrap_or_else(|| task.clone());
@@ -172,20 +190,21 @@ impl Landing<'_> {
         // A later chunk of a replacement lands beside those before it.
         let existing = match self.options.disposition() {
             Disposition::Replace if first => None,
-            _ => self.existing().await?,
+            _ => table.schema().await?,
         };
         let others = self.chunk_id(&chunk);
         let whole = first && chunk.last && chunk.state.is_none() && chunk.transactions.is_empty();
         let incoming = self
-            .incoming(chunk.rows, existing.as_ref(), transforms, &rejects, &task)
+            .incoming(chunk.rows, table, existing.as_ref(), transforms, &rejects, &task)
             .await?;
-        (landed.files, landed.bytes) = (landed.files + chunk.files, landed.bytes + chunk.bytes);
+        let (files, bytes) = (landed.files + chunk.files, landed.bytes + chunk.bytes);
         let state = chunk.state.or_else(|| landed.state.clone());
         let Some(incoming) = incoming else {
             // A file without even a header says nothing about a table, and there is no place for a state without one.
             rejects.journal(self.lake, &HashMap::new(), &others).await?;
             landed.rejected += rejects.rows();
-            return Ok(());
+            (landed.files, landed.bytes) = (files, bytes);
+            return Ok(false);
         };
         let contract = self.options.contract;
         let known = existing
@@ -204,11 +223,15 @@ impl Landing<'_> {
             widen: true,
             transactions: chunk.transactions,
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
+            base: Base::Tip(table.tip()),
+            unrepeatable: self.source.source().is_unrepeatable(self.stream),
             ..Write::new(self.mode(first, whole, &check.schema), check.schema.clone())
         };
         let journal = rejects.journal(self.lake, &incoming.contents, &others);
         let writing = self.lake.write_after(&self.table, write, partitions, journal);
         let written = self.cancellable(writing).await?;
+        table.wrote(written.version);
+        (landed.files, landed.bytes) = (files, bytes);
         landed.version = Some(written.version);
         landed.state = kept.state;
         let (rows, rejected) = (written.rows_added, rejects.rows());
@@ -216,12 +239,12 @@ impl Landing<'_> {
         if own_task {
             task.finish(&summary(rows, rejected));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Says that all chunks of a replacement have landed.
-    async fn complete(&self, landed: &mut Outcome) -> Result<()> {
-        let Some(existing) = self.existing().await? else {
+    async fn complete(&self, table: &LandedTable, landed: &mut Outcome) -> Result<()> {
+        let Some(existing) = table.schema().await? else {
             return Ok(());
         };
         let kept = Kept {
@@ -231,9 +254,11 @@ impl Landing<'_> {
         };
         let write = Write {
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
+            base: Base::Tip(table.tip()),
             ..Write::new(Mode::Append, existing)
         };
         let written = self.lake.write(&self.table, write, Vec::new()).await?;
+        table.wrote(written.version);
         landed.version = Some(written.version);
         Ok(())
     }
@@ -270,6 +295,7 @@ impl Landing<'_> {
     async fn incoming(
         &self,
         rows: Rows,
+        table: &LandedTable,
         existing: Option<&SchemaRef>,
         transforms: &Arc<Transforms>,
         rejects: &Arc<Rejects>,
@@ -302,7 +328,7 @@ impl Landing<'_> {
                 }
                 // Whoever filled the spool has transformed what is in it.
                 let Some((schema, partitions)) = self.scanned(files, existing, rejects, task)? else {
-                    return self.emptied().await;
+                    return emptied(table).await;
                 };
                 (schema, partitions, HashMap::new(), None)
             }
@@ -329,16 +355,6 @@ impl Landing<'_> {
             schema,
             partitions,
             contents,
-        }))
-    }
-
-    /// No rows, of the columns that the table has: the source that it is a copy of has become empty.
-    async fn emptied(&self) -> Result<Option<Incoming>> {
-        let existing = self.existing().await?;
-        Ok(existing.map(|schema| Incoming {
-            schema,
-            partitions: Vec::new(),
-            contents: HashMap::new(),
         }))
     }
 
@@ -389,14 +405,6 @@ impl Landing<'_> {
     }
 
     /// The table's columns, if there is one.
-    async fn existing(&self) -> Result<Option<SchemaRef>> {
-        let Some(version) = self.lake.latest_version(&self.table).await? else {
-            return Ok(None);
-        };
-        let snapshot = self.lake.snapshot(&self.lake.path_of(&self.table), version).await?;
-        Ok(Some(snapshot.schema().clone()))
-    }
-
     /// Whether the columns that the configuration names are there; `dropped` says that those to drop have gone already.
     fn check_names(&self, incoming: &SchemaRef, existing: Option<&SchemaRef>, dropped: bool) -> Result<()> {
         let known = incoming
@@ -479,6 +487,16 @@ impl Landing<'_> {
         });
         Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }
+}
+
+/// No rows, of the columns that the table has: the source that it is a copy of has become empty.
+async fn emptied(table: &LandedTable) -> Result<Option<Incoming>> {
+    let existing = table.schema().await?;
+    Ok(existing.map(|schema| Incoming {
+        schema,
+        partitions: Vec::new(),
+        contents: HashMap::new(),
+    }))
 }
 
 fn summary(rows: u64, rejected: u64) -> String {

@@ -8,7 +8,7 @@ use cordada_core::names::{ORIGIN, snake_case};
 use cordada_core::{Context, Error, Result, TableName};
 use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::provenance::{DELETED, LOAD_ID, LOADED_AT};
-use cordada_lake::{Draft, Lake, Mode, Relation, Write};
+use cordada_lake::{Base, Draft, Lake, Mode, Relation, Tip, Write};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -23,47 +23,49 @@ struct Followed {
     load: String,
 }
 
-/// Brings the tables of the lists of `parent` up to it; those that changed, with their versions.
+/// Brings the tables of the lists of `parent` up to it; and where they go on.
 ///
 /// # Errors
 /// Config for a column that is not a list.
 pub(crate) async fn run(
     lake: &Lake,
     parent: &TableName,
+    tip: Tip,
     options: &Options,
     cancel: &CancellationToken,
-) -> Result<Vec<(TableName, u64)>> {
+) -> Result<Vec<(TableName, Tip)>> {
     let mut changed = Vec::new();
     if options.unnest.is_empty() {
         return Ok(changed);
     }
-    let Some(version) = lake.latest_version(parent).await? else {
+    let Some(version) = tip.version else {
         return Ok(changed);
     };
+    let deletes = Kept::of(lake, parent, tip).await?.deletes;
     for (column, name) in &options.unnest {
         let column = snake_case(column);
         let name = name.clone().unwrap_or_else(|| format!("{}__{column}", parent.name()));
         let table = TableName::new(parent.schema(), name)?;
-        let following = follow(lake, parent, version, &column, &table, options);
+        let own = lake.tip(&table).await?;
+        let following = follow(lake, (parent, version, deletes), &column, (&table, own), options);
         let written = tokio::select! {
             written = following => written?,
             () = cancel.cancelled() => return Err(Error::cancelled(format!("unnesting into {table}"))),
         };
-        changed.extend(written.map(|version| (table, version)));
+        changed.push((table, written.map_or(own, |version| own.then(version))));
     }
     Ok(changed)
 }
 
 async fn follow(
     lake: &Lake,
-    parent: &TableName,
-    version: u64,
+    (parent, version, deletes): (&TableName, u64, bool),
     column: &str,
-    table: &TableName,
+    (table, tip): (&TableName, Tip),
     options: &Options,
 ) -> Result<Option<u64>> {
     let doing = || format!("unnesting {parent} into {table}");
-    let followed: Option<Followed> = match lake.state(table).await? {
+    let followed: Option<Followed> = match lake.state_of(table, tip).await? {
         Some(text) => Some(serde_json::from_str(&text).doing(doing)?),
         None => None,
     };
@@ -90,7 +92,7 @@ async fn follow(
         .map(|followed| format!("{LOAD_ID} > '{}'", followed.load.replace('\'', "''")));
     let (mode, new, with_childless) = match (options.disposition(), new) {
         (Disposition::Append | Disposition::InsertOnly, Some(new)) => (Mode::Append, new, false),
-        (Disposition::Merge, Some(new)) if !Kept::of(lake, parent).await?.deletes => {
+        (Disposition::Merge, Some(new)) if !deletes => {
             let key = options.key().iter().map(|key| parent_key(key)).collect();
             let deleted = Some(DELETED.to_owned());
             (Mode::ReplaceGroups { key, deleted }, new, true)
@@ -121,6 +123,7 @@ async fn follow(
     let write = Write {
         widen: true,
         state: Some(state),
+        base: Base::Tip(tip),
         ..Write::new(mode, schema)
     };
     Ok(Some(lake.write(table, write, partitions).await?.version))

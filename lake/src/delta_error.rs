@@ -17,9 +17,12 @@ impl<T> DeltaContext<T> for Result<T, DeltaTableError> {
             match &error {
                 DeltaTableError::Transaction {
                     source: TransactionError::CommitConflict(_) | TransactionError::MaxCommitAttempts(_),
-                } => Error::conflict(doing, "another writer changed the table meanwhile")
-                    .hint("run again")
-                    .caused_by(error),
+                }
+                | DeltaTableError::VersionAlreadyExists(_) => {
+                    Error::conflict(doing, "another writer changed the table meanwhile")
+                        .hint("run again")
+                        .caused_by(error)
+                }
                 _ => classified(error, doing),
             }
         })

@@ -213,12 +213,19 @@ impl Lake {
     /// The versions that applications recorded in the table's newest version (`txn` of the Delta protocol), by
     /// application id, for the ids asked for. Empty if the table does not exist.
     pub async fn transactions(&self, table: &TableName, ids: &[String]) -> Result<HashMap<String, i64>> {
-        let path = self.path_of(table);
-        let Some(version) = self.latest_version(table).await? else {
-            return Ok(HashMap::new());
-        };
-        let snapshot = self.snapshot(&path, version).await?;
-        snapshot.transactions(&self.log_store(&path)?, ids).await
+        match self.latest_version(table).await? {
+            Some(version) => self.transactions_at(&self.path_of(table), version, ids).await,
+            None => Ok(HashMap::new()),
+        }
+    }
+
+    /// [`Lake::transactions`] as of one version of the table at `path`.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub async fn transactions_at(&self, path: &str, version: u64, ids: &[String]) -> Result<HashMap<String, i64>> {
+        let snapshot = self.snapshot(path, version).await?;
+        snapshot.transactions(&self.log_store(path)?, ids).await
     }
 
     pub(crate) async fn latest_version_at(&self, path: &str) -> Result<Option<u64>> {

@@ -10,6 +10,7 @@ mod lake;
 pub mod query;
 pub mod release;
 mod resources;
+mod rollback;
 mod table;
 
 pub use journal::{Journal, JournalType};
@@ -17,7 +18,9 @@ pub use lake::Lake;
 pub use query::provider::{PinnedReference, PinnedTable};
 pub use release::{Draft, Relation, RelationKind, Release, ReleaseLog};
 pub use resources::Settings;
+pub use rollback::RolledBack;
 pub use table::mode::{Base, Missing, Mode, Write, Written};
+pub use table::tip::Tip;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -8,10 +8,13 @@ use crate::cli::Options;
 
 pub async fn run(options: &Options, project: &Project, release: u64) -> Result<Outcome> {
     let run = uuid::Uuid::now_v7().to_string();
-    let published = project.lake.releases().rollback(release, &run).await?;
-    options.say(format!(
-        "Published release {}: the state of release {release}.",
-        published.number
-    ));
+    let done = project.lake.rollback(release, &run).await?;
+    let number = done.release.number;
+    options.say(format!("Published release {number}: the state of release {release}."));
+    for table in done.left {
+        options.say(format!(
+            "Left as it is: {table}, whose rows its source cannot give again."
+        ));
+    }
     Ok(Outcome::Done)
 }

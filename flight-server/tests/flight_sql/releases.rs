@@ -38,7 +38,7 @@ async fn what_is_published_is_served_and_what_is_not_is_not() {
         Code::InvalidArgument
     );
 
-    fixture.shop.lake.releases().rollback(1, "run").await.unwrap();
+    fixture.shop.lake.rollback(1, "run").await.unwrap();
     client.set_header("release", "newest");
     assert_eq!(answer(&mut client, COUNT).await, ["5"]);
 }

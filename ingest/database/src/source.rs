@@ -29,6 +29,10 @@ impl Source for DatabaseSource {
         self.timezone.0
     }
 
+    fn is_unrepeatable(&self, stream: &str) -> bool {
+        self.streams.get(stream).is_some_and(|stream| stream.changes.is_some())
+    }
+
     async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>> {
         let stream = self.stream(request.stream)?;
         let around = Around {

@@ -58,6 +58,10 @@ impl Source for EventsSource {
         true
     }
 
+    fn is_unrepeatable(&self, _stream: &str) -> bool {
+        true
+    }
+
     async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>> {
         let missing = || unknown_stream(request.stream, self.streams.keys().map(String::as_str));
         let stream = self.streams.get(request.stream).ok_or_else(missing)?;

@@ -47,6 +47,11 @@ pub trait Source: Send + Sync {
         false
     }
 
+    /// Whether the stream's rows cannot be had again once they have landed, because what they came from is let go of.
+    fn is_unrepeatable(&self, _stream: &str) -> bool {
+        false
+    }
+
     /// Begins to extract the stream of the request.
     ///
     /// # Errors

@@ -137,7 +137,7 @@ async fn a_run_killed_before_its_release_is_published_by_the_next() {
     // A rollback is not a crash: it is not undone.
     project.write("p.csv", "id,name\n2,b\n");
     project.ingest().await;
-    project.lake.releases().rollback(1, "test").await.unwrap();
+    project.lake.rollback(1, "test").await.unwrap();
     assert_eq!(project.ingest().await.release, None);
     assert_eq!(project.sql(ALL).await, ["1|a"]);
 }

@@ -1,11 +1,12 @@
 //! Changes to a release that are not published yet.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::Utc;
 use cordada_core::{Error, Result, TableName};
 
-use super::model::{self, Changes, Relation, Release};
+use super::model::{self, Changes, Relation, Relations, Release};
 
 /// Changes to a release that are not published yet.
 #[derive(Debug, Clone)]
@@ -15,6 +16,7 @@ pub struct Draft {
     run: String,
     restores: Option<u64>,
     changes: Changes,
+    reads: BTreeSet<TableName>,
 }
 
 impl Draft {
@@ -26,18 +28,19 @@ impl Draft {
             run: run.into(),
             restores: None,
             changes: Changes::new(),
+            reads: BTreeSet::new(),
         }
     }
 
-    /// The state of `target`, to be published on top of `newest`.
-    pub(super) fn rollback(newest: Arc<Release>, target: &Release, run: &str) -> Self {
+    /// The `relations` of release `number`, to be published on top of `newest`.
+    pub(crate) fn rollback(newest: Arc<Release>, relations: Relations, number: u64, run: &str) -> Self {
         let mut draft = Self::new(newest.clone(), "rollback", run);
-        draft.restores = Some(target.number);
+        draft.restores = Some(number);
         for name in newest.relations.keys() {
             draft.remove(name.clone());
         }
-        for (name, relation) in &target.relations {
-            draft.set(name.clone(), relation.clone());
+        for (name, relation) in relations {
+            draft.set(name, relation);
         }
         draft
     }
@@ -55,6 +58,11 @@ impl Draft {
     /// Drops a relation from the release; its table stays in the lake.
     pub fn remove(&mut self, name: TableName) {
         self.changes.insert(name, None);
+    }
+
+    /// Notes that what it sets was made of that relation, as its base has it.
+    pub fn read(&mut self, name: TableName) {
+        self.reads.insert(name);
     }
 
     /// Whether publishing it would change nothing.
@@ -85,7 +93,10 @@ impl Draft {
 
     /// The release `number`: `newest` with `changes`.
     pub(super) fn onto(&self, newest: &Release, number: u64, changes: Changes) -> Release {
-        let mut relations = newest.relations.clone();
+        let (mut relations, mut timelines) = (newest.relations.clone(), newest.timelines.clone());
+        if self.restores.is_some() {
+            timelines.extend(changes.keys().map(|name| (name.clone(), number)));
+        }
         model::apply(&mut relations, changes);
         Release {
             number,
@@ -94,11 +105,12 @@ impl Draft {
             run: self.run.clone(),
             restores: self.restores,
             relations,
+            timelines,
         }
     }
 
     /// # Errors
-    /// Conflict: since its base, a release changed a relation that it changes too.
+    /// Conflict: since its base, a release changed a relation that it changes too, or took one away that it was made of.
     pub(super) fn check_conflict(&self, newest: &Release) -> Result<()> {
         for name in self.changes.keys() {
             if self.base.relation(name) != newest.relation(name) {
@@ -109,6 +121,16 @@ impl Draft {
                 .hint("run again: nothing of this run was published"));
             }
         }
-        Ok(())
+        match self.reads.iter().find(|name| !newest.continues(name, &self.base)) {
+            None => Ok(()),
+            Some(name) => Err(Error::conflict(
+                format!("publishing what was made of {name}"),
+                format!(
+                    "release {} by {} took away what had been read of it",
+                    newest.number, newest.by
+                ),
+            )
+            .hint("run again: nothing of this run was published")),
+        }
     }
 }

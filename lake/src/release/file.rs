@@ -9,7 +9,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use serde::{Deserialize, Serialize};
 
 use super::docs_store::DocsStore;
-use super::model::{Changes, Head, Relations, Release};
+use super::model::{Changes, Head, Relations, Release, Timelines};
 
 /// A release as a file holds it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,6 +18,17 @@ pub(super) struct ReleaseFile {
     pub(super) head: Head,
     #[serde(flatten)]
     pub(super) content: Content,
+    /// With the whole map: the relations that were rolled back. Files of the time before that was kept have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) timelines: Option<Timelines>,
+}
+
+/// What there is under a number.
+pub(super) enum Found {
+    Nothing,
+    File(ReleaseFile),
+    /// A file that is cut off, as a power cut leaves it. What it should hold was never said to be published.
+    Torn,
 }
 
 /// What a file says about the relations.
@@ -41,6 +52,7 @@ impl ReleaseFile {
         Ok(Self {
             head: release.head(),
             content: Content::Relations(release.relations.clone()),
+            timelines: Some(release.timelines.clone()),
         })
     }
 
@@ -94,18 +106,33 @@ impl ReleaseFiles {
         Ok(numbers)
     }
 
-    /// The file of that number, if there is one.
+    /// The file of that number, if there is one that is whole.
     ///
     /// # Errors
     /// It cannot be read.
     pub(super) async fn read(&self, number: u64) -> Result<Option<ReleaseFile>> {
+        match self.find(number).await? {
+            Found::File(file) => Ok(Some(file)),
+            Found::Nothing | Found::Torn => Ok(None),
+        }
+    }
+
+    /// What there is under that number.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) async fn find(&self, number: u64) -> Result<Found> {
         let doing = || format!("reading {} {number}", self.what);
         let bytes = match self.store.get(&self.file(number)).await {
             Ok(found) => found.bytes().await.doing(doing)?,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(object_store::Error::NotFound { .. }) => return Ok(Found::Nothing),
             Err(error) => return Err(error).doing(doing).map_err(|error| error.with("lake", &self.lake)),
         };
-        serde_json::from_slice(&bytes).doing(doing).map(Some)
+        match serde_json::from_slice(&bytes) {
+            Ok(file) => Ok(Found::File(file)),
+            Err(error) if error.is_eof() || bytes.contains(&0) => Ok(Found::Torn),
+            Err(error) => Err(error).doing(doing),
+        }
     }
 
     /// Writes the file unless its number is taken; says whether it was written.

@@ -5,7 +5,7 @@ use futures::{Stream, TryStreamExt, future, stream};
 
 use super::file::Content;
 use super::log::{PARALLEL_READS, ReleaseLog};
-use super::model::{Changes, Head, Relations};
+use super::model::{Changes, Head, changes_between};
 
 /// A release of the past: who published it, and what it changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,22 +44,10 @@ impl ReleaseLog {
                     Some(before) => self.state(before).await?,
                     None => None,
                 };
-                changes_between(before.as_ref().map(|state| &state.release.relations), relations)
+                let before = before.map(|state| state.release).unwrap_or_default();
+                changes_between(&before.relations, &relations)
             }
         };
         Ok(Some(Published { head, changes }))
     }
-}
-
-fn changes_between(before: Option<&Relations>, mut after: Relations) -> Changes {
-    let mut changes = Changes::new();
-    for (name, relation) in before.into_iter().flatten() {
-        match after.get(name) {
-            Some(same) if same == relation => drop(after.remove(name)),
-            Some(_) => {}
-            None => drop(changes.insert(name.clone(), None)),
-        }
-    }
-    changes.extend(after.into_iter().map(|(name, relation)| (name, Some(relation))));
-    changes
 }

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::checkpoint::Checkpoints;
 use super::docs_store::DocsStore;
 use super::draft::Draft;
-use super::file::{Content, ReleaseFile, ReleaseFiles};
+use super::file::{Content, Found, ReleaseFile, ReleaseFiles};
 use super::model::{self, Release};
 
 /// Files that are read at the same time.
@@ -49,17 +49,31 @@ impl State {
 
     /// That of the next release.
     fn then(self, next: ReleaseFile) -> Self {
-        let before = Arc::unwrap_or_clone(self.release).relations;
-        let (relations, whole) = match next.content {
-            Content::Relations(relations) => (relations, Some(next.head.number)),
+        let number = next.head.number;
+        let Release {
+            mut relations,
+            mut timelines,
+            ..
+        } = Arc::unwrap_or_clone(self.release);
+        let (changed, whole): (Vec<_>, _) = match next.content {
+            Content::Relations(all) => {
+                let changes = model::changes_between(&relations, &all);
+                relations = all;
+                (changes.into_keys().collect(), Some(number))
+            }
             Content::Changes(changes) => {
-                let mut relations = before;
+                let changed = changes.keys().cloned().collect();
                 model::apply(&mut relations, changes);
-                (relations, self.whole)
+                (changed, self.whole)
             }
         };
+        match next.timelines {
+            Some(known) => timelines = known,
+            None if next.head.restores.is_some() => timelines.extend(changed.into_iter().map(|name| (name, number))),
+            None => {}
+        }
         Self {
-            release: Arc::new(Release::new(next.head, relations)),
+            release: Arc::new(Release::new(next.head, relations, timelines)),
             whole,
         }
     }
@@ -100,8 +114,16 @@ impl ReleaseLog {
             Some(state) => state,
             None => self.open().await?,
         };
-        while let Some(next) = self.files.read(state.release.number + 1).await? {
-            state = state.then(next);
+        loop {
+            let number = state.release.number + 1;
+            match self.files.find(number).await? {
+                Found::File(next) => state = state.then(next),
+                Found::Nothing => break,
+                Found::Torn => {
+                    self.check_is_last(number).await?;
+                    break;
+                }
+            }
         }
         *known = Some(state.clone());
         Ok(state)
@@ -110,8 +132,15 @@ impl ReleaseLog {
     async fn open(&self) -> Result<State> {
         // What the newest checkpoint has seen is not listed again, unless its own release is gone.
         for first in [self.checkpoints.newest().await?, 0] {
-            if let Some(&number) = self.files.numbers(first).await?.last() {
-                return self.state(number).await?.ok_or_else(|| self.incomplete(number));
+            for number in self.files.numbers(first).await?.into_iter().rev() {
+                match self.files.find(number).await? {
+                    Found::File(_) => return self.state(number).await?.ok_or_else(|| self.incomplete(number)),
+                    Found::Torn => tracing::warn!(
+                        release = number,
+                        "a release is cut off, as after a power cut; it was never published, and is passed over"
+                    ),
+                    Found::Nothing => {}
+                }
             }
         }
         let release = match &self.parent {
@@ -167,6 +196,34 @@ impl ReleaseLog {
         Ok(Some(changed.into_iter().rev().fold(State::of(start), State::then)))
     }
 
+    /// # Errors
+    /// Failed: release `number`, which is torn, is not the last one, so that what it changed is missing.
+    async fn check_is_last(&self, number: u64) -> Result<()> {
+        let mut after = number + 1;
+        loop {
+            match self.files.find(after).await? {
+                Found::Nothing => return Ok(()),
+                Found::Torn => after += 1,
+                Found::File(_) => {
+                    let why = "it is cut off, and later ones build on it";
+                    return Err(Error::failed(format!("reading release {number}"), why)
+                        .hint("restore its file from a backup")
+                        .with("lake", self.files.lake()));
+                }
+            }
+        }
+    }
+
+    /// Puts a release that changes nothing in the place of one that is torn, so that the next has a number.
+    async fn clear_torn(&self, newest: &State) -> Result<()> {
+        let number = newest.release.number + 1;
+        self.check_is_last(number).await?;
+        let nothing = Draft::new(newest.release.clone(), "recovery", "");
+        let (file, _) = self.next(&nothing, newest).await?;
+        tracing::warn!(release = number, "cleared a release that was cut off");
+        self.files.replace(&file).await
+    }
+
     fn incomplete(&self, number: u64) -> Error {
         let why = "a release before it is missing, whose changes it builds on";
         Error::failed(format!("reading release {number}"), why).with("lake", self.files.lake())
@@ -185,7 +242,18 @@ impl ReleaseLog {
                 draft.check_conflict(&newest.release)?;
             }
             let (file, mut next) = self.next(draft, &newest).await?;
-            if self.files.create(&file).await? {
+            let number = file.head.number;
+            let published = self.files.create(&file).await?
+                || match self.files.find(number).await? {
+                    // Ours: the store wrote it, and its answer was lost.
+                    Found::File(there) => there.head == file.head,
+                    Found::Torn => {
+                        self.clear_torn(&newest).await?;
+                        false
+                    }
+                    Found::Nothing => false,
+                };
+            if published {
                 self.checkpoints.write_if_due(&mut next).await;
                 let release = next.release.clone();
                 *self.newest.lock().await = Some(next);
@@ -206,6 +274,7 @@ impl ReleaseLog {
             Some(_) => ReleaseFile {
                 head: release.head(),
                 content: Content::Changes(changes),
+                timelines: None,
             },
             // The first of this log: what it builds on is another environment's.
             None => ReleaseFile::whole(&mut release, &self.docs).await?,
@@ -215,15 +284,5 @@ impl ReleaseLog {
             whole: newest.whole.or(Some(number)),
         };
         Ok((file, state))
-    }
-
-    /// Publishes the state of release `number` again, as a new release.
-    ///
-    /// # Errors
-    /// As [`Self::get`] and [`Self::publish`].
-    pub async fn rollback(&self, number: u64, run: &str) -> Result<Arc<Release>> {
-        let target = self.get(number).await?;
-        let newest = self.newest().await?;
-        self.publish(&Draft::rollback(newest, &target, run)).await
     }
 }

@@ -22,7 +22,7 @@ pub(crate) use docs_store::DocsStore;
 pub use draft::Draft;
 pub use history::Published;
 pub use log::ReleaseLog;
-pub use model::{Changes, Head, Relation, RelationKind, Relations, Release};
+pub use model::{Changes, Head, Relation, RelationKind, Relations, Release, Timelines};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]

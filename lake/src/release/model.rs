@@ -14,6 +14,10 @@ pub type Relations = BTreeMap<TableName, Relation>;
 /// Relations that are added or moved, and those that are dropped (`None`).
 pub type Changes = BTreeMap<TableName, Option<Relation>>;
 
+/// For relations that a rollback changed, the release of the last one that did: what was written into their tables before
+/// it, and is not published, was undone by it. As PostgreSQL's timelines.
+pub type Timelines = BTreeMap<TableName, u64>;
+
 /// One published state of the whole lake.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Release {
@@ -29,6 +33,8 @@ pub struct Release {
     pub restores: Option<u64>,
     /// Every table and view, with where it is.
     pub relations: Relations,
+    /// The relations that were rolled back.
+    pub timelines: Timelines,
 }
 
 /// A release without its relations.
@@ -114,7 +120,7 @@ impl Relation {
 }
 
 impl Release {
-    pub(super) fn new(head: Head, relations: Relations) -> Self {
+    pub(super) fn new(head: Head, relations: Relations, timelines: Timelines) -> Self {
         Self {
             number: head.number,
             published_at: head.published_at,
@@ -122,6 +128,7 @@ impl Release {
             run: head.run,
             restores: head.restores,
             relations,
+            timelines,
         }
     }
 
@@ -141,6 +148,28 @@ impl Release {
         self.relations.get(name)
     }
 
+    /// The timeline that the relation is on: the last rollback that changed it, 0 if none did.
+    pub fn timeline(&self, name: &TableName) -> u64 {
+        self.timelines.get(name).copied().unwrap_or_default()
+    }
+
+    /// Whether whoever read the relation as `before` has it can go on with what is in this release: it is the same, or a
+    /// table that was written since. Not one that was rolled back, dropped or defined anew.
+    pub fn continues(&self, name: &TableName, before: &Release) -> bool {
+        let (then, now) = (before.relation(name), self.relation(name));
+        let written = match (then.map(|then| &then.kind), now.map(|now| &now.kind)) {
+            (
+                Some(RelationKind::Table {
+                    path: was,
+                    version: from,
+                }),
+                Some(RelationKind::Table { path, version }),
+            ) => was == path && from <= version && before.timeline(name) == self.timeline(name),
+            _ => false,
+        };
+        written || then == now
+    }
+
     /// The relation, if it is a table at `path`: the version it is published at.
     pub fn published_version(&self, name: &TableName, path: &str) -> Option<u64> {
         self.relation(name)?.version_at(path)
@@ -155,4 +184,15 @@ pub(super) fn apply(relations: &mut Relations, changes: Changes) {
             None => relations.remove(&name),
         };
     }
+}
+
+/// What `after` has changed of `before`.
+pub(super) fn changes_between(before: &Relations, after: &Relations) -> Changes {
+    let gone = before.keys().filter(|name| !after.contains_key(*name));
+    let gone = gone.map(|name| (name.clone(), None));
+    let changed = after
+        .iter()
+        .filter(|(name, relation)| before.get(*name) != Some(*relation));
+    gone.chain(changed.map(|(name, relation)| (name.clone(), Some(relation.clone()))))
+        .collect()
 }

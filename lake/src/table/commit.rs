@@ -1,10 +1,10 @@
 //! The one Delta commit of a write.
 
 use crate::delta_error::DeltaContext;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use arrow::datatypes::Schema;
-use cordada_core::{Context, Result};
+use cordada_core::{Context, ErrorKind, Result};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TableReference};
 use deltalake::kernel::{Action, Add, Metadata, MetadataExt, Protocol, StructType, Transaction, new_metadata};
@@ -12,44 +12,152 @@ use deltalake::protocol::{DeltaOperation, SaveMode};
 
 use crate::table::mode::{Base, Mode, Written};
 use crate::table::outcome::Outcome;
+use crate::table::rival::{COMMIT_ID, Entries};
 use crate::table::snapshot::{DataFile, TableSnapshot, data_file};
+use crate::table::tip::TIMELINE;
 use crate::table::write::Writing;
 
 /// The table property that keeps [`crate::Write::state`]. A property, because checkpoints keep it and it holds text:
 /// they drop what a commit says of itself, and a `txn` holds a number.
 pub(crate) const STATE: &str = "cordada.state";
 
+/// The table property of rows that cannot be had again from where they came.
+pub(crate) const UNREPEATABLE: &str = "cordada.unrepeatable";
+
+/// Commits that are tried while others compact the table.
+const ATTEMPTS: usize = 5;
+
+/// What a transaction that was undone says: no load gives it, so that what it stood for can be landed again.
+const UNDONE: i64 = -1;
+
+/// Properties of our tables that keep other engines from removing what releases hold: the lake's own maintenance knows
+/// which versions and files those are.
+const PROTECTION: [(&str, &str); 3] = [
+    ("delta.enableExpiredLogCleanup", "false"),
+    ("delta.logRetentionDuration", "interval 1000 weeks"),
+    ("delta.deletedFileRetentionDuration", "interval 1000 weeks"),
+];
+
 impl Writing<'_> {
     /// Puts the files of `outcome` in the place of those they replace. No commit is made that would say nothing.
-    pub(crate) async fn commit(&self, outcome: &Outcome) -> Result<Written> {
+    pub(crate) async fn commit(mut self, mut outcome: Outcome) -> Result<Written> {
+        let id = uuid::Uuid::now_v7().to_string();
+        let undone = self.undone().await?;
+        let mut attempt = 1;
+        loop {
+            let error = match self.try_commit(&outcome, &undone, &id).await {
+                Err(error) if error.kind() == ErrorKind::Conflict => error,
+                other => return other,
+            };
+            match self.give_way(&mut outcome, &id).await? {
+                Rival::Ourselves(version) => return Ok(self.written(&outcome, version)),
+                Rival::Compaction if attempt < ATTEMPTS => attempt += 1,
+                _ => return Err(error),
+            }
+        }
+    }
+
+    async fn try_commit(&self, outcome: &Outcome, undone: &[Transaction], id: &str) -> Result<Written> {
         let mut actions = Vec::new();
         self.describe(&mut actions)?;
-        let replaced: Vec<&str> = outcome
-            .replaced
-            .iter()
-            .map(|&file| self.base[file].add.path.as_str())
-            .collect();
-        let kept: HashMap<&str, &DataFile> = self
-            .base
-            .iter()
-            .map(|file| (file.add.path.as_str(), file))
-            .filter(|(path, _)| !replaced.contains(path))
-            .collect();
+        let kept = self.kept(outcome);
         let latest = self.latest.as_deref().map(TableSnapshot::files).unwrap_or_default();
         let gone = latest.iter().filter(|file| !kept.contains_key(file.add.path.as_str()));
         actions.extend(gone.map(|file| Action::Remove(file.remove())));
         // What a version that is being undone had taken away comes back.
-        let back = kept
-            .values()
-            .filter(|file| !latest.iter().any(|there| there.add.path == file.add.path));
+        let there: HashSet<&str> = latest.iter().map(|file| file.add.path.as_str()).collect();
+        let back = kept.values().filter(|file| !there.contains(file.add.path.as_str()));
         actions.extend(back.map(|file| Action::Add(file.add.clone())));
         actions.extend(outcome.added.iter().cloned().map(Action::Add));
 
         let version = match &self.latest {
             Some(latest) if actions.is_empty() && self.write.transactions.is_empty() => latest.version(),
-            _ => self.write_log(actions).await?,
+            _ => self.write_log(actions, undone, id).await?,
         };
+        Ok(self.written(outcome, version))
+    }
 
+    /// The files of the base that stay.
+    fn kept(&self, outcome: &Outcome) -> HashMap<&str, &DataFile> {
+        let replaced: HashSet<&str> = outcome
+            .replaced
+            .iter()
+            .map(|&file| self.base[file].add.path.as_str())
+            .collect();
+        let files = self.base.iter().map(|file| (file.add.path.as_str(), file));
+        files.filter(|(path, _)| !replaced.contains(path)).collect()
+    }
+
+    /// What to make of a version that somebody committed instead of ours: if it only put the same rows into other files,
+    /// this write goes on from it.
+    async fn give_way(&mut self, outcome: &mut Outcome, id: &str) -> Result<Rival> {
+        let first = self.latest.as_ref().map_or(0, |latest| latest.version() + 1);
+        let Some(newest) = self.lake.latest_version_at(self.path).await? else {
+            return Ok(Rival::Other);
+        };
+        let log = self.lake.log_store(self.path)?;
+        let entries = Entries::read(self.table, &log, first..=newest).await?;
+        if entries.has(id) {
+            return Ok(Rival::Ourselves(newest));
+        }
+        let Some(latest) = self.latest.take().filter(|_| entries.keep_rows()) else {
+            return Ok(Rival::Other);
+        };
+        let moved = self.lake.snapshot(self.path, newest).await?;
+        if !self.is_undoing() && !self.base.is_empty() {
+            let places = moved.files().iter().enumerate();
+            let places: HashMap<&str, usize> = places.map(|(at, file)| (file.add.path.as_str(), at)).collect();
+            let replaced = outcome.replaced.iter();
+            let replaced: Option<Vec<usize>> = replaced
+                .map(|&file| places.get(self.base[file].add.path.as_str()).copied())
+                .collect();
+            let Some(replaced) = replaced else {
+                return Ok(Rival::Other);
+            };
+            outcome.replaced = replaced;
+            self.base = moved.files().to_vec();
+        }
+        drop(latest);
+        self.latest = Some(moved);
+        Ok(Rival::Compaction)
+    }
+
+    /// Whether the write builds on a version before the newest one.
+    fn is_undoing(&self) -> bool {
+        match self.write.base {
+            Base::Tip(tip) => tip.undoes(),
+            Base::Version(version) => self.latest.as_ref().is_some_and(|latest| latest.version() != version),
+            Base::Latest | Base::Nothing => false,
+        }
+    }
+
+    /// The transactions of versions that are undone, as they were before.
+    async fn undone(&self) -> Result<Vec<Transaction>> {
+        let (Base::Tip(tip), Some(latest)) = (self.write.base, &self.latest) else {
+            return Ok(Vec::new());
+        };
+        if !tip.undoes() {
+            return Ok(Vec::new());
+        }
+        let log = self.lake.log_store(self.path)?;
+        let since = tip.version.map_or(0, |version| version + 1);
+        let entries = Entries::read(self.table, &log, since..=latest.version()).await?;
+        let own = |id: &str| self.write.transactions.iter().any(|(own, _)| own == id);
+        let ids: BTreeSet<&str> = entries.applications().filter(|id| !own(id)).collect();
+        let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
+        let before = match tip.version {
+            Some(version) => self.lake.transactions_at(self.path, version, &ids).await?,
+            None => HashMap::new(),
+        };
+        let restored = ids
+            .iter()
+            .map(|id| Transaction::new(id, before.get(id).copied().unwrap_or(UNDONE)));
+        Ok(restored.collect())
+    }
+
+    fn written(&self, outcome: &Outcome, version: u64) -> Written {
+        let latest = self.latest.as_deref().map(TableSnapshot::files).unwrap_or_default();
+        let kept = self.kept(outcome);
         let rows_written = rows(&outcome.added);
         let kept_rows: u64 = kept.values().filter_map(|file| file.rows()).sum();
         let base_rows: u64 = self.base.iter().filter_map(DataFile::rows).sum();
@@ -60,7 +168,7 @@ impl Writing<'_> {
         } else {
             outcome.rows_removed
         };
-        Ok(Written {
+        Written {
             version,
             rows_added: total + outcome.rows_removed - base_rows,
             rows_removed,
@@ -71,20 +179,22 @@ impl Writing<'_> {
                 .iter()
                 .map(|add| u64::try_from(add.size).unwrap_or_default())
                 .sum(),
-        })
+        }
     }
 
-    async fn write_log(&self, actions: Vec<Action>) -> Result<u64> {
+    async fn write_log(&self, actions: Vec<Action>, undone: &[Transaction], id: &str) -> Result<u64> {
         let transactions = self
             .write
             .transactions
             .iter()
-            .map(|(id, version)| Transaction::new(id, *version));
+            .map(|(id, version)| Transaction::new(id, *version))
+            .chain(undone.iter().cloned());
         let appends = self.write.mode == Mode::Append;
         let mut properties = CommitProperties::default()
             // Old versions belong to old releases: only the lake's own maintenance may clean the log up.
             .with_cleanup_expired_logs(Some(false))
-            .with_application_transactions(transactions.collect());
+            .with_application_transactions(transactions.collect())
+            .with_metadata([(COMMIT_ID.to_owned(), id.into())]);
         let only_adds = appends && self.write.base == Base::Latest && !self.widened && self.write.state.is_none();
         if !only_adds {
             // Whatever somebody else commits meanwhile could be undone or doubled by this one.
@@ -129,17 +239,32 @@ impl Writing<'_> {
         {
             (metadata, changed) = (metadata.with_schema(&columns).doing(doing)?, true);
         }
-        if let Some(state) = &self.write.state
-            && metadata.configuration().get(STATE) != Some(state)
-        {
-            let with_state = metadata.add_config_key(STATE.to_owned(), state.clone());
-            (metadata, changed) = (with_state.doing(doing)?, true);
+        let mut properties: Vec<(&str, String)> = PROTECTION.map(|(key, value)| (key, value.to_owned())).into();
+        properties.extend(self.write.state.clone().map(|state| (STATE, state)));
+        if let Base::Tip(tip) = self.write.base {
+            properties.push((TIMELINE, tip.timeline.to_string()));
+        }
+        if self.write.unrepeatable {
+            properties.push((UNREPEATABLE, true.to_string()));
+        }
+        for (key, value) in properties {
+            if metadata.configuration().get(key) != Some(&value) {
+                (metadata, changed) = (metadata.add_config_key(key.to_owned(), value).doing(doing)?, true);
+            }
         }
         if changed {
             actions.push(Action::Metadata(metadata));
         }
         Ok(())
     }
+}
+
+/// Who committed instead of us.
+enum Rival {
+    /// We did, at this version: the store's answer was lost.
+    Ourselves(u64),
+    Compaction,
+    Other,
 }
 
 fn rows(files: &[Add]) -> u64 {

@@ -3,6 +3,7 @@
 use arrow::datatypes::SchemaRef;
 
 use super::keys::Duplicates;
+use super::tip::Tip;
 
 /// What a write does with the rows that are there. Where it goes by key, null equals null, and of the new rows a later
 /// partition's come after an earlier one's.
@@ -86,6 +87,8 @@ pub enum Base {
     Version(u64),
     /// Nothing: as if the table were empty.
     Nothing,
+    /// Where the table went on when the rows were chosen. If other rows came meanwhile, the write is a conflict.
+    Tip(Tip),
 }
 
 /// A write to be done.
@@ -106,6 +109,8 @@ pub struct Write {
     /// A text that the table keeps with the rows of this commit, in the place of the one before; see [`crate::Lake::state`].
     /// Never a secret: whoever can read the table can read it.
     pub state: Option<String>,
+    /// Whether its rows cannot be had again from where they came: a rollback leaves the table as it is then.
+    pub unrepeatable: bool,
 }
 
 impl Write {
@@ -118,6 +123,7 @@ impl Write {
             widen: false,
             transactions: Vec::new(),
             state: None,
+            unrepeatable: false,
         }
     }
 }

@@ -16,8 +16,10 @@ use datafusion::execution::SendableRecordBatchStream;
 use crate::lake::Lake;
 use crate::table::history::{self, History};
 use crate::table::keys::Key;
+use crate::table::rival::Entries;
 use crate::table::snapshot::{DataFile, TableSnapshot};
 use crate::table::stage::{self, Folder};
+use crate::table::tip::Tip;
 use crate::table::upsert::{self, Effect};
 use crate::table::{commit, data_file};
 
@@ -67,7 +69,7 @@ impl Lake {
         }
         // From here on nothing is discarded: a commit that reports an error may be durable all the same (its
         // checkpoint failed, its answer was lost), and then the files are the table's. Otherwise they are garbage.
-        writing.commit(&outcome).await
+        writing.commit(outcome).await
     }
 
     /// The text that the newest write with a [`Write::state`] left in the table, as of its newest version.
@@ -108,10 +110,29 @@ impl<'a> Writing<'a> {
             Some(version) => Some(lake.snapshot(path, version).await?),
             None => None,
         };
-        let base = match (&write.mode, write.base, &latest) {
-            (Mode::Overwrite, ..) | (_, Base::Nothing, _) | (_, _, None) => None,
-            (_, Base::Latest, Some(latest)) => Some(latest.clone()),
-            (_, Base::Version(version), Some(_)) => Some(lake.snapshot(path, version).await?),
+        let newest = latest.as_ref().map(|latest| latest.version());
+        let moved = match write.base {
+            Base::Tip(tip) if tip.newest != newest => !only_moved(lake, table, path, tip, newest).await?,
+            _ => false,
+        };
+        if moved {
+            return Err(Error::conflict(
+                format!("writing {table}"),
+                "somebody else wrote it since its state was read",
+            )
+            .hint("run again"));
+        }
+        let version = match write.base {
+            Base::Latest => newest,
+            Base::Tip(tip) if tip.undoes() => tip.version,
+            Base::Tip(_) => newest,
+            Base::Version(version) => Some(version),
+            Base::Nothing => None,
+        };
+        let base = match (&write.mode, version, &latest) {
+            (Mode::Overwrite, ..) | (_, None, _) | (_, _, None) => None,
+            (_, Some(version), Some(latest)) if version == latest.version() => Some(latest.clone()),
+            (_, Some(version), Some(_)) => Some(lake.snapshot(path, version).await?),
         };
         let mut incoming = types::storable(&write.schema);
         if let Some(deleted) = write.mode.deleted() {
@@ -187,6 +208,15 @@ impl<'a> Writing<'a> {
         unwanted.extend(meeting.with(&self.base, self.widened, outcome).await?);
         stage::drop_rows(&place, &staged.files, unwanted, &mut outcome.added).await
     }
+}
+
+/// Whether those who committed since `tip` was read only put the same rows into other files.
+async fn only_moved(lake: &Lake, table: &TableName, path: &str, tip: Tip, newest: Option<u64>) -> Result<bool> {
+    let (Some(then), Some(now)) = (tip.newest, newest) else {
+        return Ok(false);
+    };
+    let since = Entries::read(table, &lake.log_store(path)?, then + 1..=now).await?;
+    Ok(then <= now && since.keep_rows())
 }
 
 /// The table's columns after rows of `incoming` joined it, and whether any became wider.

@@ -31,6 +31,6 @@ pub async fn the_next_statement_reads_the_newest_release(shop: &Shop, door: &imp
     shop.publish(vec![("warehouse.fct_sale", sales)]).await;
     assert_eq!(answer(&mut *client, COUNT).await, ["6"]);
     assert_eq!(answer(&mut *client, &format!("{COUNT} version as of 1")).await, ["5"]);
-    shop.lake.releases().rollback(1, "run").await.unwrap();
+    shop.lake.rollback(1, "run").await.unwrap();
     assert_eq!(answer(&mut *client, COUNT).await, ["5"], "rolled back");
 }

@@ -1,0 +1,61 @@
+//! What others committed to a table since it was read.
+
+use std::ops::RangeInclusive;
+
+use cordada_core::{Error, Result, TableName};
+use deltalake::logstore::LogStoreRef;
+use serde_json::Value;
+
+use crate::delta_error::DeltaContext;
+
+/// Which of a version's commit is ours, in what it says of itself.
+pub(crate) const COMMIT_ID: &str = "cordadaCommit";
+
+/// The entries of those versions of a table's log.
+#[derive(Debug)]
+pub(crate) struct Entries(Vec<Vec<Value>>);
+
+impl Entries {
+    /// Reads them; one that is no longer there is passed over.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub(crate) async fn read(table: &TableName, log: &LogStoreRef, versions: RangeInclusive<u64>) -> Result<Self> {
+        let mut entries = Vec::new();
+        for version in versions {
+            let doing = || format!("reading entry {version} of the log of {table}");
+            let Some(bytes) = log.read_commit_entry(version).await.doing(doing)? else {
+                continue;
+            };
+            let actions = serde_json::Deserializer::from_slice(&bytes).into_iter();
+            let actions: Result<Vec<Value>, _> = actions.collect();
+            entries.push(actions.map_err(|error| Error::failed(doing(), error))?);
+        }
+        Ok(Self(entries))
+    }
+
+    fn actions<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+        self.0.iter().flatten().filter_map(move |action| action.get(kind))
+    }
+
+    /// Whether they only put the same rows into other files, as a compaction does.
+    pub(crate) fn keep_rows(&self) -> bool {
+        let moves = |kind| {
+            self.actions(kind)
+                .all(|file| file.get("dataChange") == Some(&Value::Bool(false)))
+        };
+        let is_quiet = |kind| self.actions(kind).next().is_none();
+        moves("add") && moves("remove") && ["metaData", "protocol", "txn"].into_iter().all(is_quiet)
+    }
+
+    /// Whether one of them is the commit that calls itself `id`.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        let mut commits = self.actions("commitInfo");
+        commits.any(|commit| commit.get(COMMIT_ID).and_then(Value::as_str) == Some(id))
+    }
+
+    /// The ids of applications whose transactions they record.
+    pub(crate) fn applications(&self) -> impl Iterator<Item = &str> {
+        self.actions("txn").filter_map(|txn| txn.get("appId")?.as_str())
+    }
+}
