@@ -13,5 +13,5 @@ pub mod types;
 pub mod units;
 pub mod yaml;
 
-pub use error::{Classify, Context, Error, ErrorKind, Result};
+pub use error::{Classify, Context, Error, ErrorKind, FilePosition, Result};
 pub use names::TableName;

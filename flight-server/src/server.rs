@@ -8,7 +8,7 @@ use arrow_flight::flight_service_server::FlightServiceServer;
 use cordada_core::{Classify, Context, Error, Result};
 use cordada_lake::Lake;
 use cordada_query::Engine;
-use cordada_query::Running;
+use cordada_query::RunningQueries;
 use rustls::crypto::CryptoProvider;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -73,7 +73,7 @@ impl Server {
             authenticator,
             sessions: Sessions::new(),
             prepared: PreparedStatements::new(),
-            running: Running::default(),
+            running: RunningQueries::default(),
             tickets: Tickets::new()?,
             advertise: config.advertise,
         };

@@ -23,7 +23,7 @@ use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::Budget;
-use crate::kept::Kept;
+use crate::kept::KeptState;
 use crate::landing::{Landing, Outcome};
 use crate::sources::{Selection, SourceFile};
 
@@ -150,19 +150,19 @@ pub async fn ingest(
 }
 
 /// What landed of a stream: the tables of its lists, and the report.
-type Told = (Vec<(TableName, u64)>, StreamReport);
+type LandedStream = (Vec<(TableName, u64)>, StreamReport);
 
 /// [`finished`], with the number of the stream. Boxed because the compiler cannot see that its future is `Send`.
 fn numbered<'a>(
     number: usize,
     landing: &'a Landing<'a>,
     progress: &'a dyn Progress,
-) -> BoxFuture<'a, (usize, Result<Told>)> {
+) -> BoxFuture<'a, (usize, Result<LandedStream>)> {
     Box::pin(async move { (number, finished(landing, progress).await) })
 }
 
 /// Lands a stream and takes it down in the journal.
-async fn finished(landing: &Landing<'_>, progress: &dyn Progress) -> Result<Told> {
+async fn finished(landing: &Landing<'_>, progress: &dyn Progress) -> Result<LandedStream> {
     let table = &landing.table;
     if landing.cancel.is_cancelled() {
         return Err(Error::cancelled(format!("landing {table}")));
@@ -277,10 +277,10 @@ async fn journal(landing: &Landing<'_>, started: DateTime<Utc>, result: &Result<
 }
 
 /// A stream that has landed: what it says about its rows, the tables of its lists, and the report.
-type Finished<'a> = (&'a Options, Vec<(TableName, u64)>, StreamReport);
+type FinishedStream<'a> = (&'a Options, Vec<(TableName, u64)>, StreamReport);
 
 /// Publishes the newest version of the tables that landed, now or in a run that was killed before it could.
-async fn publish(lake: &Lake, load: &Load, streams: &[Finished<'_>]) -> Result<Option<u64>> {
+async fn publish(lake: &Lake, load: &Load, streams: &[FinishedStream<'_>]) -> Result<Option<u64>> {
     let base = lake.releases().newest().await?;
     let mut draft = Draft::new(base.clone(), "ingest", &load.id);
     let nothing = Options::default();
@@ -297,7 +297,7 @@ async fn publish(lake: &Lake, load: &Load, streams: &[Finished<'_>]) -> Result<O
                 continue;
             }
             // A replacement that was killed half-way waits for the next one.
-            if !landed_now && Kept::of(lake, table).await?.incomplete {
+            if !landed_now && KeptState::of(lake, table).await?.incomplete {
                 continue;
             }
             let mut relation = Relation::table(&path, latest);

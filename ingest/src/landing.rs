@@ -23,7 +23,7 @@ use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
 use cordada_ingest_source::options::{Disposition, Options, Transform};
 use cordada_ingest_source::provenance::{self, Load};
 use cordada_ingest_source::transform::{PiiKey, Transforms};
-use cordada_lake::{Lake, Missing, Mode, Write};
+use cordada_lake::{Lake, MissingKey, Mode, Write};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
@@ -31,7 +31,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::Budget;
-use crate::kept::Kept;
+use crate::kept::KeptState;
 use crate::landed::LandedTable;
 use crate::rejected::Rejects;
 use crate::rows::{RowReader, described, typed, with_provenance};
@@ -70,7 +70,7 @@ pub(crate) struct Outcome {
 }
 
 /// Rows on their way into a commit.
-struct Incoming {
+struct LandingRows {
     /// The columns that land, before the contract has been looked at.
     schema: SchemaRef,
     partitions: Vec<SendableRecordBatchStream>,
@@ -82,7 +82,7 @@ impl Landing<'_> {
     /// Lands what is new.
     pub(crate) async fn run(&self, progress: &dyn Progress) -> Result<Outcome> {
         let transforms = Arc::new(Transforms::new(&self.options, self.key)?);
-        let kept = Kept::of(self.lake, &self.table).await?;
+        let kept = KeptState::of(self.lake, &self.table).await?;
         let replace = self.options.disposition() == Disposition::Replace;
         let task: Arc<dyn Task> = match self.source.source().shows_progress() {
             true => Arc::new(cordada_core::progress::Silent),
@@ -189,7 +189,7 @@ impl Landing<'_> {
             .filter(|_| self.options.disposition() != Disposition::Replace);
         let check = contract.apply(&self.table, &incoming.schema, known)?;
         landed.deletes |= check.schema.field_with_name(provenance::DELETED).is_ok();
-        let kept = Kept {
+        let kept = KeptState {
             state,
             incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
             deletes: landed.deletes,
@@ -220,7 +220,7 @@ impl Landing<'_> {
         let Some(existing) = self.existing().await? else {
             return Ok(());
         };
-        let kept = Kept {
+        let kept = KeptState {
             state: landed.state.clone(),
             incomplete: false,
             deletes: landed.deletes,
@@ -257,7 +257,7 @@ impl Landing<'_> {
                 deleted,
                 ignored: provenance::fields().iter().map(|field| field.name().clone()).collect(),
                 at: self.load.at.timestamp_micros(),
-                missing: if whole { Missing::Close } else { Missing::Keep },
+                missing: if whole { MissingKey::Close } else { MissingKey::Keep },
             },
         }
     }
@@ -270,7 +270,7 @@ impl Landing<'_> {
         transforms: &Arc<Transforms>,
         rejects: &Arc<Rejects>,
         task: &Arc<dyn Task>,
-    ) -> Result<Option<Incoming>> {
+    ) -> Result<Option<LandingRows>> {
         let zone = self.source.source().timezone();
         let (schema, partitions, contents, transforms) = match rows {
             Rows::Typed {
@@ -325,7 +325,7 @@ impl Landing<'_> {
                 mapped(result, partitions, move |batch| transforms.apply(&batch))
             }
         };
-        Ok(Some(Incoming {
+        Ok(Some(LandingRows {
             schema,
             partitions,
             contents,
@@ -333,9 +333,9 @@ impl Landing<'_> {
     }
 
     /// No rows, of the columns that the table has: the source that it is a copy of has become empty.
-    async fn emptied(&self) -> Result<Option<Incoming>> {
+    async fn emptied(&self) -> Result<Option<LandingRows>> {
         let existing = self.existing().await?;
-        Ok(existing.map(|schema| Incoming {
+        Ok(existing.map(|schema| LandingRows {
             schema,
             partitions: Vec::new(),
             contents: HashMap::new(),

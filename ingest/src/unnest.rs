@@ -12,11 +12,11 @@ use cordada_lake::{Draft, Lake, Mode, Relation, Write};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::kept::Kept;
+use crate::kept::KeptState;
 
 /// How far a child table has followed its parent's.
 #[derive(Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Followed {
+struct ChildState {
     /// The parent's version.
     version: u64,
     /// The newest load whose rows are in.
@@ -63,7 +63,7 @@ async fn follow(
     options: &Options,
 ) -> Result<Option<u64>> {
     let doing = || format!("unnesting {parent} into {table}");
-    let followed: Option<Followed> = match lake.state(table).await? {
+    let followed: Option<ChildState> = match lake.state(table).await? {
         Some(text) => Some(serde_json::from_str(&text).doing(doing)?),
         None => None,
     };
@@ -90,7 +90,7 @@ async fn follow(
         .map(|followed| format!("{LOAD_ID} > '{}'", followed.load.replace('\'', "''")));
     let (mode, new, with_childless) = match (options.disposition(), new) {
         (Disposition::Append | Disposition::InsertOnly, Some(new)) => (Mode::Append, new, false),
-        (Disposition::Merge, Some(new)) if !Kept::of(lake, parent).await?.deletes => {
+        (Disposition::Merge, Some(new)) if !KeptState::of(lake, parent).await?.deletes => {
             let key = options.key().iter().map(|key| parent_key(key)).collect();
             let deleted = Some(DELETED.to_owned());
             (Mode::ReplaceGroups { key, deleted }, new, true)
@@ -117,7 +117,7 @@ async fn follow(
     let rows = session.sql(&sql).await.doing(doing)?;
     let schema = rows.schema().inner().clone();
     let partitions = rows.execute_stream_partitioned().await.doing(doing)?;
-    let state = serde_json::to_string(&Followed { version, load }).doing(doing)?;
+    let state = serde_json::to_string(&ChildState { version, load }).doing(doing)?;
     let write = Write {
         widen: true,
         state: Some(state),

@@ -17,7 +17,7 @@ pub use lake::Lake;
 pub use query::provider::{PinnedReference, PinnedTable};
 pub use release::{Draft, Relation, RelationKind, Release, ReleaseLog};
 pub use resources::Settings;
-pub use table::mode::{Base, Missing, Mode, Write, Written};
+pub use table::mode::{Base, MissingKey, Mode, Write, WriteReport};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -17,14 +17,14 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use minijinja::Value;
 
-use crate::compiled::{Compiled, CompiledNode, CompiledTest, Work};
+use crate::compiled::{CompiledNode, CompiledProject, CompiledTest, Work};
 use crate::config::Materialization;
 use crate::data_test::{Body, DataTest};
 use crate::jinja::{NodeContext, Render, Target, Uses};
 use crate::load::configs;
 use crate::node::{Node, NodeId};
 use crate::planned::PlannedTables;
-use crate::project::{Loaded, Project};
+use crate::project::{Project, ProjectContents};
 use crate::{contract, plan_error, seed};
 
 /// Compiles the project against the newest release of the lake.
@@ -35,7 +35,7 @@ use crate::{contract, plan_error, seed};
 /// # Errors
 /// Config, with file, line and column: a column, function or relation that does not exist, types that do not fit,
 /// a source that was never landed, an unknown estimator or parameter, Jinja that fails.
-pub async fn compile(project: &Project, lake: &Lake, estimators: &Estimators) -> Result<Compiled> {
+pub async fn compile(project: &Project, lake: &Lake, estimators: &Estimators) -> Result<CompiledProject> {
     let base = lake.releases().newest().await?;
     let loaded = &*project.0;
     let relations = loaded
@@ -71,7 +71,7 @@ pub async fn compile(project: &Project, lake: &Lake, estimators: &Estimators) ->
         }
         tests.push(compiler.test(test).await?);
     }
-    Ok(Compiled {
+    Ok(CompiledProject {
         project: project.clone(),
         base: base.clone(),
         nodes,
@@ -80,7 +80,7 @@ pub async fn compile(project: &Project, lake: &Lake, estimators: &Estimators) ->
 }
 
 struct Compiler<'a> {
-    project: &'a Loaded,
+    project: &'a ProjectContents,
     lake: &'a Lake,
     estimators: &'a Estimators,
     base: &'a Release,

@@ -28,7 +28,7 @@ mod text;
 
 pub use build::{BuildOptions, BuildReport, JOURNALS, NodeReport, NodeStatus, TestReport, TestStatus, build};
 pub use compile::compile;
-pub use compiled::{Compiled, CompiledNode, CompiledTest};
+pub use compiled::{CompiledNode, CompiledProject, CompiledTest};
 pub use config::Materialization;
 pub use node::{Node, NodeId};
 pub use project::{LoadOptions, Project};

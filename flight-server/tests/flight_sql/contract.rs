@@ -11,16 +11,16 @@ use futures::{StreamExt, TryStreamExt};
 use prost::Message;
 use tonic::Code;
 
-use crate::fixture::{self, Served, fetch, status};
+use crate::fixture::{self, ShopServer, fetch, status};
 
 door_contract!(open);
 
-async fn open(shop: &Shop) -> Served {
-    Served::start(shop, shop.users(), shop.roles()).await
+async fn open(shop: &Shop) -> ShopServer {
+    ShopServer::start(shop, shop.users(), shop.roles()).await
 }
 
 #[async_trait]
-impl Door for Served {
+impl Door for ShopServer {
     async fn connect(&self, user: &str, password: &str) -> Result<Box<dyn Client>, String> {
         let mut client = self.stranger().await;
         let login = client.handshake(user, password).await;

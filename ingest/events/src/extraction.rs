@@ -41,7 +41,7 @@ pub(crate) struct Events {
 
 /// A record that could not be read, as it is in the log.
 #[derive(Deserialize)]
-struct Rejected {
+struct UnreadableRecord {
     reason: String,
     record: String,
 }
@@ -175,7 +175,7 @@ fn spool(segment: &Segment, before: u64, columns: &[String], origin: &str) -> Re
             Entry::Record(json) if spool.rows() == 0 => spool.push(&complete(&json, columns)?)?,
             Entry::Record(json) => spool.push(&json)?,
             Entry::Rejected(json) => {
-                let rejected: Rejected = serde_json::from_slice(&json).doing(|| "reading the log of events")?;
+                let rejected: UnreadableRecord = serde_json::from_slice(&json).doing(|| "reading the log of events")?;
                 spool.reject(next - segment.first, rejected.reason, rejected.record);
             }
         }

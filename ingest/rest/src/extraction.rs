@@ -29,7 +29,7 @@ const CHUNK: u64 = 256 << 20;
 const LARGE: u64 = 256 * 1024;
 
 /// What landing asks of an extraction.
-pub(crate) struct Asked {
+pub(crate) struct ExtractionRequest {
     /// What `_origin` calls the records.
     pub(crate) name: String,
     pub(crate) state: Option<State>,
@@ -38,7 +38,7 @@ pub(crate) struct Asked {
     pub(crate) task: Arc<dyn Task>,
 }
 
-impl Asked {
+impl ExtractionRequest {
     /// What a request asks.
     pub(crate) fn of(request: &Request<'_>) -> Self {
         Self {
@@ -77,9 +77,9 @@ impl RestExtraction {
     ///
     /// # Errors
     /// Failed for a state that does not fit; config for a manifest whose `initial` is not a position.
-    pub(crate) fn new(asked: Asked, run: Arc<Run>, plan: Arc<Plan>, options: &Options) -> Result<Self> {
+    pub(crate) fn new(request: ExtractionRequest, run: Arc<Run>, plan: Arc<Plan>, options: &Options) -> Result<Self> {
         let disposition = options.disposition();
-        let state = asked.state.as_ref().filter(|_| !asked.replace);
+        let state = request.state.as_ref().filter(|_| !request.replace);
         let key = (disposition == Disposition::Append)
             .then(|| Arc::new(options.key.iter().map(|name| Pointer::dotted(name)).collect::<Vec<_>>()));
         let mut start = None;
@@ -126,17 +126,17 @@ impl RestExtraction {
             ..range
         };
         Ok(Self {
-            name: asked.name,
-            transforms: asked.transforms,
-            task: asked.task,
-            replace: asked.replace,
+            name: request.name,
+            transforms: request.transforms,
+            task: request.task,
+            replace: request.replace,
             keyed: disposition != Disposition::Append,
             ranges: ranges.into_iter().map(with_shared).collect(),
             current: None,
             progress: Some(progress),
             seen: 0,
             chunk: CHUNK,
-            state: asked.state.filter(|_| !asked.replace),
+            state: request.state.filter(|_| !request.replace),
             emitted: false,
             done: false,
             run,

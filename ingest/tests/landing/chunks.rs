@@ -35,13 +35,13 @@ struct Script {
     states: Arc<Mutex<Vec<Option<State>>>>,
 }
 
-struct Scripted {
+struct ScriptedExtraction {
     steps: VecDeque<Step>,
     landed: usize,
 }
 
 #[async_trait]
-impl Extraction for Scripted {
+impl Extraction for ScriptedExtraction {
     async fn next(&mut self) -> Result<Option<Chunk>> {
         match self.steps.pop_front() {
             None => Ok(None),
@@ -65,7 +65,7 @@ impl Source for Script {
     async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>> {
         self.states.lock().unwrap().push(request.state);
         let steps = self.loads.lock().unwrap().pop_front().unwrap_or_default().into();
-        Ok(Box::new(Scripted { steps, landed: 0 }))
+        Ok(Box::new(ScriptedExtraction { steps, landed: 0 }))
     }
 
     async fn check(&self, _: &Path, _: &str, _: &str, _: &CancellationToken) -> Result<()> {

@@ -89,12 +89,12 @@ async fn write_old(store: &Arc<dyn ObjectStore>) {
     }
 }
 
-async fn history(log: &ReleaseLog) -> Vec<Published> {
+async fn history(log: &ReleaseLog) -> Vec<PastRelease> {
     log.history().try_collect().await.unwrap()
 }
 
 /// What a release changed, as text.
-fn changed(release: &Published) -> String {
+fn changed(release: &PastRelease) -> String {
     let changes = release.changes.iter().map(|(name, relation)| match relation {
         Some(Relation {
             kind: RelationKind::Table { version, .. },

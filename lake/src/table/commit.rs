@@ -10,18 +10,18 @@ use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TableRefer
 use deltalake::kernel::{Action, Add, Metadata, MetadataExt, Protocol, StructType, Transaction, new_metadata};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 
-use crate::table::mode::{Base, Mode, Written};
+use crate::table::mode::{Base, Mode, WriteReport};
 use crate::table::outcome::Outcome;
 use crate::table::snapshot::{DataFile, TableSnapshot, data_file};
-use crate::table::write::Writing;
+use crate::table::write::TableWriter;
 
 /// The table property that keeps [`crate::Write::state`]. A property, because checkpoints keep it and it holds text:
 /// they drop what a commit says of itself, and a `txn` holds a number.
 pub(crate) const STATE: &str = "cordada.state";
 
-impl Writing<'_> {
+impl TableWriter<'_> {
     /// Puts the files of `outcome` in the place of those they replace. No commit is made that would say nothing.
-    pub(crate) async fn commit(&self, outcome: &Outcome) -> Result<Written> {
+    pub(crate) async fn commit(&self, outcome: &Outcome) -> Result<WriteReport> {
         let mut actions = Vec::new();
         self.describe(&mut actions)?;
         let replaced: Vec<&str> = outcome
@@ -60,7 +60,7 @@ impl Writing<'_> {
         } else {
             outcome.rows_removed
         };
-        Ok(Written {
+        Ok(WriteReport {
             version,
             rows_added: total + outcome.rows_removed - base_rows,
             rows_removed,

@@ -44,7 +44,7 @@ pub enum Mode {
         /// When the new rows begin and the former ones end, in microseconds UTC.
         at: i64,
         /// What becomes of current rows whose key is not among the new ones.
-        missing: Missing,
+        missing: MissingKey,
     },
 }
 
@@ -70,7 +70,7 @@ impl Mode {
 
 /// What a key that is not among the new rows means to [`Mode::History`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
+pub enum MissingKey {
     /// Nothing: the new rows are changes.
     Keep,
     /// That its row is no more: the new rows are everything there is, and all in this one write.
@@ -124,7 +124,7 @@ impl Write {
 
 /// What a write did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct WriteReport {
     /// The Delta version it made; the one there was if nothing changed, for then there is no commit.
     pub version: u64,
     /// Rows that it added, replaced ones included.

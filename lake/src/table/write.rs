@@ -4,7 +4,7 @@
 //! ([`upsert`], [`history`]), of which only files that change are written again; one commit puts the new files in the
 //! place of the old ([`commit`]).
 
-use super::mode::{Base, Mode, Write, Written};
+use super::mode::{Base, Mode, Write, WriteReport};
 use super::outcome::Outcome;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl Lake {
         table: &TableName,
         write: Write,
         partitions: Vec<SendableRecordBatchStream>,
-    ) -> Result<Written> {
+    ) -> Result<WriteReport> {
         self.write_after(table, write, partitions, std::future::ready(Ok(())))
             .await
     }
@@ -51,14 +51,14 @@ impl Lake {
         write: Write,
         partitions: Vec<SendableRecordBatchStream>,
         before_commit: impl Future<Output = Result<()>>,
-    ) -> Result<Written> {
+    ) -> Result<WriteReport> {
         let path = self.path_of(table);
         let turn = self.writer(&path);
         let _turn = turn.lock().await;
-        let writing = Writing::begin(self, table, &path, write).await?;
+        let writer = TableWriter::begin(self, table, &path, write).await?;
         let mut outcome = Outcome::default();
         let staged = async {
-            writing.produce(partitions, &mut outcome).await?;
+            writer.produce(partitions, &mut outcome).await?;
             before_commit.await
         };
         if let Err(error) = staged.await {
@@ -67,7 +67,7 @@ impl Lake {
         }
         // From here on nothing is discarded: a commit that reports an error may be durable all the same (its
         // checkpoint failed, its answer was lost), and then the files are the table's. Otherwise they are garbage.
-        writing.commit(&outcome).await
+        writer.commit(&outcome).await
     }
 
     /// The text that the newest write with a [`Write::state`] left in the table, as of its newest version.
@@ -86,7 +86,7 @@ impl Lake {
 }
 
 /// A write in progress.
-pub(crate) struct Writing<'a> {
+pub(crate) struct TableWriter<'a> {
     pub(crate) lake: &'a Lake,
     pub(crate) table: &'a TableName,
     pub(crate) path: &'a str,
@@ -102,7 +102,7 @@ pub(crate) struct Writing<'a> {
     history: Option<Arc<History>>,
 }
 
-impl<'a> Writing<'a> {
+impl<'a> TableWriter<'a> {
     async fn begin(lake: &'a Lake, table: &'a TableName, path: &'a str, write: Write) -> Result<Self> {
         let latest = match lake.latest_version_at(path).await? {
             Some(version) => Some(lake.snapshot(path, version).await?),
@@ -173,7 +173,7 @@ impl<'a> Writing<'a> {
         let Some(incoming) = staged.incoming else {
             return Ok(());
         };
-        let meeting = upsert::Meeting {
+        let upsert = upsert::Upsert {
             place: place.clone(),
             key: rules.key,
             incoming: Arc::new(incoming),
@@ -184,7 +184,7 @@ impl<'a> Writing<'a> {
             },
         };
         let mut unwanted = staged.superseded;
-        unwanted.extend(meeting.with(&self.base, self.widened, outcome).await?);
+        unwanted.extend(upsert.apply(&self.base, self.widened, outcome).await?);
         stage::drop_rows(&place, &staged.files, unwanted, &mut outcome.added).await
     }
 }

@@ -23,14 +23,14 @@ use crate::config::{Materialization, OnSchemaChange, Strategy};
 use crate::node::{Node, NodeId};
 
 /// A node that was built or found built.
-pub(super) struct Done {
+pub(super) struct BuiltNode {
     /// Its relation first, then those of its further outputs.
-    pub(super) made: Vec<Made>,
+    pub(super) relations: Vec<BuiltRelation>,
     pub(super) reused: bool,
 }
 
 /// A relation of the release to be.
-pub(super) struct Made {
+pub(super) struct BuiltRelation {
     pub(super) node: NodeId,
     pub(super) relation: Relation,
     pub(super) rows: Option<u64>,
@@ -62,7 +62,7 @@ pub(super) struct Materialize<'a> {
 
 impl Materialize<'_> {
     /// Builds the node, or finds that what is published is the same.
-    pub(super) async fn run(&self) -> Result<Done> {
+    pub(super) async fn run(&self) -> Result<BuiltNode> {
         match (self.node().materialization, &self.source.config.model) {
             (Materialization::Model, Some(model)) => self.model(model).await,
             (Materialization::Seed, _) => self.seed().await,
@@ -75,13 +75,13 @@ impl Materialize<'_> {
         self.goals.main.node
     }
 
-    fn view(&self) -> Done {
+    fn view(&self) -> BuiltNode {
         let relation = Relation {
             docs: self.goals.main.docs.clone(),
             ..Relation::view(&self.node().work.full)
         };
-        Done {
-            made: vec![Made {
+        BuiltNode {
+            relations: vec![BuiltRelation {
                 node: self.node().id,
                 relation,
                 rows: None,
@@ -90,21 +90,21 @@ impl Materialize<'_> {
         }
     }
 
-    async fn seed(&self) -> Result<Done> {
+    async fn seed(&self) -> Result<BuiltNode> {
         let Some(seed) = self.node().work.seed.clone() else {
             return Err(Error::failed(self.doing(), "it has no rows"));
         };
         let fingerprint = Some(fingerprint::of_seed(self.node(), self.source));
-        if let Some(done) = self.reuse(fingerprint.as_deref()) {
-            return Ok(done);
+        if let Some(built) = self.reuse(fingerprint.as_deref()) {
+            return Ok(built);
         }
         let rows = futures::stream::iter([Ok(seed.rows.clone())]);
         let rows: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(seed.schema.clone(), rows));
-        let made = self.write(&self.goals.main, anew(self.node()), vec![rows], fingerprint);
-        made.await.map(Done::one)
+        let written = self.write(&self.goals.main, anew(self.node()), vec![rows], fingerprint);
+        written.await.map(BuiltNode::one)
     }
 
-    async fn query(&self) -> Result<Done> {
+    async fn query(&self) -> Result<BuiltNode> {
         let session = self.lake.session(&self.release);
         let (work, config) = (&self.node().work, &self.source.config);
         let adds_to = work.published.filter(|_| !self.full_refresh);
@@ -115,8 +115,8 @@ impl Materialize<'_> {
         let plan = sql::plan(self.lake, &session, text).await?;
         let inputs = self.inputs([&plan])?;
         let fingerprint = inputs.map(|inputs| fingerprint::of_nodes([self.node()], config, "", &inputs));
-        if let Some(done) = self.reuse(fingerprint.as_deref()) {
-            return Ok(done);
+        if let Some(built) = self.reuse(fingerprint.as_deref()) {
+            return Ok(built);
         }
         let mut frame = DataFrame::new(session.state(), plan);
         let mut write = anew(self.node());
@@ -142,8 +142,8 @@ impl Materialize<'_> {
         let context = Arc::new(frame.task_ctx());
         let physical = frame.create_physical_plan().await.doing(|| self.doing())?;
         let partitions = execute_stream_partitioned(physical, context).doing(|| self.doing())?;
-        let made = self.write(&self.goals.main, write, partitions, fingerprint);
-        made.await.map(Done::one)
+        let written = self.write(&self.goals.main, write, partitions, fingerprint);
+        written.await.map(BuiltNode::one)
     }
 
     /// The fingerprint of the rows that the queries read.
@@ -152,7 +152,7 @@ impl Materialize<'_> {
     }
 
     /// What is published, if all of it has this fingerprint.
-    pub(super) fn reuse(&self, fingerprint: Option<&str>) -> Option<Done> {
+    pub(super) fn reuse(&self, fingerprint: Option<&str>) -> Option<BuiltNode> {
         if self.full_refresh {
             return None;
         }
@@ -162,14 +162,14 @@ impl Materialize<'_> {
                 docs: goal.docs.clone(),
                 ..relation.clone()
             };
-            Some(Made {
+            Some(BuiltRelation {
                 node: goal.node.id,
                 relation,
                 rows: None,
             })
         };
-        Some(Done {
-            made: self.goals.iter().map(published).collect::<Option<_>>()?,
+        Some(BuiltNode {
+            relations: self.goals.iter().map(published).collect::<Option<_>>()?,
             reused: true,
         })
     }
@@ -180,7 +180,7 @@ impl Materialize<'_> {
         write: Write,
         partitions: Vec<SendableRecordBatchStream>,
         fingerprint: Option<String>,
-    ) -> Result<Made> {
+    ) -> Result<BuiltRelation> {
         let partitions = partitions
             .into_iter()
             .map(|rows| counted(rows, self.task.clone()))
@@ -192,7 +192,7 @@ impl Materialize<'_> {
             fingerprint,
             ..Relation::table(self.lake.path_of(table), written.version)
         };
-        Ok(Made {
+        Ok(BuiltRelation {
             node: goal.node.id,
             relation,
             rows: Some(written.rows_added),
@@ -204,10 +204,10 @@ impl Materialize<'_> {
     }
 }
 
-impl Done {
-    fn one(made: Made) -> Self {
+impl BuiltNode {
+    fn one(relation: BuiltRelation) -> Self {
         Self {
-            made: vec![made],
+            relations: vec![relation],
             reused: false,
         }
     }

@@ -62,7 +62,7 @@ impl House {
         Project::load(&self.sql(), &LoadOptions::default())
     }
 
-    async fn compile(&self) -> Result<Compiled> {
+    async fn compile(&self) -> Result<CompiledProject> {
         compile(&self.load()?, &self.lake, &estimators()).await
     }
 

@@ -25,7 +25,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
 pub(crate) use self::load::connectors;
-pub(crate) use self::paginate::{Paginate, Place};
+pub(crate) use self::paginate::{Paginate, RequestField};
 
 /// A connector.
 #[derive(Debug, Clone, Deserialize)]

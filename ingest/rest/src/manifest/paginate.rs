@@ -104,17 +104,17 @@ pub(crate) enum Paginate {
 
 /// Where in a request a value goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place<'m> {
+pub(crate) enum RequestField<'m> {
     /// In the query.
     Param(&'m str),
     /// In the JSON body, a dotted path.
     Into(&'m str),
 }
 
-impl<'m> Place<'m> {
+impl<'m> RequestField<'m> {
     /// The place that `param` and `into` name; none if the templates of the request do it.
     pub(crate) fn of(param: Option<&'m str>, into: Option<&'m str>) -> Option<Self> {
-        param.map(Place::Param).or_else(|| into.map(Place::Into))
+        param.map(RequestField::Param).or_else(|| into.map(RequestField::Into))
     }
 }
 
@@ -134,12 +134,12 @@ impl Paginate {
     }
 
     /// Where the state goes in the next request.
-    pub(crate) fn place(&self) -> Option<Place<'_>> {
+    pub(crate) fn place(&self) -> Option<RequestField<'_>> {
         match self {
             Paginate::Page { param, into, .. }
             | Paginate::Offset { param, into, .. }
             | Paginate::Cursor { param, into, .. }
-            | Paginate::Keyset { param, into, .. } => Place::of(param.as_deref(), into.as_deref()),
+            | Paginate::Keyset { param, into, .. } => RequestField::of(param.as_deref(), into.as_deref()),
             _ => None,
         }
     }

@@ -18,7 +18,7 @@ use cordada_http::outgoing::{Addition, text};
 use serde_json::{Value as Json, json};
 use url::Url;
 
-use super::manifest::{Paginate, Place};
+use super::manifest::{Paginate, RequestField};
 
 /// Where in a stream of pages we are.
 pub(crate) struct Pager<'p> {
@@ -108,8 +108,8 @@ impl<'p> Pager<'p> {
         };
         if let Some(value) = value.filter(|value| !value.is_null()) {
             match self.paginate.place() {
-                Some(Place::Param(name)) => added.params.extend(text(value).map(|text| (name.to_owned(), text))),
-                Some(Place::Into(path)) => added.into = Some((path.to_owned(), value.clone())),
+                Some(RequestField::Param(name)) => added.params.extend(text(value).map(|text| (name.to_owned(), text))),
+                Some(RequestField::Into(path)) => added.into = Some((path.to_owned(), value.clone())),
                 None => {}
             }
         }

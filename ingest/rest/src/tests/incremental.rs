@@ -12,10 +12,10 @@ use serde_json::{Value as Json, json};
 
 use super::System;
 use super::server::{Server, json, reply};
-use crate::extraction::{Asked, RestExtraction};
+use crate::extraction::{ExtractionRequest, RestExtraction};
 
 /// What a load extracted.
-pub(super) struct Extracted {
+pub(super) struct LoadResult {
     pub(super) records: Vec<Json>,
     /// Of each chunk: how many records it has, and the state after it.
     pub(super) chunks: Vec<(usize, Option<State>)>,
@@ -29,7 +29,7 @@ pub(super) fn options(disposition: &str, key: &[&str]) -> Options {
     }
 }
 
-pub(super) async fn land(system: &System, stream: &str, state: Option<State>, options: &Options) -> Result<Extracted> {
+pub(super) async fn land(system: &System, stream: &str, state: Option<State>, options: &Options) -> Result<LoadResult> {
     land_in(system, stream, state, options, u64::MAX).await
 }
 
@@ -40,17 +40,17 @@ async fn land_in(
     state: Option<State>,
     options: &Options,
     chunk: u64,
-) -> Result<Extracted> {
-    let asked = Asked {
+) -> Result<LoadResult> {
+    let request = ExtractionRequest {
         name: stream.to_owned(),
         state,
         replace: options.disposition() == cordada_ingest_source::options::Disposition::Replace,
         transforms: Arc::new(Transforms::new(options, None)?),
         task: Arc::new(Silent),
     };
-    let mut extraction = RestExtraction::new(asked, system.run.clone(), system.plan(stream), options)?;
+    let mut extraction = RestExtraction::new(request, system.run.clone(), system.plan(stream), options)?;
     extraction.chunk = chunk;
-    let mut extracted = Extracted {
+    let mut extracted = LoadResult {
         records: Vec::new(),
         chunks: Vec::new(),
     };
