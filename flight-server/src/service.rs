@@ -18,9 +18,8 @@ use arrow_flight::{
     Result as ActionResult, SchemaAsIpc, SchemaResult, Ticket as FlightTicket,
 };
 use bytes::Bytes;
-use cordada_query::RunningQueries;
 use cordada_query::auth::random_id;
-use cordada_query::{Engine, PlannedQuery, Scope};
+use cordada_query::{Engine, PlannedQuery, RunningQueries, Scope};
 use futures::{Stream, StreamExt, stream};
 use prost::Message;
 use tonic::metadata::{MetadataMap, MetadataValue};

@@ -17,9 +17,8 @@ use cordada_ingest_source::transform::PiiKey;
 use cordada_lake::JournalType::{Integer, Text, Time};
 use cordada_lake::release::{ColumnDocs, Docs};
 use cordada_lake::{Draft, Journal, Lake, Relation, Release};
-use futures::StreamExt;
-use futures::TryStreamExt;
 use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::Budget;

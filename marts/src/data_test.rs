@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use cordada_core::suggest::nearest;
 use cordada_core::{Error, FilePosition, Result, TableName};
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
@@ -10,7 +11,6 @@ use crate::config::{self, RawConfig};
 use crate::node::NodeId;
 use crate::severity::{Severity, Threshold};
 use crate::source_file::SourceFile;
-use cordada_core::suggest::nearest;
 
 /// A test.
 #[derive(Debug, Clone)]

@@ -1,12 +1,12 @@
 //! The planner's errors in terms of the user's files: line, column, and the names that there are.
 
+use cordada_core::suggest::{listed, nearest};
 use cordada_core::{Error, FilePosition};
 use datafusion::common::{Column, SchemaError, Span};
 use datafusion::error::DataFusionError;
 
 use crate::source_file::SourceFile;
 use crate::text::whole_words;
-use cordada_core::suggest::{listed, nearest};
 
 /// A planner's error for `sql`, which was compiled from `file`, in the user's terms.
 pub(crate) fn explain(error: Error, file: &SourceFile, sql: &str) -> Error {

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
+use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, Result};
 
 use crate::graph;
 use crate::node::{Node, NodeId};
 use crate::project::ProjectContents;
-use cordada_core::suggest::did_you_mean;
 
 /// Chooses nodes; an empty `select` chooses all.
 pub(crate) fn select(project: &ProjectContents, select: &[String], exclude: &[String]) -> Result<BTreeSet<NodeId>> {

@@ -1,10 +1,9 @@
 //! What every server of queries promises.
 
-use arrow_flight::FlightInfo;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::CommandGetTables;
-use arrow_flight::{Action, CancelFlightInfoRequest};
+use arrow_flight::{Action, CancelFlightInfoRequest, FlightInfo};
 use async_trait::async_trait;
 use cordada_query_contract::{Client, Door, Kind, Refusal, Rows, Shop, door_contract, lines};
 use futures::{StreamExt, TryStreamExt};

@@ -9,6 +9,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use cordada_core::progress::Silent;
 use cordada_core::{Error, Result};
+use cordada_ingest::{IngestReport, SourceFile, ingest};
 use cordada_ingest_formats::spool::Spool;
 use cordada_ingest_source::Source;
 use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows, State};
@@ -18,8 +19,6 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::Project;
-use cordada_ingest::SourceFile;
-use cordada_ingest::{IngestReport, ingest};
 
 /// What the source yields next.
 enum Step {

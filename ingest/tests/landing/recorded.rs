@@ -9,10 +9,10 @@ use axum::extract::Request;
 use axum::http::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use cordada_ingest_rest::Connector;
 use serde::Deserialize;
 
 use super::Project;
-use cordada_ingest_rest::Connector;
 
 /// What is answered to a request: a status, headers and a body.
 struct Answer(u16, Vec<(&'static str, String)>, Vec<u8>);

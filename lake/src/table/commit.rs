@@ -1,6 +1,5 @@
 //! The one Delta commit of a write.
 
-use crate::delta_error::DeltaContext;
 use std::collections::HashMap;
 
 use arrow::datatypes::Schema;
@@ -10,6 +9,7 @@ use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TableRefer
 use deltalake::kernel::{Action, Add, Metadata, MetadataExt, Protocol, StructType, Transaction, new_metadata};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 
+use crate::delta_error::DeltaContext;
 use crate::table::mode::{Base, Mode, WriteReport};
 use crate::table::outcome::Outcome;
 use crate::table::snapshot::{DataFile, TableSnapshot, data_file};

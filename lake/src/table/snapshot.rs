@@ -1,6 +1,5 @@
 //! A table at one version: its file list and statistics, read once.
 
-use crate::delta_error::DeltaContext;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -12,6 +11,8 @@ use deltalake::kernel::{Add, EagerSnapshot, Remove};
 use deltalake::logstore::LogStoreRef;
 use object_store::path::Path;
 use serde_json::Value;
+
+use crate::delta_error::DeltaContext;
 
 /// Decimals of more digits do not survive the statistics' JSON numbers.
 const EXACT_DIGITS: u32 = 15;

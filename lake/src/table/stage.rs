@@ -1,7 +1,6 @@
 //! Incoming rows become files before anything is known about the rows that are there; what turns out not to be wanted
 //! is taken out of them again.
 
-use super::incoming::IncomingRows;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use futures::StreamExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::incoming::IncomingRows;
 use crate::lake::Lake;
 use crate::table::data_file::{self, FileWriter};
 use crate::table::history::History;

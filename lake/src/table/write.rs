@@ -4,8 +4,6 @@
 //! ([`upsert`], [`history`]), of which only files that change are written again; one commit puts the new files in the
 //! place of the old ([`commit`]).
 
-use super::mode::{Base, Mode, Write, WriteReport};
-use super::outcome::Outcome;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,6 +11,8 @@ use arrow::datatypes::{Fields, Schema, SchemaRef};
 use cordada_core::{Error, Result, TableName, types};
 use datafusion::execution::SendableRecordBatchStream;
 
+use super::mode::{Base, Mode, Write, WriteReport};
+use super::outcome::Outcome;
 use crate::lake::Lake;
 use crate::table::history::{self, History};
 use crate::table::keys::Key;

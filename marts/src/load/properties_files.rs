@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use cordada_core::names::snake_case;
+use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, FilePosition, Result, TableName};
 
 use crate::jinja::Names;
 use crate::properties::{NodeProperties, Properties, SingularTestProperties, SourceProperties};
 use crate::source_file::SourceFile;
-use cordada_core::suggest::did_you_mean;
 
 /// All YAML files of a project.
 pub(super) struct PropertiesFiles(Vec<(PathBuf, Properties)>);

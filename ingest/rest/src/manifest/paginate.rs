@@ -1,7 +1,6 @@
 //! How a system hands out many records: page by page.
 
-use cordada_ingest_formats::json::pointer::Locator;
-use cordada_ingest_formats::json::pointer::Pointer;
+use cordada_ingest_formats::json::pointer::{Locator, Pointer};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
