@@ -1,6 +1,7 @@
 //! What every crate speaks: errors, the YAML that people write, names, units, the types that tables store, progress.
 
 pub mod atomic_file;
+pub mod batches;
 pub mod error;
 pub mod hex;
 pub mod names;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use cordada_core::batches::CHUNK_BYTES;
 use cordada_core::threads::blocking;
 use cordada_core::{Context, Error, Result, hex};
 use cordada_ingest_discovery::discover::{self, FoundFile};
@@ -25,9 +26,6 @@ use super::lines::Next;
 use super::places::{LogHead, LogPlace, LogPlaces, LogTask};
 use super::reader::{LineOutcome, Log};
 use super::record::Policy;
-
-/// Bytes of records in a chunk, about.
-const CHUNK: u64 = 256 << 20;
 
 /// Lines that may be rejected in a chunk: they wait in memory.
 const REJECTS: usize = 10_000;
@@ -358,12 +356,12 @@ impl Extraction for Logs<'_> {
     async fn next(&mut self) -> Result<Option<Chunk>> {
         let mut spools: Vec<Spool> = Vec::new();
         let (mut size, mut rejected, mut bytes, mut files, mut last) = (0, 0, 0, 0, false);
-        while size < CHUNK && rejected < REJECTS {
+        while size < CHUNK_BYTES && rejected < REJECTS {
             let Some(open) = self.open().await? else {
                 last = true;
                 break;
             };
-            let (context, room) = (self.context.clone(), (CHUNK - size, REJECTS - rejected));
+            let (context, room) = (self.context.clone(), (CHUNK_BYTES - size, REJECTS - rejected));
             let chunk = blocking("reading the logs", move || fill(open, &context, room)).await?;
             self.request.task.advance(chunk.bytes);
             (bytes, files) = (bytes + chunk.bytes, files + usize::from(chunk.ended));

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use cordada_core::batches::CHUNK_BYTES;
 use cordada_core::progress::Task;
 use cordada_core::{Error, Result};
 use cordada_ingest_formats::json::pointer::Pointer;
@@ -21,9 +22,6 @@ use super::parents::Range;
 use super::plan::Plan;
 use super::sink::{Parents, Progress, Sink};
 use super::tracker::Tracker;
-
-/// Bytes of a chunk, about, where a stream can be cut.
-const CHUNK: u64 = 256 << 20;
 
 /// Pages larger than this are taken on a thread of their own, so that others are not held up.
 const LARGE: u64 = 256 * 1024;
@@ -135,7 +133,7 @@ impl RestExtraction {
             current: None,
             progress: Some(progress),
             seen: 0,
-            chunk: CHUNK,
+            chunk: CHUNK_BYTES,
             state: request.state.filter(|_| !request.replace),
             emitted: false,
             done: false,

@@ -13,9 +13,7 @@ use object_store::path::Path;
 use serde_json::Value;
 
 use crate::delta_error::DeltaContext;
-
-/// Decimals of more digits do not survive the statistics' JSON numbers.
-const EXACT_DIGITS: u32 = 15;
+use crate::table::data_file::EXACT_DIGITS;
 
 /// The table property that says how columns are named in the files.
 const COLUMN_MAPPING: &str = "delta.columnMapping.mode";
