@@ -48,8 +48,8 @@ impl Span {
     }
 }
 
-/// A number of bytes: a whole number, plain or with `kB`, `MB`, `GB`, `TB` (powers of 1000) or `KiB`, `MiB`, `GiB`, `TiB`
-/// (powers of 1024).
+/// A number of bytes: a whole number, plain or with `kB`, `MB`, `GB`, `TB` (powers of 1000) or `KiB`, `MiB`, `GiB`,
+/// `TiB` (powers of 1024).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 

@@ -1,7 +1,7 @@
 //! The SQL project: a folder in dbt's layout becomes tables and views of a lake.
 //!
-//! [`Project::load`] reads the folder, [`compile()`] type-checks all of it with the planner that will run it, [`build()`]
-//! runs what is stale in graph order, tests it and publishes it as one release.
+//! [`Project::load`] reads the folder, [`compile()`] type-checks all of it with the planner that will run it,
+//! [`build()`] runs what is stale in graph order, tests it and publishes it as one release.
 
 mod build;
 mod compile;

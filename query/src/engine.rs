@@ -130,7 +130,8 @@ impl Engine {
     /// Plans one read-only statement; a statement that was planned for the same scope is not planned again.
     ///
     /// # Errors
-    /// Failed: the SQL is wrong, it would change something, or (caused by [`Forbidden`]) its result is not for everybody.
+    /// Failed: the SQL is wrong, it would change something, or (caused by [`Forbidden`]) its result is not for
+    /// everybody.
     pub async fn plan(&self, scope: &Scope, sql: &str) -> Result<Arc<PlannedQuery>> {
         let sql = dialect::to_engine(sql);
         let key = (scope.key(), sql.to_string());

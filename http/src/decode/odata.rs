@@ -83,7 +83,8 @@ impl Notation for V4 {
     const NAME: &'static str = "OData V4";
 
     fn member(&self, depth: usize, key: &str, _value: &RawValue) -> Member {
-        // Names have no `@`: with one it is an annotation, `@odata.etag` or `Price@odata.type`. Pages need the answer's.
+        // Names have no `@`: with one it is an annotation, `@odata.etag` or `Price@odata.type`. Pages need the
+        // answer's.
         let of_the_answer = ["count", "nextLink", "deltaLink"];
         let kept = |name: &str| depth == 0 && of_the_answer.contains(&name.trim_start_matches("odata."));
         match key.split_once('@') {

@@ -35,7 +35,8 @@ stream! {
         /// The `token_auth` that lets a Matomo client speak for other addresses and times.
         #[serde(default)]
         pub(crate) token_auth: Option<Secret>,
-        /// Columns taken out of the free-form parts: `{plan: traits.plan}`. Of the type that `columns:` declares, or text.
+        /// Columns taken out of the free-form parts: `{plan: traits.plan}`. Of the type that `columns:` declares, or
+        /// text.
         #[serde(default)]
         pub(crate) extract: BTreeMap<String, String>,
     }

@@ -11,7 +11,7 @@ use encoding_rs::UTF_8;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{FormatOption, LogOptions};
-use super::format::{self, Format, Line, Parser};
+use super::format::{self, Detection, Format, Line, Parser};
 use super::lines::{self, FoundLine, MAX_LINE, Next};
 use super::places::{LogHead, LogPlace};
 use super::record::{Policy, Record};
@@ -180,9 +180,14 @@ fn told(file: &mut File, name: &str, complete: bool, options: &LogOptions, polic
         })
     })?;
     let lines: Vec<&[u8]> = sample.iter().map(Vec::as_slice).collect();
-    if let Some(told) = format::detect(&lines, policy) {
-        tracing::info!(file = name, format = ?told.format, lines = told.matched, others = told.others, "a log's format was told");
-        return Ok(Some(told.format));
+    if let Some(Detection {
+        format,
+        matched,
+        others,
+    }) = format::detect(&lines, policy)
+    {
+        tracing::info!(file = name, ?format, lines = matched, others, "a log's format was told");
+        return Ok(Some(format));
     }
     let empty = |line: &[u8]| line.trim_ascii().is_empty() || line.starts_with(b"#");
     if lines.iter().all(|line| empty(line)) {

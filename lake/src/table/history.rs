@@ -2,8 +2,8 @@
 //!
 //! The table has the incoming columns and three more: `_valid_from` and `_valid_to` say when a row held, the first
 //! moment included and the last one not; `_valid_to` of a current row is null, as is `_valid_from` of a row that was
-//! there before the table kept a history. `_row_hash` is the hash of the row's content ([`crate::table::row_hash`]), by which
-//! a change is told: a row that comes again unchanged does not land again.
+//! there before the table kept a history. `_row_hash` is the hash of the row's content ([`crate::table::row_hash`]), by
+//! which a change is told: a row that comes again unchanged does not land again.
 
 use std::sync::Arc;
 

@@ -103,8 +103,8 @@ pub struct Write {
     pub widen: bool,
     /// Application transactions that go into the same commit: `(application id, version)`.
     pub transactions: Vec<(String, i64)>,
-    /// A text that the table keeps with the rows of this commit, in the place of the one before; see [`crate::Lake::state`].
-    /// Never a secret: whoever can read the table can read it.
+    /// A text that the table keeps with the rows of this commit, in the place of the one before; see
+    /// [`crate::Lake::state`]. Never a secret: whoever can read the table can read it.
     pub state: Option<String>,
 }
 
