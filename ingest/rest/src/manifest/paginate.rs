@@ -13,84 +13,57 @@ pub(crate) enum Paginate {
     None,
     /// Pages have numbers: `page.number`, `page.size`.
     Page {
-        #[serde(default)]
         param: Option<String>,
-        #[serde(default)]
         into: Option<String>,
-        #[serde(default)]
         size_param: Option<String>,
-        #[serde(default)]
         size: Option<u64>,
         #[serde(default = "one")]
         start: u64,
-        #[serde(default)]
         total_pages: Option<Locator>,
-        #[serde(default)]
         total: Option<Locator>,
     },
     /// A page begins after so many records: `page.offset`, `page.size`.
     Offset {
-        #[serde(default)]
         param: Option<String>,
-        #[serde(default)]
         into: Option<String>,
-        #[serde(default)]
         size_param: Option<String>,
-        #[serde(default)]
         size: Option<u64>,
         #[serde(default)]
         start: u64,
-        #[serde(default)]
         total: Option<Locator>,
     },
     /// The header `Link` with `rel="next"` (RFC 8288).
     LinkHeader {
-        #[serde(default)]
         size_param: Option<String>,
-        #[serde(default)]
         size: Option<u64>,
     },
     /// The address of the next page, absolute or relative, is in the response.
     NextUrl {
-        #[serde(default)]
         body: Option<Pointer>,
-        #[serde(default)]
         header: Option<String>,
-        #[serde(default)]
         size_param: Option<String>,
-        #[serde(default)]
         size: Option<u64>,
     },
     /// What to send for the next page is in the response: `page.after`.
     Cursor {
         next: Locator,
-        #[serde(default)]
         param: Option<String>,
         /// Where it goes in the JSON body, a dotted path.
-        #[serde(default)]
         into: Option<String>,
         /// Says whether there is a next page.
-        #[serde(default)]
         more: Option<Locator>,
-        #[serde(default)]
         size_param: Option<String>,
-        #[serde(default)]
         size: Option<u64>,
     },
     /// A page begins after the last record of the one before: `page.after`.
     Keyset {
         /// Where in a record the value is that records are sorted by, a dotted path.
         field: String,
-        #[serde(default)]
         param: Option<String>,
-        #[serde(default)]
         into: Option<String>,
-        #[serde(default)]
         size_param: Option<String>,
-        #[serde(default)]
         size: Option<u64>,
         /// What the first page begins after.
-        #[serde(default)]
         start: Option<Json>,
     },
     /// `Range: unit=first-last` and `Content-Range: unit first-last/total`.
