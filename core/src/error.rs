@@ -27,6 +27,19 @@ pub enum ErrorKind {
 }
 
 /// An error with its place, its cause and what to do about it.
+///
+/// ```
+/// use cordada_core::Error;
+///
+/// let error = Error::config("reading the stream orders", "unknown key `pth`")
+///     .hint("did you mean `path`?")
+///     .at("sources/shop.yml", 4, 5)
+///     .with("stream", "orders");
+/// assert_eq!(
+///     error.to_string(),
+///     "sources/shop.yml:4:5: reading the stream orders: unknown key `pth`; did you mean `path`? stream=orders"
+/// );
+/// ```
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
