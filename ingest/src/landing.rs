@@ -99,6 +99,10 @@ impl Landing<'_> {
             state: kept.state.filter(|_| !replace),
             replace,
             transforms: transforms.clone(),
+            records: Arc::new(Reading::of_records(
+                self.options.declared_types(),
+                self.source.source().timezone(),
+            )),
             load_at: self.load.at,
             progress,
             task: task.clone(),
@@ -271,7 +275,6 @@ impl Landing<'_> {
         rejects: &Arc<Rejects>,
         task: &Arc<dyn Task>,
     ) -> Result<Option<LandingRows>> {
-        let zone = self.source.source().timezone();
         let (schema, partitions, contents, transforms) = match rows {
             Rows::Typed {
                 schema,
@@ -293,10 +296,7 @@ impl Landing<'_> {
             Rows::Records(spools) => {
                 let mut files = Vec::with_capacity(spools.len());
                 for spool in spools {
-                    let reading = Reading::of_records(self.options.declared_types(), zone);
-                    let (cancel, workers) = (self.cancel.clone(), self.lake.parallelism());
-                    let scanning = move || spool.scan(&reading, workers, &cancel);
-                    let (file, rejected) = blocking("reading the records", scanning).await?;
+                    let (file, rejected) = blocking("writing the records", || spool.finish()).await?;
                     rejects.add(file.name(), &rejected)?;
                     files.push(file);
                 }

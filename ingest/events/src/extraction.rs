@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cordada_core::threads::blocking;
 use cordada_core::{Context, Error, Result};
+use cordada_ingest_formats::reading::Reading;
 use cordada_ingest_formats::spool::Spool;
 use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows};
 use cordada_ingest_source::options::{Options, Transform};
@@ -34,6 +35,7 @@ pub(crate) struct Events {
     landing: Option<(Segment, bool)>,
     /// Whether segments stay when they have landed, because they have not landed in production.
     keep: bool,
+    records: Arc<Reading>,
     /// All columns that land, in their order.
     columns: Arc<Vec<String>>,
     origin: String,
@@ -67,6 +69,7 @@ impl Events {
             segments: None,
             landing: None,
             keep: request.rehearsal,
+            records: request.records,
             columns: Arc::new(columns(stream, &stream.all_options())),
             origin: format!("{}.{}", request.source, request.stream),
         }
@@ -131,9 +134,10 @@ impl Extraction for Events {
                 }
                 continue;
             }
-            let (columns, origin) = (self.columns.clone(), format!("{}/{}", self.origin, segment.name()));
+            let (columns, reading) = (self.columns.clone(), self.records.clone());
+            let origin = format!("{}/{}", self.origin, segment.name());
             let (spool, segment, is_damaged) = blocking("reading the log of events", move || {
-                let (spool, is_damaged) = spool(&segment, before, &columns, &origin)?;
+                let (spool, is_damaged) = spool(&segment, before, &columns, &origin, &reading)?;
                 Ok((spool, segment, is_damaged))
             })
             .await?;
@@ -162,8 +166,8 @@ impl Extraction for Events {
 }
 
 /// The records of a segment from number `before` on, and whether some are missing.
-fn spool(segment: &Segment, before: u64, columns: &[String], origin: &str) -> Result<(Spool, bool)> {
-    let mut spool = Spool::new(origin)?;
+fn spool(segment: &Segment, before: u64, columns: &[String], origin: &str, reading: &Reading) -> Result<(Spool, bool)> {
+    let mut spool = Spool::new(origin, reading)?;
     let mut records = segment.records()?;
     let mut next = segment.first;
     while let Some((number, entry)) = records.next()? {

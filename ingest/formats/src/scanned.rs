@@ -9,7 +9,7 @@ use super::json::Json;
 use super::local::Local;
 use super::parquet::Parquet;
 use super::piece::{Decoded, Piece, Scanned, TextPlan};
-use super::reading::{Format, Reading};
+use super::reading::{Declared, Format, Reading};
 use super::text::Plain;
 use crate::excel;
 use crate::shape::column_names;
@@ -45,16 +45,7 @@ impl ScannedFile {
             Error::config(format!("reading {name}"), "its name does not tell its format")
                 .hint("set `format:` to csv, tsv, ndjson, json, parquet or excel")
         })?;
-        let plan = |originals: Vec<String>| {
-            let names =
-                column_names(originals.iter().map(String::as_str)).map_err(|error| error.with("file", &name))?;
-            let declared = names.iter().map(|name| reading.declared.get(name).cloned()).collect();
-            Ok(TextPlan {
-                originals,
-                names,
-                declared,
-            })
-        };
+        let plan = |originals| plan(originals, &name, &reading.declared);
         let bytes = local.bytes;
         let (content, reader, scanned);
         match format {
@@ -94,6 +85,17 @@ impl ScannedFile {
         })
     }
 
+    /// The file of JSON records, one a line, of which is known what `scanned` says.
+    pub(crate) fn of_records(local: Local, json: Json, scanned: Scanned) -> Self {
+        Self {
+            bytes: local.bytes,
+            content: Plain::utf8(local),
+            reader: FormatReader::Json(json),
+            scanned,
+            content_id: None,
+        }
+    }
+
     /// Its name, as it appears in `_origin`.
     pub fn name(&self) -> &str {
         self.content.name()
@@ -116,4 +118,18 @@ impl ScannedFile {
         let share = (piece.end - piece.start) as f64 / whole.max(1) as f64;
         (self.bytes as f64 * share) as u64
     }
+}
+
+/// What is known of the columns that a source calls `originals`; `file` is for messages.
+///
+/// # Errors
+/// Config for names that collide.
+pub(crate) fn plan(originals: Vec<String>, file: &str, declared: &Declared) -> Result<TextPlan> {
+    let names = column_names(originals.iter().map(String::as_str)).map_err(|error| error.with("file", file))?;
+    let declared = names.iter().map(|name| declared.get(name).cloned()).collect();
+    Ok(TextPlan {
+        originals,
+        names,
+        declared,
+    })
 }

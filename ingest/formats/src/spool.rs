@@ -1,24 +1,40 @@
 //! A temporary file of JSON records: what a source yields without types waits here until all of it has been seen.
+//!
+//! What the records look like is noted while they are written, beside it on a thread, so that nothing has to be read
+//! again to know their types.
 
-use std::io::{BufWriter, Write};
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
-use crate::reading::Reading;
-use cordada_core::{Context, Result};
+use cordada_core::{Context, Error, Result};
 use tempfile::{NamedTempFile, TempPath};
-use tokio_util::sync::CancellationToken;
 
+use crate::json::{self, Json, newlines};
 use crate::local::Local;
+use crate::piece::Piece;
+use crate::reading::Reading;
 use crate::rejected::Rejected;
-use crate::scanned::ScannedFile;
+use crate::scanned::{self, ScannedFile};
+use crate::shape::Shape;
 
-/// Bytes written at a time.
-const BUFFER: usize = 256 * 1024;
+/// Bytes written, looked at and later read at a time.
+const BLOCK: usize = 1 << 20;
+
+/// Blocks that wait to be looked at.
+const WAITING: usize = 2;
 
 /// Records on their way: one JSON object a line, in a file that is removed when it is no longer used.
 pub struct Spool {
     name: String,
-    file: BufWriter<std::fs::File>,
+    reading: Reading,
+    json: Arc<Json>,
+    file: std::fs::File,
     path: TempPath,
+    /// Lines that are not in the file yet.
+    block: Vec<u8>,
+    survey: Option<Surveyor>,
     /// Lines of the source before the first of its own.
     before: u64,
     rows: u64,
@@ -26,18 +42,38 @@ pub struct Spool {
     rejected: Vec<Rejected>,
 }
 
+/// What is known of the records that were looked at.
+struct Survey {
+    shape: Shape,
+    pieces: Vec<Piece>,
+    /// Their bytes and lines.
+    bytes: u64,
+    lines: u64,
+}
+
+/// A thread that looks at blocks while others are filled.
+struct Surveyor {
+    blocks: SyncSender<Vec<u8>>,
+    thread: JoinHandle<Survey>,
+}
+
 impl Spool {
-    /// An empty one; `name` is what `_origin` calls it, before the number of the record.
+    /// An empty one, for records that are read as `reading` says; `name` is what `_origin` calls it, before the number
+    /// of the record.
     ///
     /// # Errors
     /// A temporary folder that cannot be written.
-    pub fn new(name: &str) -> Result<Self> {
+    pub fn new(name: &str, reading: &Reading) -> Result<Self> {
         let doing = || format!("creating a temporary file in {}", std::env::temp_dir().display());
         let (file, path) = NamedTempFile::new().doing(doing)?.into_parts();
         Ok(Self {
             name: name.to_owned(),
-            file: BufWriter::with_capacity(BUFFER, file),
+            reading: reading.clone(),
+            json: Arc::new(Json::lines(reading)),
+            file,
             path,
+            block: Vec::new(),
+            survey: None,
             before: 0,
             rows: 0,
             bytes: 0,
@@ -50,10 +86,10 @@ impl Spool {
     ///
     /// # Errors
     /// A temporary folder that cannot be written.
-    pub fn of_lines(name: &str, before: u64) -> Result<Self> {
+    pub fn of_lines(name: &str, reading: &Reading, before: u64) -> Result<Self> {
         Ok(Self {
             before,
-            ..Self::new(name)?
+            ..Self::new(name, reading)?
         })
     }
 
@@ -63,9 +99,8 @@ impl Spool {
     /// A full disk.
     pub fn pass(&mut self) -> Result<()> {
         self.bytes += 1;
-        self.file
-            .write_all(b"\n")
-            .doing(|| format!("writing into {}", std::env::temp_dir().display()))
+        self.block.push(b'\n');
+        self.write_if_full()
     }
 
     /// Adds a record: the text of one JSON object. Line breaks between its tokens become spaces.
@@ -73,19 +108,18 @@ impl Spool {
     /// # Errors
     /// A full disk.
     pub fn push(&mut self, record: &[u8]) -> Result<()> {
-        let doing = || format!("writing into {}", std::env::temp_dir().display());
         // Within strings JSON has no line breaks.
         let mut rest = record;
         while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
-            self.file.write_all(&rest[..at]).doing(doing)?;
-            self.file.write_all(b" ").doing(doing)?;
+            self.block.extend_from_slice(&rest[..at]);
+            self.block.push(b' ');
             rest = &rest[at + 1..];
         }
-        self.file.write_all(rest).doing(doing)?;
-        self.file.write_all(b"\n").doing(doing)?;
+        self.block.extend_from_slice(rest);
+        self.block.push(b'\n');
         self.rows += 1;
         self.bytes += record.len() as u64 + 1;
-        Ok(())
+        self.write_if_full()
     }
 
     /// Takes down a record that cannot land, with its number in the source and the reason.
@@ -108,32 +142,150 @@ impl Spool {
     /// # Errors
     /// A full disk.
     pub fn text(mut self) -> Result<String> {
-        let doing = || format!("reading from {}", std::env::temp_dir().display());
-        self.file.flush().doing(doing)?;
-        std::fs::read_to_string(&self.path).doing(doing)
+        self.write()?;
+        std::fs::read_to_string(&self.path).doing(|| format!("reading from {}", std::env::temp_dir().display()))
     }
 
-    /// Its records with their types, which are read once on `workers` threads as `reading` says, and those that were
-    /// rejected before.
+    /// Its records with their types, and those that were rejected before.
     ///
     /// # Errors
-    /// A full disk; those of [`ScannedFile::scan`].
-    pub fn scan(
-        self,
-        reading: &Reading,
-        workers: usize,
-        cancel: &CancellationToken,
-    ) -> Result<(ScannedFile, Vec<Rejected>)> {
-        let doing = || format!("writing into {}", std::env::temp_dir().display());
-        self.file
-            .into_inner()
-            .map_err(std::io::IntoInnerError::into_error)
-            .doing(doing)?;
+    /// A full disk; config for names that collide.
+    pub fn finish(mut self) -> Result<(ScannedFile, Vec<Rejected>)> {
+        self.write()?;
+        let last = std::mem::take(&mut self.block);
+        let mut survey = match self.survey {
+            Some(surveyor) => surveyor.finish()?,
+            None => Survey::after(self.before),
+        };
+        survey.add(&self.json, &last);
+        drop(self.file);
         let local = Local::temporary(self.path, &self.name)?;
-        let mut scanned = ScannedFile::scan(local, reading, workers, cancel)?;
-        for piece in &mut scanned.scanned.pieces {
-            piece.first += self.before;
+        let plan = |originals| scanned::plan(originals, &self.name, &self.reading.declared);
+        let scanned = json::scanned(survey.shape, survey.pieces, plan)?;
+        let json = Arc::unwrap_or_clone(self.json);
+        Ok((ScannedFile::of_records(local, json, scanned), self.rejected))
+    }
+
+    /// Writes the block, and lets it be looked at, once it is large enough.
+    fn write_if_full(&mut self) -> Result<()> {
+        if self.block.len() < BLOCK {
+            return Ok(());
         }
-        Ok((scanned, self.rejected))
+        self.write()?;
+        let surveyor = match &mut self.survey {
+            Some(surveyor) => surveyor,
+            none => none.insert(Surveyor::start(self.json.clone(), Survey::after(self.before))?),
+        };
+        surveyor.take(std::mem::take(&mut self.block))
+    }
+
+    fn write(&mut self) -> Result<()> {
+        let doing = || format!("writing into {}", std::env::temp_dir().display());
+        self.file.write_all(&self.block).doing(doing)
+    }
+}
+
+impl Survey {
+    fn after(lines: u64) -> Self {
+        Self {
+            shape: Shape::Object(Vec::new()),
+            pieces: Vec::new(),
+            bytes: 0,
+            lines,
+        }
+    }
+
+    fn add(&mut self, json: &Json, block: &[u8]) {
+        let (mut piece, shape) = json.survey(block, self.bytes);
+        piece.first = self.lines + 1;
+        self.shape.merge(shape);
+        self.pieces.push(piece);
+        self.bytes += block.len() as u64;
+        self.lines += newlines(block);
+    }
+}
+
+impl Surveyor {
+    fn start(json: Arc<Json>, mut survey: Survey) -> Result<Self> {
+        let (blocks, waiting) = sync_channel::<Vec<u8>>(WAITING);
+        let work = move || {
+            for block in waiting {
+                survey.add(&json, &block);
+            }
+            survey
+        };
+        let thread = std::thread::Builder::new().name("survey".to_owned()).spawn(work);
+        let thread = thread.doing(|| "starting a thread".to_owned())?;
+        Ok(Self { blocks, thread })
+    }
+
+    fn take(&self, block: Vec<u8>) -> Result<()> {
+        self.blocks.send(block).map_err(|_| broken())
+    }
+
+    fn finish(self) -> Result<Survey> {
+        drop(self.blocks);
+        self.thread.join().map_err(|_| broken())
+    }
+}
+
+fn broken() -> Error {
+    Error::failed("looking at the records", "the thread that does it has ended")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use cordada_core::Result;
+
+    use super::*;
+    use crate::reading::Declared;
+
+    fn spool(before: u64) -> Spool {
+        Spool::of_lines("web", &Reading::of_records(Declared::new(), chrono_tz::UTC), before).unwrap()
+    }
+
+    fn lines(file: &ScannedFile) -> Vec<u64> {
+        let types = file.scanned.shapes.iter().map(|shape| shape.data_type(None));
+        let types: Vec<_> = types.collect::<Result<_>>().unwrap();
+        let mut lines = Vec::new();
+        for piece in &file.scanned.pieces {
+            file.decode(piece, &types, &mut |decoded| {
+                lines.extend(decoded.lines);
+                Ok(())
+            })
+            .unwrap();
+        }
+        lines
+    }
+
+    #[test]
+    fn many_blocks_are_as_one() {
+        let mut spool = spool(10);
+        let long = "x".repeat(BLOCK / 3);
+        for id in 0..10 {
+            spool
+                .push(format!("{{\"id\": {id},\r\n \"text\": \"{long}\"}}").as_bytes())
+                .unwrap();
+            spool.pass().unwrap();
+        }
+        spool.push(br#"{"id": 1.5}"#).unwrap();
+        let (file, rejected) = spool.finish().unwrap();
+        assert!(rejected.is_empty());
+        assert!(file.scanned.pieces.len() > 3);
+        assert_eq!(file.scanned.plan.names, ["id", "text"]);
+        assert!(
+            file.scanned.shapes[0].data_type(None).unwrap().is_decimal()
+                || file.scanned.shapes[0].data_type(None).unwrap().is_floating()
+        );
+        let expected: Vec<u64> = (0..10).map(|row| 11 + 2 * row).chain([31]).collect();
+        assert_eq!(lines(&file), expected);
+    }
+
+    #[test]
+    fn one_that_is_empty_has_no_columns() {
+        let (file, _) = spool(0).finish().unwrap();
+        assert!(file.scanned.plan.names.is_empty());
+        assert!(lines(&file).is_empty());
     }
 }

@@ -67,6 +67,11 @@ impl Plain {
         })
     }
 
+    /// A file that is plain UTF-8 without a mark.
+    pub(crate) fn utf8(file: Local) -> Plain {
+        Plain { file, start: 0 }
+    }
+
     /// What to call it in messages.
     pub fn name(&self) -> &str {
         &self.file.name

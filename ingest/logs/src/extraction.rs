@@ -13,6 +13,7 @@ use cordada_core::threads::blocking;
 use cordada_core::{Context, Error, Result, hex};
 use cordada_ingest_discovery::discover::{self, FoundFile};
 use cordada_ingest_formats::local::{Local, hash_file};
+use cordada_ingest_formats::reading::Reading;
 use cordada_ingest_formats::spool::Spool;
 use cordada_ingest_formats::text::{Plain, is_compressed};
 use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows};
@@ -61,6 +62,7 @@ struct LogContext {
     options: LogOptions,
     policy: Policy,
     transforms: Arc<Transforms>,
+    records: Arc<Reading>,
     now: DateTime<Utc>,
     cancel: CancellationToken,
 }
@@ -105,6 +107,7 @@ impl<'a> Logs<'a> {
             options: stream.log_options(),
             policy: stream.policy(source.timezone.0),
             transforms: request.transforms.clone(),
+            records: request.records.clone(),
             now: request.load_at,
             cancel: request.cancel.clone(),
         };
@@ -397,15 +400,16 @@ impl Extraction for Logs<'_> {
 /// Reads lines until there is enough of them: `room` for bytes of records and for rejected lines.
 fn fill(mut open: OpenLog, context: &LogContext, room: (u64, usize)) -> Result<LogChunk> {
     let before = (open.log.place.offset, open.log.place.line);
-    let mut spool = Spool::of_lines(&open.log.place.path, before.1)?;
-    let mut rejected = 0;
     let LogContext {
         options,
         policy,
         transforms,
+        records,
         cancel,
         ..
     } = context;
+    let mut spool = Spool::of_lines(&open.log.place.path, records, before.1)?;
+    let mut rejected = 0;
     let ended = open.log.read(options, policy, cancel, |line, taken| {
         match taken {
             LineOutcome::Record(record) if transforms.is_empty() => spool.push(record)?,

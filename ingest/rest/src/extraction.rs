@@ -8,6 +8,7 @@ use cordada_core::batches::CHUNK_BYTES;
 use cordada_core::progress::Task;
 use cordada_core::{Error, Result};
 use cordada_ingest_formats::json::pointer::Pointer;
+use cordada_ingest_formats::reading::Reading;
 use cordada_ingest_formats::spool::Spool;
 use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows, State};
 use cordada_ingest_source::options::{Disposition, Options};
@@ -33,6 +34,7 @@ pub(crate) struct ExtractionRequest {
     pub(crate) state: Option<State>,
     pub(crate) replace: bool,
     pub(crate) transforms: Arc<Transforms>,
+    pub(crate) records: Arc<Reading>,
     pub(crate) task: Arc<dyn Task>,
 }
 
@@ -44,6 +46,7 @@ impl ExtractionRequest {
             state: request.state.clone(),
             replace: request.replace,
             transforms: request.transforms.clone(),
+            records: request.records.clone(),
             task: request.task.clone(),
         }
     }
@@ -55,6 +58,7 @@ pub(crate) struct RestExtraction {
     plan: Arc<Plan>,
     name: String,
     transforms: Arc<Transforms>,
+    records: Arc<Reading>,
     task: Arc<dyn Task>,
     replace: bool,
     /// Whether a row that lands twice is one row, so that a chunk can end anywhere.
@@ -126,6 +130,7 @@ impl RestExtraction {
         Ok(Self {
             name: request.name,
             transforms: request.transforms,
+            records: request.records,
             task: request.task,
             replace: request.replace,
             keyed: disposition != Disposition::Append,
@@ -159,7 +164,7 @@ impl RestExtraction {
     fn sink(&mut self) -> Result<Sink> {
         let lost = || Error::failed(format!("reading {}", self.name), "it ended with an error before");
         Ok(Sink {
-            spool: Spool::new(&self.name)?,
+            spool: Spool::new(&self.name, &self.records)?,
             progress: self.progress.take().ok_or_else(lost)?,
             filter: self.plan.filter.clone(),
             transforms: self.transforms.clone(),

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use cordada_core::progress::{Progress, Task};
 use cordada_core::{Result, TableName};
+use cordada_ingest_formats::reading::Reading;
 use cordada_ingest_formats::scanned::ScannedFile;
 use cordada_ingest_formats::spool::Spool;
 use datafusion_execution::SendableRecordBatchStream;
@@ -46,6 +47,8 @@ pub struct Request<'a> {
     pub replace: bool,
     /// What becomes of columns before they are written anywhere.
     pub transforms: Arc<Transforms>,
+    /// How JSON records are read: their declared types, and the zone of times that carry none.
+    pub records: Arc<Reading>,
     /// When the load began.
     pub load_at: DateTime<Utc>,
     /// Whoever watches; files begin a task of their own, whose size they know.

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use cordada_core::progress::Silent;
 use cordada_core::{Error, Result};
 use cordada_ingest::{IngestReport, SourceFile, ingest};
+use cordada_ingest_formats::reading::{Declared, Reading};
 use cordada_ingest_formats::spool::Spool;
 use cordada_ingest_source::Source;
 use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows, State};
@@ -102,7 +103,7 @@ fn typed(rows: &[(i64, &str, bool)], state: Option<State>) -> Chunk {
 }
 
 fn records(records: &[&str], state: Option<State>) -> Chunk {
-    let mut spool = Spool::new("people").unwrap();
+    let mut spool = Spool::new("people", &Reading::of_records(Declared::new(), chrono_tz::UTC)).unwrap();
     for record in records {
         spool.push(record.as_bytes()).unwrap();
     }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use cordada_core::progress::Silent;
 use cordada_core::{Error, Result};
 use cordada_ingest::{SourceFile, ingest};
+use cordada_ingest_formats::reading::Reading;
 use cordada_ingest_formats::spool::Spool;
 use cordada_ingest_source::Source;
 use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows};
@@ -35,6 +36,7 @@ struct One {
     meeting: Rendezvous,
     stream: String,
     fails: bool,
+    records: Arc<Reading>,
     done: bool,
 }
 
@@ -51,6 +53,7 @@ impl Source for Pair {
             meeting: self.meeting.clone(),
             stream: request.stream.to_owned(),
             fails: self.fails,
+            records: request.records,
             done: false,
         }))
     }
@@ -75,7 +78,7 @@ impl Extraction for One {
             }
             _ => {}
         }
-        let mut spool = Spool::new(&self.stream)?;
+        let mut spool = Spool::new(&self.stream, &self.records)?;
         spool.push(br#"{"id": 1}"#)?;
         Ok(Some(Chunk::new(Rows::Records(vec![spool]), Some("done".into()), 10)))
     }

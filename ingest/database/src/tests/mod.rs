@@ -16,6 +16,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use cordada_core::progress::Silent;
 use cordada_core::{Context, Result, TableName, yaml};
+use cordada_ingest_formats::reading::{Declared, Reading};
 use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
 use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::transform::Transforms;
@@ -128,6 +129,7 @@ impl Source {
             state,
             replace: self.source.streams()["sales"].disposition() == Disposition::Replace,
             transforms: Arc::new(Transforms::new(&Options::default(), None).unwrap()),
+            records: Arc::new(Reading::of_records(Declared::new(), chrono_tz::UTC)),
             load_at: chrono::Utc::now(),
             progress: &Silent,
             task: Arc::new(Silent),

@@ -1,6 +1,7 @@
 //! JSON: records of any shape, their types inferred over the whole file.
 
 mod build;
+pub mod lexer;
 pub mod pointer;
 pub mod scan;
 pub(crate) mod split;
@@ -50,16 +51,24 @@ impl Json {
             Format::Ndjson => (Layout::Lines, text.start()),
             _ => Layout::of_json(text)?,
         };
-        let notation = Notation {
-            point: b'.',
-            zone: reading.zone,
-        };
         Ok(Self {
             layout,
             start,
-            declared: reading.declared.clone(),
-            notation,
+            ..Self::lines(reading)
         })
+    }
+
+    /// The reader of records that are written one a line.
+    pub(crate) fn lines(reading: &Reading) -> Self {
+        Self {
+            layout: Layout::Lines,
+            start: 0,
+            declared: reading.declared.clone(),
+            notation: Notation {
+                point: b'.',
+                zone: reading.zone,
+            },
+        }
     }
 
     /// Reads the whole file once. `plan` tells what is known about columns once their names are.
@@ -92,39 +101,33 @@ impl Json {
             let (start, end) = (ranges[piece].start, ranges[piece].end);
             let mut data = Vec::new();
             text.read(start, end, &mut data)?;
-            let records = self.records(&data, 0);
-            let mut shape = Shape::Object(Vec::new());
-            for root in &records.roots {
-                observe(&mut shape, &records.tape, *root);
-            }
-            let (rows, rejected) = (records.roots.len() as u64, records.rejected.len() as u64);
-            Ok((
-                Piece {
-                    start,
-                    end,
-                    first: 0,
-                    rows,
-                    rejected,
-                },
-                shape,
-                newlines(&data),
-            ))
+            Ok((self.survey(&data, start), newlines(&data)))
         };
-        in_order(ranges.len(), workers, cancel, work, |_, (mut piece, found, lines)| {
+        in_order(ranges.len(), workers, cancel, work, |_, ((mut piece, found), lines)| {
             piece.first = line;
             line += lines;
             shape.merge(found);
             pieces.push(piece);
             Ok(())
         })?;
-        let Shape::Object(keys) = shape else {
-            return Ok(Scanned::default());
+        scanned(shape, pieces, plan)
+    }
+
+    /// The piece that begins at `start` with the bytes `data`, and what its records look like. Its line is not known.
+    pub(crate) fn survey(&self, data: &[u8], start: u64) -> (Piece, Shape) {
+        let records = self.records(data, 0);
+        let mut shape = Shape::Object(Vec::new());
+        for root in &records.roots {
+            observe(&mut shape, &records.tape, *root);
+        }
+        let piece = Piece {
+            start,
+            end: start + data.len() as u64,
+            first: 0,
+            rows: records.roots.len() as u64,
+            rejected: records.rejected.len() as u64,
         };
-        let (names, shapes): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
-        let plan = plan(names)?;
-        let declared = |(shape, declared): (Shape, &Option<DataType>)| declared.clone().map_or(shape, Shape::Declared);
-        let shapes = shapes.into_iter().zip(&plan.declared).map(declared).collect();
-        Ok(Scanned { plan, shapes, pieces })
+        (piece, shape)
     }
 
     /// Reads a piece into columns of `types`, one for each of the file's.
@@ -228,10 +231,26 @@ impl Json {
     }
 }
 
+/// What the pieces of a file hold, whose records are of `shape`.
+pub(crate) fn scanned(
+    shape: Shape,
+    pieces: Vec<Piece>,
+    plan: impl FnOnce(Vec<String>) -> Result<TextPlan>,
+) -> Result<Scanned> {
+    let Shape::Object(keys) = shape else {
+        return Ok(Scanned::default());
+    };
+    let (names, shapes): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
+    let plan = plan(names)?;
+    let declared = |(shape, declared): (Shape, &Option<DataType>)| declared.clone().map_or(shape, Shape::Declared);
+    let shapes = shapes.into_iter().zip(&plan.declared).map(declared).collect();
+    Ok(Scanned { plan, shapes, pieces })
+}
+
 /// The declared types of the keys that were met, where they have one.
 type Met<'o> = HashMap<Vec<u8>, Option<&'o DataType>>;
 
-fn newlines(data: &[u8]) -> u64 {
+pub(crate) fn newlines(data: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', data).count() as u64
 }
 

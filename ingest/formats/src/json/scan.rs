@@ -4,19 +4,8 @@
 
 use std::ops::Range;
 
+use super::lexer::{Lexer, Malformed, Token};
 use super::pointer::Pointer;
-
-/// How deep values may be nested.
-const MAX_DEPTH: usize = 128;
-
-/// Why a text is not JSON, and at which byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Malformed {
-    /// The byte at which it stops to be JSON.
-    pub at: usize,
-    /// What is wrong there.
-    pub why: &'static str,
-}
 
 /// What to look for.
 #[derive(Debug, Clone, Default)]
@@ -74,14 +63,12 @@ impl Wanted {
             reached: false,
             values,
         };
-        let mut scanner = Scanner { text, at: 0, found };
-        scanner.space();
+        let lexer = Lexer { text, at: 0 };
+        let mut scanner = Scanner { lexer, found };
+        scanner.lexer.space();
         scanner.value(&[&self.root], 0)?;
-        scanner.space();
-        match scanner.text.get(scanner.at) {
-            None => Ok(scanner.found),
-            Some(_) => scanner.wrong("something follows the value"),
-        }
+        scanner.lexer.end()?;
+        Ok(scanner.found)
     }
 
     /// Where the value at `pointer` was found.
@@ -117,89 +104,53 @@ impl Node {
 }
 
 struct Scanner<'t> {
-    text: &'t [u8],
-    at: usize,
+    lexer: Lexer<'t>,
     found: Found,
 }
 
-type Scanned = Result<(), Malformed>;
-
 impl Scanner<'_> {
-    fn wrong<T>(&self, why: &'static str) -> Result<T, Malformed> {
-        Err(Malformed { at: self.at, why })
-    }
-
-    fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.text.get(self.at) {
-            self.at += 1;
-        }
-    }
-
     /// Passes over the value that begins here; `nodes` are what is looked for in it.
-    fn value(&mut self, nodes: &[&Node], depth: usize) -> Scanned {
-        let start = self.at;
-        if depth > MAX_DEPTH {
-            return self.wrong("values are nested too deep");
+    fn value(&mut self, nodes: &[&Node], depth: usize) -> Result<(), Malformed> {
+        let start = self.lexer.at;
+        let token = self.lexer.value()?;
+        match token {
+            Token::Object => self.object(nodes, depth)?,
+            Token::Array => self.array(nodes, depth)?,
+            _ => self.lexer.scalar()?,
         }
-        let first = self.text.get(self.at).copied();
-        match first {
-            Some(b'{') => self.object(nodes, depth)?,
-            Some(b'[') => self.array(nodes, depth)?,
-            Some(b'"') => self.string()?,
-            Some(b't') => self.literal(b"true")?,
-            Some(b'f') => self.literal(b"false")?,
-            Some(b'n') => self.literal(b"null")?,
-            Some(b'-' | b'0'..=b'9') => self.number()?,
-            None => return self.wrong("the text breaks off"),
-            Some(_) => return self.wrong("this is not a value"),
-        }
+        let place = start..self.lexer.at;
         for node in nodes {
             if let Some(value) = node.value.and_then(|index| self.found.values.get_mut(index)) {
-                value.get_or_insert(start..self.at);
+                value.get_or_insert(place.clone());
             }
             if node.records {
                 self.found.reached = true;
-                if !matches!(first, Some(b'[' | b'n')) {
-                    self.found.records.push(start..self.at);
+                if !matches!(token, Token::Array | Token::Null) {
+                    self.found.records.push(place.clone());
                 }
             }
         }
         Ok(())
     }
 
-    fn object(&mut self, nodes: &[&Node], depth: usize) -> Scanned {
+    fn object(&mut self, nodes: &[&Node], depth: usize) -> Result<(), Malformed> {
         let looking = nodes.iter().any(|node| !node.children.is_empty());
-        self.at += 1;
-        self.space();
-        if self.text.get(self.at) == Some(&b'}') {
-            self.at += 1;
-            return Ok(());
-        }
-        loop {
-            let start = self.at;
-            self.string()?;
-            let key = start..self.at;
-            self.space();
-            match self.text.get(self.at) {
-                Some(b':') => self.at += 1,
-                None => return self.wrong("the text breaks off"),
-                Some(_) => return self.wrong("a colon is missing"),
-            }
-            self.space();
+        let mut goes_on = self.lexer.open(b'}', depth)?;
+        while goes_on {
+            let (key, _) = self.lexer.key()?;
             if looking {
-                let name = name(self.text.get(key).unwrap_or_default());
+                let name = name(self.lexer.text.get(key).unwrap_or_default());
                 let inner: Vec<_> = nodes.iter().flat_map(|node| node.child(&name)).collect();
                 self.value(&inner, depth + 1)?;
             } else {
                 self.value(&[], depth + 1)?;
             }
-            if self.ends(b'}')? {
-                return Ok(());
-            }
+            goes_on = self.lexer.goes_on(b'}')?;
         }
+        Ok(())
     }
 
-    fn array(&mut self, nodes: &[&Node], depth: usize) -> Scanned {
+    fn array(&mut self, nodes: &[&Node], depth: usize) -> Result<(), Malformed> {
         let looking = nodes.iter().any(|node| !node.children.is_empty());
         let records = nodes.iter().any(|node| node.records);
         if nodes
@@ -209,14 +160,10 @@ impl Scanner<'_> {
             // Going over the items of an empty array has found all there is.
             self.found.reached = true;
         }
-        self.at += 1;
-        self.space();
-        if self.text.get(self.at) == Some(&b']') {
-            self.at += 1;
-            return Ok(());
-        }
-        for index in 0_usize.. {
-            let start = self.at;
+        let mut goes_on = self.lexer.open(b']', depth)?;
+        let mut index = 0_usize;
+        while goes_on {
+            let start = self.lexer.at;
             if looking {
                 let index = index.to_string();
                 let inner: Vec<_> = nodes.iter().flat_map(|node| node.child(&index)).collect();
@@ -225,137 +172,14 @@ impl Scanner<'_> {
                 self.value(&[], depth + 1)?;
             }
             if records {
-                self.found.records.push(start..self.at);
+                self.found.records.push(start..self.lexer.at);
             }
-            if self.ends(b']')? {
-                break;
-            }
+            index += 1;
+            goes_on = self.lexer.goes_on(b']')?;
         }
         Ok(())
-    }
-
-    /// Passes over a comma, or over the `end`; whether it was the end.
-    fn ends(&mut self, end: u8) -> Result<bool, Malformed> {
-        self.space();
-        match self.text.get(self.at) {
-            Some(b',') => {
-                self.at += 1;
-                self.space();
-                Ok(false)
-            }
-            Some(byte) if *byte == end => {
-                self.at += 1;
-                Ok(true)
-            }
-            None => self.wrong("the text breaks off"),
-            Some(_) => self.wrong("a comma is missing"),
-        }
-    }
-
-    fn string(&mut self) -> Scanned {
-        match self.text.get(self.at) {
-            Some(b'"') => self.at += 1,
-            None => return self.wrong("the text breaks off"),
-            Some(_) => return self.wrong("a key is missing"),
-        }
-        loop {
-            let rest = self.text.get(self.at..).unwrap_or_default();
-            match rest.iter().position(|byte| SPECIAL[usize::from(*byte)]) {
-                None => {
-                    self.at = self.text.len();
-                    return self.wrong("the text breaks off");
-                }
-                Some(plain) => self.at += plain,
-            }
-            match self.text.get(self.at) {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                Some(b'\\') => self.escape()?,
-                _ => return self.wrong("a control character in a string"),
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Scanned {
-        match self.text.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') => {
-                let digits = self.text.get(self.at + 2..self.at + 6).unwrap_or_default();
-                if digits.len() < 4 {
-                    return self.wrong("the text breaks off");
-                }
-                if !digits.iter().all(u8::is_ascii_hexdigit) {
-                    return self.wrong("an escape that there is not");
-                }
-                self.at += 6;
-            }
-            None => return self.wrong("the text breaks off"),
-            Some(_) => return self.wrong("an escape that there is not"),
-        }
-        Ok(())
-    }
-
-    fn literal(&mut self, literal: &[u8]) -> Scanned {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        if rest.starts_with(literal) {
-            self.at += literal.len();
-            return Ok(());
-        }
-        self.wrong(if literal.starts_with(rest) {
-            "the text breaks off"
-        } else {
-            "this is not a value"
-        })
-    }
-
-    fn number(&mut self) -> Scanned {
-        self.skip(b"-");
-        match self.text.get(self.at) {
-            Some(b'0') => self.at += 1,
-            _ => self.digits()?,
-        }
-        if self.skip(b".") {
-            self.digits()?;
-        }
-        if self.skip(b"eE") {
-            self.skip(b"+-");
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    fn skip(&mut self, one_of: &[u8]) -> bool {
-        let is_there = self.text.get(self.at).is_some_and(|byte| one_of.contains(byte));
-        self.at += usize::from(is_there);
-        is_there
-    }
-
-    fn digits(&mut self) -> Scanned {
-        let start = self.at;
-        while self.text.get(self.at).is_some_and(u8::is_ascii_digit) {
-            self.at += 1;
-        }
-        match self.at > start {
-            true => Ok(()),
-            false => self.wrong("a digit is missing"),
-        }
     }
 }
-
-/// What strings cannot hold as it is.
-static SPECIAL: [bool; 256] = {
-    let mut special = [false; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        special[byte] = true;
-        byte += 1;
-    }
-    special[b'"' as usize] = true;
-    special[b'\\' as usize] = true;
-    special
-};
 
 /// The name that a key is, between its quotes.
 fn name(quoted: &[u8]) -> std::borrow::Cow<'_, str> {
@@ -372,45 +196,34 @@ fn name(quoted: &[u8]) -> std::borrow::Cow<'_, str> {
 /// is the quick way for one value of a record that has been checked.
 pub fn value(text: &[u8], pointer: &Pointer) -> Option<serde_json::Value> {
     let mut scanner = Scanner {
-        text,
-        at: 0,
+        lexer: Lexer { text, at: 0 },
         found: Found::default(),
     };
-    scanner.space();
+    scanner.lexer.space();
     for segment in &pointer.0 {
         scanner.enter(segment)?;
     }
-    let start = scanner.at;
+    let start = scanner.lexer.at;
     scanner.value(&[], 0).ok()?;
-    serde_json::from_slice(text.get(start..scanner.at)?).ok()
+    serde_json::from_slice(text.get(start..scanner.lexer.at)?).ok()
 }
 
 impl Scanner<'_> {
     /// Goes to the value that `segment` names in the object or array that begins here.
     fn enter(&mut self, segment: &str) -> Option<()> {
-        let end = match self.text.get(self.at)? {
-            b'{' => b'}',
-            b'[' => b']',
+        let token = self.lexer.value().ok()?;
+        let close = match token {
+            Token::Object => b'}',
+            Token::Array => b']',
             _ => return None,
         };
-        self.at += 1;
-        self.space();
-        if self.text.get(self.at) == Some(&end) {
-            return None;
-        }
-        for index in 0_usize.. {
-            let fits = match end {
-                b'}' => {
-                    let start = self.at;
-                    self.string().ok()?;
-                    let name = name(self.text.get(start..self.at)?);
-                    self.space();
-                    if self.text.get(self.at) != Some(&b':') {
-                        return None;
-                    }
-                    self.at += 1;
-                    self.space();
-                    name == segment
+        let mut goes_on = self.lexer.open(close, 0).ok()?;
+        let mut index = 0_usize;
+        while goes_on {
+            let fits = match token {
+                Token::Object => {
+                    let (key, _) = self.lexer.key().ok()?;
+                    name(self.lexer.text.get(key)?) == segment
                 }
                 _ => segment.parse() == Ok(index),
             };
@@ -418,9 +231,8 @@ impl Scanner<'_> {
                 return Some(());
             }
             self.value(&[], 0).ok()?;
-            if self.ends(end).ok()? {
-                return None;
-            }
+            index += 1;
+            goes_on = self.lexer.goes_on(close).ok()?;
         }
         None
     }

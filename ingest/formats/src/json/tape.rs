@@ -1,5 +1,7 @@
 //! JSON (RFC 8259) as a tape: one node a value, pointing into the text, so that numbers keep all their digits.
 
+use super::lexer::{Lexer, Malformed, Token};
+
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -26,9 +28,6 @@ pub struct Node {
     pub next: u32,
 }
 
-/// How deep values may be nested.
-const MAX_DEPTH: usize = 128;
-
 /// Values of one text, all records' one after the other.
 #[derive(Debug)]
 pub struct Tape<'d> {
@@ -54,23 +53,20 @@ impl<'d> Tape<'d> {
         if std::str::from_utf8(&self.data[start..end]).is_err() {
             return Err("bytes that are not of the file's encoding");
         }
-        let mut parser = Parser {
-            data: &self.data[..end],
+        let lexer = Lexer {
+            text: &self.data[..end],
             at: start,
+        };
+        let mut parser = Parser {
+            lexer,
             nodes: &mut self.nodes,
         };
-        let parsed = parser.value(0).and_then(|()| {
-            parser.skip_space();
-            if parser.at == end {
-                Ok(root as u32)
-            } else {
-                Err("something follows the value")
-            }
-        });
+        parser.lexer.space();
+        let parsed = parser.value(0).and_then(|()| parser.lexer.end());
         if parsed.is_err() {
             self.nodes.truncate(root);
         }
-        parsed
+        parsed.map(|()| root as u32).map_err(|malformed| malformed.why)
     }
 
     /// The node.
@@ -113,22 +109,11 @@ impl<'d> Tape<'d> {
 }
 
 struct Parser<'a> {
-    data: &'a [u8],
-    at: usize,
+    lexer: Lexer<'a>,
     nodes: &'a mut Vec<Node>,
 }
 
 impl Parser<'_> {
-    fn peek(&self) -> Option<u8> {
-        self.data.get(self.at).copied()
-    }
-
-    fn skip_space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.peek() {
-            self.at += 1;
-        }
-    }
-
     fn add(&mut self, kind: Kind, start: usize, end: usize) {
         let next = self.nodes.len() as u32 + 1;
         self.nodes.push(Node {
@@ -139,119 +124,55 @@ impl Parser<'_> {
         });
     }
 
-    fn value(&mut self, depth: usize) -> Result<(), &'static str> {
-        self.skip_space();
-        match self.peek() {
-            Some(b'{' | b'[') if depth == MAX_DEPTH => Err("values are nested too deep"),
-            Some(b'{') => self.container(Kind::Object, b'}', depth),
-            Some(b'[') => self.container(Kind::Array, b']', depth),
-            Some(b'"') => self.string(),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word(b"true", Kind::Boolean),
-            Some(b'f') => self.word(b"false", Kind::Boolean),
-            Some(b'n') => self.word(b"null", Kind::Null),
-            Some(_) => Err("not a JSON value"),
-            None => Err("the value ends too early"),
-        }
-    }
-
-    fn word(&mut self, word: &[u8], kind: Kind) -> Result<(), &'static str> {
-        if !self.data[self.at..].starts_with(word) {
-            return Err("not a JSON value");
-        }
-        self.add(kind, self.at, self.at + word.len());
-        self.at += word.len();
+    fn value(&mut self, depth: usize) -> Result<(), Malformed> {
+        let start = self.lexer.at;
+        let kind = match self.lexer.value()? {
+            Token::Object => return self.container(Kind::Object, b'}', depth),
+            Token::Array => return self.container(Kind::Array, b']', depth),
+            Token::String => {
+                let escaped = self.lexer.string()?;
+                return self.string(start, self.lexer.at, escaped);
+            }
+            Token::Number => Kind::Number,
+            Token::Boolean => Kind::Boolean,
+            Token::Null => Kind::Null,
+        };
+        self.lexer.scalar()?;
+        self.add(kind, start, self.lexer.at);
         Ok(())
     }
 
-    fn container(&mut self, kind: Kind, close: u8, depth: usize) -> Result<(), &'static str> {
-        let (node, start) = (self.nodes.len(), self.at);
+    fn container(&mut self, kind: Kind, close: u8, depth: usize) -> Result<(), Malformed> {
+        let (node, start) = (self.nodes.len(), self.lexer.at);
         self.add(kind, start, start);
-        self.at += 1;
-        self.skip_space();
-        let mut open = self.peek() != Some(close);
-        self.at += usize::from(!open);
-        while open {
+        let mut goes_on = self.lexer.open(close, depth)?;
+        while goes_on {
             if kind == Kind::Object {
-                self.skip_space();
-                if self.peek() != Some(b'"') {
-                    return Err("a key has to be a string");
-                }
-                self.string()?;
-                self.skip_space();
-                if self.peek() != Some(b':') {
-                    return Err("`:` is missing after a key");
-                }
-                self.at += 1;
+                let (key, escaped) = self.lexer.key()?;
+                self.string(key.start, key.end, escaped)?;
             }
             self.value(depth + 1)?;
-            self.skip_space();
-            open = match self.peek() {
-                Some(b',') => true,
-                Some(byte) if byte == close => false,
-                Some(_) => return Err("`,` is missing between two values"),
-                None => return Err("the value ends too early"),
-            };
-            self.at += 1;
+            goes_on = self.lexer.goes_on(close)?;
         }
         let next = self.nodes.len() as u32;
         self.nodes[node] = Node {
             kind,
             start: start as u32,
-            end: self.at as u32,
+            end: self.lexer.at as u32,
             next,
         };
         Ok(())
     }
 
-    fn string(&mut self) -> Result<(), &'static str> {
-        let start = self.at + 1;
-        let mut escaped = false;
-        self.at = start;
-        loop {
-            let rest = self.data.get(self.at..).unwrap_or_default();
-            let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
-                return Err("a string is opened and never closed");
-            };
-            if rest[..found].iter().any(|byte| *byte < 0x20) {
-                return Err("a control character in a string");
-            }
-            self.at += found;
-            if self.peek() == Some(b'"') {
-                self.add(Kind::String { escaped }, start, self.at);
-                self.at += 1;
-                return Ok(());
-            }
-            escaped = true;
-            self.at += escape(&self.data[self.at..]).ok_or("a wrong escape in a string")?.1;
+    /// Adds the string between the quotes at `start` and before `end`, whose escapes have to stand for characters.
+    fn string(&mut self, start: usize, end: usize, escaped: bool) -> Result<(), Malformed> {
+        let (start, end) = (start + 1, end - 1);
+        if escaped && !unescape(&self.lexer.text[start..end], &mut Vec::new()) {
+            let why = "half a character in a string";
+            return Err(Malformed { at: start, why });
         }
-    }
-
-    fn digits(&mut self) -> usize {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
-        self.at - start
-    }
-
-    fn number(&mut self) -> Result<(), &'static str> {
-        let start = self.at;
-        self.at += usize::from(self.peek() == Some(b'-'));
-        let first = self.peek();
-        let integer = self.digits();
-        let mut valid = integer == 1 || (integer > 1 && first != Some(b'0'));
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            valid &= self.digits() > 0;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            self.at += usize::from(matches!(self.peek(), Some(b'-' | b'+')));
-            valid &= self.digits() > 0;
-        }
-        self.add(Kind::Number, start, self.at);
-        if valid { Ok(()) } else { Err("not a JSON number") }
+        self.add(Kind::String { escaped }, start, end);
+        Ok(())
     }
 }
 
@@ -288,20 +209,21 @@ fn code_unit(text: &[u8]) -> Option<u16> {
     hexadecimal.then(|| u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok())?
 }
 
-/// What a string that has escapes says; they are known to be right.
-fn unescape(raw: &[u8], text: &mut Vec<u8>) {
+/// What a string that has escapes says, into `text`; whether all of them stand for characters.
+fn unescape(raw: &[u8], text: &mut Vec<u8>) -> bool {
     text.clear();
     let mut rest = raw;
     while let Some(found) = memchr::memchr(b'\\', rest) {
         text.extend_from_slice(&rest[..found]);
         rest = &rest[found..];
         let Some((character, length)) = escape(rest) else {
-            break;
+            return false;
         };
         text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         rest = &rest[length..];
     }
     text.extend_from_slice(rest);
+    true
 }
 
 #[cfg(test)]
