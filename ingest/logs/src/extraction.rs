@@ -254,13 +254,11 @@ impl<'a> Logs<'a> {
                 _ => None,
             };
             let opened = blocking("reading the logs", move || {
-                let Reader {
-                    reading, policy, now, ..
-                } = &*context;
+                let Reader { reading, policy, .. } = &*context;
                 let log = match task {
                     Task::Nothing => None,
-                    Task::Begin => Log::begin(file, &name, &state, complete, (reading, policy, *now))?,
-                    Task::Continue(place) => Some(Log::resume(file, &name, &state, complete, (reading, place, *now))?),
+                    Task::Begin => Log::begin(file, &name, &state, complete, (reading, policy))?,
+                    Task::Continue(place) => Some(Log::resume(file, &name, &state, complete, (reading, place))?),
                 };
                 Ok(log.map(|log| Open {
                     log,

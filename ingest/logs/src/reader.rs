@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use cordada_core::{Context, Error, Result};
 use encoding_rs::UTF_8;
 use tokio_util::sync::CancellationToken;
@@ -55,7 +54,7 @@ impl Log {
         name: &str,
         state: &str,
         complete: bool,
-        (reading, policy, now): (&Reading, &Policy, DateTime<Utc>),
+        (reading, policy): (&Reading, &Policy),
     ) -> Result<Option<Self>> {
         let head = Head::read(&mut file, name)?;
         let format = match &reading.format {
@@ -68,7 +67,7 @@ impl Log {
         };
         let parser = Parser::new(format, reading.custom(), Header::default());
         Ok(Some(Self {
-            place: Place::beginning(name, format, Header::default(), state, now),
+            place: Place::beginning(name, format, Header::default(), state),
             before: None,
             file,
             head,
@@ -83,7 +82,7 @@ impl Log {
         name: &str,
         state: &str,
         complete: bool,
-        (reading, before, now): (&Reading, Place, DateTime<Utc>),
+        (reading, before): (&Reading, Place),
     ) -> Result<Self> {
         let head = Head::read(&mut file, name)?;
         let format = match &reading.format {
@@ -91,7 +90,7 @@ impl Log {
             Written::Custom(_) => Format::Custom,
             Written::Auto => before.format,
         };
-        let place = before.clone().moved(name, state, now, format);
+        let place = before.clone().moved(name, state, format);
         let parser = Parser::new(format, reading.custom(), before.header.clone());
         Ok(Self {
             file,
