@@ -11,7 +11,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const FEATURES: &str = "workspace-hack";
 
 /// Every crate of the workspace with the workspace crates that it may use outside tests.
-const ALLOWED: [(&str, &[&str]); 21] = [
+const ALLOWED: [(&str, &[&str]); 22] = [
     (
         "cordada",
         &[
@@ -58,6 +58,10 @@ const ALLOWED: [(&str, &[&str]); 21] = [
         ],
     ),
     ("cordada-ingest-source", &["cordada-core", "cordada-ingest-formats"]),
+    (
+        "cordada-ingest-source-contract",
+        &["cordada-core", "cordada-ingest-formats", "cordada-ingest-source"],
+    ),
     ("cordada-ingest-formats", &["cordada-core"]),
     ("cordada-ingest-discovery", &["cordada-core", "cordada-ingest-formats"]),
     (

@@ -255,15 +255,11 @@ impl<'a> Logs<'a> {
                 _ => None,
             };
             let opened = blocking("reading the logs", move || {
-                let LogContext {
-                    options, policy, now, ..
-                } = &*context;
+                let LogContext { options, policy, .. } = &*context;
                 let log = match task {
                     LogTask::Nothing => None,
-                    LogTask::Begin => Log::begin(file, &name, &state, complete, (options, policy, *now))?,
-                    LogTask::Continue(place) => {
-                        Some(Log::resume(file, &name, &state, complete, (options, place, *now))?)
-                    }
+                    LogTask::Begin => Log::begin(file, &name, &state, complete, (options, policy))?,
+                    LogTask::Continue(place) => Some(Log::resume(file, &name, &state, complete, (options, place))?),
                 };
                 Ok(log.map(|log| OpenLog {
                     log,

@@ -39,8 +39,10 @@ pub(crate) struct LogPlace {
     pub(crate) header: Header,
     /// Size and time of the file when it was read, by which it is known without being opened.
     pub(crate) state: String,
-    /// When it was there last.
-    pub(crate) seen: DateTime<Utc>,
+    /// Since when it has not been there. None of the times of a load while it is: what a load leaves depends on the
+    /// logs alone, so that its chunks are known again whenever it is repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gone: Option<DateTime<Utc>>,
     /// Whether all of it has landed and is known by a transaction: it need not be remembered after this load.
     #[serde(skip)]
     pub(crate) done: bool,
@@ -112,7 +114,7 @@ impl LogHead {
 
 impl LogPlace {
     /// A place at the beginning of a log.
-    pub(crate) fn beginning(path: &str, format: Format, header: Header, state: &str, seen: DateTime<Utc>) -> Self {
+    pub(crate) fn beginning(path: &str, format: Format, header: Header, state: &str) -> Self {
         Self {
             path: path.to_owned(),
             offset: 0,
@@ -122,15 +124,15 @@ impl LogPlace {
             format,
             header,
             state: state.to_owned(),
-            seen,
+            gone: None,
             done: false,
         }
     }
 
     /// The same place in a log that is elsewhere now.
-    pub(crate) fn moved(mut self, path: &str, state: &str, seen: DateTime<Utc>, format: Format) -> Self {
+    pub(crate) fn moved(mut self, path: &str, state: &str, format: Format) -> Self {
         (self.path, self.state) = (path.to_owned(), state.to_owned());
-        (self.seen, self.format) = (seen, format);
+        (self.gone, self.format) = (None, format);
         self
     }
 
@@ -138,7 +140,7 @@ impl LogPlace {
     pub(crate) fn back_to(mut self, original: &LogPlace) -> Self {
         self.path.clone_from(&original.path);
         self.state.clone_from(&original.state);
-        self.seen = original.seen;
+        self.gone = original.gone;
         self
     }
 
@@ -180,10 +182,12 @@ impl LogPlaces {
         };
         let mut places: LogPlaces = serde_json::from_value(state.clone())
             .map_err(|error| Error::failed("reading the state of the stream", error))?;
-        for place in places.files.iter_mut().filter(|place| listed(&place.path)) {
-            place.seen = now;
+        for place in &mut places.files {
+            place.gone = (!listed(&place.path)).then(|| place.gone.unwrap_or(now));
         }
-        places.files.retain(|place| now - place.seen < MEMORY);
+        places
+            .files
+            .retain(|place| place.gone.is_none_or(|gone| now - gone < MEMORY));
         Ok(places)
     }
 

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use cordada_core::{Context, Error, Result};
 use encoding_rs::UTF_8;
 use tokio_util::sync::CancellationToken;
@@ -55,7 +54,7 @@ impl Log {
         name: &str,
         state: &str,
         complete: bool,
-        (options, policy, now): (&LogOptions, &Policy, DateTime<Utc>),
+        (options, policy): (&LogOptions, &Policy),
     ) -> Result<Option<Self>> {
         let head = LogHead::read(&mut file, name)?;
         let format = match &options.format {
@@ -68,7 +67,7 @@ impl Log {
         };
         let parser = Parser::new(format, options.custom(), Header::default());
         Ok(Some(Self {
-            place: LogPlace::beginning(name, format, Header::default(), state, now),
+            place: LogPlace::beginning(name, format, Header::default(), state),
             before: None,
             file,
             head,
@@ -83,7 +82,7 @@ impl Log {
         name: &str,
         state: &str,
         complete: bool,
-        (options, before, now): (&LogOptions, LogPlace, DateTime<Utc>),
+        (options, before): (&LogOptions, LogPlace),
     ) -> Result<Self> {
         let head = LogHead::read(&mut file, name)?;
         let format = match &options.format {
@@ -91,7 +90,7 @@ impl Log {
             FormatOption::Custom(_) => Format::Custom,
             FormatOption::Auto => before.format,
         };
-        let place = before.clone().moved(name, state, now, format);
+        let place = before.clone().moved(name, state, format);
         let parser = Parser::new(format, options.custom(), before.header.clone());
         Ok(Self {
             file,

@@ -12,7 +12,7 @@ use cordada_ingest_source::transform::Transforms;
 use serde_json::{Value as Json, json};
 
 use super::System;
-use super::server::{Server, json, reply};
+use super::server::{Server, json};
 use crate::extraction::{ExtractionRequest, RestExtraction};
 
 /// What a load extracted.
@@ -254,19 +254,6 @@ async fn what_has_no_cursor_is_rejected_where_it_could_land_twice() {
     assert_eq!(super::ids(&appended.records), [2]);
     let merged = land(&system, "a", None, &options("merge", &["id"])).await.unwrap();
     assert_eq!(super::ids(&merged.records), [1, 2]);
-}
-
-#[tokio::test]
-async fn a_failure_lands_nothing_of_its_chunk() {
-    let server = Server::new(|seen| match seen.number("page", 1) {
-        page @ 1..=2 => json(json!([{"id": page, "info": {"at": "2026-06-01"}}])),
-        _ => reply(400, &[], ""),
-    })
-    .await;
-    let streams =
-        "streams: {a: {request: {path: /a}, paginate: {kind: page, param: page}, incremental: {cursor: info.at}}}\n";
-    let system = System::new(streams, &server.base);
-    assert!(land(&system, "a", None, &options("append", &["id"])).await.is_err());
 }
 
 #[tokio::test]
