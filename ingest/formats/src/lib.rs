@@ -20,3 +20,6 @@ pub mod shape;
 pub mod spool;
 pub mod text;
 pub mod values;
+
+/// Rows of a batch that is read row by row.
+pub const BATCH_ROWS: usize = 16 * 1024;

@@ -13,12 +13,10 @@ use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderB
 
 use super::piece::{Decoded, Piece, Scanned, TextPlan};
 use super::text::Plain;
+use crate::BATCH_ROWS;
 use crate::shape::Shape;
 use crate::values::evidence::timestamp;
 use crate::values::time::Clock;
-
-/// Rows a batch.
-const BATCH_ROWS: usize = 16 * 1024;
 
 /// How to read the Parquet files of one stream.
 #[derive(Debug, Clone)]
