@@ -1,4 +1,4 @@
-//! What every crate speaks: errors, the YAML that people write, names, units, the types that tables store, progress.
+//! What every crate speaks: errors, the YAML that people write, names, units, the types that tables store, progress, TLS.
 
 pub mod atomic_file;
 pub mod batches;
@@ -10,6 +10,7 @@ pub mod sql_text;
 pub mod storage;
 pub mod suggest;
 pub mod threads;
+pub mod tls;
 pub mod types;
 pub mod units;
 pub mod yaml;

@@ -5,6 +5,7 @@
 
 use arrow::datatypes::{DataType, Schema};
 use cordada_core::names::{ORIGIN, snake_case};
+use cordada_core::sql_text::Dialect;
 use cordada_core::{Context, Error, Result, TableName};
 use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::provenance::{DELETED, LOAD_ID, LOADED_AT};
@@ -87,7 +88,7 @@ async fn follow(
     let (source, list) = (quoted_name(parent), quoted(column));
     let new = followed
         .as_ref()
-        .map(|followed| format!("{LOAD_ID} > '{}'", followed.load.replace('\'', "''")));
+        .map(|followed| format!("{LOAD_ID} > {}", Dialect::Standard.literal(&followed.load)));
     let (mode, new, with_childless) = match (options.disposition(), new) {
         (Disposition::Append | Disposition::InsertOnly, Some(new)) => (Mode::Append, new, false),
         (Disposition::Merge, Some(new)) if !KeptState::of(lake, parent).await?.deletes => {
@@ -149,7 +150,7 @@ fn projection(schema: &Schema, parent: &TableName, column: &str, key: &[String])
     match item.data_type() {
         DataType::Struct(fields) => columns.extend(fields.iter().map(|field| {
             let name = field.name();
-            format!("_item['{}'] as {}", name.replace('\'', "''"), quoted(name))
+            format!("_item[{}] as {}", Dialect::Standard.literal(name), quoted(name))
         })),
         _ => columns.push("_item as value".to_owned()),
     }
@@ -158,7 +159,7 @@ fn projection(schema: &Schema, parent: &TableName, column: &str, key: &[String])
 }
 
 fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+    Dialect::Standard.identifier(name)
 }
 
 fn quoted_name(table: &TableName) -> String {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use cordada_core::sql_text::Dialect;
 use cordada_core::{Error, FilePosition, Result, TableName};
 use serde_json::Value;
 use serde_saphyr::Spanned;
@@ -10,7 +11,7 @@ use serde_saphyr::Spanned;
 use super::{Layers, Loader, configs};
 use crate::config::RawConfig;
 use crate::data_test::{Body, DataTest, Generic, Item, Settings, TestSubject};
-use crate::jinja::{Names, Target, Uses, quoted_part};
+use crate::jinja::{Names, Target, Uses};
 use crate::node::{Node, NodeId};
 use crate::project_file::configs_for;
 use crate::properties::ColumnProperties;
@@ -117,7 +118,7 @@ impl Loader {
         let column = column.map(|column| {
             let name = &column.name.value;
             if column.quote {
-                quoted_part_always(name)
+                Dialect::Standard.identifier(name)
             } else {
                 name.clone()
             }
@@ -185,16 +186,6 @@ impl Loader {
 /// The node that makes the table.
 fn made_by(table: &TableName, nodes: &[Node]) -> Option<NodeId> {
     nodes.iter().find(|node| node.table == *table).map(|node| node.id)
-}
-
-/// With quotes whether it needs them or not, as `quote: true` asks.
-fn quoted_part_always(name: &str) -> String {
-    let quoted = quoted_part(name);
-    if quoted.starts_with('"') {
-        quoted
-    } else {
-        format!("\"{quoted}\"")
-    }
 }
 
 /// Numbers the tests that share a name.
