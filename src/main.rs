@@ -30,8 +30,8 @@ enum Outcome {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // Two cryptography providers are in the tree, so rustls wants to be told; an error only says that it has been.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    // For the libraries that cannot be handed one; an error only says that there is one.
+    let _ = cordada_core::tls::provider().install_default();
     cli.options.init_logging();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -22,7 +22,7 @@ pub struct AtomicFile {
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenFile {
     /// Length in bytes.
     pub bytes: u64,
     /// SHA-256 of the bytes, in lower-case hexadecimal.
@@ -70,7 +70,7 @@ impl AtomicFile {
     }
 
     /// Gives the file its name, replacing an earlier one.
-    pub async fn rename(self) -> Result<Written> {
+    pub async fn rename(self) -> Result<WrittenFile> {
         let Self {
             target,
             temporary,
@@ -91,7 +91,7 @@ impl AtomicFile {
             .flatten()
             .doing(|| writing(&target))?;
         let sha256 = hex::encode(&digest.finalize());
-        Ok(Written { bytes, sha256 })
+        Ok(WrittenFile { bytes, sha256 })
     }
 }
 

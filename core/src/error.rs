@@ -27,6 +27,19 @@ pub enum ErrorKind {
 }
 
 /// An error with its place, its cause and what to do about it.
+///
+/// ```
+/// use cordada_core::Error;
+///
+/// let error = Error::config("reading the stream orders", "unknown key `pth`")
+///     .hint("did you mean `path`?")
+///     .at("sources/shop.yml", 4, 5)
+///     .with("stream", "orders");
+/// assert_eq!(
+///     error.to_string(),
+///     "sources/shop.yml:4:5: reading the stream orders: unknown key `pth`; did you mean `path`? stream=orders"
+/// );
+/// ```
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -36,14 +49,14 @@ struct Inner {
     doing: String,
     why: String,
     hint: Option<String>,
-    place: Option<Place>,
+    place: Option<FilePosition>,
     values: Vec<(&'static str, String)>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// Where in a user's file the error is. Lines and columns count from 1; 0 means unknown.
+/// A place in a user's file. Lines and columns count from 1; 0 means unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct FilePosition {
     /// The file, as the user named it.
     pub file: String,
     /// Line, from 1.
@@ -52,7 +65,14 @@ pub struct Place {
     pub column: usize,
 }
 
-impl fmt::Display for Place {
+impl FilePosition {
+    /// The error, at this place.
+    pub fn mark(&self, error: Error) -> Error {
+        error.at(&self.file, self.line, self.column)
+    }
+}
+
+impl fmt::Display for FilePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
         if self.line > 0 {
@@ -112,7 +132,7 @@ impl Error {
 
     /// Where in a user's file it is; 0 for a line or column that is not known.
     pub fn at(mut self, file: impl fmt::Display, line: usize, column: usize) -> Self {
-        self.0.place = Some(Place {
+        self.0.place = Some(FilePosition {
             file: file.to_string(),
             line,
             column,
@@ -143,7 +163,7 @@ impl Error {
     }
 
     /// Where in a user's file it is, if it is in one.
-    pub fn place(&self) -> Option<&Place> {
+    pub fn place(&self) -> Option<&FilePosition> {
         self.0.place.as_ref()
     }
 

@@ -1,6 +1,7 @@
-//! What every crate speaks: errors, the YAML that people write, names, units, the types that tables store, progress.
+//! What every crate speaks: errors, the YAML that people write, names, units, the types that tables store, progress, TLS.
 
 pub mod atomic_file;
+pub mod batches;
 pub mod error;
 pub mod hex;
 pub mod local_store;
@@ -10,9 +11,10 @@ pub mod sql_text;
 pub mod storage;
 pub mod suggest;
 pub mod threads;
+pub mod tls;
 pub mod types;
 pub mod units;
 pub mod yaml;
 
-pub use error::{Classify, Context, Error, ErrorKind, Result};
+pub use error::{Classify, Context, Error, ErrorKind, FilePosition, Result};
 pub use names::TableName;

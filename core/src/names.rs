@@ -85,8 +85,16 @@ impl From<TableName> for String {
     }
 }
 
-/// A source's name as a column or table name that nobody has to quote: `CustomerID` → `customer_id`,
-/// `Unit Price (€)` → `unit_price`, `2nd` → `_2nd`, `Año` → `ano`. Empty when nothing is left of it.
+/// A source's name as a column or table name that nobody has to quote; empty when nothing is left of it.
+///
+/// ```
+/// use cordada_core::names::snake_case;
+///
+/// assert_eq!(snake_case("CustomerID"), "customer_id");
+/// assert_eq!(snake_case("Unit Price (€)"), "unit_price");
+/// assert_eq!(snake_case("2nd"), "_2nd");
+/// assert_eq!(snake_case("Año"), "ano");
+/// ```
 pub fn snake_case(name: &str) -> String {
     let characters: Vec<char> = name.chars().flat_map(unaccented).collect();
     let mut snake = String::with_capacity(name.len() + 4);

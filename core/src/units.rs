@@ -33,6 +33,13 @@ const SIZES: [(&str, u64); 10] = [
 ];
 
 /// A duration: a whole number with `ms`, `s`, `m`, `h`, `d` or `w`.
+///
+/// ```
+/// use cordada_core::units::Span;
+///
+/// assert_eq!(Span::parse("5m"), Some(Span::seconds(300)));
+/// assert_eq!(Span::parse("1.5h"), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
@@ -48,8 +55,15 @@ impl Span {
     }
 }
 
-/// A number of bytes: a whole number, plain or with `kB`, `MB`, `GB`, `TB` (powers of 1000) or `KiB`, `MiB`, `GiB`, `TiB`
-/// (powers of 1024).
+/// A number of bytes: a whole number, plain or with `kB`, `MB`, `GB`, `TB` (powers of 1000) or `KiB`, `MiB`, `GiB`,
+/// `TiB` (powers of 1024).
+///
+/// ```
+/// use cordada_core::units::Size;
+///
+/// assert_eq!(Size::parse("64MB"), Some(Size(64_000_000)));
+/// assert_eq!(Size::parse("64 mib"), Some(Size(67_108_864)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 

@@ -6,9 +6,10 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_saphyr::Spanned;
 
 use crate::suggest::did_you_mean;
-use crate::{Context, Error, Result};
+use crate::{Context, Error, FilePosition, Result};
 
 /// Reads the file and [`parse`]s it.
 ///
@@ -123,6 +124,18 @@ fn missing(file: &Path, text: &str, name: &str) -> Error {
     )
     .hint("set it, or write $${…} for the text itself")
     .at(file.display(), line, column)
+}
+
+impl FilePosition {
+    /// Where a node of `file` stands.
+    pub fn of<T>(file: &Path, node: &Spanned<T>) -> Self {
+        let at = node.referenced;
+        Self {
+            file: file.display().to_string(),
+            line: at.line() as usize,
+            column: at.column() as usize,
+        }
+    }
 }
 
 /// A text, or a list of them.

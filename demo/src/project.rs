@@ -94,8 +94,8 @@ pub const DEMO: &[(&str, &str)] = demo![
 /// Where the collector of web hits listens, unless somebody else does.
 pub const COLLECTOR: u16 = 8461;
 
-/// Writes the demo's project into `dir`, with the ports of its shop and its collector; files that are there already stay
-/// as their owner left them.
+/// Writes the demo's project into `dir`, with the ports of its shop and its collector; files that are there already
+/// stay as their owner left them.
 ///
 /// # Errors
 /// Files that cannot be written.

@@ -7,7 +7,7 @@ use cordada_core::{Error, Result};
 use futures::TryStreamExt;
 
 use crate::campaign::Campaign;
-use crate::client::{Client, Planned};
+use crate::client::{Client, PlannedStatement};
 use crate::consent::DEFAULT_KEY;
 use crate::personalise::Personaliser;
 use crate::sql::subquery;
@@ -18,7 +18,7 @@ pub(crate) struct Audience<'a> {
     pub personaliser: Personaliser<'a>,
     /// The query for the rows that may be sent.
     pub query: String,
-    pub planned: Planned,
+    pub planned: PlannedStatement,
     /// The release that is read, if the server tells.
     pub release: Option<u64>,
     /// Rows with and without consent, of a campaign that is over persons.

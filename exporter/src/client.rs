@@ -52,7 +52,7 @@ pub(crate) struct Client {
 
 /// A statement that the server has planned.
 #[derive(Debug)]
-pub(crate) struct Planned {
+pub(crate) struct PlannedStatement {
     pub schema: Schema,
     /// The release that it will read, if the server tells.
     pub release: Option<u64>,
@@ -80,7 +80,7 @@ impl Client {
     }
 
     /// Has a statement planned. `doing` says what for, should the server refuse it.
-    pub(crate) async fn plan(&mut self, doing: &str, sql: String) -> Result<Planned> {
+    pub(crate) async fn plan(&mut self, doing: &str, sql: String) -> Result<PlannedStatement> {
         let info = self
             .flight
             .execute(sql, None)
@@ -95,7 +95,7 @@ impl Client {
         let schema = info
             .try_decode_schema()
             .map_err(|_| Error::failed(doing, "the server does not say which columns the result has"))?;
-        Ok(Planned {
+        Ok(PlannedStatement {
             schema,
             release,
             tickets,
@@ -112,7 +112,7 @@ impl Client {
     pub(crate) fn read(
         &self,
         doing: &str,
-        planned: Planned,
+        planned: PlannedStatement,
     ) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
         let (flight, doing) = (self.flight.clone(), doing.to_owned());
         stream::iter(planned.tickets.into_iter().map(Ok))

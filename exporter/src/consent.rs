@@ -10,7 +10,7 @@
 use std::fmt;
 
 use arrow::datatypes::{DataType, Schema};
-use cordada_core::sql_text::{escape_identifier, escape_literal};
+use cordada_core::sql_text::Dialect;
 use cordada_core::suggest::did_you_mean;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
@@ -90,18 +90,18 @@ impl Consent {
                 ));
             }
         };
-        let key = escape_identifier(&self.key);
+        let key = Dialect::Standard.identifier(&self.key);
         Ok(format!(
             "{row}.{key} in (select {key} from {} where purpose = {} group by {key} \
              having min(case when status = 'granted'{valid} then 1 else 0 end) = 1)",
             self.from(),
-            escape_literal(&self.purpose),
+            Dialect::Standard.literal(&self.purpose),
         ))
     }
 
     fn from(&self) -> String {
-        let parts: Vec<String> = self.relation.split('.').map(escape_identifier).collect();
-        parts.join(".")
+        let parts = self.relation.split('.').map(|part| Dialect::Standard.identifier(part));
+        parts.collect::<Vec<_>>().join(".")
     }
 }
 

@@ -12,7 +12,7 @@ use crate::channels;
 use crate::client::{Client, Connection};
 use crate::deliver::{begin, deliver};
 use crate::manifest::{self, Manifest};
-use crate::report::{ExportReport, Published};
+use crate::report::{ExportReport, PublishedDelivery};
 
 /// Runs a campaign: reads its audience from the server, as far as there is consent, and delivers it to its channel.
 ///
@@ -70,7 +70,7 @@ pub async fn export(
     let manifest = Manifest::new(name, campaign, &report, &query);
     let receipt = manifest.publish(delivery, path.clone()).await?;
     Ok(ExportReport {
-        published: Some(Published {
+        published: Some(PublishedDelivery {
             receipt,
             manifest: path,
         }),

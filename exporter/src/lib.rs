@@ -22,4 +22,4 @@ mod wrong;
 pub use campaign::Campaign;
 pub use client::Connection;
 pub use export::export;
-pub use report::{ExportReport, Published};
+pub use report::{ExportReport, PublishedDelivery};

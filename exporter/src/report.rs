@@ -20,12 +20,12 @@ pub struct ExportReport {
     /// The release that was read, if the server tells.
     pub release: Option<u64>,
     /// What was published; nothing by a dry run.
-    pub published: Option<Published>,
+    pub published: Option<PublishedDelivery>,
 }
 
 /// A delivery that is in sight.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Published {
+pub struct PublishedDelivery {
     /// What the channel says of it.
     pub receipt: Receipt,
     /// The file that holds the receipt, the numbers of rows and where they came from.

@@ -34,6 +34,7 @@ mod sessions;
 mod sql_types;
 mod status;
 mod ticket;
+mod tls;
 mod wire;
 
 pub use config::{Config, Tls};

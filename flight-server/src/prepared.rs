@@ -16,14 +16,14 @@ const CAPACITY: usize = 64 << 20;
 
 /// All prepared statements.
 #[derive(Debug)]
-pub(crate) struct PreparedStatements(Recent<Key, Arc<Prepared>>);
+pub(crate) struct PreparedStatements(Recent<Key, Arc<PreparedStatement>>);
 
 /// Whose it is, and its handle: a handle is nobody else's.
 type Key = (String, Bytes);
 
 /// A prepared statement.
 #[derive(Debug, Clone)]
-pub(crate) struct Prepared {
+pub(crate) struct PreparedStatement {
     /// Its SQL.
     pub(crate) sql: String,
     /// The schema that its client was told.
@@ -39,14 +39,14 @@ impl PreparedStatements {
     }
 
     /// Keeps a statement of that user; gives its handle.
-    pub(crate) fn add(&self, user: &str, statement: Prepared) -> Result<Bytes, Status> {
+    pub(crate) fn add(&self, user: &str, statement: PreparedStatement) -> Result<Bytes, Status> {
         let handle = Bytes::from(random_id().map_err(|error| status::of(&error))?);
         self.put(user, handle.clone(), statement)?;
         Ok(handle)
     }
 
     /// The statement of that handle.
-    pub(crate) fn get(&self, user: &str, handle: &Bytes) -> Result<Arc<Prepared>, Status> {
+    pub(crate) fn get(&self, user: &str, handle: &Bytes) -> Result<Arc<PreparedStatement>, Status> {
         self.0.get(&(user.to_owned(), handle.clone())).ok_or_else(|| {
             Status::not_found("this prepared statement was closed, or not used for too long; prepare it again")
         })
@@ -54,9 +54,9 @@ impl PreparedStatements {
 
     /// Binds values, given as one row, to the parameters of a statement.
     pub(crate) fn bind(&self, user: &str, handle: &Bytes, values: Option<RecordBatch>) -> Result<(), Status> {
-        let statement = Prepared {
+        let statement = PreparedStatement {
             values,
-            ..Prepared::clone(&*self.get(user, handle)?)
+            ..PreparedStatement::clone(&*self.get(user, handle)?)
         };
         self.put(user, handle.clone(), statement)
     }
@@ -66,7 +66,7 @@ impl PreparedStatements {
         self.0.remove(&(user.to_owned(), handle.clone()));
     }
 
-    fn put(&self, user: &str, handle: Bytes, statement: Prepared) -> Result<(), Status> {
+    fn put(&self, user: &str, handle: Bytes, statement: PreparedStatement) -> Result<(), Status> {
         let weight = statement.weight();
         if weight > CAPACITY {
             return Err(Status::resource_exhausted(
@@ -78,7 +78,7 @@ impl PreparedStatements {
     }
 }
 
-impl Prepared {
+impl PreparedStatement {
     /// Bytes, roughly.
     fn weight(&self) -> usize {
         /// A column's name, type and metadata.
@@ -96,8 +96,8 @@ mod tests {
 
     use super::*;
 
-    fn statement(sql: String) -> Prepared {
-        Prepared {
+    fn statement(sql: String) -> PreparedStatement {
+        PreparedStatement {
             sql,
             schema: Arc::new(Schema::empty()),
             values: None,

@@ -22,7 +22,7 @@ use crate::{status, wire};
 
 /// Bytes of a message, about: clients take 4 MiB (gRPC's default) at least.
 const MESSAGE_BYTES: usize = 2 << 20;
-/// Rows of a message at most.
+/// Rows of a message at most: more than a batch of the engine has, which goes out whole unless its rows are wide.
 const MESSAGE_ROWS: usize = 64 << 10;
 /// Messages that may wait for the network, for each query: execution stops when they do.
 const WAITING_MESSAGES: usize = 4;

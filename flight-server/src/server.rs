@@ -5,22 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
-use cordada_core::{Classify, Context, Error, Result};
+use cordada_core::{Context, Error, Result};
 use cordada_lake::Lake;
-use cordada_query::Engine;
-use cordada_query::Running;
-use rustls::crypto::CryptoProvider;
+use cordada_query::{Engine, RunningQueries};
+use futures::FutureExt;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Server as Transport;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Identity, Server as Transport, ServerTlsConfig};
 
 use crate::authenticator::Authenticator;
-use crate::config::{Config, Tls};
+use crate::config::Config;
 use crate::prepared::PreparedStatements;
 use crate::service::Service;
 use crate::sessions::Sessions;
 use crate::ticket::Tickets;
+use crate::tls;
 
 /// The largest message that a client may send: long statements, values of parameters.
 const LARGEST_MESSAGE: usize = 64 << 20;
@@ -35,7 +36,7 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    transport: Transport,
+    tls: Option<TlsAcceptor>,
     has_users: bool,
     engine: Arc<Engine>,
     service: Service,
@@ -46,17 +47,14 @@ impl Server {
     ///
     /// # Errors
     /// Config: what is wrong with the configuration, an address that is taken. Unavailable: the lake cannot be read.
-    /// Failed: it is to speak TLS, and the process did not choose a cryptography provider for it.
     pub async fn bind(lake: Lake, config: Config) -> Result<Self> {
         config.check_address()?;
-        let mut transport = Transport::builder()
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
-            .http2_keepalive_interval(Some(KEEPALIVE));
-        match &config.tls {
-            Some(tls) => transport = with_tls(transport, tls).await?,
-            None if config.listen.ip().is_loopback() => {}
-            None => tracing::warn!(listen = %config.listen, "without TLS passwords cross the network as they are"),
+        let tls = match &config.tls {
+            Some(files) => Some(tls::acceptor(files).await?),
+            None => None,
+        };
+        if tls.is_none() && !config.listen.ip().is_loopback() {
+            tracing::warn!(listen = %config.listen, "without TLS passwords cross the network as they are");
         }
         let authenticator = Authenticator::new(&config)?;
         let engine = Arc::new(Engine::open(lake).await?);
@@ -73,14 +71,14 @@ impl Server {
             authenticator,
             sessions: Sessions::new(),
             prepared: PreparedStatements::new(),
-            running: Running::default(),
+            running: RunningQueries::default(),
             tickets: Tickets::new()?,
             advertise: config.advertise,
         };
         Ok(Self {
             listener,
             address,
-            transport,
+            tls,
             has_users: !config.users.is_empty(),
             engine,
             service,
@@ -109,10 +107,18 @@ impl Server {
         let incoming = TcpIncoming::from(self.listener)
             .with_nodelay(Some(true))
             .with_keepalive(Some(KEEPALIVE));
-        let mut transport = self.transport;
-        let serving = transport
-            .add_service(service)
-            .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+        let router = Transport::builder()
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .add_service(service);
+        let stop = shutdown.clone().cancelled_owned();
+        let serving = match self.tls {
+            Some(acceptor) => router
+                .serve_with_incoming_shutdown(tls::encrypted(acceptor, incoming), stop)
+                .boxed(),
+            None => router.serve_with_incoming_shutdown(incoming, stop).boxed(),
+        };
         let out_of_grace = async {
             shutdown.cancelled().await;
             tokio::time::sleep(GRACE).await;
@@ -123,26 +129,4 @@ impl Server {
             never = self.engine.follow() => match never {},
         }
     }
-}
-
-/// The transport with the certificate and the key of these files.
-async fn with_tls(transport: Transport, tls: &Tls) -> Result<Transport> {
-    let read = |path: std::path::PathBuf| async move {
-        let read = tokio::fs::read(&path).await;
-        read.map_err(|error| error.classify(format!("reading {} for TLS", path.display())))
-    };
-    let (certificate, key) = (read(tls.certificate.clone()).await?, read(tls.key.clone()).await?);
-    if CryptoProvider::get_default().is_none() {
-        // Without one tonic panics.
-        return Err(
-            Error::failed("preparing TLS", "the process has no cryptography provider")
-                .hint("install rustls's default provider before the server is bound"),
-        );
-    }
-    let identity = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
-    transport.tls_config(identity).map_err(|error| {
-        Error::config(format!("using {} for TLS", tls.certificate.display()), error)
-            .hint("both files must be PEM, and the key the certificate's")
-            .with("key", tls.key.display())
-    })
 }

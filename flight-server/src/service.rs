@@ -18,9 +18,8 @@ use arrow_flight::{
     Result as ActionResult, SchemaAsIpc, SchemaResult, Ticket as FlightTicket,
 };
 use bytes::Bytes;
-use cordada_query::Running;
 use cordada_query::auth::random_id;
-use cordada_query::{Engine, Planned, Scope};
+use cordada_query::{Engine, PlannedQuery, RunningQueries, Scope};
 use futures::{Stream, StreamExt, stream};
 use prost::Message;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -28,7 +27,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::authenticator::{Authenticator, Identity};
 use crate::options::Options;
-use crate::prepared::{Prepared, PreparedStatements};
+use crate::prepared::{PreparedStatement, PreparedStatements};
 use crate::protocol::{Action, Command, Metadata};
 use crate::rows::{self, Messages};
 use crate::session_messages::{
@@ -45,7 +44,7 @@ pub(crate) struct Service {
     pub(crate) authenticator: Authenticator,
     pub(crate) sessions: Sessions,
     pub(crate) prepared: PreparedStatements,
-    pub(crate) running: Running,
+    pub(crate) running: RunningQueries,
     pub(crate) tickets: Tickets,
     /// The URI that clients are told to fetch from.
     pub(crate) advertise: Option<String>,
@@ -64,7 +63,7 @@ impl Caller {
 }
 
 /// What a request reads, and the types that its client takes.
-struct Reading {
+struct ReadContext {
     scope: Scope,
     types: wire::Types,
 }
@@ -239,10 +238,10 @@ impl Service {
         Ok(Caller { identity, options })
     }
 
-    async fn reading(&self, caller: &Caller) -> Result<Reading, Status> {
+    async fn read_context(&self, caller: &Caller) -> Result<ReadContext, Status> {
         let (access, options) = (&caller.identity.principal.access, &caller.options);
         let scope = self.engine.scope(access, options.release, &options.schema).await;
-        Ok(Reading {
+        Ok(ReadContext {
             scope: scope.map_err(|error| status::of(&error))?,
             types: options.types,
         })
@@ -250,13 +249,13 @@ impl Service {
 
     /// Plans a command: the schema of its answer, and a ticket for its rows.
     async fn flight_info(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
-        let reading = self.reading(caller).await?;
+        let context = self.read_context(caller).await?;
         let (schema, request) = match Command::decode(&descriptor.cmd)? {
-            Command::Statement { sql } => self.plan_request(&reading, sql, None).await?,
+            Command::Statement { sql } => self.plan_request(&context, sql, None).await?,
             Command::Prepared { handle } => {
                 let statement = self.prepared.get(caller.user(), &handle)?;
-                self.check_unchanged(&reading, &statement).await?;
-                self.plan_request(&reading, statement.sql.clone(), statement.values.as_ref())
+                self.check_unchanged(&context, &statement).await?;
+                self.plan_request(&context, statement.sql.clone(), statement.values.as_ref())
                     .await?
             }
             Command::Metadata(command) => (
@@ -267,7 +266,7 @@ impl Service {
             Command::Update => return Err(read_only()),
             Command::Substrait => return Err(no_substrait()),
         };
-        let Reading { scope, types } = reading;
+        let ReadContext { scope, types } = context;
         let ticket = Ticket {
             query: Ticket::new_query().map_err(|error| status::of(&error))?,
             release: scope.release.number,
@@ -297,17 +296,17 @@ impl Service {
 
     async fn plan_request(
         &self,
-        reading: &Reading,
+        context: &ReadContext,
         sql: String,
         values: Option<&RecordBatch>,
     ) -> Result<(SchemaRef, ticket::Request), Status> {
         let planned = self
             .engine
-            .plan_with(&reading.scope, &sql, values)
+            .plan_with(&context.scope, &sql, values)
             .await
             .map_err(|error| status::of(&error))?;
         let query = ticket::Query::new(sql, values).map_err(|error| status::of(&error))?;
-        Ok((reading.schema(&planned), ticket::Request::Query(query)))
+        Ok((context.schema(&planned), ticket::Request::Query(query)))
     }
 
     /// The rows of a ticket, or of a command that its client did not plan first.
@@ -315,18 +314,21 @@ impl Service {
         match command {
             Command::Ticket { signed } => self.fetch_ticket(caller, self.tickets.open(&signed)?).await,
             Command::Statement { sql } => {
-                let reading = self.reading(caller).await?;
-                self.fetch_query(caller, &reading, &sql, None, "").await
+                let context = self.read_context(caller).await?;
+                self.fetch_query(caller, &context, &sql, None, "").await
             }
             Command::Prepared { handle } => {
-                let (reading, statement) = (self.reading(caller).await?, self.prepared.get(caller.user(), &handle)?);
-                self.check_unchanged(&reading, &statement).await?;
-                self.fetch_query(caller, &reading, &statement.sql, statement.values.as_ref(), "")
+                let (context, statement) = (
+                    self.read_context(caller).await?,
+                    self.prepared.get(caller.user(), &handle)?,
+                );
+                self.check_unchanged(&context, &statement).await?;
+                self.fetch_query(caller, &context, &statement.sql, statement.values.as_ref(), "")
                     .await
             }
             Command::Metadata(command) => {
-                let reading = self.reading(caller).await?;
-                self.fetch_metadata(caller, &reading.scope, command).await
+                let context = self.read_context(caller).await?;
+                self.fetch_metadata(caller, &context.scope, command).await
             }
             Command::Update => Err(read_only()),
             Command::Substrait => Err(no_substrait()),
@@ -353,8 +355,8 @@ impl Service {
         match ticket.request {
             Some(ticket::Request::Query(query)) => {
                 let values = query.parameters().map_err(|error| status::of(&error))?;
-                let reading = Reading { scope, types };
-                self.fetch_query(caller, &reading, &query.sql, values.as_ref(), &ticket.query)
+                let context = ReadContext { scope, types };
+                self.fetch_query(caller, &context, &query.sql, values.as_ref(), &ticket.query)
                     .await
             }
             Some(ticket::Request::Metadata(command)) => match Command::decode(&command)? {
@@ -368,14 +370,14 @@ impl Service {
     async fn fetch_query(
         &self,
         caller: &Caller,
-        reading: &Reading,
+        context: &ReadContext,
         sql: &str,
         values: Option<&RecordBatch>,
         id: &str,
     ) -> Result<Messages, Status> {
         let planned = self
             .engine
-            .plan_with(&reading.scope, sql, values)
+            .plan_with(&context.scope, sql, values)
             .await
             .map_err(|error| status::of(&error))?;
         let state = planned.workspace.session.state();
@@ -385,7 +387,7 @@ impl Service {
         rows::of_plan(
             &physical,
             &state.task_ctx(),
-            reading.schema(&planned),
+            context.schema(&planned),
             caller.options.compression,
             query,
         )
@@ -400,14 +402,14 @@ impl Service {
     }
 
     async fn prepare(&self, caller: &Caller, sql: String) -> Result<Response<Answers<ActionResult>>, Status> {
-        let reading = self.reading(caller).await?;
+        let context = self.read_context(caller).await?;
         let planned = self
             .engine
-            .plan(&reading.scope, &sql)
+            .plan(&context.scope, &sql)
             .await
             .map_err(|error| status::of(&error))?;
-        let schema = reading.schema(&planned);
-        let statement = Prepared {
+        let schema = context.schema(&planned);
+        let statement = PreparedStatement {
             sql,
             schema: schema.clone(),
             values: None,
@@ -421,18 +423,18 @@ impl Service {
     }
 
     /// Refuses a statement whose result no longer has the columns that its client was told.
-    async fn check_unchanged(&self, reading: &Reading, statement: &Prepared) -> Result<(), Status> {
+    async fn check_unchanged(&self, context: &ReadContext, statement: &PreparedStatement) -> Result<(), Status> {
         let planned = self
             .engine
-            .plan(&reading.scope, &statement.sql)
+            .plan(&context.scope, &statement.sql)
             .await
             .map_err(|error| status::of(&error))?;
-        if reading.schema(&planned) == statement.schema {
+        if context.schema(&planned) == statement.schema {
             return Ok(());
         }
         Err(Status::failed_precondition(format!(
             "since the statement was prepared, release {} or a session option changed its columns; prepare it again",
-            reading.scope.release.number
+            context.scope.release.number
         )))
     }
 
@@ -511,9 +513,9 @@ impl Service {
     }
 }
 
-impl Reading {
+impl ReadContext {
     /// The schema of the result as the client is told it.
-    fn schema(&self, planned: &Planned) -> SchemaRef {
+    fn schema(&self, planned: &PlannedQuery) -> SchemaRef {
         wire::schema(planned.schema(), self.types)
     }
 }

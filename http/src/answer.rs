@@ -15,7 +15,7 @@ use super::decode::{self, Format};
 
 /// How answers of one sort are read.
 #[derive(Debug, Clone)]
-pub struct Reading {
+pub struct AnswerOptions {
     /// What the body is written in.
     pub format: Format,
     /// Where records are, if some are looked for.
@@ -25,7 +25,7 @@ pub struct Reading {
     wanted: Wanted,
 }
 
-impl Reading {
+impl AnswerOptions {
     /// Looks for records and for the values at `pointers`.
     pub fn new<'p>(format: Format, records: Option<Records>, pointers: impl IntoIterator<Item = &'p Pointer>) -> Self {
         let mut wanted = Wanted::default();
@@ -48,7 +48,7 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Of its body, decompressed.
     pub bytes: u64,
-    reading: Arc<Reading>,
+    options: Arc<AnswerOptions>,
     content: Content,
     summary: Summary,
 }
@@ -73,11 +73,11 @@ struct Summary {
 
 impl Answer {
     /// An answer without anything in it.
-    pub fn empty(headers: HeaderMap, reading: &Arc<Reading>) -> Self {
+    pub fn empty(headers: HeaderMap, options: &Arc<AnswerOptions>) -> Self {
         Self {
             headers,
             bytes: 0,
-            reading: reading.clone(),
+            options: options.clone(),
             content: Content::Empty,
             summary: Summary::default(),
         }
@@ -87,20 +87,20 @@ impl Answer {
     ///
     /// # Errors
     /// Why it is not what it should be: mostly it broke off.
-    pub fn read(raw: Raw, reading: &Arc<Reading>) -> Result<Self, String> {
+    pub fn read(raw: Raw, options: &Arc<AnswerOptions>) -> Result<Self, String> {
         let broken = |error: &Error| error.why().to_owned();
         let bytes = raw.body.bytes();
         let content = match raw.body {
             _ if bytes == 0 => Content::Empty,
             body @ Body::File(..) => Content::List(body),
-            body @ Body::Memory(_) if reading.format.is_list() => Content::List(body),
+            body @ Body::Memory(_) if options.format.is_list() => Content::List(body),
             Body::Memory(body) => {
-                let json = decode::to_json(&reading.format, &body).map_err(|error| broken(&error))?;
+                let json = decode::to_json(&options.format, &body).map_err(|error| broken(&error))?;
                 let text = match json {
                     std::borrow::Cow::Borrowed(part) => body.slice_ref(part),
                     std::borrow::Cow::Owned(text) => text.into(),
                 };
-                let found = reading
+                let found = options
                     .wanted
                     .find(&text)
                     .map_err(|malformed| format!("{} (byte {} of {})", malformed.why, malformed.at, text.len()))?;
@@ -110,7 +110,7 @@ impl Answer {
         let mut answer = Self {
             headers: raw.headers,
             bytes,
-            reading: reading.clone(),
+            options: options.clone(),
             content,
             summary: Summary::default(),
         };
@@ -136,7 +136,7 @@ impl Answer {
 
     /// The place of the records, if there should be one and there is none.
     pub fn lacks(&self) -> Option<&Pointer> {
-        let records = self.reading.records.as_ref().filter(|records| !records.optional)?;
+        let records = self.options.records.as_ref().filter(|records| !records.optional)?;
         match &self.content {
             Content::Text { found, .. } if !found.reached => Some(&records.at),
             _ => None,
@@ -145,7 +145,7 @@ impl Answer {
 
     /// Hands out its records, in order.
     pub fn each(&self, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let format = &self.reading.format;
+        let format = &self.options.format;
         match &self.content {
             Content::Empty => Ok(()),
             Content::Text { text, found } => found
@@ -179,12 +179,12 @@ impl Answer {
         }
     }
 
-    /// The value at a pointer that its [`Reading`] knows.
+    /// The value at a pointer that its [`AnswerOptions`] knows.
     pub fn value(&self, pointer: &Pointer) -> Option<Json> {
         let Content::Text { text, found } = &self.content else {
             return None;
         };
-        let place = self.reading.wanted.place(found, pointer)?;
+        let place = self.options.wanted.place(found, pointer)?;
         serde_json::from_slice(text.get(place)?).ok()
     }
 

@@ -8,7 +8,7 @@ use cordada_core::Result;
 use cordada_ingest_formats::json::pointer::Pointer;
 use tokio_util::sync::CancellationToken;
 
-use crate::answer::{Answer, Reading};
+use crate::answer::{Answer, AnswerOptions};
 use crate::outgoing::Outgoing;
 use crate::system::request::Request;
 use crate::template::Scope;
@@ -26,7 +26,7 @@ pub trait Ask: Sync {
     fn login(&self, request: &Request, scope: &Scope) -> Result<Outgoing>;
 
     /// How an answer in JSON with values at `pointers` is read.
-    fn values_at(&self, pointers: &[&Pointer]) -> Reading;
+    fn values_at(&self, pointers: &[&Pointer]) -> AnswerOptions;
 
     /// Sends it until there is an answer; see [`crate::engine::Engine::ask`].
     ///
@@ -35,7 +35,7 @@ pub trait Ask: Sync {
     async fn ask(
         &self,
         outgoing: &Outgoing,
-        reading: &Arc<Reading>,
+        options: &Arc<AnswerOptions>,
         cancel: &CancellationToken,
     ) -> Result<Option<Answer>>;
 }

@@ -23,14 +23,14 @@ pub struct Limiter {
 }
 
 struct State {
-    budgets: Vec<Spent>,
+    budgets: Vec<BudgetUse>,
     /// The system said when to come back.
     paused_until: Duration,
     bucket: Option<Bucket>,
 }
 
 /// A budget, and when requests were counted against it.
-struct Spent {
+struct BudgetUse {
     budget: Budget,
     times: VecDeque<Duration>,
 }
@@ -50,7 +50,7 @@ pub struct Bucket {
 impl Limiter {
     /// Nothing has been sent.
     pub fn new(limits: &Limits, clock: Clock) -> Self {
-        let spent = |budget: &Budget| Spent {
+        let spent = |budget: &Budget| BudgetUse {
             budget: *budget,
             times: VecDeque::new(),
         };
@@ -147,7 +147,7 @@ impl State {
     }
 }
 
-impl Spent {
+impl BudgetUse {
     /// When the next request may be sent; forgets what no longer counts.
     fn free_at(&mut self, now: Duration) -> Duration {
         let Budget { requests, per, window } = self.budget;

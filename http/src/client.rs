@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use cordada_core::units::Size;
-use cordada_core::{Context, Error, Result};
+use cordada_core::{Context, Error, Result, tls};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response, StatusCode};
@@ -18,6 +18,8 @@ use super::system::limits::Limits;
 
 /// Redirects that are followed one after the other.
 const MAX_REDIRECTS: usize = 5;
+/// What a server over TLS may choose to speak.
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// An answer, complete.
 pub struct Raw {
@@ -93,11 +95,10 @@ impl StdError for ElsewhereError {}
 impl Http {
     /// A client with these limits.
     pub fn new(limits: &Limits) -> Result<Self> {
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            // Somebody else may be first; there is a provider then.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        }
+        let mut tls = tls::verifying_client(None)?;
+        tls.alpn_protocols = ALPN.map(Vec::from).into();
         let client = Client::builder()
+            .tls_backend_preconfigured(tls)
             .user_agent(concat!("cordada/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(limits.timeout.0)
             .read_timeout(limits.timeout.0)

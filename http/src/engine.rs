@@ -11,7 +11,7 @@ use reqwest::header::HeaderMap;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::answer::{Answer, Reading};
+use super::answer::{Answer, AnswerOptions};
 use super::ask::Ask;
 use super::auth::Authenticator;
 use super::budget::Limiter;
@@ -99,19 +99,19 @@ impl Engine {
     }
 
     /// How answers with records and the values at `pointers` are read.
-    pub fn reading<'p>(
+    pub fn answer_options<'p>(
         &self,
         format: Format,
         records: Option<Records>,
         pointers: impl IntoIterator<Item = &'p Pointer>,
-    ) -> Reading {
+    ) -> AnswerOptions {
         let failures = [Pointer::dotted("errors"), Pointer::dotted("error")];
         let mut all = verdict::pointers(&self.system);
         all.extend(&failures);
         for pointer in pointers {
             all.push(pointer);
         }
-        Reading::new(format, records, all)
+        AnswerOptions::new(format, records, all)
     }
 
     /// Sends it until there is an answer. `None` if a rule says that the answer holds nothing.
@@ -122,7 +122,7 @@ impl Engine {
     pub async fn ask(
         &self,
         outgoing: &Outgoing,
-        reading: &Arc<Reading>,
+        options: &Arc<AnswerOptions>,
         cancel: &CancellationToken,
     ) -> Result<Option<Answer>> {
         let retry = &self.system.retry;
@@ -136,12 +136,12 @@ impl Engine {
                 token = Box::pin(self.auth.apply(&mut sent, self, cancel)).await?;
             }
             let permit = self.limiter.pass(cancel).await?;
-            let raw = self.http.send(&sent, reading.target, cancel).await;
+            let raw = self.http.send(&sent, options.target, cancel).await;
             drop(permit);
             let verdict = match raw {
                 Ok(raw) => {
                     self.limiter.note(&raw.headers);
-                    self.judge(&sent, raw, reading).await
+                    self.judge(&sent, raw, options).await
                 }
                 Err(Failure { error, again: true }) => Verdict::Retry {
                     error,
@@ -180,14 +180,14 @@ impl Engine {
         }
     }
 
-    async fn judge(&self, sent: &Outgoing, raw: super::client::Raw, reading: &Arc<Reading>) -> Verdict {
-        let (system, reading, now) = (self.system.clone(), reading.clone(), self.clock.now());
+    async fn judge(&self, sent: &Outgoing, raw: super::client::Raw, options: &Arc<AnswerOptions>) -> Verdict {
+        let (system, options, now) = (self.system.clone(), options.clone(), self.clock.now());
         let (place, failure) = (shown(&sent.url), sent.failure);
         let large = match &raw.body {
             super::client::Body::Memory(body) => body.len() > LARGE,
             super::client::Body::File(..) => true,
         };
-        let judge = move || verdict::judge(&system, &place, failure, raw, &reading, now);
+        let judge = move || verdict::judge(&system, &place, failure, raw, &options, now);
         if !large {
             return judge();
         }
@@ -231,17 +231,17 @@ impl Ask for Engine {
         Ok(outgoing)
     }
 
-    fn values_at(&self, pointers: &[&Pointer]) -> Reading {
-        self.reading(Format::Json, None, pointers.iter().copied())
+    fn values_at(&self, pointers: &[&Pointer]) -> AnswerOptions {
+        self.answer_options(Format::Json, None, pointers.iter().copied())
     }
 
     async fn ask(
         &self,
         outgoing: &Outgoing,
-        reading: &Arc<Reading>,
+        options: &Arc<AnswerOptions>,
         cancel: &CancellationToken,
     ) -> Result<Option<Answer>> {
-        Engine::ask(self, outgoing, reading, cancel).await
+        Engine::ask(self, outgoing, options, cancel).await
     }
 }
 

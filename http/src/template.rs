@@ -61,7 +61,8 @@ fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// An RFC 3339 time, a date, or seconds since 1970 in chrono's `format` (UTC), moved by so many seconds if a number follows.
+/// An RFC 3339 time, a date, or seconds since 1970 in chrono's `format` (UTC), moved by so many seconds if a number
+/// follows.
 fn time(text: &str, format: &str, seconds: Rest<i64>) -> Result<String, minijinja::Error> {
     let wrong = |why: &'static str| minijinja::Error::new(ErrorKind::InvalidOperation, why);
     let epoch = || DateTime::from_timestamp(text.parse().ok()?, 0);

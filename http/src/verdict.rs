@@ -11,7 +11,7 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde_json::Value as Json;
 
-use super::answer::{Answer, Reading};
+use super::answer::{Answer, AnswerOptions};
 use super::client::{Body, Raw};
 use super::retry;
 use super::system::System;
@@ -52,7 +52,7 @@ pub fn judge(
     place: &str,
     failure: Option<&str>,
     raw: Raw,
-    reading: &Arc<Reading>,
+    options: &Arc<AnswerOptions>,
     now: DateTime<Utc>,
 ) -> Verdict {
     let status = raw.status;
@@ -75,7 +75,7 @@ pub fn judge(
         }
     }
     if raw.status == StatusCode::NO_CONTENT {
-        return Verdict::Take(Box::new(Answer::empty(raw.headers, reading)));
+        return Verdict::Take(Box::new(Answer::empty(raw.headers, options)));
     }
     if let Some(error) = is_page(&raw, &doing) {
         return match system.errors.iter().find(|rule| rule.matches(status, &none)) {
@@ -84,11 +84,11 @@ pub fn judge(
         };
     }
     // A proxy that answers nothing is not a system without records: a table must not become empty over it.
-    let is_nothing = status.is_success() && !reading.format.is_list() && raw.body.bytes() == 0;
+    let is_nothing = status.is_success() && !options.format.is_list() && raw.body.bytes() == 0;
     let answer = if is_nothing {
         Err("it has no body".to_owned())
     } else {
-        Answer::read(raw, reading)
+        Answer::read(raw, options)
     };
     let answer = match answer {
         Ok(answer) => answer,

@@ -10,7 +10,7 @@ use crate::sources::{Selection, SourceFile};
 
 /// What checking one stream found.
 #[derive(Debug)]
-pub struct Checked {
+pub struct StreamCheck {
     /// The source's name.
     pub source: String,
     /// The stream's.
@@ -29,7 +29,7 @@ pub async fn check(
     sources: &[SourceFile],
     select: &[Selection],
     cancel: CancellationToken,
-) -> Result<Vec<Checked>> {
+) -> Result<Vec<StreamCheck>> {
     let mut found = Vec::new();
     for (source, stream, _) in selected(sources, select)? {
         let checking = source.source().check(project, source.name(), stream, &cancel);
@@ -37,7 +37,7 @@ pub async fn check(
             result = checking => result,
             () = cancel.cancelled() => return Err(Error::cancelled("checking the sources")),
         };
-        found.push(Checked {
+        found.push(StreamCheck {
             source: source.name().to_owned(),
             stream: stream.to_owned(),
             result,

@@ -22,7 +22,7 @@ use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::Budget;
-use crate::kept::Kept;
+use crate::kept::KeptState;
 use crate::landing::{Landing, Outcome};
 use crate::sources::{Selection, SourceFile};
 
@@ -149,7 +149,7 @@ pub async fn ingest(
 }
 
 /// What landed of a stream.
-struct Told {
+struct LandedStream {
     /// Where its table goes on.
     tip: Option<Tip>,
     /// The tables of its lists, and where they go on.
@@ -162,12 +162,12 @@ fn numbered<'a>(
     number: usize,
     landing: &'a Landing<'a>,
     progress: &'a dyn Progress,
-) -> BoxFuture<'a, (usize, Result<Told>)> {
+) -> BoxFuture<'a, (usize, Result<LandedStream>)> {
     Box::pin(async move { (number, finished(landing, progress).await) })
 }
 
 /// Lands a stream and takes it down in the journal.
-async fn finished(landing: &Landing<'_>, progress: &dyn Progress) -> Result<Told> {
+async fn finished(landing: &Landing<'_>, progress: &dyn Progress) -> Result<LandedStream> {
     let table = &landing.table;
     if landing.cancel.is_cancelled() {
         return Err(Error::cancelled(format!("landing {table}")));
@@ -180,7 +180,7 @@ async fn finished(landing: &Landing<'_>, progress: &dyn Progress) -> Result<Told
         .inspect_err(|error| tracing::debug!(%table, %error, "a stream did not land"))?;
     let (tip, children) = (landed.tip, landed.children.clone());
     let report = report(table.clone(), landed, clock.elapsed().as_secs_f64());
-    Ok(Told { tip, children, report })
+    Ok(LandedStream { tip, children, report })
 }
 
 fn report(table: TableName, landed: Outcome, seconds: f64) -> StreamReport {
@@ -283,7 +283,7 @@ async fn journal(landing: &Landing<'_>, started: DateTime<Utc>, result: &Result<
 }
 
 /// Publishes the tables that landed, now or in a run that was killed before it could.
-async fn publish(lake: &Lake, load: &Load, streams: &[(&Options, Told)]) -> Result<Option<u64>> {
+async fn publish(lake: &Lake, load: &Load, streams: &[(&Options, LandedStream)]) -> Result<Option<u64>> {
     loop {
         let draft = draft(lake, load, streams).await?;
         if draft.is_unchanged() {
@@ -298,7 +298,7 @@ async fn publish(lake: &Lake, load: &Load, streams: &[(&Options, Told)]) -> Resu
     }
 }
 
-async fn draft(lake: &Lake, load: &Load, streams: &[(&Options, Told)]) -> Result<Draft> {
+async fn draft(lake: &Lake, load: &Load, streams: &[(&Options, LandedStream)]) -> Result<Draft> {
     let base = lake.releases().newest().await?;
     let mut draft = Draft::new(base.clone(), "ingest", &load.id);
     let nothing = Options::default();
@@ -322,7 +322,7 @@ async fn draft(lake: &Lake, load: &Load, streams: &[(&Options, Told)]) -> Result
                 .hint("run again: what was landed meanwhile is landed once more"));
             }
             // A replacement that was killed half-way waits for the next one.
-            if !landed_now && Kept::of(lake, table, tip).await?.incomplete {
+            if !landed_now && KeptState::of(lake, table, tip).await?.incomplete {
                 continue;
             }
             let mut relation = Relation::table(&path, version);

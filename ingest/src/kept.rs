@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// What is kept with the rows of a chunk: what the source remembers, and whether more chunks were to follow that
 /// belong to one replacement of the table.
 #[derive(Default, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct KeptState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<State>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -18,14 +18,14 @@ pub(crate) struct Kept {
     pub(crate) deletes: bool,
 }
 
-impl Kept {
+impl KeptState {
     /// What is kept where a table goes on.
     ///
     /// # Errors
     /// Failed for a text that is none of ours.
-    pub(crate) async fn of(lake: &Lake, table: &TableName, tip: Tip) -> Result<Kept> {
+    pub(crate) async fn of(lake: &Lake, table: &TableName, tip: Tip) -> Result<KeptState> {
         let Some(text) = lake.state_of(table, tip).await? else {
-            return Ok(Kept::default());
+            return Ok(KeptState::default());
         };
         serde_json::from_str(&text).doing(|| format!("reading the state of {table}"))
     }

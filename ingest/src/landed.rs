@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use cordada_core::sql_text::escape_identifier;
+use cordada_core::sql_text::Dialect;
 use cordada_core::threads::locked;
 use cordada_core::{Context, Result, TableName};
 use cordada_ingest_source::Landed;
@@ -78,11 +78,9 @@ impl Landed for LandedTable {
             self.table.clone(),
             Relation::table(self.lake.path_of(&self.table), version),
         );
-        let columns: Vec<_> = columns.iter().map(|column| escape_identifier(column)).collect();
-        let (schema, name) = (
-            escape_identifier(self.table.schema()),
-            escape_identifier(self.table.name()),
-        );
+        let quoted = |name: &str| Dialect::Standard.identifier(name);
+        let columns: Vec<_> = columns.iter().map(|column| quoted(column)).collect();
+        let (schema, name) = (quoted(self.table.schema()), quoted(self.table.name()));
         let sql = format!("SELECT {} FROM {schema}.{name}", columns.join(", "));
         let rows = self.lake.session(&draft.preview()).sql(&sql).await.doing(doing)?;
         rows.execute_stream().await.map(Some).doing(doing)

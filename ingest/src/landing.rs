@@ -23,7 +23,7 @@ use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
 use cordada_ingest_source::options::{Disposition, Options, Transform};
 use cordada_ingest_source::provenance::{self, Load};
 use cordada_ingest_source::transform::{PiiKey, Transforms};
-use cordada_lake::{Base, Lake, Missing, Mode, Tip, Write};
+use cordada_lake::{Base, Lake, MissingKey, Mode, Tip, Write};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
@@ -31,7 +31,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::Budget;
-use crate::kept::Kept;
+use crate::kept::KeptState;
 use crate::landed::LandedTable;
 use crate::rejected::Rejects;
 use crate::rows::{RowReader, described, typed, with_provenance};
@@ -72,7 +72,7 @@ pub(crate) struct Outcome {
 }
 
 /// Rows on their way into a commit.
-struct Incoming {
+struct LandingRows {
     /// The columns that land, before the contract has been looked at.
     schema: SchemaRef,
     partitions: Vec<SendableRecordBatchStream>,
@@ -101,7 +101,7 @@ impl Landing<'_> {
     async fn attempt(&self, progress: &dyn Progress, landed: &mut Outcome) -> Result<()> {
         let transforms = Arc::new(Transforms::new(&self.options, self.key)?);
         let table = Arc::new(LandedTable::open(self.lake, &self.table).await?);
-        let kept = Kept::of(self.lake, &self.table, table.tip()).await?;
+        let kept = KeptState::of(self.lake, &self.table, table.tip()).await?;
         let replace = self.options.disposition() == Disposition::Replace;
         let task: Arc<dyn Task> = match self.source.source().shows_progress() {
             true => Arc::new(cordada_core::progress::Silent),
@@ -212,7 +212,7 @@ impl Landing<'_> {
             .filter(|_| self.options.disposition() != Disposition::Replace);
         let check = contract.apply(&self.table, &incoming.schema, known)?;
         landed.deletes |= check.schema.field_with_name(provenance::DELETED).is_ok();
-        let kept = Kept {
+        let kept = KeptState {
             state,
             incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
             deletes: landed.deletes,
@@ -247,7 +247,7 @@ impl Landing<'_> {
         let Some(existing) = table.schema().await? else {
             return Ok(());
         };
-        let kept = Kept {
+        let kept = KeptState {
             state: landed.state.clone(),
             incomplete: false,
             deletes: landed.deletes,
@@ -286,7 +286,7 @@ impl Landing<'_> {
                 deleted,
                 ignored: provenance::fields().iter().map(|field| field.name().clone()).collect(),
                 at: self.load.at.timestamp_micros(),
-                missing: if whole { Missing::Close } else { Missing::Keep },
+                missing: if whole { MissingKey::Close } else { MissingKey::Keep },
             },
         }
     }
@@ -300,7 +300,7 @@ impl Landing<'_> {
         transforms: &Arc<Transforms>,
         rejects: &Arc<Rejects>,
         task: &Arc<dyn Task>,
-    ) -> Result<Option<Incoming>> {
+    ) -> Result<Option<LandingRows>> {
         let (schema, partitions, contents, transforms) = match rows {
             Rows::Typed {
                 schema,
@@ -351,7 +351,7 @@ impl Landing<'_> {
                 mapped(result, partitions, move |batch| transforms.apply(&batch))
             }
         };
-        Ok(Some(Incoming {
+        Ok(Some(LandingRows {
             schema,
             partitions,
             contents,
@@ -490,9 +490,9 @@ impl Landing<'_> {
 }
 
 /// No rows, of the columns that the table has: the source that it is a copy of has become empty.
-async fn emptied(table: &LandedTable) -> Result<Option<Incoming>> {
+async fn emptied(table: &LandedTable) -> Result<Option<LandingRows>> {
     let existing = table.schema().await?;
-    Ok(existing.map(|schema| Incoming {
+    Ok(existing.map(|schema| LandingRows {
         schema,
         partitions: Vec::new(),
         contents: HashMap::new(),

@@ -17,7 +17,7 @@ mod rows;
 mod sources;
 mod unnest;
 
-pub use check::{Checked, check};
+pub use check::{StreamCheck, check};
 pub use ingest::{IngestReport, StreamReport, ingest};
 pub use listen::listen;
 pub use sources::{Selection, SourceFile, load_sources};

@@ -26,7 +26,7 @@ pub async fn listen(
     key: Option<&PiiKey>,
     cancel: CancellationToken,
 ) -> Result<()> {
-    let landing = Landing {
+    let landing = SourceLander {
         lake,
         project,
         sources,
@@ -37,7 +37,7 @@ pub async fn listen(
 }
 
 /// Lands streams of one source.
-struct Landing<'a> {
+struct SourceLander<'a> {
     lake: &'a Lake,
     project: &'a Path,
     sources: &'a [SourceFile],
@@ -46,7 +46,7 @@ struct Landing<'a> {
 }
 
 #[async_trait]
-impl Land for Landing<'_> {
+impl Land for SourceLander<'_> {
     async fn land(&self, streams: &[String]) -> Result<u64> {
         let select: Vec<_> = streams
             .iter()

@@ -40,11 +40,11 @@ pub(crate) struct Rejects {
     stream: String,
     /// Whether records stay out of it that could not be read, because nobody can take the personal data out of them.
     withhold: bool,
-    gathered: Mutex<Gathered>,
+    gathered: Mutex<RejectsFile>,
 }
 
 #[derive(Default)]
-struct Gathered {
+struct RejectsFile {
     file: Option<(StreamWriter<File>, TempPath)>,
     rows: u64,
 }

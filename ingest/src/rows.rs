@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use cordada_core::batches::WAITING_BATCHES;
 use cordada_core::progress::Task;
 use cordada_core::types::{self, COMMENT, PII, storable_type};
 use cordada_core::{Context, Error, Result};
@@ -20,9 +21,6 @@ use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::rejected::Rejects;
-
-/// Batches that wait for their reader, each partition.
-const WAITING_BATCHES: usize = 2;
 
 /// Reads files a second time, into batches.
 #[derive(Clone)]

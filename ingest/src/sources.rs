@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use cordada_core::names::snake_case;
 use cordada_core::suggest::did_you_mean;
-use cordada_core::{Context, Error, Result, TableName, yaml};
+use cordada_core::{Context, Error, FilePosition, Result, TableName, yaml};
 use cordada_ingest_source::listener::Listener;
 use cordada_ingest_source::options::Options;
 use cordada_ingest_source::transform::PiiKey;
@@ -128,10 +128,9 @@ fn load_source(file: &Path, kinds: &[Kind]) -> Result<SourceFile> {
     let Head { kind } = yaml::read(file)?;
     let known = kinds.iter().find(|known| known.name == kind.value).ok_or_else(|| {
         let names = kinds.iter().map(|kind| kind.name);
-        let place = kind.referenced;
-        Error::config("reading the source", format!("there is no kind `{}`", kind.value))
-            .hint(did_you_mean(&kind.value, "the kinds are", names))
-            .at(file.display(), place.line() as usize, place.column() as usize)
+        let error = Error::config("reading the source", format!("there is no kind `{}`", kind.value))
+            .hint(did_you_mean(&kind.value, "the kinds are", names));
+        FilePosition::of(file, &kind).mark(error)
     })?;
     let name = snake_case(&file.file_stem().unwrap_or_default().to_string_lossy());
     SourceFile::new(name, (known.load)(file)?).map_err(|error| match error.place() {

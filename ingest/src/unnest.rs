@@ -5,6 +5,7 @@
 
 use arrow::datatypes::{DataType, Schema};
 use cordada_core::names::{ORIGIN, snake_case};
+use cordada_core::sql_text::Dialect;
 use cordada_core::{Context, Error, Result, TableName};
 use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::provenance::{DELETED, LOAD_ID, LOADED_AT};
@@ -12,11 +13,11 @@ use cordada_lake::{Base, Draft, Lake, Mode, Relation, Tip, Write};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::kept::Kept;
+use crate::kept::KeptState;
 
 /// How far a child table has followed its parent's.
 #[derive(Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Followed {
+struct ChildState {
     /// The parent's version.
     version: u64,
     /// The newest load whose rows are in.
@@ -41,7 +42,7 @@ pub(crate) async fn run(
     let Some(version) = tip.version else {
         return Ok(changed);
     };
-    let deletes = Kept::of(lake, parent, tip).await?.deletes;
+    let deletes = KeptState::of(lake, parent, tip).await?.deletes;
     for (column, name) in &options.unnest {
         let column = snake_case(column);
         let name = name.clone().unwrap_or_else(|| format!("{}__{column}", parent.name()));
@@ -65,7 +66,7 @@ async fn follow(
     options: &Options,
 ) -> Result<Option<u64>> {
     let doing = || format!("unnesting {parent} into {table}");
-    let followed: Option<Followed> = match lake.state_of(table, tip).await? {
+    let followed: Option<ChildState> = match lake.state_of(table, tip).await? {
         Some(text) => Some(serde_json::from_str(&text).doing(doing)?),
         None => None,
     };
@@ -89,7 +90,7 @@ async fn follow(
     let (source, list) = (quoted_name(parent), quoted(column));
     let new = followed
         .as_ref()
-        .map(|followed| format!("{LOAD_ID} > '{}'", followed.load.replace('\'', "''")));
+        .map(|followed| format!("{LOAD_ID} > {}", Dialect::Standard.literal(&followed.load)));
     let (mode, new, with_childless) = match (options.disposition(), new) {
         (Disposition::Append | Disposition::InsertOnly, Some(new)) => (Mode::Append, new, false),
         (Disposition::Merge, Some(new)) if !deletes => {
@@ -119,7 +120,7 @@ async fn follow(
     let rows = session.sql(&sql).await.doing(doing)?;
     let schema = rows.schema().inner().clone();
     let partitions = rows.execute_stream_partitioned().await.doing(doing)?;
-    let state = serde_json::to_string(&Followed { version, load }).doing(doing)?;
+    let state = serde_json::to_string(&ChildState { version, load }).doing(doing)?;
     let write = Write {
         widen: true,
         state: Some(state),
@@ -152,7 +153,7 @@ fn projection(schema: &Schema, parent: &TableName, column: &str, key: &[String])
     match item.data_type() {
         DataType::Struct(fields) => columns.extend(fields.iter().map(|field| {
             let name = field.name();
-            format!("_item['{}'] as {}", name.replace('\'', "''"), quoted(name))
+            format!("_item[{}] as {}", Dialect::Standard.literal(name), quoted(name))
         })),
         _ => columns.push("_item as value".to_owned()),
     }
@@ -161,7 +162,7 @@ fn projection(schema: &Schema, parent: &TableName, column: &str, key: &[String])
 }
 
 fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+    Dialect::Standard.identifier(name)
 }
 
 fn quoted_name(table: &TableName) -> String {

@@ -31,13 +31,13 @@ const HOUSEHOLD: &str = "_cordada";
 /// A lake in one environment. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Lake {
-    shared: Arc<Shared>,
+    shared: Arc<SharedLake>,
     target: Option<Arc<str>>,
     releases: Arc<ReleaseLog>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedLake {
     store: Arc<dyn ObjectStore>,
     /// Where the lake is, for errors.
     address: Arc<str>,
@@ -71,7 +71,7 @@ impl Lake {
         let docs = Arc::new(DocsStore::new(store.clone(), &household));
         let production = ReleaseLog::new(store.clone(), address.clone(), &household, docs.clone(), None);
         let production = Arc::new(production);
-        let shared = Shared {
+        let shared = SharedLake {
             runtime: resources::runtime(&store, settings)?,
             store,
             address,

@@ -22,6 +22,7 @@ use crate::*;
 mod history;
 mod models;
 mod modes;
+mod rollback;
 mod state;
 
 /// A journal of the tests' own.
@@ -54,11 +55,11 @@ fn pairs(rows: &[(i64, &str)]) -> RecordBatch {
     RecordBatch::try_from_iter([("id", ids), ("text", texts)]).unwrap()
 }
 
-async fn put(lake: &Lake, mode: Mode, rows: &[(i64, &str)]) -> Written {
+async fn put(lake: &Lake, mode: Mode, rows: &[(i64, &str)]) -> WriteReport {
     put_on(lake, mode, Base::Latest, rows).await
 }
 
-async fn put_on(lake: &Lake, mode: Mode, base: Base, rows: &[(i64, &str)]) -> Written {
+async fn put_on(lake: &Lake, mode: Mode, base: Base, rows: &[(i64, &str)]) -> WriteReport {
     let batch = pairs(rows);
     let write = Write {
         base,
@@ -477,7 +478,7 @@ fn loaded(rows: &[Row<'_>]) -> RecordBatch {
 }
 
 /// Writes each of the partitions as a batch a row, so that batches end everywhere.
-async fn load(lake: &Lake, mode: Mode, partitions: &[&[Row<'_>]]) -> Result<Written> {
+async fn load(lake: &Lake, mode: Mode, partitions: &[&[Row<'_>]]) -> Result<WriteReport> {
     load_after(lake, Write::new(mode, loaded(&[]).schema()), partitions, async {
         Ok(())
     })
@@ -489,7 +490,7 @@ async fn load_after(
     mut write: Write,
     partitions: &[&[Row<'_>]],
     before_commit: impl Future<Output = Result<()>>,
-) -> Result<Written> {
+) -> Result<WriteReport> {
     if matches!(&write.mode, Mode::Append | Mode::Overwrite | Mode::Insert { .. }) {
         write.schema = Arc::new(write.schema.project(&[0, 1]).unwrap());
     }

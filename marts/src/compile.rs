@@ -2,6 +2,7 @@
 
 mod model;
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,20 +12,21 @@ use cordada_core::{Context, Error, Result, TableName, types};
 use cordada_lake::estimator::Estimators;
 use cordada_lake::query::session::{CATALOG, DEFAULT_SCHEMA};
 use cordada_lake::query::sql;
-use cordada_lake::{Lake, Release, journal};
+use cordada_lake::{Lake, PinnedReference, PinnedTable, Release, journal};
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use minijinja::Value;
 
-use crate::compiled::{Compiled, CompiledNode, CompiledTest, Work};
+use crate::compiled::{CompiledNode, CompiledProject, CompiledTest, Work};
 use crate::config::Materialization;
 use crate::data_test::{Body, DataTest};
 use crate::jinja::{NodeContext, Render, Target, Uses};
 use crate::load::configs;
 use crate::node::{Node, NodeId};
 use crate::planned::PlannedTables;
-use crate::project::{Loaded, Project};
+use crate::project::{Project, ProjectContents};
 use crate::{contract, plan_error, seed};
 
 /// Compiles the project against the newest release of the lake.
@@ -35,7 +37,7 @@ use crate::{contract, plan_error, seed};
 /// # Errors
 /// Config, with file, line and column: a column, function or relation that does not exist, types that do not fit,
 /// a source that was never landed, an unknown estimator or parameter, Jinja that fails.
-pub async fn compile(project: &Project, lake: &Lake, estimators: &Estimators) -> Result<Compiled> {
+pub async fn compile(project: &Project, lake: &Lake, estimators: &Estimators) -> Result<CompiledProject> {
     let base = lake.releases().newest().await?;
     let loaded = &*project.0;
     let relations = loaded
@@ -71,7 +73,7 @@ pub async fn compile(project: &Project, lake: &Lake, estimators: &Estimators) ->
         }
         tests.push(compiler.test(test).await?);
     }
-    Ok(Compiled {
+    Ok(CompiledProject {
         project: project.clone(),
         base: base.clone(),
         nodes,
@@ -80,7 +82,7 @@ pub async fn compile(project: &Project, lake: &Lake, estimators: &Estimators) ->
 }
 
 struct Compiler<'a> {
-    project: &'a Loaded,
+    project: &'a ProjectContents,
     lake: &'a Lake,
     estimators: &'a Estimators,
     base: &'a Release,
@@ -314,7 +316,8 @@ impl Compiler<'_> {
             let makes = self.project.nodes.iter().find(|other| other.table == **table);
             makes.is_some_and(|other| other.id != node.id && !self.reads(node, other.id))
         };
-        match scanned(&plan).doing(doing)?.iter().find(made_before) {
+        let scanned = scanned(&plan).doing(doing)?;
+        match scanned.iter().map(|(table, _)| table).find(made_before) {
             Some(table) => Err(by_name(table)),
             None => Ok(plan),
         }
@@ -417,8 +420,9 @@ impl Compiler<'_> {
     }
 }
 
-/// The relations of the lake that a plan reads, views taken apart.
-pub(crate) fn scanned(plan: &LogicalPlan) -> datafusion::error::Result<BTreeSet<TableName>> {
+/// The relations of the lake that a plan reads, views taken apart, each as the plan has it if it is a table; one may be
+/// there at several versions.
+pub(crate) fn scanned(plan: &LogicalPlan) -> datafusion::error::Result<BTreeSet<(TableName, Option<PinnedReference>)>> {
     let mut tables = BTreeSet::new();
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {
@@ -426,7 +430,9 @@ pub(crate) fn scanned(plan: &LogicalPlan) -> datafusion::error::Result<BTreeSet<
             if &*name.catalog == CATALOG
                 && let Ok(table) = TableName::new(&*name.schema, &*name.table)
             {
-                tables.insert(table);
+                let provider = source_as_provider(&scan.source)?;
+                let pinned = (provider.as_ref() as &dyn Any).downcast_ref::<PinnedTable>();
+                tables.insert((table, pinned.map(PinnedTable::reference)));
             }
         }
         Ok(TreeNodeRecursion::Continue)

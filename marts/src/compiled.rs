@@ -17,7 +17,7 @@ use crate::severity::Severity;
 
 /// A project whose every query is known to be right against a release.
 #[derive(Debug, Clone)]
-pub struct Compiled {
+pub struct CompiledProject {
     pub(crate) project: Project,
     /// The release that it was compiled against.
     pub(crate) base: Arc<Release>,
@@ -66,12 +66,12 @@ pub(crate) struct Work {
     pub(crate) schema: SchemaRef,
     pub(crate) seed: Option<Arc<Seed>>,
     /// What there is to know of a node with an estimator.
-    pub(crate) estimated: Option<Estimated>,
+    pub(crate) estimated: Option<EstimatorIo>,
 }
 
 /// What an estimator reads and makes besides the model's own rows.
 #[derive(Debug, Clone)]
-pub(crate) struct Estimated {
+pub(crate) struct EstimatorIo {
     /// The queries of the further inputs.
     pub(crate) inputs: BTreeMap<String, String>,
     /// The columns of the further outputs that become relations.
@@ -108,7 +108,7 @@ pub struct CompiledTest {
     pub(crate) settings: Settings,
 }
 
-impl Compiled {
+impl CompiledProject {
     /// The nodes, each after those that it reads.
     pub fn nodes(&self) -> impl Iterator<Item = &CompiledNode> {
         self.project.0.order.iter().map(|id| &self.nodes[id.0])

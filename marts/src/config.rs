@@ -216,13 +216,13 @@ pub(crate) struct Config {
 
 /// What is wrong with a configuration: the key, why, and what to do.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Wrong {
+pub(crate) struct ConfigProblem {
     pub(crate) key: String,
     pub(crate) why: String,
     pub(crate) hint: Option<String>,
 }
 
-impl Wrong {
+impl ConfigProblem {
     pub(crate) fn new(key: &str, why: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
         Self {
             key: key.to_owned(),
@@ -233,16 +233,20 @@ impl Wrong {
 }
 
 /// Whether `key` may stand in a configuration whose other keys are `config`.
-pub(crate) fn check_key(key: &str, config: &RawConfig) -> Result<(), Wrong> {
+pub(crate) fn check_key(key: &str, config: &RawConfig) -> Result<(), ConfigProblem> {
     if let Some((_, hint)) = REFUSED.iter().find(|(refused, _)| *refused == key) {
         let empty = config
             .get(key)
             .is_some_and(|value| matches!(value, Value::Array(hooks) if hooks.is_empty()));
         if !empty {
-            return Err(Wrong::new(key, format!("`{key}` is not supported"), (*hint).to_owned()));
+            return Err(ConfigProblem::new(
+                key,
+                format!("`{key}` is not supported"),
+                (*hint).to_owned(),
+            ));
         }
     } else if !is_known(key) && config.get("materialized").and_then(Value::as_str) != Some("model") {
-        return Err(Wrong::new(
+        return Err(ConfigProblem::new(
             key,
             format!("unknown configuration `{key}`"),
             match nearest(key, EFFECTIVE.into_iter().chain(HARMLESS)) {
@@ -256,7 +260,7 @@ pub(crate) fn check_key(key: &str, config: &RawConfig) -> Result<(), Wrong> {
 
 impl Config {
     /// Validates the configuration of a model, or of a seed.
-    pub(crate) fn validate(raw: &RawConfig, is_seed: bool) -> Result<Self, Wrong> {
+    pub(crate) fn validate(raw: &RawConfig, is_seed: bool) -> Result<Self, ConfigProblem> {
         for key in raw.keys() {
             check_key(key, raw)?;
         }
@@ -282,7 +286,7 @@ impl Config {
             model: Model::read(raw, materialization)?,
         };
         if config.strategy == Strategy::Merge && config.unique_key.is_empty() {
-            return Err(Wrong::new(
+            return Err(ConfigProblem::new(
                 "incremental_strategy",
                 "the strategy `merge` needs a `unique_key`",
                 "name the columns that identify a row".to_owned(),
@@ -292,10 +296,10 @@ impl Config {
     }
 
     /// The configuration of an output of `model`: the model's, with a few keys of its own.
-    pub(crate) fn of_output(model: &Config, own: &RawConfig) -> Result<Self, Wrong> {
+    pub(crate) fn of_output(model: &Config, own: &RawConfig) -> Result<Self, ConfigProblem> {
         const OWN: [&str; 3] = ["contract", "meta", "tags"];
         if let Some(key) = own.keys().find(|key| !OWN.contains(&key.as_str())) {
-            return Err(Wrong::new(
+            return Err(ConfigProblem::new(
                 key,
                 format!("`{key}` of an output is that of its model"),
                 format!("configure it there; an output's own keys are: {}", OWN.join(", ")),
@@ -315,24 +319,24 @@ impl Config {
     }
 }
 
-fn materialization(raw: &RawConfig) -> Result<Materialization, Wrong> {
+fn materialization(raw: &RawConfig) -> Result<Materialization, ConfigProblem> {
     let Some(name) = text(raw, "materialized")? else {
         return Ok(Materialization::View);
     };
     let valid = Materialization::OF_MODELS;
     valid.into_iter().find(|one| one.name() == name).ok_or_else(|| {
         let hint = did_you_mean(&name, "materializations", valid.map(Materialization::name));
-        Wrong::new("materialized", format!("unknown materialization `{name}`"), hint)
+        ConfigProblem::new("materialized", format!("unknown materialization `{name}`"), hint)
     })
 }
 
-fn strategy(raw: &RawConfig, unique_key: &[String]) -> Result<Strategy, Wrong> {
+fn strategy(raw: &RawConfig, unique_key: &[String]) -> Result<Strategy, ConfigProblem> {
     match text(raw, "incremental_strategy")?.as_deref() {
         None | Some("default") if unique_key.is_empty() => Ok(Strategy::Append),
         // Deleting the rows of the same key and inserting the new ones is what a merge here does.
         None | Some("default" | "merge" | "delete+insert") => Ok(Strategy::Merge),
         Some("append") => Ok(Strategy::Append),
-        Some(other) => Err(Wrong::new(
+        Some(other) => Err(ConfigProblem::new(
             "incremental_strategy",
             format!("unknown incremental strategy `{other}`"),
             did_you_mean(other, "strategies", ["append", "merge"]),
@@ -340,12 +344,12 @@ fn strategy(raw: &RawConfig, unique_key: &[String]) -> Result<Strategy, Wrong> {
     }
 }
 
-fn on_schema_change(raw: &RawConfig) -> Result<OnSchemaChange, Wrong> {
+fn on_schema_change(raw: &RawConfig) -> Result<OnSchemaChange, ConfigProblem> {
     match text(raw, "on_schema_change")?.as_deref() {
         None | Some("ignore") => Ok(OnSchemaChange::Ignore),
         Some("fail") => Ok(OnSchemaChange::Fail),
         Some("append_new_columns") => Ok(OnSchemaChange::AppendNewColumns),
-        Some(other) => Err(Wrong::new(
+        Some(other) => Err(ConfigProblem::new(
             "on_schema_change",
             format!("unknown value `{other}`"),
             did_you_mean(other, "values", ["ignore", "fail", "append_new_columns"]),
@@ -361,17 +365,23 @@ fn contract(raw: &RawConfig) -> bool {
     }
 }
 
-fn column_types(raw: &RawConfig) -> Result<Vec<(String, String)>, Wrong> {
+fn column_types(raw: &RawConfig) -> Result<Vec<(String, String)>, ConfigProblem> {
     let types = match raw.get("column_types") {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Object(types)) => types,
-        Some(_) => return Err(Wrong::new("column_types", "it maps column names to SQL types", None)),
+        Some(_) => {
+            return Err(ConfigProblem::new(
+                "column_types",
+                "it maps column names to SQL types",
+                None,
+            ));
+        }
     };
     types
         .iter()
         .map(|(column, sql_type)| match sql_type {
             Value::String(sql_type) => Ok((column.trim_start_matches('+').to_owned(), sql_type.clone())),
-            _ => Err(Wrong::new(
+            _ => Err(ConfigProblem::new(
                 "column_types",
                 format!("the type of `{column}` is not text"),
                 None,
@@ -380,30 +390,38 @@ fn column_types(raw: &RawConfig) -> Result<Vec<(String, String)>, Wrong> {
         .collect()
 }
 
-fn delimiter(raw: &RawConfig) -> Result<u8, Wrong> {
+fn delimiter(raw: &RawConfig) -> Result<u8, ConfigProblem> {
     match text(raw, "delimiter")?.as_deref().map(str::as_bytes) {
         None => Ok(b','),
         Some(&[byte]) => Ok(byte),
-        Some(_) => Err(Wrong::new("delimiter", "a delimiter is one ASCII character", None)),
+        Some(_) => Err(ConfigProblem::new(
+            "delimiter",
+            "a delimiter is one ASCII character",
+            None,
+        )),
     }
 }
 
 /// The text that stands under `key`.
-pub(crate) fn text(raw: &RawConfig, key: &str) -> Result<Option<String>, Wrong> {
+pub(crate) fn text(raw: &RawConfig, key: &str) -> Result<Option<String>, ConfigProblem> {
     match raw.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.trim().to_owned())),
-        Some(_) => Err(Wrong::new(key, format!("`{key}` is not text"), None)),
+        Some(_) => Err(ConfigProblem::new(key, format!("`{key}` is not text"), None)),
     }
 }
 
-fn boolean(raw: &RawConfig, key: &str) -> Result<Option<bool>, Wrong> {
+fn boolean(raw: &RawConfig, key: &str) -> Result<Option<bool>, ConfigProblem> {
     match raw.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Bool(value)) => Ok(Some(*value)),
         Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
         Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
-        Some(_) => Err(Wrong::new(key, format!("`{key}` is neither true nor false"), None)),
+        Some(_) => Err(ConfigProblem::new(
+            key,
+            format!("`{key}` is neither true nor false"),
+            None,
+        )),
     }
 }
 
@@ -418,7 +436,7 @@ mod tests {
         value.as_object().unwrap().clone()
     }
 
-    fn wrong(value: Value) -> Wrong {
+    fn problem(value: Value) -> ConfigProblem {
         Config::validate(&raw(value), false).unwrap_err()
     }
 
@@ -438,22 +456,22 @@ mod tests {
             (Strategy::Merge, vec!["id".to_owned()])
         );
         assert_eq!(
-            wrong(json!({"incremental_strategy": "merge"})).key,
+            problem(json!({"incremental_strategy": "merge"})).key,
             "incremental_strategy"
         );
     }
 
     #[test]
     fn a_key_that_is_unknown_or_has_no_effect_is_refused() {
-        let unknown = wrong(json!({"materialised": "table"}));
+        let unknown = problem(json!({"materialised": "table"}));
         assert_eq!(unknown.hint.unwrap(), "did you mean `materialized`?");
         assert!(
-            wrong(json!({"post_hook": "grant select"}))
+            problem(json!({"post_hook": "grant select"}))
                 .why
                 .contains("not supported")
         );
         assert!(
-            wrong(json!({"materialized": "tabel"}))
+            problem(json!({"materialized": "tabel"}))
                 .hint
                 .unwrap()
                 .contains("`table`")
@@ -469,8 +487,8 @@ mod tests {
         assert_eq!(output.materialization, Materialization::Output);
         assert_eq!(output.tags, ["ml", "people"]);
         assert!(output.contract && output.model.is_none() && output.unique_key.is_empty());
-        let wrong = Config::of_output(&model, &raw(json!({"schema": "people"}))).unwrap_err();
-        assert_eq!(wrong.key, "schema");
+        let problem = Config::of_output(&model, &raw(json!({"schema": "people"}))).unwrap_err();
+        assert_eq!(problem.key, "schema");
     }
 
     #[test]

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use cordada_core::{Error, Result, TableName};
+use cordada_core::suggest::nearest;
+use cordada_core::{Error, FilePosition, Result, TableName};
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
 use crate::config::{self, RawConfig};
 use crate::node::NodeId;
 use crate::severity::{Severity, Threshold};
-use crate::source_file::{Place, SourceFile};
-use cordada_core::suggest::nearest;
+use crate::source_file::SourceFile;
 
 /// A test.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub(crate) struct DataTest {
     /// The node that it was declared on, or that a singular test reads first.
     pub(crate) node: Option<NodeId>,
     pub(crate) depends_on: Vec<NodeId>,
-    pub(crate) place: Place,
+    pub(crate) place: FilePosition,
     pub(crate) settings: Settings,
     pub(crate) body: Body,
 }
@@ -38,14 +38,14 @@ pub(crate) enum Body {
 pub(crate) struct Generic {
     pub(crate) package: String,
     pub(crate) macro_name: String,
-    pub(crate) tested: Tested,
+    pub(crate) tested: TestSubject,
     pub(crate) column: Option<String>,
     pub(crate) arguments: Map<String, Value>,
 }
 
 /// What a generic test is about.
 #[derive(Debug, Clone)]
-pub(crate) enum Tested {
+pub(crate) enum TestSubject {
     /// A model or seed, by name.
     Node(String),
     /// A table of a source.
@@ -65,7 +65,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Reads a test's configuration.
-    pub(crate) fn read(raw: &RawConfig, place: &Place) -> Result<Self> {
+    pub(crate) fn read(raw: &RawConfig, place: &FilePosition) -> Result<Self> {
         let wrong = |why: String| place.mark(Error::config("reading the configuration of a test", why));
         let text = |key: &str| raw.get(key).and_then(Value::as_str);
         let threshold = |key: &str| match text(key) {
@@ -120,13 +120,13 @@ pub(crate) struct Item {
     pub(crate) name: Option<String>,
     pub(crate) arguments: Map<String, Value>,
     pub(crate) config: RawConfig,
-    pub(crate) place: Place,
+    pub(crate) place: FilePosition,
 }
 
 impl Item {
     /// Reads an item of `data_tests:`.
     pub(crate) fn read(file: &Path, item: &Spanned<Value>) -> Result<Self> {
-        let place = Place::of(file, item);
+        let place = FilePosition::of(file, item);
         let wrong = |why: &str| {
             place
                 .mark(Error::config("reading the tests", why))
@@ -205,7 +205,7 @@ mod tests {
     fn what_is_not_a_test_is_refused_with_its_place() {
         let error = read("[unique]").unwrap_err().to_string();
         assert!(error.starts_with("schema.yml:1:1: "), "{error}");
-        let place = Place {
+        let place = FilePosition {
             file: "schema.yml".into(),
             line: 1,
             column: 1,

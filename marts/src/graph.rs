@@ -100,7 +100,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_node_comes_once_and_after_what_it_reads(edges in prop::collection::vec((0usize..20, 0usize..20), 0..60)) {
+        fn every_node_comes_once_and_after_what_it_reads(
+            edges in prop::collection::vec((0usize..20, 0usize..20), 0..60),
+        ) {
             let mut dependencies = vec![Vec::new(); 20];
             for (a, b) in edges {
                 dependencies[a.max(b)].extend((a != b).then_some(a.min(b)));

@@ -1,7 +1,7 @@
 //! The SQL project: a folder in dbt's layout becomes tables and views of a lake.
 //!
-//! [`Project::load`] reads the folder, [`compile()`] type-checks all of it with the planner that will run it, [`build()`]
-//! runs what is stale in graph order, tests it and publishes it as one release.
+//! [`Project::load`] reads the folder, [`compile()`] type-checks all of it with the planner that will run it,
+//! [`build()`] runs what is stale in graph order, tests it and publishes it as one release.
 
 mod build;
 mod compile;
@@ -28,7 +28,7 @@ mod text;
 
 pub use build::{BuildOptions, BuildReport, JOURNALS, NodeReport, NodeStatus, TestReport, TestStatus, build};
 pub use compile::compile;
-pub use compiled::{Compiled, CompiledNode, CompiledTest};
+pub use compiled::{CompiledNode, CompiledProject, CompiledTest};
 pub use config::Materialization;
 pub use node::{Node, NodeId};
 pub use project::{LoadOptions, Project};

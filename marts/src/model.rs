@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use cordada_core::units::Span;
 use serde_json::Value;
 
-use crate::config::{self, Materialization, RawConfig, Wrong};
+use crate::config::{self, ConfigProblem, Materialization, RawConfig};
 
 /// The keys that only a model has, besides those of its estimator.
 pub(crate) const KEYS: [&str; 4] = ["estimator", "inputs", "outputs", "refit"];
@@ -30,11 +30,11 @@ pub(crate) enum Refit {
 
 impl Model {
     /// Reads it from a node's configuration, in which other nodes must not have it.
-    pub(crate) fn read(raw: &RawConfig, materialization: Materialization) -> Result<Option<Self>, Wrong> {
+    pub(crate) fn read(raw: &RawConfig, materialization: Materialization) -> Result<Option<Self>, ConfigProblem> {
         if materialization != Materialization::Model {
             return match KEYS.iter().find(|key| raw.contains_key(**key)) {
                 None => Ok(None),
-                Some(key) => Err(Wrong::new(
+                Some(key) => Err(ConfigProblem::new(
                     key,
                     format!("`{key}` is for models: this node is a {materialization}"),
                     "set materialized='model'".to_owned(),
@@ -42,7 +42,7 @@ impl Model {
             };
         }
         let Some(estimator) = config::text(raw, "estimator")? else {
-            return Err(Wrong::new(
+            return Err(ConfigProblem::new(
                 "materialized",
                 "a `model` needs an `estimator`",
                 "for example estimator='kmeans'".to_owned(),
@@ -59,25 +59,25 @@ impl Model {
 }
 
 /// The further inputs, by name: SQL for each relation, once refs are known.
-pub(crate) fn inputs(raw: &RawConfig) -> Result<Vec<(&str, &str)>, Wrong> {
-    let wrong = || {
+pub(crate) fn inputs(raw: &RawConfig) -> Result<Vec<(&str, &str)>, ConfigProblem> {
+    let problem = || {
         let hint = "write inputs={'consents': ref('fct_consent')}".to_owned();
-        Wrong::new("inputs", "`inputs` maps the names of inputs to relations", hint)
+        ConfigProblem::new("inputs", "`inputs` maps the names of inputs to relations", hint)
     };
     match raw.get("inputs") {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Object(inputs)) => inputs
             .iter()
-            .map(|(name, relation)| Ok((name.as_str(), relation.as_str().ok_or_else(wrong)?)))
+            .map(|(name, relation)| Ok((name.as_str(), relation.as_str().ok_or_else(problem)?)))
             .collect(),
-        Some(_) => Err(wrong()),
+        Some(_) => Err(problem()),
     }
 }
 
-fn outputs(raw: &RawConfig) -> Result<Vec<String>, Wrong> {
-    let wrong = || {
+fn outputs(raw: &RawConfig) -> Result<Vec<String>, ConfigProblem> {
+    let problem = || {
         let hint = "write outputs=['persons']".to_owned();
-        Wrong::new(
+        ConfigProblem::new(
             "outputs",
             "`outputs` is a list of the estimator's outputs, each once",
             hint,
@@ -86,22 +86,22 @@ fn outputs(raw: &RawConfig) -> Result<Vec<String>, Wrong> {
     let names = match raw.get("outputs") {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Array(names)) => names.iter().map(|name| name.as_str().map(str::to_owned)),
-        Some(_) => return Err(wrong()),
+        Some(_) => return Err(problem()),
     };
-    let names: Vec<String> = names.collect::<Option<_>>().ok_or_else(wrong)?;
+    let names: Vec<String> = names.collect::<Option<_>>().ok_or_else(problem)?;
     let is_repeated = |at: usize| names[..at].contains(&names[at]);
     if (0..names.len()).any(is_repeated) {
-        return Err(wrong());
+        return Err(problem());
     }
     Ok(names)
 }
 
-fn refit(raw: &RawConfig) -> Result<Refit, Wrong> {
+fn refit(raw: &RawConfig) -> Result<Refit, ConfigProblem> {
     match config::text(raw, "refit")?.as_deref() {
         None | Some("always") => Ok(Refit::Always),
         Some("never") => Ok(Refit::Never),
         Some(other) => Span::parse(other).map(Refit::After).ok_or_else(|| {
-            Wrong::new(
+            ConfigProblem::new(
                 "refit",
                 format!("`{other}` is not a time to fit again"),
                 "write `always`, `never`, or a duration such as `30d`".to_owned(),
@@ -128,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    fn model(mut value: Value) -> Result<Option<Model>, Wrong> {
+    fn model(mut value: Value) -> Result<Option<Model>, ConfigProblem> {
         value["materialized"] = "model".into();
         value["estimator"] = "kmeans".into();
         Model::read(value.as_object().unwrap(), Materialization::Model)

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use cordada_core::TableName;
+use cordada_core::{FilePosition, TableName};
 use cordada_lake::release::ColumnDocs;
 
 use crate::config::{Config, Materialization, RawConfig};
-use crate::source_file::{Place, SourceFile};
+use crate::source_file::SourceFile;
 
 /// A node's number within its project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,7 +47,7 @@ pub(crate) struct Column {
     pub(crate) docs: ColumnDocs,
     pub(crate) data_type: Option<String>,
     /// Where it says so.
-    pub(crate) place: Place,
+    pub(crate) place: FilePosition,
 }
 
 impl Node {

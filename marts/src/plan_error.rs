@@ -1,16 +1,16 @@
 //! The planner's errors in terms of the user's files: line, column, and the names that there are.
 
-use cordada_core::Error;
+use cordada_core::suggest::{listed, nearest};
+use cordada_core::{Error, FilePosition};
 use datafusion::common::{Column, SchemaError, Span};
 use datafusion::error::DataFusionError;
 
-use crate::source_file::{Place, SourceFile};
+use crate::source_file::SourceFile;
 use crate::text::whole_words;
-use cordada_core::suggest::{listed, nearest};
 
 /// A planner's error for `sql`, which was compiled from `file`, in the user's terms.
 pub(crate) fn explain(error: Error, file: &SourceFile, sql: &str) -> Error {
-    let Some(found) = Found::of(&error) else {
+    let Some(message) = PlannerMessage::of(&error) else {
         return if error.place().is_none() {
             file.whole().mark(error)
         } else {
@@ -18,10 +18,10 @@ pub(crate) fn explain(error: Error, file: &SourceFile, sql: &str) -> Error {
         };
     };
     let doing = format!("compiling {}", file.stem());
-    let place = locate(&file.text, sql, found.position, found.name.as_deref()).map_or_else(
+    let place = locate(&file.text, sql, message.position, message.name.as_deref()).map_or_else(
         || file.whole(),
-        |(line, column)| Place {
-            file: file.path.clone(),
+        |(line, column)| FilePosition {
+            file: file.path.display().to_string(),
             line,
             column,
         },
@@ -30,12 +30,12 @@ pub(crate) fn explain(error: Error, file: &SourceFile, sql: &str) -> Error {
 }
 
 /// A planner's error for SQL that has no file of its own, at the place that asked for it.
-pub(crate) fn explain_at(error: Error, place: &Place, doing: &str) -> Error {
-    let Some(found) = Found::of(&error) else {
+pub(crate) fn explain_at(error: Error, place: &FilePosition, doing: &str) -> Error {
+    let Some(message) = PlannerMessage::of(&error) else {
         return place.mark(error);
     };
-    let explained = place.mark(Error::config(doing, found.why));
-    let explained = match found.hint {
+    let explained = place.mark(Error::config(doing, message.why));
+    let explained = match message.hint {
         Some(hint) => explained.hint(hint),
         None => explained,
     };
@@ -44,7 +44,7 @@ pub(crate) fn explain_at(error: Error, place: &Place, doing: &str) -> Error {
 
 /// What a planner's error says.
 #[derive(Debug, Default)]
-struct Found {
+struct PlannerMessage {
     why: String,
     hint: Option<String>,
     /// Line and column in the SQL, from 1.
@@ -53,12 +53,12 @@ struct Found {
     name: Option<String>,
 }
 
-impl Found {
+impl PlannerMessage {
     fn of(error: &Error) -> Option<Self> {
         let cause = std::error::Error::source(error)?.downcast_ref::<DataFusionError>()?;
-        let mut found = Self::default();
-        found.read(cause);
-        Some(found)
+        let mut message = Self::default();
+        message.read(cause);
+        Some(message)
     }
 
     fn read(&mut self, error: &DataFusionError) {

@@ -35,11 +35,11 @@ impl Default for LoadOptions {
 
 /// A project: its models, seeds and tests, and how they depend on each other. Clones share everything.
 #[derive(Debug, Clone)]
-pub struct Project(pub(crate) Arc<Loaded>);
+pub struct Project(pub(crate) Arc<ProjectContents>);
 
 /// What a project consists of.
 #[derive(Debug)]
-pub(crate) struct Loaded {
+pub(crate) struct ProjectContents {
     pub(crate) name: String,
     /// By [`NodeId`].
     pub(crate) nodes: Vec<Node>,
@@ -84,7 +84,7 @@ impl Project {
     }
 }
 
-impl Loaded {
+impl ProjectContents {
     /// The edges: for each node those that it reads.
     pub(crate) fn dependencies(&self) -> Vec<Vec<usize>> {
         self.nodes

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
+use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, Result};
 
 use crate::graph;
 use crate::node::{Node, NodeId};
-use crate::project::Loaded;
-use cordada_core::suggest::did_you_mean;
+use crate::project::ProjectContents;
 
 /// Chooses nodes; an empty `select` chooses all.
-pub(crate) fn select(project: &Loaded, select: &[String], exclude: &[String]) -> Result<BTreeSet<NodeId>> {
+pub(crate) fn select(project: &ProjectContents, select: &[String], exclude: &[String]) -> Result<BTreeSet<NodeId>> {
     let chosen = match select {
         [] => project.nodes.iter().map(|node| node.id).collect(),
         _ => union(project, select)?,
@@ -21,7 +21,7 @@ pub(crate) fn select(project: &Loaded, select: &[String], exclude: &[String]) ->
 }
 
 /// What any of the selectors chooses; spaces separate selectors too.
-fn union(project: &Loaded, selectors: &[String]) -> Result<BTreeSet<NodeId>> {
+fn union(project: &ProjectContents, selectors: &[String]) -> Result<BTreeSet<NodeId>> {
     let mut chosen = BTreeSet::new();
     for selector in selectors.iter().flat_map(|text| text.split_whitespace()) {
         let mut parts = selector.split(',').map(|part| atom(project, part));
@@ -35,7 +35,7 @@ fn union(project: &Loaded, selectors: &[String]) -> Result<BTreeSet<NodeId>> {
 }
 
 /// One selector without spaces and commas: a criterion with its ancestors or descendants.
-fn atom(project: &Loaded, text: &str) -> Result<BTreeSet<NodeId>> {
+fn atom(project: &ProjectContents, text: &str) -> Result<BTreeSet<NodeId>> {
     let doing = || format!("selecting `{text}`");
     let atom = Atom::parse(text).ok_or_else(|| {
         Error::config(doing(), "the selector is not understood").hint("write it as [n+]name[+n], tag:t or path:p")
@@ -66,7 +66,7 @@ fn atom(project: &Loaded, text: &str) -> Result<BTreeSet<NodeId>> {
 }
 
 /// The nodes, where a model and its further outputs are one: they are made together.
-fn with_outputs(project: &Loaded, chosen: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+fn with_outputs(project: &ProjectContents, chosen: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
     let node = |id: NodeId| &project.nodes[id.0];
     let models = chosen.iter().map(|id| node(*id).output_of().unwrap_or(*id));
     models
@@ -127,7 +127,7 @@ impl<'a> Atom<'a> {
 
 type Matcher<'a> = Box<dyn Fn(&Node) -> bool + 'a>;
 
-fn matcher<'a>(project: &'a Loaded, criterion: &'a str, doing: &dyn Fn() -> String) -> Result<Matcher<'a>> {
+fn matcher<'a>(project: &'a ProjectContents, criterion: &'a str, doing: &dyn Fn() -> String) -> Result<Matcher<'a>> {
     let (method, value) = match criterion.split_once(':') {
         Some((method, value)) => (method, value),
         None if criterion.contains('/') || criterion.ends_with(".sql") => ("path", criterion),

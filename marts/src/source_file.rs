@@ -1,10 +1,9 @@
 //! The project's files with their texts, and places in them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use cordada_core::Error;
-use serde_saphyr::Spanned;
+use cordada_core::FilePosition;
 
 use crate::text::{line_and_column, whole_words};
 
@@ -28,23 +27,23 @@ impl SourceFile {
     }
 
     /// The place of a byte offset in the text.
-    pub(crate) fn place(&self, offset: usize) -> Place {
+    pub(crate) fn place(&self, offset: usize) -> FilePosition {
         let (line, column) = line_and_column(&self.text, offset);
-        Place {
-            file: self.path.clone(),
+        FilePosition {
+            file: self.path.display().to_string(),
             line,
             column,
         }
     }
 
     /// Where a word stands in the file; the file as a whole if it does not.
-    pub(crate) fn find(&self, word: &str) -> Place {
+    pub(crate) fn find(&self, word: &str) -> FilePosition {
         let found = whole_words(&self.text, word).next();
         found.map_or_else(|| self.whole(), |offset| self.place(offset))
     }
 
     /// Where a function is called with `argument` among what follows; otherwise where it is called at all.
-    pub(crate) fn find_call(&self, function: &str, argument: &str) -> Place {
+    pub(crate) fn find_call(&self, function: &str, argument: &str) -> FilePosition {
         let calls = || whole_words(&self.text, function);
         let arguments = |offset: &usize| {
             self.text[*offset..]
@@ -58,37 +57,11 @@ impl SourceFile {
     }
 
     /// The file without a line.
-    pub(crate) fn whole(&self) -> Place {
-        Place {
-            file: self.path.clone(),
+    pub(crate) fn whole(&self) -> FilePosition {
+        FilePosition {
+            file: self.path.display().to_string(),
             line: 0,
             column: 0,
         }
-    }
-}
-
-/// Where something is written. Lines and columns count from 1; 0 means unknown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) file: PathBuf,
-    pub(crate) line: usize,
-    pub(crate) column: usize,
-}
-
-impl Place {
-    /// The place of a YAML node.
-    pub(crate) fn of<T>(file: &Path, spanned: &Spanned<T>) -> Self {
-        let number = |n: u64| usize::try_from(n).unwrap_or(0);
-        let at = spanned.referenced;
-        Self {
-            file: file.to_owned(),
-            line: number(at.line()),
-            column: number(at.column()),
-        }
-    }
-
-    /// The error, at this place.
-    pub(crate) fn mark(&self, error: Error) -> Error {
-        error.at(self.file.display(), self.line, self.column)
     }
 }

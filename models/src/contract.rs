@@ -18,7 +18,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
 pub(crate) use self::rows::InMemory;
-use self::rows::{Stuck, shuffled};
+use self::rows::{StuckRows, shuffled};
 
 /// How an estimator is put to the test.
 pub(crate) struct Case {
@@ -244,7 +244,7 @@ fn what_is_unknown_is_named() {
 async fn what_is_dropped_reads_no_further() {
     for case in cases() {
         let stuck = || {
-            let (rows, dropped): (Vec<_>, Vec<_>) = case.schemas().iter().cloned().map(Stuck::new).unzip();
+            let (rows, dropped): (Vec<_>, Vec<_>) = case.schemas().iter().cloned().map(StuckRows::new).unzip();
             let mut rows = rows.into_iter().map(|rows| Arc::new(rows) as Arc<dyn Rows>);
             (case.schemas().map(|_| rows.next().unwrap()), dropped)
         };

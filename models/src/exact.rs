@@ -48,7 +48,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_bit_comes_back(one in any::<f64>(), many in prop::collection::vec(prop::collection::vec(any::<f64>(), 0..4), 0..4)) {
+        fn every_bit_comes_back(
+            one in any::<f64>(),
+            many in prop::collection::vec(prop::collection::vec(any::<f64>(), 0..4), 0..4),
+        ) {
             let bits = |numbers: &Numbers| {
                 let many = numbers.many.iter().map(|row| row.iter().map(|number| number.to_bits()).collect::<Vec<_>>());
                 (numbers.one.to_bits(), many.collect::<Vec<_>>())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cordada_core::Result;
 use cordada_core::progress::Progress;
-use cordada_marts::{BuildOptions, BuildReport, Compiled};
+use cordada_marts::{BuildOptions, BuildReport, CompiledProject};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Project, registry};
@@ -23,7 +23,7 @@ impl Project {
     ///
     /// # Errors
     /// Config, with file, line and column, for what does not fit.
-    pub async fn compile(&self) -> Result<Compiled> {
+    pub async fn compile(&self) -> Result<CompiledProject> {
         cordada_marts::compile(&self.sql()?, &self.lake, &registry::estimators()).await
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cordada_core::Result;
 use cordada_core::progress::Progress;
-use cordada_ingest::{Checked, IngestReport, Selection};
+use cordada_ingest::{IngestReport, Selection, StreamCheck};
 use tokio_util::sync::CancellationToken;
 
 use crate::Project;
@@ -28,7 +28,7 @@ impl Project {
     ///
     /// # Errors
     /// As [`cordada_ingest::check()`].
-    pub async fn check(&self, select: &[Selection], cancel: CancellationToken) -> Result<Vec<Checked>> {
+    pub async fn check(&self, select: &[Selection], cancel: CancellationToken) -> Result<Vec<StreamCheck>> {
         cordada_ingest::check(&self.dir, &self.sources()?, select, cancel).await
     }
 }

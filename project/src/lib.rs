@@ -22,7 +22,7 @@ use crate::config::{Config, ExportServer};
 use crate::registry::KINDS;
 
 pub use build::Selection;
-pub use serve::Listening;
+pub use serve::Endpoints;
 
 /// A project, opened in one environment.
 pub struct Project {

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Project;
 
-/// What a service is about to do.
+/// Where a service listens, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listening {
+pub struct Endpoints {
     /// `grpc://host:port` or `grpc+tls://host:port`: where the server listens.
     pub server: String,
     /// Whether there are users; without, only this machine may connect.
@@ -30,7 +30,7 @@ impl Project {
     pub async fn serve(
         &self,
         addr: Option<SocketAddr>,
-        ready: impl FnOnce(&Listening),
+        ready: impl FnOnce(&Endpoints),
         cancel: CancellationToken,
     ) -> Result<()> {
         let mut config = self.server();
@@ -43,7 +43,7 @@ impl Project {
         for source in sources.iter().filter(|_| self.is_production()) {
             listeners.extend(source.listen(&self.dir, key.as_ref()).await?);
         }
-        ready(&Listening {
+        ready(&Endpoints {
             server: format!("{scheme}://{}", server.local_addr()),
             has_users: server.has_users(),
             sources: listeners

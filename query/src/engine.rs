@@ -14,7 +14,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::access::{Access, Forbidden};
-use crate::newest::Newest;
+use crate::newest::NewestRelease;
 use crate::recent::Recent;
 use crate::workspace::Workspace;
 
@@ -30,10 +30,10 @@ const RELEASES: usize = 16;
 /// Plans for everybody.
 pub struct Engine {
     lake: Lake,
-    newest: Newest,
+    newest: NewestRelease,
     releases: Recent<u64, Arc<Release>>,
     workspaces: Recent<WorkspaceKey, Arc<Workspace>>,
-    plans: Recent<PlanKey, Arc<Planned>>,
+    plans: Recent<PlanKey, Arc<PlannedQuery>>,
 }
 
 /// Release, access and default schema.
@@ -53,7 +53,7 @@ pub struct Scope {
 }
 
 /// A planned query.
-pub struct Planned {
+pub struct PlannedQuery {
     /// Where it was planned, and runs.
     pub workspace: Arc<Workspace>,
     /// The plan.
@@ -68,7 +68,7 @@ impl Engine {
     /// # Errors
     /// Unavailable: the lake cannot be read.
     pub async fn open(lake: Lake) -> Result<Self> {
-        let newest = Newest::open(&lake).await?;
+        let newest = NewestRelease::open(&lake).await?;
         Ok(Self {
             lake,
             newest,
@@ -130,8 +130,9 @@ impl Engine {
     /// Plans one read-only statement; a statement that was planned for the same scope is not planned again.
     ///
     /// # Errors
-    /// Failed: the SQL is wrong, it would change something, or (caused by [`Forbidden`]) its result is not for everybody.
-    pub async fn plan(&self, scope: &Scope, sql: &str) -> Result<Arc<Planned>> {
+    /// Failed: the SQL is wrong, it would change something, or (caused by [`Forbidden`]) its result is not for
+    /// everybody.
+    pub async fn plan(&self, scope: &Scope, sql: &str) -> Result<Arc<PlannedQuery>> {
         let sql = dialect::to_engine(sql);
         let key = (scope.key(), sql.to_string());
         if let Some(planned) = self.plans.get(&key) {
@@ -149,7 +150,7 @@ impl Engine {
         }
         let parameters = parameters(&plan)?;
         let keep = sql.len() <= LONGEST_KEPT_SQL && !reads_journals(&plan, &scope.schema)?;
-        let planned = Arc::new(Planned {
+        let planned = Arc::new(PlannedQuery {
             workspace,
             plan,
             parameters,
@@ -164,7 +165,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Self::plan`]. Failed: there are more values than parameters, or fewer, or of other types.
-    pub async fn plan_with(&self, scope: &Scope, sql: &str, values: Option<&RecordBatch>) -> Result<Arc<Planned>> {
+    pub async fn plan_with(&self, scope: &Scope, sql: &str, values: Option<&RecordBatch>) -> Result<Arc<PlannedQuery>> {
         let planned = self.plan(scope, sql).await?;
         let bound = values.map_or(0, RecordBatch::num_columns);
         if bound != planned.parameters.len() {
@@ -185,7 +186,7 @@ impl Engine {
             .map(|column| ScalarValue::try_from_array(column, 0));
         let scalars: Vec<_> = scalars.collect::<Result<_, _>>().doing(doing)?;
         let plan = planned.plan.clone().with_param_values(scalars).doing(doing)?;
-        Ok(Arc::new(Planned {
+        Ok(Arc::new(PlannedQuery {
             workspace: planned.workspace.clone(),
             plan,
             parameters: Vec::new(),
@@ -193,7 +194,7 @@ impl Engine {
     }
 }
 
-impl Planned {
+impl PlannedQuery {
     /// The result's columns as the planner knows them: what a column may be when the plan runs is up to the server to
     /// promise.
     pub fn schema(&self) -> &Schema {

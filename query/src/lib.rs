@@ -2,7 +2,7 @@
 //!
 //! Follow a query: [`auth`] says who asks and so what may be read ([`Access`]); [`Engine`] finds the release and plans
 //! the statement over a [`Workspace`], in which only what may be read has a name; the server runs the plan and lets
-//! its user stop it ([`Running`]).
+//! its user stop it ([`RunningQueries`]).
 
 mod access;
 pub mod auth;
@@ -15,8 +15,8 @@ mod visible_catalog;
 mod workspace;
 
 pub use access::{Access, Forbidden};
-pub use engine::{Engine, Planned, Scope};
+pub use engine::{Engine, PlannedQuery, Scope};
 pub use recent::Recent;
-pub use running::{Running, RunningQuery};
+pub use running::{RunningQueries, RunningQuery};
 pub use users::{Role, User};
-pub use workspace::{Documented, Listed, Workspace};
+pub use workspace::{DocumentedRelation, ListedRelation, Workspace};

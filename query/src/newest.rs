@@ -20,14 +20,14 @@ const FIRST_LOOKS: usize = 3;
 
 /// Follows the release log.
 #[derive(Debug)]
-pub(crate) struct Newest {
+pub(crate) struct NewestRelease {
     log: Arc<ReleaseLog>,
     known: watch::Sender<Arc<Release>>,
     /// Microseconds that the fastest look took: a busy machine makes a look slow, only the store makes all of them so.
     fastest: AtomicU64,
 }
 
-impl Newest {
+impl NewestRelease {
     /// Looks for the first time.
     ///
     /// # Errors

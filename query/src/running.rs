@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 /// All running queries.
 #[derive(Debug, Clone, Default)]
-pub struct Running(Arc<Queries>);
+pub struct RunningQueries(Arc<Queries>);
 
 #[derive(Debug, Default)]
 struct Queries {
@@ -26,12 +26,12 @@ struct Query {
 /// A running query; when it is dropped, the query is over.
 #[derive(Debug)]
 pub struct RunningQuery {
-    running: Running,
+    running: RunningQueries,
     number: u64,
     stop: CancellationToken,
 }
 
-impl Running {
+impl RunningQueries {
     /// A fetch of the query `id` begins to run.
     pub fn begin(&self, id: &str, user: &str) -> RunningQuery {
         let stop = CancellationToken::new();
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_query_is_stopped_by_its_user_only_and_while_it_runs() {
-        let running = Running::default();
+        let running = RunningQueries::default();
         let query = running.begin("q", "ana");
         assert!(!running.stop("q", "bob") && !query.stopped().is_cancelled());
         drop(running.begin("q", "ana"));

@@ -30,7 +30,7 @@ pub struct Workspace {
 }
 
 /// What there is to say about a relation without opening it.
-pub struct Listed {
+pub struct ListedRelation {
     /// Its name.
     pub name: TableName,
     /// Whether it is a view.
@@ -39,7 +39,7 @@ pub struct Listed {
 }
 
 /// A relation and what people are told about it.
-pub struct Documented {
+pub struct DocumentedRelation {
     /// Its name.
     pub name: TableName,
     /// Whether it is a view.
@@ -76,7 +76,7 @@ impl Workspace {
     }
 
     /// The relations that may be read, by name.
-    pub fn relations(&self) -> Vec<Listed> {
+    pub fn relations(&self) -> Vec<ListedRelation> {
         let Some(catalog) = self.session.catalog(CATALOG) else {
             return Vec::new();
         };
@@ -93,7 +93,7 @@ impl Workspace {
         let listed = names.map(|name| {
             let relation = self.release.relation(&name);
             let is_view = relation.is_some_and(|relation| matches!(relation.kind, RelationKind::View { .. }));
-            Listed {
+            ListedRelation {
                 name,
                 is_view,
                 docs: relation.map(|relation| relation.docs.clone()).unwrap_or_default(),
@@ -103,7 +103,7 @@ impl Workspace {
     }
 
     /// The relations that may be read with what people are told about them, in the order of [`Self::relations`].
-    pub async fn documented(&self) -> Vec<Documented> {
+    pub async fn documented(&self) -> Vec<DocumentedRelation> {
         let relations = self.relations().into_iter();
         let lookups = relations.map(|relation| documented(self.lake.clone(), relation));
         stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
@@ -134,19 +134,19 @@ async fn columns_of(session: SessionContext, name: TableName) -> SchemaRef {
 }
 
 /// Documentation that cannot be read is missing: it must not hide the relation.
-async fn documented(lake: Lake, relation: Listed) -> Documented {
+async fn documented(lake: Lake, relation: ListedRelation) -> DocumentedRelation {
     let docs = lake.docs(&relation.docs).await.unwrap_or_else(|error| {
         tracing::warn!(relation = %relation.name, %error, "cannot say what is known about a relation");
         Arc::default()
     });
-    Documented {
+    DocumentedRelation {
         name: relation.name,
         is_view: relation.is_view,
         docs,
     }
 }
 
-impl Documented {
+impl DocumentedRelation {
     /// What people are told about a column: by the documentation, else by the table itself.
     pub fn remark<'a>(&'a self, column: &'a Field) -> Option<&'a str> {
         let described = self.docs.columns.get(column.name());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cordada_core::{Classify, Error, ErrorKind};
 use cordada_query::auth::{Accounts, Principal, random_id};
-use cordada_query::{Engine, Forbidden, Running, RunningQuery};
+use cordada_query::{Engine, Forbidden, RunningQueries, RunningQuery};
 use cordada_query_contract::{Client, Door, Kind, Refusal, Rows, Shop, door_contract};
 use datafusion::error::DataFusionError;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -19,14 +19,14 @@ async fn open(shop: &Shop) -> Server {
     Server {
         accounts: Accounts::new(&shop.users(), &shop.roles()).unwrap(),
         engine: Arc::new(Engine::open(shop.lake.clone()).await.unwrap()),
-        running: Running::default(),
+        running: RunningQueries::default(),
     }
 }
 
 struct Server {
     accounts: Accounts,
     engine: Arc<Engine>,
-    running: Running,
+    running: RunningQueries,
 }
 
 struct Connection {
@@ -34,7 +34,7 @@ struct Connection {
     id: String,
     principal: Arc<Principal>,
     engine: Arc<Engine>,
-    running: Running,
+    running: RunningQueries,
 }
 
 #[async_trait]

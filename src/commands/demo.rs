@@ -189,8 +189,8 @@ fn free_port(usual: u16) -> Result<u16> {
     Ok(bound.doing(|| "looking for a free port")?.port())
 }
 
-/// Sends what the web tracker has queued to the project's collector, which runs for as long as that takes and lands what
-/// it took; how many requests that were.
+/// Sends what the web tracker has queued to the project's collector, which runs for as long as that takes and lands
+/// what it took; how many requests that were.
 async fn send_hits(
     options: &Options,
     project: &Project,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use cordada_core::Result;
-use cordada_project::{Listening, Project};
+use cordada_project::{Endpoints, Project};
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
@@ -15,18 +15,18 @@ pub async fn run(
     addr: Option<SocketAddr>,
     cancel: CancellationToken,
 ) -> Result<Outcome> {
-    let ready = |listening: &Listening| {
+    let ready = |endpoints: &Endpoints| {
         options.say(format!("Serving {}.", project.config.name));
-        if !listening.has_users {
+        if !endpoints.has_users {
             options.say(
                 "There are no users in cordada.yml: anybody on this machine may read everything, nobody else anything.",
             );
         }
-        for (source, address) in &listening.sources {
+        for (source, address) in &endpoints.sources {
             println!("collecting {source} on http://{address}");
         }
         // A program that started us waits for this line, and learns the port from it.
-        println!("listening on {}", listening.server);
+        println!("listening on {}", endpoints.server);
     };
     project.serve(addr, ready, cancel).await?;
     Ok(Outcome::Done)

@@ -19,7 +19,7 @@ use cordada_core::{Context, Error, Result};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-pub use traffic::{Answered, Limits};
+pub use traffic::{AnswerCounts, Limits};
 
 use super::database;
 
@@ -74,7 +74,7 @@ impl Server {
     }
 
     /// What the shop's API has answered so far.
-    pub fn answered(&self) -> Answered {
+    pub fn answered(&self) -> AnswerCounts {
         self.traffic.answered()
     }
 

@@ -34,7 +34,7 @@ impl Default for Limits {
 
 /// How many requests were answered in which way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Answered {
+pub struct AnswerCounts {
     /// All requests with a valid key.
     pub requests: u64,
     /// Those that were told to come again later (429).
@@ -46,12 +46,12 @@ pub struct Answered {
 /// The requests so far.
 pub struct Traffic {
     limits: Limits,
-    state: Mutex<Counted>,
+    state: Mutex<TrafficState>,
 }
 
 #[derive(Default)]
-struct Counted {
-    answered: Answered,
+struct TrafficState {
+    answered: AnswerCounts,
     /// When the present second began, and how many requests it has seen.
     second: Option<(Instant, u32)>,
 }
@@ -74,7 +74,7 @@ impl Traffic {
     }
 
     /// What was answered so far.
-    pub fn answered(&self) -> Answered {
+    pub fn answered(&self) -> AnswerCounts {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).answered
     }
 

@@ -1,8 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
-use super::*;
 use arrow::array::{AsArray, BooleanArray, Float64Array, Int64Array, StringArray};
 use serde_json::json;
+
+use super::*;
 
 fn audience() -> RecordBatch {
     RecordBatch::try_from_iter([

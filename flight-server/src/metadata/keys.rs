@@ -10,7 +10,7 @@ use arrow_flight::sql::{
 };
 use cordada_core::TableName;
 use cordada_lake::query::session::CATALOG;
-use cordada_query::Documented;
+use cordada_query::DocumentedRelation;
 
 pub(super) fn primary_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
@@ -41,8 +41,11 @@ pub(super) fn foreign_schema() -> SchemaRef {
     ]))
 }
 
-pub(super) fn primary(command: &CommandGetPrimaryKeys, relations: &[Documented]) -> Result<RecordBatch, ArrowError> {
-    let wanted = Wanted::new(&command.catalog, &command.db_schema, &command.table);
+pub(super) fn primary(
+    command: &CommandGetPrimaryKeys,
+    relations: &[DocumentedRelation],
+) -> Result<RecordBatch, ArrowError> {
+    let wanted = RelationFilter::new(&command.catalog, &command.db_schema, &command.table);
     let relations: Vec<_> = relations.iter().filter(|relation| wanted.is(&relation.name)).collect();
     let rows: Vec<_> = relations
         .iter()
@@ -62,15 +65,21 @@ pub(super) fn primary(command: &CommandGetPrimaryKeys, relations: &[Documented])
     RecordBatch::try_new(primary_schema(), columns)
 }
 
-pub(super) fn exported(command: &CommandGetExportedKeys, relations: &[Documented]) -> Result<RecordBatch, ArrowError> {
-    let referenced = Wanted::new(&command.catalog, &command.db_schema, &command.table);
+pub(super) fn exported(
+    command: &CommandGetExportedKeys,
+    relations: &[DocumentedRelation],
+) -> Result<RecordBatch, ArrowError> {
+    let referenced = RelationFilter::new(&command.catalog, &command.db_schema, &command.table);
     let mut references = references(relations, |_, to| referenced.is(to));
     references.sort_by(|a, b| (&a.from, &a.name, a.nth).cmp(&(&b.from, &b.name, b.nth)));
     foreign(&references)
 }
 
-pub(super) fn imported(command: &CommandGetImportedKeys, relations: &[Documented]) -> Result<RecordBatch, ArrowError> {
-    let referring = Wanted::new(&command.catalog, &command.db_schema, &command.table);
+pub(super) fn imported(
+    command: &CommandGetImportedKeys,
+    relations: &[DocumentedRelation],
+) -> Result<RecordBatch, ArrowError> {
+    let referring = RelationFilter::new(&command.catalog, &command.db_schema, &command.table);
     let mut references = references(relations, |from, _| referring.is(from));
     references.sort_by(|a, b| (&a.to, &a.name, a.nth).cmp(&(&b.to, &b.name, b.nth)));
     foreign(&references)
@@ -78,23 +87,23 @@ pub(super) fn imported(command: &CommandGetImportedKeys, relations: &[Documented
 
 pub(super) fn cross_reference(
     command: &CommandGetCrossReference,
-    relations: &[Documented],
+    relations: &[DocumentedRelation],
 ) -> Result<RecordBatch, ArrowError> {
-    let referenced = Wanted::new(&command.pk_catalog, &command.pk_db_schema, &command.pk_table);
-    let referring = Wanted::new(&command.fk_catalog, &command.fk_db_schema, &command.fk_table);
+    let referenced = RelationFilter::new(&command.pk_catalog, &command.pk_db_schema, &command.pk_table);
+    let referring = RelationFilter::new(&command.fk_catalog, &command.fk_db_schema, &command.fk_table);
     let mut references = references(relations, |from, to| referring.is(from) && referenced.is(to));
     references.sort_by(|a, b| (&a.from, &a.name, a.nth).cmp(&(&b.from, &b.name, b.nth)));
     foreign(&references)
 }
 
 /// The relation that a command asks for; what it leaves out does not narrow.
-struct Wanted<'a> {
+struct RelationFilter<'a> {
     catalog: Option<&'a str>,
     schema: Option<&'a str>,
     table: &'a str,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> RelationFilter<'a> {
     fn new(catalog: &'a Option<String>, schema: &'a Option<String>, table: &'a str) -> Self {
         Self {
             catalog: catalog.as_deref(),
@@ -123,7 +132,7 @@ struct Reference {
 }
 
 /// The foreign keys between relations that may be read, and that are wanted `(from, to)`.
-fn references(relations: &[Documented], wanted: impl Fn(&TableName, &TableName) -> bool) -> Vec<Reference> {
+fn references(relations: &[DocumentedRelation], wanted: impl Fn(&TableName, &TableName) -> bool) -> Vec<Reference> {
     let mut references = Vec::new();
     for relation in relations {
         for key in &relation.docs.foreign_keys {

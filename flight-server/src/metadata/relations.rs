@@ -6,7 +6,7 @@ use arrow::error::ArrowError;
 use arrow_flight::sql::metadata::GetCatalogsBuilder;
 use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables};
 use cordada_lake::query::session::CATALOG;
-use cordada_query::{Documented, Workspace};
+use cordada_query::{DocumentedRelation, Workspace};
 
 use super::arrow_error;
 use crate::{sql_types, wire};
@@ -56,7 +56,7 @@ pub(super) async fn tables(command: CommandGetTables, workspace: &Workspace) -> 
 }
 
 /// The columns of a relation as Flight SQL describes columns.
-fn described(relation: &Documented, columns: &Schema) -> Schema {
+fn described(relation: &DocumentedRelation, columns: &Schema) -> Schema {
     let described = columns.fields().iter().map(|column| {
         let plain_type = wire::plain_type(column.data_type(), wire::Types::default());
         let plain = column.as_ref().clone().with_data_type(plain_type);

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arrow::array::{Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow_flight::decode::FlightRecordBatchStream;
-use cordada_query::Running;
+use cordada_query::RunningQueries;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -73,7 +73,7 @@ impl PartitionStream for Numbers {
 
 struct Run {
     messages: Messages,
-    running: Running,
+    running: RunningQueries,
     made: Arc<AtomicUsize>,
     alive: watch::Receiver<usize>,
 }
@@ -102,7 +102,7 @@ async fn run(ends: &[End]) -> Run {
         .create_physical_plan()
         .await
         .unwrap();
-    let running = Running::default();
+    let running = RunningQueries::default();
     let query = running.begin("q", "ana");
     let told = wire::schema(&plan.schema(), wire::Types::default());
     let messages = of_plan(&plan, &session.task_ctx(), told, Compression::None, query).unwrap();

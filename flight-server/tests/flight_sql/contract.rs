@@ -1,26 +1,25 @@
 //! What every server of queries promises.
 
-use arrow_flight::FlightInfo;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::CommandGetTables;
-use arrow_flight::{Action, CancelFlightInfoRequest};
+use arrow_flight::{Action, CancelFlightInfoRequest, FlightInfo};
 use async_trait::async_trait;
 use cordada_query_contract::{Client, Door, Kind, Refusal, Rows, Shop, door_contract, lines};
 use futures::{StreamExt, TryStreamExt};
 use prost::Message;
 use tonic::Code;
 
-use crate::fixture::{self, Served, fetch, status};
+use crate::fixture::{self, ShopServer, fetch, status};
 
 door_contract!(open);
 
-async fn open(shop: &Shop) -> Served {
-    Served::start(shop, shop.users(), shop.roles()).await
+async fn open(shop: &Shop) -> ShopServer {
+    ShopServer::start(shop, shop.users(), shop.roles()).await
 }
 
 #[async_trait]
-impl Door for Served {
+impl Door for ShopServer {
     async fn connect(&self, user: &str, password: &str) -> Result<Box<dyn Client>, String> {
         let mut client = self.stranger().await;
         let login = client.handshake(user, password).await;

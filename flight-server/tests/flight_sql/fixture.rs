@@ -22,16 +22,16 @@ pub type Client = FlightSqlServiceClient<Channel>;
 
 pub struct Fixture {
     pub shop: Shop,
-    server: Served,
+    server: ShopServer,
 }
 
 /// A server that ends when this is dropped.
-pub struct Served {
+pub struct ShopServer {
     address: SocketAddr,
     _stop: DropGuard,
 }
 
-impl Served {
+impl ShopServer {
     /// A server over the shop's lake, for these users.
     pub async fn start(shop: &Shop, users: Vec<User>, roles: BTreeMap<String, Role>) -> Self {
         let config = Config {
@@ -61,14 +61,14 @@ impl Fixture {
     /// A server with the shop's users.
     pub async fn with_users() -> Self {
         let shop = Shop::fill().await;
-        let server = Served::start(&shop, shop.users(), shop.roles()).await;
+        let server = ShopServer::start(&shop, shop.users(), shop.roles()).await;
         Self { shop, server }
     }
 
     /// A server without users.
     pub async fn open() -> Self {
         let shop = Shop::fill().await;
-        let server = Served::start(&shop, Vec::new(), BTreeMap::new()).await;
+        let server = ShopServer::start(&shop, Vec::new(), BTreeMap::new()).await;
         Self { shop, server }
     }
 

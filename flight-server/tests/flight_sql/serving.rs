@@ -29,11 +29,6 @@ async fn empty_lake(folder: &TempDir) -> Lake {
         .unwrap()
 }
 
-/// As `main` does; an error says that another test was first.
-fn choose_cryptography() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
 fn pem(name: &str) -> PathBuf {
     PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap())
         .join("tests/flight_sql/tls")
@@ -42,7 +37,6 @@ fn pem(name: &str) -> PathBuf {
 
 #[tokio::test]
 async fn a_server_over_tls_that_advertises_itself_and_ends_when_told_to() {
-    choose_cryptography();
     let folder = TempDir::new().unwrap();
     let tls = Tls {
         certificate: pem("certificate.pem"),
@@ -88,7 +82,6 @@ async fn a_server_over_tls_that_advertises_itself_and_ends_when_told_to() {
 
 #[tokio::test]
 async fn what_is_wrong_is_said_before_anything_is_served() {
-    choose_cryptography();
     let folder = TempDir::new().unwrap();
     let lake = empty_lake(&folder).await;
     let taken = Server::bind(lake.clone(), config("127.0.0.1:0")).await.unwrap();

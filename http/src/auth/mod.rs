@@ -22,13 +22,13 @@ use super::template::Scope;
 /// The credentials of one source. Not `Debug`: they are secrets.
 pub struct Authenticator {
     auth: Auth,
-    held: Mutex<Held>,
+    held: Mutex<HeldToken>,
     clock: Clock,
 }
 
 /// The token that is in use.
 #[derive(Default)]
-struct Held {
+struct HeldToken {
     /// Counts tokens, so that one that is known not to work is not thrown away twice.
     generation: u64,
     token: Option<Token>,
@@ -140,7 +140,7 @@ impl Authenticator {
 
     async fn fetch(
         &self,
-        held: &mut Held,
+        held: &mut HeldToken,
         engine: &dyn Ask,
         scope: &Scope,
         cancel: &CancellationToken,

@@ -14,8 +14,8 @@ use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{Held, Token};
-use crate::answer::{Answer, Reading};
+use super::{HeldToken, Token};
+use crate::answer::{Answer, AnswerOptions};
 use crate::ask::Ask;
 use crate::clock::Clock;
 use crate::decode::Format;
@@ -26,7 +26,7 @@ use crate::template::Scope;
 /// Asks for a token.
 pub(super) async fn fetch(
     auth: &Auth,
-    held: &mut Held,
+    held: &mut HeldToken,
     engine: &dyn Ask,
     clock: &Clock,
     scope: &Scope,
@@ -113,9 +113,9 @@ pub(super) async fn ask(
     };
     let doing = || format!("getting an access token from {}", shown(&outgoing.url));
     let pointers = ["access_token", "expires_in", "refresh_token"].map(Pointer::dotted);
-    let reading = Arc::new(Reading::new(Format::Json, None, &pointers));
+    let options = Arc::new(AnswerOptions::new(Format::Json, None, &pointers));
     let answer = engine
-        .ask(&outgoing, &reading, cancel)
+        .ask(&outgoing, &options, cancel)
         .await
         .map_err(|error| match error.kind() {
             ErrorKind::Failed | ErrorKind::Config => Error::config(doing(), error.why())

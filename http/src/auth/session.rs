@@ -26,9 +26,9 @@ pub(super) async fn fetch(
     let doing = || format!("logging in at {}", shown(&outgoing.url));
     let root = Pointer(Vec::new());
     let pointers: Vec<_> = session.token.pointer().into_iter().chain([&root]).collect();
-    let reading = Arc::new(engine.values_at(&pointers));
+    let options = Arc::new(engine.values_at(&pointers));
     let answer = engine
-        .ask(&outgoing, &reading, cancel)
+        .ask(&outgoing, &options, cancel)
         .await
         .map_err(|error| match error.kind() {
             ErrorKind::Failed | ErrorKind::Config => Error::config(doing(), error.why())

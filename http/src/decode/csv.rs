@@ -19,7 +19,7 @@ pub(super) fn each(body: impl Read, each: &mut dyn FnMut(&[u8]) -> Result<()>) -
     let delimiter = delimiter(&start[mark..]);
     body.consume(mark);
 
-    let body = Ending {
+    let body = CsvBody {
         body,
         quoted: false,
         last: b'\n',
@@ -64,8 +64,8 @@ pub(super) fn each(body: impl Read, each: &mut dyn FnMut(&[u8]) -> Result<()>) -
     Ok(())
 }
 
-/// A reader that knows how what it reads ended.
-struct Ending<R> {
+/// The body of an answer in CSV, which knows how it ended.
+struct CsvBody<R> {
     body: R,
     /// Whether there was an odd number of quotes.
     quoted: bool,
@@ -73,14 +73,14 @@ struct Ending<R> {
     over: bool,
 }
 
-impl<R> Ending<R> {
+impl<R> CsvBody<R> {
     /// Whether it ended within quotes. A field may hold one quote by itself, but then its line ends.
     fn is_cut_off(&self) -> bool {
         self.over && self.quoted && self.last != b'\n'
     }
 }
 
-impl<R: Read> Read for Ending<R> {
+impl<R: Read> Read for CsvBody<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let read = self.body.read(buffer)?;
         let bytes = &buffer[..read];

@@ -168,7 +168,7 @@ fn dimensions(dataset: &Members<'_>) -> Result<Vec<Dimension>> {
         let declared = all
             .get(id)
             .ok_or_else(|| wrong(format!("it has no dimension `{id}`")))?;
-        let declared: Declared<'_> = read(declared.get())?;
+        let declared: DimensionObject<'_> = read(declared.get())?;
         declared.dimension(id, *size)
     };
     ids.iter().zip(&sizes).map(dimension).collect()
@@ -193,7 +193,7 @@ impl TryFrom<&RawValue> for Size {
 }
 
 #[derive(Deserialize)]
-struct Declared<'a> {
+struct DimensionObject<'a> {
     #[serde(borrow)]
     category: Category<'a>,
 }
@@ -207,7 +207,7 @@ struct Category<'a> {
     label: Option<&'a RawValue>,
 }
 
-impl Declared<'_> {
+impl DimensionObject<'_> {
     fn dimension(&self, id: &str, size: usize) -> Result<Dimension> {
         let labels: Option<Members<'_>> = self.category.label.map(|label| read(label.get())).transpose()?;
         let labels: Option<HashMap<&str, &RawValue>> = labels.as_ref().map(|labels| labels.iter().collect());

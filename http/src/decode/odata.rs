@@ -7,7 +7,7 @@ use chrono::{DateTime, SecondsFormat};
 use serde_json::value::RawValue;
 
 use super::numbers::is_fraction;
-use super::rewrite::{Instead, Member, Members, Notation};
+use super::rewrite::{Member, Members, Notation, Replacement};
 
 /// V2, also called verbose JSON.
 pub(super) struct V2;
@@ -28,11 +28,11 @@ impl Notation for V2 {
         }
     }
 
-    fn object<'a>(&self, depth: usize, members: &Members<'a>) -> Instead<'a> {
+    fn object<'a>(&self, depth: usize, members: &Members<'a>) -> Replacement<'a> {
         // Within a record: an expanded collection.
         match members.get("results") {
-            Some(results) if depth > 1 && members.len() == 1 => Instead::Value(results),
-            _ => Instead::Itself,
+            Some(results) if depth > 1 && members.len() == 1 => Replacement::Value(results),
+            _ => Replacement::Itself,
         }
     }
 
@@ -83,7 +83,8 @@ impl Notation for V4 {
     const NAME: &'static str = "OData V4";
 
     fn member(&self, depth: usize, key: &str, _value: &RawValue) -> Member {
-        // Names have no `@`: with one it is an annotation, `@odata.etag` or `Price@odata.type`. Pages need the answer's.
+        // Names have no `@`: with one it is an annotation, `@odata.etag` or `Price@odata.type`. Pages need the
+        // answer's.
         let of_the_answer = ["count", "nextLink", "deltaLink"];
         let kept = |name: &str| depth == 0 && of_the_answer.contains(&name.trim_start_matches("odata."));
         match key.split_once('@') {

@@ -21,8 +21,8 @@ pub(super) trait Notation {
     }
 
     /// What an object stands for, if it is not itself.
-    fn object<'a>(&self, _depth: usize, _members: &Members<'a>) -> Instead<'a> {
-        Instead::Itself
+    fn object<'a>(&self, _depth: usize, _members: &Members<'a>) -> Replacement<'a> {
+        Replacement::Itself
     }
 
     /// What an array stands for, if it is not itself: JSON text.
@@ -47,7 +47,7 @@ pub(super) enum Member {
 }
 
 /// What stands in place of an object.
-pub(super) enum Instead<'a> {
+pub(super) enum Replacement<'a> {
     /// The object itself, its members rewritten.
     Itself,
     /// This JSON text.
@@ -172,12 +172,12 @@ fn value<N: Notation>(raw: &RawValue, notation: &N, depth: usize, out: &mut Vec<
 
 fn object<N: Notation>(members: &Members<'_>, notation: &N, depth: usize, out: &mut Vec<u8>) -> Result<()> {
     match notation.object(depth, members) {
-        Instead::Itself => {}
-        Instead::Text(text) => {
+        Replacement::Itself => {}
+        Replacement::Text(text) => {
             out.extend_from_slice(text.as_bytes());
             return Ok(());
         }
-        Instead::Value(raw) => return value(raw, notation, depth + 1, out),
+        Replacement::Value(raw) => return value(raw, notation, depth + 1, out),
     }
     out.push(b'{');
     let mut first = true;

@@ -2,7 +2,7 @@
 //! (`trytond/protocols/jsonrpc.py`). Its times are UTC.
 
 use super::numbers::{is_fraction, is_whole};
-use super::rewrite::{Instead, Members, Notation};
+use super::rewrite::{Members, Notation, Replacement};
 
 /// Tryton's notation.
 pub(super) struct Tryton;
@@ -10,9 +10,9 @@ pub(super) struct Tryton;
 impl Notation for Tryton {
     const NAME: &'static str = "Tryton's JSON";
 
-    fn object<'a>(&self, _depth: usize, members: &Members<'a>) -> Instead<'a> {
+    fn object<'a>(&self, _depth: usize, members: &Members<'a>) -> Replacement<'a> {
         let Some(class) = members.text("__class__") else {
-            return Instead::Itself;
+            return Replacement::Itself;
         };
         let text = match class.as_str() {
             "Decimal" => {
@@ -20,7 +20,7 @@ impl Notation for Tryton {
                     .text("decimal")
                     .filter(|text| is_fraction(text) || is_whole(text));
                 match number {
-                    Some(number) => return Instead::Text(number),
+                    Some(number) => return Replacement::Text(number),
                     None => members.text("decimal"),
                 }
             }
@@ -30,13 +30,13 @@ impl Notation for Tryton {
             "datetime" => date(members)
                 .zip(time(members))
                 .map(|(date, time)| format!("{date}T{time}Z")),
-            "timedelta" => return members.get("seconds").map_or(Instead::Itself, Instead::Value),
+            "timedelta" => return members.get("seconds").map_or(Replacement::Itself, Replacement::Value),
             _ => None,
         };
-        text.map_or(Instead::Itself, |text| {
+        text.map_or(Replacement::Itself, |text| {
             let mut json = Vec::new();
             super::push_string(&mut json, &text);
-            Instead::Text(String::from_utf8_lossy(&json).into_owned())
+            Replacement::Text(String::from_utf8_lossy(&json).into_owned())
         })
     }
 }

@@ -1,5 +1,5 @@
-//! A system that is asked over HTTP, as a manifest describes it: where it is, how it is told who asks, how much it may be
-//! asked, what its errors mean.
+//! A system that is asked over HTTP, as a manifest describes it: where it is, how it is told who asks, how much it may
+//! be asked, what its errors mean.
 
 pub mod auth;
 pub mod limits;

@@ -12,6 +12,8 @@ use cordada_ingest_source::options::{Disposition, Options, Zone};
 use cordada_ingest_source::{stream, unknown_stream};
 use serde::{Deserialize, Deserializer};
 
+use crate::driver::{ChangeLog, driver_of};
+
 /// A source of the kind `database`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,7 +38,7 @@ impl DatabaseSource {
     /// Why it makes no sense, and what to do.
     pub(crate) fn validate(&self, file: &Path) -> Result<()> {
         let at = |error: Error| error.at(file.display(), 0, 0);
-        let system = self.connection.system().map_err(at)?;
+        driver_of(self.connection.url()).map_err(at)?;
         if self.timeout.0.is_zero() {
             return Err(at(
                 Error::config("reading `timeout`", "nothing is done in no time").hint("leave it out for 30s")
@@ -46,12 +48,22 @@ impl DatabaseSource {
             let wrong =
                 |(why, hint): (String, &str)| at(Error::config(format!("reading stream {name}"), why).hint(hint));
             stream.validate().map_err(wrong)?;
-            if stream.changes.is_some() && system != System::Postgres {
-                let why = "`changes: logical` is PostgreSQL's".to_owned();
-                return Err(wrong((why, "use a `cursor:` and `deletes: compare`")));
+            if stream.changes.is_some() {
+                self.change_log(name).map_err(at)?;
             }
         }
         Ok(())
+    }
+
+    /// The log that tells a stream's changes.
+    ///
+    /// # Errors
+    /// Config: the system's log cannot be followed.
+    pub(crate) fn change_log(&self, stream: &str) -> Result<&'static dyn ChangeLog> {
+        driver_of(self.connection.url())?.change_log().ok_or_else(|| {
+            let why = "`changes: logical` is PostgreSQL's";
+            Error::config(format!("reading stream {stream}"), why).hint("use a `cursor:` and `deletes: compare`")
+        })
     }
 
     /// One of its streams.
@@ -72,40 +84,10 @@ fn thirty_seconds() -> Span {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Connection(String);
 
-/// The systems that can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum System {
-    Postgres,
-    /// And MariaDB.
-    Mysql,
-    Sqlite,
-}
-
 impl Connection {
     /// The URL, with its password.
     pub(crate) fn url(&self) -> &str {
         &self.0
-    }
-
-    /// Which system it leads to.
-    ///
-    /// # Errors
-    /// Config: none that is known.
-    pub(crate) fn system(&self) -> Result<System> {
-        // Of what may be a password gone astray, not even the scheme is quoted.
-        match self.0.split_once(':').map(|(scheme, _)| scheme) {
-            Some("postgres" | "postgresql") => Ok(System::Postgres),
-            Some("mysql" | "mariadb") => Ok(System::Mysql),
-            Some("sqlite") => Ok(System::Sqlite),
-            Some("mssql" | "sqlserver" | "jdbc") => {
-                Err(Error::config("reading `connection`", "SQL Server is not read directly")
-                    .hint("export it to Parquet or CSV and land that with `kind: files`"))
-            }
-            _ => Err(
-                Error::config("reading `connection`", "it begins with no system that is known")
-                    .hint("write postgres://user:${PASSWORD}@host/database, mysql://… or sqlite:path/to.db"),
-            ),
-        }
     }
 }
 

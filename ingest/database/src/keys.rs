@@ -17,7 +17,7 @@ use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
 use sha2::{Digest as _, Sha256};
 
-use super::session::Rows;
+use crate::session::SessionRows;
 
 /// The hashes of rows.
 struct Hasher {
@@ -55,7 +55,7 @@ impl Hasher {
 }
 
 /// What rows are, whatever their order: the sum of their hashes, and their number.
-pub(crate) async fn digest(rows: Rows) -> Result<String> {
+pub(crate) async fn digest(rows: SessionRows) -> Result<String> {
     let types = rows
         .schema
         .fields()
@@ -79,7 +79,7 @@ pub(crate) async fn digest(rows: Rows) -> Result<String> {
 /// # Errors
 /// Those of either.
 pub(crate) async fn missing(
-    source: Rows,
+    source: SessionRows,
     existing: SendableRecordBatchStream,
     deleted: &str,
 ) -> Result<Option<(SchemaRef, SendableRecordBatchStream)>> {
@@ -193,12 +193,12 @@ mod tests {
 
     use super::*;
 
-    fn rows(columns: Vec<(&str, ArrayRef)>) -> Rows {
+    fn rows(columns: Vec<(&str, ArrayRef)>) -> SessionRows {
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         let schema = batch.schema();
         let stream = futures::stream::iter([Ok(batch)]);
         let partition: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema.clone(), stream));
-        Rows {
+        SessionRows {
             schema,
             partitions: vec![partition],
         }

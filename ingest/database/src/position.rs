@@ -4,7 +4,7 @@ use cordada_core::{Error, Result};
 use cordada_ingest_source::extract::State;
 use serde::{Deserialize, Serialize};
 
-use super::config::DatabaseStream;
+use crate::config::DatabaseStream;
 
 /// The cursor of the last row that landed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub(crate) struct Position {
     pub(crate) of: String,
     /// Its columns' values as text; none if no row had one.
     pub(crate) cursor: Vec<String>,
-    /// What the rows with exactly that cursor were, where others may join them: see [`super::keys::digest`].
+    /// What the rows with exactly that cursor were, where others may join them: see [`crate::keys::digest`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ties: Option<String>,
 }

@@ -1,7 +1,8 @@
-//! What the three systems do differently, behind one interface: a session reads one relation as it was at one moment.
+//! What the systems do differently, behind one interface: a session reads one relation as it was at one moment.
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use cordada_core::names::snake_case;
 use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, Result};
 use datafusion_execution::SendableRecordBatchStream;
@@ -21,12 +22,21 @@ pub(crate) trait Session: Send {
     }
 
     /// The rows of a part of the relation.
-    async fn rows(&mut self, part: Part) -> Result<Rows>;
+    ///
+    /// # Errors
+    /// Config: a column is not there. The rows end with those of the database, and with a value that no type holds.
+    async fn rows(&mut self, part: Part) -> Result<SessionRows>;
 
     /// The first row of `sql`, whose columns all are text.
+    ///
+    /// # Errors
+    /// Those of the database.
     async fn first(&mut self, sql: &str) -> Result<Option<Vec<Option<String>>>>;
 
-    /// Whether two rows can have the same value in that column.
+    /// Whether two rows cannot have the same value in that column.
+    ///
+    /// # Errors
+    /// Those of the database.
     async fn is_unique(&mut self, column: &str) -> Result<bool>;
 
     /// The column's name in SQL.
@@ -35,7 +45,7 @@ pub(crate) trait Session: Send {
     /// SQL that makes exact text of the column: what [`Session::literal`] takes back.
     fn text_of(&self, column: &str) -> String;
 
-    /// The value in SQL that is `text` in that column.
+    /// The value in SQL that is `text` in that column. Whatever the text is, it is one value.
     ///
     /// # Errors
     /// Config: a column that cannot be a cursor.
@@ -66,7 +76,7 @@ pub(crate) enum Part {
 }
 
 /// Rows of one schema.
-pub(crate) struct Rows {
+pub(crate) struct SessionRows {
     pub(crate) schema: SchemaRef,
     pub(crate) partitions: Vec<SendableRecordBatchStream>,
 }
@@ -90,16 +100,80 @@ impl Operator {
     }
 }
 
-/// The relation's own name of the column that the configuration calls `name`: the same, or the same in snake_case.
+/// A relation's columns, each with what its driver knows of it.
+pub(crate) struct Columns<C> {
+    names: Vec<String>,
+    columns: Vec<C>,
+}
+
+impl<C: Clone> Columns<C> {
+    /// These, in their order.
+    pub(crate) fn new(columns: Vec<C>, name: impl Fn(&C) -> &str) -> Self {
+        let names = columns.iter().map(|column| name(column).to_owned()).collect();
+        Self { names, columns }
+    }
+
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The one that is called so.
+    ///
+    /// # Errors
+    /// Config: there is none.
+    pub(crate) fn get(&self, name: &str, doing: &str) -> Result<&C> {
+        find_column(&self.names, name, doing).map(|at| &self.columns[at])
+    }
+
+    /// Those of a part of the relation, and the SQL behind `FROM` that chooses its rows.
+    ///
+    /// # Errors
+    /// Config: one is not there.
+    pub(crate) fn of(&self, part: &Part, doing: &str) -> Result<(Vec<C>, String)> {
+        Ok(match part {
+            Part::Slices(_) => (self.columns.clone(), String::new()),
+            Part::Where(condition) => (self.columns.clone(), format!(" WHERE {condition}")),
+            Part::Columns(names) => {
+                let columns = names.iter().map(|name| self.get(name, doing).cloned());
+                (columns.collect::<Result<_>>()?, String::new())
+            }
+        })
+    }
+}
+
+/// Where among the relation's own names the one is that the configuration calls `name`: the same, or the same in
+/// snake_case.
 ///
 /// # Errors
 /// Config: there is none.
-pub(crate) fn find_column<'a>(columns: &'a [String], name: &str, doing: &str) -> Result<&'a str> {
-    use cordada_core::names::snake_case;
-    let exact = columns.iter().find(|column| *column == name);
-    let found = exact.or_else(|| columns.iter().find(|column| snake_case(column) == snake_case(name)));
-    found.map(String::as_str).ok_or_else(|| {
+pub(crate) fn find_column(columns: &[String], name: &str, doing: &str) -> Result<usize> {
+    let exact = columns.iter().position(|column| column == name);
+    let alike = || columns.iter().position(|column| snake_case(column) == snake_case(name));
+    exact.or_else(alike).ok_or_else(|| {
         let hint = did_you_mean(name, "the columns are", columns.iter().map(String::as_str));
         Error::config(doing, format!("there is no column `{name}`")).hint(hint)
     })
+}
+
+/// A query as what stands behind `FROM`.
+pub(crate) fn subquery(query: &str) -> String {
+    // The query may end with a comment.
+    format!("({}\n) AS query", query.trim().trim_end_matches(';'))
+}
+
+/// There is no table of that name; `tables` are those there are.
+pub(crate) fn no_such_table(written: &str, sought: &str, tables: &[String]) -> Error {
+    let hint = match tables {
+        [] => "the database has no tables that this user sees".to_owned(),
+        tables => did_you_mean(sought, "there are", tables.iter().map(String::as_str)),
+    };
+    Error::config(format!("looking for the table {written}"), "there is no such table").hint(hint)
+}
+
+/// A lag wants a time, and the column is not one.
+pub(crate) fn not_a_time(column: &str, doing: String) -> Error {
+    Error::config(
+        doing,
+        format!("`lag` needs a date or a timestamp, and `{column}` is not one"),
+    )
 }

@@ -27,18 +27,18 @@ pub(crate) const MATCH: MatchOptions = MatchOptions {
 
 /// A file that matches a stream's paths.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FoundFile {
     /// Its path relative to the project, or its URL: what it is called everywhere, and known by.
     pub name: String,
     /// Its length in bytes.
     pub size: u64,
     /// Changes when the file does: its size, time and, in an object store, its tag.
     pub state: String,
-    place: Place,
+    place: FileLocation,
 }
 
 #[derive(Debug, Clone)]
-enum Place {
+enum FileLocation {
     Disk(PathBuf, Option<SystemTime>),
     Store(Arc<dyn ObjectStore>, ObjectPath),
     Server(Arc<Server>, String),
@@ -48,7 +48,7 @@ enum Place {
 ///
 /// # Errors
 /// Config for a path that matches nothing, and for a wildcard that is not understood.
-pub async fn find(project: &Path, paths: &[String], options: &BTreeMap<String, String>) -> Result<Vec<Found>> {
+pub async fn find(project: &Path, paths: &[String], options: &BTreeMap<String, String>) -> Result<Vec<FoundFile>> {
     // However the folder is spelled, a file in it has one name.
     let project = &project
         .canonicalize()
@@ -70,7 +70,7 @@ pub async fn find(project: &Path, paths: &[String], options: &BTreeMap<String, S
     Ok(files.into_values().collect())
 }
 
-fn on_disk(project: &Path, path: &str) -> Result<Vec<Found>> {
+fn on_disk(project: &Path, path: &str) -> Result<Vec<FoundFile>> {
     let doing = || format!("looking for {path}");
     let base = Pattern::escape(&project.to_string_lossy());
     let pattern = if Path::new(path).is_absolute() {
@@ -90,7 +90,7 @@ fn on_disk(project: &Path, path: &str) -> Result<Vec<Found>> {
         }
         let modified = metadata.modified().ok();
         let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        found.push(Found {
+        found.push(FoundFile {
             name: file
                 .strip_prefix(project)
                 .unwrap_or(&file)
@@ -98,7 +98,7 @@ fn on_disk(project: &Path, path: &str) -> Result<Vec<Found>> {
                 .into_owned(),
             size: metadata.len(),
             state: format!("{} {:?}", metadata.len(), since),
-            place: Place::Disk(file, modified),
+            place: FileLocation::Disk(file, modified),
         });
     }
     Ok(found)
@@ -116,19 +116,19 @@ fn without_password(host: &str) -> Result<()> {
     .hint("put credentials under `storage:`"))
 }
 
-async fn on_server(project: &Path, path: &str, options: &BTreeMap<String, String>) -> Result<Vec<Found>> {
+async fn on_server(project: &Path, path: &str, options: &BTreeMap<String, String>) -> Result<Vec<FoundFile>> {
     without_password(path.split('/').nth(2).unwrap_or_default())?;
     let found = remote::find(project, path, options).await?.into_iter();
-    let found = found.map(|file| Found {
+    let found = found.map(|file| FoundFile {
         name: file.name,
         size: file.size,
         state: file.state,
-        place: Place::Server(file.server, file.path),
+        place: FileLocation::Server(file.server, file.path),
     });
     Ok(found.collect())
 }
 
-async fn in_store(path: &str, options: &BTreeMap<String, String>) -> Result<Vec<Found>> {
+async fn in_store(path: &str, options: &BTreeMap<String, String>) -> Result<Vec<FoundFile>> {
     let doing = || format!("looking for {path}");
     let (scheme, rest) = path.split_once("://").unwrap_or(("", path));
     let (host, key) = rest.split_once('/').unwrap_or((rest, ""));
@@ -168,29 +168,29 @@ async fn in_store(path: &str, options: &BTreeMap<String, String>) -> Result<Vec<
                 .collect()
         }
     };
-    let found = metas.into_iter().map(|meta| Found {
+    let found = metas.into_iter().map(|meta| FoundFile {
         name: format!("{scheme}://{host}/{}", meta.location),
         size: meta.size,
         state: format!("{} {:?} {}", meta.size, meta.e_tag, meta.last_modified),
-        place: Place::Store(store.clone(), meta.location),
+        place: FileLocation::Store(store.clone(), meta.location),
     });
     Ok(found.collect())
 }
 
-impl Found {
+impl FoundFile {
     /// Where it is on a local disk, and when it was written last; `None` for one that is elsewhere.
     pub fn on_disk(&self) -> Option<(&Path, Option<SystemTime>)> {
         match &self.place {
-            Place::Disk(path, modified) => Some((path, *modified)),
-            Place::Store(..) | Place::Server(..) => None,
+            FileLocation::Disk(path, modified) => Some((path, *modified)),
+            FileLocation::Store(..) | FileLocation::Server(..) => None,
         }
     }
 
     /// The file on a local disk: where it is, or downloaded into a temporary file.
     pub async fn fetch(&self, cancel: &CancellationToken) -> Result<Local> {
         match &self.place {
-            Place::Disk(path, modified) => Ok(Local::found(path, &self.name, self.size, *modified)),
-            Place::Store(store, location) => {
+            FileLocation::Disk(path, modified) => Ok(Local::found(path, &self.name, self.size, *modified)),
+            FileLocation::Store(store, location) => {
                 let downloading = download(store, location, &self.name);
                 let temporary = tokio::select! {
                     done = downloading => done?,
@@ -198,7 +198,7 @@ impl Found {
                 };
                 Local::temporary(temporary, &self.name)
             }
-            Place::Server(server, path) => {
+            FileLocation::Server(server, path) => {
                 let temporary = tokio::select! {
                     done = server.download(path, self.size, &self.name) => done?,
                     () = cancel.cancelled() => return Err(Error::cancelled(format!("downloading {}", self.name))),

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use super::config::EventsSource;
-use super::connection::{Limited, Peer};
+use super::connection::{LimitedListener, Peer};
 use super::http::{self, App};
 use super::sink::Sink;
 
@@ -87,7 +87,7 @@ impl<'a> Collector<'a> {
             let _ended = ended.drop_guard();
             let doing = || format!("serving on {address}");
             let listener = tokio::net::TcpListener::from_std(listener).doing(doing)?;
-            let listener = Limited::new(listener, connections, timeout);
+            let listener = LimitedListener::new(listener, connections, timeout);
             let router = Router::new().fallback(http::handle).with_state(app);
             let service = router.into_make_service_with_connect_info::<Peer>();
             let stop = cancel.clone();
@@ -116,7 +116,7 @@ impl Listener for Collector<'_> {
     }
 
     async fn run(self: Box<Self>, land: &dyn Land, cancel: CancellationToken) -> Result<()> {
-        let landing = Landing {
+        let landing = IntervalLander {
             land,
             source: self.source,
             app: self.app.clone(),
@@ -165,13 +165,13 @@ impl Drop for Threads {
 }
 
 /// Lands what a collector has taken.
-struct Landing<'a> {
+struct IntervalLander<'a> {
     land: &'a dyn Land,
     source: &'a str,
     app: Arc<App>,
 }
 
-impl Landing<'_> {
+impl IntervalLander<'_> {
     /// Lands at every interval, and once more at the end.
     async fn run(&self, flush: Duration, ended: CancellationToken) -> Result<()> {
         let mut wait = flush;

@@ -167,7 +167,6 @@ const SNOWPLOW: &[Column] = &[
     column("doc_height", Kind::Integer),
     column("contexts", Kind::Json),
     column("unstruct_event", Kind::Json),
-    column(EXTRA, Kind::Json),
 ];
 
 /// Columns of Matomo's hits: the parameters of its Tracking HTTP API under names that can be read.
@@ -216,7 +215,6 @@ const MATOMO: &[Column] = &[
     column("dimensions", Kind::Json),
     column("custom_variables", Kind::Json),
     column("page_custom_variables", Kind::Json),
-    column(EXTRA, Kind::Json),
 ];
 
 /// Columns of Segment's messages: the fields of its specification.
@@ -250,8 +248,10 @@ const SEGMENT: &[Column] = &[
     },
     column("context", Kind::Json),
     column("integrations", Kind::Json),
-    column(EXTRA, Kind::Json),
 ];
+
+/// The column that all hits have last.
+const LAST: Column = column(EXTRA, Kind::Json);
 
 /// How a hit is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]
@@ -282,7 +282,7 @@ impl Protocol {
             Protocol::Matomo => MATOMO,
             Protocol::Segment => SEGMENT,
         };
-        COMMON.iter().chain(own)
+        COMMON.iter().chain(own).chain([&LAST])
     }
 
     /// The column of that name.

@@ -10,7 +10,7 @@ use cordada_core::names::snake_case;
 use cordada_core::units::{Size, Span};
 use cordada_core::{Error, Result};
 use cordada_ingest_source::options::Options;
-use cordada_ingest_source::stream;
+use cordada_ingest_source::{stream, unknown_stream};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
@@ -35,7 +35,8 @@ stream! {
         /// The `token_auth` that lets a Matomo client speak for other addresses and times.
         #[serde(default)]
         pub(crate) token_auth: Option<Secret>,
-        /// Columns taken out of the free-form parts: `{plan: traits.plan}`. Of the type that `columns:` declares, or text.
+        /// Columns taken out of the free-form parts: `{plan: traits.plan}`. Of the type that `columns:` declares, or
+        /// text.
         #[serde(default)]
         pub(crate) extract: BTreeMap<String, String>,
     }
@@ -244,6 +245,15 @@ impl EventsStream {
 }
 
 impl EventsSource {
+    /// One of its streams.
+    ///
+    /// # Errors
+    /// Config: it has none of that name.
+    pub(crate) fn stream(&self, name: &str) -> Result<&EventsStream> {
+        let missing = || unknown_stream(name, self.streams.keys().map(String::as_str));
+        self.streams.get(name).ok_or_else(missing)
+    }
+
     /// Fills in what follows from names, and says why it makes no sense and what to do.
     ///
     /// # Errors

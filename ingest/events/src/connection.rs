@@ -19,13 +19,13 @@ use tokio::time::{Instant, Sleep};
 const IDLE: Duration = Duration::from_secs(75);
 
 /// A listener that gives out so many connections at a time; others wait for the operating system to hand them over.
-pub(super) struct Limited {
+pub(super) struct LimitedListener {
     listener: TcpListener,
     connections: Arc<Semaphore>,
     timeout: Duration,
 }
 
-impl Limited {
+impl LimitedListener {
     /// At most `connections`, each of whose requests may take as long as `timeout` to arrive and to be answered.
     pub(super) fn new(listener: TcpListener, connections: usize, timeout: Duration) -> Self {
         let connections = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
@@ -37,7 +37,7 @@ impl Limited {
     }
 }
 
-impl Listener for Limited {
+impl Listener for LimitedListener {
     type Io = Connection;
     type Addr = SocketAddr;
 
@@ -153,8 +153,8 @@ impl AsyncWrite for Connection {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
-impl Connected<IncomingStream<'_, Limited>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Limited>) -> Self {
+impl Connected<IncomingStream<'_, LimitedListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, LimitedListener>) -> Self {
         Peer(*stream.remote_addr())
     }
 }

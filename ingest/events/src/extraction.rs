@@ -13,6 +13,7 @@ use cordada_ingest_source::options::{Options, Transform};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::OwnedMutexGuard;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::config::EventsStream;
@@ -39,11 +40,12 @@ pub(crate) struct Events {
     /// All columns that land, in their order.
     columns: Arc<Vec<String>>,
     origin: String,
+    cancel: CancellationToken,
 }
 
 /// A record that could not be read, as it is in the log.
 #[derive(Deserialize)]
-struct Rejected {
+struct UnreadableRecord {
     reason: String,
     record: String,
 }
@@ -72,6 +74,7 @@ impl Events {
             records: request.records,
             columns: Arc::new(columns(stream, &stream.all_options())),
             origin: format!("{}.{}", request.source, request.stream),
+            cancel: request.cancel,
         }
     }
 
@@ -126,6 +129,9 @@ impl Extraction for Events {
             self.segments = Some(Self::find(&log).await?);
         }
         while let Some(segment) = self.segments.as_mut().and_then(Vec::pop) {
+            if self.cancel.is_cancelled() {
+                return Err(Error::cancelled(format!("reading {}", self.origin)));
+            }
             let before = self.landed_before(segment.id);
             if segment.next <= before {
                 // It landed, and a crash came before it could be removed.
@@ -179,7 +185,7 @@ fn spool(segment: &Segment, before: u64, columns: &[String], origin: &str, readi
             Entry::Record(json) if spool.rows() == 0 => spool.push(&complete(&json, columns)?)?,
             Entry::Record(json) => spool.push(&json)?,
             Entry::Rejected(json) => {
-                let rejected: Rejected = serde_json::from_slice(&json).doing(|| "reading the log of events")?;
+                let rejected: UnreadableRecord = serde_json::from_slice(&json).doing(|| "reading the log of events")?;
                 spool.reject(next - segment.first, rejected.reason, rejected.record);
             }
         }

@@ -9,7 +9,7 @@ use super::record::{Record, scalar_text};
 
 /// What the collector knows of a request, apart from what the tracker says.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Received {
+pub(crate) struct RequestInfo {
     /// When it arrived.
     pub(crate) at: DateTime<Utc>,
     /// Who sent it.

@@ -24,8 +24,8 @@ use uuid::Uuid;
 use super::columns::Protocol;
 use super::config::{Cookie, EventsSource};
 use super::connection::Peer;
-use super::hit::{Hit, Received, parameters};
-use super::privacy::{Privacy, Wishes};
+use super::hit::{Hit, RequestInfo, parameters};
+use super::privacy::{Privacy, PrivacySignals};
 use super::routes::{Route, routes};
 use super::sink::Sink;
 use super::{matomo, segment, snowplow};
@@ -111,8 +111,8 @@ impl App {
             return Ok(preflight());
         }
         let sink = self.sinks.get(&route.stream).ok_or(Refusal::NotFound)?;
-        let wishes = wishes(&parts.headers);
-        let (received, set_cookie) = self.received(address, &parts.headers, wishes);
+        let signals = signals(&parts.headers);
+        let (received, set_cookie) = self.received(address, &parts.headers, signals);
         let (hits, answer, room) = match (&parts.method, route.protocol) {
             (&Method::GET | &Method::HEAD, Protocol::Snowplow) => {
                 let query = parts.uri.query().unwrap_or_default();
@@ -141,7 +141,7 @@ impl App {
             }
             _ => return Err(Refusal::Method),
         };
-        let entries = sink.entries(hits, &self.privacy, wishes).map_err(|error| {
+        let entries = sink.entries(hits, &self.privacy, signals).map_err(|error| {
             tracing::error!(%error, "events are refused");
             Refusal::Unavailable
         })?;
@@ -204,7 +204,12 @@ impl App {
     }
 
     /// What is known of the request, and the cookie that the answer sets.
-    fn received(&self, address: IpAddr, headers: &HeaderMap, wishes: Wishes) -> (Received, Option<HeaderValue>) {
+    fn received(
+        &self,
+        address: IpAddr,
+        headers: &HeaderMap,
+        signals: PrivacySignals,
+    ) -> (RequestInfo, Option<HeaderValue>) {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let forwarded = || {
             let last = text(HeaderName::from_static("x-forwarded-for"))?.rsplit(',').next()?;
@@ -214,13 +219,13 @@ impl App {
             true => forwarded().unwrap_or(address),
             false => address,
         };
-        let cookie = self.cookie.as_ref().filter(|_| self.privacy.may_recognise(wishes));
+        let cookie = self.cookie.as_ref().filter(|_| self.privacy.may_recognise(signals));
         let id = cookie.map(|cookie| {
             let known = text(header::COOKIE).and_then(|cookies| cookie_value(cookies, &cookie.name));
             known.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
         });
         let set_cookie = cookie.zip(id.as_ref()).and_then(|(cookie, id)| cookie.header(id));
-        let received = Received {
+        let received = RequestInfo {
             at: Utc::now(),
             address: Some(address),
             user_agent: text(header::USER_AGENT).map(str::to_owned),
@@ -278,9 +283,9 @@ fn preflight() -> Response {
     (StatusCode::NO_CONTENT, headers).into_response()
 }
 
-fn wishes(headers: &HeaderMap) -> Wishes {
+fn signals(headers: &HeaderMap) -> PrivacySignals {
     let is_one = |name| headers.get(name).is_some_and(|value: &HeaderValue| value == "1");
-    Wishes {
+    PrivacySignals {
         no_tracking: is_one("dnt") || is_one("sec-gpc"),
         anonymous: headers.contains_key("sp-anonymous"),
     }
@@ -295,7 +300,7 @@ fn json_hits(body: &[u8], decode: impl FnOnce(Value) -> Result<Vec<Hit>, String>
     })
 }
 
-fn posted_to_matomo(parts: &Parts, body: &[u8], received: &Received, sink: &Sink) -> (Vec<Hit>, Answer) {
+fn posted_to_matomo(parts: &Parts, body: &[u8], received: &RequestInfo, sink: &Sink) -> (Vec<Hit>, Answer) {
     let query = parts.uri.query().unwrap_or_default();
     let body = String::from_utf8_lossy(body);
     let request = matomo::decode_body(query, &body, received, &|token| is_token(sink, token));

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::columns::Protocol;
-use super::hit::{Hit, Parameters, Received, object_of, parameters, parameters_of, put_known, put_size};
+use super::hit::{Hit, Parameters, RequestInfo, object_of, parameters, parameters_of, put_known, put_size};
 use super::pages;
 use super::record::{Record, money, scalar_text};
 
@@ -73,14 +73,14 @@ pub(crate) struct Request {
 }
 
 /// The hit in a query string or a form. `is_token` tells whether a `token_auth` is that of the configuration.
-pub(crate) fn decode_query(query: &str, received: &Received, is_token: &dyn Fn(&str) -> bool) -> Hit {
+pub(crate) fn decode_query(query: &str, received: &RequestInfo, is_token: &dyn Fn(&str) -> bool) -> Hit {
     let mut parameters = parameters(query);
     let trusted = take_token(&mut parameters).is_some_and(|token| is_token(&token));
     hit(parameters, received, trusted)
 }
 
 /// The hits of a POST request: a form (with what the query says besides), or a bulk request.
-pub(crate) fn decode_body(query: &str, body: &str, received: &Received, is_token: &dyn Fn(&str) -> bool) -> Request {
+pub(crate) fn decode_body(query: &str, body: &str, received: &RequestInfo, is_token: &dyn Fn(&str) -> bool) -> Request {
     if !body.trim_start().starts_with('{') {
         let hit = decode_query(&format!("{query}&{body}"), received, is_token);
         return Request {
@@ -99,7 +99,7 @@ pub(crate) fn decode_body(query: &str, body: &str, received: &Received, is_token
     Request { hits, is_bulk: true }
 }
 
-fn bulk(body: &Value, received: &Received, is_token: &dyn Fn(&str) -> bool) -> Result<Vec<Hit>, String> {
+fn bulk(body: &Value, received: &RequestInfo, is_token: &dyn Fn(&str) -> bool) -> Result<Vec<Hit>, String> {
     let requests = body
         .get("requests")
         .and_then(Value::as_array)
@@ -137,12 +137,12 @@ fn take_token(parameters: &mut Parameters) -> Option<String> {
     token
 }
 
-fn hit(parameters: Parameters, received: &Received, trusted: bool) -> Hit {
+fn hit(parameters: Parameters, received: &RequestInfo, trusted: bool) -> Hit {
     let sent = object_of(&parameters);
     Hit::new(decode(parameters, received, trusted), || sent)
 }
 
-fn decode(parameters: Parameters, received: &Received, trusted: bool) -> Result<Record, String> {
+fn decode(parameters: Parameters, received: &RequestInfo, trusted: bool) -> Result<Record, String> {
     let is_tracking = |(name, value): &(String, String)| name == "rec" && value == "1";
     if !parameters.iter().any(is_tracking) {
         return Err("`rec` is not 1".into());
@@ -270,11 +270,11 @@ fn custom_variables(record: &mut Record, column: &'static str, parameter: &str, 
 mod tests {
     use super::*;
 
-    fn received() -> Received {
-        Received {
+    fn received() -> RequestInfo {
+        RequestInfo {
             at: DateTime::from_timestamp_millis(1_700_000_000_000).unwrap(),
             address: Some([203, 0, 113, 7].into()),
-            ..Received::default()
+            ..RequestInfo::default()
         }
     }
 

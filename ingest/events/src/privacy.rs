@@ -47,13 +47,13 @@ pub(crate) struct Consent {
     pub(crate) category: String,
     /// What becomes of hits without it.
     #[serde(default)]
-    pub(crate) without: Without,
+    pub(crate) without: WithoutConsent,
 }
 
 /// What becomes of hits without consent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Without {
+pub(crate) enum WithoutConsent {
     /// They are acknowledged and forgotten.
     #[default]
     Drop,
@@ -67,7 +67,7 @@ fn default_category() -> String {
 
 /// What a request's headers ask for.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Wishes {
+pub(crate) struct PrivacySignals {
     /// `DNT: 1` or `Sec-GPC: 1`.
     pub(crate) no_tracking: bool,
     /// `SP-Anonymous`: Snowplow's request to know neither address nor cookie.
@@ -95,15 +95,15 @@ const WITHHELD: &str = "withheld: it may hold what is not to be kept";
 
 impl Privacy {
     /// Whether the collector may recognise the visitor by a cookie.
-    pub(crate) fn may_recognise(&self, wishes: Wishes) -> bool {
-        let is_refused = wishes.no_tracking && self.do_not_track != DoNotTrack::Ignore;
-        !wishes.anonymous && !is_refused
+    pub(crate) fn may_recognise(&self, signals: PrivacySignals) -> bool {
+        let is_refused = signals.no_tracking && self.do_not_track != DoNotTrack::Ignore;
+        !signals.anonymous && !is_refused
     }
 
     /// The hit as it may be kept; `None` if it may not be.
-    pub(crate) fn apply(&self, hit: Hit, wishes: Wishes) -> Option<Hit> {
+    pub(crate) fn apply(&self, hit: Hit, signals: PrivacySignals) -> Option<Hit> {
         let mut anonymise = false;
-        if wishes.no_tracking {
+        if signals.no_tracking {
             match self.do_not_track {
                 DoNotTrack::Drop => return None,
                 DoNotTrack::Anonymise => anonymise = true,
@@ -116,14 +116,14 @@ impl Privacy {
                     && !is_given(consent, &record)
                 {
                     match consent.without {
-                        Without::Drop => return None,
-                        Without::Anonymise => anonymise = true,
+                        WithoutConsent::Drop => return None,
+                        WithoutConsent::Anonymise => anonymise = true,
                     }
                 }
                 if anonymise {
                     anonymised(&mut record);
                 }
-                if wishes.anonymous {
+                if signals.anonymous {
                     record.remove("user_ipaddress");
                     record.remove("network_userid");
                 }
@@ -131,7 +131,7 @@ impl Privacy {
                 Some(Hit::Record(record))
             }
             Hit::Malformed { reason, sent } => {
-                let unread = anonymise || wishes.anonymous || self.consent.is_some() || self.ip != Ip::Full;
+                let unread = anonymise || signals.anonymous || self.consent.is_some() || self.ip != Ip::Full;
                 let sent = match sent {
                     Value::Object(fields) if !anonymise && self.consent.is_none() => without_addresses(fields, self.ip),
                     _ if unread => Value::from(WITHHELD),
@@ -246,8 +246,8 @@ mod tests {
         Hit::Record(Box::new(record))
     }
 
-    fn kept(privacy: &Privacy, hit: Hit, wishes: Wishes) -> Option<Value> {
-        privacy.apply(hit, wishes).map(|hit| match hit {
+    fn kept(privacy: &Privacy, hit: Hit, signals: PrivacySignals) -> Option<Value> {
+        privacy.apply(hit, signals).map(|hit| match hit {
             Hit::Record(record) => record.finish(),
             Hit::Malformed { sent, .. } => sent,
         })
@@ -262,7 +262,7 @@ mod tests {
         ] {
             assert_eq!(network(address.parse().unwrap()).to_string(), expected);
         }
-        let record = kept(&Privacy::default(), hit(Protocol::Matomo), Wishes::default()).unwrap();
+        let record = kept(&Privacy::default(), hit(Protocol::Matomo), PrivacySignals::default()).unwrap();
         assert_eq!(
             (&record["user_ipaddress"], &record["user_id"]),
             (&json!("203.0.113.0"), &json!("ana"))
@@ -271,18 +271,18 @@ mod tests {
             ip: Ip::Drop,
             ..Privacy::default()
         };
-        let record = kept(&dropping, hit(Protocol::Matomo), Wishes::default()).unwrap();
+        let record = kept(&dropping, hit(Protocol::Matomo), PrivacySignals::default()).unwrap();
         assert_eq!(record.get("user_ipaddress"), None);
     }
 
     #[test]
     fn who_does_not_want_to_be_tracked_is_not() {
-        let wishes = Wishes {
+        let signals = PrivacySignals {
             no_tracking: true,
-            ..Wishes::default()
+            ..PrivacySignals::default()
         };
         for protocol in Protocol::ALL {
-            let record = kept(&Privacy::default(), hit(protocol), wishes).unwrap();
+            let record = kept(&Privacy::default(), hit(protocol), signals).unwrap();
             assert_eq!(record["event_id"], "E");
             for gone in ["user_id", "user_ipaddress", "network_userid", "traits", "extra"] {
                 assert_eq!(record.get(gone), None, "{gone}");
@@ -294,18 +294,18 @@ mod tests {
             do_not_track: DoNotTrack::Drop,
             ..Privacy::default()
         };
-        assert_eq!(kept(&dropping, hit(Protocol::Segment), wishes), None);
+        assert_eq!(kept(&dropping, hit(Protocol::Segment), signals), None);
         let ignoring = Privacy {
             do_not_track: DoNotTrack::Ignore,
             ..Privacy::default()
         };
         assert_eq!(
-            kept(&ignoring, hit(Protocol::Segment), wishes).unwrap()["user_id"],
+            kept(&ignoring, hit(Protocol::Segment), signals).unwrap()["user_id"],
             "ana"
         );
-        let anonymous = Wishes {
+        let anonymous = PrivacySignals {
             anonymous: true,
-            ..Wishes::default()
+            ..PrivacySignals::default()
         };
         let record = kept(&Privacy::default(), hit(Protocol::Snowplow), anonymous).unwrap();
         assert_eq!(
@@ -326,10 +326,15 @@ mod tests {
         };
         let given = [Protocol::Matomo, Protocol::Segment];
         for protocol in Protocol::ALL {
-            let kept = kept(&needing(Without::Drop), hit(protocol), Wishes::default());
+            let kept = kept(&needing(WithoutConsent::Drop), hit(protocol), PrivacySignals::default());
             assert_eq!(kept.is_some(), given.contains(&protocol), "{protocol:?}");
         }
-        let record = kept(&needing(Without::Anonymise), hit(Protocol::Snowplow), Wishes::default()).unwrap();
+        let record = kept(
+            &needing(WithoutConsent::Anonymise),
+            hit(Protocol::Snowplow),
+            PrivacySignals::default(),
+        )
+        .unwrap();
         assert_eq!(record.get("user_id"), None);
     }
 
@@ -340,12 +345,12 @@ mod tests {
             sent,
         };
         let sent = json!({"ip": "203.0.113.77", "e": "zz", "context": {"ip": "203.0.113.77"}});
-        let object = kept(&Privacy::default(), malformed(sent), Wishes::default()).unwrap();
+        let object = kept(&Privacy::default(), malformed(sent), PrivacySignals::default()).unwrap();
         assert_eq!(object, json!({"e": "zz", "context": {}}));
         let text = kept(
             &Privacy::default(),
             malformed(json!("{ip: 203.0.113.77")),
-            Wishes::default(),
+            PrivacySignals::default(),
         )
         .unwrap();
         assert_eq!(text, json!(WITHHELD));
@@ -353,7 +358,7 @@ mod tests {
             ip: Ip::Full,
             ..Privacy::default()
         };
-        let text = kept(&full, malformed(json!("{")), Wishes::default()).unwrap();
+        let text = kept(&full, malformed(json!("{")), PrivacySignals::default()).unwrap();
         assert_eq!(text, json!("{"));
     }
 }

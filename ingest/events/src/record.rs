@@ -23,8 +23,8 @@ impl Record {
         }
     }
 
-    /// Puts the parameter's text in the column. Text that is not a value of the column's type stays in `extra`, under the
-    /// parameter's own name; empty text is nothing.
+    /// Puts the parameter's text in the column. Text that is not a value of the column's type stays in `extra`, under
+    /// the parameter's own name; empty text is nothing.
     pub(crate) fn put(&mut self, column: &str, parameter: &str, text: &str) {
         if text.is_empty() {
             return;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::columns::Protocol;
-use super::hit::{Hit, Received};
+use super::hit::{Hit, RequestInfo};
 use super::pages;
 use super::record::{Record, time_of_iso};
 
@@ -83,7 +83,7 @@ const KNOWN: &[&str] = &[
 ///
 /// # Errors
 /// Why the body is none of that.
-pub(crate) fn decode_body(path: Option<&str>, body: Value, received: &Received) -> Result<Vec<Hit>, String> {
+pub(crate) fn decode_body(path: Option<&str>, body: Value, received: &RequestInfo) -> Result<Vec<Hit>, String> {
     let Value::Object(mut body) = body else {
         return Err("the body is not an object".into());
     };
@@ -111,7 +111,7 @@ pub(crate) fn decode_body(path: Option<&str>, body: Value, received: &Received) 
     Ok(messages.into_iter().map(one).collect())
 }
 
-fn message(path: Option<&str>, mut fields: Map<String, Value>, sent_at: Option<Value>, received: &Received) -> Hit {
+fn message(path: Option<&str>, mut fields: Map<String, Value>, sent_at: Option<Value>, received: &RequestInfo) -> Hit {
     if let Some(sent_at) = sent_at {
         fields.entry("sentAt").or_insert(sent_at);
     }
@@ -121,7 +121,7 @@ fn message(path: Option<&str>, mut fields: Map<String, Value>, sent_at: Option<V
     Hit::new(decoded, || body)
 }
 
-fn decode(path: Option<&str>, body: &Value, received: &Received) -> Result<Record, String> {
+fn decode(path: Option<&str>, body: &Value, received: &RequestInfo) -> Result<Record, String> {
     let text = |field: &str| body.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
     let named = path.or_else(|| text("type")).ok_or("`type` is missing")?;
     let (kind, required) = TYPES
@@ -211,11 +211,11 @@ mod tests {
 
     use super::*;
 
-    fn received() -> Received {
-        Received {
+    fn received() -> RequestInfo {
+        RequestInfo {
             at: DateTime::from_timestamp_millis(1_700_000_100_000).unwrap(),
             address: Some([203, 0, 113, 7].into()),
-            ..Received::default()
+            ..RequestInfo::default()
         }
     }
 

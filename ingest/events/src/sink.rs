@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::config::{EventsSource, EventsStream, Secret};
 use super::hit::Hit;
-use super::privacy::{Privacy, Wishes};
+use super::privacy::{Privacy, PrivacySignals};
 use super::record::{Record, scalar_text};
 use super::wal::{Entry, Log};
 
@@ -25,11 +25,11 @@ pub(super) struct Sink {
     pub(super) write_keys: Vec<Secret>,
     pub(super) token_auth: Option<Secret>,
     transforms: Transforms,
-    extracted: Vec<Extracted>,
+    extracted: Vec<ExtractedColumn>,
 }
 
 /// A column that is taken out of a free-form one.
-struct Extracted {
+struct ExtractedColumn {
     name: String,
     column: String,
     /// The place within the column, as a JSON pointer.
@@ -56,7 +56,7 @@ impl Sink {
         let options = stream.1.all_options();
         let extracted = stream.1.extract.iter().map(|(name, path)| {
             let (column, within) = path.split_once('.').unwrap_or((path, ""));
-            Extracted {
+            ExtractedColumn {
                 name: name.clone(),
                 column: column.to_owned(),
                 place: format!("/{}", within.replace('.', "/")),
@@ -76,8 +76,8 @@ impl Sink {
     ///
     /// # Errors
     /// None that a client could cause.
-    pub(super) fn entries(&self, hits: Vec<Hit>, privacy: &Privacy, wishes: Wishes) -> Result<Vec<Entry>> {
-        let kept = hits.into_iter().filter_map(|hit| privacy.apply(hit, wishes));
+    pub(super) fn entries(&self, hits: Vec<Hit>, privacy: &Privacy, signals: PrivacySignals) -> Result<Vec<Entry>> {
+        let kept = hits.into_iter().filter_map(|hit| privacy.apply(hit, signals));
         kept.map(|hit| match hit {
             Hit::Record(record) => self.record(*record),
             Hit::Malformed { reason, sent } => self.rejected(&reason, &sent),
@@ -109,7 +109,7 @@ impl Sink {
     }
 }
 
-impl Extracted {
+impl ExtractedColumn {
     /// Its value, if that is of its type; it stays in its place in any case.
     fn value(&self, record: &Record) -> Option<Value> {
         const NOTATION: Notation = Notation {

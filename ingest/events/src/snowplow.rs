@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::columns::Protocol;
-use super::hit::{Hit, Parameters, Received, object_of, parameters, parameters_of, put_known, put_size};
+use super::hit::{Hit, Parameters, RequestInfo, object_of, parameters, parameters_of, put_known, put_size};
 use super::pages;
 use super::record::{Record, time_of_millis};
 
@@ -102,7 +102,7 @@ const EVENTS: &[(&str, &str, &str)] = &[
 const WEB_PAGE: &str = "iglu:com.snowplowanalytics.snowplow/web_page/jsonschema/";
 
 /// The hit in the query of a GET request.
-pub(crate) fn decode_query(query: &str, received: &Received) -> Vec<Hit> {
+pub(crate) fn decode_query(query: &str, received: &RequestInfo) -> Vec<Hit> {
     let parameters = parameters(query);
     let sent = object_of(&parameters);
     vec![Hit::new(decode(parameters, received), || sent)]
@@ -112,7 +112,7 @@ pub(crate) fn decode_query(query: &str, received: &Received) -> Vec<Hit> {
 ///
 /// # Errors
 /// Why it is not a `payload_data`.
-pub(crate) fn decode_body(body: &Value, received: &Received) -> Result<Vec<Hit>, String> {
+pub(crate) fn decode_body(body: &Value, received: &RequestInfo) -> Result<Vec<Hit>, String> {
     let schema = body.get("schema").and_then(Value::as_str).unwrap_or_default();
     if !schema.contains("/payload_data/") {
         return Err("its schema is not payload_data".into());
@@ -124,7 +124,7 @@ pub(crate) fn decode_body(body: &Value, received: &Received) -> Result<Vec<Hit>,
     Ok(hits.iter().map(|hit| decode_object(hit, received)).collect())
 }
 
-fn decode_object(hit: &Value, received: &Received) -> Hit {
+fn decode_object(hit: &Value, received: &RequestInfo) -> Hit {
     let decoded = match hit.as_object() {
         Some(object) => decode(parameters_of(object), received),
         None => Err("the hit is not an object".into()),
@@ -132,7 +132,7 @@ fn decode_object(hit: &Value, received: &Received) -> Hit {
     Hit::new(decoded, || hit.clone())
 }
 
-fn decode(parameters: Parameters, received: &Received) -> Result<Record, String> {
+fn decode(parameters: Parameters, received: &RequestInfo) -> Result<Record, String> {
     let mut record = Record::new(Protocol::Snowplow);
     let mut others = put_known(&mut record, parameters, COLUMNS);
     let mut take = |name: &str| -> Option<String> {
@@ -261,8 +261,8 @@ mod tests {
 
     use super::*;
 
-    fn received() -> Received {
-        Received {
+    fn received() -> RequestInfo {
+        RequestInfo {
             at: DateTime::from_timestamp_millis(1_700_000_100_000).unwrap(),
             address: Some([203, 0, 113, 7].into()),
             user_agent: Some("curl".into()),

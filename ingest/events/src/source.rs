@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cordada_core::Result;
 use cordada_core::threads::blocking;
+use cordada_core::{Context, Result};
+use cordada_ingest_source::Source;
 use cordada_ingest_source::extract::{Extraction, Request};
 use cordada_ingest_source::listener::Listener;
 use cordada_ingest_source::options::Options;
 use cordada_ingest_source::transform::PiiKey;
-use cordada_ingest_source::{Source, unknown_stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::collector::Collector;
@@ -63,16 +63,15 @@ impl Source for EventsSource {
     }
 
     async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>> {
-        let missing = || unknown_stream(request.stream, self.streams.keys().map(String::as_str));
-        let stream = self.streams.get(request.stream).ok_or_else(missing)?;
+        let stream = self.stream(request.stream)?;
         let dir = log_dir(request.project, request.source, request.stream);
         let (logs, limits) = (self.logs.clone(), self.log_limits());
         // A collector that has never run has left nothing; one that was killed may have left much to read.
         let open = move || {
-            if dir.exists() {
-                logs.open(&dir, limits)
-            } else {
-                Ok(None)
+            let is_there = dir.try_exists();
+            match is_there.doing(|| format!("opening the log of events in {}", dir.display()))? {
+                true => logs.open(&dir, limits),
+                false => Ok(None),
             }
         };
         let log = blocking("opening the log of events", open).await?;
@@ -80,6 +79,7 @@ impl Source for EventsSource {
     }
 
     async fn check(&self, project: &Path, source: &str, stream: &str, _cancel: &CancellationToken) -> Result<()> {
+        self.stream(stream)?;
         self.log(project, source, stream).map(|_| ())
     }
 

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use cordada_core::Result;
 use cordada_core::progress::Task;
 use cordada_core::threads::blocking;
-use cordada_ingest_discovery::discover::{self, Found};
+use cordada_ingest_discovery::discover::{self, FoundFile};
 use cordada_ingest_formats::local::{Local, hash_file};
 use cordada_ingest_formats::scanned::ScannedFile;
 use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows};
@@ -18,7 +18,7 @@ use super::config::{FileStream, FilesSource};
 
 /// A file that may be new, on a local disk, with the hash of its content.
 struct Candidate {
-    found: Found,
+    found: FoundFile,
     local: Local,
     hash: Vec<u8>,
 }
@@ -55,12 +55,12 @@ impl<'a> Files<'a> {
         self.source.timezone.0
     }
 
-    fn file_identity(&self, file: &Found) -> Identity {
+    fn file_identity(&self, file: &FoundFile) -> Identity {
         Identity::of_file(self.request.source, self.request.stream, &file.name)
     }
 
     /// What of the files found is new to the table.
-    async fn arrival(&self, found: Vec<Found>) -> Result<Arrival> {
+    async fn arrival(&self, found: Vec<FoundFile>) -> Result<Arrival> {
         if self.request.replace {
             return self.whole_arrival(found).await;
         }
@@ -68,7 +68,7 @@ impl<'a> Files<'a> {
         let known = self.request.landed.transactions(&ids).await?;
         let is_known = |(id, value): &(String, i64)| known.get(id) == Some(value);
         let total = found.len();
-        let new_state = |file: &Found| !is_known(&self.file_identity(file).state(&file.state));
+        let new_state = |file: &FoundFile| !is_known(&self.file_identity(file).state(&file.state));
         let mut candidates = self.fetch(found.into_iter().filter(new_state).collect()).await?;
         candidates.retain(|file| !is_known(&self.file_identity(&file.found).content(&file.hash)));
         let transactions = candidates.iter().flat_map(|file| {
@@ -83,7 +83,7 @@ impl<'a> Files<'a> {
     }
 
     /// All the files or none: the table is replaced when the set of files, one of them, or how they are read changes.
-    async fn whole_arrival(&self, found: Vec<Found>) -> Result<Arrival> {
+    async fn whole_arrival(&self, found: Vec<FoundFile>) -> Result<Arrival> {
         let identity = Identity::of_stream(self.request.source, self.request.stream);
         let known = self.request.landed.transactions(&identity.ids()).await?;
         let is_known = |(id, value): &(String, i64)| known.get(id) == Some(value);
@@ -124,7 +124,7 @@ impl<'a> Files<'a> {
         (concurrent, cores.div_ceil(concurrent))
     }
 
-    async fn fetch(&self, found: Vec<Found>) -> Result<Vec<Candidate>> {
+    async fn fetch(&self, found: Vec<FoundFile>) -> Result<Vec<Candidate>> {
         let (concurrent, workers) = self.concurrency(found.len());
         let files = found.into_iter().map(|found| async move {
             let local = found.fetch(&self.request.cancel).await?;

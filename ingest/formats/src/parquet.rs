@@ -7,6 +7,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use chrono_tz::Tz;
+use cordada_core::batches::BATCH_ROWS;
 use cordada_core::types::storable_type;
 use cordada_core::{Context, Result};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
@@ -16,9 +17,6 @@ use super::text::Plain;
 use crate::shape::Shape;
 use crate::values::evidence::timestamp;
 use crate::values::time::Clock;
-
-/// Rows a batch.
-const BATCH_ROWS: usize = 16 * 1024;
 
 /// How to read the Parquet files of one stream.
 #[derive(Debug, Clone)]

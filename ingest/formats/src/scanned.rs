@@ -18,7 +18,7 @@ use crate::shape::column_names;
 #[derive(Debug)]
 pub struct ScannedFile {
     content: Plain,
-    reader: Reader,
+    reader: FormatReader,
     /// What the first reading found.
     pub scanned: Scanned,
     /// The bytes that it has where it comes from.
@@ -28,7 +28,7 @@ pub struct ScannedFile {
 }
 
 #[derive(Debug)]
-enum Reader {
+enum FormatReader {
     Csv(Csv),
     Json(Json),
     Parquet(Parquet),
@@ -53,13 +53,13 @@ impl ScannedFile {
                 let csv = Csv::new(&reading.csv, format, reading.csv.notation(reading.zone));
                 content = Plain::text(local, reading.csv.encoding, cancel)?;
                 scanned = csv.scan(&content, plan, workers, cancel)?;
-                reader = Reader::Csv(csv);
+                reader = FormatReader::Csv(csv);
             }
             Format::Ndjson | Format::Json => {
                 content = Plain::text(local, encoding_rs::UTF_8, cancel)?;
                 let json = Json::new(&content, reading, format)?;
                 scanned = json.scan(&content, plan, workers, cancel)?;
-                reader = Reader::Json(json);
+                reader = FormatReader::Json(json);
             }
             Format::Excel => {
                 let workbook = Plain::binary(local, cancel)?;
@@ -67,13 +67,13 @@ impl ScannedFile {
                 content = Plain::text(rows, encoding_rs::UTF_8, cancel)?;
                 let json = Json::new(&content, reading, Format::Ndjson)?;
                 scanned = json.scan(&content, plan, workers, cancel)?;
-                reader = Reader::Json(json);
+                reader = FormatReader::Json(json);
             }
             Format::Parquet => {
                 let parquet = Parquet { zone: reading.zone };
                 content = Plain::binary(local, cancel)?;
                 scanned = parquet.scan(&content, plan)?;
-                reader = Reader::Parquet(parquet);
+                reader = FormatReader::Parquet(parquet);
             }
         }
         Ok(Self {
@@ -90,7 +90,7 @@ impl ScannedFile {
         Self {
             bytes: local.bytes,
             content: Plain::utf8(local),
-            reader: Reader::Json(json),
+            reader: FormatReader::Json(json),
             scanned,
             content_id: None,
         }
@@ -105,9 +105,9 @@ impl ScannedFile {
     pub fn decode(&self, piece: &Piece, types: &[DataType], emit: &mut dyn FnMut(Decoded) -> Result<()>) -> Result<()> {
         let plan = &self.scanned.plan;
         match &self.reader {
-            Reader::Csv(csv) => emit(csv.decode(&self.content, piece, plan, types)?),
-            Reader::Json(json) => emit(json.decode(&self.content, piece, plan, types)?),
-            Reader::Parquet(parquet) => parquet.decode(&self.content, piece, types, emit),
+            FormatReader::Csv(csv) => emit(csv.decode(&self.content, piece, plan, types)?),
+            FormatReader::Json(json) => emit(json.decode(&self.content, piece, plan, types)?),
+            FormatReader::Parquet(parquet) => parquet.decode(&self.content, piece, types, emit),
         }
     }
 

@@ -26,7 +26,7 @@ stream! {
         #[serde(deserialize_with = "one_or_many")]
         pub(crate) path: Vec<String>,
         #[serde(default)]
-        pub(crate) format: Written,
+        pub(crate) format: FormatOption,
         #[serde(default = "utf8", deserialize_with = "encoding")]
         pub(crate) encoding: &'static Encoding,
         /// What becomes of the addresses of visitors.
@@ -44,8 +44,8 @@ fn utf8() -> &'static Encoding {
 
 impl LogStream {
     /// How its files are read.
-    pub(crate) fn reading(&self) -> Reading {
-        Reading {
+    pub(crate) fn log_options(&self) -> LogOptions {
+        LogOptions {
             format: self.format.clone(),
             encoding: self.encoding,
         }
@@ -114,7 +114,7 @@ impl LogsSource {
 
 /// The format that a stream says its files are in.
 #[derive(Debug, Clone, Default)]
-pub(crate) enum Written {
+pub(crate) enum FormatOption {
     /// Told by the first lines of each file.
     #[default]
     Auto,
@@ -122,27 +122,27 @@ pub(crate) enum Written {
     Custom(Arc<Custom>),
 }
 
-impl<'de> Deserialize<'de> for Written {
+impl<'de> Deserialize<'de> for FormatOption {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
         impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Written;
+            type Value = FormatOption;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("the name of a format, or {regex: …, time: …}")
             }
 
-            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Written, E> {
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<FormatOption, E> {
                 match name {
-                    "auto" => Ok(Written::Auto),
+                    "auto" => Ok(FormatOption::Auto),
                     "custom" => Err(E::custom("describe the format as {regex: …, time: …}")),
-                    name => Format::deserialize(serde::de::value::StrDeserializer::new(name)).map(Written::Known),
+                    name => Format::deserialize(serde::de::value::StrDeserializer::new(name)).map(FormatOption::Known),
                 }
             }
 
-            fn visit_map<M: serde::de::MapAccess<'de>>(self, map: M) -> Result<Written, M::Error> {
+            fn visit_map<M: serde::de::MapAccess<'de>>(self, map: M) -> Result<FormatOption, M::Error> {
                 let custom = Custom::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-                Ok(Written::Custom(Arc::new(custom)))
+                Ok(FormatOption::Custom(Arc::new(custom)))
             }
         }
         deserializer.deserialize_any(Visitor)
@@ -151,7 +151,7 @@ impl<'de> Deserialize<'de> for Written {
 
 /// How logs are read.
 #[derive(Debug, Clone)]
-pub(crate) struct Reading {
-    pub(crate) format: Written,
+pub(crate) struct LogOptions {
+    pub(crate) format: FormatOption,
     pub(crate) encoding: &'static Encoding,
 }

@@ -29,7 +29,7 @@ enum Group {
 /// As it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct CustomOption {
     regex: String,
     #[serde(default)]
     time: Option<String>,
@@ -37,7 +37,7 @@ struct Written {
 
 impl<'de> Deserialize<'de> for Custom {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Written { regex, time } = Written::deserialize(deserializer)?;
+        let CustomOption { regex, time } = CustomOption::deserialize(deserializer)?;
         Custom::new(&regex, time).map_err(serde::de::Error::custom)
     }
 }

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use cordada_core::batches::CHUNK_BYTES;
 use cordada_core::threads::blocking;
 use cordada_core::{Context, Error, Result, hex};
-use cordada_ingest_discovery::discover::{self, Found};
+use cordada_ingest_discovery::discover::{self, FoundFile};
 use cordada_ingest_formats::local::{Local, hash_file};
-use cordada_ingest_formats::reading::Reading as RecordReading;
+use cordada_ingest_formats::reading::Reading;
 use cordada_ingest_formats::spool::Spool;
 use cordada_ingest_formats::text::{Plain, is_compressed};
 use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows};
@@ -21,14 +22,11 @@ use cordada_ingest_source::transform::Transforms;
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
-use super::config::{LogStream, LogsSource, Reading};
+use super::config::{LogOptions, LogStream, LogsSource};
 use super::lines::Next;
-use super::places::{Head, Place, Places, Task};
-use super::reader::{Log, Taken};
+use super::places::{LogHead, LogPlace, LogPlaces, LogTask};
+use super::reader::{LineOutcome, Log};
 use super::record::Policy;
-
-/// Bytes of records in a chunk, about.
-const CHUNK: u64 = 256 << 20;
 
 /// Lines that may be rejected in a chunk: they wait in memory.
 const REJECTS: usize = 10_000;
@@ -43,53 +41,53 @@ const QUIET: TimeDelta = TimeDelta::hours(1);
 pub(crate) struct Logs<'a> {
     request: Request<'a>,
     identity: (&'a str, &'a str),
-    context: Arc<Reader>,
-    places: Places,
+    context: Arc<LogContext>,
+    places: LogPlaces,
     /// Files that may grow, on a local disk.
-    live: VecDeque<Found>,
+    live: VecDeque<FoundFile>,
     /// Those that are compressed, or elsewhere.
-    others: VecDeque<Found>,
+    others: VecDeque<FoundFile>,
     /// Of those, the ones that have been fetched.
-    fetched: VecDeque<Fetched>,
+    fetched: VecDeque<FetchedFile>,
     /// Names of everything that was found.
     listed: HashSet<String>,
-    current: Option<Open>,
+    current: Option<OpenLog>,
     /// By which what has been read to its end is known; they go with the next chunk.
     transactions: Vec<(String, i64)>,
     skipped: usize,
 }
 
 /// What all files of a stream are read with.
-struct Reader {
-    reading: Reading,
+struct LogContext {
+    options: LogOptions,
     policy: Policy,
     transforms: Arc<Transforms>,
-    records: Arc<RecordReading>,
+    records: Arc<Reading>,
     now: DateTime<Utc>,
     cancel: CancellationToken,
 }
 
 /// A file of which all is here.
-struct Fetched {
-    found: Found,
+struct FetchedFile {
+    found: FoundFile,
     local: Local,
     transactions: Vec<(String, i64)>,
 }
 
 /// A log that is being read.
-struct Open {
+struct OpenLog {
     log: Log,
     /// What is to be known of it when all of it has been read, if it cannot grow.
     transactions: Vec<(String, i64)>,
     /// The place of the log that this is a compressed copy of, and which may still be there.
-    original: Option<Place>,
+    original: Option<LogPlace>,
     /// Keeps the decompressed file.
     _plain: Option<Plain>,
 }
 
 /// What a reading brought.
-struct Filled {
-    open: Open,
+struct LogChunk {
+    open: OpenLog,
     spool: Spool,
     rejected: usize,
     bytes: u64,
@@ -104,9 +102,9 @@ impl<'a> Logs<'a> {
     pub(crate) async fn start(request: Request<'a>, source: &'a LogsSource, stream: &'a LogStream) -> Result<Self> {
         let found = discover::find(request.project, &stream.path, &source.storage).await?;
         let listed: HashSet<_> = found.iter().map(|file| file.name.clone()).collect();
-        let places = Places::of_state(request.state.as_ref(), |path| listed.contains(path), request.load_at)?;
-        let context = Reader {
-            reading: stream.reading(),
+        let places = LogPlaces::of_state(request.state.as_ref(), |path| listed.contains(path), request.load_at)?;
+        let context = LogContext {
+            options: stream.log_options(),
             policy: stream.policy(source.timezone.0),
             transforms: request.transforms.clone(),
             records: request.records.clone(),
@@ -131,7 +129,7 @@ impl<'a> Logs<'a> {
     }
 
     /// Puts the files that have something new where they belong.
-    async fn sort(&mut self, found: Vec<Found>) -> Result<()> {
+    async fn sort(&mut self, found: Vec<FoundFile>) -> Result<()> {
         let mut others = Vec::new();
         for file in found {
             if self.places.is_read(&file.name, &file.state, file.size) {
@@ -155,7 +153,7 @@ impl<'a> Logs<'a> {
     }
 
     /// The transaction by which a file is known without being read.
-    fn by_state(&self, file: &Found) -> (String, i64) {
+    fn by_state(&self, file: &FoundFile) -> (String, i64) {
         Identity::of_file(self.identity.0, self.identity.1, &file.name).state(&file.state)
     }
 
@@ -202,7 +200,7 @@ impl<'a> Logs<'a> {
                 self.transactions.push(state);
                 continue;
             }
-            self.fetched.push_back(Fetched {
+            self.fetched.push_back(FetchedFile {
                 found,
                 local,
                 transactions: vec![state, content],
@@ -212,7 +210,7 @@ impl<'a> Logs<'a> {
     }
 
     /// The next log that has something new.
-    async fn open(&mut self) -> Result<Option<Open>> {
+    async fn open(&mut self) -> Result<Option<OpenLog>> {
         loop {
             if let Some(open) = self.current.take() {
                 return Ok(Some(open));
@@ -246,26 +244,24 @@ impl<'a> Logs<'a> {
             };
             let task = {
                 let mut file = file.try_clone().doing(|| format!("reading {name}"))?;
-                let head = Head::read(&mut file, &name)?;
+                let head = LogHead::read(&mut file, &name)?;
                 self.places.task(&name, &head, &mut file)?
             };
             let (context, remembered) = (self.context.clone(), transactions.clone());
             let original = match &task {
-                Task::Continue(place) if place.path != name && !place.done && !transactions.is_empty() => {
+                LogTask::Continue(place) if place.path != name && !place.done && !transactions.is_empty() => {
                     Some(place.clone())
                 }
                 _ => None,
             };
             let opened = blocking("reading the logs", move || {
-                let Reader {
-                    reading, policy, now, ..
-                } = &*context;
+                let LogContext { options, policy, .. } = &*context;
                 let log = match task {
-                    Task::Nothing => None,
-                    Task::Begin => Log::begin(file, &name, &state, complete, (reading, policy, *now))?,
-                    Task::Continue(place) => Some(Log::resume(file, &name, &state, complete, (reading, place, *now))?),
+                    LogTask::Nothing => None,
+                    LogTask::Begin => Log::begin(file, &name, &state, complete, (options, policy))?,
+                    LogTask::Continue(place) => Some(Log::resume(file, &name, &state, complete, (options, place))?),
                 };
-                Ok(log.map(|log| Open {
+                Ok(log.map(|log| OpenLog {
                     log,
                     transactions,
                     original,
@@ -284,8 +280,8 @@ impl<'a> Logs<'a> {
     }
 
     /// The file as plain bytes; `None` for one that is still being compressed.
-    async fn decompress(&self, fetched: Fetched) -> Result<Option<Opened>> {
-        let Fetched {
+    async fn decompress(&self, fetched: FetchedFile) -> Result<Option<OpenedFile>> {
+        let FetchedFile {
             found,
             local,
             transactions,
@@ -329,10 +325,10 @@ impl<'a> Logs<'a> {
     }
 
     /// Takes down how far a log has been read.
-    fn read(&mut self, filled: Filled) -> Spool {
-        let Filled {
+    fn read(&mut self, chunk: LogChunk) -> Spool {
+        let LogChunk {
             mut open, spool, ended, ..
-        } = filled;
+        } = chunk;
         if open.log.place.offset > 0 {
             let mut place = open.log.place.clone();
             match &open.original {
@@ -352,25 +348,25 @@ impl<'a> Logs<'a> {
 }
 
 /// A file that can be read: with its name, its state, whether it is complete, its transactions.
-type Opened = (File, String, String, bool, Vec<(String, i64)>, Option<Plain>);
+type OpenedFile = (File, String, String, bool, Vec<(String, i64)>, Option<Plain>);
 
 #[async_trait]
 impl Extraction for Logs<'_> {
     async fn next(&mut self) -> Result<Option<Chunk>> {
         let mut spools: Vec<Spool> = Vec::new();
         let (mut size, mut rejected, mut bytes, mut files, mut last) = (0, 0, 0, 0, false);
-        while size < CHUNK && rejected < REJECTS {
+        while size < CHUNK_BYTES && rejected < REJECTS {
             let Some(open) = self.open().await? else {
                 last = true;
                 break;
             };
-            let (context, room) = (self.context.clone(), (CHUNK - size, REJECTS - rejected));
-            let filled = blocking("reading the logs", move || fill(open, &context, room)).await?;
-            self.request.task.advance(filled.bytes);
-            (bytes, files) = (bytes + filled.bytes, files + usize::from(filled.ended));
-            let any = filled.spool.rows() > 0 || filled.rejected > 0;
-            rejected += filled.rejected;
-            let spool = self.read(filled);
+            let (context, room) = (self.context.clone(), (CHUNK_BYTES - size, REJECTS - rejected));
+            let chunk = blocking("reading the logs", move || fill(open, &context, room)).await?;
+            self.request.task.advance(chunk.bytes);
+            (bytes, files) = (bytes + chunk.bytes, files + usize::from(chunk.ended));
+            let any = chunk.spool.rows() > 0 || chunk.rejected > 0;
+            rejected += chunk.rejected;
+            let spool = self.read(chunk);
             size += spool.bytes();
             if any {
                 spools.push(spool);
@@ -398,10 +394,10 @@ impl Extraction for Logs<'_> {
 }
 
 /// Reads lines until there is enough of them: `room` for bytes of records and for rejected lines.
-fn fill(mut open: Open, context: &Reader, room: (u64, usize)) -> Result<Filled> {
+fn fill(mut open: OpenLog, context: &LogContext, room: (u64, usize)) -> Result<LogChunk> {
     let before = (open.log.place.offset, open.log.place.line);
-    let Reader {
-        reading,
+    let LogContext {
+        options,
         policy,
         transforms,
         records,
@@ -410,22 +406,22 @@ fn fill(mut open: Open, context: &Reader, room: (u64, usize)) -> Result<Filled> 
     } = context;
     let mut spool = Spool::of_lines(&open.log.place.path, records, before.1)?;
     let mut rejected = 0;
-    let ended = open.log.read(reading, policy, cancel, |line, taken| {
+    let ended = open.log.read(options, policy, cancel, |line, taken| {
         match taken {
-            Taken::Record(record) if transforms.is_empty() => spool.push(record)?,
-            Taken::Record(record) => {
+            LineOutcome::Record(record) if transforms.is_empty() => spool.push(record)?,
+            LineOutcome::Record(record) => {
                 let broken = |error| Error::failed("reading a log's record", error);
                 let mut value: serde_json::Value = serde_json::from_slice(record).map_err(broken)?;
                 transforms.apply_json(&mut value)?;
                 spool.push(&serde_json::to_vec(&value).map_err(broken)?)?;
             }
-            Taken::Rejected(reason, text) => {
+            LineOutcome::Rejected(reason, text) => {
                 let text = if transforms.is_empty() { text } else { String::new() };
                 spool.reject(line, reason, text);
                 spool.pass()?;
                 rejected += 1;
             }
-            Taken::Empty => spool.pass()?,
+            LineOutcome::Empty => spool.pass()?,
         }
         Ok(if spool.bytes() < room.0 && rejected < room.1 {
             Next::Line
@@ -434,7 +430,7 @@ fn fill(mut open: Open, context: &Reader, room: (u64, usize)) -> Result<Filled> 
         })
     })?;
     let bytes = open.log.place.offset - before.0;
-    Ok(Filled {
+    Ok(LogChunk {
         open,
         spool,
         rejected,

@@ -148,10 +148,10 @@ impl Parser {
 }
 
 /// The format of most of the lines, and how many are in it and in none; `None` if there is no line of any format.
-pub(crate) fn detect(lines: &[&[u8]], policy: &Policy) -> Option<Detected> {
+pub(crate) fn detect(lines: &[&[u8]], policy: &Policy) -> Option<Detection> {
     let sample = &lines[..lines.len().min(SAMPLE_LINES)];
     let mut record = Record::new(policy);
-    let mut best: Option<Detected> = None;
+    let mut best: Option<Detection> = None;
     for format in DETECTED {
         let mut parser = Parser::new(format, None, Header::default());
         let (mut matched, mut others) = (0, 0);
@@ -163,7 +163,7 @@ pub(crate) fn detect(lines: &[&[u8]], policy: &Policy) -> Option<Detected> {
             }
         }
         if matched > best.as_ref().map_or(0, |best| best.matched) {
-            best = Some(Detected {
+            best = Some(Detection {
                 format,
                 matched,
                 others,
@@ -175,7 +175,7 @@ pub(crate) fn detect(lines: &[&[u8]], policy: &Policy) -> Option<Detected> {
 
 /// What a sample of lines was told to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Detected {
+pub(crate) struct Detection {
     pub(crate) format: Format,
     /// Lines of that format.
     pub(crate) matched: usize,

@@ -26,8 +26,8 @@ struct Entries<'l>(Vec<(Cow<'l, str>, &'l RawValue)>);
 
 impl<'l> Entries<'l> {
     fn read(text: &'l str) -> Option<Self> {
-        struct Reader;
-        impl<'l> Visitor<'l> for Reader {
+        struct EntriesVisitor;
+        impl<'l> Visitor<'l> for EntriesVisitor {
             type Value = Entries<'l>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,7 +43,7 @@ impl<'l> Entries<'l> {
             }
         }
         let mut json = serde_json::Deserializer::from_str(text);
-        let entries = json.deserialize_map(Reader).ok()?;
+        let entries = json.deserialize_map(EntriesVisitor).ok()?;
         json.end().ok()?;
         Some(entries)
     }

@@ -20,7 +20,7 @@ pub(crate) enum Next {
 
 /// A line as it was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found<'l> {
+pub(crate) enum FoundLine<'l> {
     /// Without its end.
     Line(&'l [u8]),
     /// Longer than [`MAX_LINE`]: its beginning.
@@ -35,7 +35,7 @@ pub(crate) fn read(
     name: &str,
     complete: bool,
     cancel: &CancellationToken,
-    mut take: impl FnMut(Found<'_>) -> Result<Next>,
+    mut take: impl FnMut(FoundLine<'_>) -> Result<Next>,
 ) -> Result<u64> {
     let mut data: Vec<u8> = Vec::with_capacity(BLOCK);
     let (mut taken, mut searched) = (0, 0);
@@ -57,9 +57,9 @@ pub(crate) fn read(
             let next = match overlong.take() {
                 Some((beginning, before)) => {
                     taken += before;
-                    take(Found::TooLong(&beginning))?
+                    take(FoundLine::TooLong(&beginning))?
                 }
-                None => take(Found::Line(trim(&data[start..end])))?,
+                None => take(FoundLine::Line(trim(&data[start..end])))?,
             };
             taken += (searched - start) as u64;
             start = searched;
@@ -84,10 +84,10 @@ pub(crate) fn read(
     }
     if complete {
         if let Some((beginning, before)) = overlong {
-            take(Found::TooLong(&beginning))?;
+            take(FoundLine::TooLong(&beginning))?;
             taken += before;
         } else if !data.is_empty() {
-            take(Found::Line(trim(&data)))?;
+            take(FoundLine::Line(trim(&data)))?;
             taken += data.len() as u64;
         }
     }
@@ -109,8 +109,8 @@ mod tests {
         let mut lines = Vec::new();
         let taken = read(data, "x", complete, &CancellationToken::new(), |line| {
             match line {
-                Found::Line(line) => lines.push(line.to_vec()),
-                Found::TooLong(beginning) => lines.push([b"LONG:", beginning].concat()),
+                FoundLine::Line(line) => lines.push(line.to_vec()),
+                FoundLine::TooLong(beginning) => lines.push([b"LONG:", beginning].concat()),
             }
             Ok(Next::Line)
         });

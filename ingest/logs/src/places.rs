@@ -23,7 +23,7 @@ const MEMORY: TimeDelta = TimeDelta::days(30);
 
 /// A log and the place in it that has been read to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct LogPlace {
     /// Where the log was last.
     pub(crate) path: String,
     /// Bytes that have been taken, decompressed.
@@ -39,8 +39,10 @@ pub(crate) struct Place {
     pub(crate) header: Header,
     /// Size and time of the file when it was read, by which it is known without being opened.
     pub(crate) state: String,
-    /// When it was there last.
-    pub(crate) seen: DateTime<Utc>,
+    /// Since when it has not been there. None of the times of a load while it is: what a load leaves depends on the
+    /// logs alone, so that its chunks are known again whenever it is repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gone: Option<DateTime<Utc>>,
     /// Whether all of it has landed and is known by a transaction: it need not be remembered after this load.
     #[serde(skip)]
     pub(crate) done: bool,
@@ -65,28 +67,28 @@ pub(crate) enum Likeness {
 
 /// Where all logs of a stream are.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Places {
-    files: Vec<Place>,
+pub(crate) struct LogPlaces {
+    files: Vec<LogPlace>,
 }
 
 /// What has to be done with a file.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Task {
+pub(crate) enum LogTask {
     /// It is a log that has not been seen.
     Begin,
     /// It is a log that has been read to here.
-    Continue(Place),
+    Continue(LogPlace),
     /// It is a part of a log that has been read.
     Nothing,
 }
 
 /// The beginning of a file.
-pub(crate) struct Head {
+pub(crate) struct LogHead {
     bytes: Vec<u8>,
     size: u64,
 }
 
-impl Head {
+impl LogHead {
     /// Reads it.
     pub(crate) fn read(file: &mut (impl Read + Seek), name: &str) -> Result<Self> {
         let doing = || format!("reading {name}");
@@ -110,9 +112,9 @@ impl Head {
     }
 }
 
-impl Place {
+impl LogPlace {
     /// A place at the beginning of a log.
-    pub(crate) fn beginning(path: &str, format: Format, header: Header, state: &str, seen: DateTime<Utc>) -> Self {
+    pub(crate) fn beginning(path: &str, format: Format, header: Header, state: &str) -> Self {
         Self {
             path: path.to_owned(),
             offset: 0,
@@ -122,23 +124,23 @@ impl Place {
             format,
             header,
             state: state.to_owned(),
-            seen,
+            gone: None,
             done: false,
         }
     }
 
     /// The same place in a log that is elsewhere now.
-    pub(crate) fn moved(mut self, path: &str, state: &str, seen: DateTime<Utc>, format: Format) -> Self {
+    pub(crate) fn moved(mut self, path: &str, state: &str, format: Format) -> Self {
         (self.path, self.state) = (path.to_owned(), state.to_owned());
-        (self.seen, self.format) = (seen, format);
+        (self.gone, self.format) = (None, format);
         self
     }
 
     /// The same place in a log that is still where `original` says.
-    pub(crate) fn back_to(mut self, original: &Place) -> Self {
+    pub(crate) fn back_to(mut self, original: &LogPlace) -> Self {
         self.path.clone_from(&original.path);
         self.state.clone_from(&original.state);
-        self.seen = original.seen;
+        self.gone = original.gone;
         self
     }
 
@@ -151,7 +153,7 @@ impl Place {
         Ok(())
     }
 
-    fn likeness(&self, head: &Head, file: &mut (impl Read + Seek), name: &str) -> Result<Likeness> {
+    fn likeness(&self, head: &LogHead, file: &mut (impl Read + Seek), name: &str) -> Result<Likeness> {
         let length = self.offset.min(PRINT);
         let beginning = usize::try_from(length).ok().and_then(|length| head.bytes.get(..length));
         if beginning.is_none_or(|beginning| hash(beginning) != self.head) {
@@ -169,7 +171,7 @@ impl Place {
     }
 }
 
-impl Places {
+impl LogPlaces {
     /// Those of a state; those of `listed` are there at `now`.
     ///
     /// # Errors
@@ -178,12 +180,14 @@ impl Places {
         let Some(state) = state else {
             return Ok(Self::default());
         };
-        let mut places: Places = serde_json::from_value(state.clone())
+        let mut places: LogPlaces = serde_json::from_value(state.clone())
             .map_err(|error| Error::failed("reading the state of the stream", error))?;
-        for place in places.files.iter_mut().filter(|place| listed(&place.path)) {
-            place.seen = now;
+        for place in &mut places.files {
+            place.gone = (!listed(&place.path)).then(|| place.gone.unwrap_or(now));
         }
-        places.files.retain(|place| now - place.seen < MEMORY);
+        places
+            .files
+            .retain(|place| place.gone.is_none_or(|gone| now - gone < MEMORY));
         Ok(places)
     }
 
@@ -199,7 +203,7 @@ impl Places {
 
     /// Whether the file has been read to its end, told without opening it.
     pub(crate) fn is_read(&self, path: &str, state: &str, size: u64) -> bool {
-        let same = |place: &&Place| place.path == path && place.state == state && place.offset == size;
+        let same = |place: &&LogPlace| place.path == path && place.state == state && place.offset == size;
         self.files.iter().any(|place| same(&place))
     }
 
@@ -210,14 +214,14 @@ impl Places {
     ///
     /// # Errors
     /// Config for a log that was changed where it had been read.
-    pub(crate) fn task(&self, path: &str, head: &Head, file: &mut (impl Read + Seek)) -> Result<Task> {
-        let mut places: Vec<&Place> = self.files.iter().collect();
+    pub(crate) fn task(&self, path: &str, head: &LogHead, file: &mut (impl Read + Seek)) -> Result<LogTask> {
+        let mut places: Vec<&LogPlace> = self.files.iter().collect();
         places.sort_by_key(|place| (place.path != path, std::cmp::Reverse(place.offset)));
         for place in places {
             match place.likeness(head, file, path)? {
                 Likeness::Other => {}
-                Likeness::Same => return Ok(Task::Continue(place.clone())),
-                Likeness::Beginning => return Ok(Task::Nothing),
+                Likeness::Same => return Ok(LogTask::Continue(place.clone())),
+                Likeness::Beginning => return Ok(LogTask::Nothing),
                 Likeness::Changed if place.path == path => {
                     let why = "it was changed before the place that it had been read to";
                     return Err(Error::config(format!("reading {path}"), why)
@@ -226,11 +230,11 @@ impl Places {
                 Likeness::Changed => {}
             }
         }
-        Ok(Task::Begin)
+        Ok(LogTask::Begin)
     }
 
     /// Replaces what was known of a log (its place `before`) by where it is now.
-    pub(crate) fn update(&mut self, before: Option<&Place>, now: Place) {
+    pub(crate) fn update(&mut self, before: Option<&LogPlace>, now: LogPlace) {
         match before.and_then(|before| self.files.iter().position(|place| place == before)) {
             Some(at) => self.files[at] = now,
             None => self.files.push(now),

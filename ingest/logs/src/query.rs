@@ -20,15 +20,15 @@ impl<'de> Deserialize<'de> for Queries {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum Written {
+        enum QueryOption {
             Word(String),
             Names(Vec<String>),
         }
-        match Written::deserialize(deserializer)? {
-            Written::Names(names) => Ok(Queries::Only(names)),
-            Written::Word(word) if word == "keep" => Ok(Queries::Keep),
-            Written::Word(word) if word == "drop" => Ok(Queries::Drop),
-            Written::Word(word) => Err(serde::de::Error::custom(format!(
+        match QueryOption::deserialize(deserializer)? {
+            QueryOption::Names(names) => Ok(Queries::Only(names)),
+            QueryOption::Word(word) if word == "keep" => Ok(Queries::Keep),
+            QueryOption::Word(word) if word == "drop" => Ok(Queries::Drop),
+            QueryOption::Word(word) => Err(serde::de::Error::custom(format!(
                 "`{word}` is neither keep nor drop nor a list of parameters"
             ))),
         }

@@ -5,15 +5,14 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use cordada_core::{Context, Error, Result};
 use encoding_rs::UTF_8;
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Reading, Written};
-use super::format::{self, Format, Line, Parser};
-use super::lines::{self, Found, MAX_LINE, Next};
-use super::places::{Head, Place};
+use super::config::{FormatOption, LogOptions};
+use super::format::{self, Detection, Format, Line, Parser};
+use super::lines::{self, FoundLine, MAX_LINE, Next};
+use super::places::{LogHead, LogPlace};
 use super::record::{Policy, Record};
 use super::w3c::Header;
 
@@ -24,7 +23,7 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 const SAMPLE: usize = 256 * 1024;
 
 /// What became of a line.
-pub(crate) enum Taken<'l> {
+pub(crate) enum LineOutcome<'l> {
     /// A JSON object.
     Record(&'l [u8]),
     /// The reason, and as much of the line as may land.
@@ -36,13 +35,13 @@ pub(crate) enum Taken<'l> {
 /// A log from a place on.
 pub(crate) struct Log {
     file: File,
-    head: Head,
+    head: LogHead,
     /// Whether nothing will be written to it any more, so that its last line is whole without a line break.
     complete: bool,
     parser: Parser,
     /// What was known of it before this reading.
-    pub(crate) before: Option<Place>,
-    pub(crate) place: Place,
+    pub(crate) before: Option<LogPlace>,
+    pub(crate) place: LogPlace,
 }
 
 impl Log {
@@ -55,20 +54,20 @@ impl Log {
         name: &str,
         state: &str,
         complete: bool,
-        (reading, policy, now): (&Reading, &Policy, DateTime<Utc>),
+        (options, policy): (&LogOptions, &Policy),
     ) -> Result<Option<Self>> {
-        let head = Head::read(&mut file, name)?;
-        let format = match &reading.format {
-            Written::Known(format) => *format,
-            Written::Custom(_) => Format::Custom,
-            Written::Auto => match told(&mut file, name, complete, reading, policy)? {
+        let head = LogHead::read(&mut file, name)?;
+        let format = match &options.format {
+            FormatOption::Known(format) => *format,
+            FormatOption::Custom(_) => Format::Custom,
+            FormatOption::Auto => match told(&mut file, name, complete, options, policy)? {
                 Some(format) => format,
                 None => return Ok(None),
             },
         };
-        let parser = Parser::new(format, reading.custom(), Header::default());
+        let parser = Parser::new(format, options.custom(), Header::default());
         Ok(Some(Self {
-            place: Place::beginning(name, format, Header::default(), state, now),
+            place: LogPlace::beginning(name, format, Header::default(), state),
             before: None,
             file,
             head,
@@ -83,16 +82,16 @@ impl Log {
         name: &str,
         state: &str,
         complete: bool,
-        (reading, before, now): (&Reading, Place, DateTime<Utc>),
+        (options, before): (&LogOptions, LogPlace),
     ) -> Result<Self> {
-        let head = Head::read(&mut file, name)?;
-        let format = match &reading.format {
-            Written::Known(format) => *format,
-            Written::Custom(_) => Format::Custom,
-            Written::Auto => before.format,
+        let head = LogHead::read(&mut file, name)?;
+        let format = match &options.format {
+            FormatOption::Known(format) => *format,
+            FormatOption::Custom(_) => Format::Custom,
+            FormatOption::Auto => before.format,
         };
-        let place = before.clone().moved(name, state, now, format);
-        let parser = Parser::new(format, reading.custom(), before.header.clone());
+        let place = before.clone().moved(name, state, format);
+        let parser = Parser::new(format, options.custom(), before.header.clone());
         Ok(Self {
             file,
             head,
@@ -110,10 +109,10 @@ impl Log {
     /// Conflict if the log was rotated meanwhile in a way that its lines cannot be told from those of the next.
     pub(crate) fn read(
         &mut self,
-        reading: &Reading,
+        options: &LogOptions,
         policy: &Policy,
         cancel: &CancellationToken,
-        mut take: impl FnMut(u64, Taken<'_>) -> Result<Next>,
+        mut take: impl FnMut(u64, LineOutcome<'_>) -> Result<Next>,
     ) -> Result<bool> {
         let name = self.place.path.clone();
         let doing = || format!("reading {name}");
@@ -124,24 +123,24 @@ impl Log {
         let taken = lines::read(&self.file, &name, self.complete, cancel, |found| {
             line_number += 1;
             let taken = match found {
-                Found::TooLong(_) => {
-                    Taken::Rejected(format!("the line is longer than {} MiB", MAX_LINE >> 20), String::new())
+                FoundLine::TooLong(_) => {
+                    LineOutcome::Rejected(format!("the line is longer than {} MiB", MAX_LINE >> 20), String::new())
                 }
-                Found::Line(line) => {
+                FoundLine::Line(line) => {
                     let line = if line_number == 1 {
                         line.strip_prefix(MARK).unwrap_or(line)
                     } else {
                         line
                     };
-                    let line = reading.decode(line);
+                    let line = options.decode(line);
                     match parser.write(&line, &mut record) {
-                        Ok(Line::Hit) => Taken::Record(record.end()),
-                        Ok(Line::Empty) => Taken::Empty,
-                        Err(reason) => Taken::Rejected(reason.into_owned(), policy.rejected(&line)),
+                        Ok(Line::Hit) => LineOutcome::Record(record.end()),
+                        Ok(Line::Empty) => LineOutcome::Empty,
+                        Err(reason) => LineOutcome::Rejected(reason.into_owned(), policy.rejected(&line)),
                     }
                 }
             };
-            anything |= !matches!(taken, Taken::Empty);
+            anything |= !matches!(taken, LineOutcome::Empty);
             let next = take(line_number, taken)?;
             stopped |= next == Next::Stop;
             Ok(next)
@@ -160,19 +159,19 @@ impl Log {
 }
 
 /// The format that the first lines of a file are in; `None` if there are none yet.
-fn told(file: &mut File, name: &str, complete: bool, reading: &Reading, policy: &Policy) -> Result<Option<Format>> {
+fn told(file: &mut File, name: &str, complete: bool, options: &LogOptions, policy: &Policy) -> Result<Option<Format>> {
     file.seek(SeekFrom::Start(0)).doing(|| format!("reading {name}"))?;
     let mut sample: Vec<Vec<u8>> = Vec::new();
     let mut bytes = 0;
     lines::read(&*file, name, complete, &CancellationToken::new(), |found| {
-        let (Found::Line(line) | Found::TooLong(line)) = found;
+        let (FoundLine::Line(line) | FoundLine::TooLong(line)) = found;
         bytes += line.len();
         let line = if sample.is_empty() {
             line.strip_prefix(MARK).unwrap_or(line)
         } else {
             line
         };
-        sample.push(reading.decode(line).into_owned());
+        sample.push(options.decode(line).into_owned());
         Ok(if sample.len() < format::SAMPLE_LINES && bytes < SAMPLE {
             Next::Line
         } else {
@@ -180,9 +179,14 @@ fn told(file: &mut File, name: &str, complete: bool, reading: &Reading, policy: 
         })
     })?;
     let lines: Vec<&[u8]> = sample.iter().map(Vec::as_slice).collect();
-    if let Some(told) = format::detect(&lines, policy) {
-        tracing::info!(file = name, format = ?told.format, lines = told.matched, others = told.others, "a log's format was told");
-        return Ok(Some(told.format));
+    if let Some(Detection {
+        format,
+        matched,
+        others,
+    }) = format::detect(&lines, policy)
+    {
+        tracing::info!(file = name, ?format, lines = matched, others, "a log's format was told");
+        return Ok(Some(format));
     }
     let empty = |line: &[u8]| line.trim_ascii().is_empty() || line.starts_with(b"#");
     if lines.iter().all(|line| empty(line)) {
@@ -195,11 +199,11 @@ fn told(file: &mut File, name: &str, complete: bool, reading: &Reading, policy: 
     .hint("set `format:` to its name, or describe it as {regex: …, time: …}"))
 }
 
-impl Reading {
+impl LogOptions {
     fn custom(&self) -> Option<Arc<super::custom::Custom>> {
         match &self.format {
-            Written::Custom(custom) => Some(custom.clone()),
-            Written::Auto | Written::Known(_) => None,
+            FormatOption::Custom(custom) => Some(custom.clone()),
+            FormatOption::Auto | FormatOption::Known(_) => None,
         }
     }
 

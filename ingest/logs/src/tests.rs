@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::address::Addresses;
-use super::config::{Reading, Written};
+use super::config::{FormatOption, LogOptions};
 use super::custom::Custom;
 use super::format::{Format, Line, Parser, detect};
 use super::query::Queries;
@@ -264,12 +264,12 @@ fn a_format_of_ones_own_and_another_encoding_are_read() {
 
     let text = std::fs::read(dir.join("common_encoding_big5.log")).unwrap();
     assert_eq!(told(&text), Some(Format::CommonComplete));
-    let reading = Reading {
-        format: Written::Auto,
+    let options = LogOptions {
+        format: FormatOption::Auto,
         encoding: encoding_rs::BIG5,
     };
     let (records, _) = parse(
-        &reading.decode(&text),
+        &options.decode(&text),
         &mut Parser::new(Format::CommonComplete, None, Header::default()),
         &policy(),
     );

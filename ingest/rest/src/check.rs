@@ -20,8 +20,8 @@ pub(crate) async fn check(run: &Arc<Run>, plan: &Arc<Plan>) -> Result<()> {
     if let Some(request) = &run.manifest.check {
         let scope = engine.scope(run.load_at);
         let outgoing = engine.outgoing(&run.manifest.effective(request), &scope, &Addition::default())?;
-        let reading = Arc::new(engine.reading(Format::Json, None, []));
-        return engine.ask(&outgoing, &reading, &run.cancel).await.map(|_| ());
+        let options = Arc::new(engine.answer_options(Format::Json, None, []));
+        return engine.ask(&outgoing, &options, &run.cancel).await.map(|_| ());
     }
     let mut plan = plan;
     while let Some(parent) = &plan.parent {
@@ -38,5 +38,5 @@ pub(crate) async fn check(run: &Arc<Run>, plan: &Arc<Plan>) -> Result<()> {
         .scope(plan, plan.scope(run.load_at), None)
         .with("page", pager.scope());
     let outgoing = engine.outgoing(&plan.request, &scope, &pager.addition()?)?;
-    engine.ask(&outgoing, &plan.reading, &run.cancel).await.map(|_| ())
+    engine.ask(&outgoing, &plan.answers, &run.cancel).await.map(|_| ())
 }

@@ -14,17 +14,17 @@ stream! {
     pub(crate) struct RestStream {
         /// What a manifest wants to know of this stream.
         #[serde(default)]
-        pub(crate) config: Given,
+        pub(crate) config: ConfigValues,
     }
 }
 
 /// Values that a user gives. They may be secrets.
 #[derive(Clone, Default, Deserialize)]
-pub(crate) struct Given(pub(crate) Map<String, Json>);
+pub(crate) struct ConfigValues(pub(crate) Map<String, Json>);
 
-impl std::fmt::Debug for Given {
+impl std::fmt::Debug for ConfigValues {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Given")
+        f.write_str("ConfigValues")
     }
 }
 
@@ -47,39 +47,39 @@ pub(crate) struct RestFile {
     pub(crate) timezone: Zone,
     /// All if there are none.
     #[serde(default)]
-    pub(crate) streams: Option<Selected>,
+    pub(crate) streams: Option<RestStreams>,
 }
 
 /// `[orders, customers]`, or `{orders: {…}}`.
-pub(crate) struct Selected(pub(crate) BTreeMap<String, RestStream>);
+pub(crate) struct RestStreams(pub(crate) BTreeMap<String, RestStream>);
 
-impl<'de> Deserialize<'de> for Selected {
+impl<'de> Deserialize<'de> for RestStreams {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
 
         impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Selected;
+            type Value = RestStreams;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a list of streams, or a mapping from streams to what is said about them")
             }
 
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<Selected, A::Error> {
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<RestStreams, A::Error> {
                 let mut streams = BTreeMap::new();
                 while let Some(name) = items.next_element::<String>()? {
                     if streams.insert(name.clone(), RestStream::default()).is_some() {
                         return Err(A::Error::custom(format!("the stream `{name}` is named twice")));
                     }
                 }
-                Ok(Selected(streams))
+                Ok(RestStreams(streams))
             }
 
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut entries: A) -> Result<Selected, A::Error> {
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut entries: A) -> Result<RestStreams, A::Error> {
                 let mut streams = BTreeMap::new();
                 while let Some((name, stream)) = entries.next_entry::<String, Option<RestStream>>()? {
                     streams.insert(name, stream.unwrap_or_default());
                 }
-                Ok(Selected(streams))
+                Ok(RestStreams(streams))
             }
         }
 

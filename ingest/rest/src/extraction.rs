@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use cordada_core::batches::CHUNK_BYTES;
 use cordada_core::progress::Task;
 use cordada_core::{Error, Result};
 use cordada_ingest_formats::json::pointer::Pointer;
@@ -23,14 +24,11 @@ use super::plan::Plan;
 use super::sink::{Parents, Progress, Sink};
 use super::tracker::Tracker;
 
-/// Bytes of a chunk, about, where a stream can be cut.
-const CHUNK: u64 = 256 << 20;
-
 /// Pages larger than this are taken on a thread of their own, so that others are not held up.
 const LARGE: u64 = 256 * 1024;
 
 /// What landing asks of an extraction.
-pub(crate) struct Asked {
+pub(crate) struct ExtractionRequest {
     /// What `_origin` calls the records.
     pub(crate) name: String,
     pub(crate) state: Option<State>,
@@ -40,7 +38,7 @@ pub(crate) struct Asked {
     pub(crate) task: Arc<dyn Task>,
 }
 
-impl Asked {
+impl ExtractionRequest {
     /// What a request asks.
     pub(crate) fn of(request: &Request<'_>) -> Self {
         Self {
@@ -81,9 +79,9 @@ impl RestExtraction {
     ///
     /// # Errors
     /// Failed for a state that does not fit; config for a manifest whose `initial` is not a position.
-    pub(crate) fn new(asked: Asked, run: Arc<Run>, plan: Arc<Plan>, options: &Options) -> Result<Self> {
+    pub(crate) fn new(request: ExtractionRequest, run: Arc<Run>, plan: Arc<Plan>, options: &Options) -> Result<Self> {
         let disposition = options.disposition();
-        let state = asked.state.as_ref().filter(|_| !asked.replace);
+        let state = request.state.as_ref().filter(|_| !request.replace);
         let key = (disposition == Disposition::Append)
             .then(|| Arc::new(options.key.iter().map(|name| Pointer::dotted(name)).collect::<Vec<_>>()));
         let mut start = None;
@@ -130,18 +128,18 @@ impl RestExtraction {
             ..range
         };
         Ok(Self {
-            name: asked.name,
-            transforms: asked.transforms,
-            records: asked.records,
-            task: asked.task,
-            replace: asked.replace,
+            name: request.name,
+            transforms: request.transforms,
+            records: request.records,
+            task: request.task,
+            replace: request.replace,
             keyed: disposition != Disposition::Append,
             ranges: ranges.into_iter().map(with_shared).collect(),
             current: None,
             progress: Some(progress),
             seen: 0,
-            chunk: CHUNK,
-            state: asked.state.filter(|_| !asked.replace),
+            chunk: CHUNK_BYTES,
+            state: request.state.filter(|_| !request.replace),
             emitted: false,
             done: false,
             run,

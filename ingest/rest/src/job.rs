@@ -12,7 +12,7 @@ use super::page::{Origin, Page, Pages, Run};
 use super::plan::{JobPlan, Plan};
 
 /// Where the result of a job is.
-enum Place {
+enum ResultPlace {
     /// At an address that the system gave.
     Url(String),
     /// At the manifest's request.
@@ -22,7 +22,7 @@ enum Place {
 /// Which step comes next.
 enum Step {
     Submit,
-    Download { job: Json, place: Place },
+    Download { job: Json, place: ResultPlace },
     End,
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn pages(run: Arc<Run>, plan: Arc<Plan>, scope: Scope, origin: Arc<Or
                     let id = job.get("id").cloned().unwrap_or_default();
                     Step::Download {
                         job: json!({"id": id, "locator": locator}),
-                        place: Place::Request,
+                        place: ResultPlace::Request,
                     }
                 }
             };
@@ -92,7 +92,7 @@ async fn submit(run: &Run, work: &JobPlan, scope: &Scope) -> Result<Json> {
 }
 
 /// Waits until the job is done; where its result is, if it has one.
-async fn poll(run: &Run, work: &JobPlan, scope: &Scope) -> Result<Option<Place>> {
+async fn poll(run: &Run, work: &JobPlan, scope: &Scope) -> Result<Option<ResultPlace>> {
     let clock = &run.engine.clock;
     let deadline = clock.elapsed() + work.job.timeout.0;
     loop {
@@ -109,12 +109,12 @@ async fn poll(run: &Run, work: &JobPlan, scope: &Scope) -> Result<Option<Place>>
         }
         if work.job.done.contains(&status) {
             let Some(pointer) = &work.job.url else {
-                return Ok(Some(Place::Request));
+                return Ok(Some(ResultPlace::Request));
             };
             let url = answer
                 .and_then(|answer| text(&answer.value(pointer)?))
                 .filter(|url| !url.is_empty());
-            return Ok(url.map(Place::Url));
+            return Ok(url.map(ResultPlace::Url));
         }
         if clock.elapsed() >= deadline {
             let seconds = work.job.timeout.0.as_secs();
@@ -126,11 +126,13 @@ async fn poll(run: &Run, work: &JobPlan, scope: &Scope) -> Result<Option<Place>>
     }
 }
 
-fn download(run: &Run, work: &JobPlan, scope: &Scope, job: &Json, place: Place) -> Result<Outgoing> {
+fn download(run: &Run, work: &JobPlan, scope: &Scope, job: &Json, place: ResultPlace) -> Result<Outgoing> {
     let engine = &run.engine;
     match (place, &work.download) {
-        (Place::Request, Some(request)) => engine.outgoing(request, &scope.with("job", job), &Addition::default()),
-        (Place::Url(url), _) => {
+        (ResultPlace::Request, Some(request)) => {
+            engine.outgoing(request, &scope.with("job", job), &Addition::default())
+        }
+        (ResultPlace::Url(url), _) => {
             let url = join(&engine.base, &url)?;
             if same_host(&engine.base, url.clone()).is_ok() {
                 let added = Addition {
@@ -149,7 +151,7 @@ fn download(run: &Run, work: &JobPlan, scope: &Scope, job: &Json, place: Place) 
                 failure: None,
             })
         }
-        (Place::Request, None) => Err(Error::config(
+        (ResultPlace::Request, None) => Err(Error::config(
             "reading the result of a job",
             "the manifest does not say where it is",
         )),

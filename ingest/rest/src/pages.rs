@@ -55,7 +55,7 @@ async fn page(run: &Run, plan: &Plan, scope: &Scope, turn: Turn) -> Result<Optio
     let pager = Pager::new(&plan.paginate, run.manifest.limits.max_pages, turn.position);
     let scope = scope.with("page", pager.scope());
     let outgoing = run.engine.outgoing(&plan.request, &scope, &pager.addition()?)?;
-    let Some(answer) = run.engine.ask(&outgoing, &plan.reading, &run.cancel).await? else {
+    let Some(answer) = run.engine.ask(&outgoing, &plan.answers, &run.cancel).await? else {
         return Ok(None);
     };
     let (is_page, next) = pager.advance(&answer, &outgoing.url, turn.probing)?;

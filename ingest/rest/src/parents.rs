@@ -102,8 +102,8 @@ pub(crate) fn pages(run: Arc<Run>, plan: Arc<Plan>, scope: Scope, range: Range) 
         }
     });
     let concurrency = run.manifest.limits.concurrency;
-    let children = move |found: Result<Found>| match found {
-        Ok(Found { fields, origin }) => {
+    let children = move |found: Result<ParentRecord>| match found {
+        Ok(ParentRecord { fields, origin }) => {
             let scope = range.scope(&plan, scope.with("parent", fields), Some(&origin.parent));
             pages::of_one(&run, &plan, scope, Arc::new(origin))
         }
@@ -121,13 +121,13 @@ fn lock(tracker: &Mutex<Tracker>) -> std::sync::MutexGuard<'_, Tracker> {
 }
 
 /// A parent.
-struct Found {
+struct ParentRecord {
     fields: Map<String, Json>,
     origin: Origin,
 }
 
 /// The parents of a page. One with a null where a field should be has no children.
-fn read(parent: &ParentPlan, page: &Page, of_parents: Option<&Arc<Mutex<Tracker>>>) -> Result<Vec<Found>> {
+fn read(parent: &ParentPlan, page: &Page, of_parents: Option<&Arc<Mutex<Tracker>>>) -> Result<Vec<ParentRecord>> {
     let mut parents = Vec::new();
     page.answer.each(&mut |record| {
         if let Some(filter) = &parent.plan.filter {
@@ -162,7 +162,7 @@ fn read(parent: &ParentPlan, page: &Page, of_parents: Option<&Arc<Mutex<Tracker>
             parent: serde_json::to_string(&fields).unwrap_or_default(),
             included: parent.include.iter().filter_map(include).collect(),
         };
-        parents.push(Found { fields, origin });
+        parents.push(ParentRecord { fields, origin });
         Ok(())
     })?;
     Ok(parents)

@@ -7,7 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, Result};
-use cordada_http::answer::Reading;
+use cordada_http::answer::AnswerOptions;
 use cordada_http::client::Target;
 use cordada_http::decode::Format;
 use cordada_http::system::request::Request;
@@ -27,7 +27,7 @@ pub(crate) struct Plan {
     /// What its templates see besides what is new in each request.
     scope: Scope,
     pub(crate) request: Request,
-    pub(crate) reading: Arc<Reading>,
+    pub(crate) answers: Arc<AnswerOptions>,
     pub(crate) paginate: Paginate,
     pub(crate) filter: Option<Filter>,
     pub(crate) positions: Option<Positions>,
@@ -60,9 +60,9 @@ pub(crate) struct JobPlan {
     pub(crate) submit: Request,
     pub(crate) poll: Request,
     pub(crate) download: Option<Request>,
-    pub(crate) submitted: Arc<Reading>,
-    pub(crate) polled: Arc<Reading>,
-    pub(crate) result: Arc<Reading>,
+    pub(crate) submitted: Arc<AnswerOptions>,
+    pub(crate) polled: Arc<AnswerOptions>,
+    pub(crate) result: Arc<AnswerOptions>,
 }
 
 impl Plan {
@@ -70,7 +70,7 @@ impl Plan {
     ///
     /// # Errors
     /// Config if there is no such stream.
-    pub(crate) fn new(run: &Run, streams: &Prepared, name: &str, zone: Tz) -> Result<Arc<Self>> {
+    pub(crate) fn new(run: &Run, streams: &PreparedStreams, name: &str, zone: Tz) -> Result<Arc<Self>> {
         let missing = || unknown_stream(name, streams.keys().map(String::as_str));
         let (stream, scope) = streams.get(name).ok_or_else(missing)?;
         let (manifest, engine) = (&run.manifest, &run.engine);
@@ -89,7 +89,7 @@ impl Plan {
             Some(records) => records,
             None => records_of(&format)?,
         };
-        let reading = engine.reading(format, Some(records), paginate.pointers());
+        let answers = engine.answer_options(format, Some(records), paginate.pointers());
         let positions = stream.incremental.as_ref().map(|incremental| Positions {
             cursor: Arc::new(Cursor::new(incremental, zone)),
             initial: incremental.initial.clone(),
@@ -110,7 +110,7 @@ impl Plan {
             name: name.to_owned(),
             scope: scope.clone(),
             request: manifest.effective(&stream.request),
-            reading: Arc::new(reading),
+            answers: Arc::new(answers),
             paginate,
             filter: stream.filter.clone(),
             positions,
@@ -126,7 +126,7 @@ impl Plan {
 }
 
 /// Streams as the configuration makes them, with what their templates see.
-pub(crate) type Prepared = BTreeMap<String, (StreamSpec, Scope)>;
+pub(crate) type PreparedStreams = BTreeMap<String, (StreamSpec, Scope)>;
 
 /// Adds the stream called `name`, and those that its parents are of, to `prepared`.
 ///
@@ -137,7 +137,7 @@ pub(crate) fn prepare(
     values: &Values,
     name: &str,
     given: Map<String, Json>,
-    prepared: &mut Prepared,
+    prepared: &mut PreparedStreams,
 ) -> Result<()> {
     let Some(spec) = manifest.stream(name) else {
         let hint = did_you_mean(name, "the streams are", manifest.names());
@@ -162,14 +162,14 @@ impl JobPlan {
         let engine = &run.engine;
         let effective = |request: &Request| run.manifest.effective(request);
         let polled = [Some(&job.status), job.url.as_ref()].into_iter().flatten();
-        let mut result = engine.reading(job.format.clone(), None, []);
+        let mut result = engine.answer_options(job.format.clone(), None, []);
         result.target = Target::File(job.max_result);
         Self {
             submit: effective(&job.submit),
             poll: effective(&job.poll),
             download: job.download.as_ref().map(effective),
-            submitted: Arc::new(engine.reading(Format::Json, None, &job.id)),
-            polled: Arc::new(engine.reading(Format::Json, None, polled)),
+            submitted: Arc::new(engine.answer_options(Format::Json, None, &job.id)),
+            polled: Arc::new(engine.answer_options(Format::Json, None, polled)),
             result: Arc::new(result),
             job: job.clone(),
         }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::mark::{Cursor, Mark};
 use super::page::{Origin, Page};
-use super::tracker::{Standing, Tracker};
+use super::tracker::{RecordStatus, Tracker};
 
 /// Parents whose positions are kept, at most.
 const MAX_PARENTS: usize = 100_000;
@@ -126,14 +126,14 @@ impl Sink {
         {
             return Ok(());
         }
-        let standing = match &mut self.progress {
-            Progress::Nothing | Progress::OfParents(_) => Standing::New,
+        let status = match &mut self.progress {
+            Progress::Nothing | Progress::OfParents(_) => RecordStatus::New,
             Progress::Stream(tracker) => tracker.observe(record)?,
             Progress::PerParent(parents) => parents.tracker(&origin.parent)?.observe(record)?,
         };
-        match standing {
-            Standing::Known => return Ok(()),
-            Standing::Unplaced => {
+        match status {
+            RecordStatus::Known => return Ok(()),
+            RecordStatus::Unplaced => {
                 let shown = match self.transforms.is_empty() {
                     true => String::from_utf8_lossy(record).into_owned(),
                     // What is to be hashed or dropped is not written anywhere else either.
@@ -151,7 +151,7 @@ impl Sink {
                 self.rejected += 1;
                 return Ok(());
             }
-            Standing::New => {}
+            RecordStatus::New => {}
         }
         if !added.is_empty() {
             let spliced = splice(record, origin, added)?;

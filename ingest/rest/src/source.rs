@@ -18,17 +18,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::check::check;
 use crate::config::{RestFile, RestStream};
-use crate::extraction::{Asked, RestExtraction};
+use crate::extraction::{ExtractionRequest, RestExtraction};
 use crate::manifest::Manifest;
 use crate::page::Run;
-use crate::plan::{Plan, Prepared, prepare};
+use crate::plan::{Plan, PreparedStreams, prepare};
 
 /// A source that is asked over HTTP. Not `Debug`: it holds secrets.
 pub(crate) struct RestSource {
     manifest: Arc<Manifest>,
     ships: bool,
     values: Values,
-    prepared: Prepared,
+    prepared: PreparedStreams,
     streams: BTreeMap<String, Options>,
     timezone: Tz,
     /// One for all streams, so that they share limits and tokens.
@@ -60,7 +60,7 @@ impl RestSource {
 
     fn new(manifest: Manifest, ships: bool, file: RestFile) -> Result<Self> {
         let values = Values::new(&manifest.config, file.config)?;
-        let mut prepared = Prepared::new();
+        let mut prepared = PreparedStreams::new();
         let mut streams = BTreeMap::new();
         let all = || {
             manifest
@@ -150,7 +150,12 @@ impl Source for RestSource {
         let plan = Plan::new(&run, &self.prepared, request.stream, self.timezone)?;
         let missing = || unknown_stream(request.stream, self.streams.keys().map(String::as_str));
         let options = self.streams.get(request.stream).ok_or_else(missing)?;
-        Ok(Box::new(RestExtraction::new(Asked::of(&request), run, plan, options)?))
+        Ok(Box::new(RestExtraction::new(
+            ExtractionRequest::of(&request),
+            run,
+            plan,
+            options,
+        )?))
     }
 
     async fn check(&self, _project: &Path, _source: &str, stream: &str, cancel: &CancellationToken) -> Result<()> {

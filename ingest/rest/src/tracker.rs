@@ -17,7 +17,7 @@ const MAX_KNOWN: usize = 50_000;
 
 /// What a record is to the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum RecordStatus {
     New,
     /// It landed with an earlier load.
     Known,
@@ -35,12 +35,12 @@ pub(crate) struct Tracker {
     max: Option<Mark>,
     /// No position after this is kept, as records may still come before it.
     ceiling: Option<Mark>,
-    known: Option<Known>,
+    known: Option<KnownRecords>,
 }
 
 /// Records by position and hash, for streams in which a record must not land twice.
 #[derive(Debug, Clone)]
-struct Known {
+struct KnownRecords {
     key: Arc<Vec<Pointer>>,
     /// Of the state.
     before: HashSet<u64>,
@@ -77,7 +77,7 @@ impl Tracker {
             .flatten()
             .map(|value| hash(value).ok_or_else(wrong))
             .collect::<Result<_>>()?;
-        let known = key.map(|key| Known {
+        let known = key.map(|key| KnownRecords {
             key,
             before,
             recent: Vec::new(),
@@ -102,24 +102,24 @@ impl Tracker {
     ///
     /// # Errors
     /// Failed for a position that is none, and for more records at the boundary than can be remembered.
-    pub(crate) fn observe(&mut self, record: &[u8]) -> Result<Standing> {
+    pub(crate) fn observe(&mut self, record: &[u8]) -> Result<RecordStatus> {
         let value = scan::value(record, &self.cursor.pointer).unwrap_or(Json::Null);
         let Some(mark) = self.cursor.read(&value)? else {
             return Ok(match self.known {
-                Some(_) => Standing::Unplaced,
-                None => Standing::New,
+                Some(_) => RecordStatus::Unplaced,
+                None => RecordStatus::New,
             });
         };
         let start = self.start();
-        let standing = match &mut self.known {
-            Some(known) => known.standing(record, &mark, start.as_ref()),
-            None => Standing::New,
+        let status = match &mut self.known {
+            Some(known) => known.status(record, &mark, start.as_ref()),
+            None => RecordStatus::New,
         };
         if self.max.as_ref().is_none_or(|max| *max < mark) {
             self.max = Some(mark);
         }
         self.forget()?;
-        Ok(standing)
+        Ok(status)
     }
 
     /// All up to `mark` has been read.
@@ -185,20 +185,20 @@ impl Tracker {
     }
 }
 
-impl Known {
-    fn standing(&mut self, record: &[u8], mark: &Mark, start: Option<&Mark>) -> Standing {
+impl KnownRecords {
+    fn status(&mut self, record: &[u8], mark: &Mark, start: Option<&Mark>) -> RecordStatus {
         if start.is_some_and(|start| mark < start) {
-            return Standing::Known;
+            return RecordStatus::Known;
         }
         let hash = self.hash(record, mark);
         if self.hashes.insert(hash) {
             self.recent.push((mark.clone(), hash));
         } else {
-            return Standing::Known;
+            return RecordStatus::Known;
         }
         match self.before.contains(&hash) {
-            true => Standing::Known,
-            false => Standing::New,
+            true => RecordStatus::Known,
+            false => RecordStatus::New,
         }
     }
 
@@ -238,7 +238,7 @@ mod tests {
             tracker
                 .observe(json!({"id": id, "n": n}).to_string().as_bytes())
                 .unwrap()
-                == Standing::New
+                == RecordStatus::New
         };
         records.iter().filter(is_new).map(|(id, _)| *id).collect()
     }

@@ -55,7 +55,7 @@ pub struct Request<'a> {
     pub progress: &'a dyn Progress,
     /// The task of the other kinds: bytes read.
     pub task: Arc<dyn Task>,
-    /// Asks to stop.
+    /// Asks to stop: whatever is asked of the extraction or read of its rows then ends with a cancellation.
     pub cancel: CancellationToken,
 }
 
@@ -114,10 +114,11 @@ pub enum Rows {
 /// One stream, being extracted.
 #[async_trait]
 pub trait Extraction: Send {
-    /// The next rows; `None` when there is nothing more for now.
+    /// The next rows; `None` when there is nothing more for now. From one state of an unchanged source the first of them
+    /// are always the same, with the same state and transactions: by these a chunk is known again.
     ///
     /// # Errors
-    /// Unavailable for a source that cannot be reached, and what the kind of source says.
+    /// Cancelled; unavailable for a source that cannot be reached, and what the kind of source says.
     async fn next(&mut self) -> Result<Option<Chunk>>;
 
     /// Called when the last chunk is durable in the lake, so that the source can forget it.

@@ -26,10 +26,11 @@ pub struct Kind {
     pub load: fn(&Path) -> Result<Box<dyn Source>>,
 }
 
-/// A source as its kind knows it: what its file in `sources/` says, validated.
+/// A source as its kind knows it: what its file in `sources/` says, validated. What it promises besides its signatures
+/// is a suite of tests that each kind inherits: `ingest/source/contract/`.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// Its streams, by name, and what each says about its rows.
+    /// Its streams, by name, and what each says about its rows: known before anything has been asked.
     fn streams(&self) -> BTreeMap<String, Options>;
 
     /// The zone of times that carry none.
@@ -55,10 +56,13 @@ pub trait Source: Send + Sync {
     /// Begins to extract the stream of the request.
     ///
     /// # Errors
-    /// Unavailable for a source that cannot be reached; config for one that refuses the credentials.
+    /// Unavailable for a source that cannot be reached; config for one that refuses the credentials, and for a stream
+    /// that there is not. Whatever goes wrong, a reader who has many sources can tell where, and reads nothing secret
+    /// or personal.
     async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>>;
 
     /// Proves that a stream can be read, without reading it: the source answers, takes the credentials, has the table.
+    /// What a load would take is still there.
     ///
     /// # Errors
     /// As [`Source::extract`].

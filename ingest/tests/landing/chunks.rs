@@ -9,6 +9,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use cordada_core::progress::Silent;
 use cordada_core::{Error, Result};
+use cordada_ingest::{IngestReport, SourceFile, ingest};
 use cordada_ingest_formats::reading::{Declared, Reading};
 use cordada_ingest_formats::spool::Spool;
 use cordada_ingest_source::Source;
@@ -19,8 +20,6 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::Project;
-use cordada_ingest::SourceFile;
-use cordada_ingest::{IngestReport, ingest};
 
 /// What the source yields next.
 enum Step {
@@ -36,13 +35,13 @@ struct Script {
     states: Arc<Mutex<Vec<Option<State>>>>,
 }
 
-struct Scripted {
+struct ScriptedExtraction {
     steps: VecDeque<Step>,
     landed: usize,
 }
 
 #[async_trait]
-impl Extraction for Scripted {
+impl Extraction for ScriptedExtraction {
     async fn next(&mut self) -> Result<Option<Chunk>> {
         match self.steps.pop_front() {
             None => Ok(None),
@@ -66,7 +65,7 @@ impl Source for Script {
     async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>> {
         self.states.lock().unwrap().push(request.state);
         let steps = self.loads.lock().unwrap().pop_front().unwrap_or_default().into();
-        Ok(Box::new(Scripted { steps, landed: 0 }))
+        Ok(Box::new(ScriptedExtraction { steps, landed: 0 }))
     }
 
     async fn check(&self, _: &Path, _: &str, _: &str, _: &CancellationToken) -> Result<()> {

@@ -20,20 +20,20 @@ use super::Project;
 
 /// What two streams tell each other, so that neither can go on alone.
 #[derive(Clone)]
-struct Meeting {
+struct Rendezvous {
     begun: Arc<Barrier>,
     second_is_done: Arc<Notify>,
 }
 
 /// A source whose streams `first` and `second` have to be extracted at the same time: the first ends after the second.
 struct Pair {
-    meeting: Meeting,
+    meeting: Rendezvous,
     /// Whether the second fails.
     fails: bool,
 }
 
 struct One {
-    meeting: Meeting,
+    meeting: Rendezvous,
     stream: String,
     fails: bool,
     records: Arc<Reading>,
@@ -90,7 +90,7 @@ impl Extraction for One {
 }
 
 async fn land(project: &Project, fails: bool) -> Result<cordada_ingest::IngestReport> {
-    let meeting = Meeting {
+    let meeting = Rendezvous {
         begun: Arc::new(Barrier::new(2)),
         second_is_done: Arc::default(),
     };

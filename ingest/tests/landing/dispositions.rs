@@ -1,7 +1,8 @@
 //! What a second load does.
 
-use super::{KINDS, Project};
 use cordada_ingest::{Selection, load_sources};
+
+use super::{KINDS, Project};
 
 const ALL: &str = "select id, name from raw_shop.people order by id, name";
 

@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::path::Path;
 
+use cordada_ingest::{SourceFile, listen, load_sources};
+use cordada_ingest_source::transform::PiiKey;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::KINDS;
-use super::{Project, gzip};
-use cordada_ingest::{SourceFile, listen, load_sources};
-use cordada_ingest_source::transform::PiiKey;
+use super::{KINDS, Project, gzip};
 
 const TP2: &str = "/com.snowplowanalytics.snowplow/tp2";
 

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cordada_core::progress::Silent;
+use cordada_ingest::{ingest, load_sources};
+use cordada_ingest_source::transform::PiiKey;
 use tokio_util::sync::CancellationToken;
 
 use super::{KINDS, Project};
-use cordada_ingest::{ingest, load_sources};
-use cordada_ingest_source::transform::PiiKey;
 
 async fn land(project: &Project) {
     let key = PiiKey::new("correct horse battery staple").unwrap();

@@ -9,10 +9,10 @@ use axum::extract::Request;
 use axum::http::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use cordada_ingest_rest::Connector;
 use serde::Deserialize;
 
 use super::Project;
-use cordada_ingest_rest::Connector;
 
 /// What is answered to a request: a status, headers and a body.
 struct Answer(u16, Vec<(&'static str, String)>, Vec<u8>);
@@ -28,14 +28,14 @@ impl Answer {
 }
 
 /// What was asked: method, path and query as they were sent, and the body.
-struct Asked {
+struct ReceivedRequest {
     method: String,
     path: String,
     query: BTreeMap<String, String>,
     body: String,
 }
 
-impl Asked {
+impl ReceivedRequest {
     fn param(&self, name: &str) -> &str {
         self.query.get(name).map_or("", String::as_str)
     }
@@ -44,12 +44,12 @@ impl Asked {
 /// A server, until it is dropped.
 struct Server {
     url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<ReceivedRequest>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Server {
-    async fn new(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+    async fn new(answer: impl Fn(&ReceivedRequest) -> Answer + Send + Sync + 'static) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -59,7 +59,7 @@ impl Server {
             async move {
                 let (parts, body) = request.into_parts();
                 let body = to_bytes(body, usize::MAX).await.unwrap();
-                let asked = Asked {
+                let asked = ReceivedRequest {
                     method: parts.method.to_string(),
                     path: percent_encoding::percent_decode_str(parts.uri.path())
                         .decode_utf8()
@@ -188,7 +188,7 @@ async fn a_ckan_portals_catalogue_and_tables() {
     ] {
         recorded.extend(cassette(&folder, name));
     }
-    let find = move |asked: &Asked| {
+    let find = move |asked: &ReceivedRequest| {
         // The recorded client left out what it did not need; what it asked for tells answers apart.
         let wanted = |interaction: &&Interaction| {
             let uri = url::Url::parse(&interaction.request.uri).unwrap();

@@ -69,9 +69,20 @@ impl ReleaseCatalog {
                 let snapshot = self.lake.snapshot(path, *version).await?;
                 Ok(Some(Arc::new(PinnedTable::new(snapshot))))
             }
-            Some(RelationKind::View { sql }) => {
-                let planner = self.planner.get_or_init(|| self.lake.session_over(self.clone()));
-                let plan = sql::plan(&self.lake, planner, sql).await?;
+            Some(RelationKind::View { sql, reads }) => {
+                let plan = match reads.is_empty() {
+                    true => {
+                        let planner = self.planner.get_or_init(|| self.lake.session_over(self.clone()));
+                        sql::plan(&self.lake, planner, sql).await?
+                    }
+                    false => {
+                        let pinned = Release {
+                            relations: reads.clone(),
+                            ..Release::default()
+                        };
+                        sql::plan(&self.lake, &self.lake.session(&Arc::new(pinned)), sql).await?
+                    }
+                };
                 Ok(Some(Arc::new(ViewTable::new(plan, Some(sql.clone())))))
             }
         }

@@ -189,7 +189,8 @@ mod tests {
         fn only_question_marks_change(parts in prop::collection::vec("[a-z ñ\n'\"(),-]{0,8}", 1..6)) {
             let sql = parts.join("?");
             let engine = to_engine(&sql);
-            let numbered = (1..parts.len()).rev().fold(engine.into_owned(), |text, n| text.replace(&format!("${n}"), "?"));
+            let back = |text: String, n: usize| text.replace(&format!("${n}"), "?");
+            let numbered = (1..parts.len()).rev().fold(engine.into_owned(), back);
             prop_assert_eq!(numbered, sql);
         }
     }

@@ -31,7 +31,7 @@ use crate::resources;
 use crate::table::snapshot::{DataFile, TableSnapshot};
 
 /// What a plan says of a table of the lake: enough to open it in another process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PinnedReference {
     /// The table's folder, relative to the lake.
     pub path: String,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cordada_core::{Context, Error, Result};
+use cordada_core::{Context, Error, Result, TableName};
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
@@ -42,6 +42,25 @@ pub async fn plan(lake: &Lake, session: &SessionContext, sql: &str) -> Result<Lo
             .hint("queries only read: tables are built by the SQL project and by ingestion")
     })?;
     Ok(plan)
+}
+
+/// The relations of the lake that a statement names.
+///
+/// # Errors
+/// Failed: the SQL is wrong.
+pub(crate) fn names(session: &SessionContext, sql: &str) -> Result<BTreeSet<TableName>> {
+    let (sql, _) = resolve_versions(sql)?;
+    let state = session.state();
+    let dialect = state.config_options().sql_parser.dialect;
+    let statement = state.sql_to_statement(&sql, &dialect).doing(|| "planning the query")?;
+    let references = state
+        .resolve_table_references(&statement)
+        .doing(|| "planning the query")?;
+    let in_lake = references.into_iter().filter_map(|reference| {
+        let name = reference.resolve(CATALOG, DEFAULT_SCHEMA);
+        (&*name.catalog == CATALOG).then(|| TableName::new(&*name.schema, &*name.table).ok())?
+    });
+    Ok(in_lake.collect())
 }
 
 fn release_catalog(number: u64) -> String {

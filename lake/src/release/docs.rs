@@ -52,7 +52,7 @@ pub struct ForeignKey {
 ///
 /// It holds the documentation itself until that is stored apart; [`crate::Lake::docs`] reads it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(from = "Recorded", into = "String")]
+#[serde(from = "DocsEntry", into = "String")]
 pub struct DocsRef {
     /// SHA-256 of the JSON, in hexadecimal; empty if nothing is said.
     hash: String,
@@ -62,7 +62,7 @@ pub struct DocsRef {
 /// What a release's file says: the hash, or the documentation itself if the file is of the time before it was apart.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Recorded {
+enum DocsEntry {
     Hash(String),
     Docs(Docs),
 }
@@ -111,11 +111,11 @@ impl From<Docs> for DocsRef {
     }
 }
 
-impl From<Recorded> for DocsRef {
-    fn from(recorded: Recorded) -> Self {
+impl From<DocsEntry> for DocsRef {
+    fn from(recorded: DocsEntry) -> Self {
         match recorded {
-            Recorded::Hash(hash) => Self { hash, unstored: None },
-            Recorded::Docs(docs) => docs.into(),
+            DocsEntry::Hash(hash) => Self { hash, unstored: None },
+            DocsEntry::Docs(docs) => docs.into(),
         }
     }
 }

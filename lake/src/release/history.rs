@@ -9,7 +9,7 @@ use super::model::{Changes, Head, changes_between};
 
 /// A release of the past: who published it, and what it changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Published {
+pub struct PastRelease {
     /// Everything but its relations.
     pub head: Head,
     /// What it changed of the release before. For the oldest that there is, all that it has.
@@ -18,7 +18,7 @@ pub struct Published {
 
 impl ReleaseLog {
     /// All releases, newest first, each read as it is asked for.
-    pub fn history(&self) -> impl Stream<Item = Result<Published>> + Send + '_ {
+    pub fn history(&self) -> impl Stream<Item = Result<PastRelease>> + Send + '_ {
         stream::once(self.files.numbers(0))
             .map_ok(|numbers| {
                 let before: Vec<_> = std::iter::once(None).chain(numbers.iter().copied().map(Some)).collect();
@@ -31,7 +31,7 @@ impl ReleaseLog {
     }
 
     /// What release `number` changed of `before`; `None` if it was dropped meanwhile.
-    async fn published(&self, number: u64, before: Option<u64>) -> Result<Option<Published>> {
+    async fn published(&self, number: u64, before: Option<u64>) -> Result<Option<PastRelease>> {
         let Some(file) = self.files.read(number).await? else {
             return Ok(None);
         };
@@ -48,6 +48,6 @@ impl ReleaseLog {
                 changes_between(&before.relations, &relations)
             }
         };
-        Ok(Some(Published { head, changes }))
+        Ok(Some(PastRelease { head, changes }))
     }
 }

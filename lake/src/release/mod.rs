@@ -20,7 +20,7 @@ mod retention;
 pub use docs::{ColumnDocs, Docs, DocsRef, ForeignKey};
 pub(crate) use docs_store::DocsStore;
 pub use draft::Draft;
-pub use history::Published;
+pub use history::PastRelease;
 pub use log::ReleaseLog;
 pub use model::{Changes, Head, Relation, RelationKind, Relations, Release, Timelines};
 

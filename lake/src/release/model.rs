@@ -1,6 +1,6 @@
 //! What a release is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use cordada_core::TableName;
@@ -81,10 +81,14 @@ pub enum RelationKind {
         /// The Delta version that this release publishes.
         version: u64,
     },
-    /// A query over other relations of the same release.
+    /// A query over other relations.
     View {
         /// The query; it names relations as `lake.schema.name`.
         sql: String,
+        /// The relations that it reads, as they were when it was tested: its rows are those that the tests passed on,
+        /// whatever is published of them since. If it is empty, the view reads those of its release.
+        #[serde(default, skip_serializing_if = "Relations::is_empty")]
+        reads: Relations,
     },
 }
 
@@ -104,9 +108,24 @@ impl Relation {
     /// A view, with nothing said about it.
     pub fn view(sql: impl Into<String>) -> Self {
         Self {
-            kind: RelationKind::View { sql: sql.into() },
+            kind: RelationKind::View {
+                sql: sql.into(),
+                reads: Relations::new(),
+            },
             docs: DocsRef::default(),
             fingerprint: None,
+        }
+    }
+
+    /// A view of what `release` has under those names now, whatever is published later.
+    pub fn pinned_view(sql: impl Into<String>, names: &BTreeSet<TableName>, release: &Release) -> Self {
+        let kind = RelationKind::View {
+            sql: sql.into(),
+            reads: release.pins(names),
+        };
+        Self {
+            kind,
+            ..Self::table("", 0)
         }
     }
 
@@ -146,6 +165,40 @@ impl Release {
     /// The relation of that name.
     pub fn relation(&self, name: &TableName) -> Option<&Relation> {
         self.relations.get(name)
+    }
+
+    /// The relations of those names without what is said about them. Views among them keep what they read themselves,
+    /// beside the others where that is the same, so that a chain of views does not repeat it.
+    fn pins(&self, names: &BTreeSet<TableName>) -> Relations {
+        let bare = |kind: &RelationKind| Relation {
+            kind: kind.clone(),
+            docs: DocsRef::default(),
+            fingerprint: None,
+        };
+        let all = names.iter().filter_map(|name| Some((name, &self.relation(name)?.kind)));
+        let (tables, views): (Vec<_>, Vec<_>) = all.partition(|(_, kind)| matches!(kind, RelationKind::Table { .. }));
+        let mut pins: Relations = tables
+            .into_iter()
+            .map(|(name, kind)| (name.clone(), bare(kind)))
+            .collect();
+        for (name, kind) in views {
+            let RelationKind::View { sql, reads } = kind else {
+                continue;
+            };
+            let agrees = reads.iter().all(|(read, pin)| {
+                pins.get(read)
+                    .map_or(self.relation(read).is_some(), |known| known == pin)
+            });
+            let relation = match agrees && !reads.is_empty() {
+                true => {
+                    pins.extend(reads.clone());
+                    Relation::view(sql)
+                }
+                false => bare(kind),
+            };
+            pins.insert(name.clone(), relation);
+        }
+        pins
     }
 
     /// The timeline that the relation is on: the last rollback that changed it, 0 if none did.

@@ -96,12 +96,12 @@ async fn write_old(store: &Arc<dyn ObjectStore>) {
     }
 }
 
-async fn history(log: &ReleaseLog) -> Vec<Published> {
+async fn history(log: &ReleaseLog) -> Vec<PastRelease> {
     log.history().try_collect().await.unwrap()
 }
 
 /// What a release changed, as text.
-fn changed(release: &Published) -> String {
+fn changed(release: &PastRelease) -> String {
     let changes = release.changes.iter().map(|(name, relation)| match relation {
         Some(Relation {
             kind: RelationKind::Table { version, .. },
@@ -440,4 +440,63 @@ proptest! {
             assert_eq!(&folded, expected.last().unwrap());
         });
     }
+}
+
+/// Cuts the file of release `number` off, as a power cut does.
+async fn tear(store: &Arc<dyn ObjectStore>, number: u64, left: &'static str) {
+    let file = Path::from(format!("_cordada/releases/{number:020}.json"));
+    store.put(&file, left.into()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_newest_release_that_is_cut_off_is_passed_over_and_cleared() {
+    for left in ["", "{\"number\": 3, \"pub", "\0\0\0\0"] {
+        let store = memory();
+        publish_many(&log(&store), 3, 3).await;
+        tear(&store, 3, left).await;
+        let reader = log(&store);
+        assert_eq!(reader.newest().await.unwrap().number, 2);
+        assert_eq!(history(&reader).await.len(), 2);
+        let next = reader
+            .publish(&moved(&reader.newest().await.unwrap(), "marts.t9", 1))
+            .await
+            .unwrap();
+        assert_eq!(next.number, 4);
+        for other in [&reader, &log(&store)] {
+            let newest = other.newest().await.unwrap();
+            assert_eq!((newest.number, newest.relations.len()), (4, 3), "{left:?}");
+            assert_eq!(other.get(3).await.unwrap().by, "recovery");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_first_release_may_be_cut_off_too() {
+    let store = memory();
+    publish_many(&log(&store), 1, 1).await;
+    tear(&store, 1, "").await;
+    assert_eq!(log(&store).newest().await.unwrap().number, 0);
+    publish_many(&log(&store), 1, 1).await;
+    assert_eq!(log(&store).newest().await.unwrap().relations.len(), 1);
+}
+
+#[tokio::test]
+async fn one_that_is_cut_off_among_others_is_an_error() {
+    let store = memory();
+    publish_many(&log(&store), 3, 5).await;
+    tear(&store, 3, "").await;
+    let error = log(&store).newest().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Failed);
+}
+
+#[tokio::test]
+async fn timelines_outlive_checkpoints_and_processes() {
+    let store = memory();
+    publish_many(&log(&store), 3, 4).await;
+    rollback(&log(&store), 3).await;
+    let timeline = |release: &Release| ["t0", "t1"].map(|table| release.timeline(&name(&format!("marts.{table}"))));
+    assert_eq!(timeline(&*log(&store).newest().await.unwrap()), [5, 0]);
+    publish_many(&log(&store), 3, 80).await;
+    let newest = log(&store).newest().await.unwrap();
+    assert_eq!((newest.number, timeline(&newest)), (85, [5, 0]));
 }

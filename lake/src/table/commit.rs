@@ -1,6 +1,5 @@
 //! The one Delta commit of a write.
 
-use crate::delta_error::DeltaContext;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use arrow::datatypes::Schema;
@@ -10,12 +9,13 @@ use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TableRefer
 use deltalake::kernel::{Action, Add, Metadata, MetadataExt, Protocol, StructType, Transaction, new_metadata};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 
-use crate::table::mode::{Base, Mode, Written};
+use crate::delta_error::DeltaContext;
+use crate::table::mode::{Base, Mode, WriteReport};
 use crate::table::outcome::Outcome;
 use crate::table::rival::{COMMIT_ID, Entries};
 use crate::table::snapshot::{DataFile, TableSnapshot, data_file};
 use crate::table::tip::TIMELINE;
-use crate::table::write::Writing;
+use crate::table::write::TableWriter;
 
 /// The table property that keeps [`crate::Write::state`]. A property, because checkpoints keep it and it holds text:
 /// they drop what a commit says of itself, and a `txn` holds a number.
@@ -38,9 +38,9 @@ const PROTECTION: [(&str, &str); 3] = [
     ("delta.deletedFileRetentionDuration", "interval 1000 weeks"),
 ];
 
-impl Writing<'_> {
+impl TableWriter<'_> {
     /// Puts the files of `outcome` in the place of those they replace. No commit is made that would say nothing.
-    pub(crate) async fn commit(mut self, mut outcome: Outcome) -> Result<Written> {
+    pub(crate) async fn commit(mut self, mut outcome: Outcome) -> Result<WriteReport> {
         let id = uuid::Uuid::now_v7().to_string();
         let undone = self.undone().await?;
         let mut attempt = 1;
@@ -57,7 +57,7 @@ impl Writing<'_> {
         }
     }
 
-    async fn try_commit(&self, outcome: &Outcome, undone: &[Transaction], id: &str) -> Result<Written> {
+    async fn try_commit(&self, outcome: &Outcome, undone: &[Transaction], id: &str) -> Result<WriteReport> {
         let mut actions = Vec::new();
         self.describe(&mut actions)?;
         let kept = self.kept(outcome);
@@ -155,7 +155,7 @@ impl Writing<'_> {
         Ok(restored.collect())
     }
 
-    fn written(&self, outcome: &Outcome, version: u64) -> Written {
+    fn written(&self, outcome: &Outcome, version: u64) -> WriteReport {
         let latest = self.latest.as_deref().map(TableSnapshot::files).unwrap_or_default();
         let kept = self.kept(outcome);
         let rows_written = rows(&outcome.added);
@@ -168,7 +168,7 @@ impl Writing<'_> {
         } else {
             outcome.rows_removed
         };
-        Written {
+        WriteReport {
             version,
             rows_added: total + outcome.rows_removed - base_rows,
             rows_removed,

@@ -43,7 +43,12 @@ const DICTIONARY_BYTES: usize = 128 * 1024;
 /// Characters of text that go into the log's statistics, as Delta's other writers do.
 const TEXT_BOUND: usize = 32;
 
-/// Rows a batch when a file is read to be rewritten.
+/// Digits that a decimal may have in the log's statistics: their JSON numbers are doubles to most readers, and beyond
+/// these they could be off.
+pub(crate) const EXACT_DIGITS: u32 = 15;
+
+/// Rows a batch when a file is read to be rewritten, as many as a query's scan has: fewer than
+/// [`cordada_core::batches::BATCH_ROWS`], because as many files are rewritten at a time as there are cores.
 const READ_BATCH_ROWS: usize = 8192;
 
 /// Writes batches into as many files as their size asks for; the files join a table when their entries are committed.
@@ -255,8 +260,7 @@ fn bound(values: &ArrayRef, field: &Field, greatest: bool) -> Option<Value> {
         }
         DataType::Decimal128(_, scale) => {
             let unscaled = extreme!(Decimal128Type)?;
-            // JSON numbers are doubles to most readers: beyond 15 digits they could be off.
-            let exact = unscaled.unsigned_abs() < 10_u128.pow(15);
+            let exact = unscaled.unsigned_abs() < 10_u128.pow(EXACT_DIGITS);
             let number = unscaled as f64 / 10_f64.powi(i32::from(*scale));
             exact.then(|| {
                 if *scale == 0 {

@@ -1,6 +1,6 @@
 //! What becomes of rows that are there when incoming rows meet them.
 
-use super::keys::Place;
+use super::keys::RowPosition;
 
 /// What becomes of a file's rows.
 #[derive(Default)]
@@ -9,7 +9,7 @@ pub(crate) struct Verdict {
     pub(crate) removed: u64,
     pub(crate) closed: u64,
     /// Incoming rows that are not wanted.
-    pub(crate) unwanted: Vec<Place>,
+    pub(crate) unwanted: Vec<RowPosition>,
 }
 
 /// What becomes of a row that is there.

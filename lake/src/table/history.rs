@@ -2,8 +2,8 @@
 //!
 //! The table has the incoming columns and three more: `_valid_from` and `_valid_to` say when a row held, the first
 //! moment included and the last one not; `_valid_to` of a current row is null, as is `_valid_from` of a row that was
-//! there before the table kept a history. `_row_hash` is the hash of the row's content ([`crate::table::row_hash`]), by which
-//! a change is told: a row that comes again unchanged does not land again.
+//! there before the table kept a history. `_row_hash` is the hash of the row's content ([`crate::table::row_hash`]), by
+//! which a change is told: a row that comes again unchanged does not land again.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use cordada_core::{Context, Error, Result, TableName};
 use datafusion::common::ScalarValue;
 
 use crate::table::fate::{Fate, Verdict};
-use crate::table::incoming::Incoming;
-use crate::table::keys::Place;
-use crate::table::mode::Missing;
+use crate::table::incoming::IncomingRows;
+use crate::table::keys::RowPosition;
+use crate::table::mode::MissingKey;
 use crate::table::row_hash::{row_hashes, to_text};
 use crate::table::snapshot::DataFile;
 
@@ -37,7 +37,7 @@ const ROUNDED_BY: i64 = 1000;
 #[derive(Debug)]
 pub(crate) struct History {
     at: i64,
-    missing: Missing,
+    missing: MissingKey,
     /// The columns whose change is a change of the row.
     content: Vec<String>,
 }
@@ -49,7 +49,7 @@ impl History {
         incoming: &Schema,
         ignored: &[String],
         at: i64,
-        missing: Missing,
+        missing: MissingKey,
         base: Option<(&Schema, &[DataFile])>,
     ) -> Self {
         let newest = base.and_then(|(schema, files)| newest_change(schema, files));
@@ -63,7 +63,7 @@ impl History {
 
     /// Whether rows that are not incoming are closed.
     pub(crate) fn closes_missing(&self) -> bool {
-        self.missing == Missing::Close
+        self.missing == MissingKey::Close
     }
 
     /// The incoming rows as current ones; the hashes of their content go to `contents`.
@@ -81,8 +81,8 @@ impl History {
     pub(crate) fn judge(
         &self,
         batch: &RecordBatch,
-        places: impl Iterator<Item = Option<Place>>,
-        incoming: &Incoming,
+        positions: impl Iterator<Item = Option<RowPosition>>,
+        incoming: &IncomingRows,
         verdict: &mut Verdict,
     ) -> Result<()> {
         let column = |name: &str| {
@@ -92,13 +92,13 @@ impl History {
         let from = column(VALID_FROM)?.as_primitive::<TimestampMicrosecondType>();
         let to = column(VALID_TO)?;
         let hashes = column(ROW_HASH)?.as_string::<i32>();
-        for (row, place) in places.enumerate() {
-            let changed = match place {
-                Some(place) => {
-                    let content = incoming.content(place);
+        for (row, position) in positions.enumerate() {
+            let changed = match position {
+                Some(position) => {
+                    let content = incoming.content(position);
                     let same = hashes.is_valid(row) && content.map(to_text).as_deref() == Some(hashes.value(row));
                     if same && to.is_null(row) {
-                        verdict.unwanted.push(place);
+                        verdict.unwanted.push(position);
                     }
                     !same
                 }

@@ -97,9 +97,9 @@ impl Hash for KeyHash {
 
 /// A [`KeyHash`] needs no more hashing.
 #[derive(Default)]
-struct Hashed(u64);
+struct KeyHasher(u64);
 
-impl Hasher for Hashed {
+impl Hasher for KeyHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -115,14 +115,14 @@ impl Hasher for Hashed {
     }
 }
 
-type Places = HashMap<KeyHash, Place, BuildHasherDefault<Hashed>>;
+type RowPositions = HashMap<KeyHash, RowPosition, BuildHasherDefault<KeyHasher>>;
 
 /// Where an incoming row was staged: its partition and its number among those of the partition that landed. Or that
 /// the row only says that its key's row goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place(u64);
+pub(crate) struct RowPosition(u64);
 
-impl Place {
+impl RowPosition {
     const ROW_BITS: u32 = 48;
     const DELETES: u64 = (1 << Self::ROW_BITS) - 1;
 
@@ -163,8 +163,8 @@ pub(crate) struct KeyIndex {
 
 #[derive(Default)]
 struct Shard {
-    places: Places,
-    superseded: Vec<Place>,
+    positions: RowPositions,
+    superseded: Vec<RowPosition>,
 }
 
 impl KeyIndex {
@@ -175,19 +175,19 @@ impl KeyIndex {
     }
 
     /// Adds a row; those of one partition must come in order.
-    pub(crate) fn add(&self, key: KeyHash, place: Place) {
+    pub(crate) fn add(&self, key: KeyHash, position: RowPosition) {
         let mut shard = locked(&self.shards[shard(key)]);
-        let Shard { places, superseded } = &mut *shard;
-        match places.entry(key) {
+        let Shard { positions, superseded } = &mut *shard;
+        match positions.entry(key) {
             Entry::Vacant(entry) => {
-                entry.insert(place);
+                entry.insert(position);
             }
             Entry::Occupied(mut entry) => {
-                let later = place.parts().0 >= entry.get().parts().0;
+                let later = position.parts().0 >= entry.get().parts().0;
                 let loser = match (self.duplicates, later) {
                     (Duplicates::AllStay, _) => return,
-                    (Duplicates::LastStays, true) | (Duplicates::FirstStays, false) => entry.insert(place),
-                    (Duplicates::LastStays, false) | (Duplicates::FirstStays, true) => place,
+                    (Duplicates::LastStays, true) | (Duplicates::FirstStays, false) => entry.insert(position),
+                    (Duplicates::LastStays, false) | (Duplicates::FirstStays, true) => position,
                 };
                 superseded.extend(loser.parts().1.map(|_| loser));
             }
@@ -195,12 +195,12 @@ impl KeyIndex {
     }
 
     /// The keys, once all are there, and the staged rows that others superseded.
-    pub(crate) fn finish(self) -> (Keys, Vec<Place>) {
+    pub(crate) fn finish(self) -> (Keys, Vec<RowPosition>) {
         let mut all = Vec::new();
         let shards = self.shards.into_iter().map(|shard| {
             let shard = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
             all.extend(shard.superseded);
-            shard.places
+            shard.positions
         });
         (Keys(shards.collect()), all)
     }
@@ -211,11 +211,11 @@ fn shard(key: KeyHash) -> usize {
 }
 
 /// The keys of all incoming rows: 30 to 60 bytes each.
-pub(crate) struct Keys(Vec<Places>);
+pub(crate) struct Keys(Vec<RowPositions>);
 
 impl Keys {
     /// The row that counts for the key, if it is incoming.
-    pub(crate) fn get(&self, key: KeyHash) -> Option<Place> {
+    pub(crate) fn get(&self, key: KeyHash) -> Option<RowPosition> {
         self.0[shard(key)].get(&key).copied()
     }
 }

@@ -45,7 +45,7 @@ pub enum Mode {
         /// When the new rows begin and the former ones end, in microseconds UTC.
         at: i64,
         /// What becomes of current rows whose key is not among the new ones.
-        missing: Missing,
+        missing: MissingKey,
     },
 }
 
@@ -71,7 +71,7 @@ impl Mode {
 
 /// What a key that is not among the new rows means to [`Mode::History`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
+pub enum MissingKey {
     /// Nothing: the new rows are changes.
     Keep,
     /// That its row is no more: the new rows are everything there is, and all in this one write.
@@ -106,8 +106,8 @@ pub struct Write {
     pub widen: bool,
     /// Application transactions that go into the same commit: `(application id, version)`.
     pub transactions: Vec<(String, i64)>,
-    /// A text that the table keeps with the rows of this commit, in the place of the one before; see [`crate::Lake::state`].
-    /// Never a secret: whoever can read the table can read it.
+    /// A text that the table keeps with the rows of this commit, in the place of the one before; see
+    /// [`crate::Lake::state`]. Never a secret: whoever can read the table can read it.
     pub state: Option<String>,
     /// Whether its rows cannot be had again from where they came: a rollback leaves the table as it is then.
     pub unrepeatable: bool,
@@ -130,7 +130,7 @@ impl Write {
 
 /// What a write did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct WriteReport {
     /// The Delta version it made; the one there was if nothing changed, for then there is no commit.
     pub version: u64,
     /// Rows that it added, replaced ones included.

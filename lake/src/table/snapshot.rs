@@ -1,6 +1,5 @@
 //! A table at one version: its file list and statistics, read once.
 
-use crate::delta_error::DeltaContext;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,8 +12,8 @@ use deltalake::logstore::LogStoreRef;
 use object_store::path::Path;
 use serde_json::Value;
 
-/// Decimals of more digits do not survive the statistics' JSON numbers.
-const EXACT_DIGITS: u32 = 15;
+use crate::delta_error::DeltaContext;
+use crate::table::data_file::EXACT_DIGITS;
 
 /// The table property that says how columns are named in the files.
 const COLUMN_MAPPING: &str = "delta.columnMapping.mode";

@@ -1,7 +1,6 @@
 //! Incoming rows become files before anything is known about the rows that are there; what turns out not to be wanted
 //! is taken out of them again.
 
-use super::incoming::Incoming;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,10 +15,11 @@ use futures::StreamExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::incoming::IncomingRows;
 use crate::lake::Lake;
 use crate::table::data_file::{self, FileWriter};
 use crate::table::history::History;
-use crate::table::keys::{Duplicates, Key, KeyBounds, KeyIndex, Place};
+use crate::table::keys::{Duplicates, Key, KeyBounds, KeyIndex, RowPosition};
 use crate::table::snapshot::{DataFile, data_file};
 
 /// Where a write's files go, and the columns they have.
@@ -81,12 +81,12 @@ pub(crate) struct Rules {
 }
 
 /// The incoming rows as files, and which of them count.
-pub(crate) struct Staged {
+pub(crate) struct StagedRows {
     pub(crate) files: Vec<StagedFile>,
     /// If the write goes by key.
-    pub(crate) incoming: Option<Incoming>,
+    pub(crate) incoming: Option<IncomingRows>,
     /// Rows that another one with the same key supersedes.
-    pub(crate) superseded: Vec<Place>,
+    pub(crate) superseded: Vec<RowPosition>,
 }
 
 /// One file of incoming rows.
@@ -105,7 +105,7 @@ pub(crate) async fn stage(
     partitions: Vec<SendableRecordBatchStream>,
     rules: Option<&Rules>,
     added: &mut Vec<Add>,
-) -> Result<Staged> {
+) -> Result<StagedRows> {
     let doing = format!("writing {table}");
     let index = rules.map(|rules| Arc::new(KeyIndex::new(rules.duplicates)));
     let mut tasks = JoinSet::new();
@@ -164,10 +164,10 @@ pub(crate) async fn stage(
         return Err(error);
     }
     let (incoming, superseded) = match index.and_then(Arc::into_inner).map(KeyIndex::finish) {
-        Some((keys, superseded)) => (Some(Incoming { keys, bounds, contents }), superseded),
+        Some((keys, superseded)) => (Some(IncomingRows { keys, bounds, contents }), superseded),
         None => (None, Vec::new()),
     };
-    Ok(Staged {
+    Ok(StagedRows {
         files,
         incoming,
         superseded,
@@ -216,10 +216,10 @@ impl Partition {
             self.bounds.extend(&rules.key, &batch)?;
             for (row, hash) in rules.key.hashes(&batch)?.into_iter().enumerate() {
                 if lands.as_ref().is_none_or(|lands| lands.value(row)) {
-                    index.add(hash, Place::row(self.number, self.rows));
+                    index.add(hash, RowPosition::row(self.number, self.rows));
                     self.rows += 1;
                 } else {
-                    index.add(hash, Place::deletes(self.number));
+                    index.add(hash, RowPosition::deletes(self.number));
                 }
             }
             if let Some(lands) = &lands {
@@ -271,14 +271,14 @@ pub(crate) fn without_deleted(table: &TableName, incoming: &Schema, deleted: &st
 pub(crate) async fn drop_rows(
     folder: &Folder,
     files: &[StagedFile],
-    mut unwanted: Vec<Place>,
+    mut unwanted: Vec<RowPosition>,
     added: &mut Vec<Add>,
 ) -> Result<()> {
     unwanted.sort_unstable();
     unwanted.dedup();
     for file in files {
-        let first = unwanted.partition_point(|place| *place < Place::row(file.partition, file.rows.start));
-        let end = unwanted.partition_point(|place| *place < Place::row(file.partition, file.rows.end));
+        let first = unwanted.partition_point(|position| *position < RowPosition::row(file.partition, file.rows.start));
+        let end = unwanted.partition_point(|position| *position < RowPosition::row(file.partition, file.rows.end));
         let unwanted = &unwanted[first..end];
         if unwanted.is_empty() {
             continue;
@@ -287,7 +287,7 @@ pub(crate) async fn drop_rows(
         if unwanted.len() < rows {
             let mut keep = BooleanBufferBuilder::new(rows);
             keep.append_n(rows, true);
-            for row in unwanted.iter().filter_map(|place| place.parts().1) {
+            for row in unwanted.iter().filter_map(|position| position.parts().1) {
                 keep.set_bit((row - file.rows.start) as usize, false);
             }
             let keep = keep.finish();

@@ -5,7 +5,6 @@
 //! bytes each) and a few batches, whatever the size of the table. Keys are told apart by 128 bits of two independently
 //! seeded hashes: for a billion keys against a billion rows the odds of one mistaken row are below 10⁻²⁰.
 
-use super::fate::{Fate, Verdict};
 use std::sync::Arc;
 
 use arrow::array::BooleanArray;
@@ -18,9 +17,10 @@ use futures::StreamExt;
 use tokio::task::JoinSet;
 
 use crate::table::data_file;
+use crate::table::fate::{Fate, Verdict};
 use crate::table::history::{self, History};
-use crate::table::incoming::Incoming;
-use crate::table::keys::{Key, Place};
+use crate::table::incoming::IncomingRows;
+use crate::table::keys::{Key, RowPosition};
 use crate::table::outcome::Outcome;
 use crate::table::snapshot::DataFile;
 use crate::table::stage::Folder;
@@ -38,24 +38,29 @@ pub(crate) enum Effect {
 
 /// The incoming rows and what they do.
 #[derive(Clone)]
-pub(crate) struct Meeting {
+pub(crate) struct Upsert {
     pub(crate) place: Folder,
     pub(crate) key: Key,
-    pub(crate) incoming: Arc<Incoming>,
+    pub(crate) incoming: Arc<IncomingRows>,
     pub(crate) effect: Effect,
 }
 
 /// A file that has been looked at, and what it became if it changed.
-struct Met {
+struct ExaminedFile {
     file: usize,
     rewritten: Option<Vec<Add>>,
     verdict: Verdict,
 }
 
-impl Meeting {
+impl Upsert {
     /// Looks at the files of `base`, as many at a time as there are cores, and rewrites those whose rows change; all
     /// of them if `always`, because a column became wider. Returns the incoming rows that turn out not to be wanted.
-    pub(crate) async fn with(&self, base: &[DataFile], always: bool, outcome: &mut Outcome) -> Result<Vec<Place>> {
+    pub(crate) async fn apply(
+        &self,
+        base: &[DataFile],
+        always: bool,
+        outcome: &mut Outcome,
+    ) -> Result<Vec<RowPosition>> {
         let candidates = base.iter().enumerate();
         let candidates = candidates.filter(|(_, file)| always || self.may_concern(file));
         let candidates: Vec<_> = candidates.map(|(number, file)| (number, file.clone())).collect();
@@ -69,19 +74,19 @@ impl Meeting {
                 && tasks.len() < self.place.lake.parallelism()
                 && let Some((number, file)) = waiting.next()
             {
-                tasks.spawn(self.clone().with_file(number, file, always));
+                tasks.spawn(self.clone().apply_to(number, file, always));
             }
-            let Some(met) = tasks.join_next().await else {
+            let Some(examined) = tasks.join_next().await else {
                 return failure.map_or(Ok(unwanted), Err);
             };
-            match met.unwrap_or_else(|error| Err(Error::failed("rewriting a data file", error))) {
-                Ok(met) => {
-                    unwanted.extend(met.verdict.unwanted);
-                    if let Some(files) = met.rewritten {
+            match examined.unwrap_or_else(|error| Err(Error::failed("rewriting a data file", error))) {
+                Ok(examined) => {
+                    unwanted.extend(examined.verdict.unwanted);
+                    if let Some(files) = examined.rewritten {
                         outcome.added.extend(files);
-                        outcome.replaced.push(met.file);
-                        outcome.rows_removed += met.verdict.removed;
-                        outcome.rows_closed += met.verdict.closed;
+                        outcome.replaced.push(examined.file);
+                        outcome.rows_removed += examined.verdict.removed;
+                        outcome.rows_closed += examined.verdict.closed;
                     }
                 }
                 // The others come to their end: what they write must be known to be discarded.
@@ -103,10 +108,10 @@ impl Meeting {
         }
     }
 
-    async fn with_file(self, number: usize, file: DataFile, always: bool) -> Result<Met> {
+    async fn apply_to(self, number: usize, file: DataFile, always: bool) -> Result<ExaminedFile> {
         let verdict = self.judge(&file).await?;
         if verdict.removed + verdict.closed == 0 && !always {
-            return Ok(Met {
+            return Ok(ExaminedFile {
                 file: number,
                 rewritten: None,
                 verdict,
@@ -121,7 +126,7 @@ impl Meeting {
             filter_record_batch(&batch, &stays).doing(|| format!("rewriting {}", file.location))
         });
         let rewritten = Some(rewritten.await?);
-        Ok(Met {
+        Ok(ExaminedFile {
             file: number,
             rewritten,
             verdict,
@@ -150,23 +155,23 @@ impl Meeting {
     }
 
     fn judge_batch(&self, batch: &RecordBatch, verdict: &mut Verdict) -> Result<()> {
-        let places = self
+        let positions = self
             .key
             .hashes(batch)?
             .into_iter()
             .map(|key| self.incoming.keys.get(key));
         match &self.effect {
-            Effect::Replaces => places.for_each(|place| {
-                verdict.next(match place {
+            Effect::Replaces => positions.for_each(|position| {
+                verdict.next(match position {
                     Some(_) => Fate::Goes,
                     None => Fate::Stays,
                 });
             }),
-            Effect::Yields => places.for_each(|place| {
-                verdict.unwanted.extend(place);
+            Effect::Yields => positions.for_each(|position| {
+                verdict.unwanted.extend(position);
                 verdict.next(Fate::Stays);
             }),
-            Effect::History(history) => history.judge(batch, places, &self.incoming, verdict)?,
+            Effect::History(history) => history.judge(batch, positions, &self.incoming, verdict)?,
         }
         Ok(())
     }

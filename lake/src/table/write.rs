@@ -4,8 +4,6 @@
 //! ([`upsert`], [`history`]), of which only files that change are written again; one commit puts the new files in the
 //! place of the old ([`commit`]).
 
-use super::mode::{Base, Mode, Write, Written};
-use super::outcome::Outcome;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,6 +11,8 @@ use arrow::datatypes::{Fields, Schema, SchemaRef};
 use cordada_core::{Error, Result, TableName, types};
 use datafusion::execution::SendableRecordBatchStream;
 
+use super::mode::{Base, Mode, Write, WriteReport};
+use super::outcome::Outcome;
 use crate::lake::Lake;
 use crate::table::history::{self, History};
 use crate::table::keys::Key;
@@ -36,7 +36,7 @@ impl Lake {
         table: &TableName,
         write: Write,
         partitions: Vec<SendableRecordBatchStream>,
-    ) -> Result<Written> {
+    ) -> Result<WriteReport> {
         self.write_after(table, write, partitions, std::future::ready(Ok(())))
             .await
     }
@@ -53,14 +53,14 @@ impl Lake {
         write: Write,
         partitions: Vec<SendableRecordBatchStream>,
         before_commit: impl Future<Output = Result<()>>,
-    ) -> Result<Written> {
+    ) -> Result<WriteReport> {
         let path = self.path_of(table);
         let turn = self.writer(&path);
         let _turn = turn.lock().await;
-        let writing = Writing::begin(self, table, &path, write).await?;
+        let writer = TableWriter::begin(self, table, &path, write).await?;
         let mut outcome = Outcome::default();
         let staged = async {
-            writing.produce(partitions, &mut outcome).await?;
+            writer.produce(partitions, &mut outcome).await?;
             before_commit.await
         };
         if let Err(error) = staged.await {
@@ -69,7 +69,7 @@ impl Lake {
         }
         // From here on nothing is discarded: a commit that reports an error may be durable all the same (its
         // checkpoint failed, its answer was lost), and then the files are the table's. Otherwise they are garbage.
-        writing.commit(outcome).await
+        writer.commit(outcome).await
     }
 
     /// The text that the newest write with a [`Write::state`] left in the table, as of its newest version.
@@ -88,7 +88,7 @@ impl Lake {
 }
 
 /// A write in progress.
-pub(crate) struct Writing<'a> {
+pub(crate) struct TableWriter<'a> {
     pub(crate) lake: &'a Lake,
     pub(crate) table: &'a TableName,
     pub(crate) path: &'a str,
@@ -104,7 +104,7 @@ pub(crate) struct Writing<'a> {
     history: Option<Arc<History>>,
 }
 
-impl<'a> Writing<'a> {
+impl<'a> TableWriter<'a> {
     async fn begin(lake: &'a Lake, table: &'a TableName, path: &'a str, write: Write) -> Result<Self> {
         let latest = match lake.latest_version_at(path).await? {
             Some(version) => Some(lake.snapshot(path, version).await?),
@@ -194,7 +194,7 @@ impl<'a> Writing<'a> {
         let Some(incoming) = staged.incoming else {
             return Ok(());
         };
-        let meeting = upsert::Meeting {
+        let upsert = upsert::Upsert {
             place: place.clone(),
             key: rules.key,
             incoming: Arc::new(incoming),
@@ -205,7 +205,7 @@ impl<'a> Writing<'a> {
             },
         };
         let mut unwanted = staged.superseded;
-        unwanted.extend(meeting.with(&self.base, self.widened, outcome).await?);
+        unwanted.extend(upsert.apply(&self.base, self.widened, outcome).await?);
         stage::drop_rows(&place, &staged.files, unwanted, &mut outcome.added).await
     }
 }

@@ -4,7 +4,7 @@ use arrow::array::AsArray;
 
 use super::*;
 
-fn history(at: i64, missing: Missing) -> Mode {
+fn history(at: i64, missing: MissingKey) -> Mode {
     Mode::History {
         key: vec!["id".into()],
         deleted: Some("gone".into()),
@@ -34,8 +34,8 @@ async fn a_change_closes_the_current_row_and_begins_another() {
     let (_folder, lake) = temporary().await;
     let rows_of = |rows: &'static [Row<'static>]| vec![rows];
     let first = rows_of(&[(Some(1), "a", false), (Some(2), "b", false), (None, "n", false)]);
-    load(&lake, history(hour(1), Missing::Keep), &first).await.unwrap();
-    let again = load(&lake, history(hour(2), Missing::Keep), &first).await.unwrap();
+    load(&lake, history(hour(1), MissingKey::Keep), &first).await.unwrap();
+    let again = load(&lake, history(hour(2), MissingKey::Keep), &first).await.unwrap();
     assert_eq!(
         (again.version, again.rows_added, again.rows),
         (0, 0, 3),
@@ -45,7 +45,7 @@ async fn a_change_closes_the_current_row_and_begins_another() {
         &[(Some(2), "x", false), (Some(3), "c", false)],
         &[(Some(1), "a", false), (Some(2), "B", false)],
     ];
-    let written = load(&lake, history(hour(3), Missing::Keep), second).await.unwrap();
+    let written = load(&lake, history(hour(3), MissingKey::Keep), second).await.unwrap();
     assert_eq!(
         (
             written.rows_added,
@@ -57,12 +57,12 @@ async fn a_change_closes_the_current_row_and_begins_another() {
     );
     assert_eq!(rows(&lake).await, "|1|a|1|| |2|b|1|3| |2|B|3|| |3|c|3|| ||n|1||");
     let third = rows_of(&[(Some(1), "", true), (Some(7), "", true), (None, "N", false)]);
-    load(&lake, history(hour(4), Missing::Keep), &third).await.unwrap();
+    load(&lake, history(hour(4), MissingKey::Keep), &third).await.unwrap();
     assert_eq!(
         rows(&lake).await,
         "|1|a|1|4| |2|b|1|3| |2|B|3|| |3|c|3|| ||n|1|4| ||N|4||"
     );
-    load(&lake, history(hour(5), Missing::Keep), &[&[(Some(1), "a", false)]])
+    load(&lake, history(hour(5), MissingKey::Keep), &[&[(Some(1), "a", false)]])
         .await
         .unwrap();
     assert_eq!(
@@ -76,14 +76,18 @@ async fn a_change_closes_the_current_row_and_begins_another() {
 async fn a_full_extraction_closes_what_it_lacks() {
     let (_folder, lake) = temporary().await;
     let first: &[Row] = &[(Some(1), "a", false), (Some(2), "b", false), (Some(3), "c", false)];
-    load(&lake, history(hour(1), Missing::Close), &[first]).await.unwrap();
+    load(&lake, history(hour(1), MissingKey::Close), &[first])
+        .await
+        .unwrap();
     let second: &[Row] = &[(Some(1), "a", false), (Some(4), "d", false)];
-    let written = load(&lake, history(hour(2), Missing::Close), &[second]).await.unwrap();
+    let written = load(&lake, history(hour(2), MissingKey::Close), &[second])
+        .await
+        .unwrap();
     assert_eq!((written.rows_closed, written.rows), (2, 4));
     assert_eq!(rows(&lake).await, "|1|a|1|| |2|b|1|2| |3|c|1|2| |4|d|2||");
-    load(&lake, history(hour(3), Missing::Close), &[&[]]).await.unwrap();
+    load(&lake, history(hour(3), MissingKey::Close), &[&[]]).await.unwrap();
     assert_eq!(rows(&lake).await, "|1|a|1|3| |2|b|1|2| |3|c|1|2| |4|d|2|3|");
-    let empty = load(&lake, history(hour(4), Missing::Close), &[&[]]).await.unwrap();
+    let empty = load(&lake, history(hour(4), MissingKey::Close), &[&[]]).await.unwrap();
     assert_eq!(empty.version, 2, "there is nothing left to close");
 }
 
@@ -92,17 +96,17 @@ async fn only_files_with_a_row_that_closes_are_rewritten() {
     let (_folder, lake) = temporary().await;
     load(
         &lake,
-        history(hour(1), Missing::Keep),
+        history(hour(1), MissingKey::Keep),
         &[&[(Some(1), "a", false), (Some(2), "b", false)]],
     )
     .await
     .unwrap();
-    load(&lake, history(hour(2), Missing::Keep), &[&[(Some(11), "k", false)]])
+    load(&lake, history(hour(2), MissingKey::Keep), &[&[(Some(11), "k", false)]])
         .await
         .unwrap();
     load(
         &lake,
-        history(hour(3), Missing::Keep),
+        history(hour(3), MissingKey::Keep),
         &[&[(Some(11), "K", false), (Some(1), "a", false)]],
     )
     .await
@@ -120,21 +124,21 @@ async fn only_files_with_a_row_that_closes_are_rewritten() {
 async fn loads_at_one_time_make_no_empty_periods_and_a_clock_put_back_none_that_overlap() {
     let (_folder, lake) = temporary().await;
     for text in ["a", "b", "c"] {
-        load(&lake, history(hour(1), Missing::Keep), &[&[(Some(1), text, false)]])
+        load(&lake, history(hour(1), MissingKey::Keep), &[&[(Some(1), text, false)]])
             .await
             .unwrap();
     }
     assert_eq!(rows(&lake).await, "|1|c|1||");
     load(
         &lake,
-        history(hour(5), Missing::Keep),
+        history(hour(5), MissingKey::Keep),
         &[&[(Some(1), "d", false), (Some(2), "x", false)]],
     )
     .await
     .unwrap();
     load(
         &lake,
-        history(hour(3), Missing::Keep),
+        history(hour(3), MissingKey::Keep),
         &[&[(Some(2), "y", false), (Some(3), "z", false)]],
     )
     .await
@@ -146,7 +150,7 @@ async fn loads_at_one_time_make_no_empty_periods_and_a_clock_put_back_none_that_
 async fn a_table_without_history_begins_one() {
     let (_folder, lake) = temporary().await;
     put(&lake, Mode::Append, &[(1, "a"), (2, "b")]).await;
-    load(&lake, history(hour(1), Missing::Keep), &[&[(Some(1), "A", false)]])
+    load(&lake, history(hour(1), MissingKey::Keep), &[&[(Some(1), "A", false)]])
         .await
         .unwrap();
     assert_eq!(rows(&lake).await, "|1|A|1|| |1|a||1| |2|b|||");
@@ -183,7 +187,7 @@ async fn ignored_columns_empty_new_ones_and_wider_keys_are_no_change() {
     ] {
         let write = Write {
             widen: true,
-            ..Write::new(history(hour(at), Missing::Close), rows.schema())
+            ..Write::new(history(hour(at), MissingKey::Close), rows.schema())
         };
         let rows = stream(vec![rows.clone()], &rows.schema());
         let written = lake.write(&name("raw_a.t"), write, vec![rows]).await.unwrap();
@@ -208,7 +212,7 @@ async fn widening_and_closing_happen_in_one_commit() {
     ] {
         let write = Write {
             widen: true,
-            ..Write::new(history(hour(at), Missing::Close), rows.schema())
+            ..Write::new(history(hour(at), MissingKey::Close), rows.schema())
         };
         let rows = stream(vec![rows.clone()], &rows.schema());
         lake.write(&name("raw_a.t"), write, vec![rows]).await.unwrap();
@@ -226,7 +230,7 @@ async fn rows_with_a_column_of_the_history_are_refused() {
         deleted: None,
         ignored: vec![],
         at: 0,
-        missing: Missing::Keep,
+        missing: MissingKey::Keep,
     };
     let rows = stream(vec![batch.clone()], &batch.schema());
     let error = lake
@@ -242,10 +246,10 @@ async fn rows_with_a_column_of_the_history_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_before_the_commit_closes_nothing() {
     let (folder, lake) = temporary().await;
-    load(&lake, history(hour(1), Missing::Keep), &[&[(Some(1), "a", false)]])
+    load(&lake, history(hour(1), MissingKey::Keep), &[&[(Some(1), "a", false)]])
         .await
         .unwrap();
-    let write = Write::new(history(hour(2), Missing::Close), loaded(&[]).schema());
+    let write = Write::new(history(hour(2), MissingKey::Close), loaded(&[]).schema());
     let failed = load_after(&lake, write.clone(), &[&[(Some(2), "b", false)]], async {
         Err(Error::failed("x", "y"))
     });
@@ -255,7 +259,7 @@ async fn what_fails_before_the_commit_closes_nothing() {
         .await
         .unwrap();
     let meanwhile = async {
-        load(&other, history(hour(2), Missing::Keep), &[&[(Some(3), "c", false)]])
+        load(&other, history(hour(2), MissingKey::Keep), &[&[(Some(3), "c", false)]])
             .await
             .map(|_| ())
     };
@@ -269,7 +273,7 @@ async fn what_fails_before_the_commit_closes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_hash_of_a_row_is_text() {
     let (_folder, lake) = temporary().await;
-    load(&lake, history(hour(1), Missing::Keep), &[&[(Some(1), "a", false)]])
+    load(&lake, history(hour(1), MissingKey::Keep), &[&[(Some(1), "a", false)]])
         .await
         .unwrap();
     let session = lake.session(&publish(&lake, 0).await);

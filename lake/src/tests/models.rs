@@ -8,14 +8,14 @@ use proptest::test_runner::TestRunner;
 use super::*;
 
 /// A row of a load: its key, its value, and whether it only deletes.
-type Loaded = (Option<i64>, u8, bool);
+type LoadedRow = (Option<i64>, u8, bool);
 
 fn key() -> Vec<String> {
     vec!["id".into()]
 }
 
 /// Runs series of loads of some partitions each; `check` is given what is to be compared.
-fn for_any_loads<F: Future<Output = ()>>(check: impl Fn(Vec<Vec<Vec<Loaded>>>) -> F) {
+fn for_any_loads<F: Future<Output = ()>>(check: impl Fn(Vec<Vec<Vec<LoadedRow>>>) -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -39,7 +39,7 @@ fn for_any_loads<F: Future<Output = ()>>(check: impl Fn(Vec<Vec<Vec<Loaded>>>) -
     result.unwrap();
 }
 
-async fn land(lake: &Lake, mode: Mode, partitions: &[Vec<Loaded>]) -> Written {
+async fn land(lake: &Lake, mode: Mode, partitions: &[Vec<LoadedRow>]) -> WriteReport {
     let texts: Vec<Vec<_>> = partitions
         .iter()
         .map(|rows| {
@@ -144,7 +144,7 @@ fn replaced_groups_agree_with_a_list() {
 type Period = (Option<i64>, u8, i64, Option<i64>);
 
 /// What the load makes of the history: the last row of each key says what is current from now on.
-fn advance(model: &mut Vec<Period>, load: &[Vec<Loaded>], at: i64, missing: Missing) {
+fn advance(model: &mut Vec<Period>, load: &[Vec<LoadedRow>], at: i64, missing: MissingKey) {
     let last: BTreeMap<_, _> = load
         .iter()
         .flatten()
@@ -153,7 +153,7 @@ fn advance(model: &mut Vec<Period>, load: &[Vec<Loaded>], at: i64, missing: Miss
     for row in model.iter_mut().filter(|row| row.3.is_none()) {
         let closes = match last.get(&row.0) {
             Some((value, gone)) => *gone || *value != row.1,
-            None => missing == Missing::Close,
+            None => missing == MissingKey::Close,
         };
         row.3 = closes.then_some(at);
     }
@@ -167,7 +167,7 @@ fn advance(model: &mut Vec<Period>, load: &[Vec<Loaded>], at: i64, missing: Miss
 
 #[test]
 fn histories_agree_with_a_list() {
-    for missing in [Missing::Keep, Missing::Close] {
+    for missing in [MissingKey::Keep, MissingKey::Close] {
         for_any_loads(async |loads| {
             let (_folder, lake) = temporary().await;
             let mut model = Vec::new();

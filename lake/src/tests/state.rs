@@ -2,7 +2,7 @@
 
 use super::*;
 
-async fn put_with(lake: &Lake, mode: Mode, schema: SchemaRef, state: Option<&str>) -> Written {
+async fn put_with(lake: &Lake, mode: Mode, schema: SchemaRef, state: Option<&str>) -> WriteReport {
     let write = Write {
         state: state.map(str::to_owned),
         widen: true,

@@ -5,12 +5,12 @@ use cordada_lake::release::{ColumnDocs, Docs, ForeignKey};
 
 use crate::data_test::{Body, DataTest, Generic};
 use crate::node::Node;
-use crate::project::Loaded;
+use crate::project::ProjectContents;
 use crate::severity::Severity;
 
 /// What there is to say about a node's relation. Keys are what its tests assert for all rows, on pain of not being
 /// published.
-pub(super) fn of(project: &Loaded, node: &Node) -> Docs {
+pub(super) fn of(project: &ProjectContents, node: &Node) -> Docs {
     let tests: Vec<(&DataTest, &Generic)> = project
         .tests
         .iter()
@@ -46,7 +46,7 @@ pub(super) fn of(project: &Loaded, node: &Node) -> Docs {
     }
 }
 
-fn foreign_key(project: &Loaded, node: &Node, test: &DataTest, generic: &Generic) -> Option<ForeignKey> {
+fn foreign_key(project: &ProjectContents, node: &Node, test: &DataTest, generic: &Generic) -> Option<ForeignKey> {
     if generic.macro_name != "test_relationships" {
         return None;
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use cordada_core::{TableName, hex};
 use cordada_lake::estimator::{Estimator, Parameters, Relations};
-use cordada_lake::{Relation, RelationKind, Release};
+use cordada_lake::{PinnedReference, Relation, RelationKind, Release};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
@@ -30,14 +30,15 @@ pub(super) fn of_inputs<'a>(
         if is_volatile(plan)? {
             return Ok(None);
         }
-        for table in scanned(plan)?.into_iter().filter(|table| table != own) {
-            match release.relation(&table).map(|relation| &relation.kind) {
-                Some(RelationKind::Table { path, version }) => {
+        for (table, pinned) in scanned(plan)?.into_iter().filter(|(table, _)| table != own) {
+            // As the plan has it: a view may read another version than the release's.
+            match pinned.filter(|_| release.relation(&table).is_some()) {
+                Some(PinnedReference { path, version }) => {
                     // Writing to a text cannot fail.
                     let _ = writeln!(versions, "{table} {path} {version}");
                 }
                 // A journal, or a table of another release.
-                Some(RelationKind::View { .. }) | None => return Ok(None),
+                None => return Ok(None),
             }
         }
     }

@@ -1,10 +1,12 @@
 //! Building one node: its query's rows, streamed into its table.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::SchemaRef;
 use cordada_core::progress::Task;
-use cordada_core::{Context, Error, Result};
+use cordada_core::threads::locked;
+use cordada_core::{Context, Error, Result, TableName};
 use cordada_lake::estimator::{Estimators, Relations};
 use cordada_lake::query::sql;
 use cordada_lake::release::DocsRef;
@@ -18,19 +20,22 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
 
 use super::fingerprint;
+use crate::compile::scanned;
 use crate::compiled::CompiledNode;
 use crate::config::{Materialization, OnSchemaChange, Strategy};
 use crate::node::{Node, NodeId};
 
 /// A node that was built or found built.
-pub(super) struct Done {
+pub(super) struct BuiltNode {
     /// Its relation first, then those of its further outputs.
-    pub(super) made: Vec<Made>,
+    pub(super) relations: Vec<BuiltRelation>,
     pub(super) reused: bool,
+    /// What it was made of.
+    pub(super) reads: BTreeSet<TableName>,
 }
 
 /// A relation of the release to be.
-pub(super) struct Made {
+pub(super) struct BuiltRelation {
     pub(super) node: NodeId,
     pub(super) relation: Relation,
     pub(super) rows: Option<u64>,
@@ -58,53 +63,61 @@ pub(super) struct Materialize<'a> {
     /// Whether to build from scratch.
     pub(super) full_refresh: bool,
     pub(super) task: Arc<dyn Task>,
+    /// What the plans so far read.
+    pub(super) reads: Mutex<BTreeSet<TableName>>,
 }
 
 impl Materialize<'_> {
     /// Builds the node, or finds that what is published is the same.
-    pub(super) async fn run(&self) -> Result<Done> {
-        match (self.node().materialization, &self.source.config.model) {
+    pub(super) async fn run(&self) -> Result<BuiltNode> {
+        let mut built = match (self.node().materialization, &self.source.config.model) {
             (Materialization::Model, Some(model)) => self.model(model).await,
             (Materialization::Seed, _) => self.seed().await,
             (Materialization::Table | Materialization::Incremental, _) => self.query().await,
-            _ => Ok(self.view()),
-        }
+            _ => self.view().await,
+        }?;
+        built.reads = std::mem::take(&mut *locked(&self.reads));
+        Ok(built)
     }
 
     pub(super) fn node(&self) -> &CompiledNode {
         self.goals.main.node
     }
 
-    fn view(&self) -> Done {
+    async fn view(&self) -> Result<BuiltNode> {
+        let sql = &self.node().work.full;
+        let plan = sql::plan(self.lake, &self.lake.session(&self.release), sql).await?;
+        self.note_reads([&plan])?;
         let relation = Relation {
             docs: self.goals.main.docs.clone(),
-            ..Relation::view(&self.node().work.full)
+            ..self.lake.pinned_view(sql, &self.release)?
         };
-        Done {
-            made: vec![Made {
+        Ok(BuiltNode {
+            relations: vec![BuiltRelation {
                 node: self.node().id,
                 relation,
                 rows: None,
             }],
             reused: false,
-        }
+            reads: BTreeSet::new(),
+        })
     }
 
-    async fn seed(&self) -> Result<Done> {
+    async fn seed(&self) -> Result<BuiltNode> {
         let Some(seed) = self.node().work.seed.clone() else {
             return Err(Error::failed(self.doing(), "it has no rows"));
         };
         let fingerprint = Some(fingerprint::of_seed(self.node(), self.source));
-        if let Some(done) = self.reuse(fingerprint.as_deref()) {
-            return Ok(done);
+        if let Some(built) = self.reuse(fingerprint.as_deref()) {
+            return Ok(built);
         }
         let rows = futures::stream::iter([Ok(seed.rows.clone())]);
         let rows: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(seed.schema.clone(), rows));
-        let made = self.write(&self.goals.main, anew(self.node()), vec![rows], fingerprint);
-        made.await.map(Done::one)
+        let written = self.write(&self.goals.main, anew(self.node()), vec![rows], fingerprint);
+        written.await.map(BuiltNode::one)
     }
 
-    async fn query(&self) -> Result<Done> {
+    async fn query(&self) -> Result<BuiltNode> {
         let session = self.lake.session(&self.release);
         let (work, config) = (&self.node().work, &self.source.config);
         let adds_to = work.published.filter(|_| !self.full_refresh);
@@ -115,8 +128,8 @@ impl Materialize<'_> {
         let plan = sql::plan(self.lake, &session, text).await?;
         let inputs = self.inputs([&plan])?;
         let fingerprint = inputs.map(|inputs| fingerprint::of_nodes([self.node()], config, "", &inputs));
-        if let Some(done) = self.reuse(fingerprint.as_deref()) {
-            return Ok(done);
+        if let Some(built) = self.reuse(fingerprint.as_deref()) {
+            return Ok(built);
         }
         let mut frame = DataFrame::new(session.state(), plan);
         let mut write = anew(self.node());
@@ -142,17 +155,28 @@ impl Materialize<'_> {
         let context = Arc::new(frame.task_ctx());
         let physical = frame.create_physical_plan().await.doing(|| self.doing())?;
         let partitions = execute_stream_partitioned(physical, context).doing(|| self.doing())?;
-        let made = self.write(&self.goals.main, write, partitions, fingerprint);
-        made.await.map(Done::one)
+        let written = self.write(&self.goals.main, write, partitions, fingerprint);
+        written.await.map(BuiltNode::one)
     }
 
     /// The fingerprint of the rows that the queries read.
     pub(super) fn inputs<'a>(&self, plans: impl IntoIterator<Item = &'a LogicalPlan>) -> Result<Option<String>> {
+        let plans: Vec<&LogicalPlan> = plans.into_iter().collect();
+        self.note_reads(plans.iter().copied())?;
         fingerprint::of_inputs(plans, &self.node().table, &self.release).doing(|| self.doing())
     }
 
+    /// Notes what the plans read.
+    fn note_reads<'a>(&self, plans: impl IntoIterator<Item = &'a LogicalPlan>) -> Result<()> {
+        for plan in plans {
+            let scanned = scanned(plan).doing(|| self.doing())?;
+            locked(&self.reads).extend(scanned.into_iter().map(|(table, _)| table));
+        }
+        Ok(())
+    }
+
     /// What is published, if all of it has this fingerprint.
-    pub(super) fn reuse(&self, fingerprint: Option<&str>) -> Option<Done> {
+    pub(super) fn reuse(&self, fingerprint: Option<&str>) -> Option<BuiltNode> {
         if self.full_refresh {
             return None;
         }
@@ -162,15 +186,16 @@ impl Materialize<'_> {
                 docs: goal.docs.clone(),
                 ..relation.clone()
             };
-            Some(Made {
+            Some(BuiltRelation {
                 node: goal.node.id,
                 relation,
                 rows: None,
             })
         };
-        Some(Done {
-            made: self.goals.iter().map(published).collect::<Option<_>>()?,
+        Some(BuiltNode {
+            relations: self.goals.iter().map(published).collect::<Option<_>>()?,
             reused: true,
+            reads: BTreeSet::new(),
         })
     }
 
@@ -180,7 +205,7 @@ impl Materialize<'_> {
         write: Write,
         partitions: Vec<SendableRecordBatchStream>,
         fingerprint: Option<String>,
-    ) -> Result<Made> {
+    ) -> Result<BuiltRelation> {
         let partitions = partitions
             .into_iter()
             .map(|rows| counted(rows, self.task.clone()))
@@ -192,7 +217,7 @@ impl Materialize<'_> {
             fingerprint,
             ..Relation::table(self.lake.path_of(table), written.version)
         };
-        Ok(Made {
+        Ok(BuiltRelation {
             node: goal.node.id,
             relation,
             rows: Some(written.rows_added),
@@ -204,11 +229,12 @@ impl Materialize<'_> {
     }
 }
 
-impl Done {
-    fn one(made: Made) -> Self {
+impl BuiltNode {
+    fn one(relation: BuiltRelation) -> Self {
         Self {
-            made: vec![made],
+            relations: vec![relation],
             reused: false,
+            reads: BTreeSet::new(),
         }
     }
 }

@@ -27,9 +27,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use self::journal::JOURNALS;
-use self::materialize::{Done, Goal, Made, Materialize};
+use self::materialize::{BuiltNode, BuiltRelation, Goal, Materialize};
 pub use self::report::{BuildReport, NodeReport, NodeStatus, TestReport, TestStatus};
-use crate::compiled::{Compiled, CompiledNode};
+use crate::compiled::{CompiledNode, CompiledProject};
 use crate::config::{Materialization, OnSchemaChange};
 use crate::node::NodeId;
 
@@ -57,7 +57,7 @@ pub struct BuildOptions {
 /// its `on_schema_change`, a store that is unavailable, a release published meanwhile over the same relations, or
 /// `cancel`. Nothing is published then.
 pub async fn build(
-    compiled: &Compiled,
+    compiled: &CompiledProject,
     lake: &Lake,
     estimators: &Estimators,
     options: &BuildOptions,
@@ -97,7 +97,7 @@ pub async fn build(
 
 /// A build in progress.
 struct Build<'a> {
-    compiled: &'a Compiled,
+    compiled: &'a CompiledProject,
     lake: &'a Lake,
     estimators: &'a Estimators,
     options: &'a BuildOptions,
@@ -163,9 +163,10 @@ impl Build<'_> {
             };
             reports.extend(self.ended(ended));
             match result {
-                Ok(done) => {
-                    for made in done.made {
-                        draft.set(self.compiled.nodes[made.node.0].table.clone(), made.relation);
+                Ok(built) => {
+                    built.reads.into_iter().for_each(|name| draft.read(name));
+                    for relation in built.relations {
+                        draft.set(self.compiled.nodes[relation.node.0].table.clone(), relation.relation);
                     }
                     for parents in waiting.values_mut() {
                         parents.remove(&id);
@@ -220,7 +221,7 @@ impl Build<'_> {
         &self,
         id: NodeId,
         release: Arc<cordada_lake::Release>,
-    ) -> (NodeId, Vec<NodeReport>, Result<Done>) {
+    ) -> (NodeId, Vec<NodeReport>, Result<BuiltNode>) {
         let node = &self.compiled.nodes[id.0];
         let task: Arc<dyn cordada_core::progress::Task> = self.progress.start(&node.name, None, "rows").into();
         let (started_at, clock) = (Utc::now(), Instant::now());
@@ -233,13 +234,14 @@ impl Build<'_> {
             release,
             full_refresh: self.is_full_refresh(id),
             task: task.clone(),
+            reads: Mutex::default(),
         };
         let result = materialize.run().await;
         let seconds = clock.elapsed().as_secs_f64();
         let reports = match &result {
-            Ok(done) => {
-                task.finish(&summary(done));
-                self.built(done, started_at, seconds)
+            Ok(built) => {
+                task.finish(&summary(built));
+                self.reports(built, started_at, seconds)
             }
             Err(error) => {
                 let mut failed = NodeReport::new(node, NodeStatus::Failed, started_at);
@@ -273,19 +275,19 @@ impl Build<'_> {
         outputs.map(|id| &self.compiled.nodes[id.0])
     }
 
-    fn built(&self, done: &Done, started_at: DateTime<Utc>, seconds: f64) -> Vec<NodeReport> {
-        let status = if done.reused {
+    fn reports(&self, built: &BuiltNode, started_at: DateTime<Utc>, seconds: f64) -> Vec<NodeReport> {
+        let status = if built.reused {
             NodeStatus::Reused
         } else {
             NodeStatus::Built
         };
-        let report = |made: &Made| NodeReport {
-            rows: made.rows,
-            version: fingerprint::version(&made.relation),
+        let report = |relation: &BuiltRelation| NodeReport {
+            rows: relation.rows,
+            version: fingerprint::version(&relation.relation),
             seconds,
-            ..NodeReport::new(&self.compiled.nodes[made.node.0], status, started_at)
+            ..NodeReport::new(&self.compiled.nodes[relation.node.0], status, started_at)
         };
-        done.made.iter().map(report).collect()
+        built.relations.iter().map(report).collect()
     }
 
     fn skipped(&self, id: NodeId, because: &str) -> Vec<NodeReport> {
@@ -357,9 +359,9 @@ fn first_behind(
     })
 }
 
-fn summary(done: &Done) -> String {
-    let rows: Option<u64> = done.made.iter().map(|made| made.rows).sum();
-    match (done.reused, rows) {
+fn summary(built: &BuiltNode) -> String {
+    let rows: Option<u64> = built.relations.iter().map(|relation| relation.rows).sum();
+    match (built.reused, rows) {
         (true, _) => "unchanged".to_owned(),
         (false, Some(rows)) => format!("{rows} rows"),
         (false, None) => "view".to_owned(),

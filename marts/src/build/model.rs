@@ -1,5 +1,6 @@
 //! Building a model: its estimator fits, or takes the artefact of an earlier fit, and scores.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -12,7 +13,7 @@ use datafusion::prelude::SessionContext;
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
-use super::materialize::{Done, Goal, Materialize, anew};
+use super::materialize::{BuiltNode, Goal, Materialize, anew};
 use super::{fingerprint, rows};
 use crate::jinja::quoted;
 use crate::model::{Model, Refit};
@@ -30,7 +31,7 @@ struct Fit {
 
 impl Materialize<'_> {
     /// Builds a node with an estimator, and its further outputs.
-    pub(super) async fn model(&self, model: &Model) -> Result<Done> {
+    pub(super) async fn model(&self, model: &Model) -> Result<BuiltNode> {
         let estimator = self.estimators.get(&model.estimator)?.as_ref();
         let session = self.lake.session(&self.release);
         let plans = self.plans(&session).await?;
@@ -44,8 +45,8 @@ impl Materialize<'_> {
         let is_due = last
             .as_ref()
             .is_some_and(|fit| model.refit.is_due(fit.fitted_at, Utc::now()));
-        if let Some(done) = self.reuse(fingerprint.as_deref()).filter(|_| !is_due) {
-            return Ok(done);
+        if let Some(built) = self.reuse(fingerprint.as_deref()).filter(|_| !is_due) {
+            return Ok(built);
         }
         let is_kept = |fit: &Fit| {
             let keeps = model.refit != Refit::Always && !is_due && !self.full_refresh;
@@ -148,7 +149,7 @@ impl Materialize<'_> {
     }
 
     /// Writes the outputs that the project asks for, all at once.
-    async fn write_scores(&self, scores: Scores, fit: &Fit, fingerprint: Option<&str>) -> Result<Done> {
+    async fn write_scores(&self, scores: Scores, fit: &Fit, fingerprint: Option<&str>) -> Result<BuiltNode> {
         let Relations { main, mut further } = scores;
         let state = serde_json::to_string(fit).doing(|| self.doing())?;
         let write = Write {
@@ -163,9 +164,10 @@ impl Materialize<'_> {
             writes.push(self.write(goal, anew(goal.node), vec![rows], fingerprint()));
         }
         drop(further);
-        Ok(Done {
-            made: try_join_all(writes).await?,
+        Ok(BuiltNode {
+            relations: try_join_all(writes).await?,
             reused: false,
+            reads: BTreeSet::new(),
         })
     }
 }

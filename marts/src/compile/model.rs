@@ -9,7 +9,7 @@ use cordada_core::{Error, Result, types};
 use cordada_lake::estimator::Relations;
 
 use super::{Compiler, documented};
-use crate::compiled::{CompiledNode, Estimated, Work};
+use crate::compiled::{CompiledNode, EstimatorIo, Work};
 use crate::config::RawConfig;
 use crate::contract;
 use crate::jinja::quoted_part;
@@ -25,7 +25,7 @@ impl Compiler<'_> {
         model: &Model,
         config: &RawConfig,
         main: SchemaRef,
-    ) -> Result<(SchemaRef, Estimated)> {
+    ) -> Result<(SchemaRef, EstimatorIo)> {
         let inputs = further_inputs(node, config)?;
         let mut schemas = Relations::only(main);
         for (name, sql) in &inputs {
@@ -45,7 +45,7 @@ impl Compiler<'_> {
                 .ok_or_else(|| no_output(node, name, &planned))?;
             outputs.insert(name.clone(), schema.clone());
         }
-        Ok((planned.main, Estimated { inputs, outputs }))
+        Ok((planned.main, EstimatorIo { inputs, outputs }))
     }
 
     /// A further output of a model that is among those compiled `before`.

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use cordada_core::suggest::did_you_mean;
 use minijinja::value::Object;
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::scope::{Scope, invalid};
-use cordada_core::suggest::did_you_mean;
 
 /// Macros that call macros deeper than this call themselves.
 const MAX_DEPTH: usize = 40;

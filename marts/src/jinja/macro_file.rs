@@ -13,7 +13,7 @@ pub(super) struct MacroFile {
 }
 
 /// A block that only dbt itself understands.
-pub(super) struct Unsupported {
+pub(super) struct UnsupportedBlock {
     pub(super) block: &'static str,
     pub(super) offset: usize,
 }
@@ -23,7 +23,7 @@ pub(super) const TEST_PREFIX: &str = "test_";
 
 impl MacroFile {
     /// Finds the macros and generic tests of a file.
-    pub(super) fn parse(file: &SourceFile) -> Result<Self, Unsupported> {
+    pub(super) fn parse(file: &SourceFile) -> Result<Self, UnsupportedBlock> {
         let mut macros = Vec::new();
         let mut changes = Vec::new();
         for tag in tags(&file.text) {
@@ -40,13 +40,13 @@ impl MacroFile {
                 }
                 "endtest" | "enddata_test" => changes.push((keyword, "endmacro".to_owned())),
                 "materialization" => {
-                    return Err(Unsupported {
+                    return Err(UnsupportedBlock {
                         block: "materialization",
                         offset: tag.start,
                     });
                 }
                 "snapshot" => {
-                    return Err(Unsupported {
+                    return Err(UnsupportedBlock {
                         block: "snapshot",
                         offset: tag.start,
                     });

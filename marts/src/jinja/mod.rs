@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cordada_core::suggest::did_you_mean;
-use cordada_core::{Error, Result, TableName};
+use cordada_core::{Error, FilePosition, Result, TableName};
 use cordada_lake::query::session::CATALOG;
 use minijinja::value::Kwargs;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
@@ -25,7 +25,7 @@ pub(crate) use self::names::{Names, Target, quoted, quoted_part};
 pub(crate) use self::scope::Uses;
 use self::scope::{BUILTIN, Scope};
 use crate::config::RawConfig;
-use crate::source_file::{Place, SourceFile};
+use crate::source_file::SourceFile;
 
 /// What is the same for all templates of a project.
 #[derive(Debug, Default)]
@@ -169,7 +169,7 @@ impl Jinja {
     }
 
     /// Renders a text of a YAML file; a text that is nothing but one expression keeps the expression's type.
-    pub(crate) fn render_value(&self, text: &str, place: &Place, render: Render) -> Result<(Json, Uses)> {
+    pub(crate) fn render_value(&self, text: &str, place: &FilePosition, render: Render) -> Result<(Json, Uses)> {
         let scope = self.scope(render);
         let context = Value::from_dyn_object(scope.clone());
         let value = match sole_expression(text) {
@@ -211,7 +211,7 @@ impl Jinja {
         &self,
         (package, name): (&str, &str),
         arguments: impl IntoIterator<Item = (String, Value)>,
-        place: &Place,
+        place: &FilePosition,
         render: Render,
     ) -> Result<(String, Uses)> {
         let scope = self.scope(render);

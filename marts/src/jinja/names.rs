@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use cordada_core::TableName;
+use cordada_core::sql_text::Dialect;
 use cordada_core::suggest::did_you_mean;
 use cordada_lake::query::session::CATALOG;
 use minijinja::Value;
@@ -130,6 +131,6 @@ pub(crate) fn quoted_part(name: &str) -> String {
     if plain {
         name.to_owned()
     } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
+        Dialect::Standard.identifier(name)
     }
 }

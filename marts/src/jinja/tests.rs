@@ -228,7 +228,7 @@ fn errors_have_file_line_and_column() {
 
 #[test]
 fn values_of_yaml_keep_their_type() {
-    let place = Place {
+    let place = FilePosition {
         file: "schema.yml".into(),
         line: 3,
         column: 5,
@@ -256,7 +256,7 @@ fn generic_tests_are_macros() {
         ("column_name".to_owned(), Value::from("status")),
         ("values".to_owned(), Value::from_serialize(["it's", "new"])),
     ];
-    let place = Place {
+    let place = FilePosition {
         file: "schema.yml".into(),
         line: 3,
         column: 5,

@@ -2,23 +2,22 @@
 
 use std::collections::HashMap;
 
-use cordada_core::Result;
+use cordada_core::{FilePosition, Result};
 use serde_json::Value;
 
 use crate::config::{self, RawConfig};
 use crate::jinja::{Jinja, Render, Uses, is_template};
-use crate::source_file::Place;
 
 /// A configuration and the place of each of its keys.
 #[derive(Default)]
 pub(super) struct Layers {
     pub(super) merged: RawConfig,
-    places: HashMap<String, Place>,
+    places: HashMap<String, FilePosition>,
 }
 
 impl Layers {
     /// Adds a layer that wins over those before.
-    pub(super) fn add(&mut self, layer: RawConfig, place: impl Fn(&str) -> Place) {
+    pub(super) fn add(&mut self, layer: RawConfig, place: impl Fn(&str) -> FilePosition) {
         for key in layer.keys() {
             self.places.insert(key.clone(), place(key));
         }
@@ -26,7 +25,7 @@ impl Layers {
     }
 
     /// Where the key was said last.
-    pub(super) fn place(&self, key: &str) -> Option<&Place> {
+    pub(super) fn place(&self, key: &str) -> Option<&FilePosition> {
         self.places.get(key)
     }
 }
@@ -35,7 +34,7 @@ impl Layers {
 pub(crate) fn render(
     jinja: &Jinja,
     value: &Value,
-    place: &Place,
+    place: &FilePosition,
     how: &dyn Fn() -> Render,
     used: &mut dyn FnMut(Uses),
 ) -> Result<Value> {

@@ -3,22 +3,23 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use cordada_core::{Error, Result, TableName};
+use cordada_core::sql_text::Dialect;
+use cordada_core::{Error, FilePosition, Result, TableName};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use super::{Layers, Loader, configs};
 use crate::config::RawConfig;
-use crate::data_test::{Body, DataTest, Generic, Item, Settings, Tested};
-use crate::jinja::{Names, Target, Uses, quoted_part};
+use crate::data_test::{Body, DataTest, Generic, Item, Settings, TestSubject};
+use crate::jinja::{Names, Target, Uses};
 use crate::node::{Node, NodeId};
 use crate::project_file::configs_for;
 use crate::properties::ColumnProperties;
-use crate::source_file::{Place, SourceFile};
+use crate::source_file::SourceFile;
 
 /// What the tests of one YAML entry are about.
 struct Subject<'a> {
-    tested: Tested,
+    tested: TestSubject,
     /// The node, if it is one.
     node: Option<NodeId>,
     /// Begins the tests' names.
@@ -34,11 +35,11 @@ impl Loader {
         let ids: HashMap<&str, NodeId> = nodes.iter().map(|node| (node.name.as_str(), node.id)).collect();
         for node in nodes {
             let is_seed = node.config.materialization == crate::config::Materialization::Seed;
-            let Some((file, properties)) = self.described.node(&node.name, is_seed) else {
+            let Some((file, properties)) = self.properties.node(&node.name, is_seed) else {
                 continue;
             };
             let subject = Subject {
-                tested: Tested::Node(node.name.clone()),
+                tested: TestSubject::Node(node.name.clone()),
                 node: Some(node.id),
                 label: node.name.clone(),
                 fqn: node.fqn.clone(),
@@ -46,7 +47,7 @@ impl Loader {
             };
             self.generic_tests(&subject, &properties.data_tests, &properties.columns, &ids, &mut tests)?;
         }
-        for (file, source) in self.described.all_sources() {
+        for (file, source) in self.properties.all_sources() {
             for table in &source.tables {
                 let (source, table_name) = (&source.name.value, &table.name.value);
                 let Some(relation) = names.sources.get(source).and_then(|tables| tables.get(table_name)) else {
@@ -54,7 +55,7 @@ impl Loader {
                 };
                 let subject = Subject {
                     node: made_by(relation, nodes),
-                    tested: Tested::Source(relation.clone()),
+                    tested: TestSubject::Source(relation.clone()),
                     label: format!("source_{source}_{table_name}"),
                     fqn: vec![self.file.name.clone(), source.clone(), table_name.clone()],
                     file,
@@ -117,7 +118,7 @@ impl Loader {
         let column = column.map(|column| {
             let name = &column.name.value;
             if column.quote {
-                quoted_part_always(name)
+                Dialect::Standard.identifier(name)
             } else {
                 name.clone()
             }
@@ -153,8 +154,8 @@ impl Loader {
             .collect();
         let name = file.stem();
         let mut layers = Layers::default();
-        if let Some((yaml, properties)) = self.described.singular_test(&name) {
-            layers.add(properties.config.clone(), |_| Place::of(yaml, &properties.name));
+        if let Some((yaml, properties)) = self.properties.singular_test(&name) {
+            layers.add(properties.config.clone(), |_| FilePosition::of(yaml, &properties.name));
         }
         layers.add(uses.config, |_| file.whole());
         let fqn = [self.file.name.clone(), name.clone()];
@@ -169,7 +170,7 @@ impl Loader {
     }
 
     /// A test's settings over those that `dbt_project.yml` gives to all tests there.
-    fn test_settings(&self, fqn: &[String], own: RawConfig, place: &Place) -> Result<Settings> {
+    fn test_settings(&self, fqn: &[String], own: RawConfig, place: &FilePosition) -> Result<Settings> {
         let mut layers = Layers::default();
         for (key, value) in configs_for(&self.file.data_tests, &[fqn, &fqn[1..]]) {
             let value = self.value(value, &self.project_yaml.find(key))?;
@@ -187,16 +188,6 @@ fn made_by(table: &TableName, nodes: &[Node]) -> Option<NodeId> {
     nodes.iter().find(|node| node.table == *table).map(|node| node.id)
 }
 
-/// With quotes whether it needs them or not, as `quote: true` asks.
-fn quoted_part_always(name: &str) -> String {
-    let quoted = quoted_part(name);
-    if quoted.starts_with('"') {
-        quoted
-    } else {
-        format!("\"{quoted}\"")
-    }
-}
-
 /// Numbers the tests that share a name.
 fn make_unique(tests: &mut [DataTest]) {
     let mut taken = HashSet::new();
@@ -212,10 +203,10 @@ fn make_unique(tests: &mut [DataTest]) {
 
 impl Names {
     /// The relation of a node that a test is about, as SQL.
-    pub(crate) fn tested(&self, tested: &Tested) -> Option<String> {
+    pub(crate) fn tested(&self, tested: &TestSubject) -> Option<String> {
         match tested {
-            Tested::Source(table) => Some(crate::jinja::quoted(table)),
-            Tested::Node(name) => match self.refs.get(name)? {
+            TestSubject::Source(table) => Some(crate::jinja::quoted(table)),
+            TestSubject::Node(name) => match self.refs.get(name)? {
                 Target::Relation(table) => Some(crate::jinja::quoted(table)),
                 Target::Ephemeral(sql) => Some(format!("(\n{}\n)", sql.get()?)),
                 Target::Unresolved | Target::Disabled => None,

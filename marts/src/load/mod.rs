@@ -2,31 +2,31 @@
 
 pub(crate) mod configs;
 mod data_tests;
-mod described;
-mod found;
+mod enabled_nodes;
 mod outputs;
+mod properties_files;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cordada_core::{Error, Result, TableName};
+use cordada_core::{Error, FilePosition, Result, TableName};
 use cordada_lake::query::session::DEFAULT_SCHEMA;
 use cordada_lake::release::ColumnDocs;
 use minijinja::Value;
 
 use self::configs::Layers;
-use self::described::Described;
-use self::found::Found;
-use crate::config::{Config, Materialization, RawConfig, Wrong};
+use self::enabled_nodes::EnabledNodes;
+use self::properties_files::PropertiesFiles;
+use crate::config::{Config, ConfigProblem, Materialization, RawConfig};
 use crate::files::{self, Folder, YAML};
 use crate::graph;
 use crate::jinja::{Globals, Jinja, Names, NodeContext, Render, Target, Uses, docs_blocks};
 use crate::node::{Column, Node, NodeId};
-use crate::project::{LoadOptions, Loaded};
+use crate::project::{LoadOptions, ProjectContents};
 use crate::project_file::{ProjectFile, configs_for};
 use crate::properties::NodeProperties;
-use crate::source_file::{Place, SourceFile};
+use crate::source_file::SourceFile;
 
 /// The schema of what estimators make.
 const MODEL_SCHEMA: &str = "ml";
@@ -34,11 +34,11 @@ const MODEL_SCHEMA: &str = "ml";
 const PLAIN_ROOT: &str = "models";
 
 /// Reads the project in `dir`.
-pub(crate) fn load(dir: &Path, options: &LoadOptions) -> Result<Loaded> {
+pub(crate) fn load(dir: &Path, options: &LoadOptions) -> Result<ProjectContents> {
     let loader = Loader::new(dir, options)?;
     let (nodes, names) = loader.nodes()?;
     let tests = loader.tests(&nodes, &names)?;
-    let mut loaded = Loaded {
+    let mut contents = ProjectContents {
         name: loader.file.name,
         nodes,
         order: Vec::new(),
@@ -46,8 +46,8 @@ pub(crate) fn load(dir: &Path, options: &LoadOptions) -> Result<Loaded> {
         jinja: loader.jinja,
         names: Arc::new(names),
     };
-    loaded.order = order(&loaded)?;
-    Ok(loaded)
+    contents.order = order(&contents)?;
+    Ok(contents)
 }
 
 /// A project's files, read but not yet understood.
@@ -57,7 +57,7 @@ struct Loader {
     models: Vec<Folder>,
     seeds: Vec<Folder>,
     tests: Vec<Folder>,
-    described: Described,
+    properties: PropertiesFiles,
     jinja: Jinja,
     /// The names as they are while configurations are not known.
     unresolved: Arc<Names>,
@@ -98,7 +98,7 @@ impl Loader {
                 .collect(),
             ..Globals::default()
         };
-        let described = Described::read(
+        let properties = PropertiesFiles::read(
             models
                 .iter()
                 .chain(&seeds)
@@ -110,7 +110,7 @@ impl Loader {
             models,
             seeds,
             tests,
-            described,
+            properties,
             jinja: Jinja::new(globals, &packages)?,
             unresolved: Arc::new(Names::default()),
             file,
@@ -120,7 +120,7 @@ impl Loader {
 
     /// Knows the names of all nodes and sources, which templates need from the start.
     fn with_names(mut self) -> Result<Self> {
-        let sources = self.described.sources(|text, place| self.text(text, place))?;
+        let sources = self.properties.sources(|text, place| self.text(text, place))?;
         let refs = self
             .candidates()?
             .into_iter()
@@ -183,7 +183,7 @@ impl Loader {
 
     /// The enabled nodes, and what names stand for.
     fn nodes(&self) -> Result<(Vec<Node>, Names)> {
-        let mut found = Found::new(Names {
+        let mut enabled = EnabledNodes::new(Names {
             project: self.file.name.clone(),
             refs: HashMap::new(),
             sources: self.unresolved.sources.clone(),
@@ -191,21 +191,21 @@ impl Loader {
         for candidate in self.candidates()? {
             let (model, uses) = self.node(candidate)?;
             let outputs = self.outputs(&model)?;
-            let id = found.add(model, uses)?;
+            let id = enabled.add(model, uses)?;
             for (name, (output, uses)) in outputs {
-                let output = found.add(output, uses)?;
+                let output = enabled.add(output, uses)?;
                 if let (Some(id), Some(output)) = (id, output) {
-                    found.nodes[id.0].0.outputs.insert(name, output);
+                    enabled.nodes[id.0].0.outputs.insert(name, output);
                 }
             }
         }
-        self.described.check_names(&found.names)?;
-        Ok(found.linked())
+        self.properties.check_names(&enabled.names)?;
+        Ok(enabled.linked())
     }
 
     /// The node of a file: its configuration, and what its template uses.
     fn node(&self, candidate: Candidate) -> Result<(Node, Uses)> {
-        let properties = self.described.node(&candidate.name, candidate.is_seed);
+        let properties = self.properties.node(&candidate.name, candidate.is_seed);
         let mut layers = self.configured(&candidate, properties)?;
         let uses = if candidate.is_seed {
             Uses::default()
@@ -214,16 +214,16 @@ impl Loader {
         };
         let file = candidate.file.clone();
         if layers.merged.contains_key("inputs") {
-            let wrong = Wrong::new(
+            let problem = ConfigProblem::new(
                 "inputs",
                 "`inputs` are refs, which only the model itself can make",
                 "name them in the `config(…)` of the model's file".to_owned(),
             );
-            return Err(layers.explain(wrong, &file));
+            return Err(layers.explain(problem, &file));
         }
         layers.add(uses.config.clone(), |key| file.find(key));
         let config =
-            Config::validate(&layers.merged, candidate.is_seed).map_err(|wrong| layers.explain(wrong, &file))?;
+            Config::validate(&layers.merged, candidate.is_seed).map_err(|problem| layers.explain(problem, &file))?;
         let schema = self.schema(&candidate, &config, &layers.merged)?;
         let alias = config.alias.clone().unwrap_or_else(|| candidate.name.clone());
         let table = TableName::new(schema, alias).map_err(|error| file.whole().mark(error))?;
@@ -262,7 +262,7 @@ impl Loader {
             layers.add(RawConfig::from_iter([(key.to_owned(), value)]), |_| place.clone());
         }
         if let Some((yaml, properties)) = properties {
-            let place = Place::of(yaml, &properties.name);
+            let place = FilePosition::of(yaml, &properties.name);
             let serde_json::Value::Object(config) = self.value(&properties.config.clone().into(), &place)? else {
                 return Ok(layers);
             };
@@ -328,12 +328,12 @@ impl Loader {
 
     /// What YAML says about a node and its columns.
     fn documentation(&self, yaml: &Path, properties: &NodeProperties) -> Result<(Option<String>, Vec<Column>)> {
-        let described = |text: &str, place: &Place| -> Result<Option<String>> {
+        let described = |text: &str, place: &FilePosition| -> Result<Option<String>> {
             Ok(Some(self.text(text, place)?.trim().to_owned()).filter(|text| !text.is_empty()))
         };
-        let place = Place::of(yaml, &properties.name);
+        let place = FilePosition::of(yaml, &properties.name);
         let columns = properties.columns.iter().map(|column| {
-            let place = Place::of(yaml, &column.name);
+            let place = FilePosition::of(yaml, &column.name);
             Ok(Column {
                 name: column.name.value.clone(),
                 docs: ColumnDocs {
@@ -361,12 +361,12 @@ impl Loader {
     }
 
     /// A value of a YAML file with its templates rendered.
-    fn value(&self, value: &serde_json::Value, place: &Place) -> Result<serde_json::Value> {
+    fn value(&self, value: &serde_json::Value, place: &FilePosition) -> Result<serde_json::Value> {
         configs::render(&self.jinja, value, place, &|| self.outside(), &mut |_| {})
     }
 
     /// A text of a YAML file, rendered if it is a template.
-    fn text(&self, text: &str, place: &Place) -> Result<String> {
+    fn text(&self, text: &str, place: &FilePosition) -> Result<String> {
         match self.value(&text.into(), place)? {
             serde_json::Value::String(text) => Ok(text),
             other => Ok(other.to_string()),
@@ -375,7 +375,7 @@ impl Loader {
 }
 
 /// The nodes in order.
-fn order(project: &Loaded) -> Result<Vec<NodeId>> {
+fn order(project: &ProjectContents) -> Result<Vec<NodeId>> {
     let order = graph::order(&project.dependencies()).map_err(|cycle| {
         // `a → b`: b reads a.
         let names: Vec<_> = cycle
@@ -395,10 +395,10 @@ fn order(project: &Loaded) -> Result<Vec<NodeId>> {
 
 impl Layers {
     /// What is wrong with a configuration, where it was made.
-    fn explain(&self, wrong: Wrong, file: &SourceFile) -> Error {
-        let place = self.place(&wrong.key).cloned().unwrap_or_else(|| file.whole());
-        let error = place.mark(Error::config(format!("configuring {}", file.stem()), wrong.why));
-        match wrong.hint {
+    fn explain(&self, problem: ConfigProblem, file: &SourceFile) -> Error {
+        let place = self.place(&problem.key).cloned().unwrap_or_else(|| file.whole());
+        let error = place.mark(Error::config(format!("configuring {}", file.stem()), problem.why));
+        match problem.hint {
             Some(hint) => error.hint(hint),
             None => error,
         }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use cordada_core::{Result, TableName};
+use cordada_core::{FilePosition, Result, TableName};
 
 use super::Loader;
 use super::configs::Layers;
 use crate::config::{Config, RawConfig};
 use crate::jinja::Uses;
 use crate::node::{Node, NodeId};
-use crate::source_file::Place;
 
 impl Loader {
     /// A node for each further output that the model asks for, by the estimator's name for it. The node `persons`
@@ -26,10 +25,10 @@ impl Loader {
         let name = below(&model.name);
         let table = TableName::new(model.table.schema(), below(model.table.name()))
             .map_err(|error| model.file.find_call("config", output).mark(error))?;
-        let properties = self.described.node(&name, false);
+        let properties = self.properties.node(&name, false);
         let mut layers = Layers::default();
         if let Some((yaml, properties)) = properties {
-            layers.add(properties.config.clone(), |_| Place::of(yaml, &properties.name));
+            layers.add(properties.config.clone(), |_| FilePosition::of(yaml, &properties.name));
         }
         let config =
             Config::of_output(&model.config, &layers.merged).map_err(|wrong| layers.explain(wrong, &model.file))?;

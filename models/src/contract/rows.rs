@@ -49,12 +49,12 @@ pub(super) fn shuffled(batch: &RecordBatch) -> RecordBatch {
 }
 
 /// Rows that never come, and that tell when nobody waits for them any more.
-pub(super) struct Stuck {
+pub(super) struct StuckRows {
     schema: SchemaRef,
     alive: Mutex<Option<oneshot::Sender<()>>>,
 }
 
-impl Stuck {
+impl StuckRows {
     pub(super) fn new(schema: SchemaRef) -> (Self, oneshot::Receiver<()>) {
         let (alive, dropped) = oneshot::channel();
         let alive = Mutex::new(Some(alive));
@@ -63,7 +63,7 @@ impl Stuck {
 }
 
 #[async_trait]
-impl Rows for Stuck {
+impl Rows for StuckRows {
     fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }

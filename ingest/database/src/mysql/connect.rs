@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cordada_core::{Classify, Error, Result};
+use cordada_core::{Error, Result};
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, OptsBuilder, SslOpts};
+use mysql_async::{Conn, Opts, OptsBuilder, SslOpts};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+use crate::driver::in_time;
+use crate::sql_error::{SqlContext, SqlError};
 
 /// Times in UTC, text in UTF-8, and a server that waits while rows are being written to the lake.
 const SESSION: [&str; 4] = [
@@ -17,15 +21,45 @@ const SESSION: [&str; 4] = [
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 ];
 
+/// A connection. If it is dropped while rows are on their way, the server is told to stop: the driver would read all
+/// that nobody wants any more.
+pub(super) struct MysqlConnection {
+    pub(super) driver: Conn,
+    /// Whether a statement has been sent whose last row has not come.
+    pub(super) is_reading: bool,
+    timeout: Duration,
+}
+
+impl Drop for MysqlConnection {
+    fn drop(&mut self) {
+        // Without a runtime the process ends, and the connection with it.
+        if let (true, Ok(runtime)) = (self.is_reading, Handle::try_current()) {
+            let (options, id) = (self.driver.opts().clone(), self.driver.id());
+            runtime.spawn(tokio::time::timeout(self.timeout, stop(options, id)));
+        }
+    }
+}
+
+/// Ends the connection of that number. One that cannot be ended comes to its own end.
+async fn stop(options: Opts, id: u32) {
+    match Conn::new(options).await {
+        Ok(mut connection) => {
+            let stopped = connection.query_drop(format!("KILL CONNECTION {id}")).await;
+            tracing::debug!(?stopped, "a statement that nobody wants any more is stopped");
+        }
+        Err(error) => tracing::debug!(%error, "a statement that nobody wants any more goes on"),
+    }
+}
+
 /// Opens a connection and the transaction whose snapshot everything is read from.
 ///
 /// # Errors
 /// Unavailable: no server answers in time. Config: the URL makes no sense, or the server refuses the credentials. The
 /// URL is not quoted, as it holds the password.
-pub(super) async fn connect(url: &str, timeout: Duration, cancel: &CancellationToken) -> Result<Conn> {
+pub(super) async fn connect(url: &str, timeout: Duration, cancel: &CancellationToken) -> Result<MysqlConnection> {
     let (options, place) = options(url)?;
     let doing = || format!("connecting to MySQL at {place}");
-    let opening = async {
+    let connecting = async {
         let mut connection = Conn::new(options).await.doing_sql(doing)?;
         for statement in SESSION {
             connection.query_drop(statement).await.doing_sql(doing)?;
@@ -34,13 +68,11 @@ pub(super) async fn connect(url: &str, timeout: Duration, cancel: &CancellationT
         connection.query_drop(begin).await.doing_sql(doing)?;
         Ok(connection)
     };
-    tokio::select! {
-        opened = tokio::time::timeout(timeout, opening) => opened.unwrap_or_else(|_| {
-            let why = format!("no answer within {} s", timeout.as_secs());
-            Err(Error::unavailable(doing(), why).hint("check the host and the port, or raise `timeout:`"))
-        }),
-        () = cancel.cancelled() => Err(Error::cancelled(doing())),
-    }
+    Ok(MysqlConnection {
+        driver: in_time(connecting, timeout, cancel, doing).await?,
+        is_reading: false,
+        timeout,
+    })
 }
 
 /// The URL's options, and host, port and database for messages.
@@ -95,25 +127,11 @@ fn options(url: &str) -> Result<(OptsBuilder, String)> {
     Ok((options, place))
 }
 
-/// [`cordada_core::Context`] for the driver's errors, which are foreign to the lake.
-pub(super) trait SqlContext<T> {
-    /// Turns the driver's error into ours.
-    fn doing_sql<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T>;
-}
-
-impl<T> SqlContext<T> for Result<T, mysql_async::Error> {
-    fn doing_sql<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T> {
-        self.map_err(|error| SqlError(error).classify(doing().into()))
-    }
-}
-
-struct SqlError(mysql_async::Error);
-
-impl Classify for SqlError {
+impl SqlError for mysql_async::Error {
     /// Which of our kinds it is. What the server says is told unless it may quote a value (SQLSTATE 22 and 23).
     /// Codes: MySQL's manual, "Server Error Message Reference".
     fn classify(self, doing: String) -> Error {
-        let server = match self.0 {
+        let server = match self {
             mysql_async::Error::Server(server) => server,
             mysql_async::Error::Url(_) => return Error::config(doing, "the URL makes no sense"),
             // What these print may hold a row.

@@ -6,4 +6,18 @@ mod connect;
 mod session;
 mod types;
 
-pub(crate) use session::MysqlSession;
+use async_trait::async_trait;
+use cordada_core::Result;
+
+use crate::driver::{Driver, SessionRequest};
+use crate::session::Session;
+
+/// The driver.
+pub(crate) struct Mysql;
+
+#[async_trait]
+impl Driver for Mysql {
+    async fn open(&self, request: SessionRequest<'_>) -> Result<Box<dyn Session>> {
+        Ok(Box::new(session::MysqlSession::open(request).await?))
+    }
+}

@@ -19,7 +19,7 @@ use cordada_ingest_formats::values::time::{Clock, Time, parse};
 
 use super::numeric;
 use crate::decimal;
-use crate::unreadable::Unreadable;
+use crate::value_error::ValueError;
 
 /// Days from 1970-01-01 to PostgreSQL's 2000-01-01, and the same in microseconds.
 const EPOCH_DAYS: i32 = 10_957;
@@ -73,7 +73,7 @@ impl Kind {
     }
 }
 
-type Read<T = ()> = Result<T, Unreadable>;
+type Read<T = ()> = Result<T, ValueError>;
 
 /// The values of one column so far.
 pub(crate) struct Column {
@@ -125,7 +125,7 @@ impl Bytes {
     #[inline]
     fn end(&mut self) -> Read {
         self.ends
-            .push(i32::try_from(self.bytes.len()).map_err(|_| Unreadable::Malformed)?);
+            .push(i32::try_from(self.bytes.len()).map_err(|_| ValueError::Malformed)?);
         Ok(())
     }
 
@@ -208,7 +208,7 @@ impl Column {
             Values::Text(values) | Values::Binary(values) => values.push(value)?,
             Values::Jsonb(values) => match value.split_first() {
                 Some((1, text)) => values.push(text)?,
-                _ => return Err(Unreadable::Malformed),
+                _ => return Err(ValueError::Malformed),
             },
             Values::Uuid(values) => {
                 uuid(fixed(value)?, &mut values.bytes);
@@ -221,7 +221,7 @@ impl Column {
             Values::Timestamptz(values) => values.push(timestamp(i64::from_be_bytes(fixed(value)?))?),
             Values::List(ends, items, _) => {
                 push_array(value, items)?;
-                ends.push(i32::try_from(items.len()).map_err(|_| Unreadable::Malformed)?);
+                ends.push(i32::try_from(items.len()).map_err(|_| ValueError::Malformed)?);
             }
         }
         self.nulls.append_non_null();
@@ -231,14 +231,14 @@ impl Column {
     /// Adds a value of the text format, as the session's settings write it.
     pub(crate) fn push_text(&mut self, value: &[u8]) -> Read {
         fn number<T: std::str::FromStr>(value: &[u8]) -> Read<T> {
-            let text = std::str::from_utf8(value).map_err(|_| Unreadable::Malformed)?;
-            text.parse().map_err(|_| Unreadable::Malformed)
+            let text = std::str::from_utf8(value).map_err(|_| ValueError::Malformed)?;
+            text.parse().map_err(|_| ValueError::Malformed)
         }
         match &mut self.values {
             Values::Boolean(values) => match value {
                 b"t" => values.append(true),
                 b"f" => values.append(false),
-                _ => return Err(Unreadable::Malformed),
+                _ => return Err(ValueError::Malformed),
             },
             Values::Int16(values) => values.push(number(value)?),
             Values::Int32(values) => values.push(number(value)?),
@@ -254,7 +254,7 @@ impl Column {
             }
             Values::Binary(values) => {
                 hex(
-                    value.strip_prefix(b"\\x").ok_or(Unreadable::Malformed)?,
+                    value.strip_prefix(b"\\x").ok_or(ValueError::Malformed)?,
                     &mut values.bytes,
                 )?;
                 values.end()?;
@@ -264,7 +264,7 @@ impl Column {
             Values::Timestamptz(values) => values.push(instant_of_text(value)?),
             Values::List(ends, items, _) => {
                 push_array_text(value, items)?;
-                ends.push(i32::try_from(items.len()).map_err(|_| Unreadable::Malformed)?);
+                ends.push(i32::try_from(items.len()).map_err(|_| ValueError::Malformed)?);
             }
         }
         self.nulls.append_non_null();
@@ -300,7 +300,7 @@ impl Column {
                 let (ends, bytes) = values.take();
                 // Checks all of the text at once, which is faster than one value after the other.
                 let text = GenericByteArray::<Utf8Type>::try_new(ends, bytes.into(), nulls);
-                Arc::new(text.map_err(|_| Unreadable::Malformed)?)
+                Arc::new(text.map_err(|_| ValueError::Malformed)?)
             }
             Values::Binary(values) => {
                 let (ends, bytes) = values.take();
@@ -320,15 +320,15 @@ impl Column {
 
 #[inline]
 fn fixed<const N: usize>(value: &[u8]) -> Read<[u8; N]> {
-    value.try_into().map_err(|_| Unreadable::Malformed)
+    value.try_into().map_err(|_| ValueError::Malformed)
 }
 
 /// Days since 1970-01-01 of days since 2000-01-01.
 #[inline]
 fn date(days: i32) -> Read<i32> {
     match days {
-        i32::MAX | i32::MIN => Err(Unreadable::Infinite),
-        days => days.checked_add(EPOCH_DAYS).ok_or(Unreadable::OutOfRange),
+        i32::MAX | i32::MIN => Err(ValueError::Infinite),
+        days => days.checked_add(EPOCH_DAYS).ok_or(ValueError::OutOfRange),
     }
 }
 
@@ -336,8 +336,8 @@ fn date(days: i32) -> Read<i32> {
 #[inline]
 fn timestamp(micros: i64) -> Read<i64> {
     match micros {
-        i64::MAX | i64::MIN => Err(Unreadable::Infinite),
-        micros => micros.checked_add(EPOCH_MICROS).ok_or(Unreadable::OutOfRange),
+        i64::MAX | i64::MIN => Err(ValueError::Infinite),
+        micros => micros.checked_add(EPOCH_MICROS).ok_or(ValueError::OutOfRange),
     }
 }
 
@@ -350,7 +350,7 @@ fn date_of_text(value: &[u8]) -> Read<i32> {
             .date()
             .signed_duration_since(chrono::NaiveDate::default())
             .num_days())
-        .and_then(|days| i32::try_from(days).map_err(|_| Unreadable::OutOfRange)),
+        .and_then(|days| i32::try_from(days).map_err(|_| ValueError::OutOfRange)),
     }
 }
 
@@ -370,7 +370,7 @@ fn instant_of_text(value: &[u8]) -> Read<i64> {
             if is_utc {
                 Ok(local.and_utc().timestamp_micros())
             } else {
-                Err(Unreadable::Malformed)
+                Err(ValueError::Malformed)
             }
         }
     }
@@ -378,9 +378,9 @@ fn instant_of_text(value: &[u8]) -> Read<i64> {
 
 /// A date or timestamp of a year beyond 9999 or before 1, and whether `+00` stands behind it.
 fn unusual(value: &[u8]) -> Read<(chrono::NaiveDateTime, bool)> {
-    let text = std::str::from_utf8(value).map_err(|_| Unreadable::Malformed)?;
+    let text = std::str::from_utf8(value).map_err(|_| ValueError::Malformed)?;
     if matches!(text, "infinity" | "-infinity") {
-        return Err(Unreadable::Infinite);
+        return Err(ValueError::Infinite);
     }
     let (text, before_christ) = match text.strip_suffix(" BC") {
         Some(text) => (text, true),
@@ -396,13 +396,13 @@ fn unusual(value: &[u8]) -> Read<(chrono::NaiveDateTime, bool)> {
         parts
             .next()
             .and_then(|part| part.parse::<u32>().ok())
-            .ok_or(Unreadable::Malformed)
+            .ok_or(ValueError::Malformed)
     };
     let (year, month, day) = (part()?, part()?, part()?);
-    let year = i32::try_from(year).map_err(|_| Unreadable::OutOfRange)?;
+    let year = i32::try_from(year).map_err(|_| ValueError::OutOfRange)?;
     let year = if before_christ { 1 - year } else { year };
-    let date = chrono::NaiveDate::from_ymd_opt(year, month, day).ok_or(Unreadable::OutOfRange)?;
-    let time = chrono::NaiveTime::parse_from_str(time, "%H:%M:%S%.f").map_err(|_| Unreadable::Malformed)?;
+    let date = chrono::NaiveDate::from_ymd_opt(year, month, day).ok_or(ValueError::OutOfRange)?;
+    let time = chrono::NaiveTime::parse_from_str(time, "%H:%M:%S%.f").map_err(|_| ValueError::Malformed)?;
     Ok((date.and_time(time), is_utc))
 }
 
@@ -419,18 +419,18 @@ fn uuid(value: [u8; 16], out: &mut Vec<u8>) {
 fn hex(text: &[u8], out: &mut Vec<u8>) -> Read {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     if !text.len().is_multiple_of(2) {
-        return Err(Unreadable::Malformed);
+        return Err(ValueError::Malformed);
     }
     for pair in text.chunks_exact(2) {
         let (high, low) = (digit(pair[0]), digit(pair[1]));
-        out.push(high.ok_or(Unreadable::Malformed)? << 4 | low.ok_or(Unreadable::Malformed)?);
+        out.push(high.ok_or(ValueError::Malformed)? << 4 | low.ok_or(ValueError::Malformed)?);
     }
     Ok(())
 }
 
 /// The first `N` bytes, which `value` moves behind.
 pub(super) fn take<'a>(value: &mut &'a [u8], count: usize) -> Read<&'a [u8]> {
-    let (taken, rest) = value.split_at_checked(count).ok_or(Unreadable::Malformed)?;
+    let (taken, rest) = value.split_at_checked(count).ok_or(ValueError::Malformed)?;
     *value = rest;
     Ok(taken)
 }
@@ -452,14 +452,14 @@ fn push_array(mut value: &[u8], items: &mut Column) -> Read {
             take(&mut value, 4)?;
             count
         }
-        2..=6 => return Err(Unreadable::Dimensions),
-        _ => return Err(Unreadable::Malformed),
+        2..=6 => return Err(ValueError::Dimensions),
+        _ => return Err(ValueError::Malformed),
     };
     for _ in 0..count {
         match take_i32(&mut value)? {
             -1 => items.push_null(),
             length => {
-                let length = usize::try_from(length).map_err(|_| Unreadable::Malformed)?;
+                let length = usize::try_from(length).map_err(|_| ValueError::Malformed)?;
                 items.push_binary(take(&mut value, length)?)?;
             }
         }
@@ -467,7 +467,7 @@ fn push_array(mut value: &[u8], items: &mut Column) -> Read {
     if value.is_empty() {
         Ok(())
     } else {
-        Err(Unreadable::Malformed)
+        Err(ValueError::Malformed)
     }
 }
 
@@ -479,16 +479,16 @@ fn push_array_text(value: &[u8], items: &mut Column) -> Read {
             let bounds = value
                 .iter()
                 .position(|byte| *byte == b'=')
-                .ok_or(Unreadable::Malformed)?;
+                .ok_or(ValueError::Malformed)?;
             if value[..bounds].iter().filter(|byte| **byte == b'[').count() > 1 {
-                return Err(Unreadable::Dimensions);
+                return Err(ValueError::Dimensions);
             }
             &value[bounds + 1..]
         }
         _ => value,
     };
     let inner = value.strip_prefix(b"{").and_then(|value| value.strip_suffix(b"}"));
-    let mut rest = inner.ok_or(Unreadable::Malformed)?;
+    let mut rest = inner.ok_or(ValueError::Malformed)?;
     if rest.is_empty() {
         return Ok(());
     }
@@ -497,7 +497,7 @@ fn push_array_text(value: &[u8], items: &mut Column) -> Read {
         item.clear();
         let mut quoted = false;
         match rest.first() {
-            Some(b'{') => return Err(Unreadable::Dimensions),
+            Some(b'{') => return Err(ValueError::Dimensions),
             Some(b'"') => {
                 quoted = true;
                 rest = &rest[1..];
@@ -511,7 +511,7 @@ fn push_array_text(value: &[u8], items: &mut Column) -> Read {
                             item.push(*byte);
                             rest = after;
                         }
-                        [] => return Err(Unreadable::Malformed),
+                        [] => return Err(ValueError::Malformed),
                     }
                 }
             }
@@ -529,7 +529,7 @@ fn push_array_text(value: &[u8], items: &mut Column) -> Read {
         match rest {
             [] => return Ok(()),
             [b',', after @ ..] => rest = after,
-            _ => return Err(Unreadable::Malformed),
+            _ => return Err(ValueError::Malformed),
         }
     }
 }

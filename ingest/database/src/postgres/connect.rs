@@ -5,18 +5,21 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cordada_core::{Classify, Context, Error, Result};
+use cordada_core::{Error, Result, tls};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{DigitallySignedStruct, SignatureScheme};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+use crate::config::DatabaseSource;
+use crate::driver::in_time;
+use crate::sql_error::{SqlContext, SqlError};
 
 /// Makes texts the same wherever they come from: `value::text` in a query and the values of the replication log.
 const SESSION: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'iso_8601'; \
@@ -25,7 +28,7 @@ const SESSION: &str = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET Int
 
 /// Where a server is and how to log in.
 #[derive(Clone)]
-pub(crate) struct Server {
+pub(crate) struct PostgresServer {
     config: tokio_postgres::Config,
     tls: Option<MakeRustlsConnect>,
     timeout: Duration,
@@ -33,7 +36,15 @@ pub(crate) struct Server {
     place: String,
 }
 
-impl Server {
+impl PostgresServer {
+    /// The one of a source.
+    ///
+    /// # Errors
+    /// As [`PostgresServer::new`].
+    pub(crate) fn of(source: &DatabaseSource) -> Result<Self> {
+        Self::new(source.connection.url(), source.timeout.0)
+    }
+
     /// Reads the URL.
     ///
     /// # Errors
@@ -70,7 +81,7 @@ impl Server {
         };
         let tls = match ssl {
             SslMode::Disable => None,
-            _ => Some(tls(verify, roots)?),
+            _ => Some(encryption(verify, roots)?),
         };
         config
             .ssl_mode(ssl)
@@ -96,7 +107,7 @@ impl Server {
     /// Unavailable: no server answers in time. Config: it refuses the credentials.
     pub(crate) async fn connect(&self, cancel: &CancellationToken) -> Result<Client> {
         let doing = || format!("connecting to PostgreSQL at {}", self.place);
-        let opening = async {
+        let connecting = async {
             let client = match &self.tls {
                 Some(tls) => {
                     let (client, connection) = self.config.connect(tls.clone()).await.doing_sql(doing)?;
@@ -112,13 +123,7 @@ impl Server {
             client.batch_execute(SESSION).await.doing_sql(doing)?;
             Ok(client)
         };
-        tokio::select! {
-            opened = tokio::time::timeout(self.timeout, opening) => opened.unwrap_or_else(|_| {
-                let why = format!("no answer within {} s", self.timeout.as_secs());
-                Err(Error::unavailable(doing(), why).hint("check the host and the port, or raise `timeout:`"))
-            }),
-            () = cancel.cancelled() => Err(Error::cancelled(doing())),
-        }
+        in_time(connecting, self.timeout, cancel, doing).await
     }
 
     /// Moves the connection's bytes until the client is dropped. A statement that runs when `cancel` says so is
@@ -160,41 +165,14 @@ fn host(host: &Host) -> String {
 }
 
 /// TLS as libpq's `sslmode` has it: encrypted, and with `verify` also to a server whose certificate is good.
-fn tls(verify: bool, roots: Option<PathBuf>) -> Result<MakeRustlsConnect> {
-    let doing = "reading the certificates of `sslrootcert`";
-    let provider = match CryptoProvider::get_default() {
-        Some(provider) => provider.clone(),
-        None => {
-            let provider = rustls::crypto::ring::default_provider();
-            // Somebody else may have been first, with the same.
-            let _ = provider.clone().install_default();
-            Arc::new(provider)
-        }
-    };
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::failed("preparing TLS", error))?;
-    if !verify {
-        let verifier = Arc::new(AnyCertificate(provider));
-        let config = builder.dangerous().with_custom_certificate_verifier(verifier);
-        return Ok(MakeRustlsConnect::new(config.with_no_client_auth()));
+fn encryption(verify: bool, roots: Option<PathBuf>) -> Result<MakeRustlsConnect> {
+    if verify {
+        return tls::verifying_client(roots.as_deref()).map(MakeRustlsConnect::new);
     }
-    let Some(file) = roots else {
-        let (tls, _) = MakeRustlsConnect::with_native_certs().map_err(|_| {
-            Error::config("preparing TLS", "this machine has no root certificates")
-                .hint("install ca-certificates or name a file in `sslrootcert`")
-        })?;
-        return Ok(tls);
-    };
-    let mut store = RootCertStore::empty();
-    let pem = std::fs::read(&file).doing(|| format!("{doing} {}", file.display()))?;
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| Error::config(doing, error))?;
-        store.add(certificate).map_err(|error| Error::config(doing, error))?;
-    }
-    Ok(MakeRustlsConnect::new(
-        builder.with_root_certificates(store).with_no_client_auth(),
-    ))
+    let builder = tls::client()?;
+    let verifier = Arc::new(AnyCertificate(builder.crypto_provider().clone()));
+    let config = builder.dangerous().with_custom_certificate_verifier(verifier);
+    Ok(MakeRustlsConnect::new(config.with_no_client_auth()))
 }
 
 /// `sslmode=require` and `prefer`: encrypted, whoever the server is.
@@ -246,27 +224,13 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// [`Context`] for the driver's errors, which are foreign to the lake.
-pub(crate) trait SqlContext<T> {
-    /// Turns the driver's error into ours.
-    fn doing_sql<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T>;
-}
-
-impl<T> SqlContext<T> for Result<T, tokio_postgres::Error> {
-    fn doing_sql<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T> {
-        self.map_err(|error| SqlError(error).classify(doing().into()))
-    }
-}
-
-struct SqlError(tokio_postgres::Error);
-
-impl Classify for SqlError {
+impl SqlError for tokio_postgres::Error {
     /// Which of our kinds it is. What the server says is told unless it may quote a value (classes 22 and 23).
     fn classify(self, doing: String) -> Error {
-        let Some(db) = self.0.as_db_error() else {
-            let why = match std::error::Error::source(&self.0) {
+        let Some(db) = self.as_db_error() else {
+            let why = match std::error::Error::source(&self) {
                 Some(cause) => cause.to_string(),
-                None => self.0.to_string(),
+                None => self.to_string(),
             };
             // The driver tells neither a missing nor a refused password from other failures of its own.
             return if why.contains("password") || why.contains("authentication") {
@@ -297,8 +261,8 @@ impl Classify for SqlError {
 mod tests {
     use super::*;
 
-    fn server(url: &str) -> Result<Server> {
-        Server::new(url, Duration::from_secs(1))
+    fn server(url: &str) -> Result<PostgresServer> {
+        PostgresServer::new(url, Duration::from_secs(1))
     }
 
     #[test]

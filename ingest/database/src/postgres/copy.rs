@@ -6,16 +6,14 @@ use arrow::record_batch::RecordBatch;
 use cordada_core::{Context, Error, Result};
 
 use super::column::{Column, Kind};
-use crate::unreadable::Unreadable;
+use crate::feed::{ReadBatch, is_batch};
+use crate::value_error::ValueError;
 
 /// What the data begin with; then come flags and the length of an extension.
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
-/// A batch is full with so many rows, or bytes of values.
-const BATCH_ROWS: usize = 16 * 1024;
-const BATCH_BYTES: usize = 8 << 20;
 
 /// Reads the data, however they are cut into pieces.
-pub(crate) struct Decoder {
+pub(crate) struct CopyDecoder {
     /// What is read, for messages: `public.sales`.
     label: String,
     schema: SchemaRef,
@@ -35,7 +33,7 @@ enum Expect {
     Nothing,
 }
 
-impl Decoder {
+impl CopyDecoder {
     /// Reads columns of those kinds, named as in the schema.
     pub(crate) fn new(label: &str, schema: SchemaRef, kinds: &[Kind]) -> Self {
         Self {
@@ -72,24 +70,23 @@ impl Decoder {
     /// Whether a batch is ready to be taken.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES
+        is_batch(self.rows, self.bytes)
     }
 
     /// The rows so far and how many bytes they came in; `None` if there are none.
     ///
     /// # Errors
     /// Text that is not UTF-8.
-    pub(crate) fn take(&mut self) -> Result<Option<(RecordBatch, u64)>> {
+    pub(crate) fn take(&mut self) -> Result<Option<ReadBatch>> {
         if self.rows == 0 {
             return Ok(None);
         }
         let bytes = std::mem::take(&mut self.bytes) as u64;
         self.rows = 0;
         let (columns, fields) = (self.columns.iter_mut(), self.schema.fields());
-        let arrays = columns.zip(fields).map(|(column, field)| {
-            let why = |unreadable: Unreadable| unreadable.refuse(&self.label, field.name());
-            column.finish().map_err(why)
-        });
+        let arrays = columns
+            .zip(fields)
+            .map(|(column, field)| column.finish().map_err(|error| error.at(&self.label, field.name())));
         let arrays = arrays.collect::<Result<Vec<_>>>()?;
         let batch = RecordBatch::try_new(self.schema.clone(), arrays).doing(|| format!("reading {}", self.label))?;
         Ok(Some((batch, bytes)))
@@ -174,7 +171,7 @@ impl Decoder {
                     let (value, rest) = rest.split_at(length);
                     column
                         .push_binary(value)
-                        .map_err(|unreadable| unreadable.refuse(&self.label, self.schema.field(number).name()))?;
+                        .map_err(|error| error.at(&self.label, self.schema.field(number).name()))?;
                     values = rest;
                 }
             }
@@ -186,7 +183,7 @@ impl Decoder {
 
 /// The length of so many values, each behind its own length; `None` if not all are there.
 #[inline]
-fn length_of(values: &[u8], count: usize) -> Result<Option<usize>, Unreadable> {
+fn length_of(values: &[u8], count: usize) -> Result<Option<usize>, ValueError> {
     let mut at = 0;
     for _ in 0..count {
         let Some((length, _)) = values.get(at..).and_then(|rest| rest.split_first_chunk()) else {
@@ -195,7 +192,7 @@ fn length_of(values: &[u8], count: usize) -> Result<Option<usize>, Unreadable> {
         at += 4;
         match i32::from_be_bytes(*length) {
             -1 => {}
-            length => at += usize::try_from(length).map_err(|_| Unreadable::Malformed)?,
+            length => at += usize::try_from(length).map_err(|_| ValueError::Malformed)?,
         }
     }
     Ok((at <= values.len()).then_some(at))
@@ -211,7 +208,7 @@ mod tests {
 
     use super::*;
 
-    fn decoder() -> Decoder {
+    fn decoder() -> CopyDecoder {
         let kinds = [
             Kind::Int64,
             Kind::Text,
@@ -224,7 +221,7 @@ mod tests {
             .zip(["a", "b", "c", "d", "e"])
             .map(|(kind, name)| Field::new(name, kind.data_type(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        Decoder::new("public.sales", schema, &kinds)
+        CopyDecoder::new("public.sales", schema, &kinds)
     }
 
     fn field(value: &[u8]) -> Vec<u8> {

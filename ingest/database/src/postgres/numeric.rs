@@ -1,7 +1,18 @@
 //! PostgreSQL's `numeric`: groups of four decimal digits. Source: src/backend/utils/adt/numeric.c, `numeric_send`.
 
-use crate::decimal::{POWERS, within};
-use crate::unreadable::Unreadable;
+use crate::decimal::within;
+use crate::value_error::ValueError;
+
+/// The powers of ten that an i128 holds.
+const POWERS: [i128; 39] = {
+    let mut powers = [1; 39];
+    let mut at = 1;
+    while at < 39 {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
 
 const NEGATIVE: u16 = 0x4000;
 const NAN: u16 = 0xC000;
@@ -9,21 +20,21 @@ const INFINITY: u16 = 0xD000;
 const MINUS_INFINITY: u16 = 0xF000;
 
 /// A value as it is sent: the number of groups, the weight of the first, the sign, the digits behind the point.
-struct Sent<'a> {
+struct NumericGroups<'a> {
     groups: &'a [u8],
     weight: i32,
     sign: u16,
     scale: u16,
 }
 
-impl<'a> Sent<'a> {
+impl<'a> NumericGroups<'a> {
     #[inline]
-    fn read(value: &'a [u8]) -> Result<Self, Unreadable> {
+    fn read(value: &'a [u8]) -> Result<Self, ValueError> {
         let &[n0, n1, w0, w1, s0, s1, d0, d1, ref groups @ ..] = value else {
-            return Err(Unreadable::Malformed);
+            return Err(ValueError::Malformed);
         };
         if groups.len() != 2 * usize::from(u16::from_be_bytes([n0, n1])) {
-            return Err(Unreadable::Malformed);
+            return Err(ValueError::Malformed);
         }
         let (weight, scale) = (i16::from_be_bytes([w0, w1]), u16::from_be_bytes([d0, d1]));
         Ok(Self {
@@ -36,13 +47,13 @@ impl<'a> Sent<'a> {
 
     /// The groups, each 0 to 9999.
     #[inline]
-    fn digits(&self) -> impl Iterator<Item = Result<u16, Unreadable>> + use<'a> {
+    fn digits(&self) -> impl Iterator<Item = Result<u16, ValueError>> + use<'a> {
         self.groups.chunks_exact(2).map(|group| {
             let group = u16::from_be_bytes([group[0], group[1]]);
             if group < 10_000 {
                 Ok(group)
             } else {
-                Err(Unreadable::Malformed)
+                Err(ValueError::Malformed)
             }
         })
     }
@@ -53,13 +64,13 @@ impl<'a> Sent<'a> {
 /// # Errors
 /// NaN and infinity; more digits than `precision`, or than `scale` behind the point.
 #[inline]
-pub(super) fn decimal(value: &[u8], precision: u8, scale: i8) -> Result<i128, Unreadable> {
-    let sent = Sent::read(value)?;
+pub(super) fn decimal(value: &[u8], precision: u8, scale: i8) -> Result<i128, ValueError> {
+    let sent = NumericGroups::read(value)?;
     let negative = match sent.sign {
         0 => false,
         NEGATIVE => true,
-        NAN | INFINITY | MINUS_INFINITY => return Err(Unreadable::NotANumber),
-        _ => return Err(Unreadable::Malformed),
+        NAN | INFINITY | MINUS_INFINITY => return Err(ValueError::NotANumber),
+        _ => return Err(ValueError::Malformed),
     };
     // The power of ten of a group's last digit, in units of the result.
     let mut power = 4 * sent.weight + i32::from(scale);
@@ -71,30 +82,30 @@ pub(super) fn decimal(value: &[u8], precision: u8, scale: i8) -> Result<i128, Un
             -3..0 => {
                 let cut = 10u16.pow(power.unsigned_abs());
                 if group % cut != 0 {
-                    return Err(Unreadable::TooManyDigits);
+                    return Err(ValueError::TooManyDigits);
                 }
                 (4 + power, group / cut)
             }
-            _ if group != 0 => return Err(Unreadable::TooManyDigits),
+            _ if group != 0 => return Err(ValueError::TooManyDigits),
             _ => (0, 0),
         };
         let scaled = result.checked_mul(POWERS[usize::try_from(shift).unwrap_or_default()]);
         let next = scaled.and_then(|scaled| scaled.checked_add(digits.into()));
-        result = next.ok_or(Unreadable::TooManyDigits)?;
+        result = next.ok_or(ValueError::TooManyDigits)?;
         zeros = power.max(0);
         power -= 4;
     }
     if result != 0 {
         let factor = usize::try_from(zeros).ok().and_then(|zeros| POWERS.get(zeros));
         let scaled = factor.and_then(|factor| result.checked_mul(*factor));
-        result = scaled.ok_or(Unreadable::TooManyDigits)?;
+        result = scaled.ok_or(ValueError::TooManyDigits)?;
     }
     within(if negative { -result } else { result }, precision)
 }
 
 /// Writes the value as PostgreSQL does.
-pub(super) fn text(value: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
-    let sent = Sent::read(value)?;
+pub(super) fn text(value: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
+    let sent = NumericGroups::read(value)?;
     let special: &[u8] = match sent.sign {
         0 => b"",
         NEGATIVE => {
@@ -104,7 +115,7 @@ pub(super) fn text(value: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
         NAN => b"NaN",
         INFINITY => b"Infinity",
         MINUS_INFINITY => b"-Infinity",
-        _ => return Err(Unreadable::Malformed),
+        _ => return Err(ValueError::Malformed),
     };
     if !special.is_empty() {
         out.extend_from_slice(special);
@@ -191,16 +202,16 @@ mod tests {
         assert_eq!(decimal(&send("-0.0001"), 10, 4), Ok(-1));
         assert_eq!(decimal(&send("100000000"), 10, 0), Ok(100_000_000));
         assert_eq!(decimal(&send("0"), 10, 2), Ok(0));
-        assert_eq!(decimal(&send("1.005"), 10, 2), Err(Unreadable::TooManyDigits));
-        assert_eq!(decimal(&send("123.4"), 3, 1), Err(Unreadable::TooManyDigits));
-        assert_eq!(decimal(&[0, 0, 0, 0, 0xC0, 0, 0, 0], 3, 1), Err(Unreadable::NotANumber));
+        assert_eq!(decimal(&send("1.005"), 10, 2), Err(ValueError::TooManyDigits));
+        assert_eq!(decimal(&send("123.4"), 3, 1), Err(ValueError::TooManyDigits));
+        assert_eq!(decimal(&[0, 0, 0, 0, 0xC0, 0, 0, 0], 3, 1), Err(ValueError::NotANumber));
         let all_nines = "9".repeat(38);
         assert_eq!(decimal(&send(&all_nines), 38, 0), Ok(all_nines.parse().unwrap()));
         assert_eq!(
             decimal(&send(&format!("0.{all_nines}")), 38, 38),
             Ok(all_nines.parse().unwrap())
         );
-        assert_eq!(decimal(&send(&"9".repeat(39)), 38, 0), Err(Unreadable::TooManyDigits));
+        assert_eq!(decimal(&send(&"9".repeat(39)), 38, 0), Err(ValueError::TooManyDigits));
         for text in [
             "0",
             "0.00",

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::column::{take, take_i32};
-use crate::unreadable::Unreadable;
+use crate::value_error::ValueError;
 
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,14 +46,14 @@ pub(super) enum Cell {
     Text(Range<usize>),
 }
 
-type Read<T> = Result<T, Unreadable>;
+type Read<T> = Result<T, ValueError>;
 
 /// Reads a message.
 ///
 /// # Errors
 /// It is none, or of a later version.
 pub(super) fn read(data: &[u8]) -> Read<Message> {
-    let mut reader = Reader { data, rest: data };
+    let mut reader = PgoutputReader { data, rest: data };
     let message = match reader.byte()? {
         b'R' => {
             let table = reader.number()?;
@@ -87,7 +87,7 @@ pub(super) fn read(data: &[u8]) -> Read<Message> {
                 kind => (None, kind),
             };
             if kind != b'N' {
-                return Err(Unreadable::Malformed);
+                return Err(ValueError::Malformed);
             }
             Message::Update {
                 table,
@@ -102,7 +102,7 @@ pub(super) fn read(data: &[u8]) -> Read<Message> {
                     table,
                     old: reader.tuple()?,
                 },
-                _ => return Err(Unreadable::Malformed),
+                _ => return Err(ValueError::Malformed),
             }
         }
         b'T' => {
@@ -113,20 +113,20 @@ pub(super) fn read(data: &[u8]) -> Read<Message> {
             }
         }
         b'B' | b'C' | b'O' | b'Y' | b'M' => return Ok(Message::Other),
-        _ => return Err(Unreadable::Malformed),
+        _ => return Err(ValueError::Malformed),
     };
     match reader.rest {
         [] => Ok(message),
-        _ => Err(Unreadable::Malformed),
+        _ => Err(ValueError::Malformed),
     }
 }
 
-struct Reader<'a> {
+struct PgoutputReader<'a> {
     data: &'a [u8],
     rest: &'a [u8],
 }
 
-impl Reader<'_> {
+impl PgoutputReader<'_> {
     fn byte(&mut self) -> Read<u8> {
         Ok(take(&mut self.rest, 1)?[0])
     }
@@ -135,7 +135,7 @@ impl Reader<'_> {
         if self.byte()? == byte {
             Ok(())
         } else {
-            Err(Unreadable::Malformed)
+            Err(ValueError::Malformed)
         }
     }
 
@@ -159,9 +159,9 @@ impl Reader<'_> {
             .rest
             .iter()
             .position(|byte| *byte == 0)
-            .ok_or(Unreadable::Malformed)?;
+            .ok_or(ValueError::Malformed)?;
         let text = std::str::from_utf8(take(&mut self.rest, end)?)
-            .map_err(|_| Unreadable::NotUtf8)?
+            .map_err(|_| ValueError::NotUtf8)?
             .to_owned();
         self.skip(1)?;
         Ok(text)
@@ -173,12 +173,12 @@ impl Reader<'_> {
             b'n' => Ok(Cell::Null),
             b'u' => Ok(Cell::Unchanged),
             b't' => {
-                let length = usize::try_from(take_i32(&mut self.rest)?).map_err(|_| Unreadable::Malformed)?;
+                let length = usize::try_from(take_i32(&mut self.rest)?).map_err(|_| ValueError::Malformed)?;
                 let start = self.data.len() - self.rest.len();
                 self.skip(length)?;
                 Ok(Cell::Text(start..start + length))
             }
-            _ => Err(Unreadable::Malformed),
+            _ => Err(ValueError::Malformed),
         });
         cells.collect()
     }

@@ -1,14 +1,14 @@
 //! A replication slot and its publication: what keeps the log of one table's changes until they have landed.
 
 use cordada_core::names::snake_case;
-use cordada_core::sql_text::{escape_identifier, escape_literal};
 use cordada_core::{Error, Result};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::connect::SqlContext;
-use super::session::Relation;
+use super::SQL;
+use super::relation::PostgresRelation;
 use crate::config::DatabaseStream;
+use crate::sql_error::SqlContext;
 
 /// Changes of a chunk, about: transactions are whole.
 const CHUNK_CHANGES: u64 = 1_000_000;
@@ -21,9 +21,9 @@ pub(super) struct Replication {
     label: String,
 }
 
-/// What the log holds next.
+/// How much of the log is read next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pending {
+pub(super) struct LogExtent {
     /// Where the last transaction ends.
     pub(super) end: String,
     /// Which message empties the table, the last if there are several, from 1.
@@ -32,7 +32,7 @@ pub(super) struct Pending {
 
 impl Replication {
     /// The stream's slot and publication, by default named after the source and the stream.
-    pub(super) fn new(stream: &DatabaseStream, source: &str, name: &str) -> Self {
+    pub(super) fn new(stream: &DatabaseStream, (source, name): (&str, &str)) -> Self {
         let mut default = snake_case(&format!("cordada_{source}_{name}"));
         default.retain(|c| c.is_ascii_alphanumeric() || c == '_');
         // PostgreSQL's limit.
@@ -53,7 +53,7 @@ impl Replication {
     ///
     /// # Errors
     /// Config, with what to do.
-    pub(super) async fn check(&self, client: &Client, relation: &Relation, key: &[String]) -> Result<()> {
+    pub(super) async fn check(&self, client: &Client, relation: &PostgresRelation, key: &[String]) -> Result<()> {
         if text(client, "SHOW wal_level")
             .await
             .doing_sql(|| self.doing())?
@@ -94,15 +94,15 @@ impl Replication {
     ///
     /// # Errors
     /// Config: the user may not, with what to run instead.
-    pub(super) async fn publish(&self, client: &Client, relation: &Relation) -> Result<()> {
-        let name = escape_literal(&self.publication);
+    pub(super) async fn publish(&self, client: &Client, relation: &PostgresRelation) -> Result<()> {
+        let name = SQL.literal(&self.publication);
         let sql = format!("SELECT 1 FROM pg_publication WHERE pubname = {name}");
         let exists = text(client, &sql).await.doing_sql(|| self.doing())?.is_some();
-        let (publication, table) = (escape_identifier(&self.publication), &relation.sql);
+        let (publication, table) = (SQL.identifier(&self.publication), &relation.sql);
         if exists {
             let sql = format!(
                 "SELECT 1 FROM pg_publication_tables WHERE pubname = {name} AND schemaname || '.' || tablename = {}",
-                escape_literal(&relation.label)
+                SQL.literal(&relation.label)
             );
             return match text(client, &sql).await.doing_sql(|| self.doing())? {
                 Some(_) => Ok(()),
@@ -131,7 +131,7 @@ impl Replication {
     /// # Errors
     /// Config: the slot has lost changes, or is another's.
     pub(super) async fn position(&self, client: &Client) -> Result<Option<String>> {
-        let slot = escape_literal(&self.slot);
+        let slot = SQL.literal(&self.slot);
         let sql = format!(
             "SELECT CASE WHEN plugin IS DISTINCT FROM 'pgoutput' OR database <> current_database() THEN 'other' \
              WHEN wal_status = 'lost' THEN 'lost' ELSE confirmed_flush_lsn::text END FROM pg_replication_slots \
@@ -158,7 +158,7 @@ impl Replication {
     /// # Errors
     /// Config: the user may not, or there are too many.
     pub(super) async fn create(&self, client: &Client) -> Result<String> {
-        let slot = escape_literal(&self.slot);
+        let slot = SQL.literal(&self.slot);
         let create = format!("SELECT lsn::text FROM pg_create_logical_replication_slot({slot}, 'pgoutput')");
         match text(client, &create).await {
             Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Err(Error::config(
@@ -179,7 +179,7 @@ impl Replication {
 
     /// Tells the server that everything before `position` has landed. Never goes back.
     pub(super) async fn advance(&self, client: &Client, position: &str) -> Result<()> {
-        let (slot, position) = (escape_literal(&self.slot), escape_literal(position));
+        let (slot, position) = (SQL.literal(&self.slot), SQL.literal(position));
         let sql = format!(
             "SELECT pg_replication_slot_advance(slot_name, {position}::pg_lsn) FROM pg_replication_slots \
              WHERE slot_name = {slot} AND confirmed_flush_lsn < {position}::pg_lsn"
@@ -201,14 +201,14 @@ impl Replication {
         format!(
             "pg_logical_slot_peek_binary_changes({}, {}::pg_lsn, {changes}, 'proto_version', '1', \
              'publication_names', {})",
-            escape_literal(&self.slot),
-            escape_literal(upto),
-            escape_literal(&escape_identifier(&self.publication))
+            SQL.literal(&self.slot),
+            SQL.literal(upto),
+            SQL.literal(&SQL.identifier(&self.publication))
         )
     }
 
     /// What there is before `upto`, as much as fits a chunk; `None` if no row has changed.
-    pub(super) async fn pending(&self, client: &Client, upto: &str) -> Result<Option<Pending>> {
+    pub(super) async fn next(&self, client: &Client, upto: &str) -> Result<Option<LogExtent>> {
         // The first byte of a message: C commits, T truncates, I, U and D change a row.
         let sql = format!(
             "SELECT max(lsn) FILTER (WHERE kind = 67), max(number) FILTER (WHERE kind = 84), \
@@ -230,7 +230,7 @@ impl Replication {
         };
         Ok(match (row.get(0), row.get(2)) {
             (None, _) | (_, None | Some("0")) => None,
-            (Some(end), _) => Some(Pending {
+            (Some(end), _) => Some(LogExtent {
                 end: end.to_owned(),
                 truncated: row.get(1).and_then(|number| number.parse().ok()),
             }),

@@ -8,7 +8,7 @@ use super::column::Kind;
 
 /// A column as it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub(crate) struct ColumnFormat {
     pub(crate) kind: Kind,
     cast: Cast,
 }
@@ -24,18 +24,18 @@ enum Cast {
     Numeric,
 }
 
-impl Plan {
+impl ColumnFormat {
     /// How a column of that type is read. `declared` is its type in the configuration.
     pub(crate) fn new(column: &Type, modifier: i32, declared: Option<&DataType>, zone: Tz) -> Self {
-        let plan = Self::of_type(column, modifier, zone);
-        match (declared, &plan.kind) {
+        let format = Self::of_type(column, modifier, zone);
+        match (declared, &format.kind) {
             (Some(DataType::Decimal128(precision, scale)), Kind::Numeric) => Self {
                 kind: Kind::Decimal(*precision, *scale),
                 cast: Cast::None,
             },
-            (Some(DataType::Utf8), Kind::Numeric | Kind::Text | Kind::Uuid) => plan,
+            (Some(DataType::Utf8), Kind::Numeric | Kind::Text | Kind::Uuid) => format,
             (Some(DataType::Utf8), _) => Self::text(),
-            _ => plan,
+            _ => format,
         }
     }
 
@@ -124,25 +124,28 @@ mod tests {
 
     #[test]
     fn types_are_exact() {
-        let plan = |column, modifier, declared| Plan::new(column, modifier, declared, Tz::UTC);
+        let format = |column, modifier, declared| ColumnFormat::new(column, modifier, declared, Tz::UTC);
         assert_eq!(
-            plan(&Type::NUMERIC, (12 << 16 | 3) + 4, None).kind,
+            format(&Type::NUMERIC, (12 << 16 | 3) + 4, None).kind,
             Kind::Decimal(12, 3)
         );
-        assert_eq!(plan(&Type::NUMERIC, -1, None).kind, Kind::Numeric);
-        assert_eq!(plan(&Type::NUMERIC, (50 << 16 | 3) + 4, None).kind, Kind::Numeric);
-        assert_eq!(plan(&Type::NUMERIC, (3 << 16 | 5) + 4, None).kind, Kind::Decimal(5, 5));
+        assert_eq!(format(&Type::NUMERIC, -1, None).kind, Kind::Numeric);
+        assert_eq!(format(&Type::NUMERIC, (50 << 16 | 3) + 4, None).kind, Kind::Numeric);
         assert_eq!(
-            plan(&Type::NUMERIC, (3 << 16 | (-2 & 0x7ff)) + 4, None).kind,
+            format(&Type::NUMERIC, (3 << 16 | 5) + 4, None).kind,
+            Kind::Decimal(5, 5)
+        );
+        assert_eq!(
+            format(&Type::NUMERIC, (3 << 16 | (-2 & 0x7ff)) + 4, None).kind,
             Kind::Decimal(5, 0)
         );
         let declared = DataType::Decimal128(20, 4);
-        assert_eq!(plan(&Type::NUMERIC, -1, Some(&declared)).kind, Kind::Decimal(20, 4));
+        assert_eq!(format(&Type::NUMERIC, -1, Some(&declared)).kind, Kind::Decimal(20, 4));
         assert_eq!(
-            plan(&Type::INT4_ARRAY, -1, None).kind,
+            format(&Type::INT4_ARRAY, -1, None).kind,
             Kind::List(Box::new(Kind::Int32))
         );
-        assert_eq!(plan(&Type::INET_ARRAY, -1, None).sql("\"a\""), "\"a\"::text[]");
-        assert_eq!(plan(&Type::DATE, -1, Some(&DataType::Utf8)).kind, Kind::Text);
+        assert_eq!(format(&Type::INET_ARRAY, -1, None).sql("\"a\""), "\"a\"::text[]");
+        assert_eq!(format(&Type::DATE, -1, Some(&DataType::Utf8)).kind, Kind::Text);
     }
 }

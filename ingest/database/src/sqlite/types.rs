@@ -2,9 +2,12 @@
 
 use arrow::datatypes::DataType;
 
+/// How many questions there are about a column.
+pub(super) const QUESTIONS: usize = 6;
+
 /// What is asked of a column, each an SQL expression of its values: which storage classes there are, whether a whole
 /// number is beyond those that a double holds, whether one is neither 0 nor 1.
-pub(super) fn questions(name: &str) -> [String; 6] {
+pub(super) fn questions(name: &str) -> [String; QUESTIONS] {
     let class = |class: &str| format!("max(typeof({name}) = '{class}')");
     let whole = |condition: &str| format!("max(typeof({name}) = 'integer' AND ({condition}))");
     [
@@ -19,7 +22,7 @@ pub(super) fn questions(name: &str) -> [String; 6] {
 
 /// The answers to [`questions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Seen {
+pub(super) struct StorageClasses {
     pub(super) integer: bool,
     pub(super) real: bool,
     pub(super) text: bool,
@@ -28,33 +31,47 @@ pub(super) struct Seen {
     pub(super) beyond_one: bool,
 }
 
+impl StorageClasses {
+    /// Each question answered, by its number.
+    pub(super) fn of_answers<E>(mut answer: impl FnMut(usize) -> Result<bool, E>) -> Result<Self, E> {
+        Ok(Self {
+            integer: answer(0)?,
+            real: answer(1)?,
+            text: answer(2)?,
+            blob: answer(3)?,
+            large: answer(4)?,
+            beyond_one: answer(5)?,
+        })
+    }
+}
+
 /// The type that holds all values, each as it is. Text holds numbers as SQLite writes them, bytes hold texts.
-pub(super) fn data_type(declared: Option<&str>, seen: Seen) -> DataType {
+pub(super) fn data_type(declared: Option<&str>, classes: StorageClasses) -> DataType {
     let declared = declared.unwrap_or_default().to_ascii_uppercase();
     let says = |words: &[&str]| words.iter().any(|word| declared.contains(word));
     let is_decimal = says(&["DEC", "NUMERIC", "REAL", "FLOA", "DOUB"]);
-    match seen {
-        Seen { blob: true, .. } => DataType::Binary,
-        Seen { text: true, .. } => DataType::Utf8,
-        Seen {
+    match classes {
+        StorageClasses { blob: true, .. } => DataType::Binary,
+        StorageClasses { text: true, .. } => DataType::Utf8,
+        StorageClasses {
             real: true,
             integer: true,
             large: true,
             ..
         } => DataType::Utf8,
-        Seen { real: true, .. } => DataType::Float64,
-        Seen {
+        StorageClasses { real: true, .. } => DataType::Float64,
+        StorageClasses {
             integer: true,
             beyond_one: false,
             ..
         } if says(&["BOOL"]) => DataType::Boolean,
         // Whole numbers among decimals are kept as integers.
-        Seen {
+        StorageClasses {
             integer: true,
             large: false,
             ..
         } if is_decimal => DataType::Float64,
-        Seen { integer: true, .. } => DataType::Int64,
+        StorageClasses { integer: true, .. } => DataType::Int64,
         // Nothing but nulls: what the declaration prefers.
         _ if says(&["BOOL"]) => DataType::Boolean,
         _ if says(&["INT"]) => DataType::Int64,
@@ -71,24 +88,27 @@ mod tests {
 
     #[test]
     fn a_type_holds_all_values() {
-        let none = Seen::default();
-        let whole = Seen {
+        let none = StorageClasses::default();
+        let whole = StorageClasses {
             integer: true,
             beyond_one: true,
             ..none
         };
-        let real = Seen { real: true, ..none };
+        let real = StorageClasses { real: true, ..none };
         assert_eq!(data_type(Some("INTEGER"), whole), DataType::Int64);
         assert_eq!(data_type(Some("DECIMAL(10,2)"), whole), DataType::Float64);
         assert_eq!(
-            data_type(Some("DECIMAL(10,2)"), Seen { large: true, ..whole }),
+            data_type(Some("DECIMAL(10,2)"), StorageClasses { large: true, ..whole }),
             DataType::Int64
         );
-        assert_eq!(data_type(None, Seen { real: true, ..whole }), DataType::Float64);
+        assert_eq!(
+            data_type(None, StorageClasses { real: true, ..whole }),
+            DataType::Float64
+        );
         assert_eq!(
             data_type(
                 None,
-                Seen {
+                StorageClasses {
                     real: true,
                     large: true,
                     ..whole
@@ -96,11 +116,14 @@ mod tests {
             ),
             DataType::Utf8
         );
-        assert_eq!(data_type(Some("INTEGER"), Seen { text: true, ..whole }), DataType::Utf8);
+        assert_eq!(
+            data_type(Some("INTEGER"), StorageClasses { text: true, ..whole }),
+            DataType::Utf8
+        );
         assert_eq!(
             data_type(
                 Some("TEXT"),
-                Seen {
+                StorageClasses {
                     blob: true,
                     text: true,
                     ..none
@@ -109,7 +132,7 @@ mod tests {
             DataType::Binary
         );
         assert_eq!(
-            data_type(Some("BOOLEAN"), Seen { integer: true, ..none }),
+            data_type(Some("BOOLEAN"), StorageClasses { integer: true, ..none }),
             DataType::Boolean
         );
         assert_eq!(data_type(Some("BOOLEAN"), whole), DataType::Int64);

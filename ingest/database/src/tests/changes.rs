@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow::array::AsArray;
 use arrow::util::display::array_value_to_string;
 
-use super::server::Postgres;
+use super::servers::TestPostgres;
 use super::{Load, Source};
 
 /// What the lake would hold: rows by their key, as landing upserts them.
@@ -43,7 +43,9 @@ impl Mirror {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_are_followed() {
-    let Some(server) = Postgres::start().await else { return };
+    let Some(server) = TestPostgres::start().await else {
+        return;
+    };
     server
         .run(
             "CREATE TABLE sales (id int PRIMARY KEY, v numeric(8,2), big text, took interval);
@@ -111,7 +113,7 @@ async fn changes_are_followed() {
     refused(&server).await;
 }
 
-async fn truncated(server: &Postgres, source: &Source, mirror: &mut Mirror, load: Load) {
+async fn truncated(server: &TestPostgres, source: &Source, mirror: &mut Mirror, load: Load) {
     // The lake's keys are what is gone.
     let keys = arrow::array::Int32Array::from_iter_values(mirror.0.keys().map(|key| key.parse().unwrap()));
     let batch = arrow::record_batch::RecordBatch::try_from_iter([("id", std::sync::Arc::new(keys) as _)]).unwrap();
@@ -150,7 +152,7 @@ async fn truncated(server: &Postgres, source: &Source, mirror: &mut Mirror, load
     server.run("SELECT pg_drop_replication_slot('cordada_erp_sales')").await;
 }
 
-async fn refused(server: &Postgres) {
+async fn refused(server: &TestPostgres) {
     server
         .run("CREATE TABLE loose (id int, v int); CREATE ROLE reader LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
         .await;

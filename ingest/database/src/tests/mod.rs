@@ -1,9 +1,13 @@
 //! The kind `database` against real servers; those that are not installed are skipped, loudly.
 
+#[cfg(feature = "postgres")]
 mod changes;
+#[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(feature = "postgres")]
 mod postgres;
-mod server;
+pub(crate) mod servers;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
 use std::collections::HashMap;
@@ -13,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use arrow::array::AsArray;
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
+use arrow::util::display::array_value_to_string;
 use async_trait::async_trait;
 use cordada_core::progress::Silent;
 use cordada_core::{Context, Result, TableName, yaml};
@@ -26,30 +31,20 @@ use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
-use super::config::{DatabaseSource, DatabaseStream};
+use crate::config::{DatabaseSource, DatabaseStream};
+use crate::driver::{SessionRequest, driver_of};
+use crate::session::Session;
 
 /// What a load has read: the rows of all chunks, and the state after the last one.
-pub(super) struct Load {
-    pub(super) batches: Vec<RecordBatch>,
-    pub(super) state: Option<State>,
+pub(crate) struct Load {
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) state: Option<State>,
 }
 
 impl Load {
-    /// The rows in pretty columns, sorted, without the frame.
-    pub(super) fn lines(&self) -> Vec<String> {
-        let mut lines: Vec<String> = Vec::new();
-        for batch in &self.batches {
-            let shown = arrow::util::pretty::pretty_format_batches(std::slice::from_ref(batch))
-                .unwrap()
-                .to_string();
-            let rows = shown.lines().skip(3).filter(|line| line.starts_with('|'));
-            lines.extend(rows.map(|row| {
-                let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
-                cells.join(",")
-            }));
-        }
-        lines.sort();
-        lines
+    /// As [`lines`].
+    pub(crate) fn lines(&self) -> Vec<String> {
+        lines(&self.batches)
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -60,7 +55,7 @@ impl Load {
     pub(super) fn text(&self, column: &str) -> String {
         let batch = concat_batches(&self.batches[0].schema(), &self.batches).unwrap();
         let column = batch.column_by_name(column).unwrap();
-        arrow::util::display::array_value_to_string(column, 0).unwrap()
+        array_value_to_string(column, 0).unwrap()
     }
 }
 
@@ -96,7 +91,7 @@ impl Landed for Table {
 }
 
 /// A source with one stream, and the table that it lands in.
-pub(super) struct Source {
+pub(crate) struct Source {
     pub(super) source: DatabaseSource,
     pub(super) landed: Arc<Table>,
     table: TableName,
@@ -104,7 +99,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) async fn new(url: &str, stream: &str) -> Self {
+    pub(crate) async fn new(url: &str, stream: &str) -> Self {
         let head = format!("kind: database\nconnection: '{url}'\nparallelism: 3\ntimeout: 10s\n");
         let source: DatabaseSource = parse(&format!("{head}streams: {{sales: {stream}}}\n")).unwrap();
         source.validate(Path::new("erp.yml")).unwrap();
@@ -137,8 +132,23 @@ impl Source {
         }
     }
 
+    /// A session for the stream.
+    pub(crate) async fn session(&self, cancel: &CancellationToken) -> Result<Box<dyn Session>> {
+        let driver = driver_of(self.source.connection.url())?;
+        let request = SessionRequest {
+            source: &self.source,
+            stream: self.source.stream("sales")?,
+            names: ("erp", "sales"),
+            project: self.folder.path(),
+            parallelism: 2,
+            task: Arc::new(Silent),
+            cancel: cancel.clone(),
+        };
+        driver.open(request).await
+    }
+
     /// One load after `state`.
-    pub(super) async fn load(&self, state: Option<State>) -> Result<Load> {
+    pub(crate) async fn load(&self, state: Option<State>) -> Result<Load> {
         let mut extraction = self.source.extract(self.request(state.clone())).await?;
         let mut load = Load {
             batches: Vec::new(),
@@ -154,11 +164,31 @@ impl Source {
     }
 }
 
+/// The rows, each with commas between its values, sorted.
+pub(crate) fn lines(batches: &[RecordBatch]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for batch in batches {
+        let text = |row| {
+            let values = batch.columns().iter();
+            let values = values.map(|column| array_value_to_string(column, row).unwrap());
+            values.collect::<Vec<_>>().join(",")
+        };
+        lines.extend((0..batch.num_rows()).map(text));
+    }
+    lines.sort();
+    lines
+}
+
 /// All of a chunk's rows.
 pub(super) async fn batches(rows: Rows) -> Result<Vec<RecordBatch>> {
-    let Rows::Typed { partitions, .. } = rows else {
-        panic!("a database's rows have types")
-    };
+    match rows {
+        Rows::Typed { partitions, .. } => read(partitions).await,
+        _ => panic!("a database's rows have types"),
+    }
+}
+
+/// All rows of these streams.
+pub(crate) async fn read(partitions: Vec<SendableRecordBatchStream>) -> Result<Vec<RecordBatch>> {
     let mut all = Vec::new();
     for partition in partitions {
         let batches: Vec<_> = partition.try_collect().await.doing(|| "reading")?;

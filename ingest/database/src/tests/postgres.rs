@@ -5,10 +5,163 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use cordada_core::ErrorKind;
+use cordada_core::sql_text::Dialect;
 use cordada_ingest_source::Source as _;
 
-use super::server::Postgres;
+use super::servers::{TestPostgres, free_port};
 use super::{Source, batches, column};
+use crate::contract::values::{Type, Unreadable};
+use crate::contract::{Subject, session_contract};
+
+session_contract!(TestPostgres);
+
+#[async_trait]
+impl Subject for TestPostgres {
+    const SQL: Dialect = Dialect::Standard;
+    const TEXT: &'static str = "text";
+    const TIMESTAMP: Option<&'static str> = Some("timestamptz");
+    const LONG_TEXT: (&'static str, &'static str) = ("text", "repeat('x', 10000000)");
+    const TYPES: &'static [Type] = &[
+        Type::ordered("boolean", &[("false", "false"), ("true", "true")]),
+        Type::ordered("smallint", &[("-32768", "-32768"), ("32767", "32767")]),
+        Type::ordered(
+            "bigint",
+            &[
+                ("-9223372036854775808", "-9223372036854775808"),
+                ("9007199254740993", "9007199254740993"),
+                ("9223372036854775807", "9223372036854775807"),
+            ],
+        ),
+        Type::ordered(
+            "numeric(38,10)",
+            &[
+                (
+                    "-9999999999999999999999999999.9999999999",
+                    "-9999999999999999999999999999.9999999999",
+                ),
+                ("0", "0.0000000000"),
+                ("0.0000000001", "0.0000000001"),
+                ("123456789012345678.5", "123456789012345678.5000000000"),
+            ],
+        ),
+        Type::ordered(
+            "numeric",
+            &[
+                ("'NaN'", "NaN"),
+                ("1e-40", "0.0000000000000000000000000000000000000001"),
+                ("-1e20", "-100000000000000000000"),
+            ],
+        ),
+        Type::ordered(
+            "double precision",
+            &[
+                ("'-Infinity'", "-inf"),
+                ("-1.7976931348623157e308", "-1.7976931348623157e308"),
+                ("0.1", "0.1"),
+                ("5e-324", "5e-324"),
+                ("'NaN'", "NaN"),
+            ],
+        ),
+        Type::ordered("real", &[("0.1", "0.1"), ("3.4028235e38", "3.4028235e38")]),
+        Type::ordered(
+            "text",
+            &[
+                ("''", ""),
+                ("' '", " "),
+                ("'7'", "7"),
+                ("'A'", "A"),
+                ("'a'", "a"),
+                ("'it''s \\ \"x\"'", "it's \\ \"x\""),
+                ("'a\nb'", "a\nb"),
+                ("'ñ 😀'", "ñ 😀"),
+            ],
+        ),
+        Type::ordered("char(3)", &[("'a'", "a  "), ("'abc'", "abc")]),
+        Type::ordered(
+            "bytea",
+            &[
+                ("'\\x'", ""),
+                ("'\\x00'", "00"),
+                ("'\\x00ff'", "00ff"),
+                ("'\\x27'", "27"),
+            ],
+        ),
+        Type::ordered(
+            "date",
+            &[
+                ("'0044-03-15 BC'", "-0043-03-15"),
+                ("'0001-01-01'", "0001-01-01"),
+                ("'1969-12-31'", "1969-12-31"),
+                ("'9999-12-31'", "9999-12-31"),
+            ],
+        ),
+        Type::ordered(
+            "timestamptz",
+            &[
+                ("'0001-01-01 00:00:00+00'", "0001-01-01T00:00:00Z"),
+                ("'1969-12-31 23:59:59.999999+00'", "1969-12-31T23:59:59.999999Z"),
+                ("'2024-10-27 01:30:00+02'", "2024-10-26T23:30:00Z"),
+                ("'9999-12-31 23:59:59.999999+00'", "9999-12-31T23:59:59.999999Z"),
+            ],
+        ),
+        Type::ordered(
+            "timestamp",
+            &[("'2024-02-29 12:00:00.000001'", "2024-02-29T12:00:00.000001Z")],
+        ),
+        Type::ordered(
+            "time",
+            &[("'00:00'", "00:00:00"), ("'23:59:59.999999'", "23:59:59.999999")],
+        ),
+        Type::ordered("interval", &[("'-1 day'", "P-1D"), ("'1 month'", "P1M")]),
+        Type::ordered("inet", &[("'10.0.0.1'", "10.0.0.1"), ("'::1'", "::1")]),
+        Type::ordered(
+            "uuid",
+            &[(
+                "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'",
+                "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+            )],
+        ),
+        Type::ordered("int[]", &[("'{}'", "[]"), ("'{1,NULL,-3}'", "[1, , -3]")]),
+        Type::unordered("json", &[("'{\"a\": \"it''s\"}'", "{\"a\": \"it's\"}")]),
+        Type::unordered("point", &[("'(1,2)'", "(1,2)")]),
+    ];
+    const UNREADABLE: Unreadable = Unreadable {
+        sql: "numeric",
+        declared: Some("decimal(5,2)"),
+        value: "98765.4321",
+        unsaid: "98765",
+    };
+    const FAILING: &'static str = "select cast('s3cret' || q.n as int) as n from (values (1)) as q (n)";
+
+    async fn start() -> Option<Self> {
+        Self::start().await
+    }
+
+    fn url(&self) -> String {
+        self.url()
+    }
+
+    fn refused_url(&self) -> Option<String> {
+        Some(self.url().replace("admin", "nobody"))
+    }
+
+    fn url_of_nothing(&self) -> (String, ErrorKind) {
+        let url = format!("postgres://admin:s3cret@127.0.0.1:{}/postgres", free_port());
+        (url, ErrorKind::Unavailable)
+    }
+
+    async fn run(&self, sql: &str) {
+        self.run(sql).await;
+    }
+
+    async fn statements(&self) -> Option<usize> {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() \
+                   AND backend_type = 'client backend'";
+        self.run(sql).await?.parse().ok()
+    }
+}
 
 const TYPES: &str = "
     CREATE TYPE mood AS ENUM ('sad', 'happy');
@@ -33,7 +186,9 @@ const TYPES: &str = "
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_is_read_exactly() {
-    let Some(server) = Postgres::start().await else { return };
+    let Some(server) = TestPostgres::start().await else {
+        return;
+    };
     types(&server).await;
     what_the_lake_cannot_hold_is_an_error(&server).await;
     in_parallel(&server).await;
@@ -43,7 +198,7 @@ async fn postgres_is_read_exactly() {
     deletions(&server).await;
 }
 
-async fn types(server: &Postgres) {
+async fn types(server: &TestPostgres) {
     server.run(TYPES).await;
     let source = Source::new(&server.url(), "{table: public.types, disposition: replace}").await;
     let load = source.load(None).await.unwrap();
@@ -122,7 +277,7 @@ fn list(item: DataType) -> DataType {
     DataType::List(Arc::new(arrow::datatypes::Field::new("element", item, true)))
 }
 
-async fn what_the_lake_cannot_hold_is_an_error(server: &Postgres) {
+async fn what_the_lake_cannot_hold_is_an_error(server: &TestPostgres) {
     server
         .run("CREATE TABLE odd (id int, until date, at timestamptz, n numeric(5,2), m int[])")
         .await;
@@ -158,7 +313,7 @@ async fn what_the_lake_cannot_hold_is_an_error(server: &Postgres) {
     assert_eq!(load.lines(), ["1,infinity,-0043-03-15T12:00:00Z,NaN,{{1},{2}}"]);
 }
 
-async fn in_parallel(server: &Postgres) {
+async fn in_parallel(server: &TestPostgres) {
     server
         .run(
             "CREATE TABLE big AS SELECT i AS id, repeat('x', 100) AS filler FROM generate_series(1, 200000) i;
@@ -185,7 +340,7 @@ async fn in_parallel(server: &Postgres) {
     assert_eq!((load.rows(), ids.len()), (150_000, 150_000));
 }
 
-async fn queries_and_views(server: &Postgres) {
+async fn queries_and_views(server: &TestPostgres) {
     server.run("CREATE VIEW few AS SELECT id FROM big WHERE id < 5").await;
     let lines = async |stream: &str| {
         Source::new(&server.url(), stream)
@@ -200,7 +355,7 @@ async fn queries_and_views(server: &Postgres) {
     assert_eq!(lines(query).await, ["1,10", "2,10", "3,10", "4,10"]);
 }
 
-async fn mistakes_are_explained(server: &Postgres) {
+async fn mistakes_are_explained(server: &TestPostgres) {
     let fails = async |url: &str, stream: &str| {
         let error = Source::new(url, stream).await.load(None).await.err().unwrap();
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
@@ -222,7 +377,7 @@ async fn mistakes_are_explained(server: &Postgres) {
     assert!(said.contains("credentials") && code == 2, "{said}");
 }
 
-async fn cursors(server: &Postgres) {
+async fn cursors(server: &TestPostgres) {
     server
         .run(
             "CREATE TABLE sales (id int PRIMARY KEY, updated_at timestamptz, v int);
@@ -294,7 +449,7 @@ async fn cursors(server: &Postgres) {
 }
 
 /// A backlog of more than one chunk continues at any chunk's state.
-async fn windows(server: &Postgres) {
+async fn windows(server: &TestPostgres) {
     server
         .run("CREATE TABLE log (id bigint PRIMARY KEY, at int); INSERT INTO log SELECT -1, -1;")
         .await;
@@ -322,7 +477,7 @@ async fn windows(server: &Postgres) {
     assert_eq!((rows, chunks), (2_100_000, 3));
 }
 
-async fn deletions(server: &Postgres) {
+async fn deletions(server: &TestPostgres) {
     server
         .run("CREATE TABLE gone (id int PRIMARY KEY, at int); INSERT INTO gone VALUES (1, 1), (3, 1)")
         .await;

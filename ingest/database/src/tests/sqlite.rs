@@ -1,27 +1,116 @@
 //! SQLite: types by value, cursors, deletions.
 
-use arrow::datatypes::DataType;
-use rusqlite::Connection;
-
 use super::Source;
+use super::servers::TestSqlite;
+use crate::contract::values::{Type, Unreadable};
+use crate::contract::{Subject, session_contract};
+use arrow::datatypes::DataType;
+use async_trait::async_trait;
+use cordada_core::ErrorKind;
+use cordada_core::sql_text::Dialect;
 
-fn database(sql: &str) -> (tempfile::TempDir, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("shop.db");
-    Connection::open(&path).unwrap().execute_batch(sql).unwrap();
-    let url = format!("sqlite:{}", path.display());
-    (folder, url)
+session_contract!(TestSqlite);
+
+#[async_trait]
+impl Subject for TestSqlite {
+    const SQL: Dialect = Dialect::Standard;
+    const TEXT: &'static str = "TEXT";
+    const TIMESTAMP: Option<&'static str> = None;
+    const LONG_TEXT: (&'static str, &'static str) = ("TEXT", "replace(hex(zeroblob(5000000)), '0', 'x')");
+    const TYPES: &'static [Type] = &[
+        Type::ordered(
+            "INTEGER",
+            &[
+                ("-9223372036854775808", "-9223372036854775808"),
+                ("0", "0"),
+                ("9007199254740993", "9007199254740993"),
+                ("9223372036854775807", "9223372036854775807"),
+            ],
+        ),
+        Type::ordered(
+            "REAL",
+            &[
+                ("-1.7976931348623157e308", "-1.7976931348623157e308"),
+                ("0.1", "0.1"),
+                ("5e-324", "5e-324"),
+                ("9e999", "inf"),
+            ],
+        ),
+        Type::ordered("DECIMAL(10,2)", &[("-12.5", "-12.5"), ("7", "7.0")]),
+        Type::ordered(
+            "TEXT",
+            &[
+                ("''", ""),
+                ("' '", " "),
+                ("'7'", "7"),
+                ("'A'", "A"),
+                ("'a'", "a"),
+                ("'it''s \\ \"x\"'", "it's \\ \"x\""),
+                ("'a\nb'", "a\nb"),
+                ("'ñ 😀'", "ñ 😀"),
+            ],
+        ),
+        Type::ordered(
+            "BLOB",
+            &[("x''", ""), ("x'00'", "00"), ("x'00ff'", "00ff"), ("x'27'", "27")],
+        ),
+        Type::ordered("BOOLEAN", &[("0", "false"), ("1", "true")]),
+        Type::ordered(
+            "BLOB",
+            &[("7", "7"), ("'7'", "7"), ("'seven'", "seven"), ("1.5", "1.5")],
+        ),
+    ];
+    const UNREADABLE: Unreadable = Unreadable {
+        sql: "TEXT",
+        declared: None,
+        value: "CAST(x'ff6164646572' AS TEXT)",
+        unsaid: "adder",
+    };
+    const FAILING: &'static str = "select json_extract('{s3cret', '$.a') as a";
+
+    async fn start() -> Option<Self> {
+        Some(Self::with(""))
+    }
+
+    fn url(&self) -> String {
+        self.url()
+    }
+
+    fn refused_url(&self) -> Option<String> {
+        None
+    }
+
+    fn url_of_nothing(&self) -> (String, ErrorKind) {
+        ("sqlite:nowhere.db".to_owned(), ErrorKind::Config)
+    }
+
+    async fn run(&self, sql: &str) {
+        self.run(sql);
+    }
+
+    async fn statements(&self) -> Option<usize> {
+        None
+    }
+
+    /// Taken as it is, since there are no schemas.
+    fn written(&self, table: &str) -> String {
+        table.to_owned()
+    }
 }
 
 #[tokio::test]
 async fn sqlite_types_hold_all_values() {
-    let (_folder, url) = database(
+    let database = TestSqlite::with(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, price DECIMAL(10,2), mixed INTEGER, big, flag BOOLEAN, day DATE,
                          raw BLOB, none REAL, \"odd \"\" name\" TEXT);
          INSERT INTO t VALUES (1, 5, 7, 9007199254740993, 1, '2024-02-29', x'00ff', NULL, 'añ');
          INSERT INTO t VALUES (2, 5.5, 'seven', 0.5, 0, '2024-03-01', 'text', NULL, NULL);",
     );
-    let load = Source::new(&url, "{table: t}").await.load(None).await.unwrap();
+    let load = Source::new(&database.url(), "{table: t}")
+        .await
+        .load(None)
+        .await
+        .unwrap();
     let schema = load.batches[0].schema();
     let types: Vec<_> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
     use DataType as T;
@@ -46,7 +135,7 @@ async fn sqlite_types_hold_all_values() {
             "2,5.5,seven,0.5,false,2024-03-01,74657874,,"
         ]
     );
-    let query = Source::new(&url, "{query: 'select count(*) as n from t;'}")
+    let query = Source::new(&database.url(), "{query: 'select count(*) as n from t;'}")
         .await
         .load(None)
         .await
@@ -56,19 +145,13 @@ async fn sqlite_types_hold_all_values() {
 
 #[tokio::test]
 async fn sqlite_continues_after_its_cursor() {
-    let (folder, url) = database(
+    let database = TestSqlite::with(
         "CREATE TABLE sales (id INTEGER PRIMARY KEY, at TEXT, v INT);
          INSERT INTO sales VALUES (1, '2024-01-01', 1), (2, '2024-01-02', 1), (3, NULL, 1);",
     );
-    let run = |sql: &str| {
-        Connection::open(folder.path().join("shop.db"))
-            .unwrap()
-            .execute_batch(sql)
-            .unwrap()
-    };
-    let tuple = Source::new(&url, "{table: sales, cursor: [at, id]}").await;
-    let single = Source::new(&url, "{table: sales, cursor: at, key: [id]}").await;
-    let serial = Source::new(&url, "{table: sales, cursor: id}").await;
+    let tuple = Source::new(&database.url(), "{table: sales, cursor: [at, id]}").await;
+    let single = Source::new(&database.url(), "{table: sales, cursor: at, key: [id]}").await;
+    let serial = Source::new(&database.url(), "{table: sales, cursor: id}").await;
     let (a, b, c) = (
         tuple.load(None).await.unwrap(),
         single.load(None).await.unwrap(),
@@ -76,7 +159,9 @@ async fn sqlite_continues_after_its_cursor() {
     );
     assert_eq!((a.rows(), b.rows(), c.rows()), (3, 3, 3));
     assert_eq!(single.load(b.state.clone()).await.unwrap().rows(), 0);
-    run("UPDATE sales SET v = 2 WHERE id = 2; INSERT INTO sales VALUES (4, '2024-01-02', 1), (5, '2024-01-03', 1)");
+    database.run(
+        "UPDATE sales SET v = 2 WHERE id = 2; INSERT INTO sales VALUES (4, '2024-01-02', 1), (5, '2024-01-03', 1)",
+    );
     assert_eq!(
         tuple.load(a.state).await.unwrap().lines(),
         ["4,2024-01-02,1", "5,2024-01-03,1"]
@@ -90,7 +175,8 @@ async fn sqlite_continues_after_its_cursor() {
 
 #[tokio::test]
 async fn sqlite_mistakes_are_explained() {
-    let (folder, url) = database("CREATE TABLE sales (id INT, at INT)");
+    let database = TestSqlite::with("CREATE TABLE sales (id INT, at INT)");
+    let url = database.url();
     for (url, stream, expected, code) in [
         (url.as_str(), "{table: sale}", "did you mean `sales`", 2),
         (&url, "{table: sales, cursor: id}", "two rows can have the same `id`", 2),
@@ -109,6 +195,7 @@ async fn sqlite_mistakes_are_explained() {
             "{error}"
         );
     }
+    let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("notes.db"), "x".repeat(5000)).unwrap();
     let notes = format!("sqlite:{}", folder.path().join("notes.db").display());
     let error = Source::new(&notes, "{table: sales}")

@@ -1,12 +1,8 @@
 //! FTP, in the clear or encrypted by TLS.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use cordada_core::{Context, Error, Result};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use cordada_core::{Error, Result, tls};
 use suppaftp::list::ListParser;
 use suppaftp::tokio::{AsyncRustlsConnector, AsyncRustlsFtpStream};
 use suppaftp::tokio_rustls::TlsConnector;
@@ -28,7 +24,8 @@ pub(super) async fn connect(server: &Server) -> Result<Session> {
     let failed = |error| failed(server, error);
     let mut stream = AsyncRustlsFtpStream::connect_with_stream(tcp).await.map_err(failed)?;
     if server.protocol == Protocol::Ftps {
-        let connector = AsyncRustlsConnector::from(TlsConnector::from(Arc::new(tls(server)?)));
+        let tls = tls::verifying_client(server.login.ca.as_deref())?;
+        let connector = AsyncRustlsConnector::from(TlsConnector::from(Arc::new(tls)));
         stream = stream.into_secure(connector, &server.host).await.map_err(failed)?;
     }
     // Servers behind a router tell addresses of their own network.
@@ -57,42 +54,6 @@ fn failed(server: &Server, error: FtpError) -> Error {
             .hint("name the certificate that signed the server's in `storage: {ca: FILE}`"),
         error => server.unavailable(error),
     }
-}
-
-fn tls(server: &Server) -> Result<ClientConfig> {
-    let doing = || "reading the certificates that servers are trusted by";
-    let mut roots = RootCertStore::empty();
-    if let Some(file) = server.login.ca.clone().or_else(machine_roots) {
-        let pem = std::fs::read(&file).doing(|| format!("{} {}", doing(), file.display()))?;
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let certificate = certificate.map_err(|error| Error::config(doing(), error))?;
-            // Old roots of a machine may be of a kind that is no longer read.
-            let _ = roots.add(certificate);
-        }
-    }
-    if roots.is_empty() {
-        return Err(Error::config(doing(), "there are none")
-            .hint("install ca-certificates, or name a file in `storage: {ca: FILE}`"));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| Error::failed("preparing TLS", error))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// The roots of this machine, where the families of Linux and the BSDs have them.
-fn machine_roots() -> Option<PathBuf> {
-    const PLACES: [&str; 4] = [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem",
-        "/etc/ssl/cert.pem",
-    ];
-    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    named
-        .into_iter()
-        .chain(PLACES.map(PathBuf::from))
-        .find(|place| place.exists())
 }
 
 impl Session {

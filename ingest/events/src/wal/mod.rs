@@ -50,7 +50,7 @@ pub(crate) struct Log {
     dir: PathBuf,
     /// The list that it is in.
     open: Arc<Mutex<BTreeMap<PathBuf, Weak<Log>>>>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedLog>,
     queue: Option<mpsc::UnboundedSender<Command>>,
     writer: Option<JoinHandle<()>>,
     reading: Arc<tokio::sync::Mutex<()>>,
@@ -59,7 +59,7 @@ pub(crate) struct Log {
 
 /// What the writer and those who land share.
 #[derive(Default)]
-struct Shared {
+struct SharedLog {
     /// Segments that are complete and not in the lake yet, in their order.
     sealed: Mutex<VecDeque<Segment>>,
     /// Bytes of all segments.
@@ -70,7 +70,7 @@ struct Shared {
     backlog: AtomicU64,
 }
 
-impl Shared {
+impl SharedLog {
     fn sealed(&self) -> MutexGuard<'_, VecDeque<Segment>> {
         locked(&self.sealed)
     }
@@ -114,7 +114,7 @@ impl Logs {
             Err(TryLockError::Error(error)) => return Err(error).doing(doing),
         }
         let segments = recover::segments(&dir)?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedLog {
             bytes: segments.iter().map(|segment| segment.bytes).sum::<u64>().into(),
             sealed: Mutex::new(segments.into()),
             unsealed: AtomicU64::new(0),

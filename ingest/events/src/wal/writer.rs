@@ -13,19 +13,19 @@ use uuid::Uuid;
 
 use super::frame::Entry;
 use super::segment::{self, HEADER, Header, Segment};
-use super::{Command, Shared};
+use super::{Command, SharedLog};
 
 /// Bytes after which a batch is written, whatever else waits.
 const BATCH: usize = 8 << 20;
 
 /// Who waits for the batch.
-type Waiting = Vec<oneshot::Sender<Result<()>>>;
+type Waiters = Vec<oneshot::Sender<Result<()>>>;
 
 pub(super) struct Writer {
     dir: PathBuf,
     id: Uuid,
     segment: u64,
-    shared: Arc<Shared>,
+    shared: Arc<SharedLog>,
     active: Option<Active>,
     /// The number of the next record.
     next: u64,
@@ -41,7 +41,7 @@ struct Active {
 }
 
 impl Writer {
-    pub(super) fn new(dir: PathBuf, id: Uuid, segment: u64, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(dir: PathBuf, id: Uuid, segment: u64, shared: Arc<SharedLog>) -> Self {
         Self {
             dir,
             id,
@@ -172,7 +172,7 @@ impl Writer {
 }
 
 /// Tells everybody how it went. Whoever has gone away meanwhile is not missed.
-fn acknowledge(result: &Result<()>, waiting: Waiting) {
+fn acknowledge(result: &Result<()>, waiting: Waiters) {
     if let Err(error) = result {
         tracing::error!(%error, "events are refused");
     }

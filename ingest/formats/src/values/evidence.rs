@@ -2,8 +2,7 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 
-use super::parse;
-use super::time;
+use super::{parse, time};
 
 const BOOL: u8 = 1;
 const INT: u8 = 1 << 1;

@@ -145,6 +145,7 @@ fn unscaled_small(digits: &[u8], point: u8, scale: usize) -> Option<i64> {
 }
 
 fn unscaled_large(digits: &[u8], point: u8, scale: usize) -> Option<i128> {
+    let digits = without_zeros(digits, point, scale);
     let mut value = 0i128;
     let mut fraction = None;
     for (at, byte) in digits.iter().enumerate() {
@@ -167,6 +168,16 @@ fn unscaled_large(digits: &[u8], point: u8, scale: usize) -> Option<i128> {
         let surplus = 10i128.checked_pow(u32::try_from(fraction - scale).ok()?)?;
         (value % surplus == 0).then_some(value / surplus)
     }
+}
+
+/// Without the zeros at the end that are beyond the scale, which might not fit.
+fn without_zeros(digits: &[u8], point: u8, scale: usize) -> &[u8] {
+    let Some(at) = digits.iter().position(|byte| *byte == point) else {
+        return digits;
+    };
+    let kept = digits.len().min(at + 1 + scale.max(1));
+    let zeros = digits[kept..].iter().rev().take_while(|byte| **byte == b'0').count();
+    &digits[..digits.len() - zeros]
 }
 
 #[inline]
@@ -234,6 +245,9 @@ mod tests {
             Some(1_234_567_890_123_456_789)
         );
         assert_eq!(decimal(b"100", b'.', 4, 2), None);
+        let zeros = "0".repeat(60);
+        assert_eq!(decimal(format!("1.5{zeros}").as_bytes(), b'.', 18, 2), Some(150));
+        assert_eq!(decimal(format!("1{zeros}.0").as_bytes(), b'.', 38, 0), None);
         assert_eq!(decimal(b"", b'.', 4, 2), None);
         assert_eq!(decimal(b"-", b'.', 4, 2), None);
         assert_eq!(

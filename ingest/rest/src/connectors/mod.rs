@@ -1,7 +1,7 @@
 //! The connectors that ship: what there is, a page of documentation for each, and a source to begin with.
 //!
-//! A connector is one file in `ingest/rest/connectors/`. Its page in `docs/connectors/` is made from it: after a change run
-//! `UPDATE_DOCS=1 cargo test -p cordada-ingest-rest connectors`.
+//! A connector is one file in `ingest/rest/connectors/`. Its page in `docs/connectors/` is made from it: after a change
+//! run `UPDATE_DOCS=1 cargo test -p cordada-ingest-rest connectors`.
 
 mod page;
 mod source;

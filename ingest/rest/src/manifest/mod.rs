@@ -1,8 +1,8 @@
 //! A connector's manifest: how a system is asked for its records, in YAML.
 //!
-//! The connectors that ship are `ingest/rest/connectors/*.yml`; a user's `manifest: file.yml` is the same format. What a
-//! key means stands at its field here. `{{ … }}` are templates (see [`template`](cordada_http::template)); pointers are
-//! JSON pointers (RFC 6901) in which a segment `*` goes over all items.
+//! The connectors that ship are `ingest/rest/connectors/*.yml`; a user's `manifest: file.yml` is the same format. What
+//! a key means stands at its field here. `{{ … }}` are templates (see [`template`](cordada_http::template)); pointers
+//! are JSON pointers (RFC 6901) in which a segment `*` goes over all items.
 
 mod load;
 mod paginate;
@@ -25,7 +25,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
 pub(crate) use self::load::connectors;
-pub(crate) use self::paginate::{Paginate, Place};
+pub(crate) use self::paginate::{Paginate, RequestField};
 
 /// A connector.
 #[derive(Debug, Clone, Deserialize)]

@@ -1,7 +1,6 @@
 //! How a system hands out many records: page by page.
 
-use cordada_ingest_formats::json::pointer::Locator;
-use cordada_ingest_formats::json::pointer::Pointer;
+use cordada_ingest_formats::json::pointer::{Locator, Pointer};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -14,84 +13,57 @@ pub(crate) enum Paginate {
     None,
     /// Pages have numbers: `page.number`, `page.size`.
     Page {
-        #[serde(default)]
         param: Option<String>,
-        #[serde(default)]
         into: Option<String>,
-        #[serde(default)]
         size_param: Option<String>,
-        #[serde(default)]
         size: Option<u64>,
         #[serde(default = "one")]
         start: u64,
-        #[serde(default)]
         total_pages: Option<Locator>,
-        #[serde(default)]
         total: Option<Locator>,
     },
     /// A page begins after so many records: `page.offset`, `page.size`.
     Offset {
-        #[serde(default)]
         param: Option<String>,
-        #[serde(default)]
         into: Option<String>,
-        #[serde(default)]
         size_param: Option<String>,
-        #[serde(default)]
         size: Option<u64>,
         #[serde(default)]
         start: u64,
-        #[serde(default)]
         total: Option<Locator>,
     },
     /// The header `Link` with `rel="next"` (RFC 8288).
     LinkHeader {
-        #[serde(default)]
         size_param: Option<String>,
-        #[serde(default)]
         size: Option<u64>,
     },
     /// The address of the next page, absolute or relative, is in the response.
     NextUrl {
-        #[serde(default)]
         body: Option<Pointer>,
-        #[serde(default)]
         header: Option<String>,
-        #[serde(default)]
         size_param: Option<String>,
-        #[serde(default)]
         size: Option<u64>,
     },
     /// What to send for the next page is in the response: `page.after`.
     Cursor {
         next: Locator,
-        #[serde(default)]
         param: Option<String>,
         /// Where it goes in the JSON body, a dotted path.
-        #[serde(default)]
         into: Option<String>,
         /// Says whether there is a next page.
-        #[serde(default)]
         more: Option<Locator>,
-        #[serde(default)]
         size_param: Option<String>,
-        #[serde(default)]
         size: Option<u64>,
     },
     /// A page begins after the last record of the one before: `page.after`.
     Keyset {
         /// Where in a record the value is that records are sorted by, a dotted path.
         field: String,
-        #[serde(default)]
         param: Option<String>,
-        #[serde(default)]
         into: Option<String>,
-        #[serde(default)]
         size_param: Option<String>,
-        #[serde(default)]
         size: Option<u64>,
         /// What the first page begins after.
-        #[serde(default)]
         start: Option<Json>,
     },
     /// `Range: unit=first-last` and `Content-Range: unit first-last/total`.
@@ -104,17 +76,17 @@ pub(crate) enum Paginate {
 
 /// Where in a request a value goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place<'m> {
+pub(crate) enum RequestField<'m> {
     /// In the query.
     Param(&'m str),
     /// In the JSON body, a dotted path.
     Into(&'m str),
 }
 
-impl<'m> Place<'m> {
+impl<'m> RequestField<'m> {
     /// The place that `param` and `into` name; none if the templates of the request do it.
     pub(crate) fn of(param: Option<&'m str>, into: Option<&'m str>) -> Option<Self> {
-        param.map(Place::Param).or_else(|| into.map(Place::Into))
+        param.map(RequestField::Param).or_else(|| into.map(RequestField::Into))
     }
 }
 
@@ -134,12 +106,12 @@ impl Paginate {
     }
 
     /// Where the state goes in the next request.
-    pub(crate) fn place(&self) -> Option<Place<'_>> {
+    pub(crate) fn place(&self) -> Option<RequestField<'_>> {
         match self {
             Paginate::Page { param, into, .. }
             | Paginate::Offset { param, into, .. }
             | Paginate::Cursor { param, into, .. }
-            | Paginate::Keyset { param, into, .. } => Place::of(param.as_deref(), into.as_deref()),
+            | Paginate::Keyset { param, into, .. } => RequestField::of(param.as_deref(), into.as_deref()),
             _ => None,
         }
     }

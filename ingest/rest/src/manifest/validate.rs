@@ -20,7 +20,7 @@ pub(crate) struct Problem {
     pub(crate) hint: String,
 }
 
-type Checked = Result<(), Problem>;
+type Validation = Result<(), Problem>;
 
 fn wrong<T>(place: &str, why: impl Into<String>, hint: impl Into<String>) -> Result<T, Problem> {
     Err(Problem {
@@ -32,7 +32,7 @@ fn wrong<T>(place: &str, why: impl Into<String>, hint: impl Into<String>) -> Res
 
 impl Manifest {
     /// The first thing that makes no sense.
-    pub(crate) fn validate(&self) -> Checked {
+    pub(crate) fn validate(&self) -> Validation {
         let names = Names {
             config: self.config.keys().map(String::as_str).collect(),
         };
@@ -66,7 +66,7 @@ impl Manifest {
         request.over(&self.defaults.request)
     }
 
-    fn validate_auth(&self, names: &Names<'_>) -> Checked {
+    fn validate_auth(&self, names: &Names<'_>) -> Validation {
         let scope: &[&str] = &["config", "now"];
         let texts: Vec<&Template> = match &self.auth {
             Auth::None => Vec::new(),
@@ -144,7 +144,7 @@ impl Manifest {
             .try_for_each(|text| names.text(text, scope, None, "auth"))
     }
 
-    fn validate_limits(&self) -> Checked {
+    fn validate_limits(&self) -> Validation {
         let (limits, retry) = (&self.limits, &self.retry);
         let zero = |place: &str| wrong(place, "it is 0", "give a number greater than 0");
         if limits.concurrency == 0 {
@@ -179,7 +179,7 @@ impl Manifest {
         Ok(())
     }
 
-    fn validate_stream(&self, name: &str, names: &Names<'_>) -> Checked {
+    fn validate_stream(&self, name: &str, names: &Names<'_>) -> Validation {
         let Some(stream) = self.streams.get(name) else {
             return Ok(());
         };
@@ -260,7 +260,7 @@ impl Manifest {
         stream.disposition(stream.is_incremental(incremental))
     }
 
-    fn validate_parent(&self, name: &str, stream: &StreamSpec, place: &str) -> Checked {
+    fn validate_parent(&self, name: &str, stream: &StreamSpec, place: &str) -> Validation {
         let place = format!("{place}.parent");
         let Some(parent) = &stream.parent else {
             return Ok(());
@@ -332,7 +332,7 @@ impl Manifest {
         scope: &[&str],
         fields: Option<&BTreeSet<&str>>,
         place: &str,
-    ) -> Checked {
+    ) -> Validation {
         if job.url.is_some() == job.download.is_some() {
             return wrong(
                 place,
@@ -366,7 +366,7 @@ impl Manifest {
     }
 }
 
-fn validate_incremental(incremental: &Incremental, stream: &StreamSpec, place: &str) -> Checked {
+fn validate_incremental(incremental: &Incremental, stream: &StreamSpec, place: &str) -> Validation {
     let place = format!("{place}.incremental");
     for (key, distance) in [("lag", incremental.lag), ("window", incremental.window)] {
         let fits = match distance {
@@ -413,7 +413,7 @@ fn validate_incremental(incremental: &Incremental, stream: &StreamSpec, place: &
     Ok(())
 }
 
-fn validate_paginate(paginate: &Paginate, request: &Request, place: &str) -> Checked {
+fn validate_paginate(paginate: &Paginate, request: &Request, place: &str) -> Validation {
     let (size, size_param) = paginate.size();
     if size == Some(0) {
         return wrong(place, "`size` is 0", "give a number greater than 0");
@@ -446,7 +446,7 @@ fn validate_paginate(paginate: &Paginate, request: &Request, place: &str) -> Che
             "every page would be the first one",
             "say by `param`, `into` or a template like {{ page.after }} where the page goes in the request",
         ),
-        Some(super::Place::Into(_))
+        Some(super::RequestField::Into(_))
             if request.json.is_none() && request.graphql.is_none() && request.jsonrpc.is_none() =>
         {
             wrong(
@@ -459,7 +459,7 @@ fn validate_paginate(paginate: &Paginate, request: &Request, place: &str) -> Che
     }
 }
 
-fn header(name: &str, place: &str) -> Checked {
+fn header(name: &str, place: &str) -> Validation {
     match HeaderName::try_from(name) {
         Ok(_) => Ok(()),
         Err(_) => wrong(
@@ -476,7 +476,7 @@ struct Names<'m> {
 }
 
 impl Names<'_> {
-    fn request(&self, request: &Request, scope: &[&str], parent: Option<&BTreeSet<&str>>, place: &str) -> Checked {
+    fn request(&self, request: &Request, scope: &[&str], parent: Option<&BTreeSet<&str>>, place: &str) -> Validation {
         if request.bodies() > 1 {
             return wrong(
                 place,
@@ -495,17 +495,17 @@ impl Names<'_> {
             .try_for_each(|text| self.check(text, scope, parent, place))
     }
 
-    fn text(&self, text: &Template, scope: &[&str], parent: Option<&BTreeSet<&str>>, place: &str) -> Checked {
+    fn text(&self, text: &Template, scope: &[&str], parent: Option<&BTreeSet<&str>>, place: &str) -> Validation {
         self.check(text.source(), scope, parent, place)
     }
 
-    fn json(&self, json: &Json, scope: &[&str], parent: Option<&BTreeSet<&str>>, place: &str) -> Checked {
+    fn json(&self, json: &Json, scope: &[&str], parent: Option<&BTreeSet<&str>>, place: &str) -> Validation {
         strings(json)
             .iter()
             .try_for_each(|text| self.check(text, scope, parent, place))
     }
 
-    fn check(&self, text: &str, scope: &[&str], parent: Option<&BTreeSet<&str>>, place: &str) -> Checked {
+    fn check(&self, text: &str, scope: &[&str], parent: Option<&BTreeSet<&str>>, place: &str) -> Validation {
         if let Err(why) = Template::new(text) {
             return wrong(place, why, "write it as {{ config.name }}");
         }

@@ -18,7 +18,7 @@ use cordada_http::outgoing::{Addition, text};
 use serde_json::{Value as Json, json};
 use url::Url;
 
-use super::manifest::{Paginate, Place};
+use super::manifest::{Paginate, RequestField};
 
 /// Where in a stream of pages we are.
 pub(crate) struct Pager<'p> {
@@ -108,16 +108,16 @@ impl<'p> Pager<'p> {
         };
         if let Some(value) = value.filter(|value| !value.is_null()) {
             match self.paginate.place() {
-                Some(Place::Param(name)) => added.params.extend(text(value).map(|text| (name.to_owned(), text))),
-                Some(Place::Into(path)) => added.into = Some((path.to_owned(), value.clone())),
+                Some(RequestField::Param(name)) => added.params.extend(text(value).map(|text| (name.to_owned(), text))),
+                Some(RequestField::Into(path)) => added.into = Some((path.to_owned(), value.clone())),
                 None => {}
             }
         }
         Ok(added)
     }
 
-    /// Takes note of a page that came from `url`. Whether it is a page at all (what is asked for to see whether there is
-    /// one may not be), and the position of the next one, if there is one.
+    /// Takes note of a page that came from `url`. Whether it is a page at all (what is asked for to see whether there
+    /// is one may not be), and the position of the next one, if there is one.
     pub(crate) fn advance(mut self, answer: &Answer, url: &Url, probing: bool) -> Result<(bool, Option<Turn>)> {
         let number = self.state.pages + 1;
         let doing = || format!("reading page {number} of {}", cordada_http::outgoing::shown(url));

@@ -37,8 +37,8 @@ async fn never_more_requests_are_in_flight_than_allowed() {
         .engine
         .outgoing(&plan.request, &plan.scope(run.load_at), &Addition::default())
         .unwrap();
-    let reading = Arc::new(run.engine.reading(Format::Json, None, []));
-    try_join_all((0..12).map(|_| run.engine.ask(&outgoing, &reading, &run.cancel)))
+    let options = Arc::new(run.engine.answer_options(Format::Json, None, []));
+    try_join_all((0..12).map(|_| run.engine.ask(&outgoing, &options, &run.cancel)))
         .await
         .unwrap();
     assert_eq!(most.load(Ordering::SeqCst), 3);

@@ -26,12 +26,12 @@ use super::manifest::Manifest;
 use super::page::Run;
 use super::pages;
 use super::parents::Range;
-use super::plan::{Plan, Prepared, prepare};
+use super::plan::{Plan, PreparedStreams, prepare};
 
 /// A system behind a manifest.
 struct System {
     run: Arc<Run>,
-    prepared: Prepared,
+    prepared: PreparedStreams,
     clock: Clock,
 }
 
@@ -53,7 +53,7 @@ impl System {
         let manifest = Manifest::parse("test.yml".as_ref(), &format!("{HEAD}{manifest}"))?;
         let config = json!({"base_url": base, "token": "s3cret"});
         let values = Values::new(&manifest.config, config.as_object().cloned().unwrap())?;
-        let mut prepared = Prepared::new();
+        let mut prepared = PreparedStreams::new();
         for name in manifest.names() {
             prepare(&manifest, &values, name, Map::new(), &mut prepared)?;
         }

@@ -5,7 +5,7 @@ use axum::http::Response;
 use serde_json::{Value as Json, json};
 
 use super::System;
-use super::server::{Seen, Server, json, reply};
+use super::server::{ReceivedRequest, Server, json, reply};
 
 /// Records of the tests, numbered from 1.
 const ROWS: usize = 23;
@@ -15,7 +15,7 @@ fn items(from: usize, size: usize) -> Vec<Json> {
 }
 
 /// One system with every kind of pagination.
-fn answer(seen: &Seen) -> Response<Body> {
+fn answer(seen: &ReceivedRequest) -> Response<Body> {
     let size = seen.number("size", 10);
     let page = seen.number("page", 1);
     match seen.path.as_str() {
@@ -144,7 +144,7 @@ async fn every_kind_reads_every_record_once() {
 }
 
 /// Systems whose pages never end, each in its own way.
-fn endless(seen: &Seen) -> Response<Body> {
+fn endless(seen: &ReceivedRequest) -> Response<Body> {
     let page = seen.number("page", 1);
     let offset = seen.number("offset", 0);
     match seen.path.as_str() {

@@ -9,14 +9,14 @@ use serde_json::Value as Json;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A request as it arrived.
-pub(super) struct Seen {
+pub(super) struct ReceivedRequest {
     pub(super) path: String,
     pub(super) query: Vec<(String, String)>,
     pub(super) headers: HeaderMap,
     pub(super) body: String,
 }
 
-impl Seen {
+impl ReceivedRequest {
     /// A parameter of the query.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.query
@@ -49,13 +49,13 @@ impl Seen {
 /// A server on this machine, until it is dropped.
 pub(super) struct Server {
     pub(super) base: String,
-    seen: Arc<Mutex<Vec<Arc<Seen>>>>,
+    seen: Arc<Mutex<Vec<Arc<ReceivedRequest>>>>,
     _stop: DropGuard,
 }
 
 impl Server {
     /// A server that answers at once.
-    pub(super) async fn new(answer: impl Fn(&Seen) -> Response<Body> + Send + Sync + 'static) -> Self {
+    pub(super) async fn new(answer: impl Fn(&ReceivedRequest) -> Response<Body> + Send + Sync + 'static) -> Self {
         let answer = Arc::new(answer);
         Self::with(move |seen| {
             let answer = answer.clone();
@@ -66,9 +66,9 @@ impl Server {
 
     /// A server whose answers take what they take.
     pub(super) async fn with(
-        answer: impl Fn(Arc<Seen>) -> BoxFuture<'static, Response<Body>> + Clone + Send + Sync + 'static,
+        answer: impl Fn(Arc<ReceivedRequest>) -> BoxFuture<'static, Response<Body>> + Clone + Send + Sync + 'static,
     ) -> Self {
-        let seen: Arc<Mutex<Vec<Arc<Seen>>>> = Arc::default();
+        let seen: Arc<Mutex<Vec<Arc<ReceivedRequest>>>> = Arc::default();
         let noted = seen.clone();
         let app = axum::Router::new().fallback(move |request: Request<Body>| {
             let (answer, noted) = (answer.clone(), noted.clone());
@@ -76,7 +76,7 @@ impl Server {
                 let (head, body) = request.into_parts();
                 let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
                 let query = head.uri.query().unwrap_or_default();
-                let seen = Arc::new(Seen {
+                let seen = Arc::new(ReceivedRequest {
                     path: head.uri.path().to_owned(),
                     query: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
                     headers: head.headers,
@@ -102,7 +102,7 @@ impl Server {
     }
 
     /// What it was asked so far.
-    pub(super) fn seen(&self) -> Vec<Arc<Seen>> {
+    pub(super) fn seen(&self) -> Vec<Arc<ReceivedRequest>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

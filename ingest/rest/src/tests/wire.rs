@@ -189,10 +189,10 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let certificate = CertificateDer::from_pem_slice(include_bytes!("keys/server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("keys/server.key")).unwrap();
-    let config = rustls::ServerConfig::builder()
+    let config = cordada_core::tls::server()
+        .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)
         .unwrap();

@@ -13,10 +13,10 @@ use cordada_core::{Error, Result};
 use cordada_ingest_source::Landed;
 use cordada_ingest_source::extract::{Chunk, Extraction, Rows, State};
 
-use super::config::DatabaseStream;
-use super::keys;
-use super::position::{Position, definition};
-use super::session::{Operator, Part, Session, find_column};
+use crate::config::DatabaseStream;
+use crate::keys;
+use crate::position::{Position, definition};
+use crate::session::{Operator, Part, Session, SessionRows, find_column};
 
 /// Rows of a chunk with a cursor.
 const CHUNK_ROWS: u64 = 1_000_000;
@@ -24,7 +24,7 @@ const CHUNK_ROWS: u64 = 1_000_000;
 const DELETED: &str = "_deleted";
 
 /// What to read, besides the session.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct RelationRequest<'a> {
     pub(crate) stream: &'a DatabaseStream,
     pub(crate) replace: bool,
     pub(crate) state: Option<State>,
@@ -32,7 +32,7 @@ pub(crate) struct Wanted<'a> {
 }
 
 /// The extraction of one relation.
-pub(crate) struct Reading {
+pub(crate) struct RelationExtraction {
     session: Box<dyn Session>,
     /// For messages and `_origin`: the table, or `query`.
     origin: String,
@@ -52,25 +52,25 @@ pub(crate) struct Reading {
 /// What comes next.
 enum Step {
     /// All rows, or those of the cursor after the position or from a value on.
-    Start(From),
+    Start(Start),
     /// The slices from there on; then the state is this.
     Slices(usize, Option<State>),
     /// The rows above a bound, up to and with the other.
-    Window(Lower, Vec<String>),
+    Window(LowerBound, Vec<String>),
     /// The rows of the source that are gone.
     Compare,
     Done,
 }
 
 /// Where a load begins.
-enum From {
+enum Start {
     Everything,
     Value(String),
     Position(Position),
 }
 
 /// The end of a window that it does not begin before.
-enum Lower {
+enum LowerBound {
     /// None of the rows is excluded.
     Nothing,
     Above(Vec<String>),
@@ -78,22 +78,22 @@ enum Lower {
     FromFirst(String),
 }
 
-impl Reading {
+impl RelationExtraction {
     /// Prepares to read.
     ///
     /// # Errors
     /// Config: a column of the cursor or of the key is not there, or the cursor does not tell rows apart.
-    pub(crate) async fn new(mut session: Box<dyn Session>, wanted: Wanted<'_>) -> Result<Self> {
-        let Wanted { stream, replace, .. } = wanted;
+    pub(crate) async fn new(mut session: Box<dyn Session>, request: RelationRequest<'_>) -> Result<Self> {
+        let RelationRequest { stream, replace, .. } = request;
         let (cursor, key) = check(session.as_mut(), stream).await?;
         let position = match replace || cursor.is_empty() {
             true => None,
-            false => Position::of_state(wanted.state, stream)?,
+            false => Position::of_state(request.state, stream)?,
         };
-        let from = match (position, &stream.initial) {
-            (Some(position), _) => From::Position(position),
-            (None, Some(value)) => From::Value(value.clone()),
-            (None, None) => From::Everything,
+        let start = match (position, &stream.initial) {
+            (Some(position), _) => Start::Position(position),
+            (None, Some(value)) => Start::Value(value.clone()),
+            (None, None) => Start::Everything,
         };
         Ok(Self {
             session,
@@ -104,8 +104,8 @@ impl Reading {
             lag: stream.lag.map(|lag| lag.0),
             repeatable: stream.is_repeatable(),
             replace,
-            compare: stream.deletes.map(|_| wanted.existing),
-            next: Step::Start(from),
+            compare: stream.deletes.map(|_| request.existing),
+            next: Step::Start(start),
         })
     }
 
@@ -171,12 +171,12 @@ impl Reading {
     }
 
     /// The condition of a window's rows.
-    fn window(&self, lower: &Lower, upper: &[String]) -> Result<String> {
+    fn window(&self, lower: &LowerBound, upper: &[String]) -> Result<String> {
         let mut conditions = vec![self.complete(), self.bounded(Operator::AtMost, upper)?];
         match lower {
-            Lower::Nothing => {}
-            Lower::Above(values) => conditions.push(self.bounded(Operator::Above, values)?),
-            Lower::FromFirst(literal) => {
+            LowerBound::Nothing => {}
+            LowerBound::Above(values) => conditions.push(self.bounded(Operator::Above, values)?),
+            LowerBound::FromFirst(literal) => {
                 let first: Vec<_> = self.names().into_iter().take(1).collect();
                 let literal = std::slice::from_ref(literal);
                 conditions.push(self.session.compare(&first, Operator::AtLeast, literal));
@@ -213,36 +213,36 @@ impl Reading {
     }
 
     /// What the start leads to.
-    async fn start(&mut self, from: From) -> Result<Step> {
+    async fn start(&mut self, start: Start) -> Result<Step> {
         if self.cursor.is_empty() {
             return Ok(Step::Slices(0, None));
         }
         let newest = self.cursors(&self.complete(), true, "LIMIT 1");
         let upper = self.cursor_of(&newest).await?;
-        let position = match (from, upper.as_ref()) {
-            (From::Everything, _) => {
+        let position = match (start, upper.as_ref()) {
+            (Start::Everything, _) => {
                 self.warn_of_nulls().await?;
                 let state = self.state(upper.unwrap_or_default()).await?;
                 return Ok(Step::Slices(0, Some(state)));
             }
-            (From::Value(value), Some(upper)) => {
+            (Start::Value(value), Some(upper)) => {
                 let first = self.cursor.first().map(String::as_str).unwrap_or_default();
                 return Ok(Step::Window(
-                    Lower::FromFirst(self.session.literal(first, &value)?),
+                    LowerBound::FromFirst(self.session.literal(first, &value)?),
                     upper.clone(),
                 ));
             }
-            (From::Position(position), Some(_)) => position,
+            (Start::Position(position), Some(_)) => position,
             // No row has a cursor, so there is nothing new.
             (_, None) => return Ok(Step::Compare),
         };
         let upper = upper.unwrap_or_default();
         let lower = match (position.cursor.first(), self.lag) {
-            (None, _) => Lower::Nothing,
+            (None, _) => LowerBound::Nothing,
             (Some(value), Some(lag)) => {
                 let first = self.cursor.first().map(String::as_str).unwrap_or_default();
                 let literal = self.session.literal(first, value)?;
-                Lower::FromFirst(self.session.before(first, &literal, lag.as_secs())?)
+                LowerBound::FromFirst(self.session.before(first, &literal, lag.as_secs())?)
             }
             (Some(value), None) if self.cursor.len() == 1 && self.repeatable => {
                 if position.ties.is_some()
@@ -252,9 +252,9 @@ impl Reading {
                     return Ok(Step::Compare);
                 }
                 let first = self.cursor.first().map(String::as_str).unwrap_or_default();
-                Lower::FromFirst(self.session.literal(first, value)?)
+                LowerBound::FromFirst(self.session.literal(first, value)?)
             }
-            (Some(_), None) => Lower::Above(position.cursor),
+            (Some(_), None) => LowerBound::Above(position.cursor),
         };
         Ok(Step::Window(lower, upper))
     }
@@ -294,13 +294,13 @@ impl Reading {
     }
 
     /// The next rows of a window.
-    async fn windowed(&mut self, lower: Lower, upper: Vec<String>) -> Result<(Option<Chunk>, Step)> {
+    async fn windowed(&mut self, lower: LowerBound, upper: Vec<String>) -> Result<(Option<Chunk>, Step)> {
         let condition = self.window(&lower, &upper)?;
         let probe = self.cursors(&condition, false, &format!("LIMIT 1 OFFSET {CHUNK_ROWS}"));
         let bound = self.cursor_of(&probe).await?;
         let (bound, next) = match bound {
             Some(bound) if bound != upper => {
-                let next = Step::Window(Lower::Above(bound.clone()), upper);
+                let next = Step::Window(LowerBound::Above(bound.clone()), upper);
                 (bound, next)
             }
             _ => {
@@ -329,7 +329,7 @@ impl Reading {
         let source = self.session.rows(Part::Columns(self.key.clone())).await?;
         let missing = keys::missing(source, existing, DELETED).await?;
         Ok(missing.map(|(schema, partition)| {
-            let rows = super::session::Rows {
+            let rows = SessionRows {
                 schema,
                 partitions: vec![partition],
             };
@@ -337,7 +337,7 @@ impl Reading {
         }))
     }
 
-    fn chunk(&self, rows: super::session::Rows, state: Option<State>, deleted: Option<String>) -> Chunk {
+    fn chunk(&self, rows: SessionRows, state: Option<State>, deleted: Option<String>) -> Chunk {
         let rows = Rows::Typed {
             schema: rows.schema,
             partitions: rows.partitions,
@@ -349,11 +349,11 @@ impl Reading {
 }
 
 #[async_trait]
-impl Extraction for Reading {
+impl Extraction for RelationExtraction {
     async fn next(&mut self) -> Result<Option<Chunk>> {
         loop {
             let (chunk, next) = match std::mem::replace(&mut self.next, Step::Done) {
-                Step::Start(from) => (None, self.start(from).await?),
+                Step::Start(start) => (None, self.start(start).await?),
                 Step::Slices(from, state) => self.slices(from, state).await?,
                 Step::Window(lower, upper) => self.windowed(lower, upper).await?,
                 Step::Compare => (self.compared().await?, Step::Done),
@@ -374,7 +374,7 @@ impl Extraction for Reading {
 pub(crate) async fn check(session: &mut dyn Session, stream: &DatabaseStream) -> Result<(Vec<String>, Vec<String>)> {
     let doing = format!("reading {}", stream.label());
     let columns = session.columns().to_vec();
-    let find = |name: &String| find_column(&columns, name, &doing).map(str::to_owned);
+    let find = |name: &String| find_column(&columns, name, &doing).map(|at| columns[at].clone());
     let cursor: Vec<_> = stream.cursor.iter().map(find).collect::<Result<_>>()?;
     let key: Vec<_> = stream.options().key.iter().map(find).collect::<Result<_>>()?;
     if let [only] = cursor.as_slice()

@@ -1,4 +1,4 @@
-//! The nodes that were found so far, what their names stand for, and at last how they depend on each other.
+//! The enabled nodes, what their names stand for, and at last how they depend on each other.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,13 @@ use crate::jinja::{Names, Target, Uses};
 use crate::node::{Node, NodeId, SourceUse};
 
 /// The enabled nodes, with what their templates use.
-pub(super) struct Found {
+pub(super) struct EnabledNodes {
     pub(super) nodes: Vec<(Node, Uses)>,
     pub(super) names: Names,
     tables: HashMap<TableName, NodeId>,
 }
 
-impl Found {
+impl EnabledNodes {
     /// Begins with names that no node has.
     pub(super) fn new(names: Names) -> Self {
         Self {

@@ -4,17 +4,17 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use cordada_core::names::snake_case;
-use cordada_core::{Error, Result, TableName};
+use cordada_core::suggest::did_you_mean;
+use cordada_core::{Error, FilePosition, Result, TableName};
 
 use crate::jinja::Names;
 use crate::properties::{NodeProperties, Properties, SingularTestProperties, SourceProperties};
-use crate::source_file::{Place, SourceFile};
-use cordada_core::suggest::did_you_mean;
+use crate::source_file::SourceFile;
 
 /// All YAML files of a project.
-pub(super) struct Described(Vec<(PathBuf, Properties)>);
+pub(super) struct PropertiesFiles(Vec<(PathBuf, Properties)>);
 
-impl Described {
+impl PropertiesFiles {
     pub(super) fn read<'a>(files: impl Iterator<Item = &'a SourceFile>) -> Result<Self> {
         files
             .map(|file| Ok((file.path.clone(), Properties::parse(&file.path, &file.text)?)))
@@ -55,7 +55,8 @@ impl Described {
         let mut seen: HashMap<&str, &Path> = HashMap::new();
         for (file, node) in self.all_nodes(false).chain(self.all_nodes(true)) {
             let name = node.name.value.as_str();
-            let wrong = |why: String| Place::of(file, &node.name).mark(Error::config("reading the SQL project", why));
+            let wrong =
+                |why: String| FilePosition::of(file, &node.name).mark(Error::config("reading the SQL project", why));
             if !names.refs.contains_key(name) {
                 let hint = did_you_mean(name, "models and seeds", names.refs.keys().map(String::as_str));
                 return Err(wrong(format!("`{name}` is described here, but there is no such file")).hint(hint));
@@ -71,14 +72,14 @@ impl Described {
     /// The tables of each source; `text` renders texts.
     pub(super) fn sources(
         &self,
-        text: impl Fn(&str, &Place) -> Result<String>,
+        text: impl Fn(&str, &FilePosition) -> Result<String>,
     ) -> Result<HashMap<String, HashMap<String, TableName>>> {
         let mut sources: HashMap<String, HashMap<String, TableName>> = HashMap::new();
         for (file, source) in self.all_sources() {
             let schema = schema_of(source, file, &text)?;
             let tables = sources.entry(source.name.value.clone()).or_default();
             for table in &source.tables {
-                let place = Place::of(file, &table.name);
+                let place = FilePosition::of(file, &table.name);
                 let identifier = table.identifier.as_deref().unwrap_or(&table.name.value);
                 let name = TableName::new(schema.clone(), identifier).map_err(|error| place.mark(error))?;
                 if tables.insert(table.name.value.clone(), name).is_some() {
@@ -92,9 +93,13 @@ impl Described {
 }
 
 /// The schema of a source: what it says, otherwise where ingestion lands a source of that name.
-fn schema_of(source: &SourceProperties, file: &Path, text: impl Fn(&str, &Place) -> Result<String>) -> Result<String> {
+fn schema_of(
+    source: &SourceProperties,
+    file: &Path,
+    text: impl Fn(&str, &FilePosition) -> Result<String>,
+) -> Result<String> {
     match &source.schema {
-        Some(schema) => text(schema, &Place::of(file, &source.name)),
+        Some(schema) => text(schema, &FilePosition::of(file, &source.name)),
         None => Ok(format!(
             "raw_{}",
             snake_case(&source.name.value).trim_start_matches("raw_")
