@@ -177,6 +177,11 @@ async fn finished(landing: &Landing<'_>, progress: &dyn Progress) -> Result<Land
     let journaled = journal(landing, started, &result).await;
     let landed = result
         .and_then(|landed| journaled.map(|()| landed))
+        .map_err(|error| {
+            error
+                .with("source", landing.source.name())
+                .with("stream", landing.stream)
+        })
         .inspect_err(|error| tracing::debug!(%table, %error, "a stream did not land"))?;
     let (tip, children) = (landed.tip, landed.children.clone());
     let report = report(table.clone(), landed, clock.elapsed().as_secs_f64());

@@ -29,6 +29,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::budget::Budget;
 use crate::kept::KeptState;
@@ -263,9 +264,13 @@ impl Landing<'_> {
         Ok(())
     }
 
-    /// Stands for what a chunk brings: the same chunk, extracted again after a crash, has the same.
+    /// Stands for what a chunk brings: the same chunk, extracted again after a crash, has the same. One with neither
+    /// state nor transactions cannot be told from others, so that it has one of its own.
     fn chunk_id(&self, chunk: &Chunk) -> (String, i64) {
-        let digest = Sha256::digest(format!("{:?} {:?}", chunk.state, chunk.transactions));
+        let digest = match (&chunk.state, chunk.transactions.as_slice()) {
+            (None, []) => Sha256::digest(Uuid::now_v7()),
+            (state, transactions) => Sha256::digest(format!("{state:?} {transactions:?}")),
+        };
         let first = digest.first_chunk::<8>().copied().unwrap_or_default();
         let id = format!("cordada-ingest:{}.{}:rejected", self.source.name(), self.stream);
         (id, (u64::from_be_bytes(first) >> 1) as i64)

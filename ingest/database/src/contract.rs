@@ -124,6 +124,7 @@ macro_rules! session_contract {
             cursors::a_lag_begins_so_long_before
             loads::a_load_continues_after_the_last
             loads::rows_of_the_same_moment_are_not_missed
+            loads::rows_that_are_gone_are_found_by_their_keys
             loads::a_table_may_change_between_two_loads
             cancelling::rows_end_when_they_are_cancelled
             cancelling::a_query_ends_when_it_is_cancelled

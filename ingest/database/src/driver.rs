@@ -140,11 +140,12 @@ pub(crate) async fn in_time<T>(
     doing: impl Fn() -> String,
 ) -> Result<T> {
     tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(Error::cancelled(doing())),
         connected = tokio::time::timeout(timeout, connecting) => connected.unwrap_or_else(|_| {
             let why = format!("no answer within {} s", timeout.as_secs());
             Err(Error::unavailable(doing(), why).hint("check the host and the port, or raise `timeout:`"))
         }),
-        () = cancel.cancelled() => Err(Error::cancelled(doing())),
     }
 }
 

@@ -52,8 +52,9 @@ impl Feed {
     /// Those of the work.
     pub(crate) async fn unless_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
-            done = work => done,
+            biased;
             () = self.cancel.cancelled() => Err(Error::cancelled(self.doing())),
+            done = work => done,
         }
     }
 

@@ -11,7 +11,7 @@
 )]
 
 mod config;
-#[cfg(test)]
+#[cfg(all(test, any(feature = "mysql", feature = "postgres", feature = "sqlite")))]
 #[allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 mod contract;
 mod decimal;

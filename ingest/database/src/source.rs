@@ -46,7 +46,7 @@ impl Source for DatabaseSource {
         };
         if stream.changes.is_some() {
             let log = self.change_log(request.stream)?;
-            return Ok(log.follow(session, request.state, request.landed).await?);
+            return log.follow(session, request.state, request.landed).await;
         }
         let session = driver_of(self.connection.url())?.open(session).await?;
         let request = RelationRequest {

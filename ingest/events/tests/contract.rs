@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use cordada_core::ErrorKind;
 use cordada_ingest_source::{Kind, Source};
-use cordada_ingest_source_contract::listening::{Away, Listening, collect};
+use cordada_ingest_source_contract::listening::{NoLake, Sender, collect};
 use cordada_ingest_source_contract::{Fault, PERSONAL, System, source_contract};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,7 +41,7 @@ impl System for Tracker {
     /// What has been added waits in the logs, as after a collector that could not land it.
     async fn add(&self, source: &dyn Source, records: Range<u64>) {
         let visit = async |to| self.send(to, records).await;
-        let ended = collect(source, &self.0, &Away, visit).await;
+        let ended = collect(source, &self.0, &NoLake, visit).await;
         assert_eq!(ended.unwrap_err().kind(), ErrorKind::Unavailable);
     }
 
@@ -62,7 +62,7 @@ impl System for Tracker {
 }
 
 #[async_trait]
-impl Listening for Tracker {
+impl Sender for Tracker {
     async fn send(&self, to: SocketAddr, records: Range<u64>) {
         let messages: Vec<_> = records
             .map(|record| json!({"type": "page", "messageId": record.to_string(), "userId": PERSONAL}))

@@ -382,6 +382,24 @@ async fn a_source_that_became_empty_empties_its_table() {
 }
 
 #[tokio::test]
+async fn what_cannot_land_is_on_record_for_every_chunk_of_every_load() {
+    let unreadable = |line| {
+        let mut chunk = records(&[r#"{"id": 1, "name": "a"}"#], None);
+        if let Rows::Records(spools) = &mut chunk.rows {
+            spools[0].reject(line, "it is broken".to_owned(), String::new());
+        }
+        chunk
+    };
+    let load = |line| vec![more(unreadable(line)), last(unreadable(line + 1))];
+    let run = Run::new("disposition: replace", vec![load(1), load(3)]).await;
+    for recorded in [vec!["1", "2"], vec!["1", "2", "3", "4"]] {
+        run.load().await.unwrap();
+        let lines = run.project.sql("select line from ops.rejected_rows order by 1").await;
+        assert_eq!(lines, recorded);
+    }
+}
+
+#[tokio::test]
 async fn nothing_new_makes_no_version() {
     let one = || last(records(&[r#"{"id": 1, "name": "a"}"#], Some(json!(1))));
     let run = Run::new("", vec![vec![one()], vec![last(records(&[], Some(json!(1))))]]).await;

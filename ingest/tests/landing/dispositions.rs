@@ -149,6 +149,7 @@ async fn one_failing_stream_does_not_keep_the_others_from_landing() {
     project.write("p.csv", "id,name\n1,a\n");
     let error = project.try_ingest(&[]).await.unwrap_err();
     assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().ends_with(" source=shop stream=bad"), "{error}");
     assert_eq!(project.sql(ALL).await, ["1|a"]);
     let one: Selection = "shop.people".parse().unwrap();
     assert_eq!(project.try_ingest(&[one]).await.unwrap().streams.len(), 1);

@@ -1,5 +1,8 @@
 //! Loads that follow each other read every row, and none for nothing.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use cordada_ingest_source::extract::State;
 
 use super::Subject;
@@ -66,6 +69,20 @@ pub(crate) async fn rows_of_the_same_moment_are_not_missed<S: Subject>(subject: 
     subject.run("UPDATE ties SET v = 1 WHERE id = 2").await;
     assert_eq!(loads.next().await, ["2,2024-01-02,1", "3,2024-01-02,0"]);
     assert!(loads.next().await.is_empty());
+}
+
+pub(crate) async fn rows_that_are_gone_are_found_by_their_keys<S: Subject>(subject: &S) {
+    let columns = format!("id INTEGER, region {}, PRIMARY KEY (id, region)", S::TEXT);
+    subject.table("gone", &columns).await;
+    subject.run("INSERT INTO gone VALUES (1, 'north'), (3, 'it''s')").await;
+    let stream = "{table: gone, key: [id, region], disposition: merge, deletes: compare}";
+    let mut loads = Loads::of(subject, stream).await;
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 1, 3, 4]));
+    let regions: ArrayRef = Arc::new(StringArray::from(vec!["north", "south", "it's", "it's"]));
+    let landed = RecordBatch::try_from_iter([("region", regions), ("id", ids)]).unwrap();
+    loads.source.landed.fill(landed);
+    let expected = ["1,north", "1,south,true", "3,it's", "4,it's,true"];
+    assert_eq!(loads.next().await, expected);
 }
 
 pub(crate) async fn a_table_may_change_between_two_loads<S: Subject>(subject: &S) {

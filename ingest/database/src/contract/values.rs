@@ -46,6 +46,18 @@ impl Type {
     }
 }
 
+/// Texts for systems that compare them byte for byte, in standard SQL.
+pub(crate) const TEXTS: &[(&str, &str)] = &[
+    ("''", ""),
+    ("' '", " "),
+    ("'7'", "7"),
+    ("'A'", "A"),
+    ("'a'", "a"),
+    ("'it''s \\ \"x\"'", "it's \\ \"x\""),
+    ("'a\nb'", "a\nb"),
+    ("'ñ 😀'", "ñ 😀"),
+];
+
 /// A value that the lake's types do not have.
 pub(crate) struct Unreadable {
     /// The column's type.

@@ -12,6 +12,7 @@ mod pgoutput;
 mod relation;
 mod replication;
 mod session;
+mod text_format;
 mod types;
 
 use std::sync::Arc;

@@ -61,11 +61,11 @@ impl Load {
 
 /// A table of rows that are there, as the lake would have them.
 #[derive(Default)]
-pub(super) struct Table(Mutex<Option<RecordBatch>>);
+pub(crate) struct Table(Mutex<Option<RecordBatch>>);
 
 impl Table {
     /// Those rows are all there is.
-    pub(super) fn fill(&self, rows: RecordBatch) {
+    pub(crate) fn fill(&self, rows: RecordBatch) {
         *self.0.lock().unwrap() = Some(rows);
     }
 }
@@ -93,7 +93,7 @@ impl Landed for Table {
 /// A source with one stream, and the table that it lands in.
 pub(crate) struct Source {
     pub(super) source: DatabaseSource,
-    pub(super) landed: Arc<Table>,
+    pub(crate) landed: Arc<Table>,
     table: TableName,
     folder: tempfile::TempDir,
 }

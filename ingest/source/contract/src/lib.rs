@@ -101,7 +101,7 @@ pub enum Fault {
 /// - `spooled`: its records have no types of their own, so that they wait in a file for all of them to be seen;
 /// - `typed`: its rows have types before they are read;
 /// - `remote`: a [`remote::Remote`], which one has to wait for;
-/// - `listening`: a [`listening::Listening`], which is sent its records.
+/// - `listening`: a [`listening::Sender`], which is sent its records.
 #[macro_export]
 macro_rules! source_contract {
     ($system:ident $(: $($being:ident),+)?) => {

@@ -16,7 +16,7 @@ use crate::{PATIENCE, SOURCE, System};
 
 /// A system that sends its records.
 #[async_trait]
-pub trait Listening: System {
+pub trait Sender: System {
     /// Sends records for every stream to whoever listens there, and returns when all are acknowledged.
     async fn send(&self, to: SocketAddr, records: Range<u64>);
 }
@@ -43,20 +43,20 @@ pub async fn collect<V: Future<Output = ()>>(
 }
 
 /// Lands nothing, as if the lake were away.
-pub struct Away;
+pub struct NoLake;
 
 #[async_trait]
-impl Land for Away {
+impl Land for NoLake {
     async fn land(&self, _: &[String]) -> Result<u64> {
         Err(Error::unavailable("landing", "the lake is away"))
     }
 }
 
 /// Lands in the tables of a trial.
-struct Tables<'t, S>(&'t Trial<S>);
+struct TableLander<'t, S>(&'t Trial<S>);
 
 #[async_trait]
-impl<S: System> Land for Tables<'_, S> {
+impl<S: System> Land for TableLander<'_, S> {
     async fn land(&self, streams: &[String]) -> Result<u64> {
         let mut rows = 0;
         for stream in streams {
@@ -73,7 +73,7 @@ fn assert_complete<S: System>(trial: &Trial<S>) {
 }
 
 /// Whatever was acknowledged has landed when it has been asked to stop, and each record once.
-pub async fn what_is_acknowledged_lands_once<S: Listening>() {
+pub async fn what_is_acknowledged_lands_once<S: Sender>() {
     let trial = Trial::<S>::new().await;
     for _ in 0..3 {
         let visit = async |to| {
@@ -81,18 +81,18 @@ pub async fn what_is_acknowledged_lands_once<S: Listening>() {
                 trial.send(to, 4).await;
             }
         };
-        let ended = collect(&*trial.source, trial.project(), &Tables(&trial), visit).await;
+        let ended = collect(&*trial.source, trial.project(), &TableLander(&trial), visit).await;
         ended.unwrap();
         assert_complete(&trial);
     }
 }
 
 /// While the lake is away what was acknowledged is kept, and so it is when it has been asked to stop.
-pub async fn what_cannot_land_is_kept<S: Listening>() {
+pub async fn what_cannot_land_is_kept<S: Sender>() {
     let trial = Trial::<S>::new().await;
     for _ in 0..2 {
         let visit = async |to| trial.send(to, 10).await;
-        let ended = collect(&*trial.source, trial.project(), &Away, visit).await;
+        let ended = collect(&*trial.source, trial.project(), &NoLake, visit).await;
         assert_eq!(ended.unwrap_err().kind(), ErrorKind::Unavailable);
     }
     for stream in trial.streams() {
@@ -102,13 +102,13 @@ pub async fn what_cannot_land_is_kept<S: Listening>() {
 }
 
 /// Cancels as soon as it is to land, and lands then.
-struct Cancelling<'t, S> {
-    tables: Tables<'t, S>,
+struct CancellingLander<'t, S> {
+    tables: TableLander<'t, S>,
     cancel: CancellationToken,
 }
 
 #[async_trait]
-impl<S: System> Land for Cancelling<'_, S> {
+impl<S: System> Land for CancellingLander<'_, S> {
     async fn land(&self, streams: &[String]) -> Result<u64> {
         self.cancel.cancel();
         self.tables.land(streams).await
@@ -116,11 +116,11 @@ impl<S: System> Land for Cancelling<'_, S> {
 }
 
 /// Who asks to stop in the middle of a landing has what was acknowledged landed all the same.
-pub async fn a_landing_that_has_begun_comes_to_its_end<S: Listening>() {
+pub async fn a_landing_that_has_begun_comes_to_its_end<S: Sender>() {
     let trial = Trial::<S>::new().await;
     let cancel = CancellationToken::new();
-    let land = Cancelling {
-        tables: Tables(&trial),
+    let land = CancellingLander {
+        tables: TableLander(&trial),
         cancel: cancel.clone(),
     };
     let listener = trial.source.listen(trial.project(), SOURCE, Some(&key())).await;
@@ -133,7 +133,7 @@ pub async fn a_landing_that_has_begun_comes_to_its_end<S: Listening>() {
 }
 
 /// Two processes do not listen for one source: what one acknowledges the other would not see.
-pub async fn one_at_a_time_listens<S: Listening>() {
+pub async fn one_at_a_time_listens<S: Sender>() {
     let trial = Trial::<S>::new().await;
     let (one, other) = (trial.another(), trial.another());
     let listening = one.listen(trial.project(), SOURCE, Some(&key())).await.unwrap();

@@ -15,7 +15,7 @@ pub(crate) fn keep() {
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter("cordada=trace,debug")
             .with_ansi(false)
-            .with_writer(|| Log);
+            .with_writer(|| LogWriter);
         subscriber.init();
     });
 }
@@ -25,9 +25,9 @@ pub(crate) fn logged() -> String {
     String::from_utf8_lossy(&locked(&LOGGED)).into_owned()
 }
 
-struct Log;
+struct LogWriter;
 
-impl Write for Log {
+impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         locked(&LOGGED).write(bytes)
     }

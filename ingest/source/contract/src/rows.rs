@@ -15,7 +15,7 @@ use futures::TryStreamExt;
 
 /// What a chunk brought, its columns by their names in the lake.
 #[derive(Default)]
-pub(crate) struct Taken {
+pub(crate) struct ChunkRows {
     pub(crate) batches: Vec<RecordBatch>,
     /// What could not be read, and the file that it was in.
     pub(crate) rejected: Vec<(String, Rejected)>,
@@ -27,8 +27,8 @@ pub(crate) struct Taken {
 ///
 /// # Errors
 /// Those of the rows themselves. Whether a load is cancelled is not looked at: that is for whoever gives the rows.
-pub(crate) async fn take(rows: Rows) -> Result<Taken> {
-    let mut taken = Taken::default();
+pub(crate) async fn take(rows: Rows) -> Result<ChunkRows> {
+    let mut taken = ChunkRows::default();
     match rows {
         Rows::Typed {
             schema,
@@ -60,7 +60,7 @@ pub(crate) async fn take(rows: Rows) -> Result<Taken> {
     Ok(taken)
 }
 
-impl Taken {
+impl ChunkRows {
     fn decode(&mut self, file: &ScannedFile) -> Result<()> {
         let types = file.scanned.shapes.iter().map(|shape| shape.data_type(None));
         let types = types.collect::<Result<Vec<_>>>()?;

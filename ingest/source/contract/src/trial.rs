@@ -18,8 +18,8 @@ use cordada_ingest_source::transform::{PiiKey, Transforms};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::listening::Listening;
-use crate::rows::{Taken, take};
+use crate::listening::Sender;
+use crate::rows::{ChunkRows, take};
 use crate::table::{Commit, Content, Table};
 use crate::{SOURCE, System, came_at, log};
 
@@ -27,7 +27,7 @@ use crate::{SOURCE, System, came_at, log};
 pub struct Trial<S> {
     pub(crate) system: S,
     pub(crate) source: Box<dyn Source>,
-    streams: BTreeMap<String, Place>,
+    streams: BTreeMap<String, StreamTable>,
     loads: AtomicI64,
     /// Records so far, and how often some were added.
     records: AtomicU64,
@@ -35,8 +35,8 @@ pub struct Trial<S> {
     folder: TempDir,
 }
 
-/// Where a stream lands.
-struct Place {
+/// A stream and where it lands.
+struct StreamTable {
     name: TableName,
     options: Options,
     table: Arc<Table>,
@@ -67,7 +67,7 @@ impl<S: System> Trial<S> {
         let place = |(stream, options)| {
             let name = TableName::new(format!("raw_{SOURCE}"), &stream).unwrap();
             let table = Table::new(S::COLUMN);
-            (stream, Place { name, options, table })
+            (stream, StreamTable { name, options, table })
         };
         let streams: BTreeMap<_, _> = source.streams().into_iter().map(place).collect();
         assert!(!streams.is_empty(), "without streams nothing is put to the test");
@@ -124,7 +124,7 @@ impl<S: System> Trial<S> {
     }
 }
 
-impl<S: Listening> Trial<S> {
+impl<S: Sender> Trial<S> {
     /// Sends so many records to whoever listens there.
     pub(crate) async fn send(&self, to: SocketAddr, count: u64) {
         let first = self.records.fetch_add(count, Ordering::SeqCst);
@@ -256,7 +256,7 @@ impl Load<'_> {
     }
 
     /// Reads the rows of a chunk: what they are, and what is to be committed.
-    pub(crate) async fn take(&mut self, chunk: Chunk) -> Result<(Taken, Commit)> {
+    pub(crate) async fn take(&mut self, chunk: Chunk) -> Result<(ChunkRows, Commit)> {
         let taken = take(chunk.rows).await?;
         let (records, gone) = taken.records(self.column);
         let places = taken.rejected.iter();
@@ -282,7 +282,7 @@ impl Load<'_> {
     }
 
     /// Takes a chunk, commits it and tells the source: what was taken.
-    pub(crate) async fn land(&mut self, chunk: Chunk) -> Result<Taken> {
+    pub(crate) async fn land(&mut self, chunk: Chunk) -> Result<ChunkRows> {
         let (taken, commit) = self.take(chunk).await?;
         self.commit(commit);
         self.told().await?;

@@ -1,7 +1,13 @@
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use async_trait::async_trait;
+use cordada_core::ErrorKind;
+use cordada_core::sql_text::Dialect;
 use rusqlite::Connection;
+
+use crate::contract::Subject;
+use crate::contract::values::{TEXTS, Type, Unreadable};
 
 /// A file of SQLite that a program writes.
 pub(crate) struct TestSqlite {
@@ -33,5 +39,80 @@ impl TestSqlite {
     /// Runs statements.
     pub(crate) fn run(&self, sql: &str) {
         self.writer.lock().unwrap().execute_batch(sql).unwrap();
+    }
+}
+
+#[async_trait]
+impl Subject for TestSqlite {
+    const SQL: Dialect = Dialect::Standard;
+    const TEXT: &'static str = "TEXT";
+    const TIMESTAMP: Option<&'static str> = None;
+    const LONG_TEXT: (&'static str, &'static str) = ("TEXT", "replace(hex(zeroblob(5000000)), '0', 'x')");
+    const TYPES: &'static [Type] = &[
+        Type::ordered(
+            "INTEGER",
+            &[
+                ("-9223372036854775808", "-9223372036854775808"),
+                ("0", "0"),
+                ("9007199254740993", "9007199254740993"),
+                ("9223372036854775807", "9223372036854775807"),
+            ],
+        ),
+        Type::ordered(
+            "REAL",
+            &[
+                ("-1.7976931348623157e308", "-1.7976931348623157e308"),
+                ("0.1", "0.1"),
+                ("5e-324", "5e-324"),
+                ("9e999", "inf"),
+            ],
+        ),
+        Type::ordered("DECIMAL(10,2)", &[("-12.5", "-12.5"), ("7", "7.0")]),
+        Type::ordered("TEXT", TEXTS),
+        Type::ordered(
+            "BLOB",
+            &[("x''", ""), ("x'00'", "00"), ("x'00ff'", "00ff"), ("x'27'", "27")],
+        ),
+        Type::ordered("BOOLEAN", &[("0", "false"), ("1", "true")]),
+        Type::ordered(
+            "BLOB",
+            &[("7", "7"), ("'7'", "7"), ("'seven'", "seven"), ("1.5", "1.5")],
+        ),
+    ];
+    const UNREADABLE: Unreadable = Unreadable {
+        sql: "TEXT",
+        declared: None,
+        value: "CAST(x'ff6164646572' AS TEXT)",
+        unsaid: "adder",
+    };
+    const FAILING: &'static str = "select json_extract('{s3cret', '$.a') as a";
+
+    async fn start() -> Option<Self> {
+        Some(Self::with(""))
+    }
+
+    fn url(&self) -> String {
+        self.url()
+    }
+
+    fn refused_url(&self) -> Option<String> {
+        None
+    }
+
+    fn url_of_nothing(&self) -> (String, ErrorKind) {
+        ("sqlite:nowhere.db".to_owned(), ErrorKind::Config)
+    }
+
+    async fn run(&self, sql: &str) {
+        self.run(sql);
+    }
+
+    async fn statements(&self) -> Option<usize> {
+        None
+    }
+
+    /// Taken as it is, since there are no schemas.
+    fn written(&self, table: &str) -> String {
+        table.to_owned()
     }
 }
