@@ -93,6 +93,9 @@ impl TableChanges {
         );
         let copy = match (landed, slot) {
             (Some(landed), Some(_)) => {
+                replication
+                    .await_release(&client, server.timeout(), &request.cancel)
+                    .await?;
                 // The last load may have ended between its commit and this.
                 replication.advance(&client, &landed.lsn).await?;
                 None
@@ -153,7 +156,14 @@ impl TableChanges {
         replication.position(&client).await.map(drop)
     }
 
+    async fn await_release(&mut self) -> Result<()> {
+        self.replication
+            .await_release(&self.client, self.server.timeout(), &self.cancel)
+            .await
+    }
+
     async fn changes(&mut self) -> Result<Option<Chunk>> {
+        self.await_release().await?;
         let Some(extent) = self.replication.next(&self.client, &self.upto).await? else {
             // Nothing of this table: the server need not keep the others' changes for it.
             self.replication.advance(&self.client, &self.upto).await?;
@@ -204,7 +214,10 @@ impl Extraction for TableChanges {
 
     async fn landed(&mut self) -> Result<()> {
         match self.given.take() {
-            Some(position) => self.replication.advance(&self.client, &position).await,
+            Some(position) => {
+                self.await_release().await?;
+                self.replication.advance(&self.client, &position).await
+            }
             None => Ok(()),
         }
     }

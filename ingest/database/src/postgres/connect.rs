@@ -37,6 +37,11 @@ pub(crate) struct PostgresServer {
 }
 
 impl PostgresServer {
+    /// How long it may take to answer.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// The one of a source.
     ///
     /// # Errors

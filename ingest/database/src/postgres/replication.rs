@@ -1,9 +1,12 @@
 //! A replication slot and its publication: what keeps the log of one table's changes until they have landed.
 
+use std::time::{Duration, Instant};
+
 use cordada_core::names::snake_case;
 use cordada_core::{Error, Result};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_util::sync::CancellationToken;
 
 use super::SQL;
 use super::relation::PostgresRelation;
@@ -12,6 +15,9 @@ use crate::sql_error::SqlContext;
 
 /// Changes of a chunk, about: transactions are whole.
 const CHUNK_CHANGES: u64 = 1_000_000;
+
+/// How long to wait before looking again whether a slot is free.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A slot and a publication of one table.
 #[derive(Debug, Clone)]
@@ -151,6 +157,38 @@ impl Replication {
             }
             position => Ok(position.map(str::to_owned)),
         }
+    }
+
+    /// Waits until no session reads from the slot: that of a load which was killed ends a while after it.
+    ///
+    /// # Errors
+    /// Unavailable: another session holds it for longer than `patience`. Cancelled.
+    pub(super) async fn await_release(
+        &self,
+        client: &Client,
+        patience: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<()> {
+        let sql = format!(
+            "SELECT active_pid::text FROM pg_replication_slots WHERE slot_name = {} AND active",
+            SQL.literal(&self.slot)
+        );
+        let begun = Instant::now();
+        while let Some(pid) = text(client, &sql).await.doing_sql(|| self.doing())? {
+            if begun.elapsed() >= patience {
+                let why = format!("another session reads from the replication slot {}", self.slot);
+                return Err(Error::unavailable(self.doing(), why)
+                    .hint(format!(
+                        "wait for the load that it belongs to, or run: SELECT pg_terminate_backend({pid})"
+                    ))
+                    .with("pid", pid));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = cancel.cancelled() => return Err(Error::cancelled(self.doing())),
+            }
+        }
+        Ok(())
     }
 
     /// Makes the slot; from there on the server keeps changes.
