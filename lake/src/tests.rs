@@ -430,8 +430,8 @@ async fn an_error_after_the_commit_loses_no_rows() {
 
 /// Makes a table of one version, which nobody has read yet, write a checkpoint at every so many versions.
 fn checkpoint_every(versions: u32, lake: &std::path::Path) {
-    edit_first_version(lake, "\"configuration\":{}", |_| {
-        format!("\"configuration\":{{\"delta.checkpointInterval\":\"{versions}\"}}")
+    edit_first_version(lake, "\"configuration\":{", |old| {
+        format!("{old}\"delta.checkpointInterval\":\"{versions}\",")
     });
 }
 

@@ -344,8 +344,8 @@ async fn a_writer_that_came_first_is_a_conflict() {
 async fn a_table_with_mapped_columns_is_refused() {
     let (folder, lake) = temporary().await;
     put(&lake, Mode::Append, &[(1, "a")]).await;
-    edit_first_version(folder.path(), "\"configuration\":{}", |_| {
-        "\"configuration\":{\"delta.columnMapping.mode\":\"name\"}".to_owned()
+    edit_first_version(folder.path(), "\"configuration\":{", |old| {
+        format!("{old}\"delta.columnMapping.mode\":\"name\",")
     });
     edit_first_version(folder.path(), "\"minReaderVersion\":1,\"minWriterVersion\":2", |_| {
         "\"minReaderVersion\":2,\"minWriterVersion\":5".to_owned()
