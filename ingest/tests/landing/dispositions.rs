@@ -135,12 +135,16 @@ async fn a_run_killed_before_its_release_is_published_by_the_next() {
         project.sql("select load_id, record from ops.rejected_rows").await,
         [format!("{}|broken", killed.load_id)]
     );
-    // A rollback is not a crash: it is not undone.
-    project.write("p.csv", "id,name\n2,b\n");
+    // A rollback is not a crash: what it undid is not published again. Its file may be mended, and lands again.
+    project.write("p.csv", "id,name\n2,wrong\n");
     project.ingest().await;
     project.lake.rollback(1, "test").await.unwrap();
-    assert_eq!(project.ingest().await.release, None);
-    assert_eq!(project.sql(ALL).await, ["1|a"]);
+    project.write("p.csv", "id,name\n3,c\n");
+    project.ingest().await;
+    assert_eq!(project.sql(ALL).await, ["1|a", "3|c"]);
+    project.write("p.csv", "id,name\n2,wrong\n");
+    let again = project.ingest().await;
+    assert_eq!(again.streams[0].files, 1, "it was taken back, and is new therefore");
 }
 
 #[tokio::test]
