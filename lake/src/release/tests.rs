@@ -495,7 +495,7 @@ async fn timelines_outlive_checkpoints_and_processes() {
     publish_many(&log(&store), 3, 4).await;
     rollback(&log(&store), 3).await;
     let timeline = |release: &Release| ["t0", "t1"].map(|table| release.timeline(&name(&format!("marts.{table}"))));
-    assert_eq!(timeline(&*log(&store).newest().await.unwrap()), [5, 0]);
+    assert_eq!(timeline(&log(&store).newest().await.unwrap()), [5, 0]);
     publish_many(&log(&store), 3, 80).await;
     let newest = log(&store).newest().await.unwrap();
     assert_eq!((newest.number, timeline(&newest)), (85, [5, 0]));
