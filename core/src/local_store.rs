@@ -141,7 +141,8 @@ impl LocalStore {
 struct Staged {
     file: File,
     target: PathBuf,
-    path: PathBuf,
+    /// Until another name is all that it has: then somebody else may have this one.
+    path: Option<PathBuf>,
 }
 
 impl Staged {
@@ -152,7 +153,10 @@ impl Staged {
             path.push(format!("#{number}"));
             let path = PathBuf::from(path);
             match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok(Self { file, target, path }),
+                Ok(file) => {
+                    let path = Some(path);
+                    return Ok(Self { file, target, path });
+                }
                 // Another writer's, or what is left of one that was killed.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
                 Err(error) if error.kind() == ErrorKind::NotFound => create_folders(folder_of(&path)?)?,
@@ -162,12 +166,14 @@ impl Staged {
     }
 
     /// Gives the file its name, once it is on the disk; `replace` says whether another one may have it.
-    fn finish(self, replace: bool) -> std::result::Result<(), Failure> {
+    fn finish(mut self, replace: bool) -> std::result::Result<(), Failure> {
         self.file.sync_all()?;
+        let path = self.path.as_deref().ok_or(Failure::Aborted)?;
         if replace {
-            std::fs::rename(&self.path, &self.target)?;
+            std::fs::rename(path, &self.target)?;
+            self.path = None;
         } else {
-            std::fs::hard_link(&self.path, &self.target).map_err(|error| match error.kind() {
+            std::fs::hard_link(path, &self.target).map_err(|error| match error.kind() {
                 ErrorKind::AlreadyExists => Failure::Exists(error),
                 _ => error.into(),
             })?;
@@ -178,8 +184,9 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // Of one that was renamed there is nothing to remove.
-        let _ = std::fs::remove_file(&self.path);
+        if let Some(path) = &self.path {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -368,6 +375,24 @@ mod tests {
         let refused = create("two").await.unwrap_err();
         assert!(matches!(refused, Error::AlreadyExists { .. }), "{refused}");
         assert_eq!(store.get(&"x".into()).await.unwrap().bytes().await.unwrap(), "one");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_writers_of_one_file_do_not_meet() {
+        let (folder, store) = store();
+        let writers = (0..16).map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for _ in 0..20 {
+                    store.put(&"x".into(), format!("{writer}").into()).await?;
+                }
+                Ok::<_, Error>(())
+            })
+        });
+        for written in futures::future::join_all(writers).await {
+            written.unwrap().unwrap();
+        }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
