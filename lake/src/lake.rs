@@ -20,6 +20,7 @@ use crate::journal::Journal;
 use crate::query::provider::{PinnedReference, PinnedTable};
 use crate::release::{Docs, DocsRef, DocsStore, ReleaseLog};
 use crate::resources::{self, Settings};
+use crate::table::pending::PendingWrites;
 use crate::table::snapshot::TableSnapshot;
 
 /// How many table snapshots are kept: more than the tables of any project we know of, times a few releases.
@@ -28,12 +29,17 @@ const CACHED_SNAPSHOTS: usize = 4096;
 /// The folder of what is about the lake rather than in it; no schema can have this name.
 const HOUSEHOLD: &str = "_cordada";
 
+/// The folder of what environments other than production write.
+pub(crate) const TARGETS: &str = "_cordada/targets";
+
 /// A lake in one environment. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Lake {
     shared: Arc<SharedLake>,
     target: Option<Arc<str>>,
     releases: Arc<ReleaseLog>,
+    /// Where writes wait for their commit, if they do.
+    pub(crate) pending: Option<Arc<PendingWrites>>,
 }
 
 #[derive(Debug)]
@@ -88,6 +94,7 @@ impl Lake {
             shared: Arc::new(shared),
             target: None,
             releases: production,
+            pending: None,
         })
     }
 
@@ -160,10 +167,15 @@ impl Lake {
     /// Where this environment keeps the table, relative to the lake: what goes into [`crate::Relation::table`].
     pub fn path_of(&self, table: &TableName) -> String {
         let (schema, name) = (table.schema(), table.name());
-        match &self.target {
+        match self.folder() {
             None => format!("{schema}/{name}"),
-            Some(target) => format!("{}/{schema}/{name}", folder_of(target)),
+            Some(folder) => format!("{folder}/{schema}/{name}"),
         }
+    }
+
+    /// Where this environment keeps its tables, relative to the lake, if that is not the lake itself.
+    pub(crate) fn folder(&self) -> Option<String> {
+        self.target.as_deref().map(folder_of)
     }
 
     /// The number of parallel tasks that a query or a write uses.
@@ -188,6 +200,9 @@ impl Lake {
 
     /// The table at `path` (relative to the lake) and `version`; the snapshot is cached.
     pub async fn snapshot(&self, path: &str, version: u64) -> Result<Arc<TableSnapshot>> {
+        if let Some(candidate) = self.pending().and_then(|pending| pending.snapshot(path, version)) {
+            return Ok(candidate);
+        }
         let key = (path.to_owned(), version);
         if let Some(known) = locked(&self.shared.snapshots).get(&key) {
             return Ok(known.clone());
@@ -268,6 +283,11 @@ impl Lake {
         Ok(default_logstore(table, root, &location, &StorageConfig::default()))
     }
 
+    /// The writes that wait for their commit, if they do.
+    pub(crate) fn pending(&self) -> Option<&PendingWrites> {
+        self.pending.as_deref()
+    }
+
     /// The turn-taking of commits to the table at `path`.
     pub(crate) fn writer(&self, path: &str) -> Arc<Mutex<()>> {
         locked(&self.shared.writers).entry(path.to_owned()).or_default().clone()
@@ -276,5 +296,5 @@ impl Lake {
 
 /// Where an environment other than production keeps its releases and tables.
 fn folder_of(target: &str) -> String {
-    format!("{HOUSEHOLD}/targets/{target}")
+    format!("{TARGETS}/{target}")
 }

@@ -7,6 +7,7 @@ mod delta_error;
 pub mod estimator;
 pub mod journal;
 mod lake;
+pub mod maintain;
 pub mod query;
 pub mod release;
 mod resources;

@@ -20,8 +20,10 @@ use crate::query::sql;
 use crate::*;
 
 mod history;
+mod maintain;
 mod models;
 mod modes;
+mod pending;
 mod rollback;
 mod state;
 

@@ -38,7 +38,7 @@ const PROTECTION: [(&str, &str); 3] = [
     ("delta.deletedFileRetentionDuration", "interval 1000 weeks"),
 ];
 
-impl TableWriter<'_> {
+impl TableWriter {
     /// Puts the files of `outcome` in the place of those they replace. No commit is made that would say nothing.
     pub(crate) async fn commit(mut self, mut outcome: Outcome) -> Result<WriteReport> {
         let id = uuid::Uuid::now_v7().to_string();
@@ -58,6 +58,20 @@ impl TableWriter<'_> {
     }
 
     async fn try_commit(&self, outcome: &Outcome, undone: &[Transaction], id: &str) -> Result<WriteReport> {
+        let actions = self.actions(outcome)?;
+        let version = match &self.latest {
+            Some(latest) if self.says_nothing(&actions) => latest.version(),
+            _ => self.write_log(actions, undone, id).await?,
+        };
+        Ok(self.written(outcome, version))
+    }
+
+    fn says_nothing(&self, actions: &[Action]) -> bool {
+        actions.is_empty() && self.write.transactions.is_empty()
+    }
+
+    /// What the commit does to the table's files and what is known about it.
+    fn actions(&self, outcome: &Outcome) -> Result<Vec<Action>> {
         let mut actions = Vec::new();
         self.describe(&mut actions)?;
         let kept = self.kept(outcome);
@@ -69,12 +83,7 @@ impl TableWriter<'_> {
         let back = kept.values().filter(|file| !there.contains(file.add.path.as_str()));
         actions.extend(back.map(|file| Action::Add(file.add.clone())));
         actions.extend(outcome.added.iter().cloned().map(Action::Add));
-
-        let version = match &self.latest {
-            Some(latest) if actions.is_empty() && self.write.transactions.is_empty() => latest.version(),
-            _ => self.write_log(actions, undone, id).await?,
-        };
-        Ok(self.written(outcome, version))
+        Ok(actions)
     }
 
     /// The files of the base that stay.
@@ -92,19 +101,20 @@ impl TableWriter<'_> {
     /// this write goes on from it.
     async fn give_way(&mut self, outcome: &mut Outcome, id: &str) -> Result<Rival> {
         let first = self.latest.as_ref().map_or(0, |latest| latest.version() + 1);
-        let Some(newest) = self.lake.latest_version_at(self.path).await? else {
+        let Some(newest) = self.lake.latest_version_at(&self.path).await? else {
             return Ok(Rival::Other);
         };
-        let log = self.lake.log_store(self.path)?;
-        let entries = Entries::read(self.table, &log, first..=newest).await?;
+        let log = self.lake.log_store(&self.path)?;
+        let entries = Entries::read(&self.table, &log, first..=newest).await?;
         if entries.has(id) {
             return Ok(Rival::Ourselves(newest));
         }
-        let Some(latest) = self.latest.take().filter(|_| entries.keep_rows()) else {
+        if self.latest.is_none() || !entries.keep_rows() {
             return Ok(Rival::Other);
-        };
-        let moved = self.lake.snapshot(self.path, newest).await?;
-        if !self.is_undoing() && !self.base.is_empty() {
+        }
+        let moved = self.lake.snapshot(&self.path, newest).await?;
+        let undoes = self.is_undoing();
+        if !undoes && !self.base.is_empty() {
             let places = moved.files().iter().enumerate();
             let places: HashMap<&str, usize> = places.map(|(at, file)| (file.add.path.as_str(), at)).collect();
             let replaced = outcome.replaced.iter();
@@ -117,7 +127,9 @@ impl TableWriter<'_> {
             outcome.replaced = replaced;
             self.base = moved.files().to_vec();
         }
-        drop(latest);
+        if !undoes && let Base::Version(version) = &mut self.write.base {
+            *version = newest;
+        }
         self.latest = Some(moved);
         Ok(Rival::Compaction)
     }
@@ -139,14 +151,14 @@ impl TableWriter<'_> {
         if !tip.undoes() {
             return Ok(Vec::new());
         }
-        let log = self.lake.log_store(self.path)?;
+        let log = self.lake.log_store(&self.path)?;
         let since = tip.version.map_or(0, |version| version + 1);
-        let entries = Entries::read(self.table, &log, since..=latest.version()).await?;
+        let entries = Entries::read(&self.table, &log, since..=latest.version()).await?;
         let own = |id: &str| self.write.transactions.iter().any(|(own, _)| own == id);
         let ids: BTreeSet<&str> = entries.applications().filter(|id| !own(id)).collect();
         let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
         let before = match tip.version {
-            Some(version) => self.lake.transactions_at(self.path, version, &ids).await?,
+            Some(version) => self.lake.transactions_at(&self.path, version, &ids).await?,
             None => HashMap::new(),
         };
         let restored = ids
@@ -155,7 +167,7 @@ impl TableWriter<'_> {
         Ok(restored.collect())
     }
 
-    fn written(&self, outcome: &Outcome, version: u64) -> WriteReport {
+    pub(crate) fn written(&self, outcome: &Outcome, version: u64) -> WriteReport {
         let latest = self.latest.as_deref().map(TableSnapshot::files).unwrap_or_default();
         let kept = self.kept(outcome);
         let rows_written = rows(&outcome.added);
@@ -211,7 +223,7 @@ impl TableWriter<'_> {
             .map(|latest| latest.state() as &dyn TableReference);
         let finished = CommitBuilder::from(properties)
             .with_actions(actions)
-            .build(state, self.lake.log_store(self.path)?, operation)
+            .build(state, self.lake.log_store(&self.path)?, operation)
             .await
             .doing(|| format!("committing {}", self.table))?;
         Ok(finished.version())

@@ -8,6 +8,7 @@ pub(crate) mod incoming;
 pub(crate) mod keys;
 pub(crate) mod mode;
 pub(crate) mod outcome;
+pub(crate) mod pending;
 pub(crate) mod rival;
 pub(crate) mod row_hash;
 pub(crate) mod snapshot;

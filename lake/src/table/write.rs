@@ -67,6 +67,9 @@ impl Lake {
             data_file::discard(self.object_store(), &path, &outcome.added).await;
             return Err(error);
         }
+        if let Some(pending) = self.pending() {
+            return pending.keep(writer, outcome);
+        }
         // From here on nothing is discarded: a commit that reports an error may be durable all the same (its
         // checkpoint failed, its answer was lost), and then the files are the table's. Otherwise they are garbage.
         writer.commit(outcome).await
@@ -88,10 +91,10 @@ impl Lake {
 }
 
 /// A write in progress.
-pub(crate) struct TableWriter<'a> {
-    pub(crate) lake: &'a Lake,
-    pub(crate) table: &'a TableName,
-    pub(crate) path: &'a str,
+pub(crate) struct TableWriter {
+    pub(crate) lake: Lake,
+    pub(crate) table: TableName,
+    pub(crate) path: String,
     pub(crate) write: Write,
     /// The newest version, if the table exists.
     pub(crate) latest: Option<Arc<TableSnapshot>>,
@@ -104,8 +107,8 @@ pub(crate) struct TableWriter<'a> {
     history: Option<Arc<History>>,
 }
 
-impl<'a> TableWriter<'a> {
-    async fn begin(lake: &'a Lake, table: &'a TableName, path: &'a str, write: Write) -> Result<Self> {
+impl TableWriter {
+    async fn begin(lake: &Lake, table: &TableName, path: &str, write: Write) -> Result<Self> {
         let latest = match lake.latest_version_at(path).await? {
             Some(version) => Some(lake.snapshot(path, version).await?),
             None => None,
@@ -154,9 +157,9 @@ impl<'a> TableWriter<'a> {
         };
         let base = base.map(|base| base.files().to_vec()).unwrap_or_default();
         Ok(Self {
-            lake,
-            table,
-            path,
+            lake: lake.clone(),
+            table: table.clone(),
+            path: path.to_owned(),
             write,
             latest,
             base,
@@ -170,11 +173,11 @@ impl<'a> TableWriter<'a> {
     async fn produce(&self, partitions: Vec<SendableRecordBatchStream>, outcome: &mut Outcome) -> Result<()> {
         let place = Folder {
             lake: self.lake.clone(),
-            path: self.path.to_owned(),
+            path: self.path.clone(),
             schema: self.schema.clone(),
         };
         let Some((columns, duplicates)) = self.write.mode.key() else {
-            stage::stage(&place, self.table, partitions, None, &mut outcome.added).await?;
+            stage::stage(&place, &self.table, partitions, None, &mut outcome.added).await?;
             if self.widened {
                 for (index, file) in self.base.iter().enumerate() {
                     let rewritten = place.rewrite(file, |_, batch| Ok(batch)).await?;
@@ -185,12 +188,12 @@ impl<'a> TableWriter<'a> {
             return Ok(());
         };
         let rules = stage::Rules {
-            key: Key::new(self.table, columns, &self.schema)?,
+            key: Key::new(&self.table, columns, &self.schema)?,
             duplicates,
             deleted: self.write.mode.deleted().map(str::to_owned),
             history: self.history.clone(),
         };
-        let staged = stage::stage(&place, self.table, partitions, Some(&rules), &mut outcome.added).await?;
+        let staged = stage::stage(&place, &self.table, partitions, Some(&rules), &mut outcome.added).await?;
         let Some(incoming) = staged.incoming else {
             return Ok(());
         };
