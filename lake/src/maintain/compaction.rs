@@ -1,12 +1,17 @@
 //! Putting a table's small files together: the same rows in fewer files, as a version of its own.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use cordada_core::{ErrorKind, Result, TableName, types};
-use deltalake::kernel::Add;
+use deltalake::kernel::{Action, Add, Remove};
+use deltalake::protocol::DeltaOperation;
 use futures::StreamExt;
 
 use super::plan::{self, Effort};
 use crate::lake::Lake;
 use crate::release::{Draft, Relation};
+use crate::table::commit;
 use crate::table::data_file::{self, FileWriter};
 use crate::table::rival::Entries;
 use crate::table::snapshot::{DataFile, TableSnapshot};
@@ -35,10 +40,10 @@ pub(super) async fn compact(lake: &Lake, table: &TableName, effort: Effort) -> R
         return Ok(None);
     };
     let snapshot = lake.snapshot(&path, version).await?;
-    let sizes: Vec<u64> = snapshot.files().iter().map(size).collect();
+    let sizes: Vec<u64> = snapshot.files().iter().map(|file| size(file)).collect();
     let mut done: Option<Compacted> = None;
     for group in plan::groups(&sizes, effort) {
-        let files: Vec<DataFile> = group.iter().map(|&at| snapshot.files()[at].clone()).collect();
+        let files: Vec<Arc<DataFile>> = group.iter().map(|&at| snapshot.files()[at].clone()).collect();
         let merged = merge(lake, &snapshot, &files).await?;
         let (count, bytes) = (merged.len() as u64, merged.iter().map(|add| add.size.unsigned_abs()).sum::<u64>());
         let Some(version) = commit(lake, table, &files, merged).await? else {
@@ -68,7 +73,7 @@ fn size(file: &DataFile) -> u64 {
 }
 
 /// The rows of `files`, in their order, in new files.
-async fn merge(lake: &Lake, snapshot: &TableSnapshot, files: &[DataFile]) -> Result<Vec<Add>> {
+async fn merge(lake: &Lake, snapshot: &TableSnapshot, files: &[Arc<DataFile>]) -> Result<Vec<Add>> {
     let store = lake.object_store();
     let mut writer = FileWriter::new(store.clone(), snapshot.path(), snapshot.schema().clone())?;
     let copied = async {
@@ -92,22 +97,37 @@ async fn merge(lake: &Lake, snapshot: &TableSnapshot, files: &[DataFile]) -> Res
 
 /// Commits `merged` in the place of `files`, on top of whatever was committed meanwhile, as long as that left `files` as
 /// they are. `None`, and the new files are gone, if it did not.
-async fn commit(lake: &Lake, table: &TableName, files: &[DataFile], merged: Vec<Add>) -> Result<Option<u64>> {
+async fn commit(lake: &Lake, table: &TableName, files: &[Arc<DataFile>], merged: Vec<Add>) -> Result<Option<u64>> {
     let path = lake.path_of(table);
+    let id = uuid::Uuid::now_v7().to_string();
+    let removed = files.iter().map(|file| Remove {
+        data_change: false,
+        ..file.remove()
+    });
+    let actions: Vec<Action> = removed
+        .map(Action::Remove)
+        .chain(merged.iter().cloned().map(Action::Add))
+        .collect();
     loop {
         let turn = lake.writer(&path);
         let _turn = turn.lock().await;
-        let newest = match lake.latest_version_at(&path).await? {
-            Some(version) => lake.snapshot(&path, version).await?,
-            None => return Ok(None),
+        let Some(newest) = lake.newest_at(&path).await? else {
+            return Ok(None);
         };
-        let there: std::collections::HashSet<&str> =
-            newest.files().iter().map(|file| file.add.path.as_str()).collect();
+        let there: HashSet<&str> = newest.files().iter().map(|file| file.add.path.as_str()).collect();
         if !files.iter().all(|file| there.contains(file.add.path.as_str())) {
+            // Ours, if the store's answer was lost.
+            if merged.iter().all(|add| there.contains(add.path.as_str())) {
+                return Ok(Some(newest.version()));
+            }
             data_file::discard(lake.object_store(), &path, &merged).await;
             return Ok(None);
         }
-        match newest.commit_moved(lake, files, &merged).await {
+        let operation = DeltaOperation::Optimize {
+            predicate: None,
+            target_size: plan::GROUP.try_into().unwrap_or(i64::MAX),
+        };
+        match commit::put(lake, table, &path, Some(&newest), (actions.clone(), operation, Vec::new()), &id).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             committed => return committed.map(Some),
         }
@@ -121,7 +141,7 @@ async fn publish(lake: &Lake, table: &TableName, version: u64) -> Result<()> {
     let Some(published) = base.published_version(table, &path).filter(|published| *published < version) else {
         return Ok(());
     };
-    let since = Entries::read(table, &lake.log_store(&path)?, published + 1..=version).await?;
+    let since = Entries::read(table, &lake.log(&path), published + 1..=version).await?;
     let Some(relation) = base.relation(table).filter(|_| since.keep_rows()) else {
         return Ok(());
     };

@@ -4,7 +4,7 @@
 const LARGE: u64 = 64 << 20;
 
 /// Bytes of the files that become one.
-const GROUP: u64 = 128 << 20;
+pub(super) const GROUP: u64 = 128 << 20;
 
 /// Small files that a table may have before it needs compaction: what they cost a query is not noticed below.
 const NEED: usize = 32;

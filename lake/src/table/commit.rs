@@ -66,6 +66,15 @@ impl TableWriter {
         Ok(self.written(outcome, version))
     }
 
+    /// The table as the commit of `outcome` will make it; `None` if it would say nothing.
+    pub(crate) fn candidate(&self, outcome: &Outcome) -> Result<Option<TableSnapshot>> {
+        let actions = self.actions(outcome)?;
+        match &self.latest {
+            Some(_) if self.says_nothing(&actions) => Ok(None),
+            latest => TableSnapshot::candidate(&self.path, latest.as_deref(), &actions).map(Some),
+        }
+    }
+
     fn says_nothing(&self, actions: &[Action]) -> bool {
         actions.is_empty() && self.write.transactions.is_empty()
     }
