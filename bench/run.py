@@ -1,6 +1,6 @@
 """Measures Cordada beside its peers, prints the tables and writes docs/benchmarks.md.
 
-Usage: run.py PART[,PART…] [--runs N], where PART is land, database, rest, upsert, serve, collector or all. Needs an
+Usage: run.py PART[,PART…] [--runs N], where PART is land, database, rest, upsert, serve, collector, growth or all. Needs an
 otherwise idle machine.
 """
 
@@ -16,12 +16,16 @@ import collector
 import data
 import database
 import duckdb
+import growth
 import land
 import rest
 import serve
 import upsert
 
-PARTS = {"land": land, "database": database, "rest": rest, "upsert": upsert, "serve": serve, "collector": collector}
+PARTS = {
+    "land": land, "database": database, "rest": rest, "upsert": upsert, "serve": serve, "collector": collector,
+    "growth": growth,
+}  # fmt: skip
 PEERS = ["deltalake", "dlt", "duckdb", "pyarrow", "roapi"]
 PAGE = data.ROOT / "docs" / "benchmarks.md"
 
@@ -36,7 +40,7 @@ process's peak. Times drift from machine to machine and from day to day: the rat
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", help="land, database, rest, upsert, serve, collector or all; several with commas")
+    parser.add_argument("parts", help="land, database, rest, upsert, serve, collector, growth or all; several with commas")
     parser.add_argument("--runs", type=int, default=3, help="runs of each contender (dlt: 1; serve: at least 5)")
     options = parser.parse_args()
     duckdb.sql("set enable_progress_bar = false")

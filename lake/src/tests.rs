@@ -20,6 +20,7 @@ use crate::query::sql;
 use crate::*;
 
 mod history;
+mod log;
 mod models;
 mod modes;
 mod rollback;
