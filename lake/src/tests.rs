@@ -20,6 +20,7 @@ use crate::query::sql;
 use crate::*;
 
 mod history;
+mod log;
 mod maintain;
 mod models;
 mod modes;

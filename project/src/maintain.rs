@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use cordada_core::units::Span;
 use cordada_core::{Result, TableName};
-use cordada_lake::maintain::{Effort, MaintenanceReport};
 use cordada_lake::Release;
+use cordada_lake::maintain::{Effort, MaintenanceReport};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -64,7 +64,10 @@ impl Project {
     /// Compacts what has changed since `seen`, and the journals, by need.
     async fn compact_changed(&self, seen: &mut Release) -> Result<MaintenanceReport> {
         let newest = self.lake.releases().newest().await?;
-        let changed = newest.relations.iter().filter(|(name, now)| seen.relation(name) != Some(now));
+        let changed = newest
+            .relations
+            .iter()
+            .filter(|(name, now)| seen.relation(name) != Some(now));
         let mut tables: BTreeSet<TableName> = changed.map(|(name, _)| name.clone()).collect();
         for journal in crate::journals() {
             tables.insert(journal.table()?);

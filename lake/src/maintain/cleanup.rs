@@ -18,9 +18,6 @@ const ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Entries of a log that are read at the same time.
 const PARALLEL_READS: usize = 32;
 
-/// Entries that are worth a checkpoint of an older version, so that they can go.
-const WORTH_A_CHECKPOINT: u64 = 100;
-
 /// What a clean-up took away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Cleaned {
@@ -123,7 +120,11 @@ async fn clean_files(
     }
     let abandoned = now - ABANDONED;
     let folder = Path::from(path);
-    let listed = lake.object_store().list_with_delimiter(Some(&folder)).await.doing(doing)?;
+    let listed = lake
+        .object_store()
+        .list_with_delimiter(Some(&folder))
+        .await
+        .doing(doing)?;
     let garbage = listed.objects.into_iter().filter(|object| {
         let name = object.location.filename().unwrap_or_default();
         let is_data = !name.starts_with(['_', '.']) && !needed.contains(name);
@@ -146,17 +147,11 @@ fn note(names: &mut HashSet<String>, path: &str) {
     names.insert(path.to_owned());
 }
 
-/// Takes away the entries that a checkpoint at or before `oldest` replaces.
+/// Takes away the entries that the last checkpoint at or before `oldest` replaces.
 async fn clean_log(lake: &Lake, path: &str, log: &LogFolder, oldest: u64) -> Result<u64> {
-    let known = log.checkpoints.iter().copied().filter(|version| *version <= oldest).max();
-    let first = log.entries.keys().next().copied().unwrap_or_default();
-    let checkpoint = match known {
-        Some(known) if oldest - known < WORTH_A_CHECKPOINT => known,
-        _ if oldest - first < WORTH_A_CHECKPOINT => return Ok(0),
-        _ => {
-            lake.write_checkpoint(path, oldest).await?;
-            oldest
-        }
+    let checkpoints = log.checkpoints.iter().copied();
+    let Some(checkpoint) = checkpoints.filter(|version| *version <= oldest).max() else {
+        return Ok(0);
     };
     let mut gone: Vec<_> = log.files.iter().filter(|(version, _)| *version < checkpoint).collect();
     // Oldest first, so that what is left after a crash has no holes.
@@ -187,7 +182,14 @@ async fn added(lake: &Lake, path: &str, version: u64) -> Result<Vec<String>> {
     }
     let doing = || format!("reading entry {version} of the log of {path}");
     let entry = Path::from(format!("{path}/_delta_log/{version:020}.json"));
-    let bytes = lake.object_store().get(&entry).await.doing(doing)?.bytes().await.doing(doing)?;
+    let bytes = lake
+        .object_store()
+        .get(&entry)
+        .await
+        .doing(doing)?
+        .bytes()
+        .await
+        .doing(doing)?;
     let actions = serde_json::Deserializer::from_slice(&bytes).into_iter::<Action>();
     let files = actions.filter_map(|action| action.map(|action| Some(action.add?.path)).transpose());
     files.collect::<Result<_, _>>().doing(doing)

@@ -1,9 +1,10 @@
 //! Putting a table's small files together: the same rows in fewer files, as a version of its own.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use cordada_core::{ErrorKind, Result, TableName, types};
+use deltalake::kernel::transaction::CommitData;
 use deltalake::kernel::{Action, Add, Remove};
 use deltalake::protocol::DeltaOperation;
 use futures::StreamExt;
@@ -13,7 +14,7 @@ use crate::lake::Lake;
 use crate::release::{Draft, Relation};
 use crate::table::commit;
 use crate::table::data_file::{self, FileWriter};
-use crate::table::rival::Entries;
+use crate::table::rival::{COMMIT_ID, Entries};
 use crate::table::snapshot::{DataFile, TableSnapshot};
 
 /// What a compaction did.
@@ -45,7 +46,10 @@ pub(super) async fn compact(lake: &Lake, table: &TableName, effort: Effort) -> R
     for group in plan::groups(&sizes, effort) {
         let files: Vec<Arc<DataFile>> = group.iter().map(|&at| snapshot.files()[at].clone()).collect();
         let merged = merge(lake, &snapshot, &files).await?;
-        let (count, bytes) = (merged.len() as u64, merged.iter().map(|add| add.size.unsigned_abs()).sum::<u64>());
+        let (count, bytes) = (
+            merged.len() as u64,
+            merged.iter().map(|add| add.size.unsigned_abs()).sum::<u64>(),
+        );
         let Some(version) = commit(lake, table, &files, merged).await? else {
             break;
         };
@@ -127,7 +131,9 @@ async fn commit(lake: &Lake, table: &TableName, files: &[Arc<DataFile>], merged:
             predicate: None,
             target_size: plan::GROUP.try_into().unwrap_or(i64::MAX),
         };
-        match commit::put(lake, table, &path, Some(&newest), (actions.clone(), operation, Vec::new()), &id).await {
+        let said = HashMap::from([(COMMIT_ID.to_owned(), id.as_str().into())]);
+        let commit = CommitData::new(actions.clone(), operation, said, Vec::new());
+        match commit::put(lake, table, &path, Some(&newest), commit).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             committed => return committed.map(Some),
         }
@@ -138,7 +144,10 @@ async fn commit(lake: &Lake, table: &TableName, files: &[Arc<DataFile>], merged:
 async fn publish(lake: &Lake, table: &TableName, version: u64) -> Result<()> {
     let path = lake.path_of(table);
     let base = lake.releases().newest().await?;
-    let Some(published) = base.published_version(table, &path).filter(|published| *published < version) else {
+    let Some(published) = base
+        .published_version(table, &path)
+        .filter(|published| *published < version)
+    else {
         return Ok(());
     };
     let since = Entries::read(table, &lake.log(&path), published + 1..=version).await?;

@@ -7,8 +7,8 @@ use arrow::record_batch::RecordBatch;
 use cordada_core::{Context, Result};
 
 use super::Done;
-use crate::journal::JournalType::{Integer, Text, Time};
 use crate::journal::Journal;
+use crate::journal::JournalType::{Integer, Text, Time};
 use crate::lake::Lake;
 
 /// One row a table that maintenance changed something of.
@@ -31,7 +31,9 @@ pub const MAINTENANCE: Journal = Journal::new(
 
 pub(super) async fn record(lake: &Lake, done: &[Done]) -> Result<()> {
     let number = |get: fn(&Done) -> Option<u64>| -> ArrayRef {
-        let numbers = done.iter().map(|done| get(done).and_then(|number| i64::try_from(number).ok()));
+        let numbers = done
+            .iter()
+            .map(|done| get(done).and_then(|number| i64::try_from(number).ok()));
         Arc::new(numbers.collect::<Int64Array>())
     };
     let text = |get: fn(&Done) -> String| -> ArrayRef {

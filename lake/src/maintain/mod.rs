@@ -139,7 +139,13 @@ impl Lake {
                 if cleaned != cleanup::Cleaned::default() {
                     let compacted = None;
                     let at = Utc::now();
-                    done.push(Done { table, path, at, compacted, cleaned });
+                    done.push(Done {
+                        table,
+                        path,
+                        at,
+                        compacted,
+                        cleaned,
+                    });
                 }
             }
         }

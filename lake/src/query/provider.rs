@@ -28,7 +28,7 @@ use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use crate::resources;
-use crate::table::snapshot::{DataFile, TableSnapshot};
+use crate::table::snapshot::{self, DataFile, TableSnapshot};
 
 /// What a plan says of a table of the lake: enough to open it in another process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ impl PinnedTable {
     }
 
     /// The files that may hold rows for which `filters` hold.
-    fn files(&self, state: &dyn Session, filters: &[Expr]) -> DataFusionResult<Vec<&DataFile>> {
+    fn files(&self, state: &dyn Session, filters: &[Expr]) -> DataFusionResult<Vec<&Arc<DataFile>>> {
         let files = self.snapshot.files();
         let Some(filter) = conjunction(filters.iter().cloned()) else {
             return Ok(files.iter().collect());
@@ -123,9 +123,9 @@ impl TableProvider for PinnedTable {
         let statistics = if files.len() == self.snapshot.files().len() {
             self.snapshot.statistics().clone()
         } else {
-            Statistics::try_merge_iter(files.iter().map(|file| file.statistics.as_ref()), &self.schema)?
+            snapshot::merged(files.iter().copied(), self.snapshot.schema())
         };
-        let files: Vec<_> = files.into_iter().map(partitioned_file).collect();
+        let files: Vec<_> = files.into_iter().map(|file| partitioned_file(file)).collect();
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         let url = resources::store_url();
         let runtime = state.runtime_env();
@@ -157,12 +157,12 @@ fn partitioned_file(file: &DataFile) -> PartitionedFile {
         e_tag: None,
         version: None,
     };
-    PartitionedFile::new_from_meta(meta).with_statistics(file.statistics.clone())
+    PartitionedFile::new_from_meta(meta).with_statistics(Arc::new(file.statistics()))
 }
 
 /// The files' bounds for pruning, where a bound that is not itself a value is as good as one that is.
 struct Bounds<'a> {
-    files: &'a [DataFile],
+    files: &'a [Arc<DataFile>],
     schema: &'a SchemaRef,
 }
 
@@ -171,10 +171,9 @@ impl Bounds<'_> {
         let (index, field) = self.schema.column_with_name(column.name())?;
         let null = ScalarValue::try_from(field.data_type()).ok()?;
         let values = self.files.iter().map(|file| {
-            get(&file.statistics.column_statistics[index])
-                .get_value()
-                .cloned()
-                .unwrap_or_else(|| null.clone())
+            let column = file.column(index);
+            let value = column.as_ref().and_then(|column| get(column).get_value());
+            value.cloned().unwrap_or_else(|| null.clone())
         });
         ScalarValue::iter_to_array(values).ok()
     }
@@ -196,16 +195,16 @@ impl PruningStatistics for Bounds<'_> {
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
         let (index, _) = self.schema.column_with_name(column.name())?;
         let counts = self.files.iter().map(|file| {
-            file.statistics.column_statistics[index]
-                .null_count
-                .get_value()
-                .map(|count| *count as u64)
+            let nulls = file.column(index)?.null_count;
+            nulls.get_value().map(|count| *count as u64)
         });
         Some(Arc::new(counts.collect::<UInt64Array>()))
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {
-        Some(Arc::new(self.files.iter().map(DataFile::rows).collect::<UInt64Array>()))
+        Some(Arc::new(
+            self.files.iter().map(|file| file.rows()).collect::<UInt64Array>(),
+        ))
     }
 
     fn contained(&self, _: &Column, _: &std::collections::HashSet<ScalarValue>) -> Option<BooleanArray> {

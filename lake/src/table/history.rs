@@ -50,7 +50,7 @@ impl History {
         ignored: &[String],
         at: i64,
         missing: MissingKey,
-        base: Option<(&Schema, &[DataFile])>,
+        base: Option<(&Schema, &[Arc<DataFile>])>,
     ) -> Self {
         let newest = base.and_then(|(schema, files)| newest_change(schema, files));
         let content = incoming.fields().iter().map(|field| field.name().clone());
@@ -142,15 +142,15 @@ pub(crate) fn with_columns(table: &TableName, incoming: &Schema) -> Result<Schem
 /// Whether the file may hold current rows, as far as its statistics tell.
 pub(crate) fn may_have_current(schema: &Schema, file: &DataFile) -> bool {
     let column = schema.index_of(VALID_TO).ok();
-    let column = column.and_then(|column| file.statistics.column_statistics.get(column));
+    let column = column.and_then(|column| file.column(column));
     column.is_none_or(|column| column.null_count.get_value() != Some(&0))
 }
 
-fn newest_change(schema: &Schema, files: &[DataFile]) -> Option<i64> {
+fn newest_change(schema: &Schema, files: &[Arc<DataFile>]) -> Option<i64> {
     let columns = [VALID_FROM, VALID_TO].map(|name| schema.index_of(name).ok());
     let newest = columns.into_iter().flatten().flat_map(|column| {
         files.iter().filter_map(move |file| {
-            let column = file.statistics.column_statistics.get(column)?;
+            let column = file.column(column)?;
             match column.max_value.get_value()? {
                 ScalarValue::TimestampMicrosecond(micros, _) => *micros,
                 _ => None,

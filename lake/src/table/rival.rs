@@ -3,10 +3,9 @@
 use std::ops::RangeInclusive;
 
 use cordada_core::{Error, Result, TableName};
-use deltalake::logstore::LogStoreRef;
 use serde_json::Value;
 
-use crate::delta_error::DeltaContext;
+use crate::table::log::Log;
 
 /// Which of a version's commit is ours, in what it says of itself.
 pub(crate) const COMMIT_ID: &str = "cordadaCommit";
@@ -20,11 +19,11 @@ impl Entries {
     ///
     /// # Errors
     /// One cannot be read.
-    pub(crate) async fn read(table: &TableName, log: &LogStoreRef, versions: RangeInclusive<u64>) -> Result<Self> {
+    pub(crate) async fn read(table: &TableName, log: &Log, versions: RangeInclusive<u64>) -> Result<Self> {
         let mut entries = Vec::new();
         for version in versions {
             let doing = || format!("reading entry {version} of the log of {table}");
-            let Some(bytes) = log.read_commit_entry(version).await.doing(doing)? else {
+            let Some(bytes) = log.entry(version).await? else {
                 continue;
             };
             let actions = serde_json::Deserializer::from_slice(&bytes).into_iter();
@@ -46,6 +45,14 @@ impl Entries {
         };
         let is_quiet = |kind| self.actions(kind).next().is_none();
         moves("add") && moves("remove") && ["metaData", "protocol", "txn"].into_iter().all(is_quiet)
+    }
+
+    /// Whether rows that are added beside them, with those transactions, are added as if they were not there: they leave
+    /// the table's columns and properties, and record nothing of the same applications.
+    pub(crate) fn leave_room(&self, transactions: &[(String, i64)]) -> bool {
+        let is_quiet = |kind| self.actions(kind).next().is_none();
+        let same = |id: &str| transactions.iter().any(|(own, _)| own == id);
+        ["metaData", "protocol"].into_iter().all(is_quiet) && !self.applications().any(same)
     }
 
     /// Whether one of them is the commit that calls itself `id`.

@@ -20,7 +20,8 @@ use crate::lake::Lake;
 use crate::table::data_file::{self, FileWriter};
 use crate::table::history::History;
 use crate::table::keys::{Duplicates, Key, KeyBounds, KeyIndex, RowPosition};
-use crate::table::snapshot::{DataFile, data_file};
+use crate::table::snapshot::DataFile;
+use crate::table::statistics;
 
 /// Where a write's files go, and the columns they have.
 #[derive(Clone)]
@@ -150,7 +151,7 @@ pub(crate) async fn stage(
         contents.push(partition.contents);
         let mut start = 0;
         for add in partition.writer.into_files() {
-            let rows = data_file("", add.clone(), &Schema::empty()).rows().unwrap_or_default();
+            let rows = add.stats.as_deref().and_then(statistics::rows).unwrap_or_default();
             added.push(add.clone());
             files.push(StagedFile {
                 add,
@@ -291,7 +292,7 @@ pub(crate) async fn drop_rows(
                 keep.set_bit((row - file.rows.start) as usize, false);
             }
             let keep = keep.finish();
-            let old = data_file(&folder.path, file.add.clone(), &folder.schema);
+            let old = DataFile::new(&folder.path, file.add.clone(), &folder.schema);
             let fewer = folder.rewrite(&old, |rows, batch| {
                 let keep = BooleanArray::new(keep.slice(rows.start, rows.len()), None);
                 filter_record_batch(&batch, &keep).doing(|| format!("rewriting {}", old.location))

@@ -57,7 +57,7 @@ impl Upsert {
     /// of them if `always`, because a column became wider. Returns the incoming rows that turn out not to be wanted.
     pub(crate) async fn apply(
         &self,
-        base: &[DataFile],
+        base: &[Arc<DataFile>],
         always: bool,
         outcome: &mut Outcome,
     ) -> Result<Vec<RowPosition>> {
@@ -108,7 +108,7 @@ impl Upsert {
         }
     }
 
-    async fn apply_to(self, number: usize, file: DataFile, always: bool) -> Result<ExaminedFile> {
+    async fn apply_to(self, number: usize, file: Arc<DataFile>, always: bool) -> Result<ExaminedFile> {
         let verdict = self.judge(&file).await?;
         if verdict.removed + verdict.closed == 0 && !always {
             return Ok(ExaminedFile {

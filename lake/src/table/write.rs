@@ -99,7 +99,7 @@ pub(crate) struct TableWriter {
     /// The newest version, if the table exists.
     pub(crate) latest: Option<Arc<TableSnapshot>>,
     /// The files that the write builds on, and their columns.
-    pub(crate) base: Vec<DataFile>,
+    pub(crate) base: Vec<Arc<DataFile>>,
     /// The columns that the table will have.
     pub(crate) schema: SchemaRef,
     /// Whether the base's files must be rewritten because a column became wider.
@@ -109,10 +109,7 @@ pub(crate) struct TableWriter {
 
 impl TableWriter {
     async fn begin(lake: &Lake, table: &TableName, path: &str, write: Write) -> Result<Self> {
-        let latest = match lake.latest_version_at(path).await? {
-            Some(version) => Some(lake.snapshot(path, version).await?),
-            None => None,
-        };
+        let latest = lake.newest_at(path).await?;
         let newest = latest.as_ref().map(|latest| latest.version());
         let moved = match write.base {
             Base::Tip(tip) if tip.newest != newest => !only_moved(lake, table, path, tip, newest).await?,
@@ -218,7 +215,7 @@ async fn only_moved(lake: &Lake, table: &TableName, path: &str, tip: Tip, newest
     let (Some(then), Some(now)) = (tip.newest, newest) else {
         return Ok(false);
     };
-    let since = Entries::read(table, &lake.log_store(path)?, then + 1..=now).await?;
+    let since = Entries::read(table, &lake.log(path), then + 1..=now).await?;
     Ok(then <= now && since.keep_rows())
 }
 

@@ -116,7 +116,7 @@ async fn only_files_with_a_row_that_closes_are_rewritten() {
         lake.snapshot("raw_a/t", 2).await.unwrap(),
     ];
     let stays =
-        |file: &&crate::table::snapshot::DataFile| after.files().iter().any(|new| new.add.path == file.add.path);
+        |file: &&Arc<crate::table::snapshot::DataFile>| after.files().iter().any(|new| new.add.path == file.add.path);
     assert_eq!(before.files().iter().filter(stays).count(), 1);
 }
 

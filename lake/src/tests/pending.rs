@@ -35,7 +35,13 @@ async fn nobody_else_sees_what_is_pending() {
         assert!(rows(&lake, &draft.preview()).await.is_err(), "there is no such version");
         build.discard_pending().await;
         let files = std::fs::read_dir(folder.path().join("raw_a/t")).unwrap();
-        let files = files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|e| e == "parquet"));
+        let files = files.filter(|file| {
+            file.as_ref()
+                .unwrap()
+                .path()
+                .extension()
+                .is_some_and(|e| e == "parquet")
+        });
         assert_eq!(files.count(), 1, "{mode:?}");
     }
 }
@@ -77,7 +83,12 @@ async fn a_draft_follows_a_table_that_was_compacted_meanwhile() {
         let base = lake.latest_version(&table()).await.unwrap().unwrap();
         let written = put_on(&build, mode, Base::Version(base), &[(3, "c")]).await;
         let mut draft = drafted(&build, &written).await;
-        draft.set(name("marts.v"), build.pinned_view("select id from lake.raw_a.t", &draft.preview()).unwrap());
+        draft.set(
+            name("marts.v"),
+            build
+                .pinned_view("select id from lake.raw_a.t", &draft.preview())
+                .unwrap(),
+        );
         let done = lake.compact([table()], crate::maintain::Effort::Full).await.unwrap();
         assert!(done.compacted > 1);
         build.commit_pending(&mut draft).await.unwrap();

@@ -77,8 +77,15 @@ async fn a_failed_test_publishes_nothing_and_a_warning_does() {
     assert_eq!(house.query("select count(*) from seeds.orders").await, "3");
     let seeds = "seeds.orders".parse().unwrap();
     let versions = [house.lake.latest_version(&seeds).await.unwrap(), Some(0)];
-    assert_eq!(versions[0], versions[1], "what failed is not what other engines read as newest");
-    assert!(report.nodes.iter().all(|node| node.version.is_none()), "{:?}", report.nodes);
+    assert_eq!(
+        versions[0], versions[1],
+        "what failed is not what other engines read as newest"
+    );
+    assert!(
+        report.nodes.iter().all(|node| node.version.is_none()),
+        "{:?}",
+        report.nodes
+    );
     assert_eq!(
         house
             .query("select count(*) from ops.test_results where status = 'failed'")
