@@ -26,7 +26,7 @@ use crate::lake::Lake;
 const CLOCK: &str = "_cordada/clock";
 
 /// What maintenance did.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct MaintenanceReport {
     /// Releases that were dropped.
     pub releases: u64,

@@ -66,8 +66,9 @@ impl Pins {
 /// # Errors
 /// The lake cannot be listed.
 pub(super) async fn environments(lake: &Lake) -> Result<Vec<Lake>> {
-    let listed = lake.object_store().list_with_delimiter(Some(&Path::from(TARGETS)));
-    let listed = listed.await.doing(|| "listing the lake's environments")?;
+    let folder = Path::from(TARGETS);
+    let listed = lake.object_store().list_with_delimiter(Some(&folder)).await;
+    let listed = listed.doing(|| "listing the lake's environments")?;
     let targets = listed.common_prefixes.iter().filter_map(|folder| folder.filename());
     std::iter::once(None)
         .chain(targets.map(Some))

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use cordada_core::threads::locked;
-use cordada_core::{Error, Result, TableName};
+use cordada_core::{Error, Result};
 use futures::{StreamExt, stream};
 
 use crate::lake::Lake;
@@ -75,10 +75,9 @@ impl Lake {
     /// that [`Lake::commit_pending`] will make of them. Each table can be written once.
     #[must_use]
     pub fn with_pending_writes(&self) -> Lake {
-        Lake {
-            pending: Some(Arc::default()),
-            ..self.clone()
-        }
+        let mut lake = self.clone();
+        lake.pending = Some(Arc::default());
+        lake
     }
 
     /// Commits the pending writes, and `draft`, which refers to them, follows where a version became another one because

@@ -64,7 +64,7 @@ async fn a_write_in_between_is_a_conflict() {
     let (_folder, lake) = temporary().await;
     put(&lake, Mode::Append, &[(1, "a")]).await;
     let build = lake.with_pending_writes();
-    let written = put(&build, Mode::Append, &[(2, "b")]).await;
+    let written = put_on(&build, Mode::Append, Base::Version(0), &[(2, "b")]).await;
     put(&lake, Mode::Append, &[(3, "c")]).await;
     let mut draft = drafted(&build, &written).await;
     let refused = build.commit_pending(&mut draft).await.unwrap_err();
