@@ -205,7 +205,7 @@ impl TableSnapshot {
         let since = before.map(|before| before.since_checkpoint).unwrap_or_default();
         let since_checkpoint = SinceCheckpoint {
             checkpoint: since.checkpoint,
-            versions: since.versions + version - before.map_or(0, |before| before.version),
+            versions: since.versions + version + 1 - before.map_or(0, |before| before.version + 1),
             actions: since.actions + changes.actions,
         };
         let transactions = before.map(|before| before.transactions.clone()).unwrap_or_default();

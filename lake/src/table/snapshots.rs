@@ -113,3 +113,47 @@ impl Kept {
         true
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::table::log::Changes;
+
+    fn snapshot(path: &str, version: u64) -> TableSnapshot {
+        let entry = r#"{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}
+            {"metaData":{"id":"x","format":{"provider":"parquet","options":{}},"partitionColumns":[],"configuration":{},
+            "schemaString":"{\"type\":\"struct\",\"fields\":[]}"}}
+            {"add":{"path":"f","partitionValues":{},"size":1,"modificationTime":1,"dataChange":true}}"#;
+        TableSnapshot::first(path, version, Changes::parse(entry.as_bytes()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_was_not_asked_for_longest_goes_first() {
+        let one = snapshot("a", 0).bytes();
+        let snapshots = Snapshots::new(3 * one);
+        for version in 0..3 {
+            snapshots.insert(snapshot("a", version));
+        }
+        assert_eq!(snapshots.get("a", 0).unwrap().version(), 0);
+        snapshots.insert(snapshot("b", 7));
+        assert!(snapshots.get("a", 1).is_none());
+        assert_eq!(snapshots.before("a", 1).unwrap().version(), 0);
+        for version in 8..1000 {
+            snapshots.insert(snapshot("b", version));
+            let kept = locked(&snapshots.kept);
+            assert!(kept.bytes <= 3 * one);
+            assert_eq!(kept.tables.values().map(BTreeMap::len).sum::<usize>(), 3);
+        }
+        snapshots.forget("b");
+        assert_eq!(locked(&snapshots.kept).bytes, 0, "nothing else was left");
+    }
+
+    #[test]
+    fn a_table_that_is_larger_than_the_bound_is_kept_alone() {
+        let snapshots = Snapshots::new(1);
+        snapshots.insert(snapshot("a", 0));
+        snapshots.insert(snapshot("a", 1));
+        assert!(snapshots.get("a", 0).is_none() && snapshots.get("a", 1).is_some());
+    }
+}

@@ -133,3 +133,67 @@ fn unscaled(value: &Value, scale: i8) -> Option<i64> {
     let exact = unscaled.unsigned_abs() < 10_u128.pow(EXACT_DIGITS);
     i64::try_from(unscaled).ok().filter(|_| exact)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow::datatypes::Field;
+
+    use super::*;
+
+    #[test]
+    fn bounds_are_of_their_columns_type_and_exact_where_writers_are() {
+        let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let utc = |micros| ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()));
+        let day = |days| Precision::Exact(ScalarValue::Date32(Some(days)));
+        let decimal = |value| Precision::Exact(ScalarValue::Decimal128(Some(value), 10, 2));
+        let text = |text: &str| Precision::Inexact(ScalarValue::Utf8View(Some(text.to_owned())));
+        let cases = [
+            (DataType::Int8, "-3", Precision::Exact(ScalarValue::Int8(Some(-3)))),
+            (DataType::Int8, "300", Precision::Absent),
+            (
+                DataType::Int64,
+                "9007199254740993",
+                Precision::Exact(ScalarValue::Int64(Some(9_007_199_254_740_993))),
+            ),
+            (DataType::Int64, "\"1\"", Precision::Absent),
+            (
+                DataType::Float32,
+                "0.5",
+                Precision::Exact(ScalarValue::Float32(Some(0.5))),
+            ),
+            (
+                DataType::Float64,
+                "2",
+                Precision::Exact(ScalarValue::Float64(Some(2.0))),
+            ),
+            (DataType::Decimal128(10, 2), "-12.5", decimal(-1250)),
+            (DataType::Decimal128(38, 2), "1e30", Precision::Absent),
+            (DataType::Date32, "\"1970-01-02\"", day(1)),
+            (DataType::Date32, "\"soon\"", Precision::Absent),
+            (
+                time.clone(),
+                "\"1970-01-01T00:00:00.001Z\"",
+                Precision::Inexact(utc(1000)),
+            ),
+            (time, "\"1970-01-01T01:00:00+01:00\"", Precision::Inexact(utc(0))),
+            (DataType::Utf8, "\"é\"", text("é")),
+            (DataType::Boolean, "true", Precision::Absent),
+            (DataType::Int32, "null", Precision::Absent),
+        ];
+        for (data_type, value, expected) in cases {
+            let schema = Schema::new(vec![Field::new("a.b", data_type.clone(), true)]);
+            let json = format!(r#"{{"numRecords":2,"minValues":{{"a.b":{value}}},"nullCount":{{"a.b":1}}}}"#);
+            let column = FileStatistics::parse(Some(&json), &schema).column(0).unwrap();
+            assert_eq!(column.min_value, expected, "{data_type} {value}");
+            assert_eq!(
+                (column.max_value, column.null_count),
+                (Precision::Absent, Precision::Exact(1))
+            );
+            assert_eq!(rows(&json), Some(2));
+        }
+        let nothing = FileStatistics::parse(Some("?"), &Schema::new(vec![Field::new("a", DataType::Int64, true)]));
+        assert_eq!(nothing.column(0).unwrap(), ColumnStatistics::new_unknown());
+        assert_eq!((rows("?"), rows(r#"{"numRecords":null}"#)), (None, None));
+    }
+}

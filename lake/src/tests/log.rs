@@ -96,12 +96,6 @@ async fn their_checkpoint(lake: &Path) {
     deltalake::checkpoints::create_checkpoint(&table, None).await.unwrap();
 }
 
-async fn another(folder: &Path) -> Lake {
-    Lake::open(folder.to_str().unwrap(), &Settings::default())
-        .await
-        .unwrap()
-}
-
 async fn run(lake: &Lake, folder: &Path, step: Step) {
     let append = |rows: &[(i64, &str)]| {
         let batch = pairs(rows);

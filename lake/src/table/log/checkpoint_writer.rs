@@ -138,21 +138,19 @@ impl Log {
         Ok(actions)
     }
 
-    /// The newest checkpoint that is known, if it is not later than the table.
+    /// The newest checkpoint before the table's version, as far as that is known.
     async fn checkpoint_before(&self, table: &TableSnapshot) -> Result<Option<Checkpoint>> {
-        let Some((known, _)) = table.since_checkpoint().checkpoint else {
-            return Ok(None);
-        };
-        if let Some(hint) = self
-            .hint()
-            .await?
-            .filter(|hint| (known..table.version()).contains(&hint.version))
-        {
+        let known = table.since_checkpoint().checkpoint.map(|(version, _)| version);
+        let newer = known.unwrap_or(0)..table.version();
+        if let Some(hint) = self.hint().await?.filter(|hint| newer.contains(&hint.version)) {
             let hinted = Checkpoint::hinted(&self.folder, &hint);
             if self.store.head(&hinted.files[0]).await.is_ok() {
                 return Ok(Some(hinted));
             }
         }
+        let Some(known) = known else {
+            return Ok(None);
+        };
         let (_, checkpoints) = self.list().await?;
         Ok(checkpoints.into_iter().find(|checkpoint| checkpoint.version == known))
     }
