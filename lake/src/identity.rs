@@ -20,11 +20,9 @@ impl Lake {
         if let Some(id) = self.kept_id().await? {
             return Ok(id);
         }
-        let text = Uuid::new_v4().to_string();
-        let put = self
-            .object_store()
-            .put_opts(&Path::from(FILE), text.into(), PutMode::Create.into());
-        match put.await {
+        let (path, text) = (Path::from(FILE), Uuid::new_v4().to_string());
+        let store = self.object_store();
+        match store.put_opts(&path, text.into(), PutMode::Create.into()).await {
             // If it is there, somebody else came first.
             Ok(_) | Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {}
             Err(error) => return Err(error).doing(doing),

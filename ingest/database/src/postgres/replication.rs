@@ -271,9 +271,9 @@ impl Replication {
         text(client, &sql).await.doing_sql(|| self.doing()).map(drop)
     }
 
-    /// Where the log ends now.
+    /// Where the log ends now, as far as it is on the disk, for no more of it is told.
     pub(super) async fn end(&self, client: &Client) -> Result<PgLsn> {
-        let end = text(client, "SELECT pg_current_wal_lsn()::text")
+        let end = text(client, "SELECT pg_current_wal_flush_lsn()::text")
             .await
             .doing_sql(|| self.doing())?;
         self.lsn(end.as_deref().unwrap_or_default())

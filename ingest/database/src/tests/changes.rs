@@ -310,8 +310,9 @@ async fn a_slot_of_before_goes_on_being_used() {
     };
     sales(&server).await;
     let source = Source::new(&server.url(), FOLLOWED).await;
+    server.run("CREATE PUBLICATION cordada_erp_sales FOR TABLE sales").await;
     server
-        .run("CREATE PUBLICATION cordada_erp_sales FOR TABLE sales; SELECT pg_create_logical_replication_slot('cordada_erp_sales', 'pgoutput')")
+        .run("SELECT pg_create_logical_replication_slot('cordada_erp_sales', 'pgoutput')")
         .await;
     // What a load of before has left; then nothing of the table changed, and the slot moved on without a note.
     let lsn = server
