@@ -5,6 +5,7 @@
 
 mod delta_error;
 pub mod estimator;
+mod identity;
 pub mod journal;
 mod lake;
 pub mod maintain;
@@ -12,6 +13,7 @@ pub mod query;
 pub mod release;
 mod resources;
 mod rollback;
+mod spill;
 mod table;
 
 pub use journal::{Journal, JournalType};
