@@ -15,7 +15,7 @@ from collections import Counter, deque
 from deltalake import DeltaTable
 from hostile import Hostile, answer
 
-GROWTH = 300  # rows that come at a time, of each stream
+GROWTH = 90  # rows that come at a time, of each stream
 ORDERS = 60  # of the API, at a time
 
 # The columns that are compared. `_valid_to` only says whether the row is a current one.

@@ -46,7 +46,7 @@ class Reader(threading.Thread):
     def run(self):
         try:
             with connect(self.url, user=None) as connection:
-                while not self.stopping.wait(0.05):
+                while not self.stopping.wait(0.2):
                     states = list(self.company.states)
                     tables = {}
                     for row in fetch(connection, combined(TABLES)).to_pylist():

@@ -216,17 +216,20 @@ pub(super) fn lake(store: Arc<dyn ObjectStore>) -> Result<Lake> {
 /// `cordada ingest`.
 pub(super) async fn load(store: Arc<dyn ObjectStore>, numbers: Numbers) -> Result<Did> {
     let lake = lake(store.clone())?;
-    let source = SourceFile::new("s".to_owned(), Box::new(NumbersSource { numbers, store }))?;
-    let report = ingest(
+    let sources = [SourceFile::new(
+        "s".to_owned(),
+        Box::new(NumbersSource { numbers, store }),
+    )?];
+    let loading = ingest(
         &lake,
         Path::new("."),
-        &[source],
+        &sources,
         &[],
         None,
         Arc::new(Silent),
         CancellationToken::new(),
     );
-    Ok(Did::Landed(report.await?.release))
+    Ok(Did::Landed(loading.await?.release))
 }
 
 /// `cordada build`, of a mart that is incremental or made anew, and a view over it: what `marts` asks of the lake.
@@ -282,23 +285,37 @@ pub(super) async fn read(store: Arc<dyn ObjectStore>) -> Result<Did> {
     let mut read = Vec::new();
     for _ in 0..3 {
         let release = lake.releases().newest().await?;
-        read.push((release.number, contents(&lake, &release).await?));
+        read.push((release.number, contents(&lake, &release, &mut Known::default()).await?));
     }
     Ok(Did::Read(read))
 }
 
+/// What has been read of relations: a version of a table, or a view of such, is the same in every release.
+#[derive(Default)]
+pub(super) struct Known(Vec<(Relation, Vec<String>)>);
+
 /// What is in a release.
-pub(super) async fn contents(lake: &Lake, release: &Arc<Release>) -> Result<Contents> {
+pub(super) async fn contents(lake: &Lake, release: &Arc<Release>, known: &mut Known) -> Result<Contents> {
     let mut contents = Contents::new();
-    for (relation, sql) in [
-        (RAW, "select id, _load_id from raw_s.t order by id, _load_id"),
-        (LISTS, "select _parent_id, value from raw_s.t__items order by 1, 2"),
-        (MART, "select id, _load_id from marts.m order by id, _load_id"),
+    for (name, sql) in [
+        (RAW, "select id, _load_id from raw_s.t"),
+        (LISTS, "select _parent_id, value from raw_s.t__items"),
+        (MART, "select id, _load_id from marts.m"),
         (VIEW, "select n from marts.v"),
     ] {
-        if release.relation(&relation.parse()?).is_some() {
-            contents.insert(relation, rows(lake, release, sql).await?);
-        }
+        let Some(relation) = release.relation(&name.parse()?) else {
+            continue;
+        };
+        let found = known.0.iter().find(|(known, _)| known.kind == relation.kind);
+        let rows = match found {
+            Some((_, rows)) => rows.clone(),
+            None => {
+                let rows = rows(lake, release, sql).await?;
+                known.0.push((relation.clone(), rows.clone()));
+                rows
+            }
+        };
+        contents.insert(name, rows);
     }
     Ok(contents)
 }
@@ -320,5 +337,6 @@ async fn rows(lake: &Lake, release: &Arc<Release>, sql: &str) -> Result<Vec<Stri
             values.collect::<Vec<_>>().join("|")
         }));
     }
+    rows.sort();
     Ok(rows)
 }

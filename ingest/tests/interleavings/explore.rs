@@ -58,7 +58,6 @@ trait Chooser {
 /// Lets the actors act on the store, each in a task, until all of them have ended.
 async fn run<T: Send + 'static>(
     store: Arc<InMemory>,
-    rewrites: bool,
     actors: Vec<(&'static str, Act<T>)>,
     chooser: &mut dyn Chooser,
 ) -> Run<T> {
@@ -73,7 +72,7 @@ async fn run<T: Send + 'static>(
     let mut waiting: BTreeMap<usize, Waiting> = BTreeMap::new();
     // One after the other comes to its first operation.
     for (actor, act) in acts.into_iter().enumerate() {
-        let own = Arc::new(TurnStore::new(store.clone(), actor, asks.clone(), rewrites));
+        let own = Arc::new(TurnStore::new(store.clone(), actor, asks.clone()));
         tasks.spawn(async move { (actor, act(own).await) });
         settle(actor, &mut tasks, &mut asked, &mut waiting, &mut run).await;
     }
@@ -148,12 +147,7 @@ fn choices(current: usize, goes_on: bool, waiting: &BTreeMap<usize, Waiting>) ->
     let mut choices = vec![choice(current, Fate::Done, false)];
     let others = waiting.keys().filter(|actor| **actor != current);
     choices.extend(others.map(|actor| choice(*actor, Fate::Done, goes_on)));
-    choices.extend(
-        waiting[&current]
-            .faults
-            .iter()
-            .map(|fate| choice(current, *fate, true)),
-    );
+    choices.extend(waiting[&current].faults.iter().map(|fate| choice(current, *fate, true)));
     choices
 }
 
@@ -248,16 +242,15 @@ impl Effort {
 pub(super) async fn explore<T: Send + 'static>(
     effort: Effort,
     start: &InMemory,
-    rewrites: bool,
     actors: impl Fn() -> Vec<(&'static str, Act<T>)>,
     check: impl AsyncFn(Arc<InMemory>, &Run<T>) -> Result<(), String>,
 ) {
     let effort = effort.or_more();
-    let seed = std::env::var("CORDADA_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+    let seed: u64 = std::env::var("CORDADA_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
     println!("CORDADA_TEST_SEED={seed}");
     let attempt = async |chooser: &mut dyn Chooser, which: String| {
         let store = Arc::new(start.fork());
-        let run = run(store.clone(), rewrites, actors(), chooser).await;
+        let run = run(store.clone(), actors(), chooser).await;
         if let Err(wrong) = check(store, &run).await {
             panic!("{wrong}\n  in {which}:\n{}", run.trace);
         }
@@ -266,7 +259,11 @@ pub(super) async fn explore<T: Send + 'static>(
     let mut tried = 0;
     loop {
         tried += 1;
-        attempt(&mut exhaustive, format!("order {tried} of {} deviations", effort.deviations)).await;
+        attempt(
+            &mut exhaustive,
+            format!("order {tried} of {} deviations", effort.deviations),
+        )
+        .await;
         if !exhaustive.advance() {
             break;
         }
@@ -275,7 +272,11 @@ pub(super) async fn explore<T: Send + 'static>(
         let mut random = StdRng::seed_from_u64(seed ^ number as u64);
         let rarity = random.random_range(2..12);
         let mut random = Random { random, rarity };
-        attempt(&mut random, format!("random order {number} of CORDADA_TEST_SEED={seed}")).await;
+        attempt(
+            &mut random,
+            format!("random order {number} of CORDADA_TEST_SEED={seed}"),
+        )
+        .await;
     }
     println!(
         "{tried} orders of at most {} deviations, {} random ones",

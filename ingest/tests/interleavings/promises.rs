@@ -7,7 +7,7 @@ use cordada_core::{ErrorKind, Result};
 use cordada_lake::Release;
 use object_store::memory::InMemory;
 
-use super::actors::{self, Contents, Did, LISTS, MART, Numbers, RAW, VIEW};
+use super::actors::{self, Contents, Did, Known, LISTS, MART, Numbers, RAW, VIEW};
 use super::explore::Run;
 
 /// A release that was published, and what is in it.
@@ -29,20 +29,32 @@ macro_rules! promise {
 /// Holds a run against the promises, and goes on where the actors have left the lake.
 pub(super) async fn check(store: Arc<InMemory>, run: &Run<Result<Did>>, numbers: Numbers) -> Result<(), String> {
     let told = |doing: &'static str| move |error| format!("{doing}: {error}");
-    let releases = history(&store).await.map_err(told("reading what was published"))?;
+    let mut known = Known::default();
+    let releases = history(&store, &mut known)
+        .await
+        .map_err(told("reading what was published"))?;
     check_actors(run, &releases, numbers)?;
-    releases.values().try_for_each(|published| check_rows(published, numbers))?;
+    releases
+        .values()
+        .try_for_each(|published| check_rows(published, numbers))?;
     check_changes(&releases)?;
     check_rollbacks(&releases)?;
 
     // Whoever comes next finds a lake that works, and brings everything there is.
     let load = async || actors::load(store.clone(), numbers).await;
     load().await.map_err(told("the next load"))?;
-    let built = actors::build(store.clone(), true).await.map_err(told("the next build"))?;
+    let built = actors::build(store.clone(), true)
+        .await
+        .map_err(told("the next build"))?;
     let again = load().await.map_err(told("a load of nothing new"))?;
-    promise!(matches!(again, Did::Landed(None)), "there was nothing new, and {again:?}");
+    promise!(
+        matches!(again, Did::Landed(None)),
+        "there was nothing new, and {again:?}"
+    );
     let releases = history(&store).await.map_err(told("reading what was published"))?;
-    releases.values().try_for_each(|published| check_rows(published, numbers))?;
+    releases
+        .values()
+        .try_for_each(|published| check_rows(published, numbers))?;
     check_changes(&releases)?;
     check_rollbacks(&releases)?;
     let (number, last) = releases.last_key_value().ok_or("nothing was published")?;
@@ -60,13 +72,13 @@ pub(super) async fn check(store: Arc<InMemory>, run: &Run<Result<Did>>, numbers:
 }
 
 /// Every release, from the first on, and what is in it.
-async fn history(store: &Arc<InMemory>) -> Result<Releases> {
+async fn history(store: &Arc<InMemory>, known: &mut Known) -> Result<Releases> {
     let lake = actors::lake(store.clone())?;
     let newest = lake.releases().newest().await?.number;
     let mut releases = Releases::new();
     for number in 1..=newest {
         let release = lake.releases().get(number).await?;
-        let contents = actors::contents(&lake, &release).await?;
+        let contents = actors::contents(&lake, &release, known).await?;
         releases.insert(number, Published { release, contents });
     }
     Ok(releases)
@@ -80,7 +92,10 @@ fn check_actors(run: &Run<Result<Did>>, releases: &Releases, numbers: Numbers) -
             None => continue,
             Some(Ok(did)) => did,
             Some(Err(error)) => {
-                promise!(*hurt || error.kind() == ErrorKind::Conflict, "without a reason: {error}");
+                promise!(
+                    *hurt || error.kind() == ErrorKind::Conflict,
+                    "without a reason: {error}"
+                );
                 continue;
             }
         };
@@ -110,7 +125,10 @@ fn check_actors(run: &Run<Result<Did>>, releases: &Releases, numbers: Numbers) -
             Did::Read(read) => {
                 let mut before = 0;
                 for (number, contents) in read {
-                    promise!(before <= *number, "a reader went back from release {before} to {number}");
+                    promise!(
+                        before <= *number,
+                        "a reader went back from release {before} to {number}"
+                    );
                     before = *number;
                     let published = releases.get(number).map(|published| &published.contents);
                     promise!(
@@ -202,9 +220,7 @@ fn check_rollbacks(releases: &Releases) -> Result<(), String> {
 /// The ids of the rows of a relation, in their order.
 fn ids(contents: &Contents, relation: &str) -> Vec<String> {
     let rows = contents.get(relation).into_iter().flatten();
-    let mut ids: Vec<i64> = rows
-        .filter_map(|row| row.split('|').next()?.parse().ok())
-        .collect();
+    let mut ids: Vec<i64> = rows.filter_map(|row| row.split('|').next()?.parse().ok()).collect();
     ids.sort_unstable();
     ids.iter().map(i64::to_string).collect()
 }

@@ -14,8 +14,8 @@ use futures::{FutureExt, StreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -48,22 +48,22 @@ pub(super) struct TurnStore {
     inner: Arc<InMemory>,
     actor: usize,
     waiting: mpsc::UnboundedSender<Waiting>,
-    /// Whether releases are written again, because one is torn.
-    rewrites: bool,
 }
 
 impl TurnStore {
-    pub(super) fn new(
-        inner: Arc<InMemory>,
-        actor: usize,
-        waiting: mpsc::UnboundedSender<Waiting>,
-        rewrites: bool,
-    ) -> Self {
-        Self {
-            inner,
-            actor,
-            waiting,
-            rewrites,
+    pub(super) fn new(inner: Arc<InMemory>, actor: usize, waiting: mpsc::UnboundedSender<Waiting>) -> Self {
+        Self { inner, actor, waiting }
+    }
+
+    /// Whether what is there now will be there for ever: somebody may still write what is not there, and writes what is
+    /// torn again.
+    async fn is_settled(&self, location: &Path) -> bool {
+        match self.inner.get(location).await {
+            Ok(found) => found
+                .bytes()
+                .await
+                .is_ok_and(|bytes| bytes.ends_with(b"}") || bytes.ends_with(b"\n")),
+            Err(_) => false,
         }
     }
 
@@ -136,15 +136,9 @@ impl ObjectStore for TurnStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let changes = self.rewrites && is_release(location.as_ref());
-        if !changes {
-            match self.inner.get_opts(location, options.clone()).await {
-                // Somebody may write it meanwhile.
-                Err(Error::NotFound { .. }) if is_shared(location) => {}
-                found => return found,
-            }
+        if is_shared(location) && !self.is_settled(location).await {
+            self.turn(format!("get {location}"), &[]).await?;
         }
-        self.turn(format!("get {location}"), &[]).await?;
         self.inner.get_opts(location, options).await
     }
 

@@ -97,8 +97,8 @@ impl TableWriter<'_> {
         };
         let log = self.lake.log_store(self.path)?;
         let entries = Entries::read(self.table, &log, first..=newest).await?;
-        if entries.has(id) {
-            return Ok(Rival::Ourselves(newest));
+        if let Some(version) = entries.version_of(id) {
+            return Ok(Rival::Ourselves(version));
         }
         let Some(latest) = self.latest.take().filter(|_| entries.keep_rows()) else {
             return Ok(Rival::Other);
