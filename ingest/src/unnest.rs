@@ -48,6 +48,11 @@ pub(crate) async fn run(
         let name = name.clone().unwrap_or_else(|| format!("{}__{column}", parent.name()));
         let table = TableName::new(parent.schema(), name)?;
         let own = lake.tip(&table).await?;
+        // Only now: what a later rollback undoes of the parent it undoes of what is written on that tip.
+        if lake.releases().newest().await?.timeline(parent) != tip.timeline {
+            let doing = format!("unnesting {parent} into {table}");
+            return Err(Error::conflict(doing, "it was rolled back while the load was running").hint("run again"));
+        }
         let following = follow(lake, (parent, version, deletes), &column, (&table, own), options);
         let written = tokio::select! {
             written = following => written?,

@@ -63,11 +63,29 @@ impl Lake {
     pub async fn open(location: &str, settings: &Settings) -> Result<Lake> {
         let store = storage::open(location, &settings.storage)?;
         let is_local = storage::local_folder(location)?.is_some();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let address: Arc<str> = match settings.storage.get("endpoint") {
+        let address = match settings.storage.get("endpoint") {
             Some(endpoint) => format!("{location} at {endpoint}").into(),
             None => location.into(),
         };
+        Self::of(store, address, is_local, settings)
+    }
+
+    /// The lake in a store that is rooted at it, whatever the store is. Nothing is read or written yet.
+    ///
+    /// # Errors
+    /// There is no room to spill.
+    pub fn over(store: Arc<dyn ObjectStore>, settings: &Settings) -> Result<Lake> {
+        let address = store.to_string().into();
+        Self::of(store, address, false, settings)
+    }
+
+    fn of(
+        store: Arc<dyn ObjectStore>,
+        address: Arc<str>,
+        is_local: bool,
+        settings: &Settings,
+    ) -> Result<Lake> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let household = Path::from(HOUSEHOLD);
         let docs = Arc::new(DocsStore::new(store.clone(), &household));
         let production = ReleaseLog::new(store.clone(), address.clone(), &household, docs.clone(), None);

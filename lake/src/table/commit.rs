@@ -138,8 +138,8 @@ impl TableWriter {
             return Ok(Rival::Other);
         };
         let entries = Entries::read(&self.table, &self.lake.log(&self.path), first..=moved.version()).await?;
-        if entries.has(id) {
-            return Ok(Rival::Ourselves(moved.version()));
+        if let Some(version) = entries.version_of(id) {
+            return Ok(Rival::Ourselves(version));
         }
         let bearable = match &self.latest {
             // The same table was made, so far without rows or for rows beside which ours can be.

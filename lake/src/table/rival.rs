@@ -1,5 +1,6 @@
 //! What others committed to a table since it was read.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use cordada_core::{Error, Result, TableName};
@@ -10,9 +11,9 @@ use crate::table::log::Log;
 /// Which of a version's commit is ours, in what it says of itself.
 pub(crate) const COMMIT_ID: &str = "cordadaCommit";
 
-/// The entries of those versions of a table's log.
+/// The entries of those versions of a table's log, by version.
 #[derive(Debug)]
-pub(crate) struct Entries(Vec<Vec<Value>>);
+pub(crate) struct Entries(BTreeMap<u64, Vec<Value>>);
 
 impl Entries {
     /// Reads them; one that is no longer there is passed over.
@@ -20,7 +21,7 @@ impl Entries {
     /// # Errors
     /// One cannot be read.
     pub(crate) async fn read(table: &TableName, log: &Log, versions: RangeInclusive<u64>) -> Result<Self> {
-        let mut entries = Vec::new();
+        let mut entries = BTreeMap::new();
         for version in versions {
             let doing = || format!("reading entry {version} of the log of {table}");
             let Some(bytes) = log.entry(version).await? else {
@@ -28,13 +29,13 @@ impl Entries {
             };
             let actions = serde_json::Deserializer::from_slice(&bytes).into_iter();
             let actions: Result<Vec<Value>, _> = actions.collect();
-            entries.push(actions.map_err(|error| Error::failed(doing(), error))?);
+            entries.insert(version, actions.map_err(|error| Error::failed(doing(), error))?);
         }
         Ok(Self(entries))
     }
 
     fn actions<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
-        self.0.iter().flatten().filter_map(move |action| action.get(kind))
+        self.0.values().flatten().filter_map(move |action| action.get(kind))
     }
 
     /// Whether they only put the same rows into other files, as a compaction does.
@@ -55,10 +56,11 @@ impl Entries {
         ["metaData", "protocol"].into_iter().all(is_quiet) && !self.applications().any(same)
     }
 
-    /// Whether one of them is the commit that calls itself `id`.
-    pub(crate) fn has(&self, id: &str) -> bool {
-        let mut commits = self.actions("commitInfo");
-        commits.any(|commit| commit.get(COMMIT_ID).and_then(Value::as_str) == Some(id))
+    /// The version of the commit that calls itself `id`, if it is one of them.
+    pub(crate) fn version_of(&self, id: &str) -> Option<u64> {
+        let is_own = |action: &Value| action["commitInfo"][COMMIT_ID] == id;
+        let own = self.0.iter().find(|(_, actions)| actions.iter().any(is_own));
+        own.map(|(version, _)| *version)
     }
 
     /// The ids of applications whose transactions they record.
