@@ -79,12 +79,7 @@ impl Lake {
         Self::of(store, address, false, settings)
     }
 
-    fn of(
-        store: Arc<dyn ObjectStore>,
-        address: Arc<str>,
-        is_local: bool,
-        settings: &Settings,
-    ) -> Result<Lake> {
+    fn of(store: Arc<dyn ObjectStore>, address: Arc<str>, is_local: bool, settings: &Settings) -> Result<Lake> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let household = Path::from(HOUSEHOLD);
         let docs = Arc::new(DocsStore::new(store.clone(), &household));
