@@ -64,8 +64,6 @@ pub(crate) struct Outcome {
     pub(crate) version: Option<u64>,
     /// What the stream remembers now.
     pub(crate) state: Option<State>,
-    /// Whether rows have gone from the table, now or before, because the source deleted them.
-    deletes: bool,
     /// Where its table goes on.
     pub(crate) tip: Option<Tip>,
     /// The tables that its lists became, and where they go on.
@@ -129,7 +127,6 @@ impl Landing<'_> {
             cancel: self.cancel.clone(),
         };
         landed.state = request.state.clone();
-        landed.deletes = kept.deletes && !replace;
         let mut extraction = self.cancellable(self.source.source().extract(request)).await?;
         let (mut first, mut complete) = (true, true);
         while let Some(chunk) = self.cancellable(extraction.next()).await? {
@@ -212,11 +209,9 @@ impl Landing<'_> {
             .as_deref()
             .filter(|_| self.options.disposition() != Disposition::Replace);
         let check = contract.apply(&self.table, &incoming.schema, known)?;
-        landed.deletes |= check.schema.field_with_name(provenance::DELETED).is_ok();
         let kept = KeptState {
             state,
             incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
-            deletes: landed.deletes,
         };
         let partitions = incoming.partitions.into_iter();
         let partitions = partitions.map(|rows| self.checked(rows, &check, &rejects)).collect();
@@ -251,7 +246,6 @@ impl Landing<'_> {
         let kept = KeptState {
             state: landed.state.clone(),
             incomplete: false,
-            deletes: landed.deletes,
         };
         let write = Write {
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use cordada_core::types;
 use datafusion::catalog::{Session, TableProvider};
@@ -28,7 +28,7 @@ use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use crate::resources;
-use crate::table::snapshot::{DataFile, TableSnapshot};
+use crate::table::snapshot::{DataFile, TableSnapshot, summarize};
 
 /// What a plan says of a table of the lake: enough to open it in another process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -60,31 +60,6 @@ impl PinnedTable {
             version: self.snapshot.version(),
         }
     }
-
-    /// The files that may hold rows for which `filters` hold.
-    fn files(&self, state: &dyn Session, filters: &[Expr]) -> DataFusionResult<Vec<&DataFile>> {
-        let files = self.snapshot.files();
-        let Some(filter) = conjunction(filters.iter().cloned()) else {
-            return Ok(files.iter().collect());
-        };
-        let schema = DFSchema::try_from(self.schema.clone())?;
-        let Ok(filter) = state.create_physical_expr(filter, &schema) else {
-            return Ok(files.iter().collect());
-        };
-        let builder = PruningPredicateBuilder::new().with_file_schema(self.schema.clone());
-        let Ok(predicate) = builder.try_build(filter) else {
-            return Ok(files.iter().collect());
-        };
-        let keep = predicate.prune(&Bounds {
-            files,
-            schema: &self.schema,
-        })?;
-        Ok(files
-            .iter()
-            .zip(keep)
-            .filter_map(|(file, keep)| keep.then_some(file))
-            .collect())
-    }
 }
 
 #[async_trait]
@@ -112,6 +87,84 @@ impl TableProvider for PinnedTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let scan = FileScan {
+            files: self.snapshot.files(),
+            statistics: self.snapshot.statistics(),
+            schema: &self.schema,
+        };
+        scan.plan(state, projection, filters, limit)
+    }
+}
+
+/// Some files of a table at a version, as a table.
+#[derive(Debug)]
+pub(crate) struct PinnedFiles {
+    files: Vec<DataFile>,
+    statistics: Statistics,
+    schema: SchemaRef,
+}
+
+impl PinnedFiles {
+    /// Those files, read with the table's columns `schema` (as stored).
+    pub(crate) fn new(files: Vec<DataFile>, schema: &Schema) -> Self {
+        Self {
+            statistics: summarize(&files, schema),
+            schema: types::readable(schema),
+            files,
+        }
+    }
+}
+
+#[async_trait]
+impl TableProvider for PinnedFiles {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        Some(self.statistics.clone())
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let scan = FileScan {
+            files: &self.files,
+            statistics: &self.statistics,
+            schema: &self.schema,
+        };
+        scan.plan(state, projection, filters, limit)
+    }
+}
+
+/// How files of a table are scanned.
+struct FileScan<'a> {
+    files: &'a [DataFile],
+    statistics: &'a Statistics,
+    /// The table's columns, as sessions read them.
+    schema: &'a SchemaRef,
+}
+
+impl FileScan<'_> {
+    fn plan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         let files = self.files(state, filters)?;
         if files.is_empty() {
             let schema = match projection {
@@ -120,10 +173,10 @@ impl TableProvider for PinnedTable {
             };
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let statistics = if files.len() == self.snapshot.files().len() {
-            self.snapshot.statistics().clone()
+        let statistics = if files.len() == self.files.len() {
+            self.statistics.clone()
         } else {
-            Statistics::try_merge_iter(files.iter().map(|file| file.statistics.as_ref()), &self.schema)?
+            Statistics::try_merge_iter(files.iter().map(|file| file.statistics.as_ref()), self.schema)?
         };
         let files: Vec<_> = files.into_iter().map(partitioned_file).collect();
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
@@ -143,6 +196,27 @@ impl TableProvider for PinnedTable {
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))
+    }
+
+    /// The files that may hold rows for which `filters` hold.
+    fn files(&self, state: &dyn Session, filters: &[Expr]) -> DataFusionResult<Vec<&DataFile>> {
+        let Some(filter) = conjunction(filters.iter().cloned()) else {
+            return Ok(self.files.iter().collect());
+        };
+        let schema = DFSchema::try_from(self.schema.clone())?;
+        let Ok(filter) = state.create_physical_expr(filter, &schema) else {
+            return Ok(self.files.iter().collect());
+        };
+        let builder = PruningPredicateBuilder::new().with_file_schema(self.schema.clone());
+        let Ok(predicate) = builder.try_build(filter) else {
+            return Ok(self.files.iter().collect());
+        };
+        let keep = predicate.prune(&Bounds {
+            files: self.files,
+            schema: self.schema,
+        })?;
+        let files = self.files.iter().zip(keep);
+        Ok(files.filter_map(|(file, keep)| keep.then_some(file)).collect())
     }
 }
 

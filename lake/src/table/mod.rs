@@ -1,5 +1,6 @@
 //! Writing a table, and what a version of it holds.
 
+pub(crate) mod changes;
 pub(crate) mod commit;
 pub(crate) mod data_file;
 pub(crate) mod fate;

@@ -122,6 +122,11 @@ impl TableSnapshot {
         self.state.version()
     }
 
+    /// Identifies the table: another one at the same place has another id.
+    pub fn id(&self) -> &str {
+        self.state.metadata().id()
+    }
+
     /// The columns as the table stores them, with `comment` and `pii` as field metadata.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
@@ -254,7 +259,7 @@ fn decimal(value: &Value, precision: u8, scale: i8) -> Option<ScalarValue> {
     ))
 }
 
-fn summarize(files: &[DataFile], schema: &Schema) -> Statistics {
+pub(crate) fn summarize(files: &[DataFile], schema: &Schema) -> Statistics {
     match Statistics::try_merge_iter(
         files.iter().map(|file| file.statistics.as_ref()),
         &types::readable(schema),
