@@ -295,6 +295,7 @@ impl Landing<'_> {
         &self,
         rows: Rows,
         table: &LandedTable,
+                trust_clock: self.options.trust_clock,
         existing: Option<&SchemaRef>,
         transforms: &Arc<Transforms>,
         rejects: &Arc<Rejects>,

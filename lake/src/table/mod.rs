@@ -1,6 +1,7 @@
 //! Writing a table, and what a version of it holds.
 
 pub(crate) mod changes;
+pub(crate) mod clock;
 pub(crate) mod commit;
 pub(crate) mod data_file;
 pub(crate) mod fate;

@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use super::incoming::IncomingRows;
 use crate::lake::Lake;
 use crate::table::data_file::{self, FileWriter};
-use crate::table::history::History;
+use crate::table::fate::Findings;
+use crate::table::history::{self, History};
 use crate::table::keys::{Duplicates, Key, KeyBounds, KeyIndex, RowPosition};
 use crate::table::snapshot::{DataFile, data_file};
 
@@ -267,32 +268,42 @@ pub(crate) fn without_deleted(table: &TableName, incoming: &Schema, deleted: &st
     }
 }
 
-/// Takes those rows out of the staged files; `added` has the files' entries, and gets those of what they become.
-pub(crate) async fn drop_rows(
+/// Makes of the staged files what was found out about their rows; `added` has the files' entries, and gets those of
+/// what they become.
+pub(crate) async fn settle(
     folder: &Folder,
     files: &[StagedFile],
-    mut unwanted: Vec<RowPosition>,
+    findings: Findings,
     added: &mut Vec<Add>,
 ) -> Result<()> {
     unwanted.sort_unstable();
     unwanted.dedup();
     for file in files {
-        let first = unwanted.partition_point(|position| *position < RowPosition::row(file.partition, file.rows.start));
-        let end = unwanted.partition_point(|position| *position < RowPosition::row(file.partition, file.rows.end));
-        let unwanted = &unwanted[first..end];
-        if unwanted.is_empty() {
+        let first = RowPosition::row(file.partition, file.rows.start);
+        let end = RowPosition::row(file.partition, file.rows.end);
+        let unwanted = &unwanted[within(&unwanted, |position| *position, first, end)];
+        let later = &later[within(&later, |(position, _)| *position, first, end)];
+        if unwanted.is_empty() && later.is_empty() {
             continue;
         }
         let rows = (file.rows.end - file.rows.start) as usize;
         if unwanted.len() < rows {
             let mut keep = BooleanBufferBuilder::new(rows);
             keep.append_n(rows, true);
-            for row in unwanted.iter().filter_map(|position| position.parts().1) {
-                keep.set_bit((row - file.rows.start) as usize, false);
+            for position in unwanted {
+                keep.set_bit(number(*position), false);
             }
             let keep = keep.finish();
             let old = data_file(&folder.path, file.add.clone(), &folder.schema);
-            let fewer = folder.rewrite(&old, |rows, batch| {
+            let fewer = folder.rewrite(&old, |rows, mut batch| {
+                let place = |row: usize| RowPosition::row(file.partition, file.rows.start + row as u64);
+                let later = &later[within(later, |(position, _)| *position, place(rows.start), place(rows.end))];
+                if !later.is_empty() {
+                    let begins = later
+                        .iter()
+                        .map(|(position, begin)| (number(*position) - rows.start, *begin));
+                    batch = history::begin_later(batch, begins)?;
+                }
                 let keep = BooleanArray::new(keep.slice(rows.start, rows.len()), None);
                 filter_record_batch(&batch, &keep).doing(|| format!("rewriting {}", old.location))
             });
@@ -307,4 +318,19 @@ pub(crate) async fn drop_rows(
         .await;
     }
     Ok(())
+}
+    let Findings {
+        mut unwanted,
+        mut later,
+    } = findings;
+    later.sort_unstable();
+        let number = |position: RowPosition| {
+            let row = position.parts().1.unwrap_or(file.rows.start);
+            (row - file.rows.start) as usize
+        };
+
+/// Which of the sorted items are at positions from `first` to before `end`.
+fn within<T>(items: &[T], position: impl Fn(&T) -> RowPosition, first: RowPosition, end: RowPosition) -> Range<usize> {
+    let start = items.partition_point(|item| position(item) < first);
+    start..items.partition_point(|item| position(item) < end)
 }

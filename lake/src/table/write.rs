@@ -21,7 +21,7 @@ use crate::table::snapshot::{DataFile, TableSnapshot};
 use crate::table::stage::{self, Folder};
 use crate::table::tip::Tip;
 use crate::table::upsert::{self, Effect};
-use crate::table::{commit, data_file};
+use crate::table::{clock, commit, data_file};
 
 impl Lake {
     /// Writes the rows of all partitions, each partition in a task of its own, as one commit.
@@ -63,6 +63,9 @@ impl Lake {
             writer.produce(partitions, &mut outcome).await?;
             before_commit.await
         };
+            if let Mode::History { trust_clock: false, .. } = &writer.write.mode {
+                clock::check_store(self, table, &path, &outcome.added).await?;
+            }
         if let Err(error) = staged.await {
             data_file::discard(self.object_store(), &path, &outcome.added).await;
             return Err(error);
@@ -141,11 +144,17 @@ impl<'a> TableWriter<'a> {
         check_names(table, &incoming)?;
         let mut history = None;
         if let Mode::History {
-            ignored, at, missing, ..
+            ignored,
+            at,
+            missing,
+            trust_clock,
+            ..
         } = &write.mode
         {
-            let files = base.as_ref().map(|base| (base.schema().as_ref(), base.files()));
-            history = Some(Arc::new(History::new(&incoming, ignored, *at, *missing, files)));
+            if let Some(base) = base.as_ref().filter(|_| !trust_clock) {
+                clock::check_history(table, *at, base)?;
+            }
+            history = Some(Arc::new(History::new(&incoming, ignored, *at, *missing)));
             incoming = history::with_columns(table, &incoming)?;
         }
         let (schema, widened) = match &base {
@@ -204,9 +213,12 @@ impl<'a> TableWriter<'a> {
                 _ => Effect::Replaces,
             },
         };
-        let mut unwanted = staged.superseded;
-        unwanted.extend(upsert.apply(&self.base, self.widened, outcome).await?);
-        stage::drop_rows(&place, &staged.files, unwanted, &mut outcome.added).await
+        let mut findings = upsert.apply(&self.base, self.widened, outcome).await?;
+        findings.unwanted.extend(staged.superseded);
+        if self.history.is_some() {
+            clock::say_if_ahead(self.table, &findings);
+        }
+        stage::settle(&place, &staged.files, findings, &mut outcome.added).await
     }
 }
 
