@@ -23,7 +23,7 @@ use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
 use cordada_ingest_source::options::{Disposition, Options, Transform};
 use cordada_ingest_source::provenance::{self, Load};
 use cordada_ingest_source::transform::{PiiKey, Transforms};
-use cordada_lake::{Base, Lake, MissingKey, Mode, Tip, Write};
+use cordada_lake::{Base, Lake, MissingKey, Mode, TakeBroken, Tip, Write};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
@@ -228,6 +228,7 @@ impl Landing<'_> {
         let written = self.cancellable(writing).await?;
         table.wrote(written.version);
         (landed.files, landed.bytes) = (files, bytes);
+            broken: Some(rejecting(&rejects)),
         landed.version = Some(written.version);
         landed.state = kept.state;
         let (rows, rejected) = (written.rows_added, rejects.rows());
@@ -518,7 +519,19 @@ fn mapped(
     (schema, partitions)
 }
 
-/// Takes down the rows that broke the contract, as JSON.
+/// What rejects the rows that break a constraint of the table.
+fn rejecting(rejects: &Arc<Rejects>) -> TakeBroken {
+    let rejects = rejects.clone();
+    TakeBroken::new(move |batch, broken| {
+        let breaches = broken.iter().map(|broken| Breach {
+            row: broken.row,
+            reason: broken.reason.clone(),
+        });
+        record(&rejects, batch, &breaches.collect::<Vec<_>>())
+    })
+}
+
+/// Takes down the rows that broke the contract or a constraint, as JSON.
 fn record(rejects: &Rejects, batch: &RecordBatch, breaches: &[Breach]) -> Result<()> {
     let doing = || "recording rejected rows";
     for breach in breaches {

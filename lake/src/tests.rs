@@ -19,6 +19,7 @@ use cordada_core::{Context, Error, ErrorKind, Result, TableName, types};
 use crate::query::sql;
 use crate::*;
 
+mod constraints;
 mod history;
 mod models;
 mod modes;

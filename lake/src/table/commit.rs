@@ -3,10 +3,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use arrow::datatypes::Schema;
-use cordada_core::{Context, ErrorKind, Result};
+use cordada_core::types::PII;
+use cordada_core::{Context, Error, ErrorKind, Result};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TableReference};
-use deltalake::kernel::{Action, Add, Metadata, MetadataExt, Protocol, StructType, Transaction, new_metadata};
+use deltalake::kernel::{
+    Action, Add, ArrayType, DataType, MapType, Metadata, MetadataExt, Protocol, StructField, StructType, Transaction,
+    new_metadata,
+};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 
 use crate::delta_error::DeltaContext;
@@ -232,11 +236,8 @@ impl TableWriter<'_> {
             }
             Some(latest) => (latest.state().metadata().clone(), false),
         };
-        if self
-            .latest
-            .as_ref()
-            .is_some_and(|latest| latest.schema() != &self.schema)
-        {
+        if let Some(latest) = self.latest.as_ref().filter(|latest| latest.schema() != &self.schema) {
+            let columns = described(&columns, &latest.state().schema())?;
             (metadata, changed) = (metadata.with_schema(&columns).doing(doing)?, true);
         }
         let mut properties: Vec<(&str, String)> = PROTECTION.map(|(key, value)| (key, value.to_owned())).into();
@@ -257,6 +258,43 @@ impl TableWriter<'_> {
         }
         Ok(())
     }
+}
+
+/// The columns with all that was said of them before, by whomever: comments, invariants, that they are never null.
+/// What kind of personal data they hold is for the new rows to say.
+fn described(columns: &StructType, before: &StructType) -> Result<StructType> {
+    let fields = columns.fields().map(|field| {
+        let Some(old) = before.field(&field.name) else {
+            return Ok(field.clone());
+        };
+        let mut metadata = old.metadata.clone();
+        metadata.remove(PII);
+        metadata.extend(field.metadata.clone());
+        Ok(StructField {
+            name: field.name.clone(),
+            data_type: described_type(&field.data_type, &old.data_type)?,
+            nullable: old.nullable,
+            metadata,
+        })
+    });
+    let fields = fields.collect::<Result<Vec<_>>>()?;
+    StructType::try_new(fields).map_err(|error| Error::failed("describing the columns of a table", error))
+}
+
+fn described_type(data_type: &DataType, before: &DataType) -> Result<DataType> {
+    Ok(match (data_type, before) {
+        (DataType::Struct(new), DataType::Struct(old)) => DataType::Struct(Box::new(described(new, old)?)),
+        (DataType::Array(new), DataType::Array(old)) => {
+            let element = described_type(&new.element_type, &old.element_type)?;
+            DataType::Array(Box::new(ArrayType::new(element, old.contains_null)))
+        }
+        (DataType::Map(new), DataType::Map(old)) => {
+            let value = described_type(&new.value_type, &old.value_type)?;
+            let key = new.key_type.clone();
+            DataType::Map(Box::new(MapType::new(key, value, old.value_contains_null)))
+        }
+        (new, _) => new.clone(),
+    })
 }
 
 /// Who committed instead of us.

@@ -3,6 +3,7 @@
 pub(crate) mod changes;
 pub(crate) mod clock;
 pub(crate) mod commit;
+pub(crate) mod constraints;
 pub(crate) mod data_file;
 pub(crate) mod fate;
 pub(crate) mod history;
@@ -10,6 +11,7 @@ pub(crate) mod incoming;
 pub(crate) mod keys;
 pub(crate) mod mode;
 pub(crate) mod outcome;
+pub(crate) mod protocol;
 pub(crate) mod rival;
 pub(crate) mod row_hash;
 pub(crate) mod snapshot;

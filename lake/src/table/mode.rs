@@ -2,6 +2,7 @@
 
 use arrow::datatypes::SchemaRef;
 
+use super::constraints::TakeBroken;
 use super::keys::Duplicates;
 use super::tip::Tip;
 
@@ -47,10 +48,10 @@ pub enum Mode {
         at: i64,
         /// What becomes of current rows whose key is not among the new ones.
         missing: MissingKey,
-    },
         /// Whether to write although the clock must be wrong: it is off by more than a day by the store's clock, or that
         /// much behind the rows that are there.
         trust_clock: bool,
+    },
 }
 
 impl Mode {
@@ -115,6 +116,8 @@ pub struct Write {
     pub state: Option<String>,
     /// Whether its rows cannot be had again from where they came: a rollback leaves the table as it is then.
     pub unrepeatable: bool,
+    /// What takes rows that break a constraint of the table. Without it such a row fails the write.
+    pub broken: Option<TakeBroken>,
 }
 
 impl Write {
@@ -128,6 +131,7 @@ impl Write {
             transactions: Vec::new(),
             state: None,
             unrepeatable: false,
+            broken: None,
         }
     }
 }

@@ -14,8 +14,10 @@ use datafusion::execution::SendableRecordBatchStream;
 use super::mode::{Base, Mode, Write, WriteReport};
 use super::outcome::Outcome;
 use crate::lake::Lake;
+use crate::table::constraints::Constraints;
 use crate::table::history::{self, History};
 use crate::table::keys::Key;
+use crate::table::protocol::{self, Change};
 use crate::table::rival::Entries;
 use crate::table::snapshot::{DataFile, TableSnapshot};
 use crate::table::stage::{self, Folder};
@@ -61,11 +63,11 @@ impl Lake {
         let mut outcome = Outcome::default();
         let staged = async {
             writer.produce(partitions, &mut outcome).await?;
-            before_commit.await
-        };
             if let Mode::History { trust_clock: false, .. } = &writer.write.mode {
                 clock::check_store(self, table, &path, &outcome.added).await?;
             }
+            before_commit.await
+        };
         if let Err(error) = staged.await {
             data_file::discard(self.object_store(), &path, &outcome.added).await;
             return Err(error);
@@ -105,6 +107,7 @@ pub(crate) struct TableWriter<'a> {
     /// Whether the base's files must be rewritten because a column became wider.
     pub(crate) widened: bool,
     history: Option<Arc<History>>,
+    constraints: Arc<Constraints>,
 }
 
 impl<'a> TableWriter<'a> {
@@ -161,6 +164,12 @@ impl<'a> TableWriter<'a> {
             None => (Arc::new(incoming), false),
             Some(base) => evolve(table, base.schema(), &incoming, write.widen)?,
         };
+        let mut constraints = Constraints::default();
+        if let Some(latest) = &latest {
+            let undoes = version != newest;
+            protocol::check(table, latest, Change::of(&write.mode, widened, undoes))?;
+            constraints = Constraints::of(table, latest, &schema)?;
+        }
         let base = base.map(|base| base.files().to_vec()).unwrap_or_default();
         Ok(Self {
             lake,
@@ -172,6 +181,7 @@ impl<'a> TableWriter<'a> {
             schema,
             widened,
             history,
+            constraints: Arc::new(constraints),
         })
     }
 
@@ -182,8 +192,12 @@ impl<'a> TableWriter<'a> {
             path: self.path.to_owned(),
             schema: self.schema.clone(),
         };
+        let admission = stage::Admission {
+            constraints: self.constraints.clone(),
+            broken: self.write.broken.clone(),
+        };
         let Some((columns, duplicates)) = self.write.mode.key() else {
-            stage::stage(&place, self.table, partitions, None, &mut outcome.added).await?;
+            stage::stage(&place, self.table, partitions, &admission, None, &mut outcome.added).await?;
             if self.widened {
                 for (index, file) in self.base.iter().enumerate() {
                     let rewritten = place.rewrite(file, |_, batch| Ok(batch)).await?;
@@ -199,7 +213,15 @@ impl<'a> TableWriter<'a> {
             deleted: self.write.mode.deleted().map(str::to_owned),
             history: self.history.clone(),
         };
-        let staged = stage::stage(&place, self.table, partitions, Some(&rules), &mut outcome.added).await?;
+        let staged = stage::stage(
+            &place,
+            self.table,
+            partitions,
+            &admission,
+            Some(&rules),
+            &mut outcome.added,
+        );
+        let staged = staged.await?;
         let Some(incoming) = staged.incoming else {
             return Ok(());
         };
