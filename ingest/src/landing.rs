@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::budget::Budget;
+use crate::far_times::{self, FarTimes};
 use crate::kept::KeptState;
 use crate::landed::LandedTable;
 use crate::rejected::Rejects;
@@ -68,6 +69,8 @@ pub(crate) struct Outcome {
     pub(crate) tip: Option<Tip>,
     /// The tables that its lists became, and where they go on.
     pub(crate) children: Vec<(TableName, Tip)>,
+    /// Times that not all readers can hold.
+    far_times: FarTimes,
 }
 
 /// Rows on their way into a commit.
@@ -94,6 +97,7 @@ impl Landing<'_> {
             tracing::info!(table = %self.table, %error, "another writer came first; the load goes on from there");
             attempt += 1;
         }
+        landed.far_times.warn(&self.table);
         Ok(landed)
     }
 
@@ -214,13 +218,17 @@ impl Landing<'_> {
             incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
         };
         let partitions = incoming.partitions.into_iter();
-        let partitions = partitions.map(|rows| self.checked(rows, &check, &rejects)).collect();
+        let far_times = far_times::Counter::default();
+        let partitions = partitions
+            .map(|rows| self.checked(rows, &check, &rejects, &far_times))
+            .collect();
         let write = Write {
             widen: true,
             transactions: chunk.transactions,
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
             base: Base::Tip(table.tip()),
             unrepeatable: self.source.source().is_unrepeatable(self.stream),
+            broken: Some(rejecting(&rejects)),
             ..Write::new(self.mode(first, whole, &check.schema), check.schema.clone())
         };
         let journal = rejects.journal(self.lake, &incoming.contents, &others);
@@ -228,11 +236,11 @@ impl Landing<'_> {
         let written = self.cancellable(writing).await?;
         table.wrote(written.version);
         (landed.files, landed.bytes) = (files, bytes);
-            broken: Some(rejecting(&rejects)),
         landed.version = Some(written.version);
         landed.state = kept.state;
         let (rows, rejected) = (written.rows_added, rejects.rows());
         (landed.rows, landed.rejected) = (landed.rows + rows, landed.rejected + rejected);
+        landed.far_times.merge(&far_times.counted());
         if own_task {
             task.finish(&summary(rows, rejected));
         }
@@ -287,6 +295,7 @@ impl Landing<'_> {
                 ignored: provenance::fields().iter().map(|field| field.name().clone()).collect(),
                 at: self.load.at.timestamp_micros(),
                 missing: if whole { MissingKey::Close } else { MissingKey::Keep },
+                trust_clock: self.options.trust_clock,
             },
         }
     }
@@ -296,7 +305,6 @@ impl Landing<'_> {
         &self,
         rows: Rows,
         table: &LandedTable,
-                trust_clock: self.options.trust_clock,
         existing: Option<&SchemaRef>,
         transforms: &Arc<Transforms>,
         rejects: &Arc<Rejects>,
@@ -472,16 +480,18 @@ impl Landing<'_> {
         rows: SendableRecordBatchStream,
         check: &Check,
         rejects: &Arc<Rejects>,
+        far_times: &far_times::Counter,
     ) -> SendableRecordBatchStream {
         let notation = Notation {
             point: b'.',
             zone: self.source.source().timezone(),
         };
-        let (check, rejects) = (check.clone(), rejects.clone());
+        let (check, rejects, far_times) = (check.clone(), rejects.clone(), far_times.clone());
         let schema = check.schema.clone();
         let rows = rows.and_then(move |batch| {
             let checked = check.apply(batch.clone(), notation).and_then(|(landing, breaches)| {
                 record(&rejects, &batch, &breaches)?;
+                far_times.count(&landing);
                 Ok(landing)
             });
             std::future::ready(checked.map_err(Into::into))
