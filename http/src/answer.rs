@@ -4,10 +4,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_formats::json::pointer::{Locator, Pointer, Records};
 use cordada_ingest_formats::json::scan::{Found, Wanted};
-use reqwest::header::HeaderMap;
+use reqwest::header::{DATE, HeaderMap};
 use serde_json::Value as Json;
 
 use super::client::{Body, Raw, Target};
@@ -81,6 +82,12 @@ impl Answer {
             content: Content::Empty,
             summary: Summary::default(),
         }
+    }
+
+    /// When it was given, by the clock of whoever gave it (RFC 9110, `Date`).
+    pub fn date(&self) -> Option<DateTime<Utc>> {
+        let date = self.headers.get(DATE)?.to_str().ok()?;
+        DateTime::parse_from_rfc2822(date).ok().map(|date| date.to_utc())
     }
 
     /// Reads all of it.

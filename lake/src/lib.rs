@@ -22,6 +22,8 @@ pub use query::provider::{PinnedReference, PinnedTable};
 pub use release::{Draft, Relation, RelationKind, Release, ReleaseLog};
 pub use resources::Settings;
 pub use rollback::RolledBack;
+pub use table::changes::Changes;
+pub use table::constraints::{BrokenRow, TakeBroken};
 pub use table::mode::{Base, MissingKey, Mode, Write, WriteReport};
 pub use table::tip::Tip;
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
-    UInt64Array,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::pretty::pretty_format_batches;
@@ -19,6 +19,7 @@ use cordada_core::{Context, Error, ErrorKind, Result, TableName, types};
 use crate::query::sql;
 use crate::*;
 
+mod constraints;
 mod history;
 mod log;
 mod maintain;
@@ -420,6 +421,46 @@ async fn a_failing_source_leaves_the_table_as_it_was() {
     assert_eq!(error.to_string(), "reading x.csv: gone");
     assert_eq!(lake.latest_version(&name("raw_a.t")).await.unwrap(), Some(0));
     assert_eq!(data_files(folder.path()), 1, "nothing half-written stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn years_that_other_readers_cannot_parse_are_not_in_the_log() {
+    let (folder, lake) = temporary().await;
+    let micros = |text: &str| chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_micros();
+    let near = micros("2026-01-01T00:00:00Z");
+    // The last microsecond of 9999 would be rounded up into 10000.
+    let far = [near, micros("9999-12-31T23:59:59.999999Z")];
+    let far: ArrayRef = Arc::new(TimestampMicrosecondArray::from(far.to_vec()).with_timezone("UTC"));
+    let days = |years: [i64; 2]| -> ArrayRef {
+        let days = years.map(|year| ((year - 1970) as f64 * 365.2425) as i32);
+        Arc::new(Date32Array::from(days.to_vec()))
+    };
+    let columns = [
+        ("at", far),
+        ("later", days([2026, 10_001])),
+        ("before", days([-5, 2026])),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let rows = stream(vec![batch.clone()], &batch.schema());
+    let write = Write::new(Mode::Append, batch.schema());
+    lake.write(&name("raw_a.t"), write, vec![rows]).await.unwrap();
+    let stats = lake.snapshot("raw_a/t", 0).await.unwrap().files()[0]
+        .add
+        .stats
+        .clone()
+        .unwrap();
+    let stats: serde_json::Value = serde_json::from_str(&stats).unwrap();
+    let none = serde_json::json!({});
+    assert_eq!((&stats["minValues"], &stats["maxValues"]), (&none, &none));
+    let release = publish(&lake, 0).await;
+    let late = r#"at > arrow_cast('9998-01-01', 'Timestamp(Microsecond, Some("UTC"))')"#;
+    for filter in [late, "later > '9998-01-01'", "before < '0001-01-01'"] {
+        let sql = format!("select count(*) from raw_a.t where {filter}");
+        assert_eq!(query(&lake, &release, &sql).await.unwrap(), "|1|", "{filter}");
+    }
+    let location = url::Url::from_directory_path(folder.path().join("raw_a/t")).unwrap();
+    let table = deltalake::open_table(location).await.unwrap();
+    assert_eq!(table.version(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

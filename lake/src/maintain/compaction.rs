@@ -14,6 +14,7 @@ use crate::lake::Lake;
 use crate::release::{Draft, Relation};
 use crate::table::commit;
 use crate::table::data_file::{self, FileWriter};
+use crate::table::protocol::{self, Change};
 use crate::table::rival::{COMMIT_ID, Entries};
 use crate::table::snapshot::{DataFile, TableSnapshot};
 
@@ -41,6 +42,7 @@ pub(super) async fn compact(lake: &Lake, table: &TableName, effort: Effort) -> R
         return Ok(None);
     };
     let snapshot = lake.snapshot(&path, version).await?;
+    protocol::check(table, &snapshot, Change::Adds)?;
     let sizes: Vec<u64> = snapshot.files().iter().map(|file| size(file)).collect();
     let mut done: Option<Compacted> = None;
     for group in plan::groups(&sizes, effort) {

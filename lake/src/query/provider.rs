@@ -60,31 +60,6 @@ impl PinnedTable {
             version: self.snapshot.version(),
         }
     }
-
-    /// The files that may hold rows for which `filters` hold.
-    fn files(&self, state: &dyn Session, filters: &[Expr]) -> DataFusionResult<Vec<&Arc<DataFile>>> {
-        let files = self.snapshot.files();
-        let Some(filter) = conjunction(filters.iter().cloned()) else {
-            return Ok(files.iter().collect());
-        };
-        let schema = DFSchema::try_from(self.schema.clone())?;
-        let Ok(filter) = state.create_physical_expr(filter, &schema) else {
-            return Ok(files.iter().collect());
-        };
-        let builder = PruningPredicateBuilder::new().with_file_schema(self.schema.clone());
-        let Ok(predicate) = builder.try_build(filter) else {
-            return Ok(files.iter().collect());
-        };
-        let keep = predicate.prune(&Bounds {
-            files,
-            schema: &self.schema,
-        })?;
-        Ok(files
-            .iter()
-            .zip(keep)
-            .filter_map(|(file, keep)| keep.then_some(file))
-            .collect())
-    }
 }
 
 #[async_trait]
@@ -112,6 +87,91 @@ impl TableProvider for PinnedTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let scan = FileScan {
+            files: self.snapshot.files(),
+            statistics: self.snapshot.statistics(),
+            stored: self.snapshot.schema(),
+            schema: &self.schema,
+        };
+        scan.plan(state, projection, filters, limit)
+    }
+}
+
+/// Some files of a table at a version, as a table.
+#[derive(Debug)]
+pub(crate) struct PinnedFiles {
+    files: Vec<Arc<DataFile>>,
+    statistics: Statistics,
+    stored: SchemaRef,
+    schema: SchemaRef,
+}
+
+impl PinnedFiles {
+    /// Those files of a table, whose columns are `stored`.
+    pub(crate) fn new(files: Vec<Arc<DataFile>>, stored: &SchemaRef) -> Self {
+        let files: Vec<_> = files.iter().map(|file| Arc::new(file.with_schema(stored))).collect();
+        Self {
+            statistics: snapshot::merged(files.iter(), stored),
+            schema: types::readable(stored),
+            stored: stored.clone(),
+            files,
+        }
+    }
+}
+
+#[async_trait]
+impl TableProvider for PinnedFiles {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        Some(self.statistics.clone())
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let scan = FileScan {
+            files: &self.files,
+            statistics: &self.statistics,
+            stored: &self.stored,
+            schema: &self.schema,
+        };
+        scan.plan(state, projection, filters, limit)
+    }
+}
+
+/// How files of a table are scanned.
+struct FileScan<'a> {
+    files: &'a [Arc<DataFile>],
+    statistics: &'a Statistics,
+    /// The table's columns, as it stores them.
+    stored: &'a SchemaRef,
+    /// The table's columns, as sessions read them.
+    schema: &'a SchemaRef,
+}
+
+impl FileScan<'_> {
+    fn plan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         let files = self.files(state, filters)?;
         if files.is_empty() {
             let schema = match projection {
@@ -120,10 +180,10 @@ impl TableProvider for PinnedTable {
             };
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let statistics = if files.len() == self.snapshot.files().len() {
-            self.snapshot.statistics().clone()
+        let statistics = if files.len() == self.files.len() {
+            self.statistics.clone()
         } else {
-            snapshot::merged(files.iter().copied(), self.snapshot.schema())
+            snapshot::merged(files.iter().copied(), self.stored)
         };
         let files: Vec<_> = files.into_iter().map(|file| partitioned_file(file)).collect();
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
@@ -143,6 +203,27 @@ impl TableProvider for PinnedTable {
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))
+    }
+
+    /// The files that may hold rows for which `filters` hold.
+    fn files(&self, state: &dyn Session, filters: &[Expr]) -> DataFusionResult<Vec<&Arc<DataFile>>> {
+        let Some(filter) = conjunction(filters.iter().cloned()) else {
+            return Ok(self.files.iter().collect());
+        };
+        let schema = DFSchema::try_from(self.schema.clone())?;
+        let Ok(filter) = state.create_physical_expr(filter, &schema) else {
+            return Ok(self.files.iter().collect());
+        };
+        let builder = PruningPredicateBuilder::new().with_file_schema(self.schema.clone());
+        let Ok(predicate) = builder.try_build(filter) else {
+            return Ok(self.files.iter().collect());
+        };
+        let keep = predicate.prune(&Bounds {
+            files: self.files,
+            schema: self.schema,
+        })?;
+        let files = self.files.iter().zip(keep);
+        Ok(files.filter_map(|(file, keep)| keep.then_some(file)).collect())
     }
 }
 

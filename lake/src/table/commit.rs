@@ -5,11 +5,15 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cordada_core::types::PII;
 use cordada_core::{Context, Error, ErrorKind, Result, TableName};
 use deltalake::DeltaTableError;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::transaction::CommitData;
-use deltalake::kernel::{Action, Add, Metadata, MetadataExt, Protocol, StructType, Transaction, new_metadata};
+use deltalake::kernel::{
+    Action, Add, ArrayType, DataType, MapType, Metadata, MetadataExt, Protocol, StructField, StructType, Transaction,
+    new_metadata,
+};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 
 use crate::delta_error::DeltaContext;
@@ -238,15 +242,6 @@ impl TableWriter {
     }
 
     async fn write_log(&self, actions: Vec<Action>, undone: &[Transaction], id: &str) -> Result<u64> {
-        let doing = || format!("committing {}", self.table);
-        if let Some(latest) = &self.latest {
-            latest.protocol().check_writable(doing)?;
-            let takes_out = |action: &Action| matches!(action, Action::Remove(_));
-            if latest.protocol().is_append_only(latest.metadata()) && actions.iter().any(takes_out) {
-                let why = "its property `delta.appendOnly` says that its rows stay";
-                return Err(Error::failed(doing(), why).hint("another engine set it; add rows only, or unset it"));
-            }
-        }
         let transactions = self
             .write
             .transactions
@@ -281,11 +276,8 @@ impl TableWriter {
             }
             Some(latest) => (latest.metadata().clone(), false),
         };
-        if self
-            .latest
-            .as_ref()
-            .is_some_and(|latest| latest.schema() != &self.schema)
-        {
+        if let Some(latest) = self.latest.as_ref().filter(|latest| latest.schema() != &self.schema) {
+            let columns = described(&columns, &latest.described()?)?;
             (metadata, changed) = (metadata.with_schema(&columns).doing(doing)?, true);
         }
         let mut properties: Vec<(&str, String)> = PROTECTION.map(|(key, value)| (key, value.to_owned())).into();
@@ -343,6 +335,43 @@ struct Files<'a> {
     back: Vec<&'a Arc<DataFile>>,
     /// Those of the base that stay.
     kept: Vec<&'a Arc<DataFile>>,
+}
+
+/// The columns with all that was said of them before, by whomever: comments, invariants, that they are never null.
+/// What kind of personal data they hold is for the new rows to say.
+fn described(columns: &StructType, before: &StructType) -> Result<StructType> {
+    let fields = columns.fields().map(|field| {
+        let Some(old) = before.field(&field.name) else {
+            return Ok(field.clone());
+        };
+        let mut metadata = old.metadata.clone();
+        metadata.remove(PII);
+        metadata.extend(field.metadata.clone());
+        Ok(StructField {
+            name: field.name.clone(),
+            data_type: described_type(&field.data_type, &old.data_type)?,
+            nullable: old.nullable,
+            metadata,
+        })
+    });
+    let fields = fields.collect::<Result<Vec<_>>>()?;
+    StructType::try_new(fields).map_err(|error| Error::failed("describing the columns of a table", error))
+}
+
+fn described_type(data_type: &DataType, before: &DataType) -> Result<DataType> {
+    Ok(match (data_type, before) {
+        (DataType::Struct(new), DataType::Struct(old)) => DataType::Struct(Box::new(described(new, old)?)),
+        (DataType::Array(new), DataType::Array(old)) => {
+            let element = described_type(&new.element_type, &old.element_type)?;
+            DataType::Array(Box::new(ArrayType::new(element, old.contains_null)))
+        }
+        (DataType::Map(new), DataType::Map(old)) => {
+            let value = described_type(&new.value_type, &old.value_type)?;
+            let key = new.key_type.clone();
+            DataType::Map(Box::new(MapType::new(key, value, old.value_contains_null)))
+        }
+        (new, _) => new.clone(),
+    })
 }
 
 /// Who committed instead of us.

@@ -1,6 +1,9 @@
 //! Writing a table, and what a version of it holds.
 
+pub(crate) mod changes;
+pub(crate) mod clock;
 pub(crate) mod commit;
+pub(crate) mod constraints;
 pub(crate) mod data_file;
 pub(crate) mod fate;
 pub(crate) mod history;
@@ -10,6 +13,7 @@ pub(crate) mod log;
 pub(crate) mod mode;
 pub(crate) mod outcome;
 pub(crate) mod pending;
+pub(crate) mod protocol;
 pub(crate) mod rival;
 pub(crate) mod row_hash;
 pub(crate) mod snapshot;

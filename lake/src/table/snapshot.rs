@@ -11,7 +11,7 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Statistics};
 use deltalake::DeltaTableError;
 use deltalake::kernel::engine::arrow_conversion::TryIntoArrow;
-use deltalake::kernel::{Action, Add, Metadata, Remove};
+use deltalake::kernel::{Action, Add, Metadata, Remove, StructType};
 use object_store::path::Path;
 
 use crate::delta_error::DeltaContext;
@@ -76,7 +76,7 @@ impl DataFile {
     }
 
     /// The same file where the table has other columns.
-    fn with_schema(&self, schema: &SchemaRef) -> Self {
+    pub(crate) fn with_schema(&self, schema: &SchemaRef) -> Self {
         Self {
             location: self.location.clone(),
             add: self.add.clone(),
@@ -260,6 +260,11 @@ impl TableSnapshot {
         self.version
     }
 
+    /// Identifies the table: another one at the same place has another id.
+    pub fn id(&self) -> &str {
+        self.metadata.id()
+    }
+
     /// The columns as the table stores them, with `comment` and `pii` as field metadata.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
@@ -283,6 +288,15 @@ impl TableSnapshot {
     /// The table property of that name.
     pub fn property(&self, name: &str) -> Option<&str> {
         self.metadata.configuration().get(name).map(String::as_str)
+    }
+
+    /// The columns with all that is said of them, by whomever.
+    ///
+    /// # Errors
+    /// The log says what is not a column.
+    pub(crate) fn described(&self) -> Result<StructType> {
+        let doing = || format!("reading the columns of the table at {}", self.path);
+        self.metadata.parse_schema().map_err(DeltaTableError::from).doing(doing)
     }
 
     pub(crate) fn metadata(&self) -> &Metadata {

@@ -14,14 +14,16 @@ use datafusion::execution::SendableRecordBatchStream;
 use super::mode::{Base, Mode, Write, WriteReport};
 use super::outcome::Outcome;
 use crate::lake::Lake;
+use crate::table::constraints::Constraints;
 use crate::table::history::{self, History};
 use crate::table::keys::Key;
+use crate::table::protocol::{self, Change};
 use crate::table::rival::Entries;
 use crate::table::snapshot::{DataFile, TableSnapshot};
 use crate::table::stage::{self, Folder};
 use crate::table::tip::Tip;
 use crate::table::upsert::{self, Effect};
-use crate::table::{commit, data_file};
+use crate::table::{clock, commit, data_file};
 
 impl Lake {
     /// Writes the rows of all partitions, each partition in a task of its own, as one commit.
@@ -61,6 +63,9 @@ impl Lake {
         let mut outcome = Outcome::default();
         let staged = async {
             writer.produce(partitions, &mut outcome).await?;
+            if let Mode::History { trust_clock: false, .. } = &writer.write.mode {
+                clock::check_store(self, table, &path, &outcome.added).await?;
+            }
             before_commit.await
         };
         if let Err(error) = staged.await {
@@ -105,6 +110,7 @@ pub(crate) struct TableWriter {
     /// Whether the base's files must be rewritten because a column became wider.
     pub(crate) widened: bool,
     history: Option<Arc<History>>,
+    constraints: Arc<Constraints>,
 }
 
 impl TableWriter {
@@ -141,17 +147,29 @@ impl TableWriter {
         check_names(table, &incoming)?;
         let mut history = None;
         if let Mode::History {
-            ignored, at, missing, ..
+            ignored,
+            at,
+            missing,
+            trust_clock,
+            ..
         } = &write.mode
         {
-            let files = base.as_ref().map(|base| (base.schema().as_ref(), base.files()));
-            history = Some(Arc::new(History::new(&incoming, ignored, *at, *missing, files)));
+            if let Some(base) = base.as_ref().filter(|_| !trust_clock) {
+                clock::check_history(table, *at, base)?;
+            }
+            history = Some(Arc::new(History::new(&incoming, ignored, *at, *missing)));
             incoming = history::with_columns(table, &incoming)?;
         }
         let (schema, widened) = match &base {
             None => (Arc::new(incoming), false),
             Some(base) => evolve(table, base.schema(), &incoming, write.widen)?,
         };
+        let mut constraints = Constraints::default();
+        if let Some(latest) = &latest {
+            let undoes = version != newest;
+            protocol::check(table, latest, Change::of(&write.mode, widened, undoes))?;
+            constraints = Constraints::of(table, latest, &schema)?;
+        }
         let base = base.map(|base| base.files().to_vec()).unwrap_or_default();
         Ok(Self {
             lake: lake.clone(),
@@ -163,6 +181,7 @@ impl TableWriter {
             schema,
             widened,
             history,
+            constraints: Arc::new(constraints),
         })
     }
 
@@ -173,8 +192,12 @@ impl TableWriter {
             path: self.path.clone(),
             schema: self.schema.clone(),
         };
+        let admission = stage::Admission {
+            constraints: self.constraints.clone(),
+            broken: self.write.broken.clone(),
+        };
         let Some((columns, duplicates)) = self.write.mode.key() else {
-            stage::stage(&place, &self.table, partitions, None, &mut outcome.added).await?;
+            stage::stage(&place, &self.table, partitions, &admission, None, &mut outcome.added).await?;
             if self.widened {
                 for (index, file) in self.base.iter().enumerate() {
                     let rewritten = place.rewrite(file, |_, batch| Ok(batch)).await?;
@@ -190,7 +213,15 @@ impl TableWriter {
             deleted: self.write.mode.deleted().map(str::to_owned),
             history: self.history.clone(),
         };
-        let staged = stage::stage(&place, &self.table, partitions, Some(&rules), &mut outcome.added).await?;
+        let staged = stage::stage(
+            &place,
+            &self.table,
+            partitions,
+            &admission,
+            Some(&rules),
+            &mut outcome.added,
+        );
+        let staged = staged.await?;
         let Some(incoming) = staged.incoming else {
             return Ok(());
         };
@@ -204,9 +235,12 @@ impl TableWriter {
                 _ => Effect::Replaces,
             },
         };
-        let mut unwanted = staged.superseded;
-        unwanted.extend(upsert.apply(&self.base, self.widened, outcome).await?);
-        stage::drop_rows(&place, &staged.files, unwanted, &mut outcome.added).await
+        let mut findings = upsert.apply(&self.base, self.widened, outcome).await?;
+        findings.unwanted.extend(staged.superseded);
+        if self.history.is_some() {
+            clock::say_if_ahead(&self.table, &findings);
+        }
+        stage::settle(&place, &staged.files, findings, &mut outcome.added).await
     }
 }
 
