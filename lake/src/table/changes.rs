@@ -7,6 +7,7 @@ use cordada_core::{Context, ErrorKind, Result};
 use datafusion::catalog::TableProvider;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 
 use crate::lake::Lake;
 use crate::query::provider::PinnedFiles;
@@ -56,11 +57,12 @@ impl Lake {
 
     /// Whether nobody removed any of the files.
     async fn are_there(&self, files: &[Arc<DataFile>]) -> Result<bool> {
-        let looks = futures::stream::iter(files).map(|file| async move {
-            match self.object_store().head(&file.location).await {
+        let locations: Vec<Path> = files.iter().map(|file| file.location.clone()).collect();
+        let looks = futures::stream::iter(locations).map(|location| async move {
+            match self.object_store().head(&location).await {
                 Ok(_) => Ok(true),
                 Err(object_store::Error::NotFound { .. }) => Ok(false),
-                Err(error) => Err(error).doing(|| format!("looking for {}", file.location)),
+                Err(error) => Err(error).doing(|| format!("looking for {location}")),
             }
         });
         looks
