@@ -294,15 +294,16 @@ class Company:
         return ["ingest", command] if command in STREAMS else [command]
 
     def run(self, command):
-        """Run a command to its end."""
+        """Run a command to its end, after which all is there that should be."""
         self.project.run(*self.arguments(command))
-        self.ran(command)
-
-    def ran(self, command):
-        """The command has run to its end, and the project has all that it should have."""
         self.check(self.project, self.after(command))
         if command == "export":
             self.check_delivery(self.project, self.audience())
+        self.ran(command)
+
+    def ran(self, command):
+        """The command has run to its end: the model goes on from there."""
+        if command == "export":
             self.delivered = self.audience()
         if command == "rollback":
             self.land_again()

@@ -5,7 +5,7 @@
 //! of few deviations are tried, and random ones of more: faults of two and three are where mistakes are (Musuvathi and
 //! Qadeer, "Iterative context bounding").
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -50,9 +50,9 @@ struct Choice {
     is_deviation: bool,
 }
 
-/// Which of the choices to take.
+/// Which of the choices to take; the first is that `operation` is done, for which whoever has the turn waits.
 trait Chooser {
-    fn choose(&mut self, choices: &[Choice]) -> usize;
+    fn choose(&mut self, operation: &str, choices: &[Choice]) -> usize;
 }
 
 /// Lets the actors act on the store, each in a task, until all of them have ended.
@@ -79,8 +79,9 @@ async fn run<T: Send + 'static>(
     let mut current = 0;
     while let Some((&first, _)) = waiting.iter().next() {
         let goes_on = waiting.contains_key(&current);
-        let choices = choices(if goes_on { current } else { first }, goes_on, &waiting);
-        let Choice { actor, fate, .. } = choices[chooser.choose(&choices)];
+        let has_turn = if goes_on { current } else { first };
+        let choices = choices(has_turn, goes_on, &waiting);
+        let Choice { actor, fate, .. } = choices[chooser.choose(&waiting[&has_turn].operation, &choices)];
         current = actor;
         let Some(next) = waiting.remove(&actor) else {
             continue;
@@ -188,7 +189,7 @@ impl Exhaustive {
 }
 
 impl Chooser for Exhaustive {
-    fn choose(&mut self, choices: &[Choice]) -> usize {
+    fn choose(&mut self, _: &str, choices: &[Choice]) -> usize {
         if self.at == self.path.len() {
             self.path.push((0, choices.to_vec()));
         }
@@ -206,10 +207,38 @@ struct Random {
 }
 
 impl Chooser for Random {
-    fn choose(&mut self, choices: &[Choice]) -> usize {
+    fn choose(&mut self, _: &str, choices: &[Choice]) -> usize {
         match self.random.random_ratio(1, self.rarity) {
             true => self.random.random_range(0..choices.len()),
             false => 0,
+        }
+    }
+}
+
+/// A deviation, at the first operation that has this in its name: what becomes of it, or which actor comes before it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Deviation {
+    Fate(&'static str, Fate),
+    Turn(&'static str, usize),
+}
+
+/// An order in which something was wrong once.
+struct Told(VecDeque<Deviation>);
+
+impl Chooser for Told {
+    fn choose(&mut self, operation: &str, choices: &[Choice]) -> usize {
+        let (part, actor, fate) = match self.0.front() {
+            Some(Deviation::Fate(part, fate)) => (part, choices[0].actor, *fate),
+            Some(Deviation::Turn(part, actor)) => (part, *actor, Fate::Done),
+            None => return 0,
+        };
+        let wanted = |choice: &Choice| (choice.actor, choice.fate) == (actor, fate);
+        match choices.iter().position(wanted).filter(|_| operation.contains(part)) {
+            Some(choice) => {
+                self.0.pop_front();
+                choice
+            }
+            None => 0,
         }
     }
 }
@@ -248,22 +277,12 @@ pub(super) async fn explore<T: Send + 'static>(
     let effort = effort.or_more();
     let seed: u64 = std::env::var("CORDADA_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
     println!("CORDADA_TEST_SEED={seed}");
-    let attempt = async |chooser: &mut dyn Chooser, which: String| {
-        let store = Arc::new(start.fork());
-        let run = run(store.clone(), actors(), chooser).await;
-        if let Err(wrong) = check(store, &run).await {
-            panic!("{wrong}\n  in {which}:\n{}", run.trace);
-        }
-    };
     let mut exhaustive = Exhaustive::new(effort.deviations);
     let mut tried = 0;
     loop {
         tried += 1;
-        attempt(
-            &mut exhaustive,
-            format!("order {tried} of {} deviations", effort.deviations),
-        )
-        .await;
+        let which = format!("order {tried} of {} deviations", effort.deviations);
+        attempt(start, actors(), &mut exhaustive, &check, &which).await;
         if !exhaustive.advance() {
             break;
         }
@@ -271,15 +290,37 @@ pub(super) async fn explore<T: Send + 'static>(
     for number in 0..effort.random {
         let mut random = StdRng::seed_from_u64(seed ^ number as u64);
         let rarity = random.random_range(2..12);
-        let mut random = Random { random, rarity };
-        attempt(
-            &mut random,
-            format!("random order {number} of CORDADA_TEST_SEED={seed}"),
-        )
-        .await;
+        let which = format!("random order {number} of CORDADA_TEST_SEED={seed}");
+        attempt(start, actors(), &mut Random { random, rarity }, &check, &which).await;
     }
     println!(
         "{tried} orders of at most {} deviations, {} random ones",
         effort.deviations, effort.random
     );
+}
+
+/// Tries one order, as [`explore`] does.
+pub(super) async fn replay<T: Send + 'static>(
+    deviations: &[Deviation],
+    start: &InMemory,
+    actors: Vec<(&'static str, Act<T>)>,
+    check: impl AsyncFn(Arc<InMemory>, &Run<T>) -> Result<(), String>,
+) {
+    let mut told = Told(deviations.iter().copied().collect());
+    attempt(start, actors, &mut told, &check, "an order that was told").await;
+    assert!(told.0.is_empty(), "it did not come to {:?}", told.0);
+}
+
+async fn attempt<T: Send + 'static>(
+    start: &InMemory,
+    actors: Vec<(&'static str, Act<T>)>,
+    chooser: &mut dyn Chooser,
+    check: &impl AsyncFn(Arc<InMemory>, &Run<T>) -> Result<(), String>,
+    which: &str,
+) {
+    let store = Arc::new(start.fork());
+    let run = run(store.clone(), actors, chooser).await;
+    if let Err(wrong) = check(store, &run).await {
+        panic!("{wrong}\n  in {which}:\n{}", run.trace);
+    }
 }

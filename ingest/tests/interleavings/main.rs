@@ -19,7 +19,8 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 
 use actors::{Did, Knows, Numbers};
-use explore::{Act, Effort, explore};
+use explore::{Act, Deviation, Effort, explore, replay};
+use turns::Fate;
 
 type Actor = (&'static str, Act<Result<Did>>);
 
@@ -78,6 +79,19 @@ async fn two_loads_of_one_stream() {
         let start = begun(source, 1).await;
         hold(FEW, &start, source, || vec![load("one", source), load("other", source)]).await;
     }
+}
+
+/// Whoever learns late that its commit was done goes on from that version, not from what another load made of it since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_that_lands_while_the_answer_of_another_is_lost() {
+    let source = numbers(Knows::Cursor, 3);
+    let start = begun(source, 1).await;
+    let lost = [
+        Deviation::Fate("put raw_s/t/_delta_log/", Fate::AskedTwice),
+        Deviation::Turn("list raw_s/t/_delta_log", 1),
+    ];
+    let check = async |store, run: &explore::Run<_>| promises::check(store, run, source).await;
+    replay(&lost, &start, vec![load("one", source), load("other", source)], check).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
