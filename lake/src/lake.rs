@@ -229,7 +229,7 @@ impl Lake {
             _ => None,
         };
         let read = match followed {
-            Some(Followed::Changed(snapshot)) => snapshot,
+            Some(Followed::Changed(snapshot)) => *snapshot,
             _ => log.at(version).await?,
         };
         Ok(snapshots.insert(read))
@@ -245,7 +245,7 @@ impl Lake {
             None => log.newest().await?,
             Some(known) => match log.follow(&known, None).await? {
                 Followed::Unchanged => return Ok(Some(known)),
-                Followed::Changed(snapshot) => Some(snapshot),
+                Followed::Changed(snapshot) => Some(*snapshot),
                 Followed::Missing => {
                     snapshots.forget(path);
                     log.newest().await?

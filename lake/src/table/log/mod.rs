@@ -47,7 +47,7 @@ pub(crate) struct Log {
 /// What there is under a version's name.
 enum Found {
     Nothing,
-    Entry(Changes),
+    Entry(Box<Changes>),
     /// An entry that is cut off, as a power cut leaves it. What it should hold was never said to be committed.
     Torn,
 }
@@ -65,7 +65,7 @@ struct Entries {
 /// What became of a table since a version of it.
 pub(crate) enum Followed {
     Unchanged,
-    Changed(TableSnapshot),
+    Changed(Box<TableSnapshot>),
     /// That cannot be told: an entry is no longer there.
     Missing,
 }
@@ -113,7 +113,7 @@ impl Log {
         {
             match self.follow(&base, version).await? {
                 Followed::Unchanged => return Ok(Some(base)),
-                Followed::Changed(table) => return Ok(Some(table)),
+                Followed::Changed(table) => return Ok(Some(*table)),
                 Followed::Missing => {}
             }
         }
@@ -162,7 +162,7 @@ impl Log {
         Ok(match (entries.missing, entries.last) {
             (Some(_), _) => Followed::Missing,
             (None, None) => Followed::Unchanged,
-            (None, Some(last)) => Followed::Changed(known.then(last, entries.changes)?),
+            (None, Some(last)) => Followed::Changed(Box::new(known.then(last, entries.changes)?)),
         })
     }
 
@@ -180,7 +180,7 @@ impl Log {
         while let Some((version, found)) = found.try_next().await? {
             match found {
                 Found::Entry(entry) => {
-                    entries.changes.extend(entry);
+                    entries.changes.extend(*entry);
                     entries.last = Some(version);
                 }
                 Found::Nothing if wanted.is_none() && listed.is_none_or(|last| version > last) => break,
@@ -235,7 +235,7 @@ impl Log {
         };
         match Changes::parse(&bytes) {
             _ if self.tears && bytes.is_empty() => Ok(Found::Torn),
-            Ok(entry) => Ok(Found::Entry(entry)),
+            Ok(entry) => Ok(Found::Entry(Box::new(entry))),
             // JSON that says what it should not was meant so.
             Err(error) if self.tears && !error.is_data() => Ok(Found::Torn),
             Err(error) => Err(error).doing(|| self.reading(version)),
