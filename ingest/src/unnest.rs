@@ -128,7 +128,7 @@ const WENT: &str = "parent.went";
 
 /// A session that reads what changed of the parent's table.
 fn session(lake: &Lake, came: Arc<dyn TableProvider>, went: Option<Arc<dyn TableProvider>>) -> Result<SessionContext> {
-    let mut relations = BTreeMap::from([(CAME.parse()?, came)]);
+    let mut relations: BTreeMap<TableName, _> = BTreeMap::from([(CAME.parse()?, came)]);
     if let Some(went) = went {
         relations.insert(WENT.parse()?, went);
     }
@@ -266,7 +266,8 @@ impl List {
         let Self { name, shared, .. } = self;
         format!(
             "select {shared}, {name}, sum(_sign) as _times from (select {shared}, {name}, 1 as _sign from {CAME} \
-             union all select {shared}, {name}, -1 as _sign from {WENT}) group by {shared}, {name} having sum(_sign) <> 0"
+             union all select {shared}, {name}, -1 as _sign from {WENT}) \
+             group by {shared}, {name} having sum(_sign) <> 0"
         )
     }
 }

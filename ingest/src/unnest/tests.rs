@@ -4,6 +4,7 @@ use arrow::datatypes::{Field, TimeUnit};
 use arrow::json::ReaderBuilder;
 use arrow::util::pretty::pretty_format_batches;
 use cordada_lake::{Draft, Relation, Settings};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -104,7 +105,7 @@ impl Orders {
         decoder.serialize(&rows.collect::<Vec<_>>()).unwrap();
         let batch = decoder.flush().unwrap().unwrap();
         let rows = futures::stream::iter([Ok(batch)]);
-        let rows = Box::pin(RecordBatchStreamAdapter::new(schema.clone(), rows));
+        let rows: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema.clone(), rows));
         let key = self.options.key();
         let mode = match self.options.disposition() {
             Disposition::Append | Disposition::Scd2 => Mode::Append,
@@ -122,9 +123,11 @@ impl Orders {
     /// Brings the child's table up to the parent's and publishes both; and looks whether they agree.
     async fn follow(&self) {
         let tip = self.lake.tip(&self.parent).await.unwrap();
-        let children = run(&self.lake, &self.parent, tip, &self.options, &CancellationToken::new());
+        let cancel = CancellationToken::new();
+        let children = run(&self.lake, &self.parent, tip, &self.options, &cancel)
+            .await
+            .unwrap();
         let mut draft = Draft::new(self.lake.releases().newest().await.unwrap(), "test", "run");
-        let children = children.await.unwrap();
         for (table, tip) in children.into_iter().chain([(self.parent.clone(), tip)]) {
             let Some(version) = tip.version else {
                 return;

@@ -43,13 +43,13 @@ pub enum Mode {
         deleted: Option<String>,
         /// Columns whose change alone is none, such as `_load_id`. They keep the value that began the row.
         ignored: Vec<String>,
-        /// When the new rows begin and the former ones end, in microseconds UTC; later where a row of the same key began
-        /// later.
+        /// When the new rows begin and the former ones end, in microseconds UTC; later where a row of the same key
+        /// began later.
         at: i64,
         /// What becomes of current rows whose key is not among the new ones.
         missing: MissingKey,
-        /// Whether to write although the clock must be wrong: it is off by more than a day by the store's clock, or that
-        /// much behind the rows that are there.
+        /// Whether to write although the clock must be wrong: it is off by more than a day by the store's clock, or
+        /// that much behind the rows that are there.
         trust_clock: bool,
     },
 }

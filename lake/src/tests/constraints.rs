@@ -194,7 +194,10 @@ async fn what_is_not_known_is_refused_before_anything_is_written() {
             "the column `text` is generated",
         ),
         (
-            |_, protocol| *protocol = json!({"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": ["rowTracking", "domainMetadata"]}),
+            |_, protocol| {
+                protocol["minWriterVersion"] = 7.into();
+                protocol["writerFeatures"] = json!(["appendOnly", "rowTracking", "domainMetadata"]);
+            },
             Mode::Append,
             "the feature `rowTracking`",
         ),
