@@ -152,6 +152,11 @@ impl Lake {
         self.target.is_none()
     }
 
+    /// The environment's name; `None` for production.
+    pub fn target(&self) -> Option<&str> {
+        self.target.as_deref()
+    }
+
     /// The store, rooted at the lake.
     pub fn object_store(&self) -> &Arc<dyn ObjectStore> {
         &self.shared.store

@@ -5,6 +5,7 @@
 
 mod delta_error;
 pub mod estimator;
+mod identity;
 pub mod journal;
 mod lake;
 pub mod query;
