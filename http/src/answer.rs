@@ -153,8 +153,8 @@ impl Answer {
                 .iter()
                 .try_for_each(|place| take(text.get(place.clone()).unwrap_or_default())),
             Content::List(Body::Memory(body)) => decode::each_record(format, &body[..], take),
-            Content::List(Body::File(path, _)) => {
-                let file = std::fs::File::open(path).doing(|| "reading a temporary file")?;
+            Content::List(Body::File(file, _)) => {
+                let file = file.open().doing(|| "reading a temporary file")?;
                 decode::each_record(format, std::io::BufReader::new(file), take)
             }
         }

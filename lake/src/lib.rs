@@ -12,6 +12,7 @@ pub mod query;
 pub mod release;
 mod resources;
 mod rollback;
+mod spill;
 mod table;
 
 pub use journal::{Journal, JournalType};
