@@ -51,7 +51,9 @@ pub(super) async fn check(store: Arc<InMemory>, run: &Run<Result<Did>>, numbers:
         matches!(again, Did::Landed(None)),
         "there was nothing new, and {again:?}"
     );
-    let releases = history(&store, known).await.map_err(told("reading what was published"))?;
+    let releases = history(&store, &mut known)
+        .await
+        .map_err(told("reading what was published"))?;
     releases
         .values()
         .try_for_each(|published| check_rows(published, numbers))?;
