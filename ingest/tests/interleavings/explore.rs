@@ -120,6 +120,10 @@ async fn settle<T: Send + 'static>(
         tokio::select! {
             biased;
             Some(next) = asked.recv() => {
+                // What is read ahead is not waited for once the end is found.
+                if next.turn.is_closed() {
+                    continue;
+                }
                 let settled = next.actor == actor;
                 let other = waiting.insert(next.actor, next);
                 assert!(other.is_none(), "an actor asks for one thing after the other: {other:?}");

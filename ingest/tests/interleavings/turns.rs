@@ -17,7 +17,7 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
     PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 /// What becomes of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +48,18 @@ pub(super) struct TurnStore {
     inner: Arc<InMemory>,
     actor: usize,
     waiting: mpsc::UnboundedSender<Waiting>,
+    /// What an actor asks for at the same time is done in the order in which it asked.
+    one_at_a_time: Arc<Mutex<()>>,
 }
 
 impl TurnStore {
     pub(super) fn new(inner: Arc<InMemory>, actor: usize, waiting: mpsc::UnboundedSender<Waiting>) -> Self {
-        Self { inner, actor, waiting }
+        Self {
+            inner,
+            actor,
+            waiting,
+            one_at_a_time: Arc::default(),
+        }
     }
 
     /// Whether what is there now will be there for ever: somebody may still write what is not there, and writes what is
@@ -68,6 +75,7 @@ impl TurnStore {
     }
 
     async fn turn(&self, operation: String, faults: &'static [Fate]) -> Result<Fate> {
+        let _one = self.one_at_a_time.lock().await;
         let (turn, decided) = oneshot::channel();
         let waiting = Waiting {
             actor: self.actor,

@@ -119,10 +119,8 @@ impl ReleaseLog {
             match self.files.find(number).await? {
                 Found::File(next) => state = state.then(next),
                 Found::Nothing => break,
-                Found::Torn => {
-                    self.check_is_last(number).await?;
-                    break;
-                }
+                Found::Torn if self.is_last(number).await? => break,
+                Found::Torn => {}
             }
         }
         *known = Some(state.clone());
@@ -196,14 +194,17 @@ impl ReleaseLog {
         Ok(Some(changed.into_iter().rev().fold(State::of(start), State::then)))
     }
 
+    /// Whether release `number`, which was found torn, is the last one; false if somebody cleared it meanwhile.
+    ///
     /// # Errors
-    /// Failed: release `number`, which is torn, is not the last one, so that what it changed is missing.
-    async fn check_is_last(&self, number: u64) -> Result<()> {
+    /// Failed: later ones build on it, so that what it changed is missing.
+    async fn is_last(&self, number: u64) -> Result<bool> {
         let mut after = number + 1;
         loop {
             match self.files.find(after).await? {
-                Found::Nothing => return Ok(()),
+                Found::Nothing => return Ok(true),
                 Found::Torn => after += 1,
+                Found::File(_) if !matches!(self.files.find(number).await?, Found::Torn) => return Ok(false),
                 Found::File(_) => {
                     let why = "it is cut off, and later ones build on it";
                     return Err(Error::failed(format!("reading release {number}"), why)
@@ -217,7 +218,9 @@ impl ReleaseLog {
     /// Puts a release that changes nothing in the place of one that is torn, so that the next has a number.
     async fn clear_torn(&self, newest: &State) -> Result<()> {
         let number = newest.release.number + 1;
-        self.check_is_last(number).await?;
+        if !self.is_last(number).await? {
+            return Ok(());
+        }
         let nothing = Draft::new(newest.release.clone(), "recovery", "");
         let (file, _) = self.next(&nothing, newest).await?;
         tracing::warn!(release = number, "cleared a release that was cut off");

@@ -189,7 +189,10 @@ impl Log {
                     break;
                 }
                 Found::Torn if wanted.is_none() => {
-                    self.check_is_newest(version).await?;
+                    if !self.is_newest(version).await? {
+                        // What is behind it is for the next reader.
+                        break;
+                    }
                     tracing::warn!(
                         table = self.table,
                         version,
@@ -250,14 +253,17 @@ impl Log {
         }
     }
 
+    /// Whether the entry of `version`, which was found torn, is the last one; false if somebody cleared it meanwhile.
+    ///
     /// # Errors
-    /// Failed: the entry of `version`, which is torn, is not the last one, so that what it changed is missing.
-    async fn check_is_newest(&self, version: u64) -> Result<()> {
+    /// Failed: later ones build on it, so that what it changed is missing.
+    async fn is_newest(&self, version: u64) -> Result<bool> {
         let mut after = version + 1;
         loop {
             match self.find(after).await? {
-                Found::Nothing => return Ok(()),
+                Found::Nothing => return Ok(true),
                 Found::Torn => after += 1,
+                Found::Entry(_) if !matches!(self.find(version).await?, Found::Torn) => return Ok(false),
                 Found::Entry(_) => {
                     let why = "it is cut off, and later ones build on it";
                     return Err(Error::failed(self.reading(version), why).hint("restore its file from a backup"));
@@ -290,7 +296,9 @@ impl Log {
     /// # Errors
     /// Later ones build on it, or it cannot be written.
     pub(crate) async fn clear_torn(&self, version: u64, nothing: Bytes) -> Result<()> {
-        self.check_is_newest(version).await?;
+        if !self.is_newest(version).await? {
+            return Ok(());
+        }
         tracing::warn!(table = self.table, version, "cleared a version that was cut off");
         let put = self.store.put(&self.file(version), nothing.into()).await;
         put.doing(|| format!("clearing version {version} of the table at {}", self.table))?;
