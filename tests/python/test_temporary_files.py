@@ -8,10 +8,16 @@ import pytest
 from harness import Project
 
 PERSON = "ana.maria@example.org"
-ROWS = 200_000
+ROWS = 100_000
+
+# More than there is memory for.
+SORTED = """
+select count(*), max(place) from (
+    select row_number() over (order by note, value) as place from raw_shop.plain, generate_series(1, 40))
+"""
 
 FILES = {
-    "cordada.yml": "name: acme\nmemory: 64MB\n",
+    "cordada.yml": "name: acme\nmemory: 128MB\npii_key: ${PII_KEY}\n",
     "sources/shop.yml": """
 kind: files
 streams:
@@ -19,7 +25,7 @@ streams:
   plain: {path: data/plain.csv}
 """,
     "data/visits.csv.gz": gzip.compress(("id,email\n" + "".join(f"{i},{PERSON}\n" for i in range(ROWS))).encode()),
-    "data/plain.csv": "id,note\n" + "".join(f"{i * 7919 % ROWS},{PERSON} {'x' * 300}\n" for i in range(ROWS)),
+    "data/plain.csv": "id,note\n" + "".join(f"{i * 7919 % ROWS},{PERSON} {i}\n" for i in range(ROWS)),
 }
 
 
@@ -48,12 +54,12 @@ def opened(process, folder):
     "command",
     [
         ("ingest", "shop.visits"),
-        ("query", "select note, id from raw_shop.plain order by note, id", "--format", "csv"),
+        ("query", SORTED),
     ],
     ids=["load", "query"],
 )
 def test_a_killed_process_leaves_nothing(tmp_path, scratch, command):
-    project = Project(tmp_path / "acme", {"TMPDIR": str(scratch)}).write(FILES)
+    project = Project(tmp_path / "acme", {"TMPDIR": str(scratch), "PII_KEY": "summit-7-summit-7"}).write(FILES)
     project.run("ingest", "shop.plain")
     assert list(scratch.iterdir()) == [], "a load that ended"
     process = project.start(*command)
