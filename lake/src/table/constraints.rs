@@ -66,9 +66,11 @@ pub struct BrokenRow {
     pub reason: String,
 }
 
+type Take = dyn Fn(&RecordBatch, &[BrokenRow]) -> Result<()> + Send + Sync;
+
 /// What takes incoming rows that break a constraint of the table, from all partitions at once.
 #[derive(Clone)]
-pub struct TakeBroken(Arc<dyn Fn(&RecordBatch, &[BrokenRow]) -> Result<()> + Send + Sync>);
+pub struct TakeBroken(Arc<Take>);
 
 impl TakeBroken {
     /// Calls `take` with each batch, as it came in, that has such rows.
