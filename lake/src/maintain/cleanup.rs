@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use cordada_core::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
+use object_store::ObjectMeta;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStoreExt};
 use serde::Deserialize;
 
 use crate::lake::Lake;
@@ -109,14 +109,16 @@ async fn clean_files(
     first.files().iter().for_each(|file| note(&mut needed, &file.add.path));
     let mut committed = HashSet::new();
     let mut entries = stream::iter(log.entries.keys().copied())
-        .map(|version| async move { Ok((version, added(lake, path, version).await?)) })
+        .map(|version| async move { Ok((version, entry(lake, path, version).await?)) })
         .buffered(PARALLEL_READS);
-    while let Some((version, files)) = entries.try_next().await? {
+    while let Some((version, entry)) = entries.try_next().await? {
         let known = match version > versions.start {
             true => &mut needed,
             false => &mut committed,
         };
-        files.iter().for_each(|file| note(known, file));
+        entry.added.iter().for_each(|file| note(known, file));
+        // The entry that added it may be gone.
+        entry.removed.iter().for_each(|file| note(&mut committed, file));
     }
     let abandoned = now - ABANDONED;
     let folder = Path::from(path);
@@ -170,27 +172,32 @@ async fn delete(lake: &Lake, path: &str, files: impl Iterator<Item = Path>) -> R
         .doing(|| format!("cleaning up {path}"))
 }
 
-/// The files that a version added.
-async fn added(lake: &Lake, path: &str, version: u64) -> Result<Vec<String>> {
+/// The files that a version added and took out.
+#[derive(Default)]
+struct Entry {
+    added: Vec<String>,
+    removed: Vec<String>,
+}
+
+async fn entry(lake: &Lake, path: &str, version: u64) -> Result<Entry> {
     #[derive(Deserialize)]
     struct Action {
         add: Option<File>,
+        remove: Option<File>,
     }
     #[derive(Deserialize)]
     struct File {
         path: String,
     }
     let doing = || format!("reading entry {version} of the log of {path}");
-    let entry = Path::from(format!("{path}/_delta_log/{version:020}.json"));
-    let bytes = lake
-        .object_store()
-        .get(&entry)
-        .await
-        .doing(doing)?
-        .bytes()
-        .await
-        .doing(doing)?;
-    let actions = serde_json::Deserializer::from_slice(&bytes).into_iter::<Action>();
-    let files = actions.filter_map(|action| action.map(|action| Some(action.add?.path)).transpose());
-    files.collect::<Result<_, _>>().doing(doing)
+    let Some(bytes) = lake.log(path).entry(version).await? else {
+        return Ok(Entry::default());
+    };
+    let mut entry = Entry::default();
+    for action in serde_json::Deserializer::from_slice(&bytes).into_iter::<Action>() {
+        let action = action.doing(doing)?;
+        entry.added.extend(action.add.map(|file| file.path));
+        entry.removed.extend(action.remove.map(|file| file.path));
+    }
+    Ok(entry)
 }

@@ -191,3 +191,26 @@ async fn a_log_begins_with_the_oldest_version_that_is_needed() {
         "|231|"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_compacted_twice_goes_though_the_log_forgot_where_it_came_from() {
+    let (folder, lake) = temporary().await;
+    let mut first = None;
+    for round in 0..3 {
+        for id in 1..=30 {
+            land(&lake, round * 30 + id).await;
+        }
+        lake.clean_up(Duration::ZERO).await.unwrap();
+        lake.compact([table()], Effort::Full).await.unwrap();
+        first = first.or(lake.latest_version(&table()).await.unwrap());
+        lake.clean_up(Duration::ZERO).await.unwrap();
+        assert_eq!(data_files(folder.path()), 1, "after round {round}");
+    }
+    let log = folder.path().join("raw_a/t/_delta_log");
+    assert!(!log.join(format!("{:020}.json", first.unwrap())).exists());
+    let newest = lake.releases().newest().await.unwrap();
+    assert_eq!(
+        query(&lake, &newest, "select count(*) from raw_a.t").await.unwrap(),
+        "|90|"
+    );
+}
