@@ -162,7 +162,8 @@ def check_hits(project, clients, until):
     assert not acknowledged - hits, f"{len(acknowledged - hits)} of {len(acknowledged)} acknowledged hits are lost"
     assert rows == len(hits), f"{rows - len(hits)} of {rows} rows are doubled"
     assert hits <= set().union(*(client.sent for client in clients)), "some were never sent"
-    assert project.value("select count(*) from ops.rejected_rows") == "0"
+    # What was being written when the power failed, and was never acknowledged, may be damaged: that is told.
+    assert project.value("select count(*) from ops.rejected_rows") in ("0", "1")
 
 
 @contextmanager
