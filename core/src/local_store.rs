@@ -4,11 +4,13 @@
 //! without its content, or neither. Here a file is synchronised before it gets its name, and the folder after it, with
 //! those above it that are new, so that what was said to be written is on the disk, in the order in which it was said.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -190,6 +192,49 @@ impl Drop for Staged {
     }
 }
 
+/// Removes the files that writers who were killed left in the folder and below it, if they were last written `before`;
+/// says how many those were.
+///
+/// # Errors
+/// Those of the file system.
+pub fn remove_unfinished(folder: &FilePath, before: SystemTime) -> std::io::Result<u64> {
+    let mut removed = 0;
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        // Others clean up too.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            removed += remove_unfinished(&entry.path(), before)?;
+        } else if is_staged(&entry.file_name()) {
+            removed += match remove_if_older(&entry.path(), before) {
+                Ok(removed) => u64::from(removed),
+                // Its writer lives, and was done meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => 0,
+                Err(error) => return Err(error),
+            };
+        }
+    }
+    Ok(removed)
+}
+
+fn remove_if_older(file: &FilePath, before: SystemTime) -> std::io::Result<bool> {
+    let is_older = std::fs::metadata(file)?.modified()? < before;
+    if is_older {
+        std::fs::remove_file(file)?;
+    }
+    Ok(is_older)
+}
+
+/// Whether [`Staged`] gives such names.
+fn is_staged(name: &OsStr) -> bool {
+    let number = name.to_str().and_then(|name| name.rsplit_once('#'));
+    number.is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// A file that comes in parts, which are written in the order in which they were given.
 #[derive(Debug)]
 struct Upload {
@@ -336,6 +381,8 @@ async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::time::Duration;
+
     use futures::TryStreamExt;
     use object_store::ObjectStoreExt;
 
@@ -408,6 +455,30 @@ mod tests {
         assert_eq!(bytes, "first second");
         drop(store.put_multipart(&"t/q".into()).await.unwrap());
         assert_eq!(std::fs::read_dir(folder.path().join("t")).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_killed_writers_left_goes_once_it_is_old() {
+        let (folder, store) = store();
+        store.put(&"a/b".into(), "one".into()).await.unwrap();
+        for left in ["a/b#1", "a/c.parquet#12"] {
+            std::fs::write(folder.path().join(left), "half").unwrap();
+        }
+        std::fs::write(folder.path().join("a/b#one"), "somebody's").unwrap();
+        let upload = store.put_multipart(&"a/d".into()).await.unwrap();
+        let remove = |before| remove_unfinished(folder.path(), before).unwrap();
+        assert_eq!(remove(SystemTime::now() - Duration::from_secs(60)), 0);
+        assert_eq!(
+            remove(SystemTime::now() + Duration::from_secs(60)),
+            3,
+            "one is of a writer that lives"
+        );
+        assert_eq!(remove(SystemTime::now() + Duration::from_secs(60)), 0);
+        drop(upload);
+        let left = std::fs::read_dir(folder.path().join("a")).unwrap();
+        let mut left: Vec<_> = left.map(|file| file.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["b", "b#one"]);
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, Result};
 use datafusion::execution::SendableRecordBatchStream;
 
+pub(crate) use self::artefact::ARTEFACTS;
 pub use self::artefact::{Artefact, Provenance};
 pub use self::registry::Estimators;
 pub use self::relations::Relations;

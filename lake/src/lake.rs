@@ -1,6 +1,7 @@
 //! The lake: one location, its tables, its releases, and the resources that queries share.
 
 use std::collections::HashMap;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex as SyncMutex};
 
 use cordada_core::threads::locked;
@@ -43,7 +44,8 @@ struct SharedLake {
     store: Arc<dyn ObjectStore>,
     /// Where the lake is, for errors.
     address: Arc<str>,
-    is_local: bool,
+    /// The folder that it is in, if it is a local one.
+    local: Option<PathBuf>,
     runtime: Arc<RuntimeEnv>,
     parallelism: usize,
     memory: usize,
@@ -62,12 +64,12 @@ impl Lake {
     /// Config for a location or option that is not understood.
     pub async fn open(location: &str, settings: &Settings) -> Result<Lake> {
         let store = storage::open(location, &settings.storage)?;
-        let is_local = storage::local_folder(location)?.is_some();
+        let local = storage::local_folder(location)?;
         let address = match settings.storage.get("endpoint") {
             Some(endpoint) => format!("{location} at {endpoint}").into(),
             None => location.into(),
         };
-        Self::of(store, address, is_local, settings)
+        Self::of(store, address, local, settings)
     }
 
     /// The lake in a store that is rooted at it, whatever the store is. Nothing is read or written yet.
@@ -76,10 +78,10 @@ impl Lake {
     /// There is no room to spill.
     pub fn over(store: Arc<dyn ObjectStore>, settings: &Settings) -> Result<Lake> {
         let address = store.to_string().into();
-        Self::of(store, address, false, settings)
+        Self::of(store, address, None, settings)
     }
 
-    fn of(store: Arc<dyn ObjectStore>, address: Arc<str>, is_local: bool, settings: &Settings) -> Result<Lake> {
+    fn of(store: Arc<dyn ObjectStore>, address: Arc<str>, local: Option<PathBuf>, settings: &Settings) -> Result<Lake> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let household = Path::from(HOUSEHOLD);
         let docs = Arc::new(DocsStore::new(store.clone(), &household));
@@ -89,7 +91,7 @@ impl Lake {
             runtime: resources::runtime(&store, settings)?,
             store,
             address,
-            is_local,
+            local,
             parallelism: settings.parallelism.unwrap_or(cores).max(1),
             memory: resources::memory(settings),
             snapshots: Snapshots::new(resources::memory(settings) / SNAPSHOTS_PART),
@@ -175,6 +177,16 @@ impl Lake {
     /// The store, rooted at the lake.
     pub fn object_store(&self) -> &Arc<dyn ObjectStore> {
         &self.shared.store
+    }
+
+    /// The folder that the lake is in, if it is a local one.
+    pub(crate) fn local_folder(&self) -> Option<&FilePath> {
+        self.shared.local.as_deref()
+    }
+
+    /// Where documentation is.
+    pub(crate) fn docs_folder(&self) -> Path {
+        self.shared.docs.folder().clone()
     }
 
     /// Where this environment keeps the table, relative to the lake: what goes into [`crate::Relation::table`].
@@ -266,7 +278,7 @@ impl Lake {
     /// It cannot be read.
     pub async fn pinned(&self, reference: &PinnedReference) -> Result<PinnedTable> {
         let snapshot = self.snapshot(&reference.path, reference.version).await?;
-        Ok(PinnedTable::new(snapshot))
+        PinnedTable::open(snapshot).await
     }
 
     /// The versions that applications recorded in the table's newest version (`txn` of the Delta protocol), by
@@ -292,7 +304,7 @@ impl Lake {
 
     /// The log of the table at `path`.
     pub(crate) fn log(&self, path: &str) -> Log {
-        Log::new(self.shared.store.clone(), path, self.shared.is_local)
+        Log::new(self.shared.store.clone(), path, self.shared.local.is_some())
     }
 
     /// The writes that wait for their commit, if they do.

@@ -69,8 +69,9 @@ impl Lake {
         let refused = |why: String| {
             Error::failed(doing(), why).hint("nothing was published; a release before or after it may be whole")
         };
-        let snapshot = self.snapshot(path, *version).await;
-        let snapshot = snapshot.map_err(|error| refused(format!("{name} cannot be read: {error}")))?;
+        let files = async { self.snapshot(path, *version).await?.files().await };
+        let files = files.await;
+        let files = files.map_err(|error| refused(format!("{name} cannot be read: {error}")))?;
         let folder = Path::from(path.as_str());
         let there = self
             .object_store()
@@ -78,11 +79,7 @@ impl Lake {
             .await
             .doing(doing)?;
         let there: BTreeSet<&Path> = there.objects.iter().map(|object| &object.location).collect();
-        let gone = snapshot
-            .files()
-            .iter()
-            .filter(|file| !there.contains(&file.location))
-            .count();
+        let gone = files.iter().filter(|file| !there.contains(&file.location)).count();
         match gone {
             0 => Ok(()),
             _ => Err(refused(format!("{gone} of the files that {name} had were removed"))),

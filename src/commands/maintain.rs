@@ -29,6 +29,10 @@ pub async fn run(
         size(done.removed_bytes),
         done.log_files
     ));
+    options.say(format!(
+        "Removed {} descriptions and artefacts that no release names, and {} files that killed writers left.",
+        done.contents, done.unfinished
+    ));
     for (table, why) in done.left {
         options.say(format!("Left as it is: {table}. {why}"));
     }

@@ -198,7 +198,8 @@ impl Orders {
             .snapshot(&self.lake.path_of(&self.child), version)
             .await
             .unwrap();
-        child.files().iter().map(|file| file.location.to_string()).collect()
+        let files = child.files().await.unwrap();
+        files.iter().map(|file| file.location.to_string()).collect()
     }
 }
 
@@ -256,7 +257,7 @@ async fn a_child_whose_parents_old_versions_are_gone_is_made_anew() {
     orders.write(&[(1, Some(vec![1])), (2, Some(vec![2]))], 1).await;
     orders.follow().await;
     let path = orders.lake.path_of(&orders.parent);
-    let old = orders.lake.snapshot(&path, 0).await.unwrap().files()[0]
+    let old = orders.lake.snapshot(&path, 0).await.unwrap().files().await.unwrap()[0]
         .location
         .to_string();
     orders.write(&[(1, Some(vec![3]))], 0).await;

@@ -5,13 +5,16 @@
 //! it, and a release that is brought back finds the one it was scored with.
 
 use cordada_core::{Context, Error, Result, TableName, hex};
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutMode, PutOptions};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::lake::Lake;
+
+/// The folder of all artefacts.
+pub(crate) const ARTEFACTS: &str = "_cordada/artefacts";
 
 /// What fitting leaves behind: bytes in a format of the estimator's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,18 +56,10 @@ impl Lake {
         file.push(b'\n');
         file.extend_from_slice(&artefact.0);
         let name = sha256(&file);
-        let options = PutOptions {
-            mode: PutMode::Create,
-            ..PutOptions::default()
-        };
+        // One of that name is the same; written again, it is not among those that nobody wants any more.
         let path = path(&provenance.model, &name);
-        match self.object_store().put_opts(&path, file.into(), options).await {
-            // The name says that it is the same.
-            Ok(_) | Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                Ok(name)
-            }
-            Err(error) => Err(error).doing(doing),
-        }
+        self.object_store().put(&path, file.into()).await.doing(doing)?;
+        Ok(name)
     }
 
     /// The model's artefact of that name, and where it comes from.
@@ -94,7 +89,7 @@ impl Lake {
 }
 
 fn path(model: &TableName, name: &str) -> Path {
-    Path::from(format!("_cordada/artefacts/{model}/{name}"))
+    Path::from(format!("{ARTEFACTS}/{model}/{name}"))
 }
 
 /// The SHA-256 in hexadecimal.

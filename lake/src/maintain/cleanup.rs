@@ -1,7 +1,6 @@
 //! Taking away what no release and no reader needs: files of a table, and entries of its log.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use cordada_core::{Context, Result};
@@ -10,10 +9,8 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 use serde::Deserialize;
 
+use super::ABANDONED;
 use crate::lake::Lake;
-
-/// Age of a file that was never committed at which nobody is going to: that of a killed load, not of one that runs.
-const ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Entries of a log that are read at the same time.
 const PARALLEL_READS: usize = 32;
@@ -91,22 +88,39 @@ pub(super) async fn clean(
         return Ok(Cleaned::default());
     };
     let oldest = held.map_or(then, |held| held.min(then));
-    let mut cleaned = clean_files(lake, path, &log, oldest..newest, now).await?;
+    let (mut cleaned, there) = clean_files(lake, path, &log, oldest..newest, now).await?;
+    if cleaned.files > 0 {
+        forget(lake, path, &there).await?;
+    }
     cleaned.log_files = clean_log(lake, path, &log, oldest).await?;
     Ok(cleaned)
 }
 
+/// Writes a checkpoint that says no more of files that are gone: a version that took one out is on record, so that those
+/// who clean up find it, and would be for ever.
+async fn forget(lake: &Lake, path: &str, there: &HashSet<String>) -> Result<()> {
+    // A checkpoint is never written over: somebody may read it.
+    match lake.newest_at(path).await? {
+        Some(newest) if newest.since_checkpoint().versions > 0 => {
+            let written = lake.log(path).write_checkpoint(&newest, Some(there)).await;
+            written.map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says which files stay, too.
 async fn clean_files(
     lake: &Lake,
     path: &str,
     log: &LogFolder,
     versions: std::ops::Range<u64>,
     now: DateTime<Utc>,
-) -> Result<Cleaned> {
+) -> Result<(Cleaned, HashSet<String>)> {
     let doing = || format!("cleaning up {path}");
-    let first = lake.snapshot(path, versions.start).await?;
+    let first = lake.snapshot(path, versions.start).await?.files().await?;
     let mut needed = HashSet::new();
-    first.files().iter().for_each(|file| note(&mut needed, &file.add.path));
+    first.iter().for_each(|file| note(&mut needed, &file.add.path));
     let mut committed = HashSet::new();
     let mut entries = stream::iter(log.entries.keys().copied())
         .map(|version| async move { Ok((version, entry(lake, path, version).await?)) })
@@ -127,19 +141,21 @@ async fn clean_files(
         .list_with_delimiter(Some(&folder))
         .await
         .doing(doing)?;
-    let garbage = listed.objects.into_iter().filter(|object| {
+    let is_garbage = |object: &ObjectMeta| {
         let name = object.location.filename().unwrap_or_default();
         let is_data = !name.starts_with(['_', '.']) && !needed.contains(name);
         is_data && (committed.contains(name) || object.last_modified < abandoned)
-    });
-    let garbage: Vec<ObjectMeta> = garbage.collect();
+    };
+    let (garbage, stays): (Vec<ObjectMeta>, Vec<ObjectMeta>) = listed.objects.into_iter().partition(is_garbage);
+    let stays = stays.iter().filter_map(|object| object.location.filename());
+    let stays = stays.map(str::to_owned).collect();
     let cleaned = Cleaned {
         files: garbage.len() as u64,
         bytes: garbage.iter().map(|object| object.size).sum(),
         log_files: 0,
     };
     delete(lake, path, garbage.into_iter().map(|object| object.location)).await?;
-    Ok(cleaned)
+    Ok((cleaned, stays))
 }
 
 /// Notes the name of a file of the log, whose path may be encoded as in a URL (Delta protocol, "Add File").
@@ -163,7 +179,7 @@ async fn clean_log(lake: &Lake, path: &str, log: &LogFolder, oldest: u64) -> Res
     Ok(count)
 }
 
-async fn delete(lake: &Lake, path: &str, files: impl Iterator<Item = Path>) -> Result<()> {
+pub(super) async fn delete(lake: &Lake, path: &str, files: impl Iterator<Item = Path>) -> Result<()> {
     let files: Vec<_> = files.map(Ok).collect();
     let deleted = lake.object_store().delete_stream(stream::iter(files).boxed());
     deleted

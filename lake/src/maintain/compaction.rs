@@ -43,10 +43,11 @@ pub(super) async fn compact(lake: &Lake, table: &TableName, effort: Effort) -> R
     };
     let snapshot = lake.snapshot(&path, version).await?;
     protocol::check(table, &snapshot, Change::Adds)?;
-    let sizes: Vec<u64> = snapshot.files().iter().map(|file| size(file)).collect();
+    let all = snapshot.files().await?;
+    let sizes: Vec<u64> = all.iter().map(|file| size(file)).collect();
     let mut done: Option<Compacted> = None;
     for group in plan::groups(&sizes, effort) {
-        let files: Vec<Arc<DataFile>> = group.iter().map(|&at| snapshot.files()[at].clone()).collect();
+        let files: Vec<Arc<DataFile>> = group.iter().map(|&at| all[at].clone()).collect();
         let merged = merge(lake, &snapshot, &files).await?;
         let (count, bytes) = (
             merged.len() as u64,
@@ -120,7 +121,8 @@ async fn commit(lake: &Lake, table: &TableName, files: &[Arc<DataFile>], merged:
         let Some(newest) = lake.newest_at(&path).await? else {
             return Ok(None);
         };
-        let there: HashSet<&str> = newest.files().iter().map(|file| file.add.path.as_str()).collect();
+        let there = newest.files().await?;
+        let there: HashSet<&str> = there.iter().map(|file| file.add.path.as_str()).collect();
         if !files.iter().all(|file| there.contains(file.add.path.as_str())) {
             // Ours, if the store's answer was lost.
             if merged.iter().all(|add| there.contains(add.path.as_str())) {

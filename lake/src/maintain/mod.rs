@@ -5,14 +5,15 @@
 
 mod cleanup;
 mod compaction;
+mod contents;
 mod journal;
 mod pins;
 mod plan;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
-use cordada_core::{Context, Error, ErrorKind, Result, TableName};
+use cordada_core::{Context, Error, ErrorKind, Result, TableName, local_store};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
@@ -24,6 +25,9 @@ use crate::lake::Lake;
 
 /// The file by which the lake is asked for its time.
 const CLOCK: &str = "_cordada/clock";
+
+/// Age of a file that was never committed at which nobody is going to: that of a killed load, not of one that runs.
+const ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What maintenance did.
 #[derive(Debug, Default)]
@@ -42,6 +46,10 @@ pub struct MaintenanceReport {
     pub removed_bytes: u64,
     /// Files of logs that were removed.
     pub log_files: u64,
+    /// Documentation and artefacts that were removed.
+    pub contents: u64,
+    /// Files that were removed because whoever wrote them was killed.
+    pub unfinished: u64,
     /// Tables that were left as they are, and why: another engine keeps them in a way that the lake does not read.
     pub left: Vec<(TableName, Error)>,
 }
@@ -106,7 +114,8 @@ impl Lake {
     }
 
     /// Drops the releases of all environments that are older than `keep`, but for the newest, and removes the files and
-    /// log entries that no other one needs and that no version of the last `keep` had. What reads or writes must not
+    /// log entries that no other one needs and that no version of the last `keep` had, documentation and artefacts that
+    /// no other one names, and what killed writers left. What reads or writes must not
     /// take longer than `keep`.
     ///
     /// # Errors
@@ -149,8 +158,23 @@ impl Lake {
                 }
             }
         }
+        report.contents = contents::clean(self, &environments, &pins, cutoff).await?;
+        report.unfinished = self.remove_unfinished((now - ABANDONED).into()).await?;
         journal::record(self, &done).await?;
         Ok(report)
+    }
+
+    /// Removes what writers of a local lake that were killed left under names that nobody lists.
+    async fn remove_unfinished(&self, before: SystemTime) -> Result<u64> {
+        let doing = || "removing what killed writers left";
+        let Some(folder) = self.local_folder().map(ToOwned::to_owned) else {
+            return Ok(0);
+        };
+        let removed = tokio::task::spawn_blocking(move || local_store::remove_unfinished(&folder, before));
+        removed
+            .await
+            .map_err(|error| Error::failed(doing(), error))?
+            .doing(doing)
     }
 
     /// The tables in this environment's own folder, journals among them.

@@ -1,6 +1,6 @@
-//! Which versions of tables the releases of all environments hold.
+//! What the releases of all environments hold: versions of tables, and what is said about relations.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cordada_core::{Context, Result};
 use futures::TryStreamExt;
@@ -9,9 +9,14 @@ use object_store::path::Path;
 use crate::lake::{Lake, TARGETS};
 use crate::release::{Relation, RelationKind};
 
-/// The oldest version of each table, by its folder, that a release of some environment has or a view of one reads.
+/// What a release of some environment has, or a view of one reads.
 #[derive(Debug, Default)]
-pub(super) struct Pins(HashMap<String, u64>);
+pub(super) struct Pins {
+    /// Versions of tables, by their folders.
+    versions: HashMap<String, BTreeSet<u64>>,
+    /// Hashes of documentation.
+    docs: HashSet<String>,
+}
 
 impl Pins {
     /// Of all releases that there are.
@@ -46,10 +51,12 @@ impl Pins {
     }
 
     fn note(&mut self, relation: &Relation) {
+        if !relation.docs.is_empty() {
+            self.docs.insert(relation.docs.hash().to_owned());
+        }
         match &relation.kind {
             RelationKind::Table { path, version, .. } => {
-                let oldest = self.0.entry(path.clone()).or_insert(*version);
-                *oldest = (*oldest).min(*version);
+                self.versions.entry(path.clone()).or_default().insert(*version);
             }
             RelationKind::View { reads, .. } => reads.values().for_each(|read| self.note(read)),
         }
@@ -57,7 +64,17 @@ impl Pins {
 
     /// The oldest version of the table at `path` that is held.
     pub(super) fn oldest(&self, path: &str) -> Option<u64> {
-        self.0.get(path).copied()
+        self.versions(path).next()
+    }
+
+    /// The versions of the table at `path` that are held, oldest first.
+    pub(super) fn versions(&self, path: &str) -> impl Iterator<Item = u64> {
+        self.versions.get(path).into_iter().flatten().copied()
+    }
+
+    /// Whether documentation of that hash is held.
+    pub(super) fn has_docs(&self, hash: &str) -> bool {
+        self.docs.contains(hash)
     }
 }
 

@@ -6,16 +6,18 @@ const LARGE: u64 = 64 << 20;
 /// Bytes of the files that become one.
 pub(super) const GROUP: u64 = 128 << 20;
 
-/// Small files that a table may have before it needs compaction: what they cost a query is not noticed below.
-const NEED: usize = 32;
+/// How many times its size a file becomes part of: a row is written again about as often as the table grows by this
+/// factor, and there are less than this many files of each such size. A query opens them all, and what it does with the
+/// rows costs more than that as long as they are few.
+const FACTOR: u64 = 8;
 
 /// Whether a table is compacted when somebody asks, or when it needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
     /// All files that are not large become as few as they can be.
     Full,
-    /// Only if there are many, and only those that are small beside the others: a row is written again about as often as
-    /// the table doubles, however often this runs.
+    /// Only those that together are much larger than each of them: what is small is put together often, what is large
+    /// rarely, however often this runs.
     Needed,
 }
 
@@ -26,15 +28,11 @@ pub(super) fn groups(sizes: &[u64], effort: Effort) -> Vec<Vec<usize>> {
     if effort == Effort::Needed {
         small.sort_by_key(|&at| sizes[at]);
         let mut total: u64 = small.iter().map(|&at| sizes[at]).sum();
-        // A file becomes part of one that is at least twice as large.
         while let Some(&largest) = small.last()
-            && sizes[largest] > total - sizes[largest]
+            && sizes[largest].saturating_mul(FACTOR) > total
         {
             total -= sizes[largest];
             small.pop();
-        }
-        if small.len() < NEED {
-            return Vec::new();
         }
         small.sort_unstable();
     }
@@ -72,25 +70,33 @@ mod tests {
     }
 
     #[test]
-    fn a_large_file_waits_for_as_much_beside_it() {
-        // Thirty-two flushes do not make a file of fifty times a flush be written again.
-        let mut sizes = vec![50 * MB];
-        sizes.extend([MB; 32]);
-        let only: Vec<usize> = (1..=32).collect();
+    fn a_large_file_waits_for_much_more_beside_it() {
+        // Eight flushes do not make a file of twenty times a flush be written again.
+        let mut sizes = vec![20 * MB];
+        sizes.extend([MB; 7]);
+        assert!(groups(&sizes, Effort::Needed).is_empty());
+        sizes.push(MB);
+        let only: Vec<usize> = (1..=8).collect();
         assert_eq!(groups(&sizes, Effort::Needed), [only]);
-        sizes.extend([MB; 30]);
-        assert_eq!(groups(&sizes, Effort::Needed), [(0..=62).collect::<Vec<_>>()]);
+        sizes.extend([10 * MB; 12]);
+        sizes.push(20 * MB);
+        assert_eq!(groups(&sizes, Effort::Needed)[0][..3], [0, 1, 2]);
         // One that is smaller than all others does not stop them.
         sizes = vec![1];
-        sizes.extend([2 * MB; 32]);
-        assert_eq!(groups(&sizes, Effort::Needed), [(0..=32).collect::<Vec<_>>()]);
+        sizes.extend([2 * MB; 8]);
+        assert_eq!(groups(&sizes, Effort::Needed), [(0..=8).collect::<Vec<_>>()]);
     }
 
-    #[test]
-    fn a_row_is_written_again_as_often_as_the_table_doubles() {
-        let (mut sizes, mut written) = (Vec::new(), 0_u64);
-        for _ in 0..10_000 {
-            sizes.push(MB / 4);
+    /// What becomes of a table to which `flush` adds its files, compacted after every `each` of them: bytes that were
+    /// written again for each byte, and the most files that there were.
+    fn grown(flushes: usize, each: usize, flush: impl Fn(usize) -> u64) -> (f64, usize) {
+        let (mut sizes, mut written, mut most) = (Vec::new(), 0_u64, 0);
+        for number in 0..flushes {
+            sizes.push(flush(number));
+            most = most.max(sizes.len());
+            if number % each != 0 {
+                continue;
+            }
             for group in groups(&sizes, Effort::Needed).into_iter().rev() {
                 let merged: u64 = group.iter().map(|&at| sizes[at]).sum();
                 written += merged;
@@ -102,9 +108,20 @@ mod tests {
                 sizes.push(merged);
             }
         }
-        let total: u64 = sizes.iter().sum();
-        assert!(written < 4 * total, "{written} bytes written for {total}");
-        assert!(sizes.len() < 120, "{} files", sizes.len());
+        (written as f64 / sizes.iter().sum::<u64>() as f64, most)
+    }
+
+    #[test]
+    fn a_row_is_written_again_as_often_as_the_table_grows_by_the_factor() {
+        // An hour of flushes of five seconds, looked at once a minute; a day of them after every one.
+        let (again, files) = grown(720, 12, |_| MB / 4);
+        assert!(again < 2.5 && files < 40, "{again} times, {files} files");
+        let uneven = |number: usize| MB / 8 * (1 + number as u64 * 7 % 5);
+        for flush in [&|_| MB / 4, &uneven as &dyn Fn(usize) -> u64] {
+            let (again, files) = grown(10_000, 1, flush);
+            assert!(again < 3.5, "{again} times");
+            assert!(files < 120, "{files} files");
+        }
     }
 
     proptest! {

@@ -67,7 +67,7 @@ impl ReleaseCatalog {
             None => Ok(None),
             Some(RelationKind::Table { path, version, .. }) => {
                 let snapshot = self.lake.snapshot(path, *version).await?;
-                Ok(Some(Arc::new(PinnedTable::new(snapshot))))
+                Ok(Some(Arc::new(PinnedTable::open(snapshot).await?)))
             }
             Some(RelationKind::View { sql, reads }) => {
                 let plan = match reads.is_empty() {
@@ -96,7 +96,7 @@ impl ReleaseCatalog {
         Ok(Some(match self.lake.latest_version(table).await? {
             Some(version) => {
                 let snapshot = self.lake.snapshot(&self.lake.path_of(table), version).await?;
-                Arc::new(PinnedTable::new(snapshot))
+                Arc::new(PinnedTable::open(snapshot).await?)
             }
             None => Arc::new(datafusion::datasource::empty::EmptyTable::new(
                 cordada_core::types::readable(&journal.schema()),

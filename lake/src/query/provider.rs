@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use cordada_core::types;
+use cordada_core::{Result, types};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
@@ -28,7 +28,8 @@ use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use crate::resources;
-use crate::table::snapshot::{self, DataFile, TableSnapshot};
+use crate::table::files::{self, Files};
+use crate::table::snapshot::{DataFile, TableSnapshot};
 
 /// What a plan says of a table of the lake: enough to open it in another process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,14 +44,21 @@ pub struct PinnedReference {
 #[derive(Debug)]
 pub struct PinnedTable {
     snapshot: Arc<TableSnapshot>,
+    files: Arc<Files>,
     schema: SchemaRef,
 }
 
 impl PinnedTable {
     /// The table of that snapshot.
-    pub(crate) fn new(snapshot: Arc<TableSnapshot>) -> Self {
-        let schema = types::readable(snapshot.schema());
-        Self { snapshot, schema }
+    ///
+    /// # Errors
+    /// Its files cannot be read from the log.
+    pub(crate) async fn open(snapshot: Arc<TableSnapshot>) -> Result<Self> {
+        Ok(Self {
+            files: snapshot.files().await?,
+            schema: types::readable(snapshot.schema()),
+            snapshot,
+        })
     }
 
     /// Refers to this table; [`crate::Lake::pinned`] opens it.
@@ -73,7 +81,7 @@ impl TableProvider for PinnedTable {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        Some(self.snapshot.statistics().clone())
+        Some(self.files.statistics().clone())
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
@@ -88,8 +96,8 @@ impl TableProvider for PinnedTable {
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         let scan = FileScan {
-            files: self.snapshot.files(),
-            statistics: self.snapshot.statistics(),
+            files: &self.files,
+            statistics: self.files.statistics(),
             stored: self.snapshot.schema(),
             schema: &self.schema,
         };
@@ -111,7 +119,7 @@ impl PinnedFiles {
     pub(crate) fn new(files: Vec<Arc<DataFile>>, stored: &SchemaRef) -> Self {
         let files: Vec<_> = files.iter().map(|file| Arc::new(file.with_schema(stored))).collect();
         Self {
-            statistics: snapshot::merged(files.iter(), stored),
+            statistics: files::merged(files.iter(), stored),
             schema: types::readable(stored),
             stored: stored.clone(),
             files,
@@ -183,7 +191,7 @@ impl FileScan<'_> {
         let statistics = if files.len() == self.files.len() {
             self.statistics.clone()
         } else {
-            snapshot::merged(files.iter().copied(), self.stored)
+            files::merged(files.iter().copied(), self.stored)
         };
         let files: Vec<_> = files.into_iter().map(|file| partitioned_file(file)).collect();
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());

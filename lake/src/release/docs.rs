@@ -73,7 +73,7 @@ impl DocsRef {
         self.hash.is_empty()
     }
 
-    pub(super) fn hash(&self) -> &str {
+    pub(crate) fn hash(&self) -> &str {
         &self.hash
     }
 

@@ -23,7 +23,7 @@ const PARALLEL_WRITES: usize = 16;
 pub(crate) struct DocsStore {
     store: Arc<dyn ObjectStore>,
     folder: Path,
-    /// By hash: what is known to be stored.
+    /// By hash: what was read or written.
     known: Mutex<HashMap<String, Arc<Docs>>>,
 }
 
@@ -59,7 +59,13 @@ impl DocsStore {
         Ok(read)
     }
 
-    /// Stores those that are not stored yet.
+    /// Where it is.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Stores those that are not stored yet, though the same may have been before: what no release named for long is
+    /// removed one day, unless it was stored lately.
     ///
     /// # Errors
     /// One cannot be written.
@@ -76,9 +82,6 @@ impl DocsStore {
         let Some(unstored) = docs.unstored() else {
             return Ok(());
         };
-        if locked(&self.known).contains_key(docs.hash()) {
-            return Ok(());
-        }
         let doing = || format!("writing the documentation {}", docs.hash());
         let json = serde_json::to_vec(&**unstored).doing(doing)?;
         self.store.put(&self.file(&docs), json.into()).await.doing(doing)?;

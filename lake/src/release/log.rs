@@ -12,7 +12,7 @@ use super::checkpoint::Checkpoints;
 use super::docs_store::DocsStore;
 use super::draft::Draft;
 use super::file::{Content, Found, ReleaseFile, ReleaseFiles};
-use super::model::{self, Release};
+use super::model::{self, Relation, Release};
 
 /// Files that are read at the same time.
 pub(super) const PARALLEL_READS: usize = 32;
@@ -269,8 +269,18 @@ impl ReleaseLog {
     /// stored before.
     async fn next(&self, draft: &Draft, newest: &State) -> Result<(ReleaseFile, State)> {
         let mut changes = draft.changes_to(&newest.release);
-        let said = changes.values_mut().flatten().map(|relation| &mut relation.docs);
-        self.docs.store(said.collect()).await?;
+        let mut said = Vec::new();
+        for (name, relation) in &mut changes {
+            let Some(Relation { docs, .. }) = relation else {
+                continue;
+            };
+            // What the newest release says of the relation is stored, and is not removed before the draft conflicts.
+            match newest.release.relation(name) {
+                Some(known) if known.docs == *docs => docs.set_stored(),
+                _ => said.push(docs),
+            }
+        }
+        self.docs.store(said).await?;
         let number = newest.release.number + 1;
         let mut release = draft.onto(&newest.release, number, changes.clone());
         let file = match newest.whole {

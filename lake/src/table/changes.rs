@@ -11,7 +11,7 @@ use object_store::path::Path;
 
 use crate::lake::Lake;
 use crate::query::provider::PinnedFiles;
-use crate::table::snapshot::{DataFile, TableSnapshot};
+use crate::table::snapshot::DataFile;
 
 /// Files that are looked for at a time.
 const AT_ONCE: usize = 16;
@@ -36,7 +36,8 @@ impl Lake {
     /// The table cannot be read.
     pub async fn changes(&self, path: &str, from: u64, to: u64) -> Result<Option<Changes>> {
         let after = self.snapshot(path, to).await?;
-        let before = match self.snapshot(path, from).await {
+        let before = async { self.snapshot(path, from).await?.files().await };
+        let before = match before.await {
             Ok(before) => before,
             Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
             Err(error) => {
@@ -44,7 +45,8 @@ impl Lake {
                 return Ok(None);
             }
         };
-        let (came, went) = (only_in(&after, &before), only_in(&before, &after));
+        let now = after.files().await?;
+        let (came, went) = (only_in(&now, &before), only_in(&before, &now));
         if !self.are_there(&went).await? {
             return Ok(None);
         }
@@ -73,9 +75,9 @@ impl Lake {
 }
 
 /// The files of `these` that the others have not.
-fn only_in(these: &TableSnapshot, others: &TableSnapshot) -> Vec<Arc<DataFile>> {
-    let others: HashSet<&str> = others.files().iter().map(|file| file.add.path.as_str()).collect();
-    let files = these.files().iter();
+fn only_in(these: &[Arc<DataFile>], others: &[Arc<DataFile>]) -> Vec<Arc<DataFile>> {
+    let others: HashSet<&str> = others.iter().map(|file| file.add.path.as_str()).collect();
+    let files = these.iter();
     files
         .filter(|file| !others.contains(file.add.path.as_str()))
         .cloned()

@@ -4,6 +4,9 @@
 //! that are written, is a second opinion where it is another machine's; the rows that are there are one everywhere, for
 //! time does not go back.
 
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
 use chrono::{DateTime, SecondsFormat, Utc};
 use cordada_core::{Context, Error, Result, TableName};
 use datafusion::common::ScalarValue;
@@ -14,15 +17,16 @@ use object_store::path::Path;
 use crate::lake::Lake;
 use crate::table::fate::Findings;
 use crate::table::history::{VALID_FROM, VALID_TO};
-use crate::table::snapshot::TableSnapshot;
+use crate::table::snapshot::{DataFile, TableSnapshot};
 
 /// Microseconds that a clock may be off: more than zones and daylight saving explain.
 const TOLERANCE: i64 = 24 * 3600 * 1_000_000;
 
 /// # Errors
-/// Failed if `at`, in microseconds, is more than a day before the last change in the history.
-pub(crate) fn check_history(table: &TableName, at: i64, history: &TableSnapshot) -> Result<()> {
-    let Some(newest) = newest_change(history).filter(|newest| newest.saturating_sub(at) > TOLERANCE) else {
+/// Failed if `at`, in microseconds, is more than a day before the last change in the history; it cannot be read.
+pub(crate) async fn check_history(table: &TableName, at: i64, history: &TableSnapshot) -> Result<()> {
+    let newest = newest_change(history.schema(), &history.files().await?);
+    let Some(newest) = newest.filter(|newest| newest.saturating_sub(at) > TOLERANCE) else {
         return Ok(());
     };
     let why = format!(
@@ -75,10 +79,10 @@ pub(crate) fn say_if_ahead(table: &TableName, findings: &Findings) {
     }
 }
 
-fn newest_change(history: &TableSnapshot) -> Option<i64> {
-    let columns = [VALID_FROM, VALID_TO].map(|name| history.schema().index_of(name).ok());
+fn newest_change(schema: &Schema, history: &[Arc<DataFile>]) -> Option<i64> {
+    let columns = [VALID_FROM, VALID_TO].map(|name| schema.index_of(name).ok());
     let newest = columns.into_iter().flatten().flat_map(|column| {
-        history.files().iter().filter_map(move |file| {
+        history.iter().filter_map(move |file| {
             let column = file.column(column)?;
             match column.max_value.get_value()? {
                 ScalarValue::TimestampMicrosecond(micros, _) => *micros,

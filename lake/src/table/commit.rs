@@ -1,7 +1,6 @@
 //! The one Delta commit of a write.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -93,45 +92,36 @@ impl TableWriter {
     fn actions(&self, outcome: &Outcome) -> Result<Vec<Action>> {
         let mut actions = Vec::new();
         self.describe(&mut actions)?;
-        let files = self.files(outcome);
-        actions.extend(files.gone.iter().map(|file| Action::Remove(file.remove())));
+        let (gone, back) = self.moved(outcome);
+        actions.extend(gone.into_iter().map(|file| Action::Remove(file.remove())));
         // What a version that is being undone had taken away comes back.
-        actions.extend(files.back.iter().map(|file| Action::Add(file.add.clone())));
+        actions.extend(back.into_iter().map(|file| Action::Add(file.add.clone())));
         actions.extend(outcome.added.iter().cloned().map(Action::Add));
         Ok(actions)
     }
 
-    /// What becomes of the files of the base and of the newest version.
-    fn files(&self, outcome: &Outcome) -> Files<'_> {
-        let latest = self.latest.as_deref().map(TableSnapshot::files).unwrap_or_default();
+    /// The files that the newest version loses, and those of the base that it gets back.
+    fn moved(&self, outcome: &Outcome) -> (Vec<&Arc<DataFile>>, Vec<&Arc<DataFile>>) {
+        let Some(overruled) = &self.overruled else {
+            return (self.replaced(outcome).collect(), Vec::new());
+        };
         let replaced: HashSet<usize> = outcome.replaced.iter().copied().collect();
-        let kept = self.base.iter().enumerate();
-        let kept: Vec<_> = kept
-            .filter(|(file, _)| !replaced.contains(file))
-            .map(|(_, file)| file)
-            .collect();
-        // Mostly the base is the newest version itself, and as large as the table.
-        if self.base.len() == latest.len() && self.base.iter().zip(latest).all(|(a, b)| Arc::ptr_eq(a, b)) {
-            return Files {
-                gone: outcome.replaced.iter().map(|&file| &self.base[file]).collect(),
-                back: Vec::new(),
-                kept,
-            };
-        }
+        let kept = self
+            .base
+            .iter()
+            .enumerate()
+            .filter(|(file, _)| !replaced.contains(file));
+        let kept: Vec<_> = kept.map(|(_, file)| file).collect();
         let stays: HashSet<&str> = kept.iter().map(|file| file.add.path.as_str()).collect();
-        let there: HashSet<&str> = latest.iter().map(|file| file.add.path.as_str()).collect();
-        Files {
-            gone: latest
-                .iter()
-                .filter(|file| !stays.contains(file.add.path.as_str()))
-                .collect(),
-            back: kept
-                .iter()
-                .copied()
-                .filter(|file| !there.contains(file.add.path.as_str()))
-                .collect(),
-            kept,
-        }
+        let there: HashSet<&str> = overruled.iter().map(|file| file.add.path.as_str()).collect();
+        let gone = overruled.iter().filter(|file| !stays.contains(file.add.path.as_str()));
+        let back = kept.iter().filter(|file| !there.contains(file.add.path.as_str()));
+        (gone.collect(), back.copied().collect())
+    }
+
+    /// The files of the base that others take the place of.
+    fn replaced(&self, outcome: &Outcome) -> impl Iterator<Item = &Arc<DataFile>> {
+        outcome.replaced.iter().map(|&file| &self.base[file])
     }
 
     /// What to make of a version that somebody committed instead of ours: if it only put the same rows into other files, or
@@ -147,28 +137,27 @@ impl TableWriter {
         }
         let bearable = match &self.latest {
             // The same table was made, so far without rows or for rows beside which ours can be.
-            None => moved.schema() == &self.schema && (moved.files().is_empty() || self.only_adds()),
+            None => moved.schema() == &self.schema && (self.only_adds() || moved.files().await?.is_empty()),
             Some(_) => entries.keep_rows() || (self.only_adds() && entries.leave_room(&self.write.transactions)),
         };
         if !bearable {
             return Ok(Rival::Other);
         }
-        let undoes = self.is_undoing();
-        if !undoes && (!self.base.is_empty() || self.only_adds()) {
-            let places = moved.files().iter().enumerate();
+        if let Some(overruled) = &mut self.overruled {
+            *overruled = moved.files().await?;
+        } else if !self.base.is_empty() {
+            let files = moved.files().await?;
+            let places = files.iter().enumerate();
             let places: HashMap<&str, usize> = places.map(|(at, file)| (file.add.path.as_str(), at)).collect();
-            let replaced = outcome.replaced.iter();
+            let replaced = self.replaced(outcome);
             let replaced: Option<Vec<usize>> = replaced
-                .map(|&file| places.get(self.base[file].add.path.as_str()).copied())
+                .map(|file| places.get(file.add.path.as_str()).copied())
                 .collect();
             let Some(replaced) = replaced else {
                 return Ok(Rival::Other);
             };
             outcome.replaced = replaced;
-            self.base = moved.files().to_vec();
-        }
-        if !undoes && let Base::Version(version) = &mut self.write.base {
-            *version = moved.version();
+            self.base = files.to_vec();
         }
         self.latest = Some(moved);
         Ok(Rival::Bearable)
@@ -180,15 +169,6 @@ impl TableWriter {
             && self.write.base == Base::Latest
             && !self.widened
             && self.write.state.is_none()
-    }
-
-    /// Whether the write builds on a version before the newest one.
-    fn is_undoing(&self) -> bool {
-        match self.write.base {
-            Base::Tip(tip) => tip.undoes(),
-            Base::Version(version) => self.latest.as_ref().is_some_and(|latest| latest.version() != version),
-            Base::Latest | Base::Nothing => false,
-        }
     }
 
     /// The transactions of versions that are undone, as they were before.
@@ -216,23 +196,19 @@ impl TableWriter {
     }
 
     pub(crate) fn written(&self, outcome: &Outcome, version: u64) -> WriteReport {
-        let latest = self.latest.as_deref().map(TableSnapshot::files).unwrap_or_default();
-        let rows_written = rows(&outcome.added);
-        let kept_rows: u64 = self.files(outcome).kept.iter().filter_map(|file| file.rows()).sum();
-        let base_rows: u64 = self.base.iter().filter_map(|file| file.rows()).sum();
-        let latest_rows: u64 = latest.iter().filter_map(|file| file.rows()).sum();
-        let total = kept_rows + rows_written;
-        let rows_removed = if self.base.is_empty() {
-            latest_rows
-        } else {
-            outcome.rows_removed
+        let rows =
+            |files: &mut dyn Iterator<Item = &Arc<DataFile>>| -> u64 { files.filter_map(|file| file.rows()).sum() };
+        let rows_removed = match &self.overruled {
+            Some(overruled) if self.base.is_empty() => rows(&mut overruled.iter()),
+            _ => outcome.rows_removed,
         };
+        // What a rewritten file keeps was there before.
+        let before = rows(&mut self.replaced(outcome));
         WriteReport {
             version,
-            rows_added: total + outcome.rows_removed - base_rows,
+            rows_added: rows_of(&outcome.added) + outcome.rows_removed - before,
             rows_removed,
             rows_closed: outcome.rows_closed,
-            rows: total,
             bytes_added: outcome
                 .added
                 .iter()
@@ -327,16 +303,6 @@ pub(crate) async fn put(
     Err(Error::conflict(doing(), "another writer changed the table meanwhile").hint("run again"))
 }
 
-/// What a commit does with the files that are there.
-struct Files<'a> {
-    /// Those of the newest version that it takes out.
-    gone: Vec<&'a Arc<DataFile>>,
-    /// Those of the base that the newest version has no more.
-    back: Vec<&'a Arc<DataFile>>,
-    /// Those of the base that stay.
-    kept: Vec<&'a Arc<DataFile>>,
-}
-
 /// The columns with all that was said of them before, by whomever: comments, invariants, that they are never null.
 /// What kind of personal data they hold is for the new rows to say.
 fn described(columns: &StructType, before: &StructType) -> Result<StructType> {
@@ -404,7 +370,7 @@ fn nothing(version: u64, actions: &[Action]) -> Result<Bytes> {
     Ok(lines.join("\n").into())
 }
 
-fn rows(files: &[Add]) -> u64 {
+fn rows_of(files: &[Add]) -> u64 {
     let stats = files.iter().filter_map(|add| add.stats.as_deref());
     stats.filter_map(statistics::rows).sum()
 }

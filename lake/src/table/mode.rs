@@ -147,8 +147,6 @@ pub struct WriteReport {
     pub rows_removed: u64,
     /// Rows that became former ones ([`Mode::History`]); they are still among the table's.
     pub rows_closed: u64,
-    /// Rows that the table has now.
-    pub rows: u64,
     /// Bytes of the new files.
     pub bytes_added: u64,
 }

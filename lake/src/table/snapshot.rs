@@ -1,6 +1,7 @@
 //! A table at one version: its columns and properties, its files, and what the log says of their rows.
 //!
-//! A version is made from the one before it and shares with it what did not change.
+//! A version is made from the one before it and shares with it what did not change. Its files are read when somebody asks
+//! for them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -15,15 +16,17 @@ use deltalake::kernel::{Action, Add, Metadata, Remove, StructType};
 use object_store::path::Path;
 
 use crate::delta_error::DeltaContext;
-use crate::table::log::{AddedFile, Changes, Content, Protocol};
+use crate::table::files::{FileList, Files};
+use crate::table::layers::Layers;
+use crate::table::log::{AddedFile, Changes, Checkpoint, Head, Log, Protocol};
 use crate::table::statistics::{self, FileStatistics};
-use crate::table::transactions::Transactions;
 
 /// The table property that says how columns are named in the files.
 const COLUMN_MAPPING: &str = "delta.columnMapping.mode";
 
-/// Files whose statistics are merged at a time: each of them takes some hundred bytes a column until then.
-const MERGED_FILES: usize = 64;
+/// What the number of an application takes in memory, about, in bytes: an id of a file's name and a number, in a table
+/// that is half full.
+const TRANSACTION_BYTES: usize = 192;
 
 /// A table at one version.
 #[derive(Debug)]
@@ -33,9 +36,9 @@ pub struct TableSnapshot {
     protocol: Arc<Protocol>,
     metadata: Arc<Metadata>,
     schema: SchemaRef,
-    files: Arc<Vec<Arc<DataFile>>>,
-    transactions: Transactions,
-    statistics: OnceLock<Statistics>,
+    files: FileList,
+    /// The numbers that applications recorded last, by their ids.
+    transactions: Layers<i64>,
     since_checkpoint: SinceCheckpoint,
 }
 
@@ -86,6 +89,11 @@ impl DataFile {
         }
     }
 
+    /// Whether it is one of a table that has those columns.
+    pub(crate) fn has(&self, schema: &SchemaRef) -> bool {
+        Arc::ptr_eq(&self.schema, schema)
+    }
+
     /// The number of rows, if the log says it.
     pub fn rows(&self) -> Option<u64> {
         *self
@@ -128,7 +136,7 @@ impl DataFile {
     }
 
     /// About how much memory it takes, in bytes; its statistics are there twice once a query has asked for them.
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let stats = self.add.stats.as_ref().map_or(0, String::len);
         size_of::<Self>() + self.location.as_ref().len() + self.add.path.len() + 2 * stats
     }
@@ -140,16 +148,33 @@ impl TableSnapshot {
     /// # Errors
     /// It is not a table that we can read.
     pub(crate) fn first(path: &str, version: u64, changes: Changes) -> Result<Self> {
-        Self::make(path, version, None, changes, Vec::new())
+        Self::make(path, version, None, changes)
     }
 
-    /// The table as a checkpoint has it.
+    /// The table as a checkpoint of its log has it, with those files if they were read too.
     ///
     /// # Errors
     /// It is not a table that we can read.
-    pub(crate) fn of_checkpoint(path: &str, version: u64, content: Content) -> Result<Self> {
-        let actions = content.changes.actions;
-        let mut table = Self::make(path, version, None, content.changes, content.files)?;
+    pub(crate) fn of_checkpoint(
+        log: &Log,
+        checkpoint: Checkpoint,
+        head: Head,
+        files: Option<Vec<AddedFile>>,
+    ) -> Result<Self> {
+        let (version, actions) = (checkpoint.version, head.changes.actions);
+        let known = files.is_some();
+        if head.has_deletions {
+            return Err(deletions(log.reading(version)));
+        }
+        let files = files.into_iter().flatten().map(|file| (file.path.clone(), Some(file)));
+        let changes = Changes {
+            files: files.collect(),
+            ..head.changes
+        };
+        let mut table = Self::make(log.table(), version, None, changes)?;
+        if !known {
+            table.files = FileList::at(log.clone(), checkpoint);
+        }
         table.since_checkpoint = SinceCheckpoint {
             checkpoint: Some((version, actions)),
             ..SinceCheckpoint::default()
@@ -162,7 +187,7 @@ impl TableSnapshot {
     /// # Errors
     /// It is no longer a table that we can read.
     pub(crate) fn then(&self, version: u64, changes: Changes) -> Result<Self> {
-        Self::make(&self.path, version, Some(self), changes, Vec::new())
+        Self::make(&self.path, version, Some(self), changes)
     }
 
     /// The table as a commit of those actions on `latest` will make it, at the version after it, before anybody commits
@@ -172,16 +197,10 @@ impl TableSnapshot {
     /// It would not be a table that we can read.
     pub(crate) fn candidate(path: &str, latest: Option<&Self>, actions: &[Action]) -> Result<Self> {
         let version = latest.map_or(0, |latest| latest.version + 1);
-        Self::make(path, version, latest, Changes::of(actions)?, Vec::new())
+        Self::make(path, version, latest, Changes::of(actions)?)
     }
 
-    fn make(
-        path: &str,
-        version: u64,
-        before: Option<&Self>,
-        mut changes: Changes,
-        more: Vec<AddedFile>,
-    ) -> Result<Self> {
+    fn make(path: &str, version: u64, before: Option<&Self>, mut changes: Changes) -> Result<Self> {
         let doing = || format!("reading version {version} of the table at {path}");
         let unknown = |what: &str| Error::failed(doing(), format!("its log does not say what {what} it has"));
         let protocol = match changes.protocol.take() {
@@ -210,32 +229,12 @@ impl TableSnapshot {
         };
         let transactions = before.map(|before| before.transactions.clone()).unwrap_or_default();
         let transactions = transactions.then(std::mem::take(&mut changes.transactions));
-        let same_columns = before.is_some_and(|before| Arc::ptr_eq(&before.schema, &schema));
+        if changes.files.values().flatten().any(|file| file.has_deletions) {
+            return Err(deletions(doing()));
+        }
         let files = match before {
-            Some(before) if same_columns && changes.files.is_empty() => before.files.clone(),
-            _ => {
-                let there = before.map(|before| before.files.as_slice()).unwrap_or_default();
-                let stays = |file: &&Arc<DataFile>| !changes.files.contains_key(&file.add.path);
-                let kept = there.iter().filter(stays).map(|file| match same_columns {
-                    true => file.clone(),
-                    false => Arc::new(file.with_schema(&schema)),
-                });
-                let mut files: Vec<Arc<DataFile>> = kept.collect();
-                for file in more.into_iter().chain(changes.files.into_values().flatten()) {
-                    if file.has_deletions {
-                        return Err(
-                            Error::failed(doing(), "another writer left deletion vectors in the table")
-                                .hint("purge them with the tool that wrote them"),
-                        );
-                    }
-                    files.push(Arc::new(DataFile::new(path, file.into_add(), &schema)));
-                }
-                // The log lists files in no order; that of their arrival is the one people expect.
-                files.sort_by(|a, b| {
-                    (a.add.modification_time, &a.add.path).cmp(&(b.add.modification_time, &b.add.path))
-                });
-                Arc::new(files)
-            }
+            Some(before) => before.files.then(path, changes.files, &schema),
+            None => FileList::none(&schema).then(path, changes.files, &schema),
         };
         Ok(Self {
             path: path.to_owned(),
@@ -245,7 +244,6 @@ impl TableSnapshot {
             schema,
             files,
             transactions,
-            statistics: OnceLock::new(),
             since_checkpoint,
         })
     }
@@ -270,19 +268,17 @@ impl TableSnapshot {
         &self.schema
     }
 
-    /// The number of rows, when every file says how many it has.
-    pub fn rows(&self) -> Option<u64> {
-        self.files.iter().map(|file| file.rows()).sum()
+    /// The files, oldest first; read now if nobody asked for them before.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn files(&self) -> Result<Arc<Files>> {
+        self.files.get(self.version, &self.schema).await.cloned()
     }
 
-    /// The files, oldest first.
-    pub fn files(&self) -> &[Arc<DataFile>] {
-        &self.files
-    }
-
-    /// The statistics of the whole table, for the optimizer.
-    pub fn statistics(&self) -> &Statistics {
-        self.statistics.get_or_init(|| merged(self.files.iter(), &self.schema))
+    /// The files, if they are in memory.
+    pub(crate) fn known_files(&self) -> Option<Arc<Files>> {
+        self.files.known(&self.schema)
     }
 
     /// The table property of that name.
@@ -311,14 +307,15 @@ impl TableSnapshot {
         self.since_checkpoint
     }
 
-    /// The same version, once it has a checkpoint of so many actions.
-    pub(crate) fn checkpointed(self, actions: usize) -> Self {
+    /// The same version, once the log has that checkpoint of it, of so many actions.
+    pub(crate) fn checkpointed(self, log: &Log, checkpoint: Checkpoint, actions: usize) -> Self {
         let since_checkpoint = SinceCheckpoint {
             checkpoint: Some((self.version, actions)),
             ..SinceCheckpoint::default()
         };
         Self {
             since_checkpoint,
+            files: self.files.checkpointed(log.clone(), checkpoint),
             ..self
         }
     }
@@ -327,18 +324,24 @@ impl TableSnapshot {
     pub(crate) fn transactions(&self, ids: &[String]) -> HashMap<String, i64> {
         let known = ids
             .iter()
-            .filter_map(|id| Some((id.clone(), self.transactions.get(id)?)));
+            .filter_map(|id| Some((id.clone(), *self.transactions.get(id)?)));
         known.collect()
     }
 
     /// About how much memory it takes, in bytes, what it shares with other versions included.
     pub(crate) fn bytes(&self) -> usize {
-        let files: usize = self.files.iter().map(|file| file.bytes()).sum();
+        let transactions = self.transactions.len() * TRANSACTION_BYTES;
         let columns = self.schema.fields().len() * size_of::<ColumnStatistics>();
         let configuration = self.metadata.configuration().iter();
         let properties: usize = configuration.map(|(key, value)| key.len() + value.len()).sum();
-        size_of::<Self>() + files + self.transactions.bytes() + 4 * columns + properties
+        size_of::<Self>() + self.files.bytes() + transactions + 4 * columns + properties
     }
+}
+
+/// That rows of files are deleted by what is beside them, which the lake does not read.
+pub(crate) fn deletions(doing: String) -> Error {
+    let why = "another writer left deletion vectors in the table";
+    Error::failed(doing, why).hint("purge them with the tool that wrote them")
 }
 
 fn columns(metadata: &Metadata, doing: impl Fn() -> String) -> Result<Schema> {
@@ -357,28 +360,4 @@ fn columns(metadata: &Metadata, doing: impl Fn() -> String) -> Result<Schema> {
     let schema = metadata.parse_schema().map_err(DeltaTableError::from).doing(&doing)?;
     let schema: Schema = (&schema).try_into_arrow().doing(&doing)?;
     Ok(types::storable(&schema))
-}
-
-/// The statistics of those files together, of a table with those columns.
-pub(crate) fn merged<'a>(mut files: impl Iterator<Item = &'a Arc<DataFile>>, schema: &Schema) -> Statistics {
-    let readable = types::readable(schema);
-    let mut all: Option<Statistics> = None;
-    loop {
-        let some: Vec<Statistics> = files
-            .by_ref()
-            .take(MERGED_FILES)
-            .map(|file| file.statistics())
-            .collect();
-        if some.is_empty() {
-            break;
-        }
-        all = match Statistics::try_merge_iter(all.iter().chain(&some), &readable) {
-            Ok(merged) => Some(merged),
-            Err(_) => return Statistics::new_unknown(schema),
-        };
-    }
-    all.unwrap_or_else(|| Statistics {
-        num_rows: Precision::Exact(0),
-        ..Statistics::new_unknown(schema)
-    })
 }

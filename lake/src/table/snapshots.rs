@@ -8,7 +8,12 @@ use tokio::sync::Mutex;
 
 use crate::table::snapshot::TableSnapshot;
 
+/// Snapshots of one table: whoever reads older versions than these begins with a checkpoint.
+const MOST_VERSIONS: usize = 16;
+
 /// Snapshots of tables, within a bound of bytes; those that were not asked for longest go first.
+///
+/// A snapshot grows when somebody asks for its files, so that they are weighed whenever one is asked for.
 #[derive(Debug)]
 pub(crate) struct Snapshots {
     limit: usize,
@@ -20,7 +25,6 @@ pub(crate) struct Snapshots {
 #[derive(Debug, Default)]
 struct Kept {
     tables: HashMap<String, BTreeMap<u64, Entry>>,
-    bytes: usize,
     /// Counts the times that something was asked for.
     clock: u64,
 }
@@ -28,7 +32,6 @@ struct Kept {
 #[derive(Debug)]
 struct Entry {
     snapshot: Arc<TableSnapshot>,
-    bytes: usize,
     used: u64,
 }
 
@@ -60,7 +63,9 @@ impl Snapshots {
         let now = kept.clock;
         let (_, entry) = kept.tables.get_mut(path)?.range_mut(..=version).next_back()?;
         entry.used = now;
-        Some(entry.snapshot.clone())
+        let snapshot = entry.snapshot.clone();
+        kept.trim(self.limit);
+        Some(snapshot)
     }
 
     /// Keeps the snapshot.
@@ -69,28 +74,36 @@ impl Snapshots {
         let mut kept = locked(&self.kept);
         kept.clock += 1;
         let entry = Entry {
-            bytes: snapshot.bytes(),
             used: kept.clock,
             snapshot: snapshot.clone(),
         };
-        kept.bytes += entry.bytes;
         let versions = kept.tables.entry(snapshot.path().to_owned()).or_default();
-        if let Some(replaced) = versions.insert(snapshot.version(), entry) {
-            kept.bytes -= replaced.bytes;
+        versions.insert(snapshot.version(), entry);
+        if versions.len() > MOST_VERSIONS
+            && let Some((_, oldest)) = versions.iter().map(|(version, entry)| (entry.used, *version)).min()
+        {
+            versions.remove(&oldest);
         }
-        while kept.bytes > self.limit && kept.forget_oldest() {}
+        kept.trim(self.limit);
         snapshot
     }
 
     /// Forgets the table at `path`, of which another engine has left nothing that is known.
     pub(crate) fn forget(&self, path: &str) {
-        let mut kept = locked(&self.kept);
-        let versions = kept.tables.remove(path).unwrap_or_default();
-        kept.bytes -= versions.values().map(|entry| entry.bytes).sum::<usize>();
+        locked(&self.kept).tables.remove(path);
     }
 }
 
 impl Kept {
+    fn bytes(&self) -> usize {
+        let all = self.tables.values().flat_map(BTreeMap::values);
+        all.map(|entry| entry.snapshot.bytes()).sum()
+    }
+
+    fn trim(&mut self, limit: usize) {
+        while self.bytes() > limit && self.forget_oldest() {}
+    }
+
     /// Forgets what was not asked for longest; says whether that was not the last one.
     fn forget_oldest(&mut self) -> bool {
         let all = self.tables.iter().flat_map(|(path, versions)| {
@@ -105,7 +118,7 @@ impl Kept {
         }
         let path = path.clone();
         if let Some(versions) = self.tables.get_mut(&path) {
-            self.bytes -= versions.remove(&version).map_or(0, |entry| entry.bytes);
+            versions.remove(&version);
             if versions.is_empty() {
                 self.tables.remove(&path);
             }
@@ -142,11 +155,11 @@ mod tests {
         for version in 8..1000 {
             snapshots.insert(snapshot("b", version));
             let kept = locked(&snapshots.kept);
-            assert!(kept.bytes <= 3 * one);
+            assert!(kept.bytes() <= 3 * one);
             assert_eq!(kept.tables.values().map(BTreeMap::len).sum::<usize>(), 3);
         }
         snapshots.forget("b");
-        assert_eq!(locked(&snapshots.kept).bytes, 0, "nothing else was left");
+        assert_eq!(locked(&snapshots.kept).bytes(), 0, "nothing else was left");
     }
 
     #[test]
@@ -155,5 +168,18 @@ mod tests {
         snapshots.insert(snapshot("a", 0));
         snapshots.insert(snapshot("a", 1));
         assert!(snapshots.get("a", 0).is_none() && snapshots.get("a", 1).is_some());
+    }
+
+    #[test]
+    fn of_one_table_there_are_few() {
+        let snapshots = Snapshots::new(usize::MAX);
+        for version in 0..100 {
+            snapshots.insert(snapshot("a", version));
+            snapshots.get("a", 3);
+        }
+        let known = (0..100).filter(|version| snapshots.get("a", *version).is_some());
+        let known: Vec<u64> = known.collect();
+        let last: Vec<u64> = std::iter::once(3).chain(85..100).collect();
+        assert_eq!(known, last, "one that is asked for stays");
     }
 }

@@ -15,6 +15,7 @@ use super::mode::{Base, Mode, Write, WriteReport};
 use super::outcome::Outcome;
 use crate::lake::Lake;
 use crate::table::constraints::Constraints;
+use crate::table::files::Files;
 use crate::table::history::{self, History};
 use crate::table::keys::Key;
 use crate::table::protocol::{self, Change};
@@ -103,8 +104,10 @@ pub(crate) struct TableWriter {
     pub(crate) write: Write,
     /// The newest version, if the table exists.
     pub(crate) latest: Option<Arc<TableSnapshot>>,
-    /// The files that the write builds on, and their columns.
+    /// The files that the write builds on; none if it leaves those that are there as they are.
     pub(crate) base: Vec<Arc<DataFile>>,
+    /// The files of the newest version, if the write does not build on that one.
+    pub(crate) overruled: Option<Arc<Files>>,
     /// The columns that the table will have.
     pub(crate) schema: SchemaRef,
     /// Whether the base's files must be rewritten because a column became wider.
@@ -155,7 +158,7 @@ impl TableWriter {
         } = &write.mode
         {
             if let Some(base) = base.as_ref().filter(|_| !trust_clock) {
-                clock::check_history(table, *at, base)?;
+                clock::check_history(table, *at, base).await?;
             }
             history = Some(Arc::new(History::new(&incoming, ignored, *at, *missing)));
             incoming = history::with_columns(table, &incoming)?;
@@ -170,7 +173,17 @@ impl TableWriter {
             protocol::check(table, latest, Change::of(&write.mode, widened, undoes))?;
             constraints = Constraints::of(table, latest, &schema)?;
         }
-        let base = base.map(|base| base.files().to_vec()).unwrap_or_default();
+        let overruled = match &latest {
+            Some(latest) if base.as_ref().is_none_or(|base| base.version() != latest.version()) => {
+                Some(latest.files().await?)
+            }
+            _ => None,
+        };
+        let only_adds = write.mode.key().is_none() && !widened && overruled.is_none();
+        let base = match base.filter(|_| !only_adds) {
+            Some(base) => base.files().await?.to_vec(),
+            None => Vec::new(),
+        };
         Ok(Self {
             lake: lake.clone(),
             table: table.clone(),
@@ -178,6 +191,7 @@ impl TableWriter {
             write,
             latest,
             base,
+            overruled,
             schema,
             widened,
             history,

@@ -8,6 +8,7 @@ use deltalake::logstore::LogStoreRef;
 use proptest::prelude::*;
 
 use super::*;
+use crate::maintain::Effort;
 use crate::table::snapshot::TableSnapshot;
 
 /// What happens to a table, version after version.
@@ -20,6 +21,9 @@ enum Step {
     State(String),
     OurCheckpoint,
     TheirCheckpoint,
+    Compact,
+    /// Somebody asks for the files, which versions that follow begin with then.
+    Ask,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -31,6 +35,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => "[a-z]{1,5}".prop_map(Step::State),
         1 => Just(Step::OurCheckpoint),
         1 => Just(Step::TheirCheckpoint),
+        1 => Just(Step::Compact),
+        2 => Just(Step::Ask),
     ]
 }
 
@@ -47,8 +53,9 @@ fn file(number: u8) -> String {
     format!("file {number}")
 }
 
-fn ours(snapshot: &TableSnapshot) -> Table {
-    let files = snapshot.files().iter().map(|file| {
+async fn ours(snapshot: &TableSnapshot) -> Table {
+    let files = snapshot.files().await.unwrap();
+    let files = files.iter().map(|file| {
         let add = &file.add;
         (add.path.clone(), (add.size, add.modification_time, add.stats.clone()))
     });
@@ -128,7 +135,17 @@ async fn run(lake: &Lake, folder: &Path, step: Step) {
         }
         Step::OurCheckpoint => {
             if let Some(newest) = lake.newest_at("raw_a/t").await.unwrap() {
-                lake.log("raw_a/t").write_checkpoint(&newest).await.unwrap();
+                lake.log("raw_a/t").write_checkpoint(&newest, None).await.unwrap();
+            }
+            return;
+        }
+        Step::Compact => {
+            lake.compact([name("raw_a.t")], Effort::Full).await.unwrap();
+            return;
+        }
+        Step::Ask => {
+            if let Some(newest) = lake.newest_at("raw_a/t").await.unwrap() {
+                newest.files().await.unwrap();
             }
             return;
         }
@@ -160,9 +177,21 @@ proptest! {
             for version in 0..=newest {
                 let theirs = theirs(&log, version).await;
                 let written = lake.snapshot("raw_a/t", version).await.unwrap();
-                assert_eq!(ours(&written), theirs, "as it was written, version {version}");
+                assert_eq!(ours(&written).await, theirs, "as it was written, version {version}");
                 let read = another(folder.path()).await.snapshot("raw_a/t", version).await.unwrap();
-                assert_eq!(ours(&read), theirs, "as it is read, version {version}");
+                assert_eq!(ours(&read).await, theirs, "as it is read, version {version}");
+                let paths = |files: &Files| files.iter().map(|file| file.add.path.clone()).collect::<Vec<_>>();
+                let at_once = lake.log("raw_a/t").files_at(version).await.unwrap();
+                assert_eq!(paths(&at_once), paths(&written.files().await.unwrap()), "in the same order");
+            }
+            // One who reads without asking for files, and asks later, from the newest version back.
+            let reader = another(folder.path()).await;
+            let mut versions = Vec::new();
+            for version in 0..=newest {
+                versions.push(reader.snapshot("raw_a/t", version).await.unwrap());
+            }
+            for version in versions.iter().rev() {
+                assert_eq!(ours(version).await, theirs(&log, version.version()).await, "as it is asked for");
             }
         });
     }
@@ -178,7 +207,7 @@ async fn checkpoints_are_written_in_time_and_stand_for_all_before_them() {
     let newest = lake.latest_version(&name("raw_a.t")).await.unwrap().unwrap();
     let checkpoints = log_files(folder.path(), |name| name.ends_with("checkpoint.parquet"));
     assert!((4..=7).contains(&checkpoints.len()), "{checkpoints:?}");
-    let kept = ours(&lake.snapshot("raw_a/t", newest).await.unwrap());
+    let kept = ours(&lake.snapshot("raw_a/t", newest).await.unwrap()).await;
     // As another engine cleans the log up.
     let last = version_of(checkpoints.last().unwrap());
     for entry in log_files(folder.path(), |name| name.ends_with(".json")) {
@@ -187,7 +216,7 @@ async fn checkpoints_are_written_in_time_and_stand_for_all_before_them() {
         }
     }
     let read = another(folder.path()).await;
-    assert_eq!(ours(&read.snapshot("raw_a/t", newest).await.unwrap()), kept);
+    assert_eq!(ours(&read.snapshot("raw_a/t", newest).await.unwrap()).await, kept);
     assert_eq!(theirs(&their_log(folder.path()), newest).await, kept);
     let gone = read.snapshot("raw_a/t", last - 1).await.unwrap_err();
     assert!(gone.to_string().contains("is not in the table's log"), "{gone}");
@@ -224,7 +253,48 @@ async fn a_process_that_slept_goes_on_where_the_log_begins() {
         }
     }
     let written = put(&lake, Mode::Append, &[(12, "c")]).await;
-    assert_eq!((written.version, written.rows), (11, 12));
+    assert_eq!((written.version, count(&lake, 11).await), (11, 12));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_adds_rows_does_not_read_the_files() {
+    let (folder, lake) = temporary().await;
+    for row in 0..15 {
+        put(&lake, Mode::Append, &[(row, "a")]).await;
+    }
+    let other = another(folder.path()).await;
+    let written = put(&other, Mode::Append, &[(15, "b")]).await;
+    assert_eq!((written.version, written.rows_added), (15, 1));
+    let newest = other.newest_at("raw_a/t").await.unwrap().unwrap();
+    assert!(newest.known_files().is_none());
+    assert_eq!(newest.files().await.unwrap().len(), 16);
+    // What is known then is not read again.
+    put(&other, Mode::Append, &[(16, "b")]).await;
+    let newest = other.newest_at("raw_a/t").await.unwrap().unwrap();
+    assert_eq!(newest.known_files().unwrap().rows(), Some(17));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_found_though_their_checkpoint_was_cleaned_up() {
+    let (folder, lake) = temporary().await;
+    for row in 0..15 {
+        put(&lake, Mode::Append, &[(row, "a")]).await;
+    }
+    let known = another(folder.path()).await.snapshot("raw_a/t", 14).await.unwrap();
+    let newest = lake.newest_at("raw_a/t").await.unwrap().unwrap();
+    lake.log("raw_a/t").write_checkpoint(&newest, None).await.unwrap();
+    for file in log_files(folder.path(), |name| !name.starts_with('_')) {
+        if version_of(&file) < 14 {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+    assert_eq!(known.files().await.unwrap().rows(), Some(15));
+    let unread = another(folder.path()).await.snapshot("raw_a/t", 14).await.unwrap();
+    for file in log_files(folder.path(), |name| !name.starts_with('_')) {
+        std::fs::remove_file(file).unwrap();
+    }
+    let gone = unread.files().await.unwrap_err().to_string();
+    assert!(gone.contains("version 14 of the table at raw_a/t"), "{gone}");
 }
 
 /// Another engine's ways of writing a checkpoint.
@@ -235,7 +305,7 @@ async fn checkpoints_in_parts_and_with_files_beside_them_are_read() {
         run(&lake, folder.path(), Step::Append(row, Some(1))).await;
     }
     let newest = lake.newest_at("raw_a/t").await.unwrap().unwrap();
-    lake.log("raw_a/t").write_checkpoint(&newest).await.unwrap();
+    lake.log("raw_a/t").write_checkpoint(&newest, None).await.unwrap();
     let log = folder.path().join("raw_a/t/_delta_log");
     let first = std::fs::read_to_string(log.join("00000000000000000000.json")).unwrap();
     let described = first
@@ -246,7 +316,7 @@ async fn checkpoints_in_parts_and_with_files_beside_them_are_read() {
         std::fs::remove_file(entry).unwrap();
     }
     let single = log.join("00000000000000000005.checkpoint.parquet");
-    let expected = ours(&newest);
+    let expected = ours(&newest).await;
 
     let parts = [1, 2].map(|part| log.join(format!("00000000000000000005.checkpoint.{part:010}.0000000002.parquet")));
     std::fs::rename(&single, &parts[0]).unwrap();
@@ -254,7 +324,7 @@ async fn checkpoints_in_parts_and_with_files_beside_them_are_read() {
     assert!(one.is_err() || one.unwrap().is_none(), "a part is not a checkpoint");
     std::fs::copy(&parts[0], &parts[1]).unwrap();
     let read = another(folder.path()).await.snapshot("raw_a/t", 5).await.unwrap();
-    assert_eq!(ours(&read), expected);
+    assert_eq!(ours(&read).await, expected);
 
     std::fs::create_dir(log.join("_sidecars")).unwrap();
     std::fs::remove_file(&parts[1]).unwrap();
@@ -264,7 +334,7 @@ async fn checkpoints_in_parts_and_with_files_beside_them_are_read() {
     let named = "00000000000000000005.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json";
     std::fs::write(log.join(named), lines).unwrap();
     let read = another(folder.path()).await.snapshot("raw_a/t", 5).await.unwrap();
-    assert_eq!(ours(&read), expected);
+    assert_eq!(ours(&read).await, expected);
 }
 
 fn entry(lake: &Path, version: u64) -> PathBuf {
@@ -292,10 +362,7 @@ async fn a_newest_version_that_is_cut_off_was_never_there() {
         let written = put(&lake, upsert(), &[(row, "b")]).await;
         assert_eq!(written.version, version + 2);
         let read = another(folder.path()).await;
-        assert_eq!(
-            read.snapshot("raw_a/t", version + 1).await.unwrap().rows(),
-            Some(row as u64 - 1)
-        );
+        assert_eq!(count(&read, version + 1).await, row as usize - 1);
         assert_eq!(
             theirs(&their_log(folder.path()), version + 2).await.files.len(),
             row as usize

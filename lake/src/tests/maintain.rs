@@ -3,8 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use arrow::array::AsArray;
+
 use super::*;
+use crate::estimator::{Artefact, Provenance};
 use crate::maintain::Effort;
+use crate::release::Docs;
 
 fn table() -> TableName {
     name("raw_a.t")
@@ -55,7 +59,7 @@ async fn small_files_are_put_together_and_the_load_goes_on() {
     let after = lake.releases().newest().await.unwrap();
     assert_eq!(after.by, "maintain");
     let version = after.published_version(&table(), "raw_a/t").unwrap();
-    assert_eq!(lake.snapshot("raw_a/t", version).await.unwrap().files().len(), 1);
+    assert_eq!(files_at(&lake, version).await.len(), 1);
     assert_eq!(
         after.rows_version(&table(), version),
         before.published_version(&table(), "raw_a/t").unwrap()
@@ -213,4 +217,119 @@ async fn what_was_compacted_twice_goes_though_the_log_forgot_where_it_came_from(
         query(&lake, &newest, "select count(*) from raw_a.t").await.unwrap(),
         "|90|"
     );
+}
+
+/// The files that the newest checkpoint says were taken out.
+fn tombstones(folder: &Path) -> Vec<String> {
+    let log = std::fs::read_dir(folder.join("raw_a/t/_delta_log")).unwrap();
+    let checkpoints = log.map(|file| file.unwrap().path());
+    let newest = checkpoints.filter(|file| file.to_str().unwrap().ends_with(".checkpoint.parquet"));
+    let file = std::fs::File::open(newest.max().unwrap()).unwrap();
+    let batches = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(file, 1024).unwrap();
+    let paths = batches.flat_map(|batch| {
+        let batch = batch.unwrap();
+        let removed = batch.column_by_name("remove").unwrap().as_struct();
+        let paths = removed.column_by_name("path").unwrap().as_string::<i32>();
+        paths.iter().flatten().map(str::to_owned).collect::<Vec<_>>()
+    });
+    paths.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_out_is_on_record_until_it_is_gone() {
+    let (folder, lake) = temporary().await;
+    for id in 1..=5 {
+        land(&lake, id).await;
+    }
+    lake.compact([table()], Effort::Full).await.unwrap();
+    let newest = land(&lake, 6).await;
+    let checkpoint = || async {
+        let newest = lake.newest_at("raw_a/t").await.unwrap().unwrap();
+        lake.log("raw_a/t").write_checkpoint(&newest, None).await.unwrap();
+    };
+    checkpoint().await;
+    assert_eq!(tombstones(folder.path()).len(), 5);
+    land(&lake, 7).await;
+    assert_eq!(lake.clean_up(Duration::ZERO).await.unwrap().removed, 5);
+    assert!(tombstones(folder.path()).is_empty());
+    land(&lake, 8).await;
+    checkpoint().await;
+    assert!(tombstones(folder.path()).is_empty());
+    let released = another(folder.path()).await;
+    assert!(released.releases().get(newest.number).await.is_err());
+    let newest = released.releases().newest().await.unwrap();
+    assert_eq!(ids(&released, &newest).await, "|1,2,3,4,5,6,7,8|");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_relations_goes_with_the_releases_that_say_it() {
+    let (folder, lake) = temporary().await;
+    let say = |said: &'static str| {
+        let lake = lake.clone();
+        async move {
+            let newest = land(&lake, 1).await;
+            let docs = Docs {
+                description: Some(said.to_owned()),
+                ..Docs::default()
+            };
+            let mut draft = Draft::new(newest.clone(), "test", "run");
+            let mut relation = newest.relation(&table()).unwrap().clone();
+            relation.docs = docs.into();
+            draft.set(table(), relation);
+            lake.releases().publish(&draft).await.unwrap()
+        }
+    };
+    let files = || std::fs::read_dir(folder.path().join("_cordada/docs")).unwrap().count();
+    say("one").await;
+    say("two").await;
+    assert_eq!(lake.clean_up(Duration::from_secs(3600)).await.unwrap().contents, 0);
+    assert_eq!(lake.clean_up(Duration::ZERO).await.unwrap().contents, 1);
+    assert_eq!(files(), 1);
+    let newest = say("one").await;
+    assert_eq!(files(), 2, "what was known to be there is stored again");
+    let docs = &newest.relation(&table()).unwrap().docs;
+    let read = another(folder.path()).await.docs(docs).await.unwrap();
+    assert_eq!(read.description.as_deref(), Some("one"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn artefacts_go_with_the_releases_whose_rows_were_scored_with_them() {
+    let (folder, lake) = temporary().await;
+    let put = |text: &str| {
+        let provenance = Provenance {
+            model: table(),
+            estimator: "kmeans".to_owned(),
+            version: 1,
+            definition: text.to_owned(),
+            rows: None,
+        };
+        let lake = lake.clone();
+        async move {
+            lake.put_artefact(&provenance, &Artefact(b"fit".to_vec()))
+                .await
+                .unwrap()
+        }
+    };
+    let score = |artefact: String| {
+        let lake = lake.clone();
+        async move {
+            let batch = pairs(&[(1, "x")]);
+            let write = Write {
+                state: Some(format!(r#"{{"artefact":"{artefact}"}}"#)),
+                ..Write::new(Mode::Overwrite, batch.schema())
+            };
+            let rows = stream(vec![batch.clone()], &batch.schema());
+            let written = lake.write(&table(), write, vec![rows]).await.unwrap();
+            publish(&lake, written.version).await
+        }
+    };
+    let (first, second) = (put("first").await, put("second").await);
+    score(first.clone()).await;
+    score(second.clone()).await;
+    assert_eq!(lake.clean_up(Duration::from_secs(3600)).await.unwrap().contents, 0);
+    assert_eq!(lake.clean_up(Duration::ZERO).await.unwrap().contents, 1);
+    let folder = folder.path().join("_cordada/artefacts/raw_a.t");
+    assert!(folder.join(&second).exists() && !folder.join(&first).exists());
+    assert_eq!(put("first").await, first);
+    assert!(folder.join(&first).exists());
 }

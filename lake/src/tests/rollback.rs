@@ -166,9 +166,7 @@ async fn a_release_whose_files_are_gone_is_not_brought_back() {
     let good = publish(&lake, first.version).await.number;
     let second = put(&lake, Mode::Overwrite, &[(2, "b")]).await;
     publish(&lake, second.version).await;
-    let gone = lake.snapshot("raw_a/t", first.version).await.unwrap().files()[0]
-        .location
-        .to_string();
+    let gone = files_at(&lake, first.version).await[0].location.to_string();
     std::fs::remove_file(folder.path().join(gone)).unwrap();
     let refused = lake.rollback(good, "run").await.unwrap_err();
     assert!(refused.to_string().contains("were removed"), "{refused}");

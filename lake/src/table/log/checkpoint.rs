@@ -1,6 +1,6 @@
 //! Checkpoints of a log: what a table is at a version, in Parquet, so that earlier entries need not be read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, StringArray, StructArray};
@@ -29,12 +29,17 @@ const SIDECARS: &str = "_sidecars";
 /// Rows a batch: as few as keep the statistics of tables of many columns small.
 const BATCH_ROWS: usize = 4096;
 
-/// What a reader of the table wants of a checkpoint, as columns.
-const WANTED: [&str; 10] = [
+/// All but the files of the table, as columns; of those, whether some of their rows are deleted.
+const HEAD: [&str; 5] = [
     "protocol",
     "metaData",
     "txn.appId",
     "txn.version",
+    "add.deletionVector.storageType",
+];
+
+/// The files of the table, as columns.
+const FILES: [&str; 6] = [
     "add.path",
     "add.size",
     "add.modificationTime",
@@ -68,8 +73,8 @@ impl Hint {
 
 /// A checkpoint, whole as far as the names of its files tell.
 #[derive(Debug, Clone)]
-pub(super) struct Checkpoint {
-    pub(super) version: u64,
+pub(crate) struct Checkpoint {
+    pub(crate) version: u64,
     pub(super) files: Vec<Path>,
 }
 
@@ -120,54 +125,78 @@ fn part_of(name: &str) -> Option<(u64, String, usize)> {
     }
 }
 
-/// What a checkpoint says.
+/// What a checkpoint says, but for the files of the table.
 #[derive(Debug, Default)]
-pub(crate) struct Content {
-    /// All but its files.
+pub(crate) struct Head {
     pub(crate) changes: Changes,
-    pub(crate) files: Vec<AddedFile>,
-    sidecars: Vec<Path>,
+    /// Whether rows of some files are deleted, as far as that can be told without those.
+    pub(crate) has_deletions: bool,
 }
 
-/// Reads a checkpoint for what a reader of the table wants.
+/// Reads what a checkpoint says, but for the files of the table.
 ///
 /// # Errors
 /// A file of it is missing, or cannot be read.
-pub(super) async fn read(store: &Arc<dyn ObjectStore>, checkpoint: &Checkpoint) -> Result<Content> {
-    let mut content = Content::default();
-    let mut files = checkpoint.files.clone();
-    while let Some(file) = files.pop() {
-        if file.filename().is_some_and(|name| name.ends_with(".json")) {
-            content.read_json(store, &file).await?;
-        } else {
-            let mut batches = batches(store, &file, Some(&WANTED)).await?;
-            while let Some(batch) = batches.try_next().await? {
-                content.take(&file, &batch)?;
-            }
-        }
-        files.append(&mut content.sidecars);
-    }
-    Ok(content)
-}
-
-/// The files of a checkpoint that are Parquet, those beside it too.
-///
-/// # Errors
-/// A file of it is missing, or cannot be read.
-pub(super) async fn parquet_files(store: &Arc<dyn ObjectStore>, checkpoint: &Checkpoint) -> Result<Vec<Path>> {
-    let mut content = Content::default();
-    let mut all = checkpoint.files.clone();
+pub(super) async fn head(store: &Arc<dyn ObjectStore>, checkpoint: &Checkpoint) -> Result<Head> {
+    let mut head = Head::default();
     for file in &checkpoint.files {
-        if file.filename().is_some_and(|name| name.ends_with(".json")) {
-            content.read_json(store, file).await?;
+        if is_json(file) {
+            let changes = json(store, file).await?.changes;
+            let mut files = changes.files.values().flatten();
+            head.has_deletions |= files.any(|file| file.has_deletions);
+            head.changes.extend(Changes {
+                files: HashMap::new(),
+                ..changes
+            });
         } else {
-            let mut batches = batches(store, file, Some(&["sidecar"])).await?;
+            let mut batches = batches(store, file, Some(&HEAD)).await?;
             while let Some(batch) = batches.try_next().await? {
-                content.take(file, &batch)?;
+                head.take(file, &batch)?;
             }
         }
     }
-    all.append(&mut content.sidecars);
+    Ok(head)
+}
+
+/// Reads the files of the table in a checkpoint.
+///
+/// # Errors
+/// A file of it is missing, or cannot be read; rows of some are deleted.
+pub(super) async fn table_files(store: &Arc<dyn ObjectStore>, checkpoint: &Checkpoint) -> Result<Vec<AddedFile>> {
+    let mut all = Vec::new();
+    let mut parts = checkpoint.files.clone();
+    while let Some(part) = parts.pop() {
+        if is_json(&part) {
+            let Json { changes, sidecars } = json(store, &part).await?;
+            all.extend(changes.files.into_values().flatten());
+            parts.extend(sidecars);
+        } else {
+            let mut batches = batches(store, &part, Some(&FILES)).await?;
+            while let Some(batch) = batches.try_next().await? {
+                take_files(&part, &batch, &mut all)?;
+                parts.extend(sidecars(&part, &batch));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The files of a checkpoint, those beside it too.
+///
+/// # Errors
+/// A file of it is missing, or cannot be read.
+pub(super) async fn parts(store: &Arc<dyn ObjectStore>, checkpoint: &Checkpoint) -> Result<Vec<Path>> {
+    let mut all = checkpoint.files.clone();
+    for part in &checkpoint.files {
+        if is_json(part) {
+            all.extend(json(store, part).await?.sidecars);
+        } else {
+            let mut batches = batches(store, part, Some(&["sidecar"])).await?;
+            while let Some(batch) = batches.try_next().await? {
+                all.extend(sidecars(part, &batch));
+            }
+        }
+    }
     Ok(all)
 }
 
@@ -214,81 +243,115 @@ pub(super) fn texts<'a>(actions: &'a StructArray, name: &str) -> Option<&'a Stri
     actions.column_by_name(name)?.as_string_opt()
 }
 
-impl Content {
-    async fn read_json(&mut self, store: &Arc<dyn ObjectStore>, file: &Path) -> Result<()> {
-        let doing = || format!("reading {file}");
-        let bytes = store.get(file).await.doing(doing)?.bytes().await.doing(doing)?;
-        self.take_lines(file, &bytes)
-    }
+fn malformed(file: &Path, what: &str) -> Error {
+    Error::failed(format!("reading {file}"), format!("it has no {what}"))
+}
 
+impl Head {
     fn take(&mut self, file: &Path, batch: &RecordBatch) -> Result<()> {
-        let malformed = |what: &str| Error::failed(format!("reading {file}"), format!("it has no {what}"));
-        if let Some(adds) = actions(batch, "add") {
-            let integers = |name: &str| adds.column_by_name(name)?.as_primitive_opt::<Int64Type>();
-            let paths = texts(adds, "path").ok_or_else(|| malformed("add.path"))?;
-            let sizes = integers("size").ok_or_else(|| malformed("add.size"))?;
-            let times = integers("modificationTime").ok_or_else(|| malformed("add.modificationTime"))?;
-            let stats = texts(adds, "stats");
-            let deletions = adds.column_by_name("deletionVector");
-            self.changes.actions += adds.len() - adds.null_count();
-            self.files
-                .extend((0..adds.len()).filter(|row| adds.is_valid(*row)).map(|row| {
-                    AddedFile {
-                        path: decoded(paths.value(row)),
-                        size: sizes.value(row),
-                        modification_time: times.value(row),
-                        stats: stats
-                            .filter(|stats| stats.is_valid(row))
-                            .map(|stats| stats.value(row).to_owned()),
-                        has_deletions: deletions.is_some_and(|deletions| deletions.is_valid(row)),
-                    }
-                }));
+        let actions_before = self.changes.actions;
+        if let Some(deletions) = actions(batch, "add").and_then(|adds| adds.column_by_name("deletionVector")) {
+            self.has_deletions |= deletions.null_count() < deletions.len();
         }
         if let Some(txns) = actions(batch, "txn") {
-            let ids = texts(txns, "appId").ok_or_else(|| malformed("txn.appId"))?;
+            let ids = texts(txns, "appId").ok_or_else(|| malformed(file, "txn.appId"))?;
             let versions = txns
                 .column_by_name("version")
                 .and_then(|column| column.as_primitive_opt::<Int64Type>());
-            let versions = versions.ok_or_else(|| malformed("txn.version"))?;
-            self.changes.actions += txns.len() - txns.null_count();
+            let versions = versions.ok_or_else(|| malformed(file, "txn.version"))?;
             let rows = (0..txns.len()).filter(|row| txns.is_valid(*row));
             let numbers = rows.map(|row| (ids.value(row).to_owned(), versions.value(row)));
             self.changes.transactions.extend(numbers);
         }
-        let rare = ["protocol", "metaData", "sidecar"];
-        let columns: Vec<usize> = rare
-            .iter()
-            .filter_map(|kind| batch.schema().index_of(kind).ok())
-            .collect();
-        let rare: Vec<_> = rare.iter().filter_map(|kind| actions(batch, kind)).collect();
-        if rare.is_empty() {
-            return Ok(());
-        }
-        let doing = || format!("reading {file}");
-        let rows: BooleanArray = (0..batch.num_rows())
-            .map(|row| Some(rare.iter().any(|actions| actions.is_valid(row))))
-            .collect();
-        let rows = batch
-            .project(&columns)
-            .and_then(|batch| filter_record_batch(&batch, &rows));
-        let mut lines = LineDelimitedWriter::new(Vec::new());
-        lines.write(&rows.doing(doing)?).doing(doing)?;
-        self.take_lines(file, &lines.into_inner())
-    }
-
-    fn take_lines(&mut self, file: &Path, json: &[u8]) -> Result<()> {
-        let folder: Path = file.parts().take_while(|part| part.as_ref() != "_delta_log").collect();
-        let folder = folder.join("_delta_log").join(SIDECARS);
-        for line in serde_json::Deserializer::from_slice(json).into_iter::<Line>() {
-            let mut line = line.doing(|| format!("reading {file}"))?;
-            if let Some(sidecar) = line.sidecar.take() {
-                self.sidecars.push(folder.clone().join(sidecar.path.as_str()));
-            }
+        for line in rare(file, batch)? {
             self.changes.take(line);
         }
-        // What a checkpoint has are files, not changes.
-        let files = std::mem::take(&mut self.changes.files);
-        self.files.extend(files.into_values().flatten());
+        self.changes.actions = actions_before + batch.num_rows();
         Ok(())
     }
+}
+
+/// The rows that are about the table as a whole, of which there are few.
+fn rare(file: &Path, batch: &RecordBatch) -> Result<Vec<Line>> {
+    let kinds = ["protocol", "metaData"];
+    let columns = kinds.iter().filter_map(|kind| batch.schema().index_of(kind).ok());
+    let columns: Vec<usize> = columns.collect();
+    let there: Vec<_> = kinds.iter().filter_map(|kind| actions(batch, kind)).collect();
+    if there.is_empty() {
+        return Ok(Vec::new());
+    }
+    let doing = || format!("reading {file}");
+    let rows: BooleanArray = (0..batch.num_rows())
+        .map(|row| Some(there.iter().any(|actions| actions.is_valid(row))))
+        .collect();
+    let rows = batch
+        .project(&columns)
+        .and_then(|batch| filter_record_batch(&batch, &rows));
+    let mut lines = LineDelimitedWriter::new(Vec::new());
+    lines.write(&rows.doing(doing)?).doing(doing)?;
+    let lines = lines.into_inner();
+    let lines = serde_json::Deserializer::from_slice(&lines).into_iter::<Line>();
+    lines.collect::<Result<_, _>>().doing(doing)
+}
+
+fn take_files(file: &Path, batch: &RecordBatch, files: &mut Vec<AddedFile>) -> Result<()> {
+    let Some(adds) = actions(batch, "add") else {
+        return Ok(());
+    };
+    let integers = |name: &str| adds.column_by_name(name)?.as_primitive_opt::<Int64Type>();
+    let paths = texts(adds, "path").ok_or_else(|| malformed(file, "add.path"))?;
+    let sizes = integers("size").ok_or_else(|| malformed(file, "add.size"))?;
+    let times = integers("modificationTime").ok_or_else(|| malformed(file, "add.modificationTime"))?;
+    let stats = texts(adds, "stats");
+    let deletions = adds.column_by_name("deletionVector");
+    for row in (0..adds.len()).filter(|row| adds.is_valid(*row)) {
+        files.push(AddedFile {
+            path: decoded(paths.value(row)),
+            size: sizes.value(row),
+            modification_time: times.value(row),
+            stats: stats
+                .filter(|stats| stats.is_valid(row))
+                .map(|stats| stats.value(row).to_owned()),
+            has_deletions: deletions.is_some_and(|deletions| deletions.is_valid(row)),
+        });
+    }
+    Ok(())
+}
+
+/// The files beside a checkpoint that a part of it names.
+fn sidecars(part: &Path, batch: &RecordBatch) -> Vec<Path> {
+    let Some(named) = actions(batch, "sidecar") else {
+        return Vec::new();
+    };
+    let names = texts(named, "path")
+        .into_iter()
+        .flat_map(|names| names.iter().flatten());
+    names.map(|name| sidecar(part, name)).collect()
+}
+
+fn sidecar(part: &Path, name: &str) -> Path {
+    let folder: Path = part.parts().take_while(|part| part.as_ref() != "_delta_log").collect();
+    folder.join("_delta_log").join(SIDECARS).join(name)
+}
+
+fn is_json(part: &Path) -> bool {
+    part.filename().is_some_and(|name| name.ends_with(".json"))
+}
+
+/// A part of a checkpoint that is JSON.
+struct Json {
+    changes: Changes,
+    sidecars: Vec<Path>,
+}
+
+async fn json(store: &Arc<dyn ObjectStore>, part: &Path) -> Result<Json> {
+    let doing = || format!("reading {part}");
+    let bytes = store.get(part).await.doing(doing)?.bytes().await.doing(doing)?;
+    let (mut changes, mut sidecars) = (Changes::default(), Vec::new());
+    for line in serde_json::Deserializer::from_slice(&bytes).into_iter::<Line>() {
+        let mut line = line.doing(doing)?;
+        sidecars.extend(line.sidecar.take().map(|named| sidecar(part, &named.path)));
+        changes.take(line);
+    }
+    Ok(Json { changes, sidecars })
 }

@@ -1,7 +1,7 @@
 //! Writing a checkpoint: the last one, without what later entries changed, and what those say instead. Neither the files
 //! of the table nor those that it once had are in memory meanwhile.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, StructArray};
@@ -43,7 +43,7 @@ const GROWTH: usize = 4;
 const BATCH_ROWS: usize = 4096;
 
 /// The actions that a checkpoint keeps, each with what tells one of its kind from another. A file that was taken out stays
-/// on record, so that those who clean up know since when.
+/// on record until it is gone, so that those who clean up know since when.
 const KINDS: [(&str, Option<&str>); 6] = [
     ("protocol", None),
     ("metaData", None),
@@ -78,8 +78,11 @@ impl Log {
         if !is_due(&table) {
             return table;
         }
-        match self.write_checkpoint(&table).await {
-            Ok(actions) => table.checkpointed(actions),
+        match self.write_checkpoint(&table, None).await {
+            Ok(actions) => {
+                let checkpoint = Checkpoint::hinted(&self.folder, &Hint::of(table.version(), actions as u64));
+                table.checkpointed(self, checkpoint, actions)
+            }
             Err(error) => {
                 tracing::warn!(table = table.path(), version = table.version(), %error, "no checkpoint was written");
                 table
@@ -87,8 +90,13 @@ impl Log {
         }
     }
 
-    /// Writes the checkpoint of the table's version; says how many actions it has.
-    pub(crate) async fn write_checkpoint(&self, table: &TableSnapshot) -> Result<usize> {
+    /// Writes the checkpoint of the table's version; says how many actions it has. Given the names of the files that are
+    /// in the table's folder, it says nothing of those that were taken out and are not there.
+    pub(crate) async fn write_checkpoint(
+        &self,
+        table: &TableSnapshot,
+        there: Option<&HashSet<String>>,
+    ) -> Result<usize> {
         let version = table.version();
         let doing = || {
             format!(
@@ -97,7 +105,8 @@ impl Log {
             )
         };
         let before = self.checkpoint_before(table).await?;
-        let newer = Newer::read(self, before.as_ref().map_or(0, |before| before.version + 1), version).await?;
+        let first = before.as_ref().map_or(0, |before| before.version + 1);
+        let newer = Newer::read(self, first, version, there).await?;
         let schema = schema();
         let file = Checkpoint::hinted(&self.folder, &Hint::of(version, 0)).files.remove(0);
         let options = ArrowWriterOptions::new()
@@ -108,7 +117,7 @@ impl Log {
         let mut writer = writer.doing(doing)?;
         let mut decoder = Lines::new(&schema)?;
         if let Some(before) = &before {
-            for file in checkpoint::parquet_files(&self.store, before).await? {
+            for file in checkpoint::parts(&self.store, before).await? {
                 let mut batches = checkpoint::batches(&self.store, &file, Some(&KINDS.map(|(kind, _)| kind))).await?;
                 while let Some(batch) = batches.try_next().await? {
                     let batch = newer.without(&batch).doing(doing)?;
@@ -156,13 +165,16 @@ impl Log {
     }
 }
 
-/// The last action of each key in entries, as a line of JSON; `None` for one that is no more.
-struct Newer {
+/// What a checkpoint says that the one before it did not.
+struct Newer<'a> {
+    /// The last action of each key in entries, as a line of JSON; `None` for one that is no more.
     actions: HashMap<Key, Option<Vec<u8>>>,
+    /// The names of the files in the table's folder, if those that are gone are to be forgotten.
+    there: Option<&'a HashSet<String>>,
 }
 
-impl Newer {
-    async fn read(log: &Log, first: u64, last: u64) -> Result<Self> {
+impl<'a> Newer<'a> {
+    async fn read(log: &Log, first: u64, last: u64, there: Option<&'a HashSet<String>>) -> Result<Self> {
         let mut actions = HashMap::new();
         let mut entries = stream::iter(first..=last)
             .map(|version| async move { log.entry(version).await.map(|entry| (version, entry)) })
@@ -180,11 +192,12 @@ impl Newer {
                 let action = &line[kind];
                 let name = name.and_then(|name| action[name].as_str()).unwrap_or_default();
                 let removed = *kind == "domainMetadata" && action["removed"] == Value::Bool(true);
+                let removed = removed || is_forgotten(there, kind, name);
                 let text = (!removed).then(|| line.to_string().into_bytes());
                 actions.insert(key(kind, name), text);
             }
         }
-        Ok(Self { actions })
+        Ok(Self { actions, there })
     }
 
     /// The rows of a checkpoint that stay.
@@ -198,13 +211,22 @@ impl Newer {
         let stays = |row: usize| {
             let (kind, _, names) = kinds.iter().find(|(_, actions, _)| actions.is_valid(row))?;
             let name = names.map_or("", |names| names.value(row));
-            Some(!self.actions.contains_key(&key(kind, name)))
+            Some(!self.actions.contains_key(&key(kind, name)) && !is_forgotten(self.there, kind, name))
         };
         let stay: BooleanArray = (0..batch.num_rows())
             .map(|row| Some(stays(row) == Some(true)))
             .collect();
         filter_record_batch(batch, &stay)
     }
+}
+
+/// Whether the action is about a file that was taken out and is no longer `there`. One that is elsewhere may be.
+fn is_forgotten(there: Option<&HashSet<String>>, kind: &str, name: &str) -> bool {
+    let is_gone = |there: &HashSet<String>| {
+        let file = decoded(name);
+        !file.contains('/') && !there.contains(&file)
+    };
+    kind == "remove" && there.is_some_and(is_gone)
 }
 
 /// A file is one thing, whether it was added or taken out.

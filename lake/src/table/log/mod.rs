@@ -17,10 +17,11 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 
 pub(crate) use self::changes::{AddedFile, Changes};
-pub(crate) use self::checkpoint::Content;
-use self::checkpoint::{Checkpoint, Hint};
+use self::checkpoint::Hint;
+pub(crate) use self::checkpoint::{Checkpoint, Head};
 pub(crate) use self::protocol::Protocol;
-use super::snapshot::TableSnapshot;
+use super::files::Files;
+use super::snapshot::{TableSnapshot, deletions};
 
 /// Entries that are read at the same time.
 const PARALLEL_READS: usize = 32;
@@ -35,7 +36,7 @@ pub(crate) const FAR: u64 = 200;
 const LAST_CHECKPOINT: &str = "_last_checkpoint";
 
 /// The log of a table.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Log {
     store: Arc<dyn ObjectStore>,
     table: String,
@@ -60,6 +61,15 @@ struct Entries {
     last: Option<u64>,
     /// One that should be there, and is not.
     missing: Option<u64>,
+}
+
+/// What is read of a checkpoint.
+#[derive(Debug, Clone, Copy)]
+enum Reading {
+    /// All but the files of the table, for somebody may ask for those.
+    Head,
+    /// The files of the table too.
+    Files,
 }
 
 /// What became of a table since a version of it.
@@ -106,10 +116,43 @@ impl Log {
         self.open(Some(version)).await?.ok_or_else(|| self.missing(version))
     }
 
+    /// The files of the table at that version, whatever became of checkpoints that were known.
+    ///
+    /// # Errors
+    /// They cannot be read, or there is no such version.
+    pub(crate) async fn files_at(&self, version: u64) -> Result<Arc<Files>> {
+        let table = self.open_with(Some(version), Reading::Files).await?;
+        let files = table.and_then(|table| table.known_files());
+        files.ok_or_else(|| self.missing(version))
+    }
+
+    /// The files that a checkpoint has.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub(crate) async fn checkpoint_files(&self, checkpoint: &Checkpoint) -> Result<Vec<AddedFile>> {
+        let files = checkpoint::table_files(&self.store, checkpoint).await?;
+        match files.iter().any(|file| file.has_deletions) {
+            true => Err(deletions(self.reading(checkpoint.version))),
+            false => Ok(files),
+        }
+    }
+
+    /// The table's folder, relative to the lake.
+    pub(crate) fn table(&self) -> &str {
+        &self.table
+    }
+
     async fn open(&self, version: Option<u64>) -> Result<Option<TableSnapshot>> {
+        self.open_with(version, Reading::Head).await
+    }
+
+    async fn open_with(&self, version: Option<u64>, reading: Reading) -> Result<Option<TableSnapshot>> {
         let wanted = |checkpoint: u64| version.is_none_or(|version| checkpoint <= version);
         if let Some(hint) = self.hint().await?.filter(|hint| wanted(hint.version))
-            && let Some(base) = self.checkpoint(&Checkpoint::hinted(&self.folder, &hint)).await?
+            && let Some(base) = self
+                .checkpoint(Checkpoint::hinted(&self.folder, &hint), reading)
+                .await?
         {
             match self.follow(&base, version).await? {
                 Followed::Unchanged => return Ok(Some(base)),
@@ -123,8 +166,8 @@ impl Log {
             return Ok(None);
         };
         let mut base = None;
-        for checkpoint in checkpoints.iter().filter(|checkpoint| wanted(checkpoint.version)) {
-            base = self.checkpoint(checkpoint).await?;
+        for checkpoint in checkpoints.into_iter().filter(|checkpoint| wanted(checkpoint.version)) {
+            base = self.checkpoint(checkpoint, reading).await?;
             if base.is_some() {
                 break;
             }
@@ -211,7 +254,8 @@ impl Log {
         Ok(entries)
     }
 
-    fn reading(&self, version: u64) -> String {
+    /// What is done when a version is read.
+    pub(crate) fn reading(&self, version: u64) -> String {
         format!("reading version {version} of the table at {}", self.table)
     }
 
@@ -317,11 +361,20 @@ impl Log {
     }
 
     /// The table as a checkpoint has it; `None` if that cannot be read, for then an earlier one may do.
-    async fn checkpoint(&self, checkpoint: &Checkpoint) -> Result<Option<TableSnapshot>> {
-        match checkpoint::read(&self.store, checkpoint).await {
-            Ok(content) => TableSnapshot::of_checkpoint(&self.table, checkpoint.version, content).map(Some),
+    async fn checkpoint(&self, checkpoint: Checkpoint, reading: Reading) -> Result<Option<TableSnapshot>> {
+        let version = checkpoint.version;
+        let read = async {
+            let head = checkpoint::head(&self.store, &checkpoint).await?;
+            let files = match reading {
+                Reading::Head => None,
+                Reading::Files => Some(checkpoint::table_files(&self.store, &checkpoint).await?),
+            };
+            Ok::<_, Error>((head, files))
+        };
+        match read.await {
+            Ok((head, files)) => TableSnapshot::of_checkpoint(self, checkpoint, head, files).map(Some),
             Err(error) => {
-                tracing::warn!(table = self.table, version = checkpoint.version, %error, "passed over a checkpoint");
+                tracing::warn!(table = self.table, version, %error, "passed over a checkpoint");
                 Ok(None)
             }
         }
