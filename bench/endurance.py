@@ -1,4 +1,7 @@
-"""An hour of web hits: whether memory stays flat, and what the many small loads cost in storage and in queries."""
+"""An hour of web hits: whether memory stays flat, and what the many small loads cost in storage and in queries.
+
+MINUTES and KEEP, how long releases are kept, make it shorter.
+"""
 
 import os
 import re
@@ -14,7 +17,7 @@ from land import fresh
 
 TITLE = "An hour of web hits"
 MINUTES, RATE = int(os.environ.get("MINUTES", "60")), 500
-KEEP = "10m"
+KEEP = os.environ.get("KEEP", "10m")
 
 # The same rows, written at once.
 MODEL = "{{ config(materialized='table') }}select * from {{ source('raw_web', 'snowplow') }}"
@@ -47,7 +50,7 @@ def run(_runs, folder):
     subprocess.run([contest.CORDADA, "build", "--quiet", "--project", str(project)], check=True)
     at_once, files_at_once = size(project / "lake" / "marts" / "at_once")
     slower = questions(project)
-    early, late = median(used[5:15]), median(used[-10:])
+    early, late = median(used[MINUTES // 12 : MINUTES // 4]), median(used[-(MINUTES // 6) :])
     storage = stored / at_once
     return "\n".join([
         f"`cordada up` with its default flush takes {RATE} hits a second, one a request, for {MINUTES} minutes, and maintains "
@@ -57,7 +60,8 @@ def run(_runs, folder):
         "|---|---:|",
         f"| hits acknowledged, all of them landed once | {figures['requests']:,} |",
         f"| p99, ms | {figures['p99']:.1f} |",
-        f"| memory of the process after 5 to 15 minutes, and in the last 10, MB | {early:.0f}, {late:.0f} |",
+        f"| memory of the process after {MINUTES // 12} to {MINUTES // 4} minutes, and in the last {MINUTES // 6}, MB | "
+        f"{early:.0f}, {late:.0f} |",
         f"| its peak, MB | {up.peak:.0f} |",
         f"| the table's folder at the end, MB and files | {stored / 1e6:.0f}, {files} |",
         f"| written at once, MB and files | {at_once / 1e6:.0f}, {files_at_once} |",

@@ -99,13 +99,12 @@ pub(super) async fn clean(
 /// Writes a checkpoint that says no more of files that are gone: a version that took one out is on record, so that those
 /// who clean up find it, and would be for ever.
 async fn forget(lake: &Lake, path: &str, there: &HashSet<String>) -> Result<()> {
-    // A checkpoint is never written over: somebody may read it.
+    // Whoever commits may write one of the same version.
+    let turn = lake.writer(path);
+    let _turn = turn.lock().await;
     match lake.newest_at(path).await? {
-        Some(newest) if newest.since_checkpoint().versions > 0 => {
-            let written = lake.log(path).write_checkpoint(&newest, Some(there)).await;
-            written.map(drop)
-        }
-        _ => Ok(()),
+        Some(newest) => lake.log(path).forget_gone(&newest, there).await,
+        None => Ok(()),
     }
 }
 

@@ -330,7 +330,9 @@ async fn checkpoints_in_parts_and_with_files_beside_them_are_read() {
     std::fs::remove_file(&parts[1]).unwrap();
     std::fs::rename(&parts[0], log.join("_sidecars/x.parquet")).unwrap();
     let sidecar = r#"{"sidecar":{"path":"x.parquet","sizeInBytes":1,"modificationTime":1}}"#;
-    let lines = [described.join("\n"), sidecar.to_owned()].join("\n");
+    // Such files hold files of the table alone.
+    let txn = r#"{"txn":{"appId":"file 1","version":5}}"#;
+    let lines = [described.join("\n"), txn.to_owned(), sidecar.to_owned()].join("\n");
     let named = "00000000000000000005.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json";
     std::fs::write(log.join(named), lines).unwrap();
     let read = another(folder.path()).await.snapshot("raw_a/t", 5).await.unwrap();

@@ -90,6 +90,17 @@ impl Log {
         }
     }
 
+    /// Writes a checkpoint of the table's version that says nothing of files that were taken out and are not `there`,
+    /// unless it has one already: it is never written over, for somebody may read it.
+    pub(crate) async fn forget_gone(&self, table: &TableSnapshot, there: &HashSet<String>) -> Result<()> {
+        let own = Checkpoint::hinted(&self.folder, &Hint::of(table.version(), 0));
+        match self.store.head(&own.files[0]).await {
+            Ok(_) => Ok(()),
+            Err(object_store::Error::NotFound { .. }) => self.write_checkpoint(table, Some(there)).await.map(drop),
+            Err(error) => Err(error).doing(|| self.reading(table.version())),
+        }
+    }
+
     /// Writes the checkpoint of the table's version; says how many actions it has. Given the names of the files that are
     /// in the table's folder, it says nothing of those that were taken out and are not there.
     pub(crate) async fn write_checkpoint(
