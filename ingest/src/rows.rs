@@ -35,17 +35,20 @@ pub(crate) struct RowReader {
     pub(crate) cancel: CancellationToken,
 }
 
+/// Bytes of a partition, at least: below that, the file that it becomes costs every query more than a core saves the load.
+const LEAST: u64 = 8 << 20;
+
 /// Where in the files a partition's pieces are: the file's and the piece's number.
 type Places = Vec<(usize, usize)>;
 
 impl RowReader {
-    /// Up to `count` partitions of about as many bytes each. Their rows are in the order of the files: those of a
+    /// Up to `count` partitions of about as many bytes each, and not of few. Their rows are in the order of the files: those of a
     /// later partition come later.
     pub(crate) fn partitions(&self, count: usize) -> Vec<SendableRecordBatchStream> {
         let places: Vec<_> = self.places();
         let size =
             |(file, piece): &(usize, usize)| self.files[*file].bytes_of(&self.files[*file].scanned.pieces[*piece]);
-        let share = places.iter().map(size).sum::<u64>().div_ceil(count as u64).max(1);
+        let share = places.iter().map(size).sum::<u64>().div_ceil(count as u64).max(LEAST);
         let mut partitions: Vec<Places> = Vec::new();
         let mut seen = 0;
         for place in places {
