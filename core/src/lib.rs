@@ -6,6 +6,7 @@ pub mod error;
 pub mod hex;
 pub mod local_store;
 pub mod names;
+pub mod places;
 pub mod progress;
 pub mod scratch;
 pub mod sql_text;

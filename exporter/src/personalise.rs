@@ -10,9 +10,14 @@ use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, Result};
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind};
+use tokio_util::sync::CancellationToken;
 
 use crate::mapping::Mapping;
 use crate::wrong::wrong;
+
+/// Steps that the rendering of one text may take: thousands of times what a letter needs, and a moment of a machine's
+/// time.
+const STEPS: u64 = 100_000;
 
 /// Maps and renders the rows of one campaign.
 #[derive(Debug)]
@@ -89,7 +94,10 @@ impl<'a> Personaliser<'a> {
     }
 
     /// Rows of the audience as rows of fields.
-    pub(crate) fn apply(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+    ///
+    /// # Errors
+    /// Cancelled, after the row that is being rendered; failed for a template that cannot be rendered for a row.
+    pub(crate) fn apply(&self, rows: &RecordBatch, cancel: &CancellationToken) -> Result<RecordBatch> {
         let unreadable = |_| {
             Error::failed(
                 format!("running campaign {}", self.campaign),
@@ -112,6 +120,9 @@ impl<'a> Personaliser<'a> {
             .map_err(unreadable)?;
         let mut rendered: Vec<StringBuilder> = self.templates.names.iter().map(|_| StringBuilder::new()).collect();
         for row in 0..rows.num_rows() {
+            if cancel.is_cancelled() {
+                return Err(Error::cancelled(format!("running campaign {}", self.campaign)));
+            }
             let values = columns
                 .iter()
                 .map(|(name, column, format)| Ok((*name, value(column, format, row)?)));
@@ -170,6 +181,7 @@ impl Templates {
     /// The field whose template is wrong, and what is wrong with it.
     pub(crate) fn parse(templates: &Mapping) -> Result<Self, (String, String)> {
         let mut environment = Environment::new();
+        environment.set_fuel(Some(STEPS));
         environment.set_auto_escape_callback(|field| {
             if field.ends_with("html") {
                 AutoEscape::Html
@@ -216,6 +228,7 @@ impl Templates {
                 ) => {
                     format!("{kind}{line}: {detail}")
                 }
+                (ErrorKind::OutOfFuel, _) => format!("it takes more than {STEPS} steps{line}"),
                 (kind, _) => format!("{kind}{line}"),
             }
         })
