@@ -9,6 +9,7 @@ pub mod names;
 pub mod places;
 pub mod progress;
 pub mod scratch;
+pub mod shown;
 pub mod sql_text;
 pub mod storage;
 pub mod suggest;

@@ -27,6 +27,7 @@ use super::connection::Peer;
 use super::hit::{Hit, RequestInfo, parameters};
 use super::privacy::{Privacy, PrivacySignals};
 use super::routes::{Route, routes};
+use super::senders::Senders;
 use super::sink::Sink;
 use super::{matomo, segment, snowplow};
 
@@ -49,6 +50,8 @@ pub(super) struct App {
     origins: Vec<String>,
     cookie: Option<Cookie>,
     behind_proxy: bool,
+    /// Whose requests a proxy hands on, if there is one.
+    senders: Option<Senders>,
     longest: usize,
     /// A permit for each byte of requests that wait to be written.
     queue: Arc<Semaphore>,
@@ -90,6 +93,7 @@ impl App {
             origins: source.origins.clone(),
             cookie: source.cookie.clone(),
             behind_proxy: source.behind_proxy,
+            senders: source.behind_proxy.then(|| Senders::new(source.limits.of_one_sender())),
             longest: usize::try_from(source.limits.request.0).unwrap_or(usize::MAX),
             queue: Arc::new(Semaphore::new(
                 usize::try_from(source.limits.queue.0).unwrap_or(usize::MAX),
@@ -112,6 +116,11 @@ impl App {
         }
         let sink = self.sinks.get(&route.stream).ok_or(Refusal::NotFound)?;
         let signals = signals(&parts.headers);
+        let address = self.sender(address, &parts.headers);
+        let _place = match &self.senders {
+            Some(senders) => Some(senders.enter(address).ok_or(Refusal::Busy)?),
+            None => None,
+        };
         let (received, set_cookie) = self.received(address, &parts.headers, signals);
         let (hits, answer, room) = match (&parts.method, route.protocol) {
             (&Method::GET | &Method::HEAD, Protocol::Snowplow) => {
@@ -203,6 +212,18 @@ impl App {
             .map_err(|_| Refusal::Busy)
     }
 
+    /// Who sent the request: whoever the proxy says, if there is one.
+    fn sender(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let forwarded = || {
+            let header = headers.get("x-forwarded-for")?.to_str().ok()?;
+            header.rsplit(',').next()?.trim().parse().ok()
+        };
+        match self.behind_proxy {
+            true => forwarded().unwrap_or(peer),
+            false => peer,
+        }
+    }
+
     /// What is known of the request, and the cookie that the answer sets.
     fn received(
         &self,
@@ -211,14 +232,6 @@ impl App {
         signals: PrivacySignals,
     ) -> (RequestInfo, Option<HeaderValue>) {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let forwarded = || {
-            let last = text(HeaderName::from_static("x-forwarded-for"))?.rsplit(',').next()?;
-            last.trim().parse().ok()
-        };
-        let address = match self.behind_proxy {
-            true => forwarded().unwrap_or(address),
-            false => address,
-        };
         let cookie = self.cookie.as_ref().filter(|_| self.privacy.may_recognise(signals));
         let id = cookie.map(|cookie| {
             let known = text(header::COOKIE).and_then(|cookies| cookie_value(cookies, &cookie.name));
@@ -241,6 +254,21 @@ impl App {
                 .iter()
                 .any(|allowed| allowed.as_bytes() == origin.as_bytes())
     }
+
+    /// Lets the page read the answer: with the visitor's cookies if the source names it, for it to know them by, and
+    /// without where any page may send.
+    fn allow(&self, origin: &HeaderValue, headers: &mut HeaderMap) {
+        if self.origins.is_empty() {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            return;
+        }
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            HeaderValue::from_static("true"),
+        );
+        headers.insert(header::VARY, HeaderValue::from_static("origin"));
+    }
 }
 
 /// Answers one request.
@@ -261,12 +289,7 @@ pub(super) async fn handle(
         .get(header::ORIGIN)
         .filter(|origin| app.is_allowed(origin))
     {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        headers.insert(
-            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-            HeaderValue::from_static("true"),
-        );
-        headers.insert(header::VARY, HeaderValue::from_static("origin"));
+        app.allow(origin, headers);
     }
     response
 }

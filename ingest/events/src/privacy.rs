@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::columns::Protocol;
+use super::columns::{Anonymous, Kind, Protocol};
+use super::freeform::{harmless, impersonal, keep_addresses, plain_address};
 use super::hit::Hit;
 use super::record::Record;
 
@@ -85,11 +86,6 @@ pub(crate) struct Privacy {
 /// Schemas of Snowplow's contexts that identify a person or a device.
 const IDENTIFYING: &[&str] = &["/client_session/", "/mobile_context/", "/geolocation_context/"];
 
-/// The parts of Segment's `context` that identify nobody.
-const HARMLESS: &[&str] = &[
-    "app", "campaign", "consent", "library", "locale", "os", "page", "screen", "timezone",
-];
-
 /// What is kept of a record that nobody could read, where it may hold what must not be kept.
 const WITHHELD: &str = "withheld: it may hold what is not to be kept";
 
@@ -127,13 +123,17 @@ impl Privacy {
                     record.remove("user_ipaddress");
                     record.remove("network_userid");
                 }
-                self.shorten(&mut record);
+                let ip = if signals.anonymous { Ip::Drop } else { self.ip };
+                ip.shorten(&mut record);
                 Some(Hit::Record(record))
             }
             Hit::Malformed { reason, sent } => {
                 let unread = anonymise || signals.anonymous || self.consent.is_some() || self.ip != Ip::Full;
                 let sent = match sent {
-                    Value::Object(fields) if !anonymise && self.consent.is_none() => without_addresses(fields, self.ip),
+                    Value::Object(fields) if !anonymise && self.consent.is_none() => {
+                        let ip = if signals.anonymous { Ip::Drop } else { self.ip };
+                        ip.shorten_unread(fields)
+                    }
                     _ if unread => Value::from(WITHHELD),
                     sent => sent,
                 };
@@ -141,18 +141,53 @@ impl Privacy {
             }
         }
     }
+}
 
-    fn shorten(&self, record: &mut Record) {
-        let Some(Value::String(text)) = record.remove("user_ipaddress") else {
-            return;
-        };
-        let kept = match self.ip {
-            Ip::Full => Some(text),
+impl Ip {
+    /// What is kept of an address.
+    fn of(self, address: IpAddr) -> Option<IpAddr> {
+        match self {
+            Ip::Full => Some(address),
             Ip::Drop => None,
+            Ip::Truncate => Some(network(address)),
+        }
+    }
+
+    /// Shortens the visitor's address, and those in whatever else may be personal.
+    fn shorten(self, record: &mut Record) {
+        if self == Ip::Full {
+            return;
+        }
+        if let Some(Value::String(text)) = record.remove("user_ipaddress") {
             // What is not an address cannot be shortened.
-            Ip::Truncate => text.parse().ok().map(|address: IpAddr| network(address).to_string()),
-        };
-        record.default_text("user_ipaddress", &kept.unwrap_or_default());
+            let kept = text.parse().ok().and_then(|address| self.of(address));
+            record.default_text("user_ipaddress", &kept.map(|kept| kept.to_string()).unwrap_or_default());
+        }
+        let keep = |address| self.of(address);
+        let personal = record.protocol().columns().filter(|column| column.pii.is_some());
+        for column in personal.filter(|column| column.name != "user_ipaddress") {
+            let values = record.values_mut();
+            if values.get_mut(column.name).is_some_and(|value| !keep_addresses(value, &keep)) {
+                values.shift_remove(column.name);
+            }
+        }
+        record.extra_mut().retain(|_, value| keep_addresses(value, &keep));
+    }
+
+    /// A hit that could not be read, without the addresses that its protocol would have in it; all others are shortened.
+    fn shorten_unread(self, mut fields: Map<String, Value>) -> Value {
+        if self == Ip::Full {
+            return Value::Object(fields);
+        }
+        for name in ["ip", "cip"] {
+            fields.shift_remove(name);
+        }
+        if let Some(context) = fields.get_mut("context").and_then(Value::as_object_mut) {
+            context.shift_remove("ip");
+        }
+        let mut sent = Value::Object(fields);
+        keep_addresses(&mut sent, &|address| self.of(address));
+        sent
     }
 }
 
@@ -162,19 +197,6 @@ fn network(address: IpAddr) -> IpAddr {
         IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & (!0 << 8)).into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (!0 << 80)).into(),
     }
-}
-
-/// A hit that could not be read, without the addresses that its protocol would have in it.
-fn without_addresses(mut fields: Map<String, Value>, ip: Ip) -> Value {
-    if ip != Ip::Full {
-        for name in ["ip", "cip"] {
-            fields.shift_remove(name);
-        }
-        if let Some(context) = fields.get_mut("context").and_then(Value::as_object_mut) {
-            context.shift_remove("ip");
-        }
-    }
-    Value::Object(fields)
 }
 
 fn is_given(consent: &Consent, record: &Record) -> bool {
@@ -200,13 +222,26 @@ fn has_schema(context: &Value, parts: &[&str]) -> bool {
 
 /// Takes whatever tells one visitor from another.
 fn anonymised(record: &mut Record) {
-    record.remove_personal();
-    let values = record.values_mut();
-    if let Some(contexts) = values.get_mut("contexts").and_then(Value::as_array_mut) {
-        contexts.retain(|context| !has_schema(context, IDENTIFYING));
-    }
-    if let Some(context) = values.get_mut("context").and_then(Value::as_object_mut) {
-        context.retain(|part, _| HARMLESS.contains(&part.as_str()));
+    for column in record.protocol().columns() {
+        let values = record.values_mut();
+        let Some(value) = values.get(column.name) else {
+            continue;
+        };
+        let kept = match (column.anonymous, value) {
+            (Anonymous::Nothing, _) => None,
+            (Anonymous::Harmless, Value::Array(contexts)) => {
+                let contexts = contexts.iter().filter(|context| !has_schema(context, IDENTIFYING));
+                Some(contexts.filter_map(|context| harmless(context, column.name)).collect())
+            }
+            (Anonymous::Harmless, value) => harmless(value, column.name),
+            (Anonymous::PlainAddress, Value::String(text)) => Some(plain_address(text).into()),
+            (Anonymous::Impersonal, Value::String(text)) if column.kind == Kind::Text => impersonal(text).map(Value::from),
+            _ => continue,
+        };
+        match kept {
+            Some(kept) => drop(values.insert(column.name.to_owned(), kept)),
+            None => drop(values.shift_remove(column.name)),
+        }
     }
     // What nobody knows may be an identifier.
     record.extra_mut().clear();
@@ -312,6 +347,71 @@ mod tests {
             (record.get("network_userid"), &record["user_id"]),
             (None, &json!("ana"))
         );
+    }
+
+    /// A hit that says who and where in every place that a site writes freely.
+    fn telling(protocol: Protocol) -> Hit {
+        let mut record = Record::new(protocol);
+        let told = json!({"email": "ana@example.org", "ip": "203.0.113.77", "deep": [{"at": "via 203.0.113.77"}], "price": 5});
+        for column in protocol.columns() {
+            match column.kind {
+                Kind::Json if column.name == "extra" => record.extra("told", told.clone()),
+                Kind::Json if column.name == "contexts" => record.json("contexts", json!([{"schema": "x", "data": told}])),
+                Kind::Json => record.json(column.name, told.clone()),
+                Kind::Text if column.name == "event_id" => record.default_text("event_id", "E"),
+                Kind::Text if column.pii.is_some() => {
+                    let text = "https://shop.example/a?email=ana@example.org&ip=203.0.113.77";
+                    record.default_text(column.name, text);
+                }
+                _ => {}
+            }
+        }
+        Hit::Record(Box::new(record))
+    }
+
+    #[test]
+    fn what_sites_write_freely_is_shortened_and_made_anonymous_too() {
+        let signals = PrivacySignals {
+            no_tracking: true,
+            ..PrivacySignals::default()
+        };
+        let dropping = Privacy {
+            ip: Ip::Drop,
+            ..Privacy::default()
+        };
+        let anonymous = PrivacySignals {
+            anonymous: true,
+            ..PrivacySignals::default()
+        };
+        for protocol in Protocol::ALL {
+            let text = |privacy, signals| kept(privacy, telling(protocol), signals).unwrap().to_string();
+            let shortened = text(&Privacy::default(), PrivacySignals::default());
+            assert!(!shortened.contains("203.0.113.77"), "{shortened}");
+            assert!(shortened.contains("via 203.0.113.0") && shortened.contains("ana@example.org"), "{shortened}");
+            for dropped in [
+                text(&dropping, PrivacySignals::default()),
+                text(&Privacy::default(), anonymous),
+            ] {
+                assert!(!dropped.contains("203.0.113"), "{dropped}");
+            }
+            let anonymised = text(&Privacy::default(), signals);
+            for told in ["203.0.113", "ana", "deep", "?"] {
+                assert!(!anonymised.contains(told), "{told}: {anonymised}");
+            }
+            assert!(anonymised.contains("https://shop.example/a") && anonymised.contains("\"event_id\":\"E\""), "{anonymised}");
+        }
+        let all = Privacy {
+            ip: Ip::Full,
+            ..Privacy::default()
+        };
+        let record = kept(&all, telling(Protocol::Segment), PrivacySignals::default()).unwrap();
+        assert_eq!(record["properties"]["ip"], "203.0.113.77");
+        let unread = Hit::Malformed {
+            reason: "r".into(),
+            sent: json!({"properties": {"address": "203.0.113.77"}}),
+        };
+        let unread = kept(&Privacy::default(), unread, PrivacySignals::default()).unwrap();
+        assert_eq!(unread, json!({"properties": {"address": "203.0.113.0"}}));
     }
 
     #[test]

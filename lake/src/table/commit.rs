@@ -24,6 +24,7 @@ use crate::table::outcome::Outcome;
 use crate::table::rival::{COMMIT_ID, Entries};
 use crate::table::snapshot::{DataFile, TableSnapshot};
 use crate::table::statistics;
+use crate::table::tags;
 use crate::table::tip::TIMELINE;
 use crate::table::write::TableWriter;
 
@@ -95,8 +96,18 @@ impl TableWriter {
         self.describe(&mut actions)?;
         let files = self.files(outcome);
         actions.extend(files.gone.iter().map(|file| Action::Remove(file.remove())));
-        // What a version that is being undone had taken away comes back.
-        actions.extend(files.back.iter().map(|file| Action::Add(file.add.clone())));
+        let personal = match &self.latest {
+            Some(latest) => tags::newly_personal(latest.schema(), &self.schema),
+            None => Vec::new(),
+        };
+        if !personal.is_empty() {
+            let kept = files.kept.iter().filter_map(|file| tags::without(&file.add, &personal));
+            actions.extend(kept.map(Action::Add));
+        }
+        // What a version that is being undone had taken away comes back, if it has not just been named.
+        let is_named = |file: &Arc<DataFile>| !personal.is_empty() && tags::without(&file.add, &personal).is_some();
+        let back = files.back.iter().filter(|file| !is_named(file));
+        actions.extend(back.map(|file| Action::Add(file.add.clone())));
         actions.extend(outcome.added.iter().cloned().map(Action::Add));
         Ok(actions)
     }
@@ -148,7 +159,12 @@ impl TableWriter {
         let bearable = match &self.latest {
             // The same table was made, so far without rows or for rows beside which ours can be.
             None => moved.schema() == &self.schema && (moved.files().is_empty() || self.only_adds()),
-            Some(_) => entries.keep_rows() || (self.only_adds() && entries.leave_room(&self.write.transactions)),
+            Some(latest) => {
+                // Both found out the same about the columns.
+                let agree = moved.schema() == &self.schema
+                    && moved.metadata().configuration() == latest.metadata().configuration();
+                entries.keep_rows() || (self.only_adds() && entries.leave_room(&self.write.transactions, agree))
+            }
         };
         if !bearable {
             return Ok(Rival::Other);

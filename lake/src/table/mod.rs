@@ -20,6 +20,7 @@ pub(crate) mod snapshot;
 pub(crate) mod snapshots;
 pub(crate) mod stage;
 pub(crate) mod statistics;
+pub(crate) mod tags;
 pub(crate) mod tip;
 pub(crate) mod transactions;
 pub(crate) mod upsert;
