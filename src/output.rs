@@ -35,7 +35,11 @@ pub async fn write(rows: SendableRecordBatchStream, format: Format, output: Opti
     };
     let name = format!(".{}.", file.file_name().unwrap_or_default().to_string_lossy());
     // Only its owner may read it, for it may hold personal data; dropped before it has its name, it is removed.
-    let partial = Builder::new().prefix(&name).suffix(".partial").tempfile_in(folder).doing(doing)?;
+    let partial = Builder::new()
+        .prefix(&name)
+        .suffix(".partial")
+        .tempfile_in(folder)
+        .doing(doing)?;
     let rows = write_to(rows, format, partial.as_file()).await?;
     partial.persist(file).map_err(|failed| failed.error).doing(doing)?;
     Ok(rows)

@@ -411,7 +411,10 @@ mod tests {
         let url = "https://ana:pw@b.example/x.csv?X-Amz-Signature=abc";
         let error = Error::failed(format!("looking for {url}"), format!("no answer from {url}")).with("url", url);
         let shown = "https://…@b.example/x.csv?…";
-        assert_eq!(error.to_string(), format!("looking for {shown}: no answer from {shown} url={shown}"));
+        assert_eq!(
+            error.to_string(),
+            format!("looking for {shown}: no answer from {shown} url={shown}")
+        );
     }
 
     #[test]

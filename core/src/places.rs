@@ -67,12 +67,26 @@ mod tests {
         std::os::unix::fs::symlink(root.path().join("other"), project.join("link")).unwrap();
         std::os::unix::fs::symlink("data", project.join("inner")).unwrap();
         let stays = |path: &str| stays_within(&project, Path::new(path)).unwrap();
-        for path in ["a.csv", "data/a.csv", "./data/../b.csv", "new/deep/a.csv", "inner/a.csv", ""] {
+        for path in [
+            "a.csv",
+            "data/a.csv",
+            "./data/../b.csv",
+            "new/deep/a.csv",
+            "inner/a.csv",
+            "",
+        ] {
             assert!(stays(path), "{path}");
         }
         let absolute = |path: &str| project.join(path).to_string_lossy().into_owned();
         assert!(stays(&absolute("data/a.csv")));
-        for path in ["../a.csv", "data/../../project/a.csv", "link/a.csv", "link/new/a.csv", "/etc/passwd", "/"] {
+        for path in [
+            "../a.csv",
+            "data/../../project/a.csv",
+            "link/a.csv",
+            "link/new/a.csv",
+            "/etc/passwd",
+            "/",
+        ] {
             assert!(!stays(path), "{path}");
         }
         assert!(!stays(&absolute("../other/a.csv")) && !stays(&absolute("link/a.csv")));

@@ -52,7 +52,10 @@ fn push_address(shown: &mut String, scheme: &str, address: &str) {
         return;
     };
     // What follows an address in a sentence is not part of it.
-    let end = address.trim_end_matches([';', ',', '.', ':', ')', ']']).len().max(at + 1);
+    let end = address
+        .trim_end_matches([';', ',', '.', ':', ')', ']'])
+        .len()
+        .max(at + 1);
     shown.push_str(&address[..=at]);
     if end > at + 1 {
         shown.push('…');
@@ -89,7 +92,11 @@ pub fn without_persons(text: &str) -> Cow<'_, str> {
             word.split_once(sign)
                 .is_some_and(|(user, host)| !user.is_empty() && user != "…" && !host.is_empty())
         };
-        shown.push_str(if is_person("@") || is_person("%40") { "…" } else { word });
+        shown.push_str(if is_person("@") || is_person("%40") {
+            "…"
+        } else {
+            word
+        });
         shown.push_str(end);
     }
     Cow::Owned(shown)

@@ -70,7 +70,10 @@ impl Campaign {
             (Some(consent), true) => {
                 consent.validate().map_err(|why| wrong(name, "consent", why))?;
                 if person_key::is_constant(&audience.query, &consent.key) {
-                    let why = format!("`{}` is the same for all rows, and consent is looked up by it", consent.key);
+                    let why = format!(
+                        "`{}` is the same for all rows, and consent is looked up by it",
+                        consent.key
+                    );
                     return Err(wrong(name, "audience", why).hint("select the key of each row's own person"));
                 }
             }

@@ -240,12 +240,9 @@ fn renamed<'a>(alias: Option<&TableAlias>, name: &'a str) -> Column<'a> {
 /// What a source is called within its query.
 fn name_of(source: &TableFactor) -> Option<String> {
     match source {
-        TableFactor::Table {
-            alias: Some(alias), ..
+        TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
+            Some(folded(&alias.name))
         }
-        | TableFactor::Derived {
-            alias: Some(alias), ..
-        } => Some(folded(&alias.name)),
         TableFactor::Table { name, .. } => name.0.last().and_then(|part| part.as_ident()).map(folded),
         _ => None,
     }

@@ -19,6 +19,9 @@ use crate::wrong::wrong;
 /// time.
 const STEPS: u64 = 100_000;
 
+/// Bytes that one text may have.
+const TEXT: usize = 4 << 20;
+
 /// Maps and renders the rows of one campaign.
 #[derive(Debug)]
 pub(crate) struct Personaliser<'a> {
@@ -167,6 +170,34 @@ fn value(column: &ArrayRef, format: &ArrayFormatter, row: usize) -> Result<Value
     Ok(typed.unwrap_or_else(|| Value::from(text)))
 }
 
+/// A text that grows up to its bound.
+#[derive(Default)]
+struct BoundedText {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl BoundedText {
+    fn text(self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
+impl std::io::Write for BoundedText {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.is_full |= self.bytes.len() + bytes.len() > TEXT;
+        if self.is_full {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The templates of a campaign, by the name of their field.
 #[derive(Debug)]
 pub(crate) struct Templates {
@@ -215,11 +246,15 @@ impl Templates {
 
     /// Renders one. What goes wrong is told without the values that it went wrong with.
     fn render(&self, field: &str, values: &Value) -> Result<String, String> {
+        let mut text = BoundedText::default();
         let rendered = self
             .environment
             .get_template(field)
-            .and_then(|template| template.render(values));
-        rendered.map_err(|why| {
+            .and_then(|template| template.render_captured_to(values, &mut text).map(drop));
+        if text.is_full {
+            return Err(format!("it makes a text of more than {TEXT} bytes"));
+        }
+        rendered.map(|()| text.text()).map_err(|why| {
             let line = why.line().map_or_else(String::new, |line| format!(" in line {line}"));
             match (why.kind(), why.detail()) {
                 (

@@ -50,7 +50,9 @@ impl ReadQuery {
         }
         let words = tokens.iter().map(written).collect::<Result<Vec<_>, _>>()?;
         let mut parser = Parser::new(&dialect).with_recursion_limit(DEPTH).with_tokens(tokens);
-        let query = parser.parse_query().map_err(|why| format!("it is not a query: {why}"))?;
+        let query = parser
+            .parse_query()
+            .map_err(|why| format!("it is not a query: {why}"))?;
         match parser.peek_token().token {
             Token::EOF => {}
             other => return Err(format!("it is not a query: it goes on after its end with `{other}`")),
@@ -187,7 +189,10 @@ mod tests {
             ("-- nothing", "there is no query"),
             ("select 1; drop table t", "there is more than one statement"),
             ("select * from t) a --", "it goes on after its end with `)`"),
-            ("select * from t) as audience where true or (1 = 1", "it goes on after its end"),
+            (
+                "select * from t) as audience where true or (1 = 1",
+                "it goes on after its end",
+            ),
             ("select (1", "it is not a query"),
             ("select 'a", "it cannot be read as SQL"),
             ("select \"a", "it cannot be read as SQL"),

@@ -365,15 +365,22 @@ mod tests {
         });
         let request: Request = serde_json::from_value(request).unwrap();
         let parent = json!({"email": "ana@example.org", "n": {"first": "Ana", "age": 7}});
-        let scope = Scope::default().with("config", json!({"id": "x"})).with("parent", parent);
+        let scope = Scope::default()
+            .with("config", json!({"id": "x"}))
+            .with("parent", parent);
         let base = Url::parse("https://u:p@acme.example/api").unwrap();
         let next = Url::parse("https://acme.example/api/customers/ana@example.org?page=2").unwrap();
         for url in [None, Some(next)] {
-            let added = Addition { url, ..Addition::default() };
+            let added = Addition {
+                url,
+                ..Addition::default()
+            };
             let sent = Outgoing::new(&request, &base, &HeaderMap::new(), &scope, &added).unwrap();
             assert!(sent.url.as_str().contains("ana"), "{}", sent.url);
             assert_eq!(sent.place.text, "https://acme.example/api/customers/:email/x/:n");
-            let said = sent.place.without_persons("Ana has no order 7: bo@example.org, ana@example.org");
+            let said = sent
+                .place
+                .without_persons("Ana has no order 7: bo@example.org, ana@example.org");
             assert_eq!(said, "… has no order 7: …, …");
         }
         // What cannot be filled in without the record shows no path at all.

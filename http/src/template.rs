@@ -173,7 +173,9 @@ impl Scope {
         let (_, parent) = self.0.iter().find(|(name, _)| *name == "parent")?;
         let parent = serde_json::to_value(parent).ok()?;
         let fields = parent.as_object()?;
-        let names = fields.keys().map(|name| (name.clone(), Value::from_safe_string(format!(":{name}"))));
+        let names = fields
+            .keys()
+            .map(|name| (name.clone(), Value::from_safe_string(format!(":{name}"))));
         let mut values = Vec::new();
         fields.values().for_each(|value| leaves(value, &mut values));
         let mut scope = self.0.clone();

@@ -56,10 +56,7 @@ impl Journal {
 
     /// Its columns.
     pub fn schema(self) -> SchemaRef {
-        let fields = self
-            .columns
-            .iter()
-            .map(|(name, column)| column.field(name));
+        let fields = self.columns.iter().map(|(name, column)| column.field(name));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 }

@@ -82,9 +82,9 @@ pub(super) fn resolve(project: &Path, path: &str, allow_outside: bool) -> Result
         }
     }
     match std::fs::metadata(&target) {
-        Ok(metadata) if places::is_special(&metadata) => {
-            Err(wrong(format!("`{path}` is a pipe, a socket or a device, and has to be a file")))
-        }
+        Ok(metadata) if places::is_special(&metadata) => Err(wrong(format!(
+            "`{path}` is a pipe, a socket or a device, and has to be a file"
+        ))),
         _ => Ok(target),
     }
 }

@@ -34,7 +34,10 @@ fn column(rows: &RecordBatch, name: &str) -> Vec<String> {
 
 fn rendered(template: &str) -> Vec<String> {
     let personaliser = personaliser(json!({}), json!({"text": template})).unwrap();
-    column(&personaliser.apply(&audience(), &CancellationToken::new()).unwrap(), "text")
+    column(
+        &personaliser.apply(&audience(), &CancellationToken::new()).unwrap(),
+        "text",
+    )
 }
 
 #[test]
@@ -56,7 +59,10 @@ fn fields_are_renamed_and_in_the_order_of_the_campaign() {
 #[test]
 fn without_fields_all_columns_are_sent() {
     let personaliser = personaliser(json!({}), json!({})).unwrap();
-    assert_eq!(personaliser.apply(&audience(), &CancellationToken::new()).unwrap(), audience());
+    assert_eq!(
+        personaliser.apply(&audience(), &CancellationToken::new()).unwrap(),
+        audience()
+    );
 }
 
 #[test]
@@ -109,7 +115,10 @@ fn an_error_in_a_template_does_not_quote_the_row() {
         "{{ email | int }}",
     ] {
         let personaliser = personaliser(json!({}), json!({"subject": template})).unwrap();
-        let error = personaliser.apply(&audience(), &CancellationToken::new()).unwrap_err().to_string();
+        let error = personaliser
+            .apply(&audience(), &CancellationToken::new())
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("`template.subject`") && error.contains("in line"),
             "{error}"
@@ -122,11 +131,18 @@ fn an_error_in_a_template_does_not_quote_the_row() {
 fn a_template_that_goes_on_and_on_is_ended() {
     let endless = "{% for i in range(9999) %}{% for j in range(9999) %}{{ i * j }}{% endfor %}{% endfor %}";
     let empty = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}";
-    for template in [endless, empty] {
+    let growing = "{% set text = range(9999) | join('-') %}{% for i in range(9999) %}{{ text }}{% endfor %}";
+    for (template, expected) in [
+        (endless, "it takes more than 100000 steps in line 1"),
+        (empty, "it takes more than 100000 steps in line 1"),
+        (growing, "it makes a text of more than 4194304 bytes"),
+    ] {
         let personaliser = personaliser(json!({}), json!({"text": template})).unwrap();
         let error = personaliser.apply(&audience(), &CancellationToken::new()).unwrap_err();
-        let expected = "`template.text`: it takes more than 100000 steps in line 1";
-        assert!(error.to_string().contains(expected), "{error}");
+        assert!(
+            error.to_string().contains(&format!("`template.text`: {expected}")),
+            "{error}"
+        );
     }
     let long = "{% for i in range(3000) %}{{ i }},{% endfor %}";
     assert_eq!(rendered(long)[0].len(), 13_890);

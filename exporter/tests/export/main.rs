@@ -179,7 +179,11 @@ async fn no_words_of_an_audience_leave_the_condition_of_consent() {
         assert_eq!(error.kind(), ErrorKind::Config, "{audience}: {error}");
         assert!(error.to_string().contains("`audience`"), "{audience}: {error}");
     }
-    assert_eq!(server.seen.rows_sent.load(Ordering::Relaxed), 7 * 5 + 3, "no row of the others left the server");
+    assert_eq!(
+        server.seen.rows_sent.load(Ordering::Relaxed),
+        7 * 5 + 3,
+        "no row of the others left the server"
+    );
 }
 
 #[tokio::test]

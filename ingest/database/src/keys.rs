@@ -58,7 +58,9 @@ impl Hasher {
 /// names in the lake) do not count.
 pub(crate) async fn digest(rows: SessionRows, hidden: &[String]) -> Result<String> {
     let fields = rows.schema.fields().iter().enumerate();
-    let shown: Vec<_> = fields.filter(|(_, field)| !hidden.contains(&snake_case(field.name()))).collect();
+    let shown: Vec<_> = fields
+        .filter(|(_, field)| !hidden.contains(&snake_case(field.name())))
+        .collect();
     let types = shown.iter().map(|(_, field)| field.data_type().clone()).collect();
     let columns: Vec<usize> = shown.iter().map(|(at, _)| *at).collect();
     let mut hasher = Hasher::new(types)?;

@@ -276,7 +276,9 @@ mod tests {
             "{error}"
         );
         assert!(names(root, &["https://example.org/a?b=c"]).await.is_err());
-        let signed = names(root, &["https://example.org/a.csv?X-Amz-Signature=s3cret"]).await.unwrap_err();
+        let signed = names(root, &["https://example.org/a.csv?X-Amz-Signature=s3cret"])
+            .await
+            .unwrap_err();
         assert!(!signed.to_string().contains("s3cret"), "{signed}");
     }
 
@@ -290,10 +292,17 @@ mod tests {
             std::fs::write(root.path().join(file), "x").unwrap();
         }
         let outside = root.path().join("other/*.csv").to_string_lossy().into_owned();
-        for path in ["../other/*.csv", "data/../../other/b.csv", &outside, &format!("file://{outside}")] {
+        for path in [
+            "../other/*.csv",
+            "data/../../other/b.csv",
+            &outside,
+            &format!("file://{outside}"),
+        ] {
             let error = names(&project, &[path]).await.unwrap_err();
             assert!(error.to_string().contains("leaves the project's folder"), "{error}");
-            let found = find(&project, &[path.to_owned()], true, &BTreeMap::new()).await.unwrap();
+            let found = find(&project, &[path.to_owned()], true, &BTreeMap::new())
+                .await
+                .unwrap();
             assert_eq!(found.len(), 1, "{path}");
         }
         let inside = project.join("data/*.csv").to_string_lossy().into_owned();

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::config::EventsSource;
 use super::connection::{LimitedListener, Peer};
 use super::http::{self, App};
+use super::proxies::Proxies;
 use super::senders::Senders;
 use super::sink::Sink;
 
@@ -34,7 +35,7 @@ pub(crate) struct Collector<'a> {
     source: &'a str,
     listener: TcpListener,
     connections: usize,
-    senders: Option<Senders>,
+    senders: (Senders, Proxies),
     address: SocketAddr,
     app: Arc<App>,
     flush: Duration,
@@ -63,8 +64,7 @@ impl<'a> Collector<'a> {
             source,
             listener,
             connections: events.limits.connections,
-            // Those of a proxy are of many senders.
-            senders: (!events.behind_proxy).then(|| Senders::new(events.limits.of_one_sender())),
+            senders: (Senders::new(events.limits.of_one_sender()), events.behind_proxy.clone()),
             address,
             app: Arc::new(App::new(events, sinks)),
             flush: events.flush.0,

@@ -361,7 +361,13 @@ mod tests {
                 assert!(column.pii.is_some(), "{}", column.name);
                 assert_ne!(column.anonymous, Anonymous::Impersonal, "{}", column.name);
             }
-            for name in ["page_url", "page_referrer", "page_urlquery", "page_title", "mkt_clickid"] {
+            for name in [
+                "page_url",
+                "page_referrer",
+                "page_urlquery",
+                "page_title",
+                "mkt_clickid",
+            ] {
                 assert!(protocol.column(name).unwrap().pii.is_some(), "{name}");
             }
         }

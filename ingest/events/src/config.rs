@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::columns::{Kind as ColumnKind, Protocol};
 use super::privacy::{Consent, DoNotTrack, Ip};
+use super::proxies::Proxies;
 use super::routes::routes;
 use super::wal::Logs;
 
@@ -51,9 +52,9 @@ pub(crate) struct EventsSource {
     /// Where the collector listens.
     #[serde(default = "default_listen")]
     pub(crate) listen: SocketAddr,
-    /// Whether a proxy on the way says in `X-Forwarded-For` who sent a hit.
+    /// Which proxies on the way say in `X-Forwarded-For` who sent a hit.
     #[serde(default)]
-    pub(crate) behind_proxy: bool,
+    pub(crate) behind_proxy: Proxies,
     /// How often hits land in the lake.
     #[serde(default = "default_flush")]
     pub(crate) flush: Span,
@@ -196,7 +197,10 @@ impl EventsStream {
             declared.data_type.get_or_insert(DataType::Utf8);
             // It is as personal as what it is taken from.
             let from = path.split('.').next().and_then(|from| self.protocol().column(from));
-            declared.pii = declared.pii.take().or(from.and_then(|from| from.pii).map(str::to_owned));
+            declared.pii = declared
+                .pii
+                .take()
+                .or(from.and_then(|from| from.pii).map(str::to_owned));
         }
         options
     }
@@ -292,9 +296,13 @@ impl EventsSource {
             return Err(error(doing(), why, "64MiB is the default"));
         }
         let limits = &self.limits;
-        let nothing = limits.connections == 0 || limits.connections_per_address == Some(0) || limits.request.0 == 0 || limits.backlog.0 == 0;
+        let nothing = limits.connections == 0
+            || limits.connections_per_address == Some(0)
+            || limits.request.0 == 0
+            || limits.backlog.0 == 0;
         if nothing || limits.timeout.0.is_zero() || self.flush.0.is_zero() {
-            let why = "`connections`, `connections_per_address`, `request`, `backlog`, `timeout` and `flush` cannot be 0";
+            let why =
+                "`connections`, `connections_per_address`, `request`, `backlog`, `timeout` and `flush` cannot be 0";
             let why = why.to_owned();
             return Err(error(doing(), why, "leave them out for the defaults"));
         }

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
+use super::proxies::Proxies;
 use super::senders::{SenderPlace, Senders};
 
 /// How long a connection may wait for its next request: longer than the proxies in front of a collector keep theirs
@@ -24,17 +25,17 @@ const IDLE: Duration = Duration::from_secs(75);
 pub(super) struct LimitedListener {
     listener: TcpListener,
     connections: Arc<Semaphore>,
-    senders: Option<Senders>,
+    senders: (Senders, Proxies),
     timeout: Duration,
 }
 
 impl LimitedListener {
     /// At most `connections`, each of whose requests may take as long as `timeout` to arrive and to be answered. Of one
-    /// of the `senders` that has all that it may have, further ones are closed.
+    /// of the `senders` that has all that it may have, further ones are closed; those of a proxy are of many senders.
     pub(super) fn new(
         listener: TcpListener,
         connections: usize,
-        senders: Option<Senders>,
+        senders: (Senders, Proxies),
         timeout: Duration,
     ) -> Self {
         let connections = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
@@ -60,12 +61,13 @@ impl Listener for LimitedListener {
             };
             // This is the listener of tokio, which waits when the process has no file descriptors left.
             let (stream, address) = Listener::accept(&mut self.listener).await;
-            let place = match &self.senders {
-                Some(senders) => match senders.enter(address.ip()) {
+            let (senders, proxies) = &self.senders;
+            let place = match proxies.trusts(address.ip()) {
+                true => None,
+                false => match senders.enter(address.ip()) {
                     Some(place) => Some(place),
                     None => continue,
                 },
-                None => None,
             };
             if stream.set_nodelay(true).is_ok() {
                 return (Connection::new(stream, self.timeout, (permit, place)), address);

@@ -13,12 +13,64 @@ use serde_json::{Map, Value};
 /// Names of fields that say nothing of a person, wherever they are: of Segment's specification (the parts of a context,
 /// commerce), and of Snowplow's own schemas.
 const HARMLESS: &[&str] = &[
-    "affiliation", "app", "brand", "build", "campaign", "category", "category_preferences", "color_depth", "consent",
-    "content", "content_id", "coupon", "currency", "data", "density", "discount", "height", "image_url", "inner_height",
-    "inner_width", "items", "language", "library", "list_id", "locale", "medium", "order_total", "os", "page", "path",
-    "payment_method", "position", "price", "product", "product_id", "products", "quantity", "referrer", "revenue",
-    "schema", "screen", "shipping", "shipping_method", "sku", "source", "step", "subtotal", "target_url", "tax", "term",
-    "timezone", "title", "total", "url", "value", "variant", "version", "width",
+    "affiliation",
+    "app",
+    "brand",
+    "build",
+    "campaign",
+    "category",
+    "category_preferences",
+    "color_depth",
+    "consent",
+    "content",
+    "content_id",
+    "coupon",
+    "currency",
+    "data",
+    "density",
+    "discount",
+    "height",
+    "image_url",
+    "inner_height",
+    "inner_width",
+    "items",
+    "language",
+    "library",
+    "list_id",
+    "locale",
+    "medium",
+    "order_total",
+    "os",
+    "page",
+    "path",
+    "payment_method",
+    "position",
+    "price",
+    "product",
+    "product_id",
+    "products",
+    "quantity",
+    "referrer",
+    "revenue",
+    "schema",
+    "screen",
+    "shipping",
+    "shipping_method",
+    "sku",
+    "source",
+    "step",
+    "subtotal",
+    "target_url",
+    "tax",
+    "term",
+    "timezone",
+    "title",
+    "total",
+    "url",
+    "value",
+    "variant",
+    "version",
+    "width",
 ];
 
 /// What has a name that is not a person's.
@@ -29,7 +81,9 @@ pub(crate) fn harmless(value: &Value, within: &str) -> Option<Value> {
     Some(match value {
         Value::Null => return None,
         Value::Bool(_) | Value::Number(_) => value.clone(),
-        Value::String(text) if ["url", "referrer", "target_url", "image_url"].contains(&within) => plain_address(text).into(),
+        Value::String(text) if ["url", "referrer", "target_url", "image_url"].contains(&within) => {
+            plain_address(text).into()
+        }
         Value::String(text) => impersonal(text)?.into(),
         Value::Array(items) => Value::Array(items.iter().filter_map(|item| harmless(item, within)).collect()),
         Value::Object(fields) => {
@@ -126,7 +180,11 @@ fn of_word(word: &str, keep: &dyn Fn(IpAddr) -> Option<IpAddr>) -> Option<String
     let text = |address: Option<IpAddr>| address.map(|address| address.to_string()).unwrap_or_default();
     if let Some(address) = parsed(plain.trim_end_matches('.')) {
         let kept = text(keep(address));
-        return Some(if word.contains('%') { kept.replace(':', "%3A") } else { kept });
+        return Some(if word.contains('%') {
+            kept.replace(':', "%3A")
+        } else {
+            kept
+        });
     }
     if let Ok(socket) = plain.parse::<SocketAddr>() {
         return Some(text(keep(socket.ip())));
@@ -167,12 +225,21 @@ mod tests {
             (json!("from 1.2.3.4, 5.6.7.8."), json!("from 1.2.3.0, 1.2.3.0")),
             (json!("ip:1.2.3.4"), json!("ip:1.2.3.0")),
             (json!("1.2.3.4/32"), json!("1.2.3.0")),
-            (json!("https://1.2.3.4/a?ip=1.2.3.4&b=1#1.2.3.4"), json!("https://1.2.3.4/a?ip=1.2.3.0&b=1#1.2.3.0")),
-            (json!("https://a.example/by/1.2.3.4/x"), json!("https://a.example/by/1.2.3.0/x")),
+            (
+                json!("https://1.2.3.4/a?ip=1.2.3.4&b=1#1.2.3.4"),
+                json!("https://1.2.3.4/a?ip=1.2.3.0&b=1#1.2.3.0"),
+            ),
+            (
+                json!("https://a.example/by/1.2.3.4/x"),
+                json!("https://a.example/by/1.2.3.0/x"),
+            ),
             (json!("?ip=2001%3Adb8%3A%3A1&x"), json!("?ip=&x")),
             (json!({"a": [{"ip": "2001:db8::1", "n": 1}]}), json!({"a": [{"n": 1}]})),
             (json!({"appVersion": "1.2.3.4"}), json!({"appVersion": "1.2.3.4"})),
-            (json!("Chrome/120.0.0.0 at 10:20:30, 1.5"), json!("Chrome/120.0.0.0 at 10:20:30, 1.5")),
+            (
+                json!("Chrome/120.0.0.0 at 10:20:30, 1.5"),
+                json!("Chrome/120.0.0.0 at 10:20:30, 1.5"),
+            ),
             (json!(["::1", 5]), json!([5])),
         ] {
             assert_eq!(shortened(sent.clone()), expected, "{sent}");
@@ -196,7 +263,10 @@ mod tests {
         });
         assert_eq!(harmless(&sent, "properties").unwrap(), expected);
         assert_eq!(harmless(&json!({"email": "a@b.es"}), "properties"), None);
-        assert_eq!(plain_address("https://ana:x@shop.example/ana@example.org/?q#f"), "https://…@shop.example/…/");
+        assert_eq!(
+            plain_address("https://ana:x@shop.example/ana@example.org/?q#f"),
+            "https://…@shop.example/…/"
+        );
     }
 
     proptest! {

@@ -26,6 +26,7 @@ use super::config::{Cookie, EventsSource};
 use super::connection::Peer;
 use super::hit::{Hit, RequestInfo, parameters};
 use super::privacy::{Privacy, PrivacySignals};
+use super::proxies::Proxies;
 use super::routes::{Route, routes};
 use super::senders::Senders;
 use super::sink::Sink;
@@ -49,9 +50,9 @@ pub(super) struct App {
     privacy: Privacy,
     origins: Vec<String>,
     cookie: Option<Cookie>,
-    behind_proxy: bool,
-    /// Whose requests a proxy hands on, if there is one.
-    senders: Option<Senders>,
+    behind_proxy: Proxies,
+    /// Whose requests proxies hand on.
+    senders: Senders,
     longest: usize,
     /// A permit for each byte of requests that wait to be written.
     queue: Arc<Semaphore>,
@@ -92,8 +93,8 @@ impl App {
             },
             origins: source.origins.clone(),
             cookie: source.cookie.clone(),
-            behind_proxy: source.behind_proxy,
-            senders: source.behind_proxy.then(|| Senders::new(source.limits.of_one_sender())),
+            behind_proxy: source.behind_proxy.clone(),
+            senders: Senders::new(source.limits.of_one_sender()),
             longest: usize::try_from(source.limits.request.0).unwrap_or(usize::MAX),
             queue: Arc::new(Semaphore::new(
                 usize::try_from(source.limits.queue.0).unwrap_or(usize::MAX),
@@ -116,10 +117,12 @@ impl App {
         }
         let sink = self.sinks.get(&route.stream).ok_or(Refusal::NotFound)?;
         let signals = signals(&parts.headers);
+        let is_proxy = self.behind_proxy.trusts(address);
         let address = self.sender(address, &parts.headers);
-        let _place = match &self.senders {
-            Some(senders) => Some(senders.enter(address).ok_or(Refusal::Busy)?),
-            None => None,
+        // Whoever is not behind a proxy has a share of the connections already.
+        let _place = match is_proxy {
+            true => Some(self.senders.enter(address).ok_or(Refusal::Busy)?),
+            false => None,
         };
         let (received, set_cookie) = self.received(address, &parts.headers, signals);
         let (hits, answer, room) = match (&parts.method, route.protocol) {
@@ -218,7 +221,7 @@ impl App {
             let header = headers.get("x-forwarded-for")?.to_str().ok()?;
             header.rsplit(',').next()?.trim().parse().ok()
         };
-        match self.behind_proxy {
+        match self.behind_proxy.trusts(peer) {
             true => forwarded().unwrap_or(peer),
             false => peer,
         }

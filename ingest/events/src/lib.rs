@@ -16,6 +16,7 @@ mod http;
 mod matomo;
 mod pages;
 mod privacy;
+mod proxies;
 mod record;
 mod routes;
 mod segment;

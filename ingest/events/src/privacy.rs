@@ -167,7 +167,10 @@ impl Ip {
         let personal = record.protocol().columns().filter(|column| column.pii.is_some());
         for column in personal.filter(|column| column.name != "user_ipaddress") {
             let values = record.values_mut();
-            if values.get_mut(column.name).is_some_and(|value| !keep_addresses(value, &keep)) {
+            if values
+                .get_mut(column.name)
+                .is_some_and(|value| !keep_addresses(value, &keep))
+            {
                 values.shift_remove(column.name);
             }
         }
@@ -235,7 +238,9 @@ fn anonymised(record: &mut Record) {
             }
             (Anonymous::Harmless, value) => harmless(value, column.name),
             (Anonymous::PlainAddress, Value::String(text)) => Some(plain_address(text).into()),
-            (Anonymous::Impersonal, Value::String(text)) if column.kind == Kind::Text => impersonal(text).map(Value::from),
+            (Anonymous::Impersonal, Value::String(text)) if column.kind == Kind::Text => {
+                impersonal(text).map(Value::from)
+            }
             _ => continue,
         };
         match kept {
@@ -352,11 +357,14 @@ mod tests {
     /// A hit that says who and where in every place that a site writes freely.
     fn telling(protocol: Protocol) -> Hit {
         let mut record = Record::new(protocol);
-        let told = json!({"email": "ana@example.org", "ip": "203.0.113.77", "deep": [{"at": "via 203.0.113.77"}], "price": 5});
+        let told =
+            json!({"email": "ana@example.org", "ip": "203.0.113.77", "deep": [{"at": "via 203.0.113.77"}], "price": 5});
         for column in protocol.columns() {
             match column.kind {
                 Kind::Json if column.name == "extra" => record.extra("told", told.clone()),
-                Kind::Json if column.name == "contexts" => record.json("contexts", json!([{"schema": "x", "data": told}])),
+                Kind::Json if column.name == "contexts" => {
+                    record.json("contexts", json!([{"schema": "x", "data": told}]))
+                }
                 Kind::Json => record.json(column.name, told.clone()),
                 Kind::Text if column.name == "event_id" => record.default_text("event_id", "E"),
                 Kind::Text if column.pii.is_some() => {
@@ -384,10 +392,13 @@ mod tests {
             ..PrivacySignals::default()
         };
         for protocol in Protocol::ALL {
-            let text = |privacy, signals| kept(privacy, telling(protocol), signals).unwrap().to_string();
+            let text = |privacy: &Privacy, signals| kept(privacy, telling(protocol), signals).unwrap().to_string();
             let shortened = text(&Privacy::default(), PrivacySignals::default());
             assert!(!shortened.contains("203.0.113.77"), "{shortened}");
-            assert!(shortened.contains("via 203.0.113.0") && shortened.contains("ana@example.org"), "{shortened}");
+            assert!(
+                shortened.contains("via 203.0.113.0") && shortened.contains("ana@example.org"),
+                "{shortened}"
+            );
             for dropped in [
                 text(&dropping, PrivacySignals::default()),
                 text(&Privacy::default(), anonymous),
@@ -398,7 +409,10 @@ mod tests {
             for told in ["203.0.113", "ana", "deep", "?"] {
                 assert!(!anonymised.contains(told), "{told}: {anonymised}");
             }
-            assert!(anonymised.contains("https://shop.example/a") && anonymised.contains("\"event_id\":\"E\""), "{anonymised}");
+            assert!(
+                anonymised.contains("https://shop.example/a") && anonymised.contains("\"event_id\":\"E\""),
+                "{anonymised}"
+            );
         }
         let all = Privacy {
             ip: Ip::Full,

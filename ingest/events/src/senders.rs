@@ -78,7 +78,10 @@ mod tests {
         let other = senders.enter(address("192.0.2.2")).unwrap();
         drop(first);
         let third = senders.enter(address("192.0.2.1")).unwrap();
-        let of_network = [senders.enter(address("2001:db8::1")), senders.enter(address("2001:db8::2"))];
+        let of_network = [
+            senders.enter(address("2001:db8::1")),
+            senders.enter(address("2001:db8::2")),
+        ];
         assert!(senders.enter(address("2001:db8::ffff")).is_none());
         assert!(senders.enter(address("2001:db8:0:1::1")).is_some());
         drop((second, other, third, of_network));

@@ -19,7 +19,8 @@ pub(crate) fn refuse_cursors(prepared: &PreparedStreams, streams: &BTreeMap<Stri
         while let Some((name, (spec, _))) = next.and_then(|name| Some((name, prepared.get(name)?))) {
             if let Some(incremental) = &spec.incremental {
                 let cursor = incremental.cursor.source();
-                let wrong = |(why, hint): (String, &str)| Error::config(format!("reading stream {name}"), why).hint(hint);
+                let wrong =
+                    |(why, hint): (String, &str)| Error::config(format!("reading stream {name}"), why).hint(hint);
                 options(spec, streams.get(name)).check_cursor([cursor]).map_err(wrong)?;
             }
             let parent = spec.parent.as_ref().filter(|parent| parent.incremental);
@@ -49,9 +50,11 @@ pub(crate) fn has_personal_parents(
         options(parent_spec, streams.get(&parent.stream)),
     );
     let of_grandparents = || has_personal_parents(prepared, streams, &parent.stream);
-    parent.fields.iter().any(|(field, path)| {
-        parents.is_personal(path) || (parent.include.contains(field) && own.is_personal(field))
-    }) || of_grandparents()
+    parent
+        .fields
+        .iter()
+        .any(|(field, path)| parents.is_personal(path) || (parent.include.contains(field) && own.is_personal(field)))
+        || of_grandparents()
 }
 
 /// What is said of a stream's rows, by the user if it is selected.

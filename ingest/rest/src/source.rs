@@ -156,12 +156,7 @@ impl Source for RestSource {
             personal_parents: personal::has_personal_parents(&self.prepared, &self.streams, request.stream),
             ..ExtractionRequest::of(&request)
         };
-        Ok(Box::new(RestExtraction::new(
-            request,
-            run,
-            plan,
-            options,
-        )?))
+        Ok(Box::new(RestExtraction::new(request, run, plan, options)?))
     }
 
     async fn check(&self, _project: &Path, _source: &str, stream: &str, cancel: &CancellationToken) -> Result<()> {

@@ -157,7 +157,12 @@ impl Options {
     /// in, or one within it.
     pub fn pii(&self, column: &str) -> Option<String> {
         let path: Vec<String> = column.split('.').map(snake_case).collect();
-        let meets = |name: &str| name.split('.').map(snake_case).zip(&path).all(|(part, of_path)| part == *of_path);
+        let meets = |name: &str| {
+            name.split('.')
+                .map(snake_case)
+                .zip(&path)
+                .all(|(part, of_path)| part == *of_path)
+        };
         let met = self.columns.iter().filter(|(name, _)| meets(name));
         met.filter_map(|(_, options)| options.pii.clone()).next()
     }
@@ -184,7 +189,8 @@ impl Options {
 
     /// Whether what is at the dotted path holds personal data, or has a transform.
     pub fn is_personal(&self, path: &str) -> bool {
-        self.along(path).any(|options| options.pii.is_some() || options.transform.is_some())
+        self.along(path)
+            .any(|options| options.pii.is_some() || options.transform.is_some())
     }
 
     /// Why no stream can go on from columns of the `cursor`, and what to do: what it is to hash or to drop would be in

@@ -312,10 +312,17 @@ async fn browsers_of_other_sites_may_send_and_are_known_again() {
 async fn where_any_page_may_send_none_is_trusted_with_cookies() {
     let project = project("cookie: {name: cid}").await;
     collect(&project, async |address| {
-        for request in ["OPTIONS /i\nOrigin: https://evil.example", "GET /i?e=pv\nOrigin: https://evil.example"] {
+        for request in [
+            "OPTIONS /i\nOrigin: https://evil.example",
+            "GET /i?e=pv\nOrigin: https://evil.example",
+        ] {
             let answer = send(address, request, b"").await;
             assert!(answer.status < 300);
-            assert!(answer.headers.contains("access-control-allow-origin: *"), "{}", answer.headers);
+            assert!(
+                answer.headers.contains("access-control-allow-origin: *"),
+                "{}",
+                answer.headers
+            );
             assert!(!answer.headers.contains("allow-credentials") && !answer.headers.contains("evil"));
         }
     })

@@ -97,15 +97,24 @@ fn log_from(project: &Project, table: &str, first: u64) -> String {
         let Ok(entry) = std::fs::read_to_string(folder.join(format!("_delta_log/{version:020}.json"))) else {
             break;
         };
-        for action in entry.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()) {
-            if let Some(path) = action["add"]["path"].as_str().filter(|_| action["add"]["dataChange"] == true) {
+        for action in entry
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        {
+            if let Some(path) = action["add"]["path"]
+                .as_str()
+                .filter(|_| action["add"]["dataChange"] == true)
+            {
                 let file = std::fs::File::open(folder.join(path)).unwrap();
                 let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
                 let groups = reader.metadata().row_groups().iter();
                 let columns = groups.flat_map(|group| group.columns());
                 let statistics = columns.filter_map(|column| column.statistics());
                 statistics.for_each(|statistics| {
-                    for bound in [statistics.min_bytes_opt(), statistics.max_bytes_opt()].into_iter().flatten() {
+                    for bound in [statistics.min_bytes_opt(), statistics.max_bytes_opt()]
+                        .into_iter()
+                        .flatten()
+                    {
                         text.push_str(&String::from_utf8_lossy(bound));
                         text.push('\n');
                     }
@@ -129,7 +138,10 @@ async fn what_is_declared_to_be_personal_later_leaves_the_statistics_at_once() {
     let project = Project::new("{}").await;
     project.configure(&source(""));
     project.write("p1.csv", "id,email\n1,ana@example.org\n");
-    project.write("o1.json", r#"[{"id": 1, "lines": [{"email": "ana@example.org"}], "note": "n"}]"#);
+    project.write(
+        "o1.json",
+        r#"[{"id": 1, "lines": [{"email": "ana@example.org"}], "note": "n"}]"#,
+    );
     project.ingest().await;
     assert!(log_from(&project, "raw_shop/people", 0).contains("ana@"));
     // Nothing new has to come for it.
@@ -143,11 +155,17 @@ async fn what_is_declared_to_be_personal_later_leaves_the_statistics_at_once() {
         assert_eq!(docs.columns[column].pii.as_deref(), Some("email"), "{table}");
     }
     project.write("p2.csv", "id,email\n2,bo@example.org\n");
-    project.write("o2.json", r#"[{"id": 2, "lines": [{"email": "bo@example.org"}], "note": "n"}]"#);
+    project.write(
+        "o2.json",
+        r#"[{"id": 2, "lines": [{"email": "bo@example.org"}], "note": "n"}]"#,
+    );
     project.ingest().await;
     for table in ["people", "orders", "orders__lines"] {
         let later = log_from(&project, &format!("raw_shop/{table}"), 1);
-        assert!(later.contains("\"pii\\\":\\\"email\\\"") && later.contains("\"add\""), "{table}: {later}");
+        assert!(
+            later.contains("\"pii\\\":\\\"email\\\"") && later.contains("\"add\""),
+            "{table}: {later}"
+        );
         assert!(!later.contains("ana@") && !later.contains("bo@"), "{table}: {later}");
     }
     // The rows are all there, and each once.
@@ -156,7 +174,11 @@ async fn what_is_declared_to_be_personal_later_leaves_the_statistics_at_once() {
     assert_eq!(project.sql(&format!("{rows}.orders__lines")).await, ["2|2"]);
     let loads = log_from(&project, "raw_shop/people", 0).matches("metaData").count();
     project.ingest().await;
-    assert_eq!(log_from(&project, "raw_shop/people", 0).matches("metaData").count(), loads, "it is said once");
+    assert_eq!(
+        log_from(&project, "raw_shop/people", 0).matches("metaData").count(),
+        loads,
+        "it is said once"
+    );
 }
 
 #[tokio::test]
@@ -198,11 +220,18 @@ async fn parents_that_are_hidden_leave_no_trace_and_are_known_again() {
             json(serde_json::json!([{"id": 1, "at": 7, "note": "n"}]))
         }
         "/people/bo%40example.org/visits" => json(serde_json::json!([])),
-        _ => reply(422, &[], r#"{"message": "Nobody has 600111222 or is ana@example.org, see http://x/?key=s3cret"}"#),
+        _ => reply(
+            422,
+            &[],
+            r#"{"message": "Nobody has 600111222 or is ana@example.org, see http://x/?key=s3cret"}"#,
+        ),
     })
     .await;
     let source = |streams: &str| {
-        format!("kind: rest\nmanifest: crm-api.yml\nconfig: {{base_url: \"{}\"}}\nstreams: {streams}\n", server.base)
+        format!(
+            "kind: rest\nmanifest: crm-api.yml\nconfig: {{base_url: \"{}\"}}\nstreams: {streams}\n",
+            server.base
+        )
     };
     let project = Project::new("{}").await;
     std::fs::remove_file(project.path().join("sources/shop.yml")).unwrap();
@@ -225,13 +254,21 @@ async fn parents_that_are_hidden_leave_no_trace_and_are_known_again() {
     let (silent, cancel) = (Arc::new(Silent), CancellationToken::new());
     let landing = ingest(&project.lake, project.path(), &sources, &[], Some(&key), silent, cancel);
     let error = landing.await.unwrap_err().to_string();
-    assert!(error.contains("/people/:email/calls: the system answers 422"), "{error}");
+    assert!(
+        error.contains("/people/:email/calls: the system answers 422"),
+        "{error}"
+    );
     assert!(error.contains("Nobody has … or is …, see http://x/?…"), "{error}");
 
     let cursor = "{people: {}, visits: {columns: {at: {transform: hash}}}}";
     project.write("sources/crm.yml", source(cursor));
-    let refused = load_sources(&project.path().join("sources"), KINDS).map(|sources| sources.len()).unwrap_err();
-    assert!(refused.to_string().contains("the cursor `at` has a `transform`"), "{refused}");
+    let refused = load_sources(&project.path().join("sources"), KINDS)
+        .map(|sources| sources.len())
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("the cursor `at` has a `transform`"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]

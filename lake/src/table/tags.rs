@@ -19,7 +19,10 @@ pub(crate) fn newly_personal<'a>(before: &Schema, now: &'a Schema) -> Vec<&'a st
         old.is_ok_and(|old| !old.metadata().contains_key(PII))
     };
     let tagged = now.fields().iter().filter(|field| field.metadata().contains_key(PII));
-    tagged.map(|field| field.name().as_str()).filter(|name| is_new(name)).collect()
+    tagged
+        .map(|field| field.name().as_str())
+        .filter(|name| is_new(name))
+        .collect()
 }
 
 /// The file's entry without what it says of those columns; `None` if it says nothing of them.
@@ -47,17 +50,18 @@ fn without_columns(stats: &str, columns: &[&str]) -> Option<String> {
         let Some(of_columns) = all.get_mut(kind) else {
             continue;
         };
-        let kept: Option<Box<RawValue>> = match serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(of_columns.get()) {
-            Ok(mut kept) => {
-                let before = kept.len();
-                kept.retain(|name, _| !columns.contains(&name.as_str()));
-                match kept.len() == before {
-                    true => continue,
-                    false => serde_json::value::to_raw_value(&kept).ok(),
+        let kept: Option<Box<RawValue>> =
+            match serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(of_columns.get()) {
+                Ok(mut kept) => {
+                    let before = kept.len();
+                    kept.retain(|name, _| !columns.contains(&name.as_str()));
+                    match kept.len() == before {
+                        true => continue,
+                        false => serde_json::value::to_raw_value(&kept).ok(),
+                    }
                 }
-            }
-            Err(_) => None,
-        };
+                Err(_) => None,
+            };
         changed = true;
         match kept {
             Some(kept) => *of_columns = kept,

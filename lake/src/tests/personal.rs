@@ -69,8 +69,18 @@ async fn a_column_that_is_personal_by_now_leaves_the_log_and_every_later_checkpo
     }
     let changes = lake.changes("raw_a/t", tagged - 1, tagged).await.unwrap().unwrap();
     let came = lake.session_with(&Arc::default(), [(name("raw_a.came"), changes.came)].into());
-    let came = came.sql("select id from raw_a.came").await.unwrap().collect().await.unwrap();
-    assert_eq!(came.iter().map(RecordBatch::num_rows).sum::<usize>(), 1, "no file came that was there");
+    let came = came
+        .sql("select id from raw_a.came")
+        .await
+        .unwrap()
+        .collect()
+        .await
+        .unwrap();
+    assert_eq!(
+        came.iter().map(RecordBatch::num_rows).sum::<usize>(),
+        1,
+        "no file came that was there"
+    );
     for version in tagged + 2..tagged + 12 {
         assert_eq!(write(false, &[(4, "di@example.org")]).await, version);
     }
@@ -86,7 +96,9 @@ async fn a_column_that_is_personal_by_now_leaves_the_log_and_every_later_checkpo
         let file = std::fs::File::open(checkpoint).unwrap();
         let rows = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
         for batch in rows.build().unwrap() {
-            let text = arrow::util::pretty::pretty_format_batches(&[batch.unwrap()]).unwrap().to_string();
+            let text = arrow::util::pretty::pretty_format_batches(&[batch.unwrap()])
+                .unwrap()
+                .to_string();
             assert!(!text.contains("example.org"), "{text}");
         }
     }
@@ -110,6 +122,9 @@ async fn personal_fields_within_columns_have_no_statistics_either() {
     let file = std::fs::File::open(folder.path().join(stored.files()[0].location.as_ref())).unwrap();
     let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
     let groups = reader.metadata().row_groups().iter();
-    assert!(groups.flat_map(|group| group.columns()).all(|column| column.statistics().is_none()));
+    assert!(
+        groups
+            .flat_map(|group| group.columns())
+            .all(|column| column.statistics().is_none())
+    );
 }
-

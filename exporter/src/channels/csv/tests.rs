@@ -129,7 +129,18 @@ fn formulas_are_escaped_unless_kept() {
 
 #[test]
 fn names_of_columns_are_escaped_like_cells() {
-    let names = ["=1+1", "+x", "-x", "@x", "\tx", "\rx", "\u{feff}=1", " =1", "-5", "plain"];
+    let names = [
+        "=1+1",
+        "+x",
+        "-x",
+        "@x",
+        "\tx",
+        "\rx",
+        "\u{feff}=1",
+        " =1",
+        "-5",
+        "plain",
+    ];
     let fields = names.map(|name| arrow::datatypes::Field::new(name, DataType::Utf8, true));
     let fields = Schema::new(fields.to_vec());
     let header = |formulas| String::from_utf8(format(formulas).header(&fields).unwrap()).unwrap();
@@ -154,7 +165,10 @@ fn a_path_leaves_the_project_only_if_the_campaign_says_so() {
     let absolute = root.path().join("a.csv").to_string_lossy().into_owned();
     for path in ["../a.csv", "out/../../a.csv", "link/a.csv", &absolute] {
         let refused = opened(path, false).unwrap_err();
-        assert!(refused.contains("leaves the project's folder") && refused.contains("allow_outside"), "{refused}");
+        assert!(
+            refused.contains("leaves the project's folder") && refused.contains("allow_outside"),
+            "{refused}"
+        );
         opened(path, true).unwrap();
     }
     opened("out/a.csv", false).unwrap();

@@ -243,7 +243,10 @@ fn what_makes_no_sense_is_refused() {
             "{table: a, cursor: [t, EMail], key: [id], columns: {email: {transform: hash}}}",
             "the cursor `EMail` has a `transform`",
         ),
-        ("{table: a, cursor: phone, key: [id], columns: {phone: {transform: drop}}}", "has a `transform`"),
+        (
+            "{table: a, cursor: phone, key: [id], columns: {phone: {transform: drop}}}",
+            "has a `transform`",
+        ),
         ("{table: a, deletes: compare}", "`deletes: compare` needs"),
         ("{query: select 1, key: [id], changes: logical}", "`table` alone"),
         ("{table: a, slot: b}", "belong to"),
