@@ -308,8 +308,8 @@ mod tests {
             "select cast(id as text) as customer_id, 1 as wave from t",
             "select customer_id, 1 as x from t union all select customer_id, 2 from u",
             "with a as (select * from t) select customer_id, email from a",
-            "with recursive a as (select customer_id, 1 as n from t union all select customer_id, n + 1 from a) select * \
-             from a",
+            "with recursive a as (select customer_id, 1 as n from t union all select customer_id, n + 1 from a)
+             select * from a",
             "select (select max(u.id) from u where u.email = t.email) as customer_id, email from t",
             "select 'c1' as customer_id, 'a@example.com' as email",
             "values (1, 'a@example.com')",

@@ -3,11 +3,11 @@
 //! Options: `path` (relative to the project, and in it unless `allow_outside: true` says that it may be elsewhere),
 //! `delimiter` (one ASCII character, `,` by default), and `formulas`.
 //!
-//! A spreadsheet takes a cell, a column's name as well, that begins with `=`, `+`, `-`, `@`, a tab or a line break for a formula, so that
-//! whoever chose their own name can run code on the desk of whoever opens the file. `formulas: escape`, the default,
-//! puts an apostrophe before such text, as OWASP advises ("CSV Injection"); text that is a signed number or a phone
-//! number (`+34 600 123 456`) can do no harm and stays. `formulas: keep` writes all as it is, for files that no
-//! person opens. Null is an empty cell.
+//! A spreadsheet takes a cell, the name of a column as well, that begins with `=`, `+`, `-`, `@`, a tab or a line break
+//! for a formula, so that whoever chose their own name can run code on the desk of whoever opens the file. `formulas:
+//! escape`, the default, puts an apostrophe before such text, as OWASP advises ("CSV Injection"); text that is a signed
+//! number or a phone number (`+34 600 123 456`) can do no harm and stays. `formulas: keep` writes all as it is, for files
+//! that no person opens. Null is an empty cell.
 //! The file can be read by its owner only.
 
 use std::borrow::Cow;

@@ -67,8 +67,8 @@ pub(crate) struct EventsSource {
     /// Whether hits need consent; they do not by default.
     #[serde(default)]
     pub(crate) consent: Option<Consent>,
-    /// Pages that may send hits, as `https://shop.example`; any if there are none. Browsers let only those that are named
-    /// here send cookies along from other sites.
+    /// Pages that may send hits, as `https://shop.example`; any if there are none. Browsers let only those that are
+    /// named here send cookies along from other sites.
     #[serde(default)]
     pub(crate) origins: Vec<String>,
     /// An identifier of visitors that the collector sets itself; none by default.

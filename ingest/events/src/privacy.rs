@@ -177,7 +177,8 @@ impl Ip {
         record.extra_mut().retain(|_, value| keep_addresses(value, &keep));
     }
 
-    /// A hit that could not be read, without the addresses that its protocol would have in it; all others are shortened.
+    /// A hit that could not be read, without the addresses that its protocol would have in it; all others are
+    /// shortened.
     fn shorten_unread(self, mut fields: Map<String, Value>) -> Value {
         if self == Ip::Full {
             return Value::Object(fields);

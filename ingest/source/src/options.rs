@@ -153,8 +153,8 @@ impl Options {
             .collect()
     }
 
-    /// The kind of personal data that a column holds (by its name in the lake, dots leading into records), one that it is
-    /// in, or one within it.
+    /// The kind of personal data that a column holds (by its name in the lake, dots leading into records), one that it
+    /// is in, or one within it.
     pub fn pii(&self, column: &str) -> Option<String> {
         let path: Vec<String> = column.split('.').map(snake_case).collect();
         let meets = |name: &str| {

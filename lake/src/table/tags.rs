@@ -35,8 +35,8 @@ pub(crate) fn without(add: &Add, columns: &[&str]) -> Option<Add> {
     })
 }
 
-/// A file's statistics without those columns; `None` if they are not in them. What cannot be read is left out whole. All
-/// else stays as it is written: a number that was read and written again might be another.
+/// A file's statistics without those columns; `None` if they are not in them. What cannot be read is left out whole.
+/// All else stays as it is written: a number that was read and written again might be another.
 fn without_columns(stats: &str, columns: &[&str]) -> Option<String> {
     if !columns.iter().any(|column| stats.contains(column)) {
         return None;

@@ -116,8 +116,8 @@ impl<'p> Pager<'p> {
         Ok(added)
     }
 
-    /// Takes note of a page that came from where `asked` went. Whether it is a page at all (what is asked for to see whether there
-    /// is one may not be), and the position of the next one, if there is one.
+    /// Takes note of a page that came from where `asked` went. Whether it is a page at all (what is asked for to see
+    /// whether there is one may not be), and the position of the next one, if there is one.
     pub(crate) fn advance(mut self, answer: &Answer, asked: &Outgoing, probing: bool) -> Result<(bool, Option<Turn>)> {
         let number = self.state.pages + 1;
         let doing = || format!("reading page {number} of {}", asked.place.text);
