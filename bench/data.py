@@ -26,6 +26,15 @@ def once(name, write):
     return path
 
 
+def into(project, file):
+    """The file's path in the project, where it is the same file by another name, or a copy on another disk."""
+    try:
+        os.link(file, project / file.name)
+    except OSError:
+        shutil.copyfile(file, project / file.name)
+    return file.name
+
+
 def online_retail(copies):
     """The UCI Online Retail file, its 541,909 lines `copies` times; `None` if it is not on this machine."""
     source = FILES / "online_retail" / "onlineretail.csv.gz"

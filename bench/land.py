@@ -21,7 +21,7 @@ def run(runs, folder):
         project = fresh(folder / "cordada")
         (project / "sources").mkdir()
         (project / "cordada.yml").write_text("name: bench\nlake: ./lake\n")
-        (project / "sources" / "bench.yml").write_text(f"kind: files\nstreams:\n  lines: {{path: '{csv}'}}\n")
+        (project / "sources" / "bench.yml").write_text(f"kind: files\nstreams:\n  lines: {{path: '{data.into(project, csv)}'}}\n")
         figures = contest.measured(contest.CORDADA, "ingest", "--project", project)
         check_delta(project / "lake" / "raw_bench" / "lines")
         return figures

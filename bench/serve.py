@@ -26,7 +26,7 @@ def run(runs, folder):
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "sources").mkdir(parents=True)
     (folder / "cordada.yml").write_text("name: bench\nlake: ./lake\n")
-    (folder / "sources" / "bench.yml").write_text(f"kind: files\nstreams:\n  lines: {{path: '{lines}'}}\n")
+    (folder / "sources" / "bench.yml").write_text(f"kind: files\nstreams:\n  lines: {{path: '{data.into(folder, lines)}'}}\n")
     contest.measured(contest.CORDADA, "ingest", "--project", folder)
 
     roapi_at = free_address()

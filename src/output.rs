@@ -1,8 +1,7 @@
 //! Rows for people and for programs.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::csv::WriterBuilder;
@@ -15,6 +14,7 @@ use cordada_core::{Context, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 use parquet::arrow::ArrowWriter;
+use tempfile::Builder;
 
 use crate::cli::Format;
 
@@ -29,22 +29,20 @@ pub async fn write(rows: SendableRecordBatchStream, format: Format, output: Opti
         return write_to(rows, format, io::BufWriter::new(io::stdout())).await;
     };
     let doing = || format!("writing {}", file.display());
-    let partial = partial_name(file);
-    let written = write_to(rows, format, File::create(&partial).doing(doing)?).await;
-    match written {
-        Ok(rows) => std::fs::rename(&partial, file).doing(doing).map(|()| rows),
-        Err(error) => {
-            // The error matters, not what is left of the attempt.
-            let _ = std::fs::remove_file(&partial);
-            Err(error)
-        }
-    }
-}
-
-fn partial_name(file: &Path) -> PathBuf {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    file.with_file_name(name)
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let name = format!(".{}.", file.file_name().unwrap_or_default().to_string_lossy());
+    // Only its owner may read it, for it may hold personal data; dropped before it has its name, it is removed.
+    let partial = Builder::new()
+        .prefix(&name)
+        .suffix(".partial")
+        .tempfile_in(folder)
+        .doing(doing)?;
+    let rows = write_to(rows, format, partial.as_file()).await?;
+    partial.persist(file).map_err(|failed| failed.error).doing(doing)?;
+    Ok(rows)
 }
 
 async fn write_to(rows: SendableRecordBatchStream, format: Format, mut sink: impl Write + Send) -> Result<u64> {
@@ -204,6 +202,8 @@ mod tests {
         let file = folder.path().join("out.csv");
         assert_eq!(write(rows(0), Format::Csv, Some(&file)).await.unwrap(), 0);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "id,name\n");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "only its owner reads it");
         assert_eq!(
             std::fs::read_dir(folder.path()).unwrap().count(),
             1,

@@ -3,10 +3,13 @@
 //! An error says what was being done, to what, why it failed and what to do about it; values come last as
 //! `key=value`, so that a log line can be searched. The kind decides the exit code and the gRPC status.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
 use datafusion_common::DataFusionError;
+
+use crate::shown::without_secrets;
 
 /// The result of everything.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -86,12 +89,17 @@ impl fmt::Display for FilePosition {
 }
 
 impl Error {
-    /// An error of `kind` while `doing` something ("reading table raw_shop.orders"), because of `why`.
+    /// An error of `kind` while `doing` something ("reading table raw_shop.orders"), because of `why`. Addresses in
+    /// either lose what lets in whoever reads it: see [`without_secrets`].
     pub fn new(kind: ErrorKind, doing: impl Into<String>, why: impl fmt::Display) -> Self {
+        let shown = |text: String| match without_secrets(&text) {
+            Cow::Owned(shown) => shown,
+            Cow::Borrowed(_) => text,
+        };
         Self(Box::new(Inner {
             kind,
-            doing: doing.into(),
-            why: why.to_string(),
+            doing: shown(doing.into()),
+            why: shown(why.to_string()),
             hint: None,
             place: None,
             values: Vec::new(),
@@ -142,7 +150,8 @@ impl Error {
 
     /// A value to print last, as `key=value`. Never a secret, never personal data.
     pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        self.0.values.push((key, value.to_string()));
+        let value = without_secrets(&value.to_string()).into_owned();
+        self.0.values.push((key, value));
         self
     }
 
@@ -394,6 +403,17 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "running the query: Cast error: Cannot cast string '…' to value of Int64"
+        );
+    }
+
+    #[test]
+    fn an_address_is_told_without_its_signature() {
+        let url = "https://ana:pw@b.example/x.csv?X-Amz-Signature=abc";
+        let error = Error::failed(format!("looking for {url}"), format!("no answer from {url}")).with("url", url);
+        let shown = "https://…@b.example/x.csv?…";
+        assert_eq!(
+            error.to_string(),
+            format!("looking for {shown}: no answer from {shown} url={shown}")
         );
     }
 

@@ -167,17 +167,19 @@ pub fn widest(a: &DataType, b: &DataType) -> DataType {
     }
 }
 
-/// The columns of both: ours in our order, widened to hold theirs, then those that only they have.
+/// The columns of both: ours in our order, widened to hold theirs, then those that only they have. A column is personal
+/// if either says so.
 pub fn merge_fields(ours: &arrow::datatypes::Fields, theirs: &arrow::datatypes::Fields) -> Vec<FieldRef> {
     let mut merged: Vec<FieldRef> = ours
         .iter()
         .map(|field| match theirs.find(field.name()) {
-            Some((_, other)) => Arc::new(
-                field
-                    .as_ref()
-                    .clone()
-                    .with_data_type(widest(field.data_type(), other.data_type())),
-            ),
+            Some((_, other)) => {
+                let mut metadata = field.metadata().clone();
+                // What is known to be personal by now is so in the rows that are there, too.
+                metadata.extend(other.metadata().get(PII).map(|pii| (PII.to_owned(), pii.clone())));
+                let data_type = widest(field.data_type(), other.data_type());
+                Arc::new(field.as_ref().clone().with_data_type(data_type).with_metadata(metadata))
+            }
             None => field.clone(),
         })
         .collect();

@@ -2,6 +2,7 @@
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, Schema};
+use cordada_core::sql_text::Dialect;
 use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, Result};
 use futures::TryStreamExt;
@@ -10,7 +11,6 @@ use crate::campaign::Campaign;
 use crate::client::{Client, PlannedStatement};
 use crate::consent::DEFAULT_KEY;
 use crate::personalise::Personaliser;
-use crate::sql::subquery;
 use crate::wrong::wrong;
 
 /// The audience of a campaign, planned and checked.
@@ -28,9 +28,7 @@ pub(crate) struct Audience<'a> {
 impl<'a> Audience<'a> {
     /// Has the campaign's queries planned, and its rows counted.
     pub(crate) async fn plan(name: &'a str, campaign: &Campaign, client: &mut Client) -> Result<Self> {
-        let audience = subquery(&campaign.audience).map_err(|why| wrong(name, "audience", why))?;
-        // A comment in the last line must not swallow the parenthesis.
-        let from = format!("from (\n{audience}\n) as audience");
+        let from = format!("from (\n{}\n) as audience", campaign.query(name)?.text);
         let all = format!("select audience.* {from}");
         let everybody = client
             .plan(&format!("planning `audience` of campaign {name}"), all.clone())
@@ -64,7 +62,7 @@ impl<'a> Audience<'a> {
         let condition = consent
             .condition("audience", &consents.schema)
             .map_err(|why| wrong(name, "consent", why))?;
-        let size = count(client, name, format!("select count(*) {from}")).await?;
+        let size = count(client, name, &consent.key, &from).await?;
         let query = format!("{all}\nwhere {condition}");
         let planned = client
             .plan(
@@ -92,13 +90,32 @@ fn check_key(name: &str, key: &str, audience: &Schema) -> Result<()> {
     Err(wrong(name, "audience", why).hint(did_you_mean(key, "its columns are", columns)))
 }
 
-async fn count(client: &mut Client, name: &str, query: String) -> Result<u64> {
+/// The rows of the audience.
+///
+/// # Errors
+/// Config if all of several rows have the same key, or none has one: then it does not say whose rows they are.
+async fn count(client: &mut Client, name: &str, key: &str, from: &str) -> Result<u64> {
     let doing = format!("counting the audience of campaign {name}");
+    let column = format!("audience.{}", Dialect::Standard.identifier(key));
+    let query = format!("select count(*), count({column}), coalesce(min({column}) = max({column}), true) {from}");
     let planned = client.plan(&doing, query).await?;
     let batches: Vec<RecordBatch> = client.read(&doing, planned).try_collect().await?;
-    let counts = batches
-        .iter()
-        .filter_map(|batch| batch.columns().first()?.as_primitive_opt::<Int64Type>());
-    let rows: i64 = counts.flat_map(|counts| counts.values().iter()).sum();
-    u64::try_from(rows).map_err(|_| Error::failed(doing, "the server counts less than nothing"))
+    let counted = batches.iter().find(|batch| batch.num_rows() == 1);
+    let counted = counted.and_then(|batch| match batch.columns() {
+        [rows, keys, same] => Some((
+            u64::try_from(rows.as_primitive_opt::<Int64Type>()?.value(0)).ok()?,
+            keys.as_primitive_opt::<Int64Type>()?.value(0),
+            same.as_boolean_opt()?.value(0),
+        )),
+        _ => None,
+    });
+    let (rows, keys, same) =
+        counted.ok_or_else(|| Error::failed(doing, "the server sends something else than three counts"))?;
+    let why = match (rows, keys) {
+        (0, _) => return Ok(0),
+        (_, 0) => format!("no row has a `{key}`, by which consent is looked up"),
+        (_, 2..) if same => format!("all of its {rows} rows have the same `{key}`, by which consent is looked up"),
+        _ => return Ok(rows),
+    };
+    Err(wrong(name, "audience", why).hint("select the key of each row's own person"))
 }

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use crate::channels::{self, ChannelOptions};
 use crate::consent::Consent;
 use crate::mapping::Mapping;
+use crate::person_key;
 use crate::personalise::Templates;
-use crate::sql::subquery;
+use crate::sql::ReadQuery;
 use crate::wrong::wrong;
 
 /// What a campaign sends, to whom, and where.
@@ -24,8 +25,8 @@ use crate::wrong::wrong;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Campaign {
-    /// One SELECT. Its rows are the audience, its columns what fields and templates can use. A `limit` in it counts
-    /// before consent does.
+    /// One query. Its rows are the audience, its columns what fields and templates can use. It is parsed, and sent in
+    /// words of our own. A `limit` in it counts before consent does.
     pub audience: String,
     /// The consent it rests on. Required, unless [`Self::persons`] is false.
     pub consent: Option<Consent>,
@@ -56,7 +57,7 @@ impl Campaign {
     /// # Errors
     /// Config, naming the key of the campaign that is wrong.
     pub fn validate(&self, name: &str) -> Result<()> {
-        subquery(&self.audience).map_err(|why| wrong(name, "audience", why))?;
+        let audience = self.query(name)?;
         match (&self.consent, self.persons) {
             (None, true) => {
                 return Err(wrong(name, "consent", "a campaign over persons needs the consent it rests on")
@@ -66,7 +67,16 @@ impl Campaign {
                 return Err(wrong(name, "persons", "it is false, but the campaign names a consent")
                     .hint("leave out one of the two"));
             }
-            (Some(consent), true) => consent.validate().map_err(|why| wrong(name, "consent", why))?,
+            (Some(consent), true) => {
+                consent.validate().map_err(|why| wrong(name, "consent", why))?;
+                if person_key::is_constant(&audience.query, &consent.key) {
+                    let why = format!(
+                        "`{}` is the same for all rows, and consent is looked up by it",
+                        consent.key
+                    );
+                    return Err(wrong(name, "audience", why).hint("select the key of each row's own person"));
+                }
+            }
             (None, false) => {}
         }
         let mut names = BTreeSet::new();
@@ -81,6 +91,11 @@ impl Campaign {
         }
         Templates::parse(&self.template).map_err(|(field, why)| wrong(name, &format!("template.{field}"), why))?;
         channels::validate(&self.channel).map_err(|problem| problem.of_campaign(name))
+    }
+
+    /// The query of the audience.
+    pub(crate) fn query(&self, name: &str) -> Result<ReadQuery> {
+        ReadQuery::parse(&self.audience).map_err(|why| wrong(name, "audience", why))
     }
 }
 

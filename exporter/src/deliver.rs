@@ -6,6 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use cordada_core::{Error, Result};
 use futures::{Stream, TryStreamExt};
+use tokio_util::sync::CancellationToken;
 
 use crate::channels::{Channel, Delivery, Failures};
 use crate::personalise::Personaliser;
@@ -55,19 +56,21 @@ pub(crate) async fn begin(
     channel.begin(fields).await.map(Some)
 }
 
-/// Streams rows of the audience to the delivery, if there is one. `on_rows` is told the number of rows so far.
+/// Streams rows of the audience to the delivery, if there is one. `on_rows` is told the number of rows so far. To be
+/// cancelled, it need not be waiting for anything.
 pub(crate) async fn deliver(
     audience: impl Stream<Item = Result<RecordBatch>>,
     personaliser: &Personaliser<'_>,
     mut delivery: Option<&mut (dyn Delivery + 'static)>,
     on_rows: &(impl Fn(u64) + Sync),
+    cancel: &CancellationToken,
 ) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut batches = pin!(audience);
     while let Some(batch) = batches.try_next().await? {
         for from in (0..batch.num_rows()).step_by(CHUNK_ROWS) {
             let chunk = batch.slice(from, CHUNK_ROWS.min(batch.num_rows() - from));
-            let chunk = personaliser.apply(&chunk)?;
+            let chunk = personaliser.apply(&chunk, cancel)?;
             if let Some(delivery) = delivery.as_deref_mut() {
                 tally.failures.add(&delivery.write(&chunk).await?);
             }

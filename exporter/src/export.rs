@@ -41,7 +41,7 @@ pub async fn export(
         let fields = audience.personaliser.fields();
         let mut delivery = begin(name, channel.as_ref(), fields, dry_run).await?;
         let rows = client.read(&format!("reading the audience of campaign {name}"), audience.planned);
-        let tally = deliver(rows, &audience.personaliser, delivery.as_deref_mut(), &on_rows).await?;
+        let tally = deliver(rows, &audience.personaliser, delivery.as_deref_mut(), &on_rows, &cancel).await?;
         tally.check(name)?;
         if let Some(delivery) = &mut delivery {
             delivery.seal().await?;

@@ -14,6 +14,7 @@ mod deliver;
 mod export;
 mod manifest;
 pub mod mapping;
+mod person_key;
 mod personalise;
 mod report;
 mod sql;

@@ -10,9 +10,17 @@ use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, Result};
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind};
+use tokio_util::sync::CancellationToken;
 
 use crate::mapping::Mapping;
 use crate::wrong::wrong;
+
+/// Steps that the rendering of one text may take: thousands of times what a letter needs, and a moment of a machine's
+/// time.
+const STEPS: u64 = 100_000;
+
+/// Bytes that one text may have.
+const TEXT: usize = 4 << 20;
 
 /// Maps and renders the rows of one campaign.
 #[derive(Debug)]
@@ -89,7 +97,10 @@ impl<'a> Personaliser<'a> {
     }
 
     /// Rows of the audience as rows of fields.
-    pub(crate) fn apply(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+    ///
+    /// # Errors
+    /// Cancelled, after the row that is being rendered; failed for a template that cannot be rendered for a row.
+    pub(crate) fn apply(&self, rows: &RecordBatch, cancel: &CancellationToken) -> Result<RecordBatch> {
         let unreadable = |_| {
             Error::failed(
                 format!("running campaign {}", self.campaign),
@@ -112,6 +123,9 @@ impl<'a> Personaliser<'a> {
             .map_err(unreadable)?;
         let mut rendered: Vec<StringBuilder> = self.templates.names.iter().map(|_| StringBuilder::new()).collect();
         for row in 0..rows.num_rows() {
+            if cancel.is_cancelled() {
+                return Err(Error::cancelled(format!("running campaign {}", self.campaign)));
+            }
             let values = columns
                 .iter()
                 .map(|(name, column, format)| Ok((*name, value(column, format, row)?)));
@@ -156,6 +170,34 @@ fn value(column: &ArrayRef, format: &ArrayFormatter, row: usize) -> Result<Value
     Ok(typed.unwrap_or_else(|| Value::from(text)))
 }
 
+/// A text that grows up to its bound.
+#[derive(Default)]
+struct BoundedText {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl BoundedText {
+    fn text(self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
+impl std::io::Write for BoundedText {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.is_full |= self.bytes.len() + bytes.len() > TEXT;
+        if self.is_full {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The templates of a campaign, by the name of their field.
 #[derive(Debug)]
 pub(crate) struct Templates {
@@ -170,6 +212,7 @@ impl Templates {
     /// The field whose template is wrong, and what is wrong with it.
     pub(crate) fn parse(templates: &Mapping) -> Result<Self, (String, String)> {
         let mut environment = Environment::new();
+        environment.set_fuel(Some(STEPS));
         environment.set_auto_escape_callback(|field| {
             if field.ends_with("html") {
                 AutoEscape::Html
@@ -203,11 +246,15 @@ impl Templates {
 
     /// Renders one. What goes wrong is told without the values that it went wrong with.
     fn render(&self, field: &str, values: &Value) -> Result<String, String> {
+        let mut text = BoundedText::default();
         let rendered = self
             .environment
             .get_template(field)
-            .and_then(|template| template.render(values));
-        rendered.map_err(|why| {
+            .and_then(|template| template.render_captured_to(values, &mut text).map(drop));
+        if text.is_full {
+            return Err(format!("it makes a text of more than {TEXT} bytes"));
+        }
+        rendered.map(|()| text.text()).map_err(|why| {
             let line = why.line().map_or_else(String::new, |line| format!(" in line {line}"));
             match (why.kind(), why.detail()) {
                 (
@@ -216,6 +263,7 @@ impl Templates {
                 ) => {
                     format!("{kind}{line}: {detail}")
                 }
+                (ErrorKind::OutOfFuel, _) => format!("it takes more than {STEPS} steps{line}"),
                 (kind, _) => format!("{kind}{line}"),
             }
         })

@@ -13,7 +13,7 @@ use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 
-use super::outgoing::{Outgoing, shown};
+use super::outgoing::Outgoing;
 use super::system::limits::Limits;
 
 /// Redirects that are followed one after the other.
@@ -116,7 +116,7 @@ impl Http {
 
     /// Sends it and reads all of the answer.
     pub async fn send(&self, outgoing: &Outgoing, target: Target, cancel: &CancellationToken) -> Result<Raw, Failure> {
-        let place = shown(&outgoing.url);
+        let place = outgoing.place.text.clone();
         tokio::select! {
             raw = self.exchange(outgoing, target, &place) => raw,
             () = cancel.cancelled() => Err(Failure::lasting(Error::cancelled(format!("asking {place}")))),

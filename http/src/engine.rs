@@ -182,7 +182,7 @@ impl Engine {
 
     async fn judge(&self, sent: &Outgoing, raw: super::client::Raw, options: &Arc<AnswerOptions>) -> Verdict {
         let (system, options, now) = (self.system.clone(), options.clone(), self.clock.now());
-        let (place, failure) = (shown(&sent.url), sent.failure);
+        let (place, failure) = (sent.place.clone(), sent.failure);
         let large = match &raw.body {
             super::client::Body::Memory(body) => body.len() > LARGE,
             super::client::Body::File(..) => true,

@@ -25,6 +25,55 @@ pub struct Outgoing {
     pub credentials: bool,
     /// Where an answer says that it is an error although its status says that it is none.
     pub failure: Option<&'static str>,
+    /// Where it goes, as it may be shown.
+    pub place: ShownPlace,
+}
+
+/// Where a request goes, as it may be shown, and what of it may not be.
+#[derive(Debug, Clone, Default)]
+pub struct ShownPlace {
+    /// The address, without what lets in, and without values of the record that is asked by.
+    pub text: String,
+    /// Those values: what a system says of an error may have them in it.
+    pub personal: Vec<String>,
+}
+
+impl ShownPlace {
+    /// Of an address that is the same for everybody.
+    pub fn of(url: &Url) -> Self {
+        Self {
+            text: shown(url),
+            personal: Vec::new(),
+        }
+    }
+
+    /// Of an address that a system gave: its path may be a secret or personal too.
+    pub fn of_host(url: &Url) -> Self {
+        let host = url.host_str().unwrap_or_default();
+        Self {
+            text: format!("{}://{host}/…", url.scheme()),
+            personal: Vec::new(),
+        }
+    }
+
+    /// Of a request that `scope` has been filled into, which made it go to `url`.
+    fn of_request(request: &Request, base: &Url, scope: &Scope, url: &Url) -> Self {
+        let Some((scope, personal)) = scope.shown() else {
+            return Self::of(url);
+        };
+        let place = path_url(request, base, &scope);
+        Self {
+            text: place.map_or_else(|_| Self::of_host(base).text, |place| shown(&place)),
+            personal,
+        }
+    }
+
+    /// What a system says, without persons.
+    pub(crate) fn without_persons(&self, said: &str) -> String {
+        let said = cordada_core::shown::without_persons(said).into_owned();
+        let values = self.personal.iter();
+        values.fold(said, |said, value| said.replace(value.as_str(), "…"))
+    }
 }
 
 /// What pagination adds to a request.
@@ -60,8 +109,10 @@ impl Outgoing {
                 .as_ref()
                 .map(|_| "/errors")
                 .or(request.jsonrpc.as_ref().map(|_| "/error")),
+            place: ShownPlace::default(),
         };
         outgoing.url = same_host(base, outgoing.url)?;
+        outgoing.place = ShownPlace::of_request(request, base, scope, &outgoing.url);
         outgoing.fill_body(request, scope, added)?;
         if let Some(method) = &request.method {
             outgoing.method = Method::from_bytes(method.as_bytes())
@@ -177,15 +228,16 @@ pub fn same_host(base: &Url, mut url: Url) -> Result<Url> {
     .hint("credentials are sent to the host of `base_url` only; check it"))
 }
 
-fn url(request: &Request, base: &Url, scope: &Scope, added: &[(String, String)]) -> Result<Url> {
+/// Where a request goes, without its parameters.
+fn path_url(request: &Request, base: &Url, scope: &Scope) -> Result<Url> {
     let path = match &request.path {
         Some(path) => path.path(scope)?,
         None => String::new(),
     };
-    let mut url = if path.starts_with("http://") || path.starts_with("https://") {
-        join(base, &path)?
+    if path.starts_with("http://") || path.starts_with("https://") {
+        join(base, &path)
     } else if path.is_empty() {
-        base.clone()
+        Ok(base.clone())
     } else {
         // Below the base: `join` would take a path from the root on.
         let mut base = base.clone();
@@ -196,8 +248,12 @@ fn url(request: &Request, base: &Url, scope: &Scope, added: &[(String, String)])
             base.as_str().trim_end_matches('/'),
             path.trim_start_matches('/')
         );
-        join(&base, &below)?
-    };
+        join(&base, &below)
+    }
+}
+
+fn url(request: &Request, base: &Url, scope: &Scope, added: &[(String, String)]) -> Result<Url> {
+    let mut url = path_url(request, base, scope)?;
     let mut pairs = pairs(&request.params, scope)?;
     pairs.retain(|(name, _)| !added.iter().any(|(other, _)| other == name));
     pairs.extend(added.iter().cloned());
@@ -299,6 +355,38 @@ mod tests {
         );
         assert_eq!((sent.method, sent.headers.len()), (Method::GET, 1));
         assert_eq!(shown(&sent.url), "https://acme.example/api/orders/a%20b%2Fc");
+    }
+
+    #[test]
+    fn whose_records_are_asked_for_is_not_shown() {
+        let request = json!({
+            "path": "/customers/{{ parent.email }}/{{ config.id }}/{{ parent.n }}",
+            "params": {"email": "{{ parent.email }}"},
+        });
+        let request: Request = serde_json::from_value(request).unwrap();
+        let parent = json!({"email": "ana@example.org", "n": {"first": "Ana", "age": 7}});
+        let scope = Scope::default()
+            .with("config", json!({"id": "x"}))
+            .with("parent", parent);
+        let base = Url::parse("https://u:p@acme.example/api").unwrap();
+        let next = Url::parse("https://acme.example/api/customers/ana@example.org?page=2").unwrap();
+        for url in [None, Some(next)] {
+            let added = Addition {
+                url,
+                ..Addition::default()
+            };
+            let sent = Outgoing::new(&request, &base, &HeaderMap::new(), &scope, &added).unwrap();
+            assert!(sent.url.as_str().contains("ana"), "{}", sent.url);
+            assert_eq!(sent.place.text, "https://acme.example/api/customers/:email/x/:n");
+            let said = sent
+                .place
+                .without_persons("Ana has no order 7: bo@example.org, ana@example.org");
+            assert_eq!(said, "… has no order 7: …, …");
+        }
+        // What cannot be filled in without the record shows no path at all.
+        let request: Request = serde_json::from_value(json!({"path": "/{{ parent.n.age + 1 }}"})).unwrap();
+        let sent = Outgoing::new(&request, &base, &HeaderMap::new(), &scope, &Addition::default()).unwrap();
+        assert_eq!(sent.place.text, "https://acme.example/…");
     }
 
     #[test]

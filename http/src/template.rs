@@ -19,6 +19,9 @@ use serde_json::Value as Json;
 /// What is encoded in a path segment and by `urlencode`: all but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// Characters of the shortest value of a record that is cut out of what a system says.
+const SHORTEST_SECRET: usize = 3;
+
 static TEXT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = environment();
     environment.set_formatter(|out, _, value| write(out, value, |text| text.to_owned()));
@@ -164,8 +167,37 @@ impl Scope {
         Self(values)
     }
 
+    /// This scope as it may be shown, and what may not be: the values of the record that is asked by (`parent`), which
+    /// stand for their names in it. `None` if there is no such record.
+    pub(crate) fn shown(&self) -> Option<(Self, Vec<String>)> {
+        let (_, parent) = self.0.iter().find(|(name, _)| *name == "parent")?;
+        let parent = serde_json::to_value(parent).ok()?;
+        let fields = parent.as_object()?;
+        let names = fields
+            .keys()
+            .map(|name| (name.clone(), Value::from_safe_string(format!(":{name}"))));
+        let mut values = Vec::new();
+        fields.values().for_each(|value| leaves(value, &mut values));
+        let mut scope = self.0.clone();
+        scope.retain(|(name, _)| *name != "parent");
+        scope.push(("parent", names.collect()));
+        Some((Self(scope), values))
+    }
+
     fn context(&self) -> Value {
         self.0.iter().cloned().collect()
+    }
+}
+
+/// The texts and numbers in a value, but for those so short that they would be found everywhere.
+fn leaves(value: &Json, texts: &mut Vec<String>) {
+    let mut push = |text: String| texts.extend((text.len() >= SHORTEST_SECRET).then_some(text));
+    match value {
+        Json::String(text) => push(text.clone()),
+        Json::Number(number) => push(number.to_string()),
+        Json::Array(items) => items.iter().for_each(|item| leaves(item, texts)),
+        Json::Object(fields) => fields.values().for_each(|field| leaves(field, texts)),
+        Json::Null | Json::Bool(_) => {}
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 
 use super::answer::{Answer, AnswerOptions};
 use super::client::{Body, Raw};
+use super::outgoing::ShownPlace;
 use super::retry;
 use super::system::System;
 use super::system::limits::{Action, ErrorRule};
@@ -49,14 +50,14 @@ pub fn pointers(system: &System) -> Vec<&Pointer> {
 /// Decides about an answer from `place`. `failure` is where an answer that looks successful says that it is none.
 pub fn judge(
     system: &System,
-    place: &str,
+    place: &ShownPlace,
     failure: Option<&str>,
     raw: Raw,
     options: &Arc<AnswerOptions>,
     now: DateTime<Utc>,
 ) -> Verdict {
     let status = raw.status;
-    let doing = format!("asking {place}");
+    let doing = format!("asking {}", place.text);
     let after = raw
         .headers
         .get(RETRY_AFTER)
@@ -70,7 +71,7 @@ pub fn judge(
         };
         let rule = system.errors.iter().find(|rule| rule.matches(status, &value));
         if rule.filter(accepted).is_none() {
-            let said = said(system, &value);
+            let said = said(system, place, &value);
             return refused(rule, doing, status, &said, after);
         }
     }
@@ -109,7 +110,7 @@ pub fn judge(
     let error = || {
         Error::failed(
             doing.clone(),
-            format!("the system answers with an error{}", said(system, &value)),
+            format!("the system answers with an error{}", said(system, place, &value)),
         )
     };
     let rule = system.errors.iter().find(|rule| rule.matches(status, &value));
@@ -212,8 +213,8 @@ fn is_page(raw: &Raw, doing: &str) -> Option<Error> {
     })
 }
 
-/// What the system says about an error, where the manifest says that it does.
-fn said(system: &System, value: &dyn Fn(&Pointer) -> Option<Json>) -> String {
+/// What the system says about an error, where the manifest says that it does: without the persons that it may name.
+fn said(system: &System, place: &ShownPlace, value: &dyn Fn(&Pointer) -> Option<Json>) -> String {
     let text = |pointer: &Option<Pointer>| {
         let value = value(pointer.as_ref()?)?;
         let text = match value {
@@ -221,6 +222,7 @@ fn said(system: &System, value: &dyn Fn(&Pointer) -> Option<Json>) -> String {
             Json::Number(number) => number.to_string(),
             _ => return None,
         };
+        let text = place.without_persons(&text);
         let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect();
         Some(text).filter(|text| !text.is_empty())
     };

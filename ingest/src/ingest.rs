@@ -14,7 +14,7 @@ use cordada_core::{Context, Error, ErrorKind, Result, TableName};
 use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::provenance::Load;
 use cordada_ingest_source::transform::PiiKey;
-use cordada_lake::JournalType::{Integer, Text, Time};
+use cordada_lake::JournalType::{Integer, Personal, Text, Time};
 use cordada_lake::release::{ColumnDocs, Docs};
 use cordada_lake::{Draft, Journal, Lake, Relation, Release, Tip};
 use futures::StreamExt;
@@ -44,7 +44,7 @@ pub(crate) const LOADS: Journal = Journal::new(
         ("status", Text),
         ("error", Text),
         // What the stream remembers: a cursor, a position in a log.
-        ("state", Text),
+        ("state", Personal),
     ],
 );
 

@@ -104,6 +104,7 @@ impl Landing<'_> {
     async fn attempt(&self, progress: &dyn Progress, landed: &mut Outcome) -> Result<()> {
         let transforms = Arc::new(Transforms::new(&self.options, self.key)?);
         let table = Arc::new(LandedTable::open(self.lake, &self.table).await?);
+        self.tag(&table, landed).await?;
         let kept = KeptState::of(self.lake, &self.table, table.tip()).await?;
         let replace = self.options.disposition() == Disposition::Replace;
         let task: Arc<dyn Task> = match self.source.source().shows_progress() {
@@ -245,6 +246,26 @@ impl Landing<'_> {
             task.finish(&summary(rows, rejected));
         }
         Ok(true)
+    }
+
+    /// Tells the table which of its columns are known to be personal by now, whether or not anything new lands.
+    async fn tag(&self, table: &LandedTable, landed: &mut Outcome) -> Result<()> {
+        // What is built on a version that was undone says it with its first rows.
+        let Some(existing) = table.schema().await?.filter(|_| !table.tip().undoes()) else {
+            return Ok(());
+        };
+        let tagged = self.options.tagged(&existing);
+        if tagged == *existing {
+            return Ok(());
+        }
+        let write = Write {
+            base: Base::Tip(table.tip()),
+            ..Write::new(Mode::Append, Arc::new(tagged))
+        };
+        let written = self.lake.write(&self.table, write, Vec::new()).await?;
+        table.wrote(written.version);
+        landed.version = Some(written.version);
+        Ok(())
     }
 
     /// Says that all chunks of a replacement have landed.

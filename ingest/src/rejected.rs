@@ -14,7 +14,7 @@ use arrow::record_batch::RecordBatch;
 use cordada_core::scratch::ScratchFile;
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_source::provenance::Load;
-use cordada_lake::JournalType::{Integer, Text, Time};
+use cordada_lake::JournalType::{Integer, Personal, Text, Time};
 use cordada_lake::{Journal, Lake, Mode, Write};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 
@@ -28,8 +28,8 @@ pub(crate) const REJECTED_ROWS: Journal = Journal::new(
         ("stream", Text),
         ("file", Text),
         ("line", Integer),
-        ("reason", Text),
-        ("record", Text),
+        ("reason", Personal),
+        ("record", Personal),
     ],
 );
 

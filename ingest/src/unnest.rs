@@ -12,7 +12,7 @@ use cordada_core::names::{ORIGIN, snake_case};
 use cordada_core::sql_text::Dialect;
 use cordada_core::{Context, Error, Result, TableName, types};
 use cordada_ingest_source::options::{Disposition, Options};
-use cordada_ingest_source::provenance::{DELETED, LOAD_ID, LOADED_AT};
+use cordada_ingest_source::provenance::{self, DELETED, LOAD_ID, LOADED_AT};
 use cordada_lake::{Base, Lake, Mode, PinnedReference, Tip, Write};
 use datafusion::catalog::TableProvider;
 use datafusion::error::Result as DataFusionResult;
@@ -109,7 +109,7 @@ async fn follow(
             followed.await.doing(doing)?.unwrap_or((Mode::Overwrite, all))
         }
     };
-    let schema = rows.schema().inner().clone();
+    let schema = tagged(rows.schema().as_arrow(), column, options);
     let partitions = rows.execute_stream_partitioned().await.doing(doing)?;
     let write = Write {
         widen: true,
@@ -119,6 +119,12 @@ async fn follow(
     };
     Ok(Some(lake.write(table, write, partitions).await?.version))
 }
+
+/// What the columns of the parent's key begin with in the child's table.
+const PARENT: &str = "_parent_";
+
+/// The column of an item's place in its list.
+const POSITION: &str = "_position";
 
 /// The parent's rows that came, in a [`session`].
 const CAME: &str = "parent.came";
@@ -147,9 +153,26 @@ async fn is_of_shape(lake: &Lake, table: &TableName, tip: Tip, items: &DataFrame
     Ok(ours.len() == theirs.fields().len() && ours.iter().zip(theirs.fields()).all(same))
 }
 
+/// The columns of the child's table, those that are personal in the parent's with a tag.
+fn tagged(items: &Schema, column: &str, options: &Options) -> Arc<Schema> {
+    let fields = items.fields().iter().map(|field| {
+        let name = field.name();
+        let place = match name.strip_prefix(PARENT) {
+            Some(key) => key.to_owned(),
+            None if name == "value" => column.to_owned(),
+            None => format!("{column}.{name}"),
+        };
+        let is_ours = name == POSITION || provenance::is_ours(name);
+        let pii = options.pii(&place).filter(|_| !is_ours);
+        let pii = pii.map(|pii| (types::PII.to_owned(), pii));
+        field.as_ref().clone().with_metadata(pii.into_iter().collect())
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
 /// What a column of the parent's key is called in the child's table.
 fn parent_key(key: &str) -> String {
-    format!("_parent_{key}")
+    format!("{PARENT}{key}")
 }
 
 /// A list of the parent's rows, and what each of its items becomes. Names are quoted.
@@ -186,7 +209,7 @@ impl List {
             }
             _ => vec!["_item as value".to_owned()],
         };
-        let item = parents.chain(["_position".to_owned()]).chain(fields).chain(provenance);
+        let item = parents.chain([POSITION.to_owned()]).chain(fields).chain(provenance);
         Ok(Some(Self {
             name: quoted(column),
             shared: shared.collect::<Vec<_>>().join(", "),

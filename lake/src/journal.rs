@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
+use cordada_core::types::PII;
 use cordada_core::{Error, Result, TableName};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
@@ -26,6 +27,8 @@ pub struct Journal {
 pub enum JournalType {
     /// `Utf8`.
     Text,
+    /// `Utf8` that may hold somebody's data: it is tagged, so that no statistics tell of it.
+    Personal,
     /// `Int64`.
     Integer,
     /// Microseconds in UTC.
@@ -53,18 +56,23 @@ impl Journal {
 
     /// Its columns.
     pub fn schema(self) -> SchemaRef {
-        let fields = self
-            .columns
-            .iter()
-            .map(|(name, column)| Field::new(*name, column.data_type(), true));
+        let fields = self.columns.iter().map(|(name, column)| column.field(name));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 }
 
 impl JournalType {
+    fn field(self, name: &str) -> Field {
+        let field = Field::new(name, self.data_type(), true);
+        match self {
+            Self::Personal => field.with_metadata([(PII.to_owned(), "record".to_owned())].into()),
+            _ => field,
+        }
+    }
+
     fn data_type(self) -> DataType {
         match self {
-            Self::Text => DataType::Utf8,
+            Self::Text | Self::Personal => DataType::Utf8,
             Self::Integer => DataType::Int64,
             Self::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         }

@@ -27,6 +27,7 @@ mod maintain;
 mod models;
 mod modes;
 mod pending;
+mod personal;
 mod rollback;
 mod state;
 
@@ -254,37 +255,6 @@ async fn types_that_delta_lacks_and_foreign_metadata_are_converted() {
     let release = publish(&lake, 0).await;
     let rows = query(&lake, &release, "select * from raw_a.t").await.unwrap();
     assert_eq!(rows, "|18446744073709551615|2017-07-14T02:40:00.123456Z|");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn personal_columns_leave_nothing_in_the_statistics() {
-    let (_folder, lake) = temporary().await;
-    let field =
-        Field::new("email", DataType::Utf8, true).with_metadata([(types::PII.to_owned(), "email".to_owned())].into());
-    let schema = Arc::new(Schema::new(vec![field]));
-    let batch = RecordBatch::try_new(
-        schema.clone(),
-        vec![Arc::new(StringArray::from(vec!["ana@example.org"]))],
-    )
-    .unwrap();
-    lake.write(
-        &name("raw_a.t"),
-        Write::new(Mode::Append, schema.clone()),
-        vec![stream(vec![batch], &schema)],
-    )
-    .await
-    .unwrap();
-    let stored = lake.snapshot("raw_a/t", 0).await.unwrap();
-    let statistics = stored.files().await.unwrap()[0].add.stats.clone().unwrap();
-    assert!(
-        !statistics.contains("example") && statistics.contains("\"numRecords\":1"),
-        "{statistics}"
-    );
-    assert_eq!(
-        stored.schema().field(0).metadata()[types::PII],
-        "email",
-        "the tag survives the log"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

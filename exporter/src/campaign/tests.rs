@@ -73,6 +73,10 @@ fn wrong_keys_are_named() {
             "audience: select 1; select 2\nconsent: a",
             "`audience`: there is more than one statement",
         ),
+        (
+            "audience: select 1 as customer_id, email from t\nconsent: a",
+            "`audience`: `customer_id` is the same for all rows",
+        ),
         ("audience: select 1\nconsent: ''", "`consent`: the purpose is empty"),
         (
             "audience: select 1\nconsent: {purpose: a, relation: 'x; y'}",

@@ -1,12 +1,13 @@
 //! `kind: csv`: a file of comma-separated values.
 //!
-//! Options: `path` (relative to the project), `delimiter` (one ASCII character, `,` by default), and `formulas`.
+//! Options: `path` (relative to the project, and in it unless `allow_outside: true` says that it may be elsewhere),
+//! `delimiter` (one ASCII character, `,` by default), and `formulas`.
 //!
-//! A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a line break for a formula, so that
-//! whoever chose their own name can run code on the desk of whoever opens the file. `formulas: escape`, the default,
-//! puts an apostrophe before such text, as OWASP advises ("CSV Injection"); text that is a signed number or a phone
-//! number (`+34 600 123 456`) can do no harm and stays. `formulas: keep` writes all as it is, for files that no
-//! person opens. Null is an empty cell.
+//! A spreadsheet takes a cell, the name of a column as well, that begins with `=`, `+`, `-`, `@`, a tab or a line break
+//! for a formula, so that whoever chose their own name can run code on the desk of whoever opens the file. `formulas:
+//! escape`, the default, puts an apostrophe before such text, as OWASP advises ("CSV Injection"); text that is a signed
+//! number or a phone number (`+34 600 123 456`) can do no harm and stays. `formulas: keep` writes all as it is, for files
+//! that no person opens. Null is an empty cell.
 //! The file can be read by its owner only.
 
 use std::borrow::Cow;
@@ -27,6 +28,8 @@ use super::{Channel, Delivery, Description, Failure, Receipt};
 #[derive(Debug, Deserialize)]
 struct CsvOptions {
     path: String,
+    #[serde(default)]
+    allow_outside: bool,
     #[serde(default = "comma")]
     delimiter: char,
     #[serde(default)]
@@ -61,7 +64,7 @@ struct Format {
 }
 
 pub(super) fn open(options: Options, project: &Path) -> Result<Box<dyn Channel>, Problem> {
-    let options: CsvOptions = read(options, &["path", "delimiter", "formulas"])?;
+    let options: CsvOptions = read(options, &["path", "allow_outside", "delimiter", "formulas"])?;
     let delimiter = match u8::try_from(options.delimiter) {
         Ok(delimiter) if delimiter.is_ascii() && !b"\"\r\n".contains(&delimiter) => delimiter,
         _ => {
@@ -72,7 +75,7 @@ pub(super) fn open(options: Options, project: &Path) -> Result<Box<dyn Channel>,
         }
     };
     Ok(Box::new(CsvFile {
-        path: resolve(project, &options.path)?,
+        path: resolve(project, &options.path, options.allow_outside)?,
         name: options.path,
         format: Format {
             delimiter,
@@ -98,11 +101,7 @@ impl Channel for CsvFile {
 
     async fn begin(&self, fields: &Schema) -> Result<Box<dyn Delivery>> {
         let mut file = AtomicFile::create(self.path.clone()).await?;
-        let mut header = self.format.writer();
-        header
-            .write_record(fields.fields().iter().map(|field| field.name()))
-            .map_err(failed)?;
-        file.write(&header.into_inner().map_err(failed)?).await?;
+        file.write(&self.format.header(fields)?).await?;
         Ok(Box::new(CsvDelivery {
             name: self.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             file,
@@ -143,6 +142,16 @@ impl Format {
         WriterBuilder::new().delimiter(self.delimiter).from_writer(Vec::new())
     }
 
+    fn header(self, fields: &Schema) -> Result<Vec<u8>> {
+        let names = fields.fields().iter().map(|field| match self.formulas {
+            Formulas::Escape => without_formula(field.name()),
+            Formulas::Keep => Cow::Borrowed(field.name().as_str()),
+        });
+        let mut writer = self.writer();
+        writer.write_record(names.map(Cow::into_owned)).map_err(failed)?;
+        writer.into_inner().map_err(failed)
+    }
+
     fn encode(self, rows: &RecordBatch) -> Result<Vec<u8>> {
         let options = FormatOptions::default();
         let columns: Vec<(ArrayFormatter, bool)> = rows
@@ -181,11 +190,15 @@ fn can_hold_text(data_type: &DataType) -> bool {
 }
 
 /// The text, with an apostrophe before what a spreadsheet would compute. The wide signs are those that Excel takes
-/// for the plain ones in East Asian locales.
+/// for the plain ones in East Asian locales; what cannot be seen before a sign (a byte order mark, spaces) is nothing
+/// to some.
 fn without_formula(cell: &str) -> Cow<'_, str> {
     let is_number = |rest: &str| rest.chars().all(|c| c.is_ascii_digit() || " .,()-".contains(c));
-    match cell.chars().next() {
-        Some('+' | '-') if is_number(&cell[1..]) => Cow::Borrowed(cell),
+    let is_unseen = |c: char| c == ' ' || c == '\u{a0}' || c == '\u{feff}' || ('\u{200b}'..='\u{200f}').contains(&c);
+    match cell.trim_start_matches(is_unseen).chars().next() {
+        Some('+' | '-') if is_number(cell.trim_start_matches(is_unseen).get(1..).unwrap_or_default()) => {
+            Cow::Borrowed(cell)
+        }
         Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠') => {
             Cow::Owned(format!("'{cell}"))
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cordada_core::suggest::did_you_mean;
-use cordada_core::{Error, Result};
+use cordada_core::{Error, Result, places};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -64,10 +64,27 @@ pub(super) fn read<T: DeserializeOwned>(mut options: Options, known: &[&str]) ->
     serde_json::from_value(Value::Object(options)).map_err(|why| Problem::new("channel", why.to_string()))
 }
 
-/// A path of the campaign as a path of this process.
-pub(super) fn resolve(project: &Path, path: &str) -> Result<PathBuf, Problem> {
+/// A path of the campaign as a path of this process: of a file, in the project unless the campaign says that it may
+/// be elsewhere.
+pub(super) fn resolve(project: &Path, path: &str, allow_outside: bool) -> Result<PathBuf, Problem> {
+    let wrong = |why: String| Problem::new("channel.path", why);
     if Path::new(path).file_name().is_none() {
-        return Err(Problem::new("channel.path", format!("`{path}` is not a file")));
+        return Err(wrong(format!("`{path}` is not a file")));
     }
-    Ok(project.join(path))
+    let target = project.join(path);
+    // Without a project only what a path says can be looked at.
+    let is_known = !project.as_os_str().is_empty() || Path::new(path).is_relative();
+    if is_known && !allow_outside {
+        let stays = places::stays_within(project, Path::new(path));
+        if !stays.map_err(|why| wrong(format!("`{path}` cannot be looked at: {why}")))? {
+            let hint = "say `allow_outside: true` beside it if that is meant";
+            return Err(wrong(format!("`{path}` leaves the project's folder")).hint(hint.to_owned()));
+        }
+    }
+    match std::fs::metadata(&target) {
+        Ok(metadata) if places::is_special(&metadata) => Err(wrong(format!(
+            "`{path}` is a pipe, a socket or a device, and has to be a file"
+        ))),
+        _ => Ok(target),
+    }
 }

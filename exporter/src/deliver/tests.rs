@@ -24,7 +24,8 @@ async fn run(batches: Vec<RecordBatch>, outbox: &Outbox, dry_run: bool) -> (Tall
     let told = Mutex::new(Vec::new());
     let on_rows = |rows| locked(&told).push(rows);
     let batches = stream::iter(batches.into_iter().map(Ok));
-    let tally = deliver(batches, &personaliser, delivery.as_deref_mut(), &on_rows)
+    let never = CancellationToken::new();
+    let tally = deliver(batches, &personaliser, delivery.as_deref_mut(), &on_rows, &never)
         .await
         .unwrap();
     if let Some(mut delivery) = delivery {

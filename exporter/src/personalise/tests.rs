@@ -34,14 +34,17 @@ fn column(rows: &RecordBatch, name: &str) -> Vec<String> {
 
 fn rendered(template: &str) -> Vec<String> {
     let personaliser = personaliser(json!({}), json!({"text": template})).unwrap();
-    column(&personaliser.apply(&audience()).unwrap(), "text")
+    column(
+        &personaliser.apply(&audience(), &CancellationToken::new()).unwrap(),
+        "text",
+    )
 }
 
 #[test]
 fn fields_are_renamed_and_in_the_order_of_the_campaign() {
     let fields = json!({"ORDERS": "orders", "EMAIL": "email"});
     let personaliser = personaliser(fields, json!({"subject": "Hola {{ first_name }}"})).unwrap();
-    let sent = personaliser.apply(&audience()).unwrap();
+    let sent = personaliser.apply(&audience(), &CancellationToken::new()).unwrap();
     let names: Vec<_> = sent
         .schema()
         .fields()
@@ -56,7 +59,10 @@ fn fields_are_renamed_and_in_the_order_of_the_campaign() {
 #[test]
 fn without_fields_all_columns_are_sent() {
     let personaliser = personaliser(json!({}), json!({})).unwrap();
-    assert_eq!(personaliser.apply(&audience()).unwrap(), audience());
+    assert_eq!(
+        personaliser.apply(&audience(), &CancellationToken::new()).unwrap(),
+        audience()
+    );
 }
 
 #[test]
@@ -73,7 +79,7 @@ fn templates_know_nulls_numbers_and_conditions() {
 #[test]
 fn html_is_escaped() {
     let personaliser = personaliser(json!({}), json!({"body_html": "<b>{{ first_name }}</b>"})).unwrap();
-    let sent = personaliser.apply(&audience()).unwrap();
+    let sent = personaliser.apply(&audience(), &CancellationToken::new()).unwrap();
     assert_eq!(column(&sent, "body_html"), ["<b>Ana &lt;3</b>", "<b></b>"]);
 }
 
@@ -109,11 +115,44 @@ fn an_error_in_a_template_does_not_quote_the_row() {
         "{{ email | int }}",
     ] {
         let personaliser = personaliser(json!({}), json!({"subject": template})).unwrap();
-        let error = personaliser.apply(&audience()).unwrap_err().to_string();
+        let error = personaliser
+            .apply(&audience(), &CancellationToken::new())
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("`template.subject`") && error.contains("in line"),
             "{error}"
         );
         assert!(!error.contains("ana@a.es"), "{error}");
     }
+}
+
+#[test]
+fn a_template_that_goes_on_and_on_is_ended() {
+    let endless = "{% for i in range(9999) %}{% for j in range(9999) %}{{ i * j }}{% endfor %}{% endfor %}";
+    let empty = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}";
+    let growing = "{% set text = range(9999) | join('-') %}{% for i in range(9999) %}{{ text }}{% endfor %}";
+    for (template, expected) in [
+        (endless, "it takes more than 100000 steps in line 1"),
+        (empty, "it takes more than 100000 steps in line 1"),
+        (growing, "it makes a text of more than 4194304 bytes"),
+    ] {
+        let personaliser = personaliser(json!({}), json!({"text": template})).unwrap();
+        let error = personaliser.apply(&audience(), &CancellationToken::new()).unwrap_err();
+        assert!(
+            error.to_string().contains(&format!("`template.text`: {expected}")),
+            "{error}"
+        );
+    }
+    let long = "{% for i in range(3000) %}{{ i }},{% endfor %}";
+    assert_eq!(rendered(long)[0].len(), 13_890);
+}
+
+#[test]
+fn rows_are_rendered_until_somebody_asks_to_stop() {
+    let personaliser = personaliser(json!({}), json!({"text": "{{ email }}"})).unwrap();
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let error = personaliser.apply(&audience(), &cancel).unwrap_err();
+    assert_eq!(error.kind(), cordada_core::ErrorKind::Cancelled);
 }

@@ -142,6 +142,51 @@ async fn only_those_who_consented_are_written_and_the_manifest_says_so() {
 }
 
 #[tokio::test]
+async fn no_words_of_an_audience_leave_the_condition_of_consent() {
+    let server = TestServer::start(&LAKE, Then::GoOn).await;
+    let project = tempfile::tempdir().unwrap();
+    let plain = "audience: {audience}\nconsent: email_marketing\nchannel: {kind: csv, path: out.csv}\n";
+    let sent = |audience: &str| {
+        let yaml = plain.replace("{audience}", &serde_json::to_string(audience).unwrap());
+        let (server, project) = (&server, project.path());
+        async move { run(server, &yaml, project).await.map(|report| report.rows) }
+    };
+    // Whatever stands in a text stays in it: those who consented are sent, and nobody else.
+    for audience in [
+        "select customer_id, $$a'$$ as note, email from marts.customers where email <> $$) or true --$$",
+        "select customer_id, E'a\\') as audience --' as note, email from marts.customers",
+        "select customer_id, email from marts.customers /* ) as audience -- */ -- ) or (true",
+        "with a as (select * from marts.customers) select customer_id, email from a where email <> ''')'",
+        "select customer_id, email from marts.customers union select customer_id, email from marts.customers",
+        "select customer_id, email from (select * from marts.customers) as marts",
+        "select customer_id, email from marts.customers where customer_id in (select customer_id from marts.customers)",
+    ] {
+        assert_eq!(sent(audience).await.unwrap(), 4, "{audience}");
+    }
+    for audience in [
+        "select customer_id, email from marts.customers) as audience where true or (1=1",
+        "select customer_id, email from marts.customers) as audience union all select customer_id, email from (select * \
+         from marts.customers",
+        "select customer_id, email from marts.customers; select 1",
+        "select 'c1' as customer_id, email from marts.customers",
+        "select max('c1') over () as customer_id, email from marts.customers",
+        "select max(customer_id) over () as customer_id, email from marts.customers",
+        "select a.customer_id, b.email from marts.customers a, marts.customers b where a.customer_id = 'c1'",
+        "select nullif(customer_id, customer_id) as customer_id, email from marts.customers",
+        "select customer_id, email from marts.customers union all select 'c1', email from marts.customers",
+    ] {
+        let error = sent(audience).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{audience}: {error}");
+        assert!(error.to_string().contains("`audience`"), "{audience}: {error}");
+    }
+    assert_eq!(
+        server.seen.rows_sent.load(Ordering::Relaxed),
+        7 * 5 + 3,
+        "no row of the others left the server"
+    );
+}
+
+#[tokio::test]
 async fn consents_that_contradict_each_other_are_none() {
     let mut lake = LAKE.to_vec();
     lake[2] = "create table marts.consents as select * from (values

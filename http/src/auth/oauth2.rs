@@ -19,7 +19,7 @@ use crate::answer::{Answer, AnswerOptions};
 use crate::ask::Ask;
 use crate::clock::Clock;
 use crate::decode::Format;
-use crate::outgoing::{Outgoing, header, shown};
+use crate::outgoing::{Outgoing, ShownPlace, header};
 use crate::system::auth::{Auth, Grant, SendAs};
 use crate::template::Scope;
 
@@ -105,13 +105,14 @@ pub(super) async fn ask(
         .finish();
     let outgoing = Outgoing {
         method: Method::POST,
+        place: ShownPlace::of(&url),
         url,
         headers,
         body: Some(body.into()),
         credentials: false,
         failure: None,
     };
-    let doing = || format!("getting an access token from {}", shown(&outgoing.url));
+    let doing = || format!("getting an access token from {}", outgoing.place.text);
     let pointers = ["access_token", "expires_in", "refresh_token"].map(Pointer::dotted);
     let options = Arc::new(AnswerOptions::new(Format::Json, None, &pointers));
     let answer = engine

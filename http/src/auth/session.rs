@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Token;
 use crate::ask::Ask;
 use crate::clock::Clock;
-use crate::outgoing::{shown, text};
+use crate::outgoing::text;
 use crate::system::auth::Session;
 use crate::template::Scope;
 
@@ -23,7 +23,7 @@ pub(super) async fn fetch(
     cancel: &CancellationToken,
 ) -> Result<Token> {
     let outgoing = engine.login(&session.login, scope)?;
-    let doing = || format!("logging in at {}", shown(&outgoing.url));
+    let doing = || format!("logging in at {}", outgoing.place.text);
     let root = Pointer(Vec::new());
     let pointers: Vec<_> = session.token.pointer().into_iter().chain([&root]).collect();
     let options = Arc::new(engine.values_at(&pointers));

@@ -220,6 +220,7 @@ impl DatabaseStream {
             );
         }
         let options = self.rows();
+        options.check_cursor(self.cursor.iter().map(String::as_str))?;
         let transformed = |key: &String| options.column(key).is_some_and(|column| column.transform.is_some());
         if (self.deletes.is_some() || self.changes.is_some()) && options.key().iter().any(transformed) {
             let hint = "take `transform` off the key's columns, or hash another column";

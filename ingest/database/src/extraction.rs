@@ -46,6 +46,8 @@ pub(crate) struct RelationExtraction {
     /// Whether all rows replace all that are there.
     replace: bool,
     compare: Option<Arc<dyn Landed>>,
+    /// The columns with a transform, by their names in the lake: not even a hash of theirs is kept.
+    hidden: Vec<String>,
     next: Step,
 }
 
@@ -67,6 +69,13 @@ enum Start {
     Everything,
     Value(String),
     Position(Position),
+}
+
+/// The columns of a stream that have a transform, by their names in the lake.
+fn hidden(stream: &DatabaseStream) -> Vec<String> {
+    let columns = stream.rows().columns;
+    let hidden = columns.iter().filter(|(_, options)| options.transform.is_some());
+    hidden.map(|(name, _)| snake_case(name)).collect()
 }
 
 /// The end of a window that it does not begin before.
@@ -105,6 +114,7 @@ impl RelationExtraction {
             repeatable: stream.is_repeatable(),
             replace,
             compare: stream.deletes.map(|_| request.existing),
+            hidden: hidden(stream),
             next: Step::Start(start),
         })
     }
@@ -127,6 +137,7 @@ impl RelationExtraction {
             repeatable: true,
             replace: false,
             compare,
+            hidden: Vec::new(),
             next: Step::Slices(0, Some(state)),
         }
     }
@@ -209,7 +220,7 @@ impl RelationExtraction {
     async fn ties(&mut self, cursor: &[String]) -> Result<String> {
         let literals = self.literals(cursor)?;
         let condition = format!("{} = {}", self.names().join(", "), literals.join(", "));
-        keys::digest(self.session.rows(Part::Where(condition)).await?).await
+        keys::digest(self.session.rows(Part::Where(condition)).await?, &self.hidden).await
     }
 
     /// What the start leads to.

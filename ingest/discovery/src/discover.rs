@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cordada_core::scratch::ScratchFile;
-use cordada_core::{Context, Error, Result, storage};
+use cordada_core::{Context, Error, Result, places, storage};
 use futures::{StreamExt, TryStreamExt};
 use glob::{MatchOptions, Pattern};
 use object_store::path::Path as ObjectPath;
@@ -44,11 +44,18 @@ enum FileLocation {
     Server(Arc<Server>, String),
 }
 
-/// The files that match any of `paths`, sorted by name, each once.
+/// The files that match any of `paths`, sorted by name, each once. Those of the local disk are in the project, unless
+/// `allow_outside` says that they may be elsewhere.
 ///
 /// # Errors
-/// Config for a path that matches nothing, and for a wildcard that is not understood.
-pub async fn find(project: &Path, paths: &[String], options: &BTreeMap<String, String>) -> Result<Vec<FoundFile>> {
+/// Config for a path that matches nothing or leaves the project, for a wildcard that is not understood, and for what is
+/// neither a file nor a folder.
+pub async fn find(
+    project: &Path,
+    paths: &[String],
+    allow_outside: bool,
+    options: &BTreeMap<String, String>,
+) -> Result<Vec<FoundFile>> {
     // However the folder is spelled, a file in it has one name.
     let project = &project
         .canonicalize()
@@ -56,10 +63,10 @@ pub async fn find(project: &Path, paths: &[String], options: &BTreeMap<String, S
     let mut files = BTreeMap::new();
     for path in paths {
         let found = match path.split_once("://") {
-            Some(("file", path)) => on_disk(project, path)?,
+            Some(("file", path)) => on_disk(project, path, allow_outside)?,
             Some((scheme, _)) if remote::is_remote(scheme) => on_server(project, path, options).await?,
             Some(_) => in_store(path, options).await?,
-            None => on_disk(project, path)?,
+            None => on_disk(project, path, allow_outside)?,
         };
         if found.is_empty() {
             return Err(Error::config(format!("looking for {path}"), "there is no such file")
@@ -70,8 +77,15 @@ pub async fn find(project: &Path, paths: &[String], options: &BTreeMap<String, S
     Ok(files.into_values().collect())
 }
 
-fn on_disk(project: &Path, path: &str) -> Result<Vec<FoundFile>> {
+fn on_disk(project: &Path, path: &str, allow_outside: bool) -> Result<Vec<FoundFile>> {
     let doing = || format!("looking for {path}");
+    let leaves = || {
+        Error::config(doing(), "it leaves the project's folder")
+            .hint("say `allow_outside: true` beside `path:` if that is meant")
+    };
+    if !allow_outside && !places::stays_within(project, Path::new(path)).doing(doing)? {
+        return Err(leaves());
+    }
     let base = Pattern::escape(&project.to_string_lossy());
     let pattern = if Path::new(path).is_absolute() {
         path.to_owned()
@@ -87,6 +101,14 @@ fn on_disk(project: &Path, path: &str) -> Result<Vec<FoundFile>> {
         let metadata = std::fs::metadata(&file).doing(|| format!("reading {}", file.display()))?;
         if metadata.is_dir() {
             continue;
+        }
+        if places::is_special(&metadata) {
+            let why = "it is a pipe, a socket or a device, and has to be a file";
+            return Err(Error::config(format!("reading {}", file.display()), why));
+        }
+        // What a wildcard finds may be a link.
+        if !allow_outside && !file.canonicalize().doing(doing)?.starts_with(project) {
+            return Err(leaves().with("file", file.display()));
         }
         let modified = metadata.modified().ok();
         let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
@@ -228,7 +250,7 @@ mod tests {
 
     async fn names(project: &Path, paths: &[&str]) -> Result<Vec<String>> {
         let paths: Vec<_> = paths.iter().map(|path| (*path).to_owned()).collect();
-        Ok(find(project, &paths, &BTreeMap::new())
+        Ok(find(project, &paths, false, &BTreeMap::new())
             .await?
             .into_iter()
             .map(|file| file.name)
@@ -254,5 +276,45 @@ mod tests {
             "{error}"
         );
         assert!(names(root, &["https://example.org/a?b=c"]).await.is_err());
+        let signed = names(root, &["https://example.org/a.csv?X-Amz-Signature=s3cret"])
+            .await
+            .unwrap_err();
+        assert!(!signed.to_string().contains("s3cret"), "{signed}");
+    }
+
+    #[tokio::test]
+    async fn files_are_of_the_project_unless_they_may_be_elsewhere() {
+        let root = tempfile::tempdir().unwrap();
+        let project = root.path().join("project");
+        std::fs::create_dir_all(project.join("data")).unwrap();
+        std::fs::create_dir(root.path().join("other")).unwrap();
+        for file in ["project/data/a.csv", "other/b.csv"] {
+            std::fs::write(root.path().join(file), "x").unwrap();
+        }
+        let outside = root.path().join("other/*.csv").to_string_lossy().into_owned();
+        for path in [
+            "../other/*.csv",
+            "data/../../other/b.csv",
+            &outside,
+            &format!("file://{outside}"),
+        ] {
+            let error = names(&project, &[path]).await.unwrap_err();
+            assert!(error.to_string().contains("leaves the project's folder"), "{error}");
+            let found = find(&project, &[path.to_owned()], true, &BTreeMap::new())
+                .await
+                .unwrap();
+            assert_eq!(found.len(), 1, "{path}");
+        }
+        let inside = project.join("data/*.csv").to_string_lossy().into_owned();
+        assert_eq!(names(&project, &[&inside]).await.unwrap(), ["data/a.csv"]);
+        std::os::unix::fs::symlink(root.path().join("other/b.csv"), project.join("data/b.csv")).unwrap();
+        let error = names(&project, &["data/*.csv"]).await.unwrap_err();
+        assert!(error.to_string().contains("leaves the project's folder"), "{error}");
+        let _listener = std::os::unix::net::UnixListener::bind(project.join("data/pipe.json")).unwrap();
+        for allow_outside in [true, false] {
+            let found = find(&project, &["data/*.json".to_owned()], allow_outside, &BTreeMap::new()).await;
+            let error = found.map(|found| found.len()).unwrap_err();
+            assert!(error.to_string().contains("has to be a file"), "{error}");
+        }
     }
 }

@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::config::EventsSource;
 use super::connection::{LimitedListener, Peer};
 use super::http::{self, App};
+use super::proxies::Proxies;
+use super::senders::Senders;
 use super::sink::Sink;
 
 /// The longest time between two attempts to land while the lake cannot be written.
@@ -33,6 +35,7 @@ pub(crate) struct Collector<'a> {
     source: &'a str,
     listener: TcpListener,
     connections: usize,
+    senders: (Senders, Proxies),
     address: SocketAddr,
     app: Arc<App>,
     flush: Duration,
@@ -61,6 +64,7 @@ impl<'a> Collector<'a> {
             source,
             listener,
             connections: events.limits.connections,
+            senders: (Senders::new(events.limits.of_one_sender()), events.behind_proxy.clone()),
             address,
             app: Arc::new(App::new(events, sinks)),
             flush: events.flush.0,
@@ -77,6 +81,7 @@ impl<'a> Collector<'a> {
         let Self {
             listener,
             connections,
+            senders,
             address,
             app,
             timeout,
@@ -87,7 +92,7 @@ impl<'a> Collector<'a> {
             let _ended = ended.drop_guard();
             let doing = || format!("serving on {address}");
             let listener = tokio::net::TcpListener::from_std(listener).doing(doing)?;
-            let listener = LimitedListener::new(listener, connections, timeout);
+            let listener = LimitedListener::new(listener, connections, senders, timeout);
             let router = Router::new().fallback(http::handle).with_state(app);
             let service = router.into_make_service_with_connect_info::<Peer>();
             let stop = cancel.clone();

@@ -54,25 +54,70 @@ pub(crate) struct Column {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     pub(crate) pii: Option<&'static str>,
+    pub(crate) anonymous: Anonymous,
+}
+
+/// What stays of a column of a visitor who is not to be recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Anonymous {
+    /// Nothing.
+    Nothing,
+    /// All of it, but for the addresses of e-mail and of machines in a text.
+    Impersonal,
+    /// An address without its query and fragment.
+    PlainAddress,
+    /// Of free-form JSON what is known to say nothing of a person.
+    Harmless,
 }
 
 /// The name of the column for what no other column takes.
 pub(crate) const EXTRA: &str = "extra";
 
 const fn column(name: &'static str, kind: Kind) -> Column {
-    Column { name, kind, pii: None }
+    Column {
+        name,
+        kind,
+        pii: None,
+        anonymous: Anonymous::Impersonal,
+    }
 }
 
 const fn text(name: &'static str) -> Column {
     column(name, Kind::Text)
 }
 
+/// What tells one visitor from another.
 const fn personal(name: &'static str, pii: &'static str) -> Column {
-    let kind = Kind::Text;
     Column {
-        name,
-        kind,
         pii: Some(pii),
+        anonymous: Anonymous::Nothing,
+        ..text(name)
+    }
+}
+
+/// The address of a page: sites put into it who looks at it.
+const fn address(name: &'static str) -> Column {
+    Column {
+        pii: Some("url"),
+        anonymous: Anonymous::PlainAddress,
+        ..text(name)
+    }
+}
+
+/// Text of a site's or a visitor's own making.
+const fn free_text(name: &'static str) -> Column {
+    Column {
+        pii: Some("free_text"),
+        ..text(name)
+    }
+}
+
+/// JSON of a site's own making.
+const fn free_form(name: &'static str) -> Column {
+    Column {
+        pii: Some("free_form"),
+        anonymous: Anonymous::Harmless,
+        ..column(name, Kind::Json)
     }
 }
 
@@ -86,27 +131,27 @@ const COMMON: &[Column] = &[
     personal("user_ipaddress", "ip"),
     text("useragent"),
     text("br_lang"),
-    text("page_url"),
-    text("page_title"),
-    text("page_referrer"),
+    address("page_url"),
+    free_text("page_title"),
+    address("page_referrer"),
     text("page_urlscheme"),
     text("page_urlhost"),
     column("page_urlport", Kind::Integer),
-    text("page_urlpath"),
-    text("page_urlquery"),
-    text("page_urlfragment"),
+    free_text("page_urlpath"),
+    personal("page_urlquery", "url"),
+    personal("page_urlfragment", "url"),
     text("refr_urlscheme"),
     text("refr_urlhost"),
     column("refr_urlport", Kind::Integer),
-    text("refr_urlpath"),
-    text("refr_urlquery"),
-    text("refr_urlfragment"),
+    free_text("refr_urlpath"),
+    personal("refr_urlquery", "url"),
+    personal("refr_urlfragment", "url"),
     text("mkt_medium"),
     text("mkt_source"),
     text("mkt_term"),
     text("mkt_content"),
     text("mkt_campaign"),
-    text("mkt_clickid"),
+    personal("mkt_clickid", "id"),
     text("mkt_network"),
 ];
 
@@ -132,8 +177,8 @@ const SNOWPLOW: &[Column] = &[
     text("page_view_id"),
     text("se_category"),
     text("se_action"),
-    text("se_label"),
-    text("se_property"),
+    free_text("se_label"),
+    free_text("se_property"),
     column("se_value", Kind::Double),
     text("tr_orderid"),
     text("tr_affiliation"),
@@ -165,8 +210,8 @@ const SNOWPLOW: &[Column] = &[
     text("doc_charset"),
     column("doc_width", Kind::Integer),
     column("doc_height", Kind::Integer),
-    column("contexts", Kind::Json),
-    column("unstruct_event", Kind::Json),
+    free_form("contexts"),
+    free_form("unstruct_event"),
 ];
 
 /// Columns of Matomo's hits: the parameters of its Tracking HTTP API under names that can be read.
@@ -191,14 +236,14 @@ const MATOMO: &[Column] = &[
     text("product_name"),
     text("product_category"),
     column("product_price", Kind::Money),
-    text("link"),
-    text("download"),
-    text("search"),
+    address("link"),
+    address("download"),
+    free_text("search"),
     text("search_category"),
     column("search_count", Kind::Integer),
-    text("content_name"),
-    text("content_piece"),
-    text("content_target"),
+    free_text("content_name"),
+    free_text("content_piece"),
+    address("content_target"),
     text("content_interaction"),
     column("dvce_screenwidth", Kind::Integer),
     column("dvce_screenheight", Kind::Integer),
@@ -212,9 +257,9 @@ const MATOMO: &[Column] = &[
     text("country"),
     text("region"),
     text("city"),
-    column("dimensions", Kind::Json),
-    column("custom_variables", Kind::Json),
-    column("page_custom_variables", Kind::Json),
+    free_form("dimensions"),
+    free_form("custom_variables"),
+    free_form("page_custom_variables"),
 ];
 
 /// Columns of Segment's messages: the fields of its specification.
@@ -240,18 +285,17 @@ const SEGMENT: &[Column] = &[
     text("currency"),
     text("product_id"),
     text("sku"),
-    column("properties", Kind::Json),
+    free_form("properties"),
     Column {
-        name: "traits",
         kind: Kind::Json,
-        pii: Some("traits"),
+        ..personal("traits", "traits")
     },
-    column("context", Kind::Json),
-    column("integrations", Kind::Json),
+    free_form("context"),
+    free_form("integrations"),
 ];
 
 /// The column that all hits have last.
-const LAST: Column = column(EXTRA, Kind::Json);
+const LAST: Column = free_form(EXTRA);
 
 /// How a hit is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]
@@ -307,6 +351,25 @@ mod tests {
             assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
             assert!(names.iter().all(|name| snake_case(name) == *name), "{names:?}");
             assert!(protocol.column(EXTRA).is_some());
+        }
+    }
+
+    #[test]
+    fn whatever_a_site_writes_freely_is_personal() {
+        for protocol in Protocol::ALL {
+            for column in protocol.columns().filter(|column| column.kind == Kind::Json) {
+                assert!(column.pii.is_some(), "{}", column.name);
+                assert_ne!(column.anonymous, Anonymous::Impersonal, "{}", column.name);
+            }
+            for name in [
+                "page_url",
+                "page_referrer",
+                "page_urlquery",
+                "page_title",
+                "mkt_clickid",
+            ] {
+                assert!(protocol.column(name).unwrap().pii.is_some(), "{name}");
+            }
         }
     }
 }

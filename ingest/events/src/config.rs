@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::columns::{Kind as ColumnKind, Protocol};
 use super::privacy::{Consent, DoNotTrack, Ip};
+use super::proxies::Proxies;
 use super::routes::routes;
 use super::wal::Logs;
 
@@ -51,9 +52,9 @@ pub(crate) struct EventsSource {
     /// Where the collector listens.
     #[serde(default = "default_listen")]
     pub(crate) listen: SocketAddr,
-    /// Whether a proxy on the way says in `X-Forwarded-For` who sent a hit.
+    /// Which proxies on the way say in `X-Forwarded-For` who sent a hit.
     #[serde(default)]
-    pub(crate) behind_proxy: bool,
+    pub(crate) behind_proxy: Proxies,
     /// How often hits land in the lake.
     #[serde(default = "default_flush")]
     pub(crate) flush: Span,
@@ -66,7 +67,8 @@ pub(crate) struct EventsSource {
     /// Whether hits need consent; they do not by default.
     #[serde(default)]
     pub(crate) consent: Option<Consent>,
-    /// Pages that may send hits, as `https://shop.example`; any if there are none.
+    /// Pages that may send hits, as `https://shop.example`; any if there are none. Browsers let only those that are
+    /// named here send cookies along from other sites.
     #[serde(default)]
     pub(crate) origins: Vec<String>,
     /// An identifier of visitors that the collector sets itself; none by default.
@@ -105,6 +107,8 @@ pub(crate) struct Limits {
     pub(crate) queue: Size,
     /// Connections at a time.
     pub(crate) connections: usize,
+    /// Of these, how many one address may have, or behind a proxy how many requests at a time: a quarter if `None`.
+    pub(crate) connections_per_address: Option<usize>,
     /// How long a request may take to arrive.
     pub(crate) timeout: Span,
     /// Bytes that wait to land.
@@ -117,9 +121,17 @@ impl Default for Limits {
             request: Size::mebibytes(1),
             queue: Size::mebibytes(64),
             connections: 1024,
+            connections_per_address: None,
             timeout: Span::seconds(10),
             backlog: Size::mebibytes(10 << 10),
         }
+    }
+}
+
+impl Limits {
+    /// How many connections one sender may have.
+    pub(crate) fn of_one_sender(&self) -> usize {
+        self.connections_per_address.unwrap_or(self.connections / 4).max(1)
     }
 }
 
@@ -180,9 +192,15 @@ impl EventsStream {
                 declared.pii = column.pii.map(str::to_owned);
             }
         }
-        for name in self.extract.keys() {
+        for (name, path) in &self.extract {
             let declared = options.columns.entry(name.clone()).or_default();
             declared.data_type.get_or_insert(DataType::Utf8);
+            // It is as personal as what it is taken from.
+            let from = path.split('.').next().and_then(|from| self.protocol().column(from));
+            declared.pii = declared
+                .pii
+                .take()
+                .or(from.and_then(|from| from.pii).map(str::to_owned));
         }
         options
     }
@@ -278,9 +296,14 @@ impl EventsSource {
             return Err(error(doing(), why, "64MiB is the default"));
         }
         let limits = &self.limits;
-        let nothing = limits.connections == 0 || limits.request.0 == 0 || limits.backlog.0 == 0;
+        let nothing = limits.connections == 0
+            || limits.connections_per_address == Some(0)
+            || limits.request.0 == 0
+            || limits.backlog.0 == 0;
         if nothing || limits.timeout.0.is_zero() || self.flush.0.is_zero() {
-            let why = "`connections`, `request`, `backlog`, `timeout` and `flush` cannot be 0".to_owned();
+            let why =
+                "`connections`, `connections_per_address`, `request`, `backlog`, `timeout` and `flush` cannot be 0";
+            let why = why.to_owned();
             return Err(error(doing(), why, "leave them out for the defaults"));
         }
         let legal = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
@@ -384,6 +407,8 @@ mod tests {
             .unwrap();
         assert_eq!(options.declared("tr_total"), Some(&DataType::Decimal128(18, 4)));
         assert_eq!(options.pii("user_ipaddress").as_deref(), Some("ip"));
+        assert_eq!(options.pii("page_url").as_deref(), Some("url"));
+        assert_eq!(source.limits.of_one_sender(), 256);
     }
 
     #[test]
@@ -400,6 +425,7 @@ mod tests {
             .remove("segment")
             .unwrap();
         assert_eq!(segment.declared("plan"), Some(&DataType::Int64));
+        assert_eq!(segment.pii("plan").as_deref(), Some("traits"));
     }
 
     #[test]
@@ -409,6 +435,7 @@ mod tests {
             ("ip: whole", "whole"),
             ("flush: 5", "not a duration"),
             ("flush: 0s", "cannot be 0"),
+            ("limits: {connections_per_address: 0}", "cannot be 0"),
             ("limits: {request: many}", "not a size"),
             ("limits: {request: 2MB, queue: 1MB}", "has to hold one"),
             ("streams: [plausible]", "plausible"),

@@ -1,4 +1,4 @@
-//! Connections that nobody can hold for ever: so many at a time, and each makes progress or is closed.
+//! Connections that nobody can hold for ever: so many at a time and a sender, and each makes progress or is closed.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,6 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
+use super::proxies::Proxies;
+use super::senders::{SenderPlace, Senders};
+
 /// How long a connection may wait for its next request: longer than the proxies in front of a collector keep theirs
 /// (a minute), which would otherwise meet closed ones.
 const IDLE: Duration = Duration::from_secs(75);
@@ -22,16 +25,24 @@ const IDLE: Duration = Duration::from_secs(75);
 pub(super) struct LimitedListener {
     listener: TcpListener,
     connections: Arc<Semaphore>,
+    senders: (Senders, Proxies),
     timeout: Duration,
 }
 
 impl LimitedListener {
-    /// At most `connections`, each of whose requests may take as long as `timeout` to arrive and to be answered.
-    pub(super) fn new(listener: TcpListener, connections: usize, timeout: Duration) -> Self {
+    /// At most `connections`, each of whose requests may take as long as `timeout` to arrive and to be answered. Of one
+    /// of the `senders` that has all that it may have, further ones are closed; those of a proxy are of many senders.
+    pub(super) fn new(
+        listener: TcpListener,
+        connections: usize,
+        senders: (Senders, Proxies),
+        timeout: Duration,
+    ) -> Self {
         let connections = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
         Self {
             listener,
             connections,
+            senders,
             timeout,
         }
     }
@@ -50,8 +61,16 @@ impl Listener for LimitedListener {
             };
             // This is the listener of tokio, which waits when the process has no file descriptors left.
             let (stream, address) = Listener::accept(&mut self.listener).await;
+            let (senders, proxies) = &self.senders;
+            let place = match proxies.trusts(address.ip()) {
+                true => None,
+                false => match senders.enter(address.ip()) {
+                    Some(place) => Some(place),
+                    None => continue,
+                },
+            };
             if stream.set_nodelay(true).is_ok() {
-                return (Connection::new(stream, self.timeout, permit), address);
+                return (Connection::new(stream, self.timeout, (permit, place)), address);
             }
         }
     }
@@ -67,17 +86,20 @@ pub(super) struct Connection {
     deadline: Pin<Box<Sleep>>,
     timeout: Duration,
     is_idle: bool,
-    _permit: OwnedSemaphorePermit,
+    _room: Room,
 }
 
+/// What a connection takes up: one of all, and one of its sender's.
+type Room = (OwnedSemaphorePermit, Option<SenderPlace>);
+
 impl Connection {
-    fn new(stream: TcpStream, timeout: Duration, permit: OwnedSemaphorePermit) -> Self {
+    fn new(stream: TcpStream, timeout: Duration, room: Room) -> Self {
         Self {
             stream,
             deadline: Box::pin(tokio::time::sleep(timeout)),
             timeout,
             is_idle: false,
-            _permit: permit,
+            _room: room,
         }
     }
 

@@ -26,7 +26,9 @@ use super::config::{Cookie, EventsSource};
 use super::connection::Peer;
 use super::hit::{Hit, RequestInfo, parameters};
 use super::privacy::{Privacy, PrivacySignals};
+use super::proxies::Proxies;
 use super::routes::{Route, routes};
+use super::senders::Senders;
 use super::sink::Sink;
 use super::{matomo, segment, snowplow};
 
@@ -48,7 +50,9 @@ pub(super) struct App {
     privacy: Privacy,
     origins: Vec<String>,
     cookie: Option<Cookie>,
-    behind_proxy: bool,
+    behind_proxy: Proxies,
+    /// Whose requests proxies hand on.
+    senders: Senders,
     longest: usize,
     /// A permit for each byte of requests that wait to be written.
     queue: Arc<Semaphore>,
@@ -89,7 +93,8 @@ impl App {
             },
             origins: source.origins.clone(),
             cookie: source.cookie.clone(),
-            behind_proxy: source.behind_proxy,
+            behind_proxy: source.behind_proxy.clone(),
+            senders: Senders::new(source.limits.of_one_sender()),
             longest: usize::try_from(source.limits.request.0).unwrap_or(usize::MAX),
             queue: Arc::new(Semaphore::new(
                 usize::try_from(source.limits.queue.0).unwrap_or(usize::MAX),
@@ -112,6 +117,13 @@ impl App {
         }
         let sink = self.sinks.get(&route.stream).ok_or(Refusal::NotFound)?;
         let signals = signals(&parts.headers);
+        let is_proxy = self.behind_proxy.trusts(address);
+        let address = self.sender(address, &parts.headers);
+        // Whoever is not behind a proxy has a share of the connections already.
+        let _place = match is_proxy {
+            true => Some(self.senders.enter(address).ok_or(Refusal::Busy)?),
+            false => None,
+        };
         let (received, set_cookie) = self.received(address, &parts.headers, signals);
         let (hits, answer, room) = match (&parts.method, route.protocol) {
             (&Method::GET | &Method::HEAD, Protocol::Snowplow) => {
@@ -203,6 +215,18 @@ impl App {
             .map_err(|_| Refusal::Busy)
     }
 
+    /// Who sent the request: whoever the proxy says, if there is one.
+    fn sender(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let forwarded = || {
+            let header = headers.get("x-forwarded-for")?.to_str().ok()?;
+            header.rsplit(',').next()?.trim().parse().ok()
+        };
+        match self.behind_proxy.trusts(peer) {
+            true => forwarded().unwrap_or(peer),
+            false => peer,
+        }
+    }
+
     /// What is known of the request, and the cookie that the answer sets.
     fn received(
         &self,
@@ -211,14 +235,6 @@ impl App {
         signals: PrivacySignals,
     ) -> (RequestInfo, Option<HeaderValue>) {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let forwarded = || {
-            let last = text(HeaderName::from_static("x-forwarded-for"))?.rsplit(',').next()?;
-            last.trim().parse().ok()
-        };
-        let address = match self.behind_proxy {
-            true => forwarded().unwrap_or(address),
-            false => address,
-        };
         let cookie = self.cookie.as_ref().filter(|_| self.privacy.may_recognise(signals));
         let id = cookie.map(|cookie| {
             let known = text(header::COOKIE).and_then(|cookies| cookie_value(cookies, &cookie.name));
@@ -241,6 +257,21 @@ impl App {
                 .iter()
                 .any(|allowed| allowed.as_bytes() == origin.as_bytes())
     }
+
+    /// Lets the page read the answer: with the visitor's cookies if the source names it, for it to know them by, and
+    /// without where any page may send.
+    fn allow(&self, origin: &HeaderValue, headers: &mut HeaderMap) {
+        if self.origins.is_empty() {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            return;
+        }
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            HeaderValue::from_static("true"),
+        );
+        headers.insert(header::VARY, HeaderValue::from_static("origin"));
+    }
 }
 
 /// Answers one request.
@@ -261,12 +292,7 @@ pub(super) async fn handle(
         .get(header::ORIGIN)
         .filter(|origin| app.is_allowed(origin))
     {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        headers.insert(
-            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-            HeaderValue::from_static("true"),
-        );
-        headers.insert(header::VARY, HeaderValue::from_static("origin"));
+        app.allow(origin, headers);
     }
     response
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use serde_json::{Map, Number, Value};
 
-use super::columns::{Column, EXTRA, Kind, Protocol};
+use super::columns::{EXTRA, Kind, Protocol};
 
 /// A hit as a record of its protocol's columns. Nulls are left out.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,13 +110,6 @@ impl Record {
             self.values.insert(EXTRA.to_owned(), Value::Object(self.extra));
         }
         Value::Object(self.values)
-    }
-
-    /// Takes away every column that holds personal data.
-    pub(crate) fn remove_personal(&mut self) {
-        for Column { name, .. } in self.protocol.columns().filter(|column| column.pii.is_some()) {
-            self.values.remove(*name);
-        }
     }
 }
 

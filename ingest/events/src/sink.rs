@@ -35,6 +35,8 @@ struct ExtractedColumn {
     /// The place within the column, as a JSON pointer.
     place: String,
     data_type: DataType,
+    /// Whether it has a transform, so that its place must not keep it as it was.
+    is_hidden: bool,
 }
 
 impl Sink {
@@ -61,6 +63,7 @@ impl Sink {
                 column: column.to_owned(),
                 place: format!("/{}", within.replace('.', "/")),
                 data_type: options.declared(name).cloned().unwrap_or(DataType::Utf8),
+                is_hidden: options.column(name).is_some_and(|column| column.transform.is_some()),
             }
         });
         Ok(Self {
@@ -91,6 +94,9 @@ impl Sink {
                 record.values_mut().insert(extracted.name.clone(), value);
             }
         }
+        for extracted in self.extracted.iter().filter(|extracted| extracted.is_hidden) {
+            extracted.clear(&mut record);
+        }
         let mut value = record.finish();
         if !self.transforms.is_empty() {
             self.transforms.apply_json(&mut value)?;
@@ -110,7 +116,24 @@ impl Sink {
 }
 
 impl ExtractedColumn {
-    /// Its value, if that is of its type; it stays in its place in any case.
+    /// Takes it out of its place.
+    fn clear(&self, record: &mut Record) {
+        let column = record.values_mut().get_mut(&self.column);
+        let Some((within, name)) = self.place.rsplit_once('/') else {
+            return;
+        };
+        match column.and_then(|column| column.pointer_mut(within)) {
+            Some(Value::Object(fields)) => drop(fields.shift_remove(name)),
+            Some(Value::Array(items)) => {
+                if let Some(item) = name.parse().ok().and_then(|at: usize| items.get_mut(at)) {
+                    *item = Value::Null;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Its value, if that is of its type; it stays in its place unless it has a transform.
     fn value(&self, record: &Record) -> Option<Value> {
         const NOTATION: Notation = Notation {
             point: b'.',

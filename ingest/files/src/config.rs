@@ -17,6 +17,9 @@ stream! {
         /// Paths or URLs, with wildcards.
         #[serde(deserialize_with = "one_or_many")]
         pub(crate) path: Vec<String>,
+        /// Whether they may be outside of the project's folder.
+        #[serde(default)]
+        pub(crate) allow_outside: bool,
         /// The format of the files whose name does not tell it.
         #[serde(default)]
         pub(crate) format: Option<Format>,
@@ -39,6 +42,9 @@ pub(crate) struct FilesSource {
     /// Options of the object store, for paths that are URLs.
     #[serde(default)]
     pub(crate) storage: BTreeMap<String, String>,
+    /// Whether files of all its streams may be outside of the project's folder.
+    #[serde(default)]
+    pub(crate) allow_outside: bool,
     pub(crate) streams: BTreeMap<String, FileStream>,
 }
 

@@ -163,7 +163,9 @@ impl Extraction for Files<'_> {
         if std::mem::replace(&mut self.done, true) {
             return Ok(None);
         }
-        let found = discover::find(self.request.project, &self.stream.path, &self.source.storage).await?;
+        let (source, stream) = (self.source, self.stream);
+        let allow_outside = source.allow_outside || stream.allow_outside;
+        let found = discover::find(self.request.project, &stream.path, allow_outside, &source.storage).await?;
         let arrival = self.arrival(found).await?;
         self.skipped = arrival.skipped;
         if arrival.candidates.is_empty() {

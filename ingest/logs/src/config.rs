@@ -25,6 +25,9 @@ stream! {
         /// Paths or URLs, with wildcards; those of rotated logs as well, so that what is written last is not lost.
         #[serde(deserialize_with = "one_or_many")]
         pub(crate) path: Vec<String>,
+        /// Whether they may be outside of the project's folder.
+        #[serde(default)]
+        pub(crate) allow_outside: bool,
         #[serde(default)]
         pub(crate) format: FormatOption,
         #[serde(default = "utf8", deserialize_with = "encoding")]
@@ -86,6 +89,9 @@ pub(crate) struct LogsSource {
     /// Options of the object store, for paths that are URLs.
     #[serde(default)]
     pub(crate) storage: BTreeMap<String, String>,
+    /// Whether files of all its streams may be outside of the project's folder.
+    #[serde(default)]
+    pub(crate) allow_outside: bool,
     pub(crate) streams: BTreeMap<String, LogStream>,
 }
 

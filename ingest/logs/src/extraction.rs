@@ -100,7 +100,8 @@ impl<'a> Logs<'a> {
     /// # Errors
     /// Config for a path that matches nothing.
     pub(crate) async fn start(request: Request<'a>, source: &'a LogsSource, stream: &'a LogStream) -> Result<Self> {
-        let found = discover::find(request.project, &stream.path, &source.storage).await?;
+        let allow_outside = source.allow_outside || stream.allow_outside;
+        let found = discover::find(request.project, &stream.path, allow_outside, &source.storage).await?;
         let listed: HashSet<_> = found.iter().map(|file| file.name.clone()).collect();
         let places = LogPlaces::of_state(request.state.as_ref(), |path| listed.contains(path), request.load_at)?;
         let context = LogContext {

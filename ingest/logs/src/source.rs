@@ -32,7 +32,10 @@ impl Source for LogsSource {
     }
 
     async fn check(&self, project: &Path, _source: &str, stream: &str, _cancel: &CancellationToken) -> Result<()> {
-        let paths = &self.stream(stream)?.path;
-        discover::find(project, paths, &self.storage).await.map(|_| ())
+        let stream = self.stream(stream)?;
+        let allow_outside = self.allow_outside || stream.allow_outside;
+        discover::find(project, &stream.path, allow_outside, &self.storage)
+            .await
+            .map(|_| ())
     }
 }

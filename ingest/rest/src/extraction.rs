@@ -36,6 +36,8 @@ pub(crate) struct ExtractionRequest {
     pub(crate) transforms: Arc<Transforms>,
     pub(crate) records: Arc<Reading>,
     pub(crate) task: Arc<dyn Task>,
+    /// Whether parents have values that must not get into the state.
+    pub(crate) personal_parents: bool,
 }
 
 impl ExtractionRequest {
@@ -48,6 +50,7 @@ impl ExtractionRequest {
             transforms: request.transforms.clone(),
             records: request.records.clone(),
             task: request.task.clone(),
+            personal_parents: false,
         }
     }
 }
@@ -85,7 +88,10 @@ impl RestExtraction {
         let key = (disposition == Disposition::Append)
             .then(|| Arc::new(options.key.iter().map(|name| Pointer::dotted(name)).collect::<Vec<_>>()));
         let mut start = None;
-        let mut shared = Range::default();
+        let mut shared = Range {
+            pseudonyms: request.personal_parents.then(|| request.transforms.clone()),
+            ..Range::default()
+        };
         let follows = plan.parent.as_ref().filter(|parent| parent.incremental);
         let progress = match (&plan.positions, follows) {
             (_, Some(parent)) => {
@@ -100,14 +106,14 @@ impl RestExtraction {
                 Progress::OfParents(tracker)
             }
             (Some(positions), None) if positions.per_parent => {
-                let before = state
-                    .and_then(|state| state.get("parents")?.as_object().cloned())
-                    .unwrap_or_default();
+                let before = state.and_then(|state| state.get("parents")?.as_object().cloned());
+                let before = before.unwrap_or_default().into_iter();
+                let before = before.map(|(parent, state)| (shared.name_of(parent), state));
                 let parents = Parents {
                     cursor: positions.cursor.clone(),
                     ceiling: positions.cursor.end(run.load_at),
                     key,
-                    before,
+                    before: before.collect(),
                     trackers: HashMap::new(),
                 };
                 shared.by_parent = Arc::new(starts(&parents)?);
@@ -125,6 +131,7 @@ impl RestExtraction {
         let with_shared = |range: Range| Range {
             by_parent: shared.by_parent.clone(),
             of_parents: shared.of_parents.clone(),
+            pseudonyms: shared.pseudonyms.clone(),
             ..range
         };
         Ok(Self {

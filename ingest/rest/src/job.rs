@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cordada_core::{Error, Result};
-use cordada_http::outgoing::{Addition, Outgoing, join, same_host, shown, text};
+use cordada_http::outgoing::{Addition, Outgoing, ShownPlace, join, same_host, text};
 use cordada_http::template::Scope;
 use futures::{StreamExt, stream};
 use serde_json::{Value as Json, json};
@@ -77,7 +77,7 @@ async fn submit(run: &Run, work: &JobPlan, scope: &Scope) -> Result<Json> {
     // A submission may look at the job too, before there is one.
     let scope = scope.with("job", json!({"id": null, "locator": null}));
     let outgoing = run.engine.outgoing(&work.submit, &scope, &Addition::default())?;
-    let doing = || format!("submitting a job at {}", shown(&outgoing.url));
+    let doing = || format!("submitting a job at {}", outgoing.place.text);
     let answer = run.engine.ask(&outgoing, &work.submitted, &run.cancel).await?;
     let id = match &work.job.id {
         None => Json::Null,
@@ -98,7 +98,7 @@ async fn poll(run: &Run, work: &JobPlan, scope: &Scope) -> Result<Option<ResultP
     loop {
         clock.wait(work.job.every.0, &run.cancel).await?;
         let outgoing = run.engine.outgoing(&work.poll, scope, &Addition::default())?;
-        let doing = || format!("waiting for a job at {}", shown(&outgoing.url));
+        let doing = || format!("waiting for a job at {}", outgoing.place.text);
         let answer = run.engine.ask(&outgoing, &work.polled, &run.cancel).await?;
         let status = answer
             .as_ref()
@@ -144,6 +144,7 @@ fn download(run: &Run, work: &JobPlan, scope: &Scope, job: &Json, place: ResultP
             // Results lie in the storage of somebody else; the address itself is the permission.
             Ok(Outgoing {
                 method: reqwest::Method::GET,
+                place: ShownPlace::of_host(&url),
                 url,
                 headers: reqwest::header::HeaderMap::new(),
                 body: None,

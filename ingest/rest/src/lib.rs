@@ -15,6 +15,7 @@ mod page;
 mod pages;
 mod paginate;
 mod parents;
+mod personal;
 mod plan;
 mod sink;
 mod source;

@@ -58,6 +58,6 @@ async fn page(run: &Run, plan: &Plan, scope: &Scope, turn: Turn) -> Result<Optio
     let Some(answer) = run.engine.ask(&outgoing, &plan.answers, &run.cancel).await? else {
         return Ok(None);
     };
-    let (is_page, next) = pager.advance(&answer, &outgoing.url, turn.probing)?;
+    let (is_page, next) = pager.advance(&answer, &outgoing, turn.probing)?;
     Ok(Some((answer, is_page, next)))
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cordada_core::{Error, Result};
 use cordada_http::template::Scope;
 use cordada_ingest_formats::json::scan;
+use cordada_ingest_source::transform::Transforms;
 use futures::{StreamExt, stream};
 use serde_json::{Map, Value as Json};
 
@@ -27,9 +28,19 @@ pub(crate) struct Range {
     pub(crate) by_parent: Arc<HashMap<String, Mark>>,
     /// The position among the parents, if children follow it.
     pub(crate) of_parents: Option<Arc<Mutex<Tracker>>>,
+    /// What parents are called by whose own values must not be kept.
+    pub(crate) pseudonyms: Option<Arc<Transforms>>,
 }
 
 impl Range {
+    /// What tells a parent with these fields, as JSON, from the others; a name that a parent has already stays.
+    pub(crate) fn name_of(&self, fields: String) -> String {
+        match &self.pseudonyms {
+            Some(pseudonyms) if fields.starts_with('{') => pseudonyms.pseudonym(&fields),
+            _ => fields,
+        }
+    }
+
     /// `scope` with the range as `cursor`; `parent` is whose children are asked for.
     pub(crate) fn scope(&self, plan: &Plan, scope: Scope, parent: Option<&str>) -> Scope {
         let Some(positions) = &plan.positions else {
@@ -87,13 +98,13 @@ pub(crate) fn pages(run: Arc<Run>, plan: Arc<Plan>, scope: Scope, range: Range) 
         Ok(ranges) => ranges,
         Err(error) => return failed(error),
     };
-    let of_parents = range.of_parents.clone();
+    let (of_parents, names) = (range.of_parents.clone(), range.clone());
     let (parents_run, parent_plan) = (run.clone(), parent.plan.clone());
     let parents = stream::iter(ranges).flat_map(move |range| pages::all(&parents_run, &parent_plan, range));
     let plan_of_parents = plan.clone();
     let parents = parents.flat_map(move |page| {
         let found = page.and_then(|page| match &plan_of_parents.parent {
-            Some(parent) => read(parent, &page, of_parents.as_ref()),
+            Some(parent) => read(parent, &page, of_parents.as_ref(), &names),
             None => Ok(Vec::new()),
         });
         match found {
@@ -127,7 +138,12 @@ struct ParentRecord {
 }
 
 /// The parents of a page. One with a null where a field should be has no children.
-fn read(parent: &ParentPlan, page: &Page, of_parents: Option<&Arc<Mutex<Tracker>>>) -> Result<Vec<ParentRecord>> {
+fn read(
+    parent: &ParentPlan,
+    page: &Page,
+    of_parents: Option<&Arc<Mutex<Tracker>>>,
+    names: &Range,
+) -> Result<Vec<ParentRecord>> {
     let mut parents = Vec::new();
     page.answer.each(&mut |record| {
         if let Some(filter) = &parent.plan.filter {
@@ -159,7 +175,7 @@ fn read(parent: &ParentPlan, page: &Page, of_parents: Option<&Arc<Mutex<Tracker>
         }
         let include = |name: &String| Some((name.clone(), fields.get(name)?.clone()));
         let origin = Origin {
-            parent: serde_json::to_string(&fields).unwrap_or_default(),
+            parent: names.name_of(serde_json::to_string(&fields).unwrap_or_default()),
             included: parent.include.iter().filter_map(include).collect(),
         };
         parents.push(ParentRecord { fields, origin });

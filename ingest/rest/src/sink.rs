@@ -133,7 +133,7 @@ impl Sink {
                 .hint("check `records` in the manifest: it is the place of a list of objects"));
         }
         // Only where a manifest asks for it is a record made into a value.
-        let mut value = match self.filter.is_some() || !self.transforms.is_empty() {
+        let value = match self.filter.is_some() || !self.transforms.is_empty() {
             true => Some(parse(record)?),
             false => None,
         };
@@ -142,10 +142,21 @@ impl Sink {
         {
             return Ok(());
         }
+        // What tells a record from others goes into the state, and is of what lands: a hash of what is to be hidden
+        // would tell it to whoever tries what it may be.
+        let transformed = match value.as_ref().filter(|_| !self.transforms.is_empty()) {
+            Some(value) => {
+                let mut value = value.clone();
+                self.transforms.apply_json(&mut value)?;
+                Some(value.to_string())
+            }
+            None => None,
+        };
+        let landing = transformed.as_deref().map_or(record, str::as_bytes);
         let status = match &mut self.progress {
             Progress::Nothing | Progress::OfParents(_) => RecordStatus::New,
-            Progress::Stream(tracker) => tracker.observe(record)?,
-            Progress::PerParent(parents) => parents.tracker(&origin.parent)?.observe(record)?,
+            Progress::Stream(tracker) => tracker.observe(landing)?,
+            Progress::PerParent(parents) => parents.tracker(&origin.parent)?.observe(landing)?,
         };
         match status {
             RecordStatus::Known => return Ok(()),
@@ -174,15 +185,11 @@ impl Sink {
             if self.transforms.is_empty() {
                 return self.spool.push(&spliced);
             }
-            value = Some(parse(&spliced)?);
+            let mut value = parse(&spliced)?;
+            self.transforms.apply_json(&mut value)?;
+            return self.spool.push(value.to_string().as_bytes());
         }
-        match value.filter(|_| !self.transforms.is_empty()) {
-            None => self.spool.push(record),
-            Some(mut value) => {
-                self.transforms.apply_json(&mut value)?;
-                self.spool.push(value.to_string().as_bytes())
-            }
-        }
+        self.spool.push(landing)
     }
 }
 

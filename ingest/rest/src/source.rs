@@ -21,6 +21,7 @@ use crate::config::{RestFile, RestStream};
 use crate::extraction::{ExtractionRequest, RestExtraction};
 use crate::manifest::Manifest;
 use crate::page::Run;
+use crate::personal;
 use crate::plan::{Plan, PreparedStreams, prepare};
 
 /// A source that is asked over HTTP. Not `Debug`: it holds secrets.
@@ -92,6 +93,7 @@ impl RestSource {
             return Err(Error::config("reading the source", "it has no streams")
                 .hint("name under `streams` what this connector is to read"));
         }
+        personal::refuse_cursors(&prepared, &streams)?;
         Ok(Self {
             manifest: Arc::new(manifest),
             ships,
@@ -150,12 +152,11 @@ impl Source for RestSource {
         let plan = Plan::new(&run, &self.prepared, request.stream, self.timezone)?;
         let missing = || unknown_stream(request.stream, self.streams.keys().map(String::as_str));
         let options = self.streams.get(request.stream).ok_or_else(missing)?;
-        Ok(Box::new(RestExtraction::new(
-            ExtractionRequest::of(&request),
-            run,
-            plan,
-            options,
-        )?))
+        let request = ExtractionRequest {
+            personal_parents: personal::has_personal_parents(&self.prepared, &self.streams, request.stream),
+            ..ExtractionRequest::of(&request)
+        };
+        Ok(Box::new(RestExtraction::new(request, run, plan, options)?))
     }
 
     async fn check(&self, _project: &Path, _source: &str, stream: &str, cancel: &CancellationToken) -> Result<()> {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use chrono_tz::Tz;
 use cordada_core::names::snake_case;
+use cordada_core::types::PII;
 use cordada_ingest_formats::reading::Declared;
 use cordada_ingest_formats::values::evidence::timestamp;
 use serde::{Deserialize, Deserializer};
@@ -152,17 +153,57 @@ impl Options {
             .collect()
     }
 
-    /// The kind of personal data that a column holds, or one within it.
+    /// The kind of personal data that a column holds (by its name in the lake, dots leading into records), one that it
+    /// is in, or one within it.
     pub fn pii(&self, column: &str) -> Option<String> {
-        let within = |name: &str| {
-            name.split_once('.')
-                .is_some_and(|(outer, _)| snake_case(outer) == column)
+        let path: Vec<String> = column.split('.').map(snake_case).collect();
+        let meets = |name: &str| {
+            name.split('.')
+                .map(snake_case)
+                .zip(&path)
+                .all(|(part, of_path)| part == *of_path)
         };
-        let own = self.column(column).and_then(|options| options.pii.clone());
-        own.or_else(|| {
-            let inner = self.columns.iter().filter(|(name, _)| within(name));
-            inner.filter_map(|(_, options)| options.pii.clone()).next()
+        let met = self.columns.iter().filter(|(name, _)| meets(name));
+        met.filter_map(|(_, options)| options.pii.clone()).next()
+    }
+
+    /// The columns of a table, each with the kind of personal data that it is known to hold.
+    pub fn tagged(&self, table: &Schema) -> Schema {
+        let fields = table.fields().iter().map(|field| {
+            let mut metadata = field.metadata().clone();
+            metadata.extend(self.pii(field.name()).map(|pii| (PII.to_owned(), pii)));
+            field.as_ref().clone().with_metadata(metadata)
+        });
+        Schema::new_with_metadata(fields.collect::<Vec<_>>(), table.metadata().clone())
+    }
+
+    /// What is declared about the columns that the dotted path leads through or to.
+    fn along(&self, path: &str) -> impl Iterator<Item = &ColumnOptions> {
+        let path: Vec<String> = path.split('.').map(snake_case).collect();
+        self.columns.iter().filter_map(move |(name, options)| {
+            let mut parts = name.split('.').map(snake_case).zip(&path);
+            let is_longer = name.split('.').count() > path.len();
+            (!is_longer && parts.all(|(part, of_path)| part == *of_path)).then_some(options)
         })
+    }
+
+    /// Whether what is at the dotted path holds personal data, or has a transform.
+    pub fn is_personal(&self, path: &str) -> bool {
+        self.along(path)
+            .any(|options| options.pii.is_some() || options.transform.is_some())
+    }
+
+    /// Why no stream can go on from columns of the `cursor`, and what to do: what it is to hash or to drop would be in
+    /// the state that it leaves in the lake.
+    pub fn check_cursor<'c>(&self, cursor: impl IntoIterator<Item = &'c str>) -> Result<(), (String, &'static str)> {
+        let transformed = |path: &&str| self.along(path).any(|options| options.transform.is_some());
+        match cursor.into_iter().find(transformed) {
+            None => Ok(()),
+            Some(name) => Err((
+                format!("the cursor `{name}` has a `transform`, and where a load goes on is kept as it is"),
+                "go on by another column, or take the transform off",
+            )),
+        }
     }
 
     /// What is declared about a column, by its name in the lake.

@@ -14,6 +14,7 @@ use cordada_core::{Context, Error, Result, hex};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::{hkdf, hmac};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::options::{Options, Transform};
 
@@ -183,6 +184,14 @@ impl Transforms {
     /// Whether nothing becomes of anything.
     pub fn is_empty(&self) -> bool {
         self.root.within.is_empty()
+    }
+
+    /// A name for what the text says, that tells nobody what that was: keyed if the project has a key.
+    pub fn pseudonym(&self, text: &str) -> String {
+        match &self.key {
+            Some(key) => key.hash(text),
+            None => hex::encode(&Sha256::digest(text)),
+        }
     }
 
     fn text(&self, transform: Transform, normal: Normal, value: &str) -> Result<String> {

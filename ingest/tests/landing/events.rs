@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use cordada_ingest::{SourceFile, listen, load_sources};
 use cordada_ingest_source::transform::PiiKey;
@@ -274,7 +275,7 @@ async fn what_is_refused_says_why_and_lands_nowhere() {
 
 #[tokio::test]
 async fn browsers_of_other_sites_may_send_and_are_known_again() {
-    let project = project("cookie: {name: cid, domain: shop.example, days: 30}").await;
+    let project = project("cookie: {name: cid, domain: shop.example, days: 30}\norigins: [https://shop.example]").await;
     collect(&project, async |address| {
         let preflight = format!("OPTIONS {TP2}\nOrigin: https://shop.example\nAccess-Control-Request-Method: POST");
         let answer = send(address, &preflight, b"").await;
@@ -305,6 +306,79 @@ async fn browsers_of_other_sites_may_send_and_are_known_again() {
         .await;
     assert_eq!(known[0].split_once('|').unwrap().1, known[1].split_once('|').unwrap().1);
     assert_eq!(known[2], "3|null");
+}
+
+#[tokio::test]
+async fn where_any_page_may_send_none_is_trusted_with_cookies() {
+    let project = project("cookie: {name: cid}").await;
+    collect(&project, async |address| {
+        for request in [
+            "OPTIONS /i\nOrigin: https://evil.example",
+            "GET /i?e=pv\nOrigin: https://evil.example",
+        ] {
+            let answer = send(address, request, b"").await;
+            assert!(answer.status < 300);
+            assert!(
+                answer.headers.contains("access-control-allow-origin: *"),
+                "{}",
+                answer.headers
+            );
+            assert!(!answer.headers.contains("allow-credentials") && !answer.headers.contains("evil"));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_sender_does_not_take_all_connections() {
+    let project = project("limits: {connections: 8, connections_per_address: 3, timeout: 1h}").await;
+    collect(&project, async |address| {
+        let mut held = Vec::new();
+        for _ in 0..8 {
+            held.push(TcpStream::connect(address).await.unwrap());
+        }
+        // What is beyond its share is closed at once, so that there is room for the next sender.
+        for beyond in &mut held[3..] {
+            let mut nothing = Vec::new();
+            let closed = tokio::time::timeout(Duration::from_secs(60), beyond.read_to_end(&mut nothing));
+            // Closed or reset: in any case over.
+            let _ = closed.await.unwrap();
+        }
+        let other = tokio::net::TcpSocket::new_v4().unwrap();
+        other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let mut other = other.connect(address).await.unwrap();
+        other.write_all(&request("GET /i?e=pv", b"")).await.unwrap();
+        let mut answer = Vec::new();
+        other.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(Answer::of(&answer).status, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn behind_a_proxy_one_sender_does_not_take_all_requests() {
+    let project = project("behind_proxy: true\nlimits: {connections: 8, connections_per_address: 1}").await;
+    collect(&project, async |address| {
+        let hits = snowplow(json!([{"e": "pv"}])).to_string();
+        let of = |sender: &str| format!("POST {TP2}\nX-Forwarded-For: 192.0.2.9, {sender}");
+        let whole = request(&of("192.0.2.1"), hits.as_bytes());
+        // Half a request keeps the sender's only place, unless another of its requests was there first.
+        let mut slow = 'taken: loop {
+            let mut slow = TcpStream::connect(address).await.unwrap();
+            slow.write_all(&whole[..whole.len() - 10]).await.unwrap();
+            for _ in 0..100 {
+                if send(address, &of("192.0.2.1"), hits.as_bytes()).await.status == 429 {
+                    break 'taken slow;
+                }
+            }
+        };
+        assert_eq!(send(address, &of("192.0.2.2"), hits.as_bytes()).await.status, 200);
+        slow.write_all(&whole[whole.len() - 10..]).await.unwrap();
+        let mut answer = Vec::new();
+        slow.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(Answer::of(&answer).status, 200);
+    })
+    .await;
 }
 
 #[tokio::test]

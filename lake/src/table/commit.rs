@@ -23,6 +23,7 @@ use crate::table::outcome::Outcome;
 use crate::table::rival::{COMMIT_ID, Entries};
 use crate::table::snapshot::{DataFile, TableSnapshot};
 use crate::table::statistics;
+use crate::table::tags;
 use crate::table::tip::TIMELINE;
 use crate::table::write::TableWriter;
 
@@ -94,8 +95,14 @@ impl TableWriter {
         self.describe(&mut actions)?;
         let (gone, back) = self.moved(outcome);
         actions.extend(gone.into_iter().map(|file| Action::Remove(file.remove())));
-        // What a version that is being undone had taken away comes back.
-        actions.extend(back.into_iter().map(|file| Action::Add(file.add.clone())));
+        let forgetting = |file: &Arc<DataFile>| tags::without(&file.add, &self.personal);
+        if !self.personal.is_empty() {
+            let kept = self.kept(outcome).filter_map(forgetting);
+            actions.extend(kept.map(Action::Add));
+        }
+        // What a version that is being undone had taken away comes back, if it has not just been named.
+        let back = back.into_iter().filter(|file| forgetting(file).is_none());
+        actions.extend(back.map(|file| Action::Add(file.add.clone())));
         actions.extend(outcome.added.iter().cloned().map(Action::Add));
         Ok(actions)
     }
@@ -105,18 +112,21 @@ impl TableWriter {
         let Some(overruled) = &self.overruled else {
             return (self.replaced(outcome).collect(), Vec::new());
         };
-        let replaced: HashSet<usize> = outcome.replaced.iter().copied().collect();
-        let kept = self
-            .base
-            .iter()
-            .enumerate()
-            .filter(|(file, _)| !replaced.contains(file));
-        let kept: Vec<_> = kept.map(|(_, file)| file).collect();
+        let kept: Vec<_> = self.kept(outcome).collect();
         let stays: HashSet<&str> = kept.iter().map(|file| file.add.path.as_str()).collect();
         let there: HashSet<&str> = overruled.iter().map(|file| file.add.path.as_str()).collect();
         let gone = overruled.iter().filter(|file| !stays.contains(file.add.path.as_str()));
         let back = kept.iter().filter(|file| !there.contains(file.add.path.as_str()));
         (gone.collect(), back.copied().collect())
+    }
+
+    /// The files of the base that stay as they are.
+    fn kept(&self, outcome: &Outcome) -> impl Iterator<Item = &Arc<DataFile>> {
+        let replaced: HashSet<usize> = outcome.replaced.iter().copied().collect();
+        let files = self.base.iter().enumerate();
+        files
+            .filter(move |(file, _)| !replaced.contains(file))
+            .map(|(_, file)| file)
     }
 
     /// The files of the base that others take the place of.
@@ -138,7 +148,12 @@ impl TableWriter {
         let bearable = match &self.latest {
             // The same table was made, so far without rows or for rows beside which ours can be.
             None => moved.schema() == &self.schema && (self.only_adds() || moved.files().await?.is_empty()),
-            Some(_) => entries.keep_rows() || (self.only_adds() && entries.leave_room(&self.write.transactions)),
+            Some(latest) => {
+                // Both found out the same about the columns.
+                let agree = moved.schema() == &self.schema
+                    && moved.metadata().configuration() == latest.metadata().configuration();
+                entries.keep_rows() || (self.only_adds() && entries.leave_room(&self.write.transactions, agree))
+            }
         };
         if !bearable {
             return Ok(Rival::Other);

@@ -25,7 +25,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
-use parquet::arrow::{AsyncArrowWriter, ProjectionMask};
+use parquet::arrow::{ArrowSchemaConverter, AsyncArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -190,13 +190,14 @@ fn properties(schema: &Schema) -> Result<WriterProperties> {
     properties = properties
         .set_column_dictionary_enabled(origin.clone(), false)
         .set_column_encoding(origin, Encoding::DELTA_BYTE_ARRAY);
-    for field in schema
-        .fields()
-        .iter()
-        .filter(|field| field.metadata().contains_key(types::PII))
-    {
-        let column = ColumnPath::from(field.name().as_str());
-        properties = properties.set_column_statistics_enabled(column, EnabledStatistics::None);
+    // Of a column with columns in it Parquet keeps statistics for each of these.
+    let columns = ArrowSchemaConverter::new().convert(schema);
+    for column in columns.doing(|| "preparing to write a data file")?.columns() {
+        let path = column.path();
+        let root = path.parts().first().and_then(|root| schema.field_with_name(root).ok());
+        if root.is_some_and(|root| root.metadata().contains_key(types::PII)) {
+            properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+        }
     }
     Ok(properties.build())
 }

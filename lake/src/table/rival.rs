@@ -48,12 +48,12 @@ impl Entries {
         moves("add") && moves("remove") && ["metaData", "protocol", "txn"].into_iter().all(is_quiet)
     }
 
-    /// Whether rows that are added beside them, with those transactions, are added as if they were not there: they leave
-    /// the table's columns and properties, and record nothing of the same applications.
-    pub(crate) fn leave_room(&self, transactions: &[(String, i64)]) -> bool {
+    /// Whether rows that are added beside them, with those transactions, are added as if they were not there: they
+    /// leave the table's columns and properties, or `agree` on them, and record nothing of the same applications.
+    pub(crate) fn leave_room(&self, transactions: &[(String, i64)], agree: bool) -> bool {
         let is_quiet = |kind| self.actions(kind).next().is_none();
         let same = |id: &str| transactions.iter().any(|(own, _)| own == id);
-        ["metaData", "protocol"].into_iter().all(is_quiet) && !self.applications().any(same)
+        is_quiet("protocol") && (agree || is_quiet("metaData")) && !self.applications().any(same)
     }
 
     /// The version of the commit that calls itself `id`, if it is one of them.

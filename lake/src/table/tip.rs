@@ -36,7 +36,7 @@ impl Tip {
     }
 
     /// Whether versions of the table were undone that no load has built over yet.
-    pub(crate) fn undoes(self) -> bool {
+    pub fn undoes(self) -> bool {
         self.version != self.newest
     }
 }

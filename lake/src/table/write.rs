@@ -24,7 +24,7 @@ use crate::table::snapshot::{DataFile, TableSnapshot};
 use crate::table::stage::{self, Folder};
 use crate::table::tip::Tip;
 use crate::table::upsert::{self, Effect};
-use crate::table::{clock, commit, data_file};
+use crate::table::{clock, commit, data_file, tags};
 
 impl Lake {
     /// Writes the rows of all partitions, each partition in a task of its own, as one commit.
@@ -112,6 +112,8 @@ pub(crate) struct TableWriter {
     pub(crate) schema: SchemaRef,
     /// Whether the base's files must be rewritten because a column became wider.
     pub(crate) widened: bool,
+    /// The columns that were not known to hold personal data before.
+    pub(crate) personal: Vec<String>,
     history: Option<Arc<History>>,
     constraints: Arc<Constraints>,
 }
@@ -179,7 +181,11 @@ impl TableWriter {
             }
             _ => None,
         };
-        let only_adds = write.mode.key().is_none() && !widened && overruled.is_none();
+        let personal = match &latest {
+            Some(latest) => tags::newly_personal(latest.schema(), &schema),
+            None => Vec::new(),
+        };
+        let only_adds = write.mode.key().is_none() && !widened && overruled.is_none() && personal.is_empty();
         let base = match base.filter(|_| !only_adds) {
             Some(base) => base.files().await?.to_vec(),
             None => Vec::new(),
@@ -194,6 +200,7 @@ impl TableWriter {
             overruled,
             schema,
             widened,
+            personal,
             history,
             constraints: Arc::new(constraints),
         })

@@ -128,6 +128,59 @@ fn formulas_are_escaped_unless_kept() {
 }
 
 #[test]
+fn names_of_columns_are_escaped_like_cells() {
+    let names = [
+        "=1+1",
+        "+x",
+        "-x",
+        "@x",
+        "\tx",
+        "\rx",
+        "\u{feff}=1",
+        " =1",
+        "-5",
+        "plain",
+    ];
+    let fields = names.map(|name| arrow::datatypes::Field::new(name, DataType::Utf8, true));
+    let fields = Schema::new(fields.to_vec());
+    let header = |formulas| String::from_utf8(format(formulas).header(&fields).unwrap()).unwrap();
+    assert_eq!(
+        header(Formulas::Escape),
+        "'=1+1,'+x,'-x,'@x,'\tx,\"'\rx\",'\u{feff}=1,' =1,-5,plain\n"
+    );
+    assert!(header(Formulas::Keep).starts_with("=1+1,+x,"));
+}
+
+#[test]
+fn a_path_leaves_the_project_only_if_the_campaign_says_so() {
+    let root = tempfile::tempdir().unwrap();
+    let project = root.path().join("project");
+    std::fs::create_dir(&project).unwrap();
+    std::os::unix::fs::symlink(root.path(), project.join("link")).unwrap();
+    let opened = |path: &str, allow_outside: bool| {
+        let options = json!({"path": path, "allow_outside": allow_outside});
+        let opened = open(options.as_object().unwrap().clone(), &project);
+        opened.map(drop).map_err(|problem| problem.of_campaign("x").to_string())
+    };
+    let absolute = root.path().join("a.csv").to_string_lossy().into_owned();
+    for path in ["../a.csv", "out/../../a.csv", "link/a.csv", &absolute] {
+        let refused = opened(path, false).unwrap_err();
+        assert!(
+            refused.contains("leaves the project's folder") && refused.contains("allow_outside"),
+            "{refused}"
+        );
+        opened(path, true).unwrap();
+    }
+    opened("out/a.csv", false).unwrap();
+    assert!(opened("/dev/null", true).unwrap_err().contains("a device"));
+    let _listener = std::os::unix::net::UnixListener::bind(project.join("socket")).unwrap();
+    assert!(opened("socket", false).unwrap_err().contains("a pipe"));
+    // What a campaign says alone is looked at before there is a project.
+    let options = json!({"path": "../a.csv"});
+    assert!(open(options.as_object().unwrap().clone(), Path::new("")).is_err());
+}
+
+#[test]
 fn a_value_without_a_text_is_not_told() {
     let moments = TimestampMicrosecondArray::from(vec![i64::MAX]);
     let rows = RecordBatch::try_from_iter([("born", Arc::new(moments) as ArrayRef)]).unwrap();

@@ -239,6 +239,14 @@ fn what_makes_no_sense_is_refused() {
         ("{table: a, query: select 1}", "both"),
         ("{table: a, lag: 5m, cursor: t}", "`lag` does not go"),
         ("{table: a, initial: 5}", "need a cursor"),
+        (
+            "{table: a, cursor: [t, EMail], key: [id], columns: {email: {transform: hash}}}",
+            "the cursor `EMail` has a `transform`",
+        ),
+        (
+            "{table: a, cursor: phone, key: [id], columns: {phone: {transform: drop}}}",
+            "has a `transform`",
+        ),
         ("{table: a, deletes: compare}", "`deletes: compare` needs"),
         ("{query: select 1, key: [id], changes: logical}", "`table` alone"),
         ("{table: a, slot: b}", "belong to"),

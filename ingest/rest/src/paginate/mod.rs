@@ -14,7 +14,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use cordada_core::{Error, Result};
 use cordada_http::answer::Answer;
-use cordada_http::outgoing::{Addition, text};
+use cordada_http::outgoing::{Addition, Outgoing, text};
 use serde_json::{Value as Json, json};
 use url::Url;
 
@@ -116,11 +116,11 @@ impl<'p> Pager<'p> {
         Ok(added)
     }
 
-    /// Takes note of a page that came from `url`. Whether it is a page at all (what is asked for to see whether there
-    /// is one may not be), and the position of the next one, if there is one.
-    pub(crate) fn advance(mut self, answer: &Answer, url: &Url, probing: bool) -> Result<(bool, Option<Turn>)> {
+    /// Takes note of a page that came from where `asked` went. Whether it is a page at all (what is asked for to see
+    /// whether there is one may not be), and the position of the next one, if there is one.
+    pub(crate) fn advance(mut self, answer: &Answer, asked: &Outgoing, probing: bool) -> Result<(bool, Option<Turn>)> {
         let number = self.state.pages + 1;
-        let doing = || format!("reading page {number} of {}", cordada_http::outgoing::shown(url));
+        let doing = || format!("reading page {number} of {}", asked.place.text);
         let rows = answer.rows();
         if rows > 0 && self.state.digest == Some(answer.digest()) {
             if probing {
@@ -129,7 +129,7 @@ impl<'p> Pager<'p> {
             return Err(Error::failed(doing(), "it is the same as the page before")
                 .hint("check `paginate` in the manifest: the system seems not to understand it"));
         }
-        let next = self.next(answer, url)?;
+        let next = self.next(answer, asked)?;
         self.state.digest = Some(answer.digest());
         self.state.pages += 1;
         self.state.records += rows;
@@ -153,7 +153,7 @@ impl<'p> Pager<'p> {
         ))
     }
 
-    fn next(&mut self, answer: &Answer, url: &Url) -> Result<Next> {
+    fn next(&mut self, answer: &Answer, asked: &Outgoing) -> Result<Next> {
         match self.paginate {
             Paginate::None => Ok(Next::End),
             Paginate::Page {
@@ -172,15 +172,15 @@ impl<'p> Pager<'p> {
             Paginate::ContentRange { size, .. } => Ok(numbered::by_range(&self.state, answer, *size)),
             Paginate::LinkHeader { .. } => {
                 let next = links::next(answer.headers.get_all("link"));
-                self.follow(next, url)
+                self.follow(next, asked)
             }
             Paginate::NextUrl { body, header, .. } => {
                 let next = follow::address(answer, body.as_ref(), header.as_deref());
-                self.follow(next, url)
+                self.follow(next, asked)
             }
             Paginate::Cursor { next, more, .. } => {
                 let next = follow::cursor(answer, next, more.as_ref());
-                self.begin_after(next, url)
+                self.begin_after(next, asked)
             }
             Paginate::Keyset { field, size, .. } => {
                 if let Some(end) = numbered::short(&self.state, answer.rows(), *size)
@@ -189,41 +189,37 @@ impl<'p> Pager<'p> {
                     return Ok(Next::End);
                 }
                 let last = follow::last(answer, field)?;
-                self.begin_after(Some(last), url)
+                self.begin_after(Some(last), asked)
             }
         }
     }
 
-    fn follow(&mut self, next: Option<String>, url: &Url) -> Result<Next> {
+    fn follow(&mut self, next: Option<String>, asked: &Outgoing) -> Result<Next> {
         let Some(next) = next else {
             return Ok(Next::End);
         };
-        let next = cordada_http::outgoing::join(url, &next)?;
-        self.state.seen.insert(hash(url.as_str()));
-        self.is_new(next.as_str(), url)?;
+        let next = cordada_http::outgoing::join(&asked.url, &next)?;
+        self.state.seen.insert(hash(asked.url.as_str()));
+        self.is_new(next.as_str(), asked)?;
         self.state.url = Some(next);
         Ok(Next::Page)
     }
 
-    fn begin_after(&mut self, next: Option<Json>, url: &Url) -> Result<Next> {
+    fn begin_after(&mut self, next: Option<Json>, asked: &Outgoing) -> Result<Next> {
         let Some(next) = next else {
             return Ok(Next::End);
         };
-        self.is_new(&next.to_string(), url)?;
+        self.is_new(&next.to_string(), asked)?;
         self.state.after = Some(next);
         Ok(Next::Page)
     }
 
     /// That the way to the next page is one that has not been gone.
-    fn is_new(&mut self, way: &str, url: &Url) -> Result<()> {
+    fn is_new(&mut self, way: &str, asked: &Outgoing) -> Result<()> {
         if self.state.seen.insert(hash(way)) {
             return Ok(());
         }
-        let doing = format!(
-            "reading page {} of {}",
-            self.state.pages + 1,
-            cordada_http::outgoing::shown(url)
-        );
+        let doing = format!("reading page {} of {}", self.state.pages + 1, asked.place.text);
         Err(Error::failed(doing, "it leads to a page that has been read already")
             .hint("check `paginate` in the manifest: the pages would never end"))
     }

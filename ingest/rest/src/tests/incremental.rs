@@ -49,6 +49,7 @@ async fn land_in(
         transforms: Arc::new(Transforms::new(options, None)?),
         records: Arc::new(Reading::of_records(options.declared_types(), chrono_tz::UTC)),
         task: Arc::new(Silent),
+        personal_parents: false,
     };
     let mut extraction = RestExtraction::new(request, system.run.clone(), system.plan(stream), options)?;
     extraction.chunk = chunk;

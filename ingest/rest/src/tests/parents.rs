@@ -89,7 +89,7 @@ async fn a_parent_that_lacks_a_field_is_an_error_and_so_is_a_child_that_fails() 
             .error("a")
             .await
             .to_string()
-            .contains("/children/2: the system answers 400")
+            .contains("/children/:id: the system answers 400")
     );
     assert!(
         system
