@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::budget::Budget;
 use crate::kept::KeptState;
 use crate::landing::{Landing, Outcome};
+use crate::naming::options_of;
 use crate::sources::{Selection, SourceFile};
 
 /// One row a stream and load.
@@ -362,7 +363,7 @@ async fn docs(lake: &Lake, base: &Release, options: &Options, table: &TableName,
         }
     }
     if matches!(options.disposition(), Disposition::Merge | Disposition::InsertOnly) {
-        docs.primary_key = options.key();
+        docs.primary_key = options_of(options, snapshot.schema()).key();
     }
     Ok(docs)
 }

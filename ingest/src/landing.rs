@@ -8,8 +8,9 @@ use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::json::LineDelimitedWriter;
 use arrow::record_batch::RecordBatch;
-use cordada_core::names::{ORIGIN, snake_case};
+use cordada_core::names::ORIGIN;
 use cordada_core::progress::{Progress, Task};
+use cordada_core::source_names::SourceNames;
 use cordada_core::suggest::did_you_mean;
 use cordada_core::threads::blocking;
 use cordada_core::{Context, Error, ErrorKind, Result, TableName};
@@ -23,7 +24,7 @@ use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
 use cordada_ingest_source::options::{Disposition, Options, Transform};
 use cordada_ingest_source::provenance::{self, Load};
 use cordada_ingest_source::transform::{PiiKey, Transforms};
-use cordada_lake::{Base, Lake, MissingKey, Mode, TakeBroken, Tip, Write};
+use cordada_lake::{Base, Lake, MissingKey, Mode, Superseded, TakeBroken, Tip, Write};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
@@ -35,6 +36,7 @@ use crate::budget::Budget;
 use crate::far_times::{self, FarTimes};
 use crate::kept::KeptState;
 use crate::landed::LandedTable;
+use crate::naming::{names_of, renamed_fields};
 use crate::rejected::Rejects;
 use crate::rows::{RowReader, described, typed, with_provenance};
 use crate::sources::SourceFile;
@@ -73,6 +75,15 @@ pub(crate) struct Outcome {
     far_times: FarTimes,
 }
 
+/// What an attempt goes on with from chunk to chunk.
+struct Attempt {
+    table: Arc<LandedTable>,
+    /// The names of the table's columns.
+    names: SourceNames,
+    transforms: Transforms,
+    task: Arc<dyn Task>,
+}
+
 /// Rows on their way into a commit.
 struct LandingRows {
     /// The columns that land, before the contract has been looked at.
@@ -102,9 +113,10 @@ impl Landing<'_> {
     }
 
     async fn attempt(&self, progress: &dyn Progress, landed: &mut Outcome) -> Result<()> {
-        let transforms = Arc::new(Transforms::new(&self.options, self.key)?);
         let table = Arc::new(LandedTable::open(self.lake, &self.table).await?);
         let kept = KeptState::of(self.lake, &self.table, table.tip()).await?;
+        let names = names_of(&self.options, table.schema().await?.as_deref(), &kept.renamed);
+        let transforms = Transforms::new(&self.options, self.key)?;
         let replace = self.options.disposition() == Disposition::Replace;
         let task: Arc<dyn Task> = match self.source.source().shows_progress() {
             true => Arc::new(cordada_core::progress::Silent),
@@ -120,9 +132,9 @@ impl Landing<'_> {
             rehearsal: !self.lake.is_production(),
             state: kept.state.filter(|_| !replace),
             replace,
-            transforms: transforms.clone(),
+            transforms: Arc::new(transforms.named(&names)),
             records: Arc::new(Reading::of_records(
-                self.options.declared_types(),
+                self.options.declared_types(&names),
                 self.source.source().timezone(),
             )),
             load_at: self.load.at,
@@ -132,11 +144,17 @@ impl Landing<'_> {
         };
         landed.state = request.state.clone();
         let mut extraction = self.cancellable(self.source.source().extract(request)).await?;
+        let mut attempt = Attempt {
+            table: table.clone(),
+            names,
+            transforms,
+            task: task.clone(),
+        };
         let (mut first, mut complete) = (true, true);
         while let Some(chunk) = self.cancellable(extraction.next()).await? {
             complete = chunk.last;
             let room = self.cancellable(self.budget.chunk()).await?;
-            let wrote = self.land(chunk, &table, first, &transforms, &task, landed).await?;
+            let wrote = self.land(chunk, first, &mut attempt, landed).await?;
             first &= !wrote;
             drop(room);
             self.cancellable(extraction.landed()).await?;
@@ -144,10 +162,11 @@ impl Landing<'_> {
         landed.skipped_files = extraction.skipped_files();
         drop(extraction);
         if replace && !complete {
-            self.complete(&table, landed).await?;
+            self.complete(&attempt, landed).await?;
         }
         landed.tip = Some(table.tip());
-        landed.children = unnest::run(self.lake, &self.table, table.tip(), &self.options, &self.cancel).await?;
+        let options = self.options.named(&attempt.names);
+        landed.children = unnest::run(self.lake, &self.table, table.tip(), &options, &self.cancel).await?;
         task.finish(&match landed.rows + landed.rejected {
             0 => "nothing new".to_owned(),
             _ => summary(landed.rows, landed.rejected),
@@ -166,10 +185,8 @@ impl Landing<'_> {
     async fn land(
         &self,
         chunk: Chunk,
-        table: &LandedTable,
         first: bool,
-        transforms: &Arc<Transforms>,
-        task: &Arc<dyn Task>,
+        attempt: &mut Attempt,
         landed: &mut Outcome,
     ) -> Result<bool> {
         // Nothing new leaves no trace.
@@ -180,9 +197,10 @@ impl Landing<'_> {
             landed.bytes += chunk.bytes;
             return Ok(false);
         }
+        let table = attempt.table.clone();
         let own_task = chunk.task.is_some();
-        let task = chunk.task.clone().unwrap_or_else(|| task.clone());
-        let withhold = !transforms.is_empty();
+        let task = chunk.task.clone().unwrap_or_else(|| attempt.task.clone());
+        let withhold = !attempt.transforms.is_empty();
         let rejects = Arc::new(Rejects::new(
             self.load.clone(),
             self.source.name(),
@@ -197,7 +215,7 @@ impl Landing<'_> {
         let others = self.chunk_id(&chunk);
         let whole = first && chunk.last && chunk.state.is_none() && chunk.transactions.is_empty();
         let incoming = self
-            .incoming(chunk.rows, table, existing.as_ref(), transforms, &rejects, &task)
+            .incoming(chunk.rows, attempt, existing.as_ref(), &rejects, &task)
             .await?;
         let (files, bytes) = (landed.files + chunk.files, landed.bytes + chunk.bytes);
         let state = chunk.state.or_else(|| landed.state.clone());
@@ -213,23 +231,29 @@ impl Landing<'_> {
             .as_deref()
             .filter(|_| self.options.disposition() != Disposition::Replace);
         let check = contract.apply(&self.table, &incoming.schema, known)?;
+        let columns = existing.iter().chain([&check.schema]).map(|schema| schema.as_ref());
         let kept = KeptState {
             state,
             incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
+            renamed: renamed_fields(&attempt.names, columns),
         };
+        let key = self.options.named(&attempt.names).key();
         let partitions = incoming.partitions.into_iter();
         let far_times = far_times::Counter::default();
         let partitions = partitions
             .map(|rows| self.checked(rows, &check, &rejects, &far_times))
             .collect();
+        let superseded = chunk.supersedes.into_iter();
+        let superseded = superseded.map(|(file, since)| Superseded { file, since });
         let write = Write {
             widen: true,
             transactions: chunk.transactions,
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
             base: Base::Tip(table.tip()),
+            supersedes: superseded.collect(),
             unrepeatable: self.source.source().is_unrepeatable(self.stream),
             broken: Some(rejecting(&rejects)),
-            ..Write::new(self.mode(first, whole, &check.schema), check.schema.clone())
+            ..Write::new(self.mode(first, whole, key, &check.schema), check.schema.clone())
         };
         let journal = rejects.journal(self.lake, &incoming.contents, &others);
         let writing = self.lake.write_after(&self.table, write, partitions, journal);
@@ -248,13 +272,15 @@ impl Landing<'_> {
     }
 
     /// Says that all chunks of a replacement have landed.
-    async fn complete(&self, table: &LandedTable, landed: &mut Outcome) -> Result<()> {
+    async fn complete(&self, attempt: &Attempt, landed: &mut Outcome) -> Result<()> {
+        let table = &attempt.table;
         let Some(existing) = table.schema().await? else {
             return Ok(());
         };
         let kept = KeptState {
             state: landed.state.clone(),
             incomplete: false,
+            renamed: renamed_fields(&attempt.names, [existing.as_ref()]),
         };
         let write = Write {
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
@@ -280,10 +306,9 @@ impl Landing<'_> {
     }
 
     /// What the write does with the rows that are there. `whole` says that the chunk is all that the source has.
-    fn mode(&self, first: bool, whole: bool, schema: &Schema) -> Mode {
+    fn mode(&self, first: bool, whole: bool, key: Vec<String>, schema: &Schema) -> Mode {
         let deleted = schema.field_with_name(provenance::DELETED).is_ok();
         let deleted = deleted.then(|| provenance::DELETED.to_owned());
-        let key = self.options.key();
         match self.options.disposition() {
             Disposition::Replace if first => Mode::Overwrite,
             Disposition::Append | Disposition::Replace => Mode::Append,
@@ -304,13 +329,14 @@ impl Landing<'_> {
     async fn incoming(
         &self,
         rows: Rows,
-        table: &LandedTable,
+        attempt: &mut Attempt,
         existing: Option<&SchemaRef>,
-        transforms: &Arc<Transforms>,
         rejects: &Arc<Rejects>,
         task: &Arc<dyn Task>,
     ) -> Result<Option<LandingRows>> {
-        let (schema, partitions, contents, transforms) = match rows {
+        // Whoever filled a spool has transformed what is in it.
+        let transformed = matches!(rows, Rows::Records(_));
+        let (schema, partitions, contents) = match rows {
             Rows::Typed {
                 schema,
                 partitions,
@@ -318,15 +344,15 @@ impl Landing<'_> {
                 deleted,
             } => {
                 let origin: Arc<str> = origin.into();
-                let rows = typed(
-                    &schema,
-                    partitions,
+                let (schema, partitions) = typed(
+                    (&schema, partitions),
                     deleted.as_deref(),
                     &origin,
                     &self.load,
                     &self.options,
-                )?;
-                (rows.0, rows.1, HashMap::new(), Some(transforms))
+                    &mut attempt.names,
+                );
+                (schema, partitions, HashMap::new())
             }
             Rows::Records(spools) => {
                 let mut files = Vec::with_capacity(spools.len());
@@ -335,30 +361,31 @@ impl Landing<'_> {
                     rejects.add(file.name(), &rejected)?;
                     files.push(file);
                 }
-                // Whoever filled the spool has transformed what is in it.
-                let Some((schema, partitions)) = self.scanned(files, existing, rejects, task)? else {
-                    return emptied(table).await;
+                let Some((schema, partitions)) = self.scanned(files, existing, &mut attempt.names, rejects, task)?
+                else {
+                    return emptied(&attempt.table).await;
                 };
-                (schema, partitions, HashMap::new(), None)
+                (schema, partitions, HashMap::new())
             }
             Rows::Files(files) => {
                 let content = |file: &ScannedFile| Some((file.name().to_owned(), file.content_id.clone()?));
                 let contents = files.iter().filter_map(content).collect();
-                let Some((schema, partitions)) = self.scanned(files, existing, rejects, task)? else {
+                let Some((schema, partitions)) = self.scanned(files, existing, &mut attempt.names, rejects, task)?
+                else {
                     return Ok(None);
                 };
-                (schema, partitions, contents, Some(transforms))
+                (schema, partitions, contents)
             }
         };
-        self.check_names(&schema, existing, transforms.is_none())?;
-        let (schema, partitions) = self.flagged(schema, partitions);
-        let (schema, partitions) = match transforms.filter(|transforms| !transforms.is_empty()) {
-            None => (schema, partitions),
-            Some(transforms) => {
-                let transforms = transforms.clone();
-                let result = transforms.schema(&schema);
-                mapped(result, partitions, move |batch| transforms.apply(&batch))
-            }
+        self.check_names(&attempt.names, &schema, existing, transformed)?;
+        let deleted = self.options.named(&attempt.names).deleted;
+        let (schema, partitions) = flagged(deleted, schema, partitions);
+        let (schema, partitions) = if transformed || attempt.transforms.is_empty() {
+            (schema, partitions)
+        } else {
+            let transforms = Arc::new(attempt.transforms.named(&attempt.names));
+            let result = transforms.schema(&schema);
+            mapped(result, partitions, move |batch| transforms.apply(&batch))
         };
         Ok(Some(LandingRows {
             schema,
@@ -370,15 +397,19 @@ impl Landing<'_> {
     /// The rows of scanned files; `None` if not even a header says what their columns are.
     fn scanned(
         &self,
-        files: Vec<ScannedFile>,
+        mut files: Vec<ScannedFile>,
         existing: Option<&SchemaRef>,
+        names: &mut SourceNames,
         rejects: &Arc<Rejects>,
         task: &Arc<dyn Task>,
     ) -> Result<Option<(SchemaRef, Vec<SendableRecordBatchStream>)>> {
         if files.iter().all(|file| file.scanned.shapes.is_empty()) && existing.is_none() {
             return Ok(None);
         }
-        let schema = self.columns(&files, existing)?;
+        files.iter_mut().for_each(|file| file.name_columns(names));
+        let all = Arc::new(names.clone());
+        files.iter_mut().for_each(|file| file.read_by(&all));
+        let schema = self.columns(&files, existing, names)?;
         let rows = RowReader {
             files: Arc::new(files),
             schema: schema.clone(),
@@ -391,31 +422,40 @@ impl Landing<'_> {
     }
 
     /// The columns of all files, of types that hold every value of theirs and of the table.
-    fn columns(&self, files: &[ScannedFile], existing: Option<&SchemaRef>) -> Result<SchemaRef> {
-        let mut columns: Vec<(&str, &str, Shape)> = Vec::new();
+    fn columns(
+        &self,
+        files: &[ScannedFile],
+        existing: Option<&SchemaRef>,
+        names: &SourceNames,
+    ) -> Result<SchemaRef> {
+        let mut columns: Vec<(&str, Shape)> = Vec::new();
         let mut by_name = HashMap::new();
         for file in files {
-            let plan = &file.scanned.plan;
-            provenance::refuse_ours(file.name(), plan.names.iter().map(String::as_str))?;
-            for ((name, original), shape) in plan.names.iter().zip(&plan.originals).zip(&file.scanned.shapes) {
+            for (name, shape) in file.scanned.plan.names.iter().zip(&file.scanned.shapes) {
                 let at = *by_name.entry(name.as_str()).or_insert_with(|| {
-                    columns.push((name, original, Shape::default()));
+                    columns.push((name, Shape::default()));
                     columns.len() - 1
                 });
-                columns[at].2.merge(shape.clone());
+                columns[at].1.merge(shape.clone());
             }
         }
-        let fields = columns.into_iter().map(|(name, original, shape)| {
+        let options = self.options.named(names);
+        let fields = columns.into_iter().map(|(name, shape)| {
             let existing = existing.and_then(|existing| existing.field_with_name(name).ok());
             let data_type = shape.data_type(existing.map(Field::data_type))?;
-            Ok(described(&self.options, name, original, data_type))
+            Ok(described(&options, name, names.source(name).unwrap_or(name), data_type))
         });
         Ok(with_provenance(fields.collect::<Result<Vec<_>>>()?))
     }
 
-    /// The table's columns, if there is one.
     /// Whether the columns that the configuration names are there; `dropped` says that those to drop have gone already.
-    fn check_names(&self, incoming: &SchemaRef, existing: Option<&SchemaRef>, dropped: bool) -> Result<()> {
+    fn check_names(
+        &self,
+        names: &SourceNames,
+        incoming: &SchemaRef,
+        existing: Option<&SchemaRef>,
+        dropped: bool,
+    ) -> Result<()> {
         let known = incoming
             .fields()
             .iter()
@@ -430,48 +470,21 @@ impl Landing<'_> {
             .columns
             .iter()
             .filter(|(_, column)| !(dropped && column.transform == Some(Transform::Drop)))
-            .map(|(name, _)| name)
+            .map(|(name, column)| column.from.as_ref().unwrap_or(name))
             .filter(|_| !self.source.source().is_connector());
         let named = columns
             .chain(&self.options.key)
             .chain(&self.options.deleted)
             .chain(self.options.unnest.keys());
         for name in named {
-            let column = snake_case(name.split('.').next().unwrap_or(name));
-            if known.is_empty() || known.contains(&column.as_str()) {
+            if known.is_empty() || names.find_path(name).is_some() {
                 continue;
             }
-            let hint = did_you_mean(&column, "the columns are", known.iter().copied());
+            let hint = did_you_mean(name, "the columns are", known.iter().copied());
             let doing = format!("landing {}", self.table);
             return Err(Error::config(doing, format!("there is no column `{name}`")).hint(hint));
         }
         Ok(())
-    }
-
-    /// The rows with [`provenance::DELETED`], if the stream has a column that says so.
-    fn flagged(
-        &self,
-        schema: SchemaRef,
-        partitions: Vec<SendableRecordBatchStream>,
-    ) -> (SchemaRef, Vec<SendableRecordBatchStream>) {
-        let column = self.options.deleted.as_deref().map(snake_case);
-        let Some(column) = column.filter(|column| schema.field_with_name(column).is_ok()) else {
-            return (schema, partitions);
-        };
-        let flag = Field::new(provenance::DELETED, DataType::Boolean, true);
-        let fields = schema.fields().iter().map(|field| field.as_ref().clone()).chain([flag]);
-        let result = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        mapped(result.clone(), partitions, move |batch| {
-            let doing = || "looking for deleted rows";
-            let missing = || Error::failed(doing(), "the column is not there");
-            let says = batch.column_by_name(&column).ok_or_else(missing)?;
-            let gone: BooleanArray = match says.as_boolean_opt() {
-                Some(flags) => flags.iter().map(|flag| Some(flag == Some(true))).collect(),
-                None => (0..says.len()).map(|row| Some(says.is_valid(row))).collect(),
-            };
-            let columns = batch.columns().iter().cloned().chain([Arc::new(gone) as _]);
-            RecordBatch::try_new(result.clone(), columns.collect()).doing(doing)
-        })
     }
 
     /// The rows that the contract lets through; the others are rejected.
@@ -498,6 +511,31 @@ impl Landing<'_> {
         });
         Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }
+}
+
+/// The rows with [`provenance::DELETED`], if the column that says so is there.
+fn flagged(
+    column: Option<String>,
+    schema: SchemaRef,
+    partitions: Vec<SendableRecordBatchStream>,
+) -> (SchemaRef, Vec<SendableRecordBatchStream>) {
+    let Some(column) = column.filter(|column| schema.field_with_name(column).is_ok()) else {
+        return (schema, partitions);
+    };
+    let flag = Field::new(provenance::DELETED, DataType::Boolean, true);
+    let fields = schema.fields().iter().map(|field| field.as_ref().clone()).chain([flag]);
+    let result = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    mapped(result.clone(), partitions, move |batch| {
+        let doing = || "looking for deleted rows";
+        let missing = || Error::failed(doing(), "the column is not there");
+        let says = batch.column_by_name(&column).ok_or_else(missing)?;
+        let gone: BooleanArray = match says.as_boolean_opt() {
+            Some(flags) => flags.iter().map(|flag| Some(flag == Some(true))).collect(),
+            None => (0..says.len()).map(|row| Some(says.is_valid(row))).collect(),
+        };
+        let columns = batch.columns().iter().cloned().chain([Arc::new(gone) as _]);
+        RecordBatch::try_new(result.clone(), columns.collect()).doing(doing)
+    })
 }
 
 /// No rows, of the columns that the table has: the source that it is a copy of has become empty.

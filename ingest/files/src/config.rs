@@ -6,7 +6,7 @@ use std::path::Path;
 use cordada_core::yaml::one_or_many;
 use cordada_core::{Error, Result};
 use cordada_ingest_formats::excel::ExcelOptions;
-use cordada_ingest_formats::reading::{CsvOptions, Format, Reading};
+use cordada_ingest_formats::reading::{CsvOptions, Declared, Format, Reading};
 use cordada_ingest_source::options::Zone;
 use cordada_ingest_source::{stream, unknown_stream};
 use serde::Deserialize;
@@ -66,13 +66,13 @@ impl FilesSource {
 }
 
 impl FileStream {
-    /// How its files are read.
-    pub(crate) fn reading(&self, zone: Zone) -> Reading {
+    /// How its files are read, whose columns have these types.
+    pub(crate) fn reading(&self, declared: Declared, zone: Zone) -> Reading {
         Reading {
             format: self.format,
             csv: self.csv.clone(),
             excel: self.excel.clone(),
-            declared: self.options().declared_types(),
+            declared,
             zone: zone.0,
         }
     }

@@ -67,6 +67,9 @@ pub struct Chunk {
     pub state: Option<State>,
     /// Transactions of the same commit, by which what has landed is known again.
     pub transactions: Vec<(String, i64)>,
+    /// Rows that go in the same commit: those of these files, as `_origin` names them, which came no earlier than that,
+    /// in microseconds UTC.
+    pub supersedes: Vec<(String, i64)>,
     /// Bytes that were read from the source.
     pub bytes: u64,
     /// Files that land with it.
@@ -84,6 +87,7 @@ impl Chunk {
             rows,
             state,
             transactions: Vec::new(),
+            supersedes: Vec::new(),
             bytes,
             files: 0,
             task: None,

@@ -180,6 +180,7 @@ impl TableWriter {
             && self.write.base == Base::Latest
             && !self.widened
             && self.write.state.is_none()
+            && self.write.supersedes.is_empty()
     }
 
     /// Whether the write builds on a version before the newest one.

@@ -21,6 +21,7 @@ pub(crate) mod snapshots;
 pub(crate) mod stage;
 pub(crate) mod statistics;
 pub(crate) mod tip;
+pub(crate) mod superseded;
 pub(crate) mod transactions;
 pub(crate) mod upsert;
 pub(crate) mod write;

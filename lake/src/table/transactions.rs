@@ -38,6 +38,13 @@ impl Transactions {
         self.layers.iter().rev().find_map(|layer| layer.get(id).copied())
     }
 
+    /// The numbers of all ids that begin with `prefix`.
+    pub(crate) fn beginning(&self, prefix: &str) -> HashMap<String, i64> {
+        let all = self.layers.iter().flat_map(|layer| layer.iter());
+        let known = all.filter(|(id, _)| id.starts_with(prefix));
+        known.map(|(id, number)| (id.clone(), *number)).collect()
+    }
+
     /// About how much memory they take, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.layers.iter().map(|layer| layer.len() * BYTES_EACH).sum()
@@ -63,6 +70,7 @@ mod tests {
                 expected.push(next);
             }
             for (version, expected) in all.iter().zip(&expected) {
+                prop_assert_eq!(&version.beginning(""), expected);
                 for id in expected.keys().chain([&"z".to_owned()]) {
                     prop_assert_eq!(version.get(id), expected.get(id).copied());
                 }
