@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -63,6 +64,8 @@ pub(crate) struct Outcome {
     pub(crate) skipped_files: usize,
     pub(crate) rows: u64,
     pub(crate) rejected: u64,
+    /// Why the first of those cannot land.
+    pub(crate) first_reason: Option<String>,
     pub(crate) bytes: u64,
     pub(crate) version: Option<u64>,
     /// What the stream remembers now.
@@ -223,6 +226,7 @@ impl Landing<'_> {
             // A file without even a header says nothing about a table, and there is no place for a state without one.
             rejects.journal(self.lake, &HashMap::new(), &others).await?;
             landed.rejected += rejects.rows();
+            landed.first_reason = landed.first_reason.take().or_else(|| rejects.first_reason());
             (landed.files, landed.bytes) = (files, bytes);
             return Ok(false);
         };
@@ -240,8 +244,10 @@ impl Landing<'_> {
         let key = self.options.named(&attempt.names).key();
         let partitions = incoming.partitions.into_iter();
         let far_times = far_times::Counter::default();
+        let passed = Arc::new(AtomicU64::new(0));
+        let replaces_all = self.options.disposition() == Disposition::Replace && first && chunk.last;
         let partitions = partitions
-            .map(|rows| self.checked(rows, &check, &rejects, &far_times))
+            .map(|rows| self.checked(rows, &check, &rejects, &far_times, &passed))
             .collect();
         let superseded = chunk.supersedes.into_iter();
         let superseded = superseded.map(|(file, since)| Superseded { file, since });
@@ -255,7 +261,15 @@ impl Landing<'_> {
             broken: Some(rejecting(&rejects)),
             ..Write::new(self.mode(first, whole, key, &check.schema), check.schema.clone())
         };
-        let journal = rejects.journal(self.lake, &incoming.contents, &others);
+        let journal = async {
+            rejects.journal(self.lake, &incoming.contents, &others).await?;
+            let none_is_left = replaces_all && passed.load(Ordering::Relaxed) == 0 && rejects.rows() > 0;
+            match none_is_left {
+                // What is there is better than nothing.
+                true => Err(self.all_rejected(rejects.rows(), rejects.first_reason().as_deref())),
+                false => Ok(()),
+            }
+        };
         let writing = self.lake.write_after(&self.table, write, partitions, journal);
         let written = self.cancellable(writing).await?;
         table.wrote(written.version);
@@ -264,11 +278,24 @@ impl Landing<'_> {
         landed.state = kept.state;
         let (rows, rejected) = (written.rows_added, rejects.rows());
         (landed.rows, landed.rejected) = (landed.rows + rows, landed.rejected + rejected);
+        landed.first_reason = landed.first_reason.take().or_else(|| rejects.first_reason());
         landed.far_times.merge(&far_times.counted());
         if own_task {
             task.finish(&summary(rows, rejected));
         }
         Ok(true)
+    }
+
+    /// The error about rows of which none could land.
+    pub(crate) fn all_rejected(&self, rows: u64, first_reason: Option<&str>) -> Error {
+        let why = match first_reason {
+            Some(reason) => format!("every row was rejected, the first because: {reason}"),
+            None => "every row was rejected".to_owned(),
+        };
+        let hint = "mend the source, or what `sources/` says of it: a file that is read another way lands again; the \
+                    rows are in ops.rejected_rows";
+        let error = Error::failed(format!("landing {}", self.table), why).hint(hint);
+        error.with("rejected", rows).with("load_id", &self.load.id)
     }
 
     /// Says that all chunks of a replacement have landed.
@@ -487,24 +514,27 @@ impl Landing<'_> {
         Ok(())
     }
 
-    /// The rows that the contract lets through; the others are rejected.
+    /// The rows that the contract lets through, which are counted; the others are rejected.
     fn checked(
         &self,
         rows: SendableRecordBatchStream,
         check: &Check,
         rejects: &Arc<Rejects>,
         far_times: &far_times::Counter,
+        passed: &Arc<AtomicU64>,
     ) -> SendableRecordBatchStream {
         let notation = Notation {
             point: b'.',
             zone: self.source.source().timezone(),
         };
         let (check, rejects, far_times) = (check.clone(), rejects.clone(), far_times.clone());
+        let passed = passed.clone();
         let schema = check.schema.clone();
         let rows = rows.and_then(move |batch| {
             let checked = check.apply(batch.clone(), notation).and_then(|(landing, breaches)| {
                 record(&rejects, &batch, &breaches)?;
                 far_times.count(&landing);
+                passed.fetch_add(landing.num_rows() as u64, Ordering::Relaxed);
                 Ok(landing)
             });
             std::future::ready(checked.map_err(Into::into))

@@ -16,6 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::natural;
 use super::remote::{self, Server};
 
 /// Wildcards do not cross folders; `**` does.
@@ -32,6 +33,8 @@ pub struct FoundFile {
     pub name: String,
     /// Its length in bytes.
     pub size: u64,
+    /// When it was written last, if that is known.
+    pub modified: Option<SystemTime>,
     /// Changes when the file does: its size, time and, in an object store, its tag.
     pub state: String,
     place: FileLocation,
@@ -44,7 +47,7 @@ enum FileLocation {
     Server(Arc<Server>, String),
 }
 
-/// The files that match any of `paths`, sorted by name, each once.
+/// The files that match any of `paths`, each once, sorted by name: numbers in names count as numbers.
 ///
 /// # Errors
 /// Config for a path that matches nothing, and for a wildcard that is not understood.
@@ -67,7 +70,9 @@ pub async fn find(project: &Path, paths: &[String], options: &BTreeMap<String, S
         }
         files.extend(found.into_iter().map(|file| (file.name.clone(), file)));
     }
-    Ok(files.into_values().collect())
+    let mut files: Vec<FoundFile> = files.into_values().collect();
+    files.sort_by(|one, other| natural::compare(&one.name, &other.name));
+    Ok(files)
 }
 
 fn on_disk(project: &Path, path: &str) -> Result<Vec<FoundFile>> {
@@ -97,6 +102,7 @@ fn on_disk(project: &Path, path: &str) -> Result<Vec<FoundFile>> {
                 .to_string_lossy()
                 .into_owned(),
             size: metadata.len(),
+            modified,
             state: format!("{} {:?}", metadata.len(), since),
             place: FileLocation::Disk(file, modified),
         });
@@ -122,6 +128,7 @@ async fn on_server(project: &Path, path: &str, options: &BTreeMap<String, String
     let found = found.map(|file| FoundFile {
         name: file.name,
         size: file.size,
+        modified: file.modified,
         state: file.state,
         place: FileLocation::Server(file.server, file.path),
     });
@@ -171,6 +178,7 @@ async fn in_store(path: &str, options: &BTreeMap<String, String>) -> Result<Vec<
     let found = metas.into_iter().map(|meta| FoundFile {
         name: format!("{scheme}://{host}/{}", meta.location),
         size: meta.size,
+        modified: Some(meta.last_modified.into()),
         state: format!("{} {:?} {}", meta.size, meta.e_tag, meta.last_modified),
         place: FileLocation::Store(store.clone(), meta.location),
     });

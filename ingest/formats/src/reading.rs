@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use cordada_core::names::snake_case;
 use cordada_core::source_names::is_written_alike;
 use encoding_rs::{Encoding, UTF_8};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::excel::ExcelOptions;
 use crate::values::build::Notation;
@@ -138,7 +138,7 @@ impl Format {
 }
 
 /// How CSV is written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CsvOptions {
     /// The character between fields; `,`, or a tab for TSV, if `None`.
@@ -148,7 +148,7 @@ pub struct CsvOptions {
     /// Whether the first record names the columns.
     pub header: bool,
     /// What the text is encoded in.
-    #[serde(deserialize_with = "encoding")]
+    #[serde(deserialize_with = "encoding", serialize_with = "encoding_name")]
     pub encoding: &'static Encoding,
     /// The decimal point.
     pub decimal: char,
@@ -189,6 +189,11 @@ impl CsvOptions {
             zone,
         }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn encoding_name<S: Serializer>(encoding: &&'static Encoding, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(encoding.name())
 }
 
 /// An encoding by its name in the WHATWG's standard.

@@ -124,6 +124,16 @@ impl SeenFile {
             length,
         }
     }
+
+    /// The transaction by which the rejected rows of the file are known, read that way.
+    pub fn rejects(&self, source: &str, stream: &str, reading: &str) -> (String, i64) {
+        let id = format!("{}content:{}", Seen::prefix(source, stream), self.name);
+        let read = match reading {
+            "" => self.content,
+            reading => number(Sha256::digest(format!("{} {reading}", self.content))),
+        };
+        (id, read)
+    }
 }
 
 impl Seen {
@@ -227,12 +237,6 @@ impl Seen {
             self.numbers.insert(id, *number);
         }
         transactions
-    }
-
-    /// The transaction by which the rejected rows of the file are known, read that way.
-    pub fn rejects(&self, file: &SeenFile, reading: &str) -> (String, i64) {
-        let read = number(Sha256::digest(format!("{} {reading}", file.content)));
-        (format!("{}content:{}", self.prefix, file.name), read)
     }
 }
 
