@@ -106,7 +106,11 @@ impl From<TableName> for String {
 /// ```
 pub fn snake_case(name: &str) -> String {
     let snake = words(&latin(name));
-    let snake = if snake.is_empty() { words(&spelled_out(name)) } else { snake };
+    let snake = if snake.is_empty() {
+        words(&spelled_out(name))
+    } else {
+        snake
+    };
     if snake.is_empty() || !(name.starts_with('_') || snake.starts_with(|c: char| c.is_ascii_digit())) {
         snake
     } else {

@@ -207,9 +207,20 @@ mod tests {
     #[test]
     fn names_that_collide_are_numbered() {
         let mut names = SourceNames::new(BTreeMap::new(), vec!["_load_id"]);
-        let sources = ["Score %", "Score #", "Score", "Score", "+1", "-1", "👍", "名称", "", "***", "_load_id"];
+        let sources = [
+            "Score %", "Score #", "Score", "Score", "+1", "-1", "👍", "名称", "", "***", "_load_id",
+        ];
         let expected = [
-            "score", "score_2", "score_3", "score_4", "_1", "_1_2", "thumbsup", "ming_cheng", "column", "column_2",
+            "score",
+            "score_2",
+            "score_3",
+            "score_4",
+            "_1",
+            "_1_2",
+            "thumbsup",
+            "ming_cheng",
+            "column",
+            "column_2",
             "_load_id_2",
         ];
         assert_eq!(names.assign(&texts(&sources)), expected);
@@ -223,7 +234,10 @@ mod tests {
         let mut names = SourceNames::default();
         assert_eq!(names.assign(&texts(&["Order ID"])), ["order_id"]);
         assert_eq!(names.assign(&texts(&["order_id"])), ["order_id"]);
-        assert_eq!(names.assign(&texts(&["orderId", "Order ID"])), ["order_id_2", "order_id"]);
+        assert_eq!(
+            names.assign(&texts(&["orderId", "Order ID"])),
+            ["order_id_2", "order_id"]
+        );
         assert_eq!(names.assign(&texts(&["+1"])), ["_1"]);
         assert_eq!(names.assign(&texts(&["-1"])), ["_1_2"]);
     }

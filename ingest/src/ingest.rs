@@ -220,7 +220,11 @@ fn all_rejected(landing: &Landing<'_>, landed: &Outcome) -> Option<Error> {
         return None;
     }
     let error = landing.all_rejected(landed.rejected, landed.first_reason.as_deref());
-    Some(error.with("source", landing.source.name()).with("stream", landing.stream))
+    Some(
+        error
+            .with("source", landing.source.name())
+            .with("stream", landing.stream),
+    )
 }
 
 fn report(table: TableName, landed: Outcome, seconds: f64) -> StreamReport {

@@ -185,13 +185,7 @@ impl Landing<'_> {
     }
 
     /// Lands a chunk, as one commit; whether there is something to commit.
-    async fn land(
-        &self,
-        chunk: Chunk,
-        first: bool,
-        attempt: &mut Attempt,
-        landed: &mut Outcome,
-    ) -> Result<bool> {
+    async fn land(&self, chunk: Chunk, first: bool, attempt: &mut Attempt, landed: &mut Outcome) -> Result<bool> {
         // Nothing new leaves no trace.
         let is_empty = matches!(&chunk.rows, Rows::Records(spools) if spools.iter().all(|spool| spool.rows() == 0));
         let unchanged = chunk.state.is_none() || chunk.state == landed.state;
@@ -251,9 +245,11 @@ impl Landing<'_> {
             .collect();
         let superseded = chunk.supersedes.into_iter();
         let superseded = superseded.map(|(file, since)| Superseded { file, since });
+        let dated = chunk.dated.into_iter();
+        let dated = dated.map(|id| (id, self.load.at.timestamp_micros()));
         let write = Write {
             widen: true,
-            transactions: chunk.transactions,
+            transactions: chunk.transactions.into_iter().chain(dated).collect(),
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
             base: Base::Tip(table.tip()),
             supersedes: superseded.collect(),
@@ -449,12 +445,7 @@ impl Landing<'_> {
     }
 
     /// The columns of all files, of types that hold every value of theirs and of the table.
-    fn columns(
-        &self,
-        files: &[ScannedFile],
-        existing: Option<&SchemaRef>,
-        names: &SourceNames,
-    ) -> Result<SchemaRef> {
+    fn columns(&self, files: &[ScannedFile], existing: Option<&SchemaRef>, names: &SourceNames) -> Result<SchemaRef> {
         let mut columns: Vec<(&str, Shape)> = Vec::new();
         let mut by_name = HashMap::new();
         for file in files {
@@ -497,14 +488,16 @@ impl Landing<'_> {
             .columns
             .iter()
             .filter(|(_, column)| !(dropped && column.transform == Some(Transform::Drop)))
-            .map(|(name, column)| column.from.as_ref().unwrap_or(name))
-            .filter(|_| !self.source.source().is_connector());
-        let named = columns
-            .chain(&self.options.key)
-            .chain(&self.options.deleted)
-            .chain(self.options.unnest.keys());
-        for name in named {
-            if known.is_empty() || names.find_path(name).is_some() {
+            .filter(|_| !self.source.source().is_connector())
+            .map(|(name, column)| (column.from.as_ref().unwrap_or(name), column.from.is_some()));
+        let others = self.options.key.iter().chain(&self.options.deleted);
+        let others = others.chain(self.options.unnest.keys()).map(|name| (name, false));
+        for (name, exactly) in columns.chain(others) {
+            let is_there = match exactly {
+                true => names.columns().any(|(source, _)| source == name),
+                false => names.find_path(name).is_some(),
+            };
+            if known.is_empty() || is_there {
                 continue;
             }
             let hint = did_you_mean(name, "the columns are", known.iter().copied());

@@ -46,10 +46,7 @@ fn know_fields(names: &mut SourceNames, fields: &Fields, path: &str, renamed: &R
 }
 
 /// What is to be kept of the names of a table's fields.
-pub(crate) fn renamed_fields<'s>(
-    names: &SourceNames,
-    tables: impl IntoIterator<Item = &'s Schema>,
-) -> RenamedFields {
+pub(crate) fn renamed_fields<'s>(names: &SourceNames, tables: impl IntoIterator<Item = &'s Schema>) -> RenamedFields {
     let mut renamed = RenamedFields::new();
     for field in tables.into_iter().flat_map(|table| table.fields()) {
         if let (Some(names), Some(fields)) = (names.fields(field.name()), records(field.data_type())) {

@@ -73,7 +73,9 @@ impl RowReader {
                 let next = pieces.get(piece + 1);
                 next.is_some_and(|next| next.first <= scanned.landed_lines + 1)
             };
-            (0..pieces.len()).filter(move |piece| !landed(piece)).map(move |piece| (file, piece))
+            (0..pieces.len())
+                .filter(move |piece| !landed(piece))
+                .map(move |piece| (file, piece))
         });
         pieces.collect()
     }
@@ -142,9 +144,15 @@ impl RowReader {
 /// What of the rows begins after so many lines.
 fn new_rows(mut decoded: Decoded, lines: u64) -> Result<Decoded> {
     if decoded.lines.first().is_some_and(|line| *line <= lines) {
-        let new = decoded.lines.iter().map(|line| Some(*line > lines)).collect::<BooleanArray>();
+        let new = decoded
+            .lines
+            .iter()
+            .map(|line| Some(*line > lines))
+            .collect::<BooleanArray>();
         let columns = decoded.columns.iter().map(|column| filter(column, &new));
-        decoded.columns = columns.collect::<Result<_, _>>().doing(|| "passing over rows that have landed")?;
+        decoded.columns = columns
+            .collect::<Result<_, _>>()
+            .doing(|| "passing over rows that have landed")?;
         decoded.lines.retain(|line| *line > lines);
     }
     decoded.rejected.retain(|rejected| rejected.line > lines);

@@ -290,12 +290,7 @@ impl Lake {
     ///
     /// # Errors
     /// The table cannot be read.
-    pub async fn transactions_beginning(
-        &self,
-        path: &str,
-        version: u64,
-        prefix: &str,
-    ) -> Result<HashMap<String, i64>> {
+    pub async fn transactions_beginning(&self, path: &str, version: u64, prefix: &str) -> Result<HashMap<String, i64>> {
         Ok(self.snapshot(path, version).await?.transactions_beginning(prefix))
     }
 

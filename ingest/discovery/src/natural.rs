@@ -38,7 +38,15 @@ mod tests {
     #[test]
     fn numbers_in_names_count_as_numbers() {
         let ordered = [
-            "c-", "c-2.csv", "c-8.csv", "c-08.csv.x", "c-10.csv", "c-10a.csv", "c-0011.csv", "c-99999999999999999999999.csv", "d",
+            "c-",
+            "c-2.csv",
+            "c-8.csv",
+            "c-08.csv.x",
+            "c-10.csv",
+            "c-10a.csv",
+            "c-0011.csv",
+            "c-99999999999999999999999.csv",
+            "d",
         ];
         for pair in ordered.windows(2) {
             assert_eq!(compare(pair[0], pair[1]), Ordering::Less, "{pair:?}");

@@ -188,10 +188,19 @@ mod tests {
 
     #[test]
     fn only_what_is_said_and_changes_the_reading_is_told() {
-        assert_eq!(settings("{path: a, key: [id], disposition: merge, csv: {header: true}}"), "");
+        assert_eq!(
+            settings("{path: a, key: [id], disposition: merge, csv: {header: true}}"),
+            ""
+        );
         assert_eq!(settings("{path: a, csv: {delimiter: \";\"}}"), "csv.delimiter \";\"");
-        assert_eq!(settings("{path: a, csv: {encoding: latin1}}"), "csv.encoding \"windows-1252\"");
-        assert_ne!(settings("{path: a, columns: {x: {type: text}}}"), settings("{path: a, columns: {x: {type: integer}}}"));
+        assert_eq!(
+            settings("{path: a, csv: {encoding: latin1}}"),
+            "csv.encoding \"windows-1252\""
+        );
+        assert_ne!(
+            settings("{path: a, columns: {x: {type: text}}}"),
+            settings("{path: a, columns: {x: {type: integer}}}")
+        );
         assert_eq!(settings("{path: a, columns: {x: {pii: email}}}"), "");
     }
 }

@@ -35,6 +35,7 @@ struct Candidate {
 struct FilesToLand {
     candidates: Vec<Candidate>,
     transactions: Vec<(String, i64)>,
+    dated: Vec<String>,
     supersedes: Vec<(String, i64)>,
     skipped: usize,
 }
@@ -71,16 +72,19 @@ impl<'a> Files<'a> {
             return self.whole(found, &reading).await;
         }
         let (source, stream) = (self.request.source, self.request.stream);
-        let known = self.request.landed.transactions_of(&Seen::prefix(source, stream)).await?;
+        let known = self
+            .request
+            .landed
+            .transactions_of(&Seen::prefix(source, stream))
+            .await?;
         let mut seen = Seen::of(source, stream, known);
         let total = found.len();
         let is_new = |file: &FoundFile| !seen.has(&file.name, &file.state, &reading);
         let new: Vec<_> = found.into_iter().filter(is_new).collect();
-        let since = self.request.load_at.timestamp_micros();
         let mut landing = FilesToLand::default();
         for mut file in self.fetch(new).await? {
             let arrival = seen.arrival(&file.seen, &reading);
-            let mut landed_since = since;
+            let mut since = None;
             match arrival {
                 Arrival::Landed => {
                     landing.transactions.extend(seen.meet(&file.seen));
@@ -91,12 +95,13 @@ impl<'a> Files<'a> {
                     landing.supersedes.extend(names.into_iter().map(|name| (name, since)));
                 }
                 Arrival::Changed(former) => {
-                    let grown;
-                    (file, grown) = self.grown(&former, file, &mut landing.supersedes).await?;
-                    landed_since = grown.unwrap_or(since);
+                    (file, since) = self.grown(&former, file, &mut landing.supersedes).await?;
                 }
             }
-            landing.transactions.extend(seen.land(&file.seen, &reading, landed_since));
+            if since.is_none() {
+                landing.dated.push(file.seen.since(source, stream));
+            }
+            landing.transactions.extend(seen.land(&file.seen, &reading, since));
             landing.candidates.push(file);
         }
         landing.skipped = total - landing.candidates.len();
@@ -165,7 +170,7 @@ impl<'a> Files<'a> {
             skipped: total - candidates.len(),
             candidates,
             transactions: vec![state, content],
-            supersedes: Vec::new(),
+            ..FilesToLand::default()
         })
     }
 
@@ -181,7 +186,10 @@ impl<'a> Files<'a> {
         let files = found.into_iter().map(|found| async move {
             let local = found.fetch(&self.request.cancel).await?;
             let (cancel, grows) = (self.request.cancel.clone(), self.stream.grows(&found.name));
-            blocking("reading the files", move || candidate(found, local, grows, workers, &cancel)).await
+            blocking("reading the files", move || {
+                candidate(found, local, grows, workers, &cancel)
+            })
+            .await
         });
         futures::stream::iter(files).buffered(concurrent).try_collect().await
     }
@@ -260,6 +268,7 @@ impl Extraction for Files<'_> {
         Ok(Some(Chunk {
             files: files.len(),
             transactions: landing.transactions,
+            dated: landing.dated,
             supersedes: landing.supersedes,
             task: Some(task),
             last: true,

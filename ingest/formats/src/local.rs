@@ -99,7 +99,9 @@ pub fn hash_beginning(file: &Local, bytes: u64, workers: usize, cancel: &Cancell
         let start = block as u64 * BLOCK;
         file.seek(SeekFrom::Start(start)).doing(doing)?;
         let mut data = Vec::with_capacity(BLOCK as usize);
-        file.take(BLOCK.min(bytes - start)).read_to_end(&mut data).doing(doing)?;
+        file.take(BLOCK.min(bytes - start))
+            .read_to_end(&mut data)
+            .doing(doing)?;
         Ok(Sha256::digest(&data))
     };
     let mut whole = Sha256::new();

@@ -45,9 +45,8 @@ impl Declared {
         let exactly = self.written.iter().find(|(written, _)| written == source);
         let found = exactly.or_else(|| {
             let name = snake_case(source);
-            let is_it = |written: &str| {
-                written == name || (snake_case(written) == name && is_written_alike(written, source))
-            };
+            let is_it =
+                |written: &str| written == name || (snake_case(written) == name && is_written_alike(written, source));
             self.written.iter().find(|(written, _)| is_it(written))
         });
         found.map(|(_, data_type)| data_type)

@@ -67,6 +67,8 @@ pub struct Chunk {
     pub state: Option<State>,
     /// Transactions of the same commit, by which what has landed is known again.
     pub transactions: Vec<(String, i64)>,
+    /// Ids of further ones, which say when the load was, in microseconds UTC.
+    pub dated: Vec<String>,
     /// Rows that go in the same commit: those of these files, as `_origin` names them, which came no earlier than that,
     /// in microseconds UTC.
     pub supersedes: Vec<(String, i64)>,
@@ -87,6 +89,7 @@ impl Chunk {
             rows,
             state,
             transactions: Vec::new(),
+            dated: Vec::new(),
             supersedes: Vec::new(),
             bytes,
             files: 0,

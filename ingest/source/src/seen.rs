@@ -125,6 +125,11 @@ impl SeenFile {
         }
     }
 
+    /// The id of the transaction that says when its content landed.
+    pub fn since(&self, source: &str, stream: &str) -> String {
+        format!("{}since:{}", Seen::prefix(source, stream), self.content)
+    }
+
     /// The transaction by which the rejected rows of the file are known, read that way.
     pub fn rejects(&self, source: &str, stream: &str, reading: &str) -> (String, i64) {
         let id = format!("{}content:{}", Seen::prefix(source, stream), self.name);
@@ -203,18 +208,19 @@ impl Seen {
     /// Takes down that the file was met, whose content has landed; and the transactions that say so.
     pub fn meet(&mut self, file: &SeenFile) -> Vec<(String, i64)> {
         let state = number(Sha256::digest(&file.state));
-        self.note(&[("state", file.name.clone(), state), ("content", file.name.clone(), file.content)])
+        self.note(&[
+            ("state", file.name.clone(), state),
+            ("content", file.name.clone(), file.content),
+        ])
     }
 
     /// Takes down that the file lands, read that way, with rows that are there `since`; and the transactions that say
-    /// so.
-    pub fn land(&mut self, file: &SeenFile, reading: &str, since: i64) -> Vec<(String, i64)> {
+    /// so. If its rows come now, another one says when: [`SeenFile::since`].
+    pub fn land(&mut self, file: &SeenFile, reading: &str, since: Option<i64>) -> Vec<(String, i64)> {
         let mut transactions = self.meet(file);
         let content = file.content.to_string();
-        let mut notes = vec![
-            ("read", content.clone(), number(Sha256::digest(reading))),
-            ("since", content.clone(), since),
-        ];
+        let mut notes = vec![("read", content.clone(), number(Sha256::digest(reading)))];
+        notes.extend(since.map(|since| ("since", content.clone(), since)));
         let length = file.length.and_then(|length| i64::try_from(length).ok());
         notes.extend(length.map(|length| ("length", content, length)));
         transactions.extend(self.note(&notes));
@@ -226,11 +232,7 @@ impl Seen {
         for (what, of, number) in notes {
             let id = format!("{what}:{of}");
             if *what == "content" {
-                if let Some(former) = self.numbers.get(&id)
-                    && let Some(names) = self.names.get_mut(former)
-                {
-                    names.retain(|name| name != of);
-                }
+                // The content that it had before stays known for this load: rotation gives it another name.
                 self.names.entry(*number).or_default().push(of.clone());
             }
             transactions.push((format!("{}{id}", self.prefix), *number));
@@ -277,17 +279,21 @@ mod tests {
         let mut seen = Seen::of("shop", "orders", HashMap::new());
         let a = file("a.csv", "1", "x");
         assert_eq!(seen.arrival(&a, ""), Arrival::New);
-        let mut transactions = seen.land(&a, "", 7);
+        let mut transactions = seen.land(&a, "", None);
+        transactions.push((a.since("shop", "orders"), 7));
         let mut seen = next(&transactions);
         assert!(seen.has("a.csv", "1", "") && !seen.has("a.csv", "2", "") && !seen.has("a.csv", "1", "csv"));
         let copy = file("b.csv", "2", "x");
         assert_eq!(seen.arrival(&copy, ""), Arrival::Landed);
         assert_eq!(seen.arrival(&file("a.csv", "2", "x"), ""), Arrival::Landed);
-        let anew = Arrival::ReadAnew { names: vec!["a.csv".to_owned()], since: 7 };
+        let anew = Arrival::ReadAnew {
+            names: vec!["a.csv".to_owned()],
+            since: 7,
+        };
         assert_eq!(seen.arrival(&copy, "csv"), anew);
 
         // Another content takes the name; the first is remembered, and under its old name it is a change.
-        transactions.extend(seen.land(&file("a.csv", "3", "y"), "", 8));
+        transactions.extend(seen.land(&file("a.csv", "3", "y"), "", Some(7)));
         let seen = next(&transactions);
         assert_eq!(seen.arrival(&copy, ""), Arrival::Landed);
         assert!(matches!(seen.arrival(&file("a.csv", "4", "x"), ""), Arrival::Changed(former) if former.is(b"y")));

@@ -26,14 +26,30 @@ async fn headings_of_any_kind_land_under_names_of_their_own() {
     );
     project.ingest().await;
     let expected = [
-        "id", "score", "score_2", "score_3", "score_4", "ming_cheng", "ano", "thumbsup", "percent", "order_id",
-        "a_b_c_d", "_load_id_2",
+        "id",
+        "score",
+        "score_2",
+        "score_3",
+        "score_4",
+        "ming_cheng",
+        "ano",
+        "thumbsup",
+        "percent",
+        "order_id",
+        "a_b_c_d",
+        "_load_id_2",
     ];
     assert_eq!(names(&project).await, expected);
     let all = format!("select {} from raw_shop.t", expected.join(", "));
     assert_eq!(project.sql(&all).await, ["1|2|3|4|5|x|6|7|8|9|10|11"]);
-    assert_eq!(described(&project, "score_2").await.as_deref(), Some("`Score #` in the source"));
-    assert_eq!(described(&project, "_load_id_2").await.as_deref(), Some("`_load_id` in the source"));
+    assert_eq!(
+        described(&project, "score_2").await.as_deref(),
+        Some("`Score #` in the source")
+    );
+    assert_eq!(
+        described(&project, "_load_id_2").await.as_deref(),
+        Some("`_load_id` in the source")
+    );
 }
 
 #[tokio::test]
@@ -46,7 +62,9 @@ async fn a_name_stays_whatever_comes_later_and_in_whatever_order() {
         project.ingest().await;
         project.write("t-0.csv", "Score %,id\ny,3\n");
         project.ingest().await;
-        let rows = project.sql("select id, score, score_2 from raw_shop.t order by id").await;
+        let rows = project
+            .sql("select id, score, score_2 from raw_shop.t order by id")
+            .await;
         assert_eq!(rows, ["1|a|null", "2|b|x", "3|null|y"], "{disposition}");
     }
 }
@@ -59,29 +77,41 @@ async fn a_heading_that_is_written_another_way_is_the_same_column() {
     project.ingest().await;
     project.write("t-3.csv", "ORDER-ID,V\n1,c\n");
     project.ingest().await;
-    let rows = project.sql("select order_id, v from raw_shop.t order by order_id").await;
+    let rows = project
+        .sql("select order_id, v from raw_shop.t order by order_id")
+        .await;
     assert_eq!(rows, ["1|c", "2|b"]);
 }
 
 #[tokio::test]
 async fn keys_of_json_are_told_apart_at_any_depth_and_over_loads() {
     let project = Project::new("{t: {path: 't-*.ndjson'}}").await;
+    let votes = |keys: [(&str, &str); 4]| {
+        let entries = keys.map(|(key, value)| format!("\"{key}\": {value}"));
+        format!("[{{{}}}]", entries.join(", "))
+    };
+    let first = votes([("-1", "4"), ("+1", "1"), ("zipCode", "\"z\""), ("zip_code", "\"q\"")]);
     project.write(
         "t-1.ndjson",
-        "{\"id\": 1, \"Email\": \"a\", \"votes\": [{\"-1\": 4, \"zipCode\": \"z\"}]}\n",
+        format!("{{\"id\": 1, \"Email\": \"a\", \"votes\": {first}}}\n"),
     );
     project.ingest().await;
+    let second = votes([("zip_code", "\"y\""), ("+1", "3"), ("-1", "5"), ("zipCode", "\"x\"")]);
     project.write(
         "t-2.ndjson",
-        "{\"id\": 2, \"email\": \"b\", \"Email\": \"c\", \"votes\": [{\"+1\": 3, \"-1\": 5, \"zip_code\": \"y\", \"zipCode\": \"x\"}]}\n",
+        format!("{{\"id\": 2, \"email\": \"b\", \"Email\": \"c\", \"votes\": {second}}}\n"),
     );
     project.ingest().await;
     let query = "select id, email, email_2, v['_1'], v['_1_2'], v['zip_code'], v['zip_code_2'] \
                  from (select *, unnest(votes) as v from raw_shop.t) order by id";
-    assert_eq!(project.sql(query).await, ["1|a|null|4|null|z|null", "2|c|b|5|3|x|y"]);
+    assert_eq!(project.sql(query).await, ["1|a|null|4|1|z|q", "2|c|b|5|3|x|y"]);
     // A load that has some of them alone, by the next process.
     let project = project.reopened().await;
-    project.write("t-3.ndjson", "{\"id\": 3, \"email\": \"d\", \"votes\": [{\"+1\": 6, \"zip_code\": \"w\"}]}\n");
+    let third = votes([("zipCode", "null"), ("-1", "null"), ("zip_code", "\"w\""), ("+1", "6")]);
+    project.write(
+        "t-3.ndjson",
+        format!("{{\"id\": 3, \"email\": \"d\", \"votes\": {third}}}\n"),
+    );
     project.ingest().await;
     let query = format!("select * from ({query}) where id = 3");
     assert_eq!(project.sql(&query).await, ["3|null|d|null|6|null|w"]);
@@ -96,8 +126,14 @@ async fn a_user_names_columns_by_what_the_source_calls_them() {
     project.ingest().await;
     project.write("t.csv", "Score #,order.id,Score %\n21,1,011\n");
     project.ingest().await;
-    assert_eq!(project.columns("raw_shop.t").await, ["order_id Utf8", "percent Utf8", "count Int64"]);
-    assert_eq!(project.sql("select order_id, percent, count from raw_shop.t").await, ["1|011|21"]);
+    assert_eq!(
+        project.columns("raw_shop.t").await,
+        ["order_id Utf8", "percent Utf8", "count Int64"]
+    );
+    assert_eq!(
+        project.sql("select order_id, percent, count from raw_shop.t").await,
+        ["1|011|21"]
+    );
     // What is not there is told of by the source's name.
     project.configure("kind: files\nstreams: {u: {path: t.csv, columns: {x: {from: 'Score ?'}}}}\n");
     let error = project.try_ingest(&[]).await.unwrap_err();

@@ -55,7 +55,10 @@ async fn a_stream_knows_nothing_of_another() {
     let project = Project::new("{t: {path: a.csv}, u: {path: a.csv}}").await;
     project.write("a.csv", "id,v\n1,x\n");
     project.ingest().await;
-    assert_eq!(project.sql("select id, v from raw_shop.u").await, project.sql(ALL).await);
+    assert_eq!(
+        project.sql("select id, v from raw_shop.u").await,
+        project.sql(ALL).await
+    );
 }
 
 #[tokio::test]
@@ -105,7 +108,10 @@ async fn of_a_file_that_grew_the_new_lines_land() {
     for (before, after) in [
         ("id,v\n1,a\nbroken\n", "id,v\n1,a\nbroken\n2,b\nbroken\n"),
         // Without a line feed at the end, which then comes.
-        ("id,v\n1,a\nbroken\n2,b\nbroken\n3,c", "id,v\n1,a\nbroken\n2,b\nbroken\n3,c\n4,d\n"),
+        (
+            "id,v\n1,a\nbroken\n2,b\nbroken\n3,c",
+            "id,v\n1,a\nbroken\n2,b\nbroken\n3,c\n4,d\n",
+        ),
     ] {
         project.write("t.csv", before);
         project.ingest().await;
@@ -113,7 +119,9 @@ async fn of_a_file_that_grew_the_new_lines_land() {
         project.ingest().await;
     }
     assert_eq!(project.sql(ALL).await, ["1|a", "2|b", "3|c", "4|d"]);
-    let rejected = project.sql("select line, record from ops.rejected_rows order by line").await;
+    let rejected = project
+        .sql("select line, record from ops.rejected_rows order by line")
+        .await;
     assert_eq!(rejected, ["3|broken", "5|broken"]);
     let origins = project.sql("select _origin from raw_shop.t order by id").await;
     assert_eq!(origins, ["t.csv:2", "t.csv:4", "t.csv:6", "t.csv:7"]);
@@ -157,13 +165,21 @@ async fn a_stream_of_which_every_row_is_rejected_has_failed() {
     assert_eq!(error.exit_code(), 1);
     assert!(error.to_string().contains("id is not of the declared type"), "{error}");
     assert_eq!(project.sql("select id from raw_shop.u").await, ["1"]);
-    let loads = project.sql("select stream, status, rejected, reason from ops.loads order by stream").await;
-    assert!(loads[0].starts_with("t|failed|2|landing raw_shop.t: every row was rejected"), "{loads:?}");
+    let loads = project
+        .sql("select stream, status, rejected, reason from ops.loads order by stream")
+        .await;
+    assert!(
+        loads[0].starts_with("t|failed|2|landing raw_shop.t: every row was rejected"),
+        "{loads:?}"
+    );
     assert_eq!(loads[1], "u|landed|0|null");
     // Read another way, it lands.
     project.configure("kind: files\nstreams: {t: {path: t.csv}, v: {path: nowhere.csv}, w: {path: neither.csv}}\n");
     let error = project.try_ingest(&[]).await.unwrap_err().to_string();
-    assert!(error.contains("nowhere.csv") && error.contains("neither.csv"), "{error}");
+    assert!(
+        error.contains("nowhere.csv") && error.contains("neither.csv"),
+        "{error}"
+    );
     assert_eq!(project.sql(ALL).await, ["x|1", "y|2"]);
 }
 

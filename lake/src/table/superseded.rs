@@ -49,7 +49,9 @@ pub(crate) async fn take_out(
     base: &[Arc<DataFile>],
     outcome: &mut Outcome,
 ) -> Result<()> {
-    let fields = COLUMNS.iter().filter_map(|name| place.schema.field_with_name(name).ok().cloned());
+    let fields = COLUMNS
+        .iter()
+        .filter_map(|name| place.schema.field_with_name(name).ok().cloned());
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let columns = COLUMNS.map(str::to_owned);
     for (index, file) in base.iter().enumerate() {

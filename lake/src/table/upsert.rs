@@ -21,10 +21,10 @@ use crate::table::fate::{Fate, Findings, Verdict};
 use crate::table::history::{self, History};
 use crate::table::incoming::IncomingRows;
 use crate::table::keys::Key;
+use crate::table::mode::Superseded;
 use crate::table::outcome::Outcome;
 use crate::table::snapshot::DataFile;
 use crate::table::stage::Folder;
-use crate::table::mode::Superseded;
 use crate::table::superseded;
 
 /// What happens where a row that is there has an incoming row's key.

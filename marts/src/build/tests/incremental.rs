@@ -88,10 +88,15 @@ async fn a_key_may_have_a_dot_in_its_name() {
     ])
     .await;
     house.build().await;
-    house.write("seeds/orders.csv", "OrderID,CustomerID,amount,status\n3,20,9.00,shipped\n4,20,2.00,placed\n");
+    house.write(
+        "seeds/orders.csv",
+        "OrderID,CustomerID,amount,status\n3,20,9.00,shipped\n4,20,2.00,placed\n",
+    );
     let report = house.build().await;
     assert!(report.succeeded() && report.tests.len() == 2, "{report:?}");
-    let merged = house.query("select \"a.b\", status from warehouse.merged order by 1").await;
+    let merged = house
+        .query("select \"a.b\", status from warehouse.merged order by 1")
+        .await;
     assert_eq!(merged, "1 placed\n2 shipped\n3 shipped\n4 placed");
 }
 
