@@ -6,10 +6,14 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::latin::{latin, spelled_out};
 use crate::{Error, Result};
 
 /// The column that landing adds to say where a row came from; tables write it in an encoding of its own.
 pub const ORIGIN: &str = "_origin";
+
+/// The column that landing adds to say when a row came.
+pub const LOADED_AT: &str = "_loaded_at";
 
 /// A table or view of the lake: `schema.name`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -87,6 +91,9 @@ impl From<TableName> for String {
 
 /// A source's name as a column or table name that nobody has to quote; empty when nothing is left of it.
 ///
+/// Letters of other scripts are written in Latin ones. Symbols separate words; of a name that has nothing else they are
+/// spelled out.
+///
 /// ```
 /// use cordada_core::names::snake_case;
 ///
@@ -94,10 +101,27 @@ impl From<TableName> for String {
 /// assert_eq!(snake_case("Unit Price (€)"), "unit_price");
 /// assert_eq!(snake_case("2nd"), "_2nd");
 /// assert_eq!(snake_case("Año"), "ano");
+/// assert_eq!(snake_case("名称"), "ming_cheng");
+/// assert_eq!(snake_case("%"), "percent");
 /// ```
 pub fn snake_case(name: &str) -> String {
-    let characters: Vec<char> = name.chars().flat_map(unaccented).collect();
-    let mut snake = String::with_capacity(name.len() + 4);
+    let snake = words(&latin(name));
+    let snake = if snake.is_empty() {
+        words(&spelled_out(name))
+    } else {
+        snake
+    };
+    if snake.is_empty() || !(name.starts_with('_') || snake.starts_with(|c: char| c.is_ascii_digit())) {
+        snake
+    } else {
+        format!("_{snake}")
+    }
+}
+
+/// The words of a text in Latin letters and digits, with underscores between them.
+fn words(text: &str) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    let mut snake = String::with_capacity(text.len() + 4);
     for (at, &c) in characters.iter().enumerate() {
         if !c.is_ascii_alphanumeric() {
             if !snake.is_empty() && !snake.ends_with('_') {
@@ -118,51 +142,7 @@ pub fn snake_case(name: &str) -> String {
         }
         snake.push(c.to_ascii_lowercase());
     }
-    let leading_underscore = name.starts_with('_');
-    let snake = snake.trim_matches('_');
-    if snake.is_empty() {
-        String::new()
-    } else if leading_underscore || snake.starts_with(|c: char| c.is_ascii_digit()) {
-        format!("_{snake}")
-    } else {
-        snake.to_owned()
-    }
-}
-
-/// The letter without its accent for the Latin letters of European languages; others become a separator.
-fn unaccented(c: char) -> impl Iterator<Item = char> {
-    let plain: &'static str = match c {
-        'á' | 'à' | 'â' | 'ä' | 'ã' | 'å' | 'ā' | 'ă' | 'ą' => "a",
-        'Á' | 'À' | 'Â' | 'Ä' | 'Ã' | 'Å' | 'Ā' | 'Ă' | 'Ą' => "A",
-        'ç' | 'ć' | 'č' => "c",
-        'Ç' | 'Ć' | 'Č' => "C",
-        'é' | 'è' | 'ê' | 'ë' | 'ē' | 'ę' | 'ě' => "e",
-        'É' | 'È' | 'Ê' | 'Ë' | 'Ē' | 'Ę' | 'Ě' => "E",
-        'í' | 'ì' | 'î' | 'ï' | 'ī' => "i",
-        'Í' | 'Ì' | 'Î' | 'Ï' | 'Ī' => "I",
-        'ł' => "l",
-        'Ł' => "L",
-        'ñ' | 'ń' | 'ň' => "n",
-        'Ñ' | 'Ń' | 'Ň' => "N",
-        'ó' | 'ò' | 'ô' | 'ö' | 'õ' | 'ø' | 'ō' | 'ő' => "o",
-        'Ó' | 'Ò' | 'Ô' | 'Ö' | 'Õ' | 'Ø' | 'Ō' | 'Ő' => "O",
-        'ř' => "r",
-        'Ř' => "R",
-        'ś' | 'š' | 'ş' => "s",
-        'Ś' | 'Š' | 'Ş' => "S",
-        'ß' => "ss",
-        'ú' | 'ù' | 'û' | 'ü' | 'ū' | 'ů' | 'ű' => "u",
-        'Ú' | 'Ù' | 'Û' | 'Ü' | 'Ū' | 'Ů' | 'Ű' => "U",
-        'ý' | 'ÿ' => "y",
-        'Ý' => "Y",
-        'ž' | 'ź' | 'ż' => "z",
-        'Ž' | 'Ź' | 'Ż' => "Z",
-        'æ' => "ae",
-        'œ' => "oe",
-        _ => "",
-    };
-    let own = plain.is_empty().then_some(c);
-    plain.chars().chain(own)
+    snake.trim_end_matches('_').to_owned()
 }
 
 #[cfg(test)]
@@ -185,6 +165,15 @@ mod tests {
             ("Straße", "strasse"),
             ("address2Line", "address2_line"),
             ("***", ""),
+            ("An\u{303}o", "ano"),
+            ("Größe in Ελλάδα", "grosse_in_ellada"),
+            ("ОТЧЕТ", "otchet"),
+            ("Размер Шага", "razmer_shaga"),
+            ("中文 Name", "zhong_wen_name"),
+            ("👍", "thumbsup"),
+            ("+1", "_1"),
+            ("#", "number"),
+            ("€", "eur"),
         ] {
             assert_eq!(snake_case(name), expected, "{name}");
         }

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::budget::Budget;
 use crate::kept::KeptState;
 use crate::landing::{Landing, Outcome};
+use crate::naming::options_of;
 use crate::sources::{Selection, SourceFile};
 
 /// One row a stream and load.
@@ -45,8 +46,13 @@ pub(crate) const LOADS: Journal = Journal::new(
         ("error", Text),
         // What the stream remembers: a cursor, a position in a log.
         ("state", Personal),
+        // Why it failed, as it was said.
+        ("reason", Personal),
     ],
 );
+
+/// Characters of a message that `ops.loads` keeps.
+const LONGEST_REASON: usize = 1_000;
 
 /// What a run did.
 #[derive(Debug, Clone)]
@@ -83,11 +89,11 @@ pub struct StreamReport {
 /// Lands the selected streams (all if `select` is empty) and publishes a release.
 ///
 /// As many streams land at the same time as memory and cores allow. All are tried. What landed is published even when
-/// another stream failed; the first error is returned then. Whatever is interrupted, running it again neither loses nor
-/// doubles a row.
+/// another stream failed; the error names all that did. A stream of which every row was rejected has failed. Whatever
+/// is interrupted, running it again neither loses nor doubles a row.
 ///
 /// # Errors
-/// Config for a selection that there is not; else that of the first stream that failed.
+/// Config for a selection that there is not; else of the kind of the first stream that failed.
 pub async fn ingest(
     lake: &Lake,
     project: &Path,
@@ -128,17 +134,18 @@ pub async fn ingest(
     // Whatever the order in which they ended, they are told of in the order of the sources.
     landed.sort_by_key(|(number, _)| *number);
     let mut streams = Vec::new();
-    let mut failure = None;
+    let mut failures = Vec::new();
     for ((_, result), (.., options)) in landed.into_iter().zip(&selected) {
         match result {
-            Ok(told) => streams.push((*options, told)),
-            Err(error) => {
-                failure.get_or_insert(error);
+            Ok(mut told) => {
+                failures.extend(told.refused.take());
+                streams.push((*options, told));
             }
+            Err(error) => failures.push(error),
         }
     }
     let release = publish(lake, &load, &streams).await?;
-    match failure {
+    match all_of(failures, selected.len()) {
         Some(error) => Err(error),
         None => Ok(IngestReport {
             load_id: load.id,
@@ -148,6 +155,17 @@ pub async fn ingest(
     }
 }
 
+/// One error for all streams that failed, out of so many.
+fn all_of(mut failures: Vec<Error>, streams: usize) -> Option<Error> {
+    if failures.len() <= 1 {
+        return failures.pop();
+    }
+    let kind = failures[0].kind();
+    let each: String = failures.iter().map(|error| format!("\n  {error}")).collect();
+    let why = format!("{} of {streams} streams failed{each}", failures.len());
+    Some(Error::new(kind, "landing", why))
+}
+
 /// What landed of a stream.
 struct LandedStream {
     /// Where its table goes on.
@@ -155,6 +173,8 @@ struct LandedStream {
     /// The tables of its lists, and where they go on.
     children: Vec<(TableName, Tip)>,
     report: StreamReport,
+    /// Why it failed all the same: nothing of it could land.
+    refused: Option<Error>,
 }
 
 /// [`finished`], with the number of the stream. Boxed because the compiler cannot see that its future is `Send`.
@@ -174,7 +194,8 @@ async fn finished(landing: &Landing<'_>, progress: &dyn Progress) -> Result<Land
     }
     let (started, clock) = (Utc::now(), Instant::now());
     let result = landing.run(progress).await;
-    let journaled = journal(landing, started, &result).await;
+    let refused = result.as_ref().ok().and_then(|landed| all_rejected(landing, landed));
+    let journaled = journal(landing, started, &result, refused.as_ref()).await;
     let landed = result
         .and_then(|landed| journaled.map(|()| landed))
         .map_err(|error| {
@@ -185,7 +206,25 @@ async fn finished(landing: &Landing<'_>, progress: &dyn Progress) -> Result<Land
         .inspect_err(|error| tracing::debug!(%table, %error, "a stream did not land"))?;
     let (tip, children) = (landed.tip, landed.children.clone());
     let report = report(table.clone(), landed, clock.elapsed().as_secs_f64());
-    Ok(LandedStream { tip, children, report })
+    Ok(LandedStream {
+        tip,
+        children,
+        report,
+        refused,
+    })
+}
+
+/// Why a stream failed of which nothing landed, though there were rows.
+fn all_rejected(landing: &Landing<'_>, landed: &Outcome) -> Option<Error> {
+    if landed.rows > 0 || landed.rejected == 0 {
+        return None;
+    }
+    let error = landing.all_rejected(landed.rejected, landed.first_reason.as_deref());
+    Some(
+        error
+            .with("source", landing.source.name())
+            .with("stream", landing.stream),
+    )
 }
 
 fn report(table: TableName, landed: Outcome, seconds: f64) -> StreamReport {
@@ -246,11 +285,18 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
     Error::config("selecting what to ingest", format!("there is no {what} `{name}`")).hint(hint)
 }
 
-/// One row of `ops.loads`. Of an error only its kind: messages may quote what is nobody's business.
-async fn journal(landing: &Landing<'_>, started: DateTime<Utc>, result: &Result<Outcome>) -> Result<()> {
+/// One row of `ops.loads`.
+async fn journal(
+    landing: &Landing<'_>,
+    started: DateTime<Utc>,
+    result: &Result<Outcome>,
+    refused: Option<&Error>,
+) -> Result<()> {
     let nothing = Outcome::default();
     let landed = result.as_ref().unwrap_or(&nothing);
+    let failure = result.as_ref().err().or(refused);
     let (status, error) = match result {
+        Ok(_) if refused.is_some() => ("failed", Some("failed")),
         Ok(landed) if landed.version.is_some() || landed.files > 0 => ("landed", None),
         Ok(_) => ("unchanged", None),
         Err(error) => match error.kind() {
@@ -282,9 +328,18 @@ async fn journal(landing: &Landing<'_>, started: DateTime<Utc>, result: &Result<
         text(Some(status)),
         text(error),
         text(landed.state.as_ref().map(ToString::to_string).as_deref()),
+        text(failure.map(|error| shortened(error.to_string())).as_deref()),
     ];
     let row = RecordBatch::try_new(LOADS.schema(), columns).doing(|| "recording the load")?;
     landing.lake.journal(LOADS, row).await
+}
+
+/// Of a message that a system wrote, what somebody reads of it.
+fn shortened(message: String) -> String {
+    match message.char_indices().nth(LONGEST_REASON) {
+        Some((end, _)) => message[..end].to_owned() + "…",
+        None => message,
+    }
 }
 
 /// Publishes the tables that landed, now or in a run that was killed before it could.
@@ -362,7 +417,7 @@ async fn docs(lake: &Lake, base: &Release, options: &Options, table: &TableName,
         }
     }
     if matches!(options.disposition(), Disposition::Merge | Disposition::InsertOnly) {
-        docs.primary_key = options.key();
+        docs.primary_key = options_of(options, snapshot.schema()).key();
     }
     Ok(docs)
 }

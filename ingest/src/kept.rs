@@ -5,14 +5,18 @@ use cordada_ingest_source::extract::State;
 use cordada_lake::{Lake, Tip};
 use serde::{Deserialize, Serialize};
 
-/// What is kept with the rows of a chunk: what the source remembers, and whether more chunks were to follow that
-/// belong to one replacement of the table.
+use crate::naming::RenamedFields;
+
+/// What is kept with the rows of a chunk: what the source remembers, whether more chunks were to follow that belong to
+/// one replacement of the table, and what the source calls the fields of records.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct KeptState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<State>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) incomplete: bool,
+    #[serde(default, skip_serializing_if = "RenamedFields::is_empty")]
+    pub(crate) renamed: RenamedFields,
 }
 
 impl KeptState {

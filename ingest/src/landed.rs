@@ -68,6 +68,16 @@ impl Landed for LandedTable {
         }
     }
 
+    async fn transactions_of(&self, prefix: &str) -> Result<HashMap<String, i64>> {
+        match self.tip().version {
+            Some(version) => {
+                let path = self.lake.path_of(&self.table);
+                self.lake.transactions_beginning(&path, version, prefix).await
+            }
+            None => Ok(HashMap::new()),
+        }
+    }
+
     async fn keys(&self, columns: &[String]) -> Result<Option<SendableRecordBatchStream>> {
         let doing = || format!("reading the keys of {}", self.table);
         let Some(version) = self.tip().version else {

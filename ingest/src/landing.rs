@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::json::LineDelimitedWriter;
 use arrow::record_batch::RecordBatch;
-use cordada_core::names::{ORIGIN, snake_case};
+use cordada_core::names::ORIGIN;
 use cordada_core::progress::{Progress, Task};
+use cordada_core::source_names::SourceNames;
 use cordada_core::suggest::did_you_mean;
 use cordada_core::threads::blocking;
 use cordada_core::{Context, Error, ErrorKind, Result, TableName};
@@ -23,7 +25,7 @@ use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
 use cordada_ingest_source::options::{Disposition, Options, Transform};
 use cordada_ingest_source::provenance::{self, Load};
 use cordada_ingest_source::transform::{PiiKey, Transforms};
-use cordada_lake::{Base, Lake, MissingKey, Mode, TakeBroken, Tip, Write};
+use cordada_lake::{Base, Lake, MissingKey, Mode, Superseded, TakeBroken, Tip, Write};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
@@ -35,6 +37,7 @@ use crate::budget::Budget;
 use crate::far_times::{self, FarTimes};
 use crate::kept::KeptState;
 use crate::landed::LandedTable;
+use crate::naming::{names_of, renamed_fields};
 use crate::rejected::Rejects;
 use crate::rows::{RowReader, described, typed, with_provenance};
 use crate::sources::SourceFile;
@@ -61,6 +64,8 @@ pub(crate) struct Outcome {
     pub(crate) skipped_files: usize,
     pub(crate) rows: u64,
     pub(crate) rejected: u64,
+    /// Why the first of those cannot land.
+    pub(crate) first_reason: Option<String>,
     pub(crate) bytes: u64,
     pub(crate) version: Option<u64>,
     /// What the stream remembers now.
@@ -71,6 +76,15 @@ pub(crate) struct Outcome {
     pub(crate) children: Vec<(TableName, Tip)>,
     /// Times that not all readers can hold.
     far_times: FarTimes,
+}
+
+/// What an attempt goes on with from chunk to chunk.
+struct Attempt {
+    table: Arc<LandedTable>,
+    /// The names of the table's columns.
+    names: SourceNames,
+    transforms: Transforms,
+    task: Arc<dyn Task>,
 }
 
 /// Rows on their way into a commit.
@@ -102,10 +116,11 @@ impl Landing<'_> {
     }
 
     async fn attempt(&self, progress: &dyn Progress, landed: &mut Outcome) -> Result<()> {
-        let transforms = Arc::new(Transforms::new(&self.options, self.key)?);
         let table = Arc::new(LandedTable::open(self.lake, &self.table).await?);
         self.tag(&table, landed).await?;
         let kept = KeptState::of(self.lake, &self.table, table.tip()).await?;
+        let names = names_of(&self.options, table.schema().await?.as_deref(), &kept.renamed);
+        let transforms = Transforms::new(&self.options, self.key)?;
         let replace = self.options.disposition() == Disposition::Replace;
         let task: Arc<dyn Task> = match self.source.source().shows_progress() {
             true => Arc::new(cordada_core::progress::Silent),
@@ -121,9 +136,9 @@ impl Landing<'_> {
             rehearsal: !self.lake.is_production(),
             state: kept.state.filter(|_| !replace),
             replace,
-            transforms: transforms.clone(),
+            transforms: Arc::new(transforms.named(&names)),
             records: Arc::new(Reading::of_records(
-                self.options.declared_types(),
+                self.options.declared_types(&names),
                 self.source.source().timezone(),
             )),
             load_at: self.load.at,
@@ -133,11 +148,17 @@ impl Landing<'_> {
         };
         landed.state = request.state.clone();
         let mut extraction = self.cancellable(self.source.source().extract(request)).await?;
+        let mut attempt = Attempt {
+            table: table.clone(),
+            names,
+            transforms,
+            task: task.clone(),
+        };
         let (mut first, mut complete) = (true, true);
         while let Some(chunk) = self.cancellable(extraction.next()).await? {
             complete = chunk.last;
             let room = self.cancellable(self.budget.chunk()).await?;
-            let wrote = self.land(chunk, &table, first, &transforms, &task, landed).await?;
+            let wrote = self.land(chunk, first, &mut attempt, landed).await?;
             first &= !wrote;
             drop(room);
             self.cancellable(extraction.landed()).await?;
@@ -145,10 +166,11 @@ impl Landing<'_> {
         landed.skipped_files = extraction.skipped_files();
         drop(extraction);
         if replace && !complete {
-            self.complete(&table, landed).await?;
+            self.complete(&attempt, landed).await?;
         }
         landed.tip = Some(table.tip());
-        landed.children = unnest::run(self.lake, &self.table, table.tip(), &self.options, &self.cancel).await?;
+        let options = self.options.named(&attempt.names);
+        landed.children = unnest::run(self.lake, &self.table, table.tip(), &options, &self.cancel).await?;
         task.finish(&match landed.rows + landed.rejected {
             0 => "nothing new".to_owned(),
             _ => summary(landed.rows, landed.rejected),
@@ -164,15 +186,7 @@ impl Landing<'_> {
     }
 
     /// Lands a chunk, as one commit; whether there is something to commit.
-    async fn land(
-        &self,
-        chunk: Chunk,
-        table: &LandedTable,
-        first: bool,
-        transforms: &Arc<Transforms>,
-        task: &Arc<dyn Task>,
-        landed: &mut Outcome,
-    ) -> Result<bool> {
+    async fn land(&self, chunk: Chunk, first: bool, attempt: &mut Attempt, landed: &mut Outcome) -> Result<bool> {
         // Nothing new leaves no trace.
         let is_empty = matches!(&chunk.rows, Rows::Records(spools) if spools.iter().all(|spool| spool.rows() == 0));
         let unchanged = chunk.state.is_none() || chunk.state == landed.state;
@@ -181,9 +195,10 @@ impl Landing<'_> {
             landed.bytes += chunk.bytes;
             return Ok(false);
         }
+        let table = attempt.table.clone();
         let own_task = chunk.task.is_some();
-        let task = chunk.task.clone().unwrap_or_else(|| task.clone());
-        let withhold = !transforms.is_empty();
+        let task = chunk.task.clone().unwrap_or_else(|| attempt.task.clone());
+        let withhold = !attempt.transforms.is_empty();
         let rejects = Arc::new(Rejects::new(
             self.load.clone(),
             self.source.name(),
@@ -198,7 +213,7 @@ impl Landing<'_> {
         let others = self.chunk_id(&chunk);
         let whole = first && chunk.last && chunk.state.is_none() && chunk.transactions.is_empty();
         let incoming = self
-            .incoming(chunk.rows, table, existing.as_ref(), transforms, &rejects, &task)
+            .incoming(chunk.rows, attempt, existing.as_ref(), &rejects, &task)
             .await?;
         let (files, bytes) = (landed.files + chunk.files, landed.bytes + chunk.bytes);
         let state = chunk.state.or_else(|| landed.state.clone());
@@ -206,6 +221,7 @@ impl Landing<'_> {
             // A file without even a header says nothing about a table, and there is no place for a state without one.
             rejects.journal(self.lake, &HashMap::new(), &others).await?;
             landed.rejected += rejects.rows();
+            landed.first_reason = landed.first_reason.take().or_else(|| rejects.first_reason());
             (landed.files, landed.bytes) = (files, bytes);
             return Ok(false);
         };
@@ -214,25 +230,43 @@ impl Landing<'_> {
             .as_deref()
             .filter(|_| self.options.disposition() != Disposition::Replace);
         let check = contract.apply(&self.table, &incoming.schema, known)?;
+        let columns = existing.iter().chain([&check.schema]).map(|schema| schema.as_ref());
         let kept = KeptState {
             state,
             incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
+            renamed: renamed_fields(&attempt.names, columns),
         };
+        let key = self.options.named(&attempt.names).key();
         let partitions = incoming.partitions.into_iter();
         let far_times = far_times::Counter::default();
+        let passed = Arc::new(AtomicU64::new(0));
+        let replaces_all = self.options.disposition() == Disposition::Replace && first && chunk.last;
         let partitions = partitions
-            .map(|rows| self.checked(rows, &check, &rejects, &far_times))
+            .map(|rows| self.checked(rows, &check, &rejects, &far_times, &passed))
             .collect();
+        let superseded = chunk.supersedes.into_iter();
+        let superseded = superseded.map(|(file, since)| Superseded { file, since });
+        let dated = chunk.dated.into_iter();
+        let dated = dated.map(|id| (id, self.load.at.timestamp_micros()));
         let write = Write {
             widen: true,
-            transactions: chunk.transactions,
+            transactions: chunk.transactions.into_iter().chain(dated).collect(),
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
             base: Base::Tip(table.tip()),
+            supersedes: superseded.collect(),
             unrepeatable: self.source.source().is_unrepeatable(self.stream),
             broken: Some(rejecting(&rejects)),
-            ..Write::new(self.mode(first, whole, &check.schema), check.schema.clone())
+            ..Write::new(self.mode(first, whole, key, &check.schema), check.schema.clone())
         };
-        let journal = rejects.journal(self.lake, &incoming.contents, &others);
+        let journal = async {
+            rejects.journal(self.lake, &incoming.contents, &others).await?;
+            let none_is_left = replaces_all && passed.load(Ordering::Relaxed) == 0 && rejects.rows() > 0;
+            match none_is_left {
+                // What is there is better than nothing.
+                true => Err(self.all_rejected(rejects.rows(), rejects.first_reason().as_deref())),
+                false => Ok(()),
+            }
+        };
         let writing = self.lake.write_after(&self.table, write, partitions, journal);
         let written = self.cancellable(writing).await?;
         table.wrote(written.version);
@@ -241,6 +275,7 @@ impl Landing<'_> {
         landed.state = kept.state;
         let (rows, rejected) = (written.rows_added, rejects.rows());
         (landed.rows, landed.rejected) = (landed.rows + rows, landed.rejected + rejected);
+        landed.first_reason = landed.first_reason.take().or_else(|| rejects.first_reason());
         landed.far_times.merge(&far_times.counted());
         if own_task {
             task.finish(&summary(rows, rejected));
@@ -268,14 +303,28 @@ impl Landing<'_> {
         Ok(())
     }
 
+    /// The error about rows of which none could land.
+    pub(crate) fn all_rejected(&self, rows: u64, first_reason: Option<&str>) -> Error {
+        let why = match first_reason {
+            Some(reason) => format!("every row was rejected, the first because: {reason}"),
+            None => "every row was rejected".to_owned(),
+        };
+        let hint = "mend the source, or what `sources/` says of it: a file that is read another way lands again; the \
+                    rows are in ops.rejected_rows";
+        let error = Error::failed(format!("landing {}", self.table), why).hint(hint);
+        error.with("rejected", rows).with("load_id", &self.load.id)
+    }
+
     /// Says that all chunks of a replacement have landed.
-    async fn complete(&self, table: &LandedTable, landed: &mut Outcome) -> Result<()> {
+    async fn complete(&self, attempt: &Attempt, landed: &mut Outcome) -> Result<()> {
+        let table = &attempt.table;
         let Some(existing) = table.schema().await? else {
             return Ok(());
         };
         let kept = KeptState {
             state: landed.state.clone(),
             incomplete: false,
+            renamed: renamed_fields(&attempt.names, [existing.as_ref()]),
         };
         let write = Write {
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
@@ -301,10 +350,9 @@ impl Landing<'_> {
     }
 
     /// What the write does with the rows that are there. `whole` says that the chunk is all that the source has.
-    fn mode(&self, first: bool, whole: bool, schema: &Schema) -> Mode {
+    fn mode(&self, first: bool, whole: bool, key: Vec<String>, schema: &Schema) -> Mode {
         let deleted = schema.field_with_name(provenance::DELETED).is_ok();
         let deleted = deleted.then(|| provenance::DELETED.to_owned());
-        let key = self.options.key();
         match self.options.disposition() {
             Disposition::Replace if first => Mode::Overwrite,
             Disposition::Append | Disposition::Replace => Mode::Append,
@@ -325,13 +373,14 @@ impl Landing<'_> {
     async fn incoming(
         &self,
         rows: Rows,
-        table: &LandedTable,
+        attempt: &mut Attempt,
         existing: Option<&SchemaRef>,
-        transforms: &Arc<Transforms>,
         rejects: &Arc<Rejects>,
         task: &Arc<dyn Task>,
     ) -> Result<Option<LandingRows>> {
-        let (schema, partitions, contents, transforms) = match rows {
+        // Whoever filled a spool has transformed what is in it.
+        let transformed = matches!(rows, Rows::Records(_));
+        let (schema, partitions, contents) = match rows {
             Rows::Typed {
                 schema,
                 partitions,
@@ -339,15 +388,15 @@ impl Landing<'_> {
                 deleted,
             } => {
                 let origin: Arc<str> = origin.into();
-                let rows = typed(
-                    &schema,
-                    partitions,
+                let (schema, partitions) = typed(
+                    (&schema, partitions),
                     deleted.as_deref(),
                     &origin,
                     &self.load,
                     &self.options,
-                )?;
-                (rows.0, rows.1, HashMap::new(), Some(transforms))
+                    &mut attempt.names,
+                );
+                (schema, partitions, HashMap::new())
             }
             Rows::Records(spools) => {
                 let mut files = Vec::with_capacity(spools.len());
@@ -356,30 +405,31 @@ impl Landing<'_> {
                     rejects.add(file.name(), &rejected)?;
                     files.push(file);
                 }
-                // Whoever filled the spool has transformed what is in it.
-                let Some((schema, partitions)) = self.scanned(files, existing, rejects, task)? else {
-                    return emptied(table).await;
+                let Some((schema, partitions)) = self.scanned(files, existing, &mut attempt.names, rejects, task)?
+                else {
+                    return emptied(&attempt.table).await;
                 };
-                (schema, partitions, HashMap::new(), None)
+                (schema, partitions, HashMap::new())
             }
             Rows::Files(files) => {
                 let content = |file: &ScannedFile| Some((file.name().to_owned(), file.content_id.clone()?));
                 let contents = files.iter().filter_map(content).collect();
-                let Some((schema, partitions)) = self.scanned(files, existing, rejects, task)? else {
+                let Some((schema, partitions)) = self.scanned(files, existing, &mut attempt.names, rejects, task)?
+                else {
                     return Ok(None);
                 };
-                (schema, partitions, contents, Some(transforms))
+                (schema, partitions, contents)
             }
         };
-        self.check_names(&schema, existing, transforms.is_none())?;
-        let (schema, partitions) = self.flagged(schema, partitions);
-        let (schema, partitions) = match transforms.filter(|transforms| !transforms.is_empty()) {
-            None => (schema, partitions),
-            Some(transforms) => {
-                let transforms = transforms.clone();
-                let result = transforms.schema(&schema);
-                mapped(result, partitions, move |batch| transforms.apply(&batch))
-            }
+        self.check_names(&attempt.names, &schema, existing, transformed)?;
+        let deleted = self.options.named(&attempt.names).deleted;
+        let (schema, partitions) = flagged(deleted, schema, partitions);
+        let (schema, partitions) = if transformed || attempt.transforms.is_empty() {
+            (schema, partitions)
+        } else {
+            let transforms = Arc::new(attempt.transforms.named(&attempt.names));
+            let result = transforms.schema(&schema);
+            mapped(result, partitions, move |batch| transforms.apply(&batch))
         };
         Ok(Some(LandingRows {
             schema,
@@ -391,15 +441,19 @@ impl Landing<'_> {
     /// The rows of scanned files; `None` if not even a header says what their columns are.
     fn scanned(
         &self,
-        files: Vec<ScannedFile>,
+        mut files: Vec<ScannedFile>,
         existing: Option<&SchemaRef>,
+        names: &mut SourceNames,
         rejects: &Arc<Rejects>,
         task: &Arc<dyn Task>,
     ) -> Result<Option<(SchemaRef, Vec<SendableRecordBatchStream>)>> {
         if files.iter().all(|file| file.scanned.shapes.is_empty()) && existing.is_none() {
             return Ok(None);
         }
-        let schema = self.columns(&files, existing)?;
+        files.iter_mut().for_each(|file| file.name_columns(names));
+        let all = Arc::new(names.clone());
+        files.iter_mut().for_each(|file| file.read_by(&all));
+        let schema = self.columns(&files, existing, names)?;
         let rows = RowReader {
             files: Arc::new(files),
             schema: schema.clone(),
@@ -412,31 +466,35 @@ impl Landing<'_> {
     }
 
     /// The columns of all files, of types that hold every value of theirs and of the table.
-    fn columns(&self, files: &[ScannedFile], existing: Option<&SchemaRef>) -> Result<SchemaRef> {
-        let mut columns: Vec<(&str, &str, Shape)> = Vec::new();
+    fn columns(&self, files: &[ScannedFile], existing: Option<&SchemaRef>, names: &SourceNames) -> Result<SchemaRef> {
+        let mut columns: Vec<(&str, Shape)> = Vec::new();
         let mut by_name = HashMap::new();
         for file in files {
-            let plan = &file.scanned.plan;
-            provenance::refuse_ours(file.name(), plan.names.iter().map(String::as_str))?;
-            for ((name, original), shape) in plan.names.iter().zip(&plan.originals).zip(&file.scanned.shapes) {
+            for (name, shape) in file.scanned.plan.names.iter().zip(&file.scanned.shapes) {
                 let at = *by_name.entry(name.as_str()).or_insert_with(|| {
-                    columns.push((name, original, Shape::default()));
+                    columns.push((name, Shape::default()));
                     columns.len() - 1
                 });
-                columns[at].2.merge(shape.clone());
+                columns[at].1.merge(shape.clone());
             }
         }
-        let fields = columns.into_iter().map(|(name, original, shape)| {
+        let options = self.options.named(names);
+        let fields = columns.into_iter().map(|(name, shape)| {
             let existing = existing.and_then(|existing| existing.field_with_name(name).ok());
             let data_type = shape.data_type(existing.map(Field::data_type))?;
-            Ok(described(&self.options, name, original, data_type))
+            Ok(described(&options, name, names.source(name).unwrap_or(name), data_type))
         });
         Ok(with_provenance(fields.collect::<Result<Vec<_>>>()?))
     }
 
-    /// The table's columns, if there is one.
     /// Whether the columns that the configuration names are there; `dropped` says that those to drop have gone already.
-    fn check_names(&self, incoming: &SchemaRef, existing: Option<&SchemaRef>, dropped: bool) -> Result<()> {
+    fn check_names(
+        &self,
+        names: &SourceNames,
+        incoming: &SchemaRef,
+        existing: Option<&SchemaRef>,
+        dropped: bool,
+    ) -> Result<()> {
         let known = incoming
             .fields()
             .iter()
@@ -451,74 +509,77 @@ impl Landing<'_> {
             .columns
             .iter()
             .filter(|(_, column)| !(dropped && column.transform == Some(Transform::Drop)))
-            .map(|(name, _)| name)
-            .filter(|_| !self.source.source().is_connector());
-        let named = columns
-            .chain(&self.options.key)
-            .chain(&self.options.deleted)
-            .chain(self.options.unnest.keys());
-        for name in named {
-            let column = snake_case(name.split('.').next().unwrap_or(name));
-            if known.is_empty() || known.contains(&column.as_str()) {
+            .filter(|_| !self.source.source().is_connector())
+            .map(|(name, column)| (column.from.as_ref().unwrap_or(name), column.from.is_some()));
+        let others = self.options.key.iter().chain(&self.options.deleted);
+        let others = others.chain(self.options.unnest.keys()).map(|name| (name, false));
+        for (name, exactly) in columns.chain(others) {
+            let is_there = match exactly {
+                true => names.columns().any(|(source, _)| source == name),
+                false => names.find_path(name).is_some(),
+            };
+            if known.is_empty() || is_there {
                 continue;
             }
-            let hint = did_you_mean(&column, "the columns are", known.iter().copied());
+            let hint = did_you_mean(name, "the columns are", known.iter().copied());
             let doing = format!("landing {}", self.table);
             return Err(Error::config(doing, format!("there is no column `{name}`")).hint(hint));
         }
         Ok(())
     }
 
-    /// The rows with [`provenance::DELETED`], if the stream has a column that says so.
-    fn flagged(
-        &self,
-        schema: SchemaRef,
-        partitions: Vec<SendableRecordBatchStream>,
-    ) -> (SchemaRef, Vec<SendableRecordBatchStream>) {
-        let column = self.options.deleted.as_deref().map(snake_case);
-        let Some(column) = column.filter(|column| schema.field_with_name(column).is_ok()) else {
-            return (schema, partitions);
-        };
-        let flag = Field::new(provenance::DELETED, DataType::Boolean, true);
-        let fields = schema.fields().iter().map(|field| field.as_ref().clone()).chain([flag]);
-        let result = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        mapped(result.clone(), partitions, move |batch| {
-            let doing = || "looking for deleted rows";
-            let missing = || Error::failed(doing(), "the column is not there");
-            let says = batch.column_by_name(&column).ok_or_else(missing)?;
-            let gone: BooleanArray = match says.as_boolean_opt() {
-                Some(flags) => flags.iter().map(|flag| Some(flag == Some(true))).collect(),
-                None => (0..says.len()).map(|row| Some(says.is_valid(row))).collect(),
-            };
-            let columns = batch.columns().iter().cloned().chain([Arc::new(gone) as _]);
-            RecordBatch::try_new(result.clone(), columns.collect()).doing(doing)
-        })
-    }
-
-    /// The rows that the contract lets through; the others are rejected.
+    /// The rows that the contract lets through, which are counted; the others are rejected.
     fn checked(
         &self,
         rows: SendableRecordBatchStream,
         check: &Check,
         rejects: &Arc<Rejects>,
         far_times: &far_times::Counter,
+        passed: &Arc<AtomicU64>,
     ) -> SendableRecordBatchStream {
         let notation = Notation {
             point: b'.',
             zone: self.source.source().timezone(),
         };
         let (check, rejects, far_times) = (check.clone(), rejects.clone(), far_times.clone());
+        let passed = passed.clone();
         let schema = check.schema.clone();
         let rows = rows.and_then(move |batch| {
             let checked = check.apply(batch.clone(), notation).and_then(|(landing, breaches)| {
                 record(&rejects, &batch, &breaches)?;
                 far_times.count(&landing);
+                passed.fetch_add(landing.num_rows() as u64, Ordering::Relaxed);
                 Ok(landing)
             });
             std::future::ready(checked.map_err(Into::into))
         });
         Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }
+}
+
+/// The rows with [`provenance::DELETED`], if the column that says so is there.
+fn flagged(
+    column: Option<String>,
+    schema: SchemaRef,
+    partitions: Vec<SendableRecordBatchStream>,
+) -> (SchemaRef, Vec<SendableRecordBatchStream>) {
+    let Some(column) = column.filter(|column| schema.field_with_name(column).is_ok()) else {
+        return (schema, partitions);
+    };
+    let flag = Field::new(provenance::DELETED, DataType::Boolean, true);
+    let fields = schema.fields().iter().map(|field| field.as_ref().clone()).chain([flag]);
+    let result = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    mapped(result.clone(), partitions, move |batch| {
+        let doing = || "looking for deleted rows";
+        let missing = || Error::failed(doing(), "the column is not there");
+        let says = batch.column_by_name(&column).ok_or_else(missing)?;
+        let gone: BooleanArray = match says.as_boolean_opt() {
+            Some(flags) => flags.iter().map(|flag| Some(flag == Some(true))).collect(),
+            None => (0..says.len()).map(|row| Some(says.is_valid(row))).collect(),
+        };
+        let columns = batch.columns().iter().cloned().chain([Arc::new(gone) as _]);
+        RecordBatch::try_new(result.clone(), columns.collect()).doing(doing)
+    })
 }
 
 /// No rows, of the columns that the table has: the source that it is a copy of has become empty.

@@ -13,6 +13,7 @@ mod kept;
 mod landed;
 mod landing;
 mod listen;
+mod naming;
 mod rejected;
 mod rows;
 mod sources;

@@ -47,6 +47,7 @@ pub(crate) struct Rejects {
 struct RejectsFile {
     file: Option<(StreamWriter<File>, ScratchFile)>,
     rows: u64,
+    first_reason: Option<String>,
 }
 
 impl Rejects {
@@ -88,6 +89,7 @@ impl Rejects {
         let batch = self.batch(file, rejected)?;
         let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         gathered.rows += rejected.len() as u64;
+        gathered.first_reason.get_or_insert_with(|| rejected[0].reason.clone());
         if gathered.file.is_none() {
             let file = ScratchFile::new().doing(doing)?;
             let target = file.file().try_clone().doing(doing)?;
@@ -103,6 +105,12 @@ impl Rejects {
     /// How many there are.
     pub(crate) fn rows(&self) -> u64 {
         self.gathered.lock().unwrap_or_else(PoisonError::into_inner).rows
+    }
+
+    /// Why the first of them cannot land.
+    pub(crate) fn first_reason(&self) -> Option<String> {
+        let gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        gathered.first_reason.clone()
     }
 
     /// Writes them to the journal; to be done before the rows themselves are committed, so that a crash in between

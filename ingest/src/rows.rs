@@ -3,16 +3,17 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, new_null_array};
+use arrow::array::{ArrayRef, BooleanArray, new_null_array};
+use arrow::compute::filter;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use cordada_core::batches::WAITING_BATCHES;
 use cordada_core::progress::Task;
+use cordada_core::source_names::SourceNames;
 use cordada_core::types::{self, COMMENT, PII, storable_type};
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_formats::piece::Decoded;
 use cordada_ingest_formats::scanned::ScannedFile;
-use cordada_ingest_formats::shape::column_names;
 use cordada_ingest_source::options::Options;
 use cordada_ingest_source::provenance::{self, Load};
 use datafusion::execution::SendableRecordBatchStream;
@@ -68,8 +69,17 @@ impl RowReader {
     /// All pieces, in order.
     fn places(&self) -> Places {
         let files = self.files.iter().enumerate();
-        let pieces =
-            files.flat_map(|(file, scanned)| (0..scanned.scanned.pieces.len()).map(move |piece| (file, piece)));
+        let pieces = files.flat_map(|(file, scanned)| {
+            let pieces = &scanned.scanned.pieces;
+            // A piece ends before the line on which the next one begins.
+            let landed = |piece: &usize| {
+                let next = pieces.get(piece + 1);
+                next.is_some_and(|next| next.first <= scanned.landed_lines + 1)
+            };
+            (0..pieces.len())
+                .filter(move |piece| !landed(piece))
+                .map(move |piece| (file, piece))
+        });
         pieces.collect()
     }
 
@@ -87,6 +97,7 @@ impl RowReader {
                         return Err(Error::cancelled(format!("reading {}", file.name())));
                     }
                     rows += decoded.lines.len() as u64;
+                    let decoded = new_rows(decoded, file.landed_lines)?;
                     reader.rejects.unreadable(file.name(), &decoded.rejected)?;
                     let batch = reader.batch(file, decoded)?;
                     let gone = |_| Error::cancelled(format!("reading {}", file.name()));
@@ -133,33 +144,50 @@ impl RowReader {
     }
 }
 
+/// What of the rows begins after so many lines.
+fn new_rows(mut decoded: Decoded, lines: u64) -> Result<Decoded> {
+    if decoded.lines.first().is_some_and(|line| *line <= lines) {
+        let new = decoded
+            .lines
+            .iter()
+            .map(|line| Some(*line > lines))
+            .collect::<BooleanArray>();
+        let columns = decoded.columns.iter().map(|column| filter(column, &new));
+        decoded.columns = columns
+            .collect::<Result<_, _>>()
+            .doing(|| "passing over rows that have landed")?;
+        decoded.lines.retain(|line| *line > lines);
+    }
+    decoded.rejected.retain(|rejected| rejected.line > lines);
+    Ok(decoded)
+}
+
 /// Rows of `schema`, which names the source's own columns, by their names in the lake and with the provenance.
 /// The column `deleted`, if there is one, becomes [`provenance::DELETED`].
-///
-/// # Errors
-/// Config for names that collide.
 pub(crate) fn typed(
-    schema: &Schema,
-    partitions: Vec<SendableRecordBatchStream>,
+    (schema, partitions): (&Schema, Vec<SendableRecordBatchStream>),
     deleted: Option<&str>,
     origin: &Arc<str>,
     load: &Load,
     options: &Options,
-) -> Result<(SchemaRef, Vec<SendableRecordBatchStream>)> {
+    names: &mut SourceNames,
+) -> (SchemaRef, Vec<SendableRecordBatchStream>) {
     let is_deleted = |field: &Field| deleted == Some(field.name());
     let own = schema.fields().iter().filter(|field| !is_deleted(field));
-    let mut names = column_names(own.map(|field| field.name().as_str()))?.into_iter();
+    let own: Vec<_> = own.map(|field| field.name().clone()).collect();
+    let mut assigned = names.assign(&own).into_iter();
+    let options = options.named(names);
     let mut fields = Vec::new();
     for field in schema.fields() {
         if is_deleted(field) {
             fields.push(Field::new(provenance::DELETED, DataType::Boolean, true));
             continue;
         }
-        let name = names.next().unwrap_or_default();
-        provenance::refuse_ours(origin, [name.as_str()])?;
+        let name = assigned.next().unwrap_or_default();
         let declared = options.column(&name).and_then(|column| column.data_type.clone());
         let data_type = declared.unwrap_or_else(|| storable_type(field.data_type()));
-        fields.push(described(options, &name, field.name(), data_type));
+        let source = names.source(&name).unwrap_or(field.name());
+        fields.push(described(&options, &name, source, data_type));
     }
     let columns = Arc::new(Schema::new(fields.clone()));
     let schema = with_provenance(fields);
@@ -172,7 +200,7 @@ pub(crate) fn typed(
         Box::pin(RecordBatchStreamAdapter::new(schema.clone(), rows))
     });
     let partitions = partitions.collect();
-    Ok((schema, partitions))
+    (schema, partitions)
 }
 
 /// The batch with the names of `columns`, each cast to its type.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef, Schema};
-use cordada_core::names::{ORIGIN, snake_case};
+use cordada_core::names::ORIGIN;
 use cordada_core::sql_text::Dialect;
 use cordada_core::{Context, Error, Result, TableName, types};
 use cordada_ingest_source::options::{Disposition, Options};
@@ -30,7 +30,8 @@ struct Followed {
     version: u64,
 }
 
-/// Brings the tables of the lists of `parent` up to it; and where they go on.
+/// Brings the tables of the lists of `parent` up to it, whose columns `options` calls as the lake does; and where they
+/// go on.
 ///
 /// # Errors
 /// Config for a column that is not a list.
@@ -46,7 +47,6 @@ pub(crate) async fn run(
         return Ok(changed);
     };
     for (column, name) in &options.unnest {
-        let column = snake_case(column);
         let name = name.clone().unwrap_or_else(|| format!("{}__{column}", parent.name()));
         let table = TableName::new(parent.schema(), name)?;
         let own = lake.tip(&table).await?;
@@ -55,7 +55,7 @@ pub(crate) async fn run(
             let doing = format!("unnesting {parent} into {table}");
             return Err(Error::conflict(doing, "it was rolled back while the load was running").hint("run again"));
         }
-        let following = follow(lake, (parent, version), &column, (&table, own), options);
+        let following = follow(lake, (parent, version), column, (&table, own), options);
         let written = tokio::select! {
             written = following => written?,
             () = cancel.cancelled() => return Err(Error::cancelled(format!("unnesting into {table}"))),

@@ -298,6 +298,14 @@ impl Lake {
         Ok(self.snapshot(path, version).await?.transactions(ids))
     }
 
+    /// All those of one version of the table at `path` whose ids begin with `prefix`.
+    ///
+    /// # Errors
+    /// The table cannot be read.
+    pub async fn transactions_beginning(&self, path: &str, version: u64, prefix: &str) -> Result<HashMap<String, i64>> {
+        Ok(self.snapshot(path, version).await?.transactions_beginning(prefix))
+    }
+
     pub(crate) async fn latest_version_at(&self, path: &str) -> Result<Option<u64>> {
         Ok(self.newest_at(path).await?.map(|newest| newest.version()))
     }

@@ -22,7 +22,7 @@ use minijinja::Value;
 use crate::compiled::{CompiledNode, CompiledProject, CompiledTest, Work};
 use crate::config::Materialization;
 use crate::data_test::{Body, DataTest};
-use crate::jinja::{NodeContext, Render, Target, Uses};
+use crate::jinja::{NodeContext, Render, Target, Uses, quoted_part};
 use crate::load::configs;
 use crate::node::{Node, NodeId};
 use crate::planned::PlannedTables;
@@ -354,6 +354,18 @@ impl Compiler<'_> {
         Ok(Arc::new(plan.schema().as_arrow().clone()))
     }
 
+    /// A column that the YAML names, as SQL names it: in quotes if the relation has a column that is called exactly so
+    /// and needs them. Anything else is SQL already, such as the way into a record.
+    async fn column_in_sql(&self, column: &str, relation: &str) -> String {
+        let quoted = quoted_part(column);
+        if quoted == column {
+            return quoted;
+        }
+        let plan = sql::plan(self.lake, &self.session, &format!("select * from {relation}")).await;
+        let is_there = plan.is_ok_and(|plan| plan.schema().fields().iter().any(|field| field.name() == column));
+        if is_there { quoted } else { column.to_owned() }
+    }
+
     async fn test(&self, test: &DataTest) -> Result<CompiledTest> {
         let found = match &test.body {
             Body::Singular(file) => self.project.jinja.render(file, self.outside())?.0,
@@ -379,9 +391,10 @@ impl Compiler<'_> {
                     Some(condition) => format!("(select * from {tested} where {condition}) as tested"),
                     None => tested,
                 };
-                arguments.insert("model".to_owned(), Value::from(model));
+                arguments.insert("model".to_owned(), Value::from(model.as_str()));
                 if let Some(column) = &generic.column {
-                    arguments.insert("column_name".to_owned(), Value::from(column.as_str()));
+                    let column = self.column_in_sql(column, &model).await;
+                    arguments.insert("column_name".to_owned(), Value::from(column));
                 }
                 let name = (generic.package.as_str(), generic.macro_name.as_str());
                 self.project.jinja.call(name, arguments, &test.place, self.outside())?.0

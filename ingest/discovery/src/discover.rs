@@ -16,6 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::natural;
 use super::remote::{self, Server};
 
 /// Wildcards do not cross folders; `**` does.
@@ -32,6 +33,8 @@ pub struct FoundFile {
     pub name: String,
     /// Its length in bytes.
     pub size: u64,
+    /// When it was written last, if that is known.
+    pub modified: Option<SystemTime>,
     /// Changes when the file does: its size, time and, in an object store, its tag.
     pub state: String,
     place: FileLocation,
@@ -44,8 +47,8 @@ enum FileLocation {
     Server(Arc<Server>, String),
 }
 
-/// The files that match any of `paths`, sorted by name, each once. Those of the local disk are in the project, unless
-/// `allow_outside` says that they may be elsewhere.
+/// The files that match any of `paths`, each once, sorted by name: numbers in names count as numbers. Those of the local
+/// disk are in the project, unless `allow_outside` says that they may be elsewhere.
 ///
 /// # Errors
 /// Config for a path that matches nothing or leaves the project, for a wildcard that is not understood, and for what is
@@ -74,7 +77,9 @@ pub async fn find(
         }
         files.extend(found.into_iter().map(|file| (file.name.clone(), file)));
     }
-    Ok(files.into_values().collect())
+    let mut files: Vec<FoundFile> = files.into_values().collect();
+    files.sort_by(|one, other| natural::compare(&one.name, &other.name));
+    Ok(files)
 }
 
 fn on_disk(project: &Path, path: &str, allow_outside: bool) -> Result<Vec<FoundFile>> {
@@ -119,6 +124,7 @@ fn on_disk(project: &Path, path: &str, allow_outside: bool) -> Result<Vec<FoundF
                 .to_string_lossy()
                 .into_owned(),
             size: metadata.len(),
+            modified,
             state: format!("{} {:?}", metadata.len(), since),
             place: FileLocation::Disk(file, modified),
         });
@@ -144,6 +150,7 @@ async fn on_server(project: &Path, path: &str, options: &BTreeMap<String, String
     let found = found.map(|file| FoundFile {
         name: file.name,
         size: file.size,
+        modified: file.modified,
         state: file.state,
         place: FileLocation::Server(file.server, file.path),
     });
@@ -193,6 +200,7 @@ async fn in_store(path: &str, options: &BTreeMap<String, String>) -> Result<Vec<
     let found = metas.into_iter().map(|meta| FoundFile {
         name: format!("{scheme}://{host}/{}", meta.location),
         size: meta.size,
+        modified: Some(meta.last_modified.into()),
         state: format!("{} {:?} {}", meta.size, meta.e_tag, meta.last_modified),
         place: FileLocation::Store(store.clone(), meta.location),
     });

@@ -2,4 +2,5 @@
 //! local disk.
 
 pub mod discover;
+mod natural;
 mod remote;

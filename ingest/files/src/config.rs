@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use chrono_tz::Tz;
 use cordada_core::yaml::one_or_many;
 use cordada_core::{Error, Result};
+use cordada_ingest_discovery::discover::FoundFile;
 use cordada_ingest_formats::excel::ExcelOptions;
-use cordada_ingest_formats::reading::{CsvOptions, Format, Reading};
+use cordada_ingest_formats::reading::{CsvOptions, Declared, Format, Reading};
 use cordada_ingest_source::options::Zone;
 use cordada_ingest_source::{stream, unknown_stream};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 stream! {
     /// One stream: the files that make one table.
@@ -23,10 +25,33 @@ stream! {
         /// The format of the files whose name does not tell it.
         #[serde(default)]
         pub(crate) format: Option<Format>,
+        /// In which order files land that are new together.
+        #[serde(default)]
+        pub(crate) order: Order,
         #[serde(default)]
         pub(crate) csv: CsvOptions,
         #[serde(default)]
         pub(crate) excel: ExcelOptions,
+    }
+}
+
+/// In which order files land: of rows with one key those of the last file count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Order {
+    /// By their names, numbers in them as numbers: `c-8` before `c-10`.
+    #[default]
+    Name,
+    /// By when they were written last.
+    Modified,
+}
+
+impl Order {
+    /// Sorts files, which are in the order of their names.
+    pub(crate) fn sort(self, files: &mut [FoundFile]) {
+        if self == Self::Modified {
+            files.sort_by_key(|file| file.modified);
+        }
     }
 }
 
@@ -72,14 +97,42 @@ impl FilesSource {
 }
 
 impl FileStream {
-    /// How its files are read.
-    pub(crate) fn reading(&self, zone: Zone) -> Reading {
+    /// How its files are read, whose columns have these types.
+    pub(crate) fn reading(&self, declared: Declared, zone: Zone) -> Reading {
         Reading {
             format: self.format,
             csv: self.csv.clone(),
             excel: self.excel.clone(),
-            declared: self.options().declared_types(),
+            declared,
             zone: zone.0,
+        }
+    }
+
+    /// How its files are read, as a text: another one reads them anew. It names what is not as by default, so that
+    /// what later versions can be told changes nothing for those who do not say it.
+    pub(crate) fn settings(&self, zone: Tz) -> String {
+        let mut settings = Vec::new();
+        settings.extend(self.format.map(|format| format!("format {format:?}")));
+        settings.extend((zone != Tz::UTC).then(|| format!("timezone {zone}")));
+        settings.extend(told("csv", &self.csv));
+        settings.extend(told("excel", &self.excel));
+        for (name, column) in &self.options().columns {
+            let said = (&column.data_type, &column.from, column.transform);
+            if said != (&None, &None, None) {
+                settings.push(format!("column {name} {said:?}"));
+            }
+        }
+        settings.join("\n")
+    }
+
+    /// Whether a file of that name is of lines that may become more.
+    pub(crate) fn grows(&self, name: &str) -> bool {
+        let format = self.format.or_else(|| Format::of_name(name));
+        let utf16 = [encoding_rs::UTF_16LE, encoding_rs::UTF_16BE].contains(&self.csv.encoding);
+        match format {
+            Some(Format::Csv | Format::Tsv) => !utf16,
+            Some(Format::Ndjson) => true,
+            _ => false,
         }
     }
 
@@ -113,5 +166,47 @@ impl FileStream {
             );
         }
         Ok(())
+    }
+}
+
+/// What is said under a key that is not as by default.
+fn told<T: Serialize + Default>(key: &str, options: &T) -> Vec<String> {
+    let entries = |options: &T| match serde_json::to_value(options) {
+        Ok(serde_json::Value::Object(entries)) => entries,
+        _ => serde_json::Map::new(),
+    };
+    let default = entries(&T::default());
+    let told = entries(options).into_iter();
+    let told = told.filter(|(name, value)| default.get(name) != Some(value));
+    told.map(|(name, value)| format!("{key}.{name} {value}")).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> String {
+        let source = format!("kind: files\nstreams: {{s: {text}}}\n");
+        let source: FilesSource = cordada_core::yaml::parse(Path::new("s.yml"), &source).unwrap();
+        source.streams["s"].settings(source.timezone.0)
+    }
+
+    #[test]
+    fn only_what_is_said_and_changes_the_reading_is_told() {
+        assert_eq!(
+            settings("{path: a, key: [id], disposition: merge, csv: {header: true}}"),
+            ""
+        );
+        assert_eq!(settings("{path: a, csv: {delimiter: \";\"}}"), "csv.delimiter \";\"");
+        assert_eq!(
+            settings("{path: a, csv: {encoding: latin1}}"),
+            "csv.encoding \"windows-1252\""
+        );
+        assert_ne!(
+            settings("{path: a, columns: {x: {type: text}}}"),
+            settings("{path: a, columns: {x: {type: integer}}}")
+        );
+        assert_eq!(settings("{path: a, columns: {x: {pii: email}}}"), "");
     }
 }

@@ -13,7 +13,7 @@ use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use calamine::{Data, DataRef, ExcelDateTime, Ods, Reader, Xls, Xlsb, Xlsx};
 use cordada_core::scratch::ScratchFile;
 use cordada_core::{Context, Error, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,7 @@ use super::text::Plain;
 const MAX_MEMORY: u64 = 1 << 30;
 
 /// Which part of a workbook to read.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExcelOptions {
     /// The sheet, by name or by number from 1; the first if `None`.
@@ -37,7 +37,7 @@ pub struct ExcelOptions {
 }
 
 /// A sheet by its name or number.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum Sheet {
     /// By its number, from 1.
@@ -47,7 +47,7 @@ pub enum Sheet {
 }
 
 /// A rectangle of cells, counted from 0, its last row and column included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String")]
 pub struct Area {
     first: (u32, u32),

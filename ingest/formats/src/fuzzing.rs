@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use cordada_core::Result;
-use cordada_core::names::snake_case;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
@@ -16,9 +15,9 @@ use super::json::Json;
 use super::json::split::Layout;
 use super::local::Local;
 use super::piece::{Decoded, Piece, Scanned, TextPlan};
-use super::reading::{CsvOptions, Declared, Format, Reading};
+use super::reading::{CsvOptions, Format, Reading};
 use super::rejected::Rejected;
-use super::shape::column_names;
+use super::scanned::plan;
 use super::text::Plain;
 use super::values::evidence::timestamp;
 
@@ -83,14 +82,14 @@ pub fn json(input: &[u8]) {
         return;
     };
     let read = |(block, workers)| {
-        let plan = |originals: Vec<String>| plan_of(originals, &reading.declared);
+        let plan = |originals| Ok(plan(originals, &reading.declared));
         let scanned = json.scan_in_blocks(block, &text, plan, workers, &CancellationToken::new())?;
         assert_contiguous(&text, &scanned.pieces);
         let found = found(&scanned, |piece, types| json.decode(&text, piece, &scanned.plan, types))?;
-        Ok((scanned.plan.names, found))
+        Ok((scanned.plan.originals, found))
     };
-    if let Some((names, found)) = same_in_all_ways(read) {
-        assert_records(&text, format, &names, &found);
+    if let Some((keys, found)) = same_in_all_ways(read) {
+        assert_records(&text, format, &keys, &found);
     }
 }
 
@@ -128,16 +127,6 @@ fn plain(content: &[u8], options: &CsvOptions) -> Result<Plain> {
         options.encoding,
         &CancellationToken::new(),
     )
-}
-
-fn plan_of(originals: Vec<String>, declared: &Declared) -> Result<TextPlan> {
-    let names = column_names(originals.iter().map(String::as_str))?;
-    let declared = names.iter().map(|name| declared.get(name).cloned()).collect();
-    Ok(TextPlan {
-        originals,
-        names,
-        declared,
-    })
 }
 
 fn bytes_of(text: &Plain, start: u64) -> Vec<u8> {
@@ -238,7 +227,7 @@ fn assert_nothing_lost(content: &[u8], found: &Found, options: &CsvOptions) {
 }
 
 /// Records, one by one: what lands is what serde_json reads, and what it reads lands.
-fn assert_records(text: &Plain, format: Format, names: &[String], found: &Found) {
+fn assert_records(text: &Plain, format: Format, keys: &[String], found: &Found) {
     let (layout, start) = match format {
         Format::Ndjson => (Layout::Lines, text.start()),
         _ => Layout::of_json(text).unwrap(),
@@ -263,7 +252,7 @@ fn assert_records(text: &Plain, format: Format, names: &[String], found: &Found)
             );
         } else {
             let (_, values) = rows.next().unwrap();
-            assert_eq!(*values, row_of(record, names));
+            assert_eq!(*values, row_of(record, keys));
         }
     }
     assert!(
@@ -277,11 +266,11 @@ fn is_between(byte: &u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b',' | b']' | b'}')
 }
 
-/// The values that a record has for these columns, as serde_json reads them.
-fn row_of(record: &[u8], names: &[String]) -> Vec<Option<String>> {
-    let mut row = vec![None; names.len()];
+/// The values that a record has for these keys, as serde_json reads them.
+fn row_of(record: &[u8], keys: &[String]) -> Vec<Option<String>> {
+    let mut row = vec![None; keys.len()];
     for (key, value) in serde_json::from_slice::<HashMap<String, Box<RawValue>>>(record).unwrap() {
-        let column = names.iter().position(|name| *name == snake_case(&key)).unwrap();
+        let column = keys.iter().position(|known| *known == key).unwrap();
         row[column] = match value.get() {
             "null" => None,
             text if text.starts_with('"') => Some(serde_json::from_str(text).unwrap()),

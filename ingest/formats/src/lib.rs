@@ -11,6 +11,7 @@ pub mod excel;
 pub mod fuzzing;
 pub mod json;
 pub mod local;
+mod naming;
 pub mod parquet;
 pub mod piece;
 pub mod reading;

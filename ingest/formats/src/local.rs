@@ -1,7 +1,7 @@
 //! A file on a local disk, which must not change while it is read.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -87,13 +87,21 @@ impl Local {
 
 /// A hash of a file's content: SHA-256 over the SHA-256 of each of its blocks, which can be had in parallel.
 pub fn hash_file(file: &Local, workers: usize, cancel: &CancellationToken) -> Result<Vec<u8>> {
+    hash_beginning(file, file.bytes, workers, cancel)
+}
+
+/// The hash that the file had when it had so many bytes, if it has only grown since.
+pub fn hash_beginning(file: &Local, bytes: u64, workers: usize, cancel: &CancellationToken) -> Result<Vec<u8>> {
     let doing = || format!("reading {}", file.name);
-    let blocks = usize::try_from(file.bytes.div_ceil(BLOCK)).unwrap_or(usize::MAX);
+    let blocks = usize::try_from(bytes.div_ceil(BLOCK)).unwrap_or(usize::MAX);
     let hash_block = |block: usize| {
         let mut file = file.open()?;
-        file.seek(SeekFrom::Start(block as u64 * BLOCK)).doing(doing)?;
+        let start = block as u64 * BLOCK;
+        file.seek(SeekFrom::Start(start)).doing(doing)?;
         let mut data = Vec::with_capacity(BLOCK as usize);
-        file.take(BLOCK).read_to_end(&mut data).doing(doing)?;
+        file.take(BLOCK.min(bytes - start))
+            .read_to_end(&mut data)
+            .doing(doing)?;
         Ok(Sha256::digest(&data))
     };
     let mut whole = Sha256::new();
@@ -102,4 +110,63 @@ pub fn hash_file(file: &Local, workers: usize, cancel: &CancellationToken) -> Re
         Ok(())
     })?;
     Ok(whole.finalize().to_vec())
+}
+
+/// How many lines end within the first `bytes` of a file, if the last of them ends there: with a line feed, which may
+/// be the next byte. `None` if the file goes on in the middle of a line.
+pub fn whole_lines(file: &Local, bytes: u64) -> Result<Option<u64>> {
+    let doing = || format!("reading {}", file.name);
+    let mut beginning = BufReader::with_capacity(BLOCK as usize, file.open()?);
+    let (mut lines, mut left, mut last) = (0, bytes, None);
+    while left > 0 {
+        let read = beginning.fill_buf().doing(doing)?;
+        let read = &read[..read.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+        let Some(byte) = read.last() else {
+            return Ok(None);
+        };
+        last = Some(*byte);
+        lines += memchr::memchr_iter(b'\n', read).count() as u64;
+        let read = read.len();
+        beginning.consume(read);
+        left -= read as u64;
+    }
+    if last == Some(b'\n') {
+        return Ok(Some(lines));
+    }
+    let mut next = [0; 2];
+    let read = beginning.read(&mut next).doing(doing)?;
+    let ends = next[..read].starts_with(b"\n") || next[..read] == *b"\r\n";
+    Ok((ends && lines > 0).then_some(lines + 1))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_has_grown_has_the_hash_that_it_had() {
+        let cancel = CancellationToken::new();
+        let content = vec![b'x'; 3 * BLOCK as usize];
+        for length in [0, 1, BLOCK as usize, 2 * BLOCK as usize + 7] {
+            let before = Local::holding(&content[..length], "x").unwrap();
+            let after = Local::holding(&content, "x").unwrap();
+            let now = hash_beginning(&after, length as u64, 2, &cancel).unwrap();
+            assert_eq!(hash_file(&before, 1, &cancel).unwrap(), now, "{length}");
+        }
+    }
+
+    #[test]
+    fn lines_are_whole_if_they_end() {
+        for (content, bytes, lines) in [
+            ("a\nb\nc\n", 4, Some(2)),
+            ("a\nb\nc\n", 3, Some(2)),
+            ("a\r\nb\r\nc", 4, Some(2)),
+            ("a\nbb\n", 3, None),
+            ("a", 1, None),
+        ] {
+            let file = Local::holding(content.as_bytes(), "x").unwrap();
+            assert_eq!(whole_lines(&file, bytes).unwrap(), lines, "{content:?} {bytes}");
+        }
+    }
 }

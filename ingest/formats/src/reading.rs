@@ -4,14 +4,70 @@ use std::collections::HashMap;
 
 use arrow::datatypes::DataType;
 use chrono_tz::Tz;
+use cordada_core::names::snake_case;
+use cordada_core::source_names::is_written_alike;
 use encoding_rs::{Encoding, UTF_8};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::excel::ExcelOptions;
 use crate::values::build::Notation;
 
-/// The types that are declared, by the columns' names in the lake.
-pub type Declared = HashMap<String, DataType>;
+/// The types that are declared.
+#[derive(Debug, Clone, Default)]
+pub struct Declared {
+    /// Of columns that are known by what exactly the source calls them; `None` for those that have none.
+    known: HashMap<String, Option<DataType>>,
+    /// Of the others, as they are written in the configuration.
+    written: Vec<(String, DataType)>,
+}
+
+impl Declared {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Declares the type of the column that the source calls `source`; `None`: that it has none.
+    pub fn know(&mut self, source: &str, data_type: Option<DataType>) {
+        self.known.insert(source.to_owned(), data_type);
+    }
+
+    /// Declares the type of the column that is `written` so, by the source's name or the lake's.
+    pub fn write(&mut self, written: &str, data_type: DataType) {
+        self.written.push((written.to_owned(), data_type));
+    }
+
+    /// The type of the column that the source calls so.
+    pub fn of(&self, source: &str) -> Option<&DataType> {
+        if let Some(known) = self.known.get(source) {
+            return known.as_ref();
+        }
+        let exactly = self.written.iter().find(|(written, _)| written == source);
+        let found = exactly.or_else(|| {
+            let name = snake_case(source);
+            let is_it =
+                |written: &str| written == name || (snake_case(written) == name && is_written_alike(written, source));
+            self.written.iter().find(|(written, _)| is_it(written))
+        });
+        found.map(|(_, data_type)| data_type)
+    }
+
+    /// Whether any column is to be something else than text.
+    pub fn any_but_text(&self) -> bool {
+        let known = self.known.values().flatten();
+        let mut types = known.chain(self.written.iter().map(|(_, data_type)| data_type));
+        types.any(|data_type| *data_type != DataType::Utf8)
+    }
+}
+
+impl FromIterator<(String, DataType)> for Declared {
+    fn from_iter<T: IntoIterator<Item = (String, DataType)>>(written: T) -> Self {
+        Self {
+            known: HashMap::new(),
+            written: written.into_iter().collect(),
+        }
+    }
+}
 
 /// How the files of a stream are read.
 #[derive(Debug, Clone)]
@@ -81,7 +137,7 @@ impl Format {
 }
 
 /// How CSV is written.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CsvOptions {
     /// The character between fields; `,`, or a tab for TSV, if `None`.
@@ -91,7 +147,7 @@ pub struct CsvOptions {
     /// Whether the first record names the columns.
     pub header: bool,
     /// What the text is encoded in.
-    #[serde(deserialize_with = "encoding")]
+    #[serde(deserialize_with = "encoding", serialize_with = "encoding_name")]
     pub encoding: &'static Encoding,
     /// The decimal point.
     pub decimal: char,
@@ -132,6 +188,11 @@ impl CsvOptions {
             zone,
         }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn encoding_name<S: Serializer>(encoding: &&'static Encoding, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(encoding.name())
 }
 
 /// An encoding by its name in the WHATWG's standard.

@@ -1,6 +1,9 @@
 //! What a file holds, found by reading it once, and its rows, by reading it again.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
+use cordada_core::source_names::SourceNames;
 use cordada_core::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +15,6 @@ use super::piece::{Decoded, Piece, Scanned, TextPlan};
 use super::reading::{Declared, Format, Reading};
 use super::text::Plain;
 use crate::excel;
-use crate::shape::column_names;
 
 /// A file that has been read once.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct ScannedFile {
     pub bytes: u64,
     /// The transaction by which it is known again, if it is a file of the source.
     pub content_id: Option<(String, i64)>,
+    /// Lines at its beginning that have landed before.
+    pub landed_lines: u64,
 }
 
 #[derive(Debug)]
@@ -38,14 +42,14 @@ impl ScannedFile {
     /// Reads the file once, on `workers` threads.
     ///
     /// # Errors
-    /// Config for names that collide and a format that cannot be told; failed for a file that is not of its format.
+    /// Config for a format that cannot be told; failed for a file that is not of its format.
     pub fn scan(local: Local, reading: &Reading, workers: usize, cancel: &CancellationToken) -> Result<Self> {
         let name = local.name.clone();
         let format = reading.format.or_else(|| Format::of_name(&name)).ok_or_else(|| {
             Error::config(format!("reading {name}"), "its name does not tell its format")
                 .hint("set `format:` to csv, tsv, ndjson, json, parquet or excel")
         })?;
-        let plan = |originals| plan(originals, &name, &reading.declared);
+        let plan = |originals| Ok(plan(originals, &reading.declared));
         let bytes = local.bytes;
         let (content, reader, scanned);
         match format {
@@ -82,6 +86,7 @@ impl ScannedFile {
             scanned,
             bytes,
             content_id: None,
+            landed_lines: 0,
         })
     }
 
@@ -93,6 +98,19 @@ impl ScannedFile {
             reader: FormatReader::Json(json),
             scanned,
             content_id: None,
+            landed_lines: 0,
+        }
+    }
+
+    /// Gives its columns, and the fields of their records, the names that the table has for them or gets.
+    pub fn name_columns(&mut self, names: &mut SourceNames) {
+        self.scanned.name_columns(names);
+    }
+
+    /// Reads by these names from now on.
+    pub fn read_by(&mut self, names: &Arc<SourceNames>) {
+        if let FormatReader::Json(json) = &mut self.reader {
+            json.read_by(names.clone());
         }
     }
 
@@ -120,16 +138,12 @@ impl ScannedFile {
     }
 }
 
-/// What is known of the columns that a source calls `originals`; `file` is for messages.
-///
-/// # Errors
-/// Config for names that collide.
-pub(crate) fn plan(originals: Vec<String>, file: &str, declared: &Declared) -> Result<TextPlan> {
-    let names = column_names(originals.iter().map(String::as_str)).map_err(|error| error.with("file", file))?;
-    let declared = names.iter().map(|name| declared.get(name).cloned()).collect();
-    Ok(TextPlan {
+/// What is known of the columns that a source calls `originals`. Their names are those that they have alone: see
+/// [`Scanned::name_columns`].
+pub(crate) fn plan(originals: Vec<String>, declared: &Declared) -> TextPlan {
+    TextPlan {
+        names: SourceNames::default().assign(&originals),
+        declared: originals.iter().map(|source| declared.of(source).cloned()).collect(),
         originals,
-        names,
-        declared,
-    })
+    }
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields};
-use cordada_core::names::snake_case;
+use cordada_core::Result;
+use cordada_core::source_names::SourceNames;
 use cordada_core::types::widest;
-use cordada_core::{Error, Result};
 
 use crate::values::evidence::Evidence;
 
 /// Objects with more keys than this are maps rather than records: they land as JSON text.
-const MAX_FIELDS: usize = 1_000;
+pub(crate) const MAX_FIELDS: usize = 1_000;
 
 /// What the values of a column look like.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +19,7 @@ pub enum Shape {
     Scalar(Evidence),
     /// Lists, with the shape of their items.
     List(Box<Shape>),
-    /// Objects, with the shape of the value of each key, by the source's own names.
+    /// Objects, with the shape of the value of each key: by the source's own names until they are given the lake's.
     Object(Vec<(String, Shape)>),
     /// Values of a type that the source or the configuration declares.
     Declared(DataType),
@@ -69,7 +69,7 @@ impl Shape {
     /// The type of the values, for a table whose column is `existing` so far: that one if every value fits it.
     ///
     /// # Errors
-    /// Config: two keys of an object have the same name in snake_case.
+    /// None that a user could cause.
     pub fn data_type(&self, existing: Option<&DataType>) -> Result<DataType> {
         let own = match (self, existing) {
             (Shape::Scalar(evidence), Some(existing)) if evidence.fits(existing) => return Ok(existing.clone()),
@@ -101,7 +101,9 @@ impl Shape {
 }
 
 fn object_fields(keys: &[(String, Shape)], existing: Option<&Fields>) -> Result<Fields> {
-    let names = column_names(keys.iter().map(|(key, _)| key.as_str()))?;
+    // Names that have been given stay as they are.
+    let keys_alone: Vec<_> = keys.iter().map(|(key, _)| key.clone()).collect();
+    let names = SourceNames::default().assign(&keys_alone);
     let mut fields: Vec<Arc<Field>> = Vec::with_capacity(keys.len());
     for ((_, shape), name) in keys.iter().zip(names) {
         let existing = existing
@@ -111,29 +113,6 @@ fn object_fields(keys: &[(String, Shape)], existing: Option<&Fields>) -> Result<
         fields.push(Arc::new(Field::new(name, data_type, true)));
     }
     Ok(fields.into())
-}
-
-/// The names in snake_case.
-///
-/// # Errors
-/// Config: two names become the same, or nothing is left of one.
-pub fn column_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<String>> {
-    let mut seen = std::collections::HashMap::new();
-    let named = |name: &'a str| {
-        let column = snake_case(name);
-        if column.is_empty() {
-            let why = format!("nothing is left of `{name}` without its punctuation");
-            return Err(Error::config("naming the columns", why).hint("rename it in the source"));
-        }
-        match seen.insert(column.clone(), name) {
-            None => Ok(column),
-            Some(other) => {
-                let why = format!("`{other}` and `{name}` would both be the column {column}");
-                Err(Error::config("naming the columns", why).hint("rename one of them in the source"))
-            }
-        }
-    };
-    names.map(named).collect()
 }
 
 #[cfg(test)]
@@ -188,12 +167,5 @@ mod tests {
         let names: Vec<_> = fields.iter().map(|field| field.name().as_str()).collect();
         assert_eq!(names, ["zip_code", "city"]);
         assert_eq!(fields[0].data_type(), &DataType::Utf8);
-    }
-
-    #[test]
-    fn names_that_collide_are_named() {
-        let error = column_names(["userId", "b", "user_id"].into_iter()).unwrap_err();
-        assert!(error.to_string().contains("`userId` and `user_id`"), "{error}");
-        assert!(column_names(["***"].into_iter()).is_err());
     }
 }

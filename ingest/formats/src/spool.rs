@@ -147,7 +147,7 @@ impl Spool {
     /// Its records with their types, and those that were rejected before.
     ///
     /// # Errors
-    /// A full disk; config for names that collide.
+    /// A full disk.
     pub fn finish(mut self) -> Result<(ScannedFile, Vec<Rejected>)> {
         self.write()?;
         let last = std::mem::take(&mut self.block);
@@ -157,7 +157,7 @@ impl Spool {
         };
         survey.add(&self.json, &last);
         let local = Local::temporary(self.file, &self.name)?;
-        let plan = |originals| scanned::plan(originals, &self.name, &self.reading.declared);
+        let plan = |originals| Ok(scanned::plan(originals, &self.reading.declared));
         let scanned = json::scanned(survey.shape, survey.pieces, plan)?;
         let json = Arc::unwrap_or_clone(self.json);
         Ok((ScannedFile::of_records(local, json, scanned), self.rejected))

@@ -123,6 +123,17 @@ fn of_head(head: &[u8]) -> Compression {
     }
 }
 
+/// What a file holds that is compressed as a whole; `None` if it is not.
+///
+/// # Errors
+/// Failed for one that cannot be decompressed.
+pub fn unpacked(file: &Local, cancel: &CancellationToken) -> Result<Option<Local>> {
+    match compression(file)? {
+        Compression::None => Ok(None),
+        compression => spill(file, compression, UTF_8, cancel).map(Some),
+    }
+}
+
 /// Whether a file that begins like this is compressed as a whole.
 pub fn is_compressed(head: &[u8]) -> bool {
     of_head(head) != Compression::None

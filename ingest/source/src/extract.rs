@@ -67,6 +67,11 @@ pub struct Chunk {
     pub state: Option<State>,
     /// Transactions of the same commit, by which what has landed is known again.
     pub transactions: Vec<(String, i64)>,
+    /// Ids of further ones, which say when the load was, in microseconds UTC.
+    pub dated: Vec<String>,
+    /// Rows that go in the same commit: those of these files, as `_origin` names them, which came no earlier than that,
+    /// in microseconds UTC.
+    pub supersedes: Vec<(String, i64)>,
     /// Bytes that were read from the source.
     pub bytes: u64,
     /// Files that land with it.
@@ -84,6 +89,8 @@ impl Chunk {
             rows,
             state,
             transactions: Vec::new(),
+            dated: Vec::new(),
+            supersedes: Vec::new(),
             bytes,
             files: 0,
             task: None,

@@ -25,6 +25,12 @@ pub trait Landed: Send + Sync {
     /// What the lake says.
     async fn transactions(&self, ids: &[String]) -> Result<HashMap<String, i64>>;
 
+    /// All of them whose ids begin with `prefix`; see [`crate::seen::Seen`].
+    ///
+    /// # Errors
+    /// What the lake says.
+    async fn transactions_of(&self, prefix: &str) -> Result<HashMap<String, i64>>;
+
     /// Those columns (by their names in the lake) of all rows; `None` if there is no table.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use arrow::datatypes::{DataType, Schema};
 use chrono_tz::Tz;
 use cordada_core::names::snake_case;
+use cordada_core::source_names::SourceNames;
 use cordada_core::types::PII;
 use cordada_ingest_formats::reading::Declared;
 use cordada_ingest_formats::values::evidence::timestamp;
@@ -113,6 +114,8 @@ impl Disposition {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ColumnOptions {
+    /// What exactly the source calls it, where that does not follow from the name in the lake.
+    pub from: Option<String>,
     /// The type, where it is not to be inferred.
     #[serde(rename = "type", deserialize_with = "data_type")]
     pub data_type: Option<DataType>,
@@ -135,22 +138,63 @@ pub enum Transform {
 }
 
 impl Options {
-    /// The declared type of a column, by its name in the lake. What becomes a hash or a token is read as text, so
+    /// The declared type of a column, by the source's name or the lake's. What becomes a hash or a token is read as text, so
     /// that `1.50` and `1.5` do not become the same number first.
     pub fn declared(&self, column: &str) -> Option<&DataType> {
-        let options = self.column(column)?;
-        match options.transform {
-            Some(_) => Some(&DataType::Utf8),
-            None => options.data_type.as_ref(),
-        }
+        self.column(column)?.declared()
     }
 
-    /// All declared types, by the columns' names in the lake.
-    pub fn declared_types(&self) -> Declared {
-        let names = self.columns.keys().map(|name| snake_case(name));
-        names
-            .filter_map(|name| Some((name.clone(), self.declared(&name)?.clone())))
+    /// All declared types, for a table whose columns have those `names`.
+    pub fn declared_types(&self, names: &SourceNames) -> Declared {
+        let mut declared = Declared::new();
+        for (source, _) in names.columns() {
+            declared.know(source, None);
+        }
+        for (written, column) in &self.columns {
+            let Some(data_type) = column.declared() else {
+                continue;
+            };
+            let known = names.find(written).and_then(|name| names.source(name));
+            if let Some(source) = column.from.as_deref().or(known) {
+                declared.know(source, Some(data_type.clone()));
+            }
+            if column.from.is_none() {
+                declared.write(written, data_type.clone());
+            }
+        }
+        declared
+    }
+
+    /// The names that columns are given, by what exactly the source calls them.
+    pub fn given_names(&self) -> BTreeMap<String, String> {
+        let given = self.columns.iter();
+        given
+            .filter_map(|(written, column)| Some((column.from.clone()?, snake_case(written))))
             .collect()
+    }
+
+    /// The same, of columns that have those `names`: each by its name in the lake.
+    #[must_use]
+    pub fn named(&self, names: &SourceNames) -> Options {
+        let name = |written: &String| names.find_path(written).unwrap_or_else(|| snake_path(written));
+        let column = |(written, column): (&String, &ColumnOptions)| {
+            let written = match column.from {
+                Some(_) => snake_case(written),
+                None => name(written),
+            };
+            (written, column.clone())
+        };
+        Options {
+            key: self.key.iter().map(name).collect(),
+            columns: self.columns.iter().map(column).collect(),
+            deleted: self.deleted.as_ref().map(name),
+            unnest: self
+                .unnest
+                .iter()
+                .map(|(column, table)| (name(column), table.clone()))
+                .collect(),
+            ..self.clone()
+        }
     }
 
     /// The kind of personal data that a column holds (by its name in the lake, dots leading into records), one that it
@@ -206,12 +250,15 @@ impl Options {
         }
     }
 
-    /// What is declared about a column, by its name in the lake.
+    /// What is declared about a column, by the source's name or the lake's.
     pub fn column(&self, column: &str) -> Option<&ColumnOptions> {
-        self.columns
-            .iter()
-            .find(|(name, _)| snake_case(name) == column)
-            .map(|(_, options)| options)
+        let from = |(_, options): &(&String, &ColumnOptions)| options.from.as_deref() == Some(column);
+        let given = self.columns.iter().find(from).map(|(_, options)| options);
+        let name = snake_case(column);
+        let alike = || self.columns.iter().find(|(written, _)| snake_case(written) == name);
+        given
+            .or_else(|| self.columns.get(column))
+            .or_else(|| alike().map(|(_, options)| options))
     }
 
     /// The key's columns, by their names in the lake.
@@ -275,6 +322,24 @@ impl Options {
                 "unnest the list in a staging model",
             );
         }
+        let mut given = BTreeMap::new();
+        for (name, column) in &self.columns {
+            let Some(from) = &column.from else {
+                continue;
+            };
+            if snake_case(name).is_empty() || name.contains('.') {
+                return wrong(
+                    format!("`{name}` is not a name of a column"),
+                    "use letters, digits and underscores; `from` says what the source calls it",
+                );
+            }
+            if let Some(other) = given.insert(from, name) {
+                return wrong(
+                    format!("`{other}` and `{name}` are both from `{from}`"),
+                    "take one of them out",
+                );
+            }
+        }
         let dropped = |name: &&String| {
             let name = snake_case(name);
             self.column(&name)
@@ -288,6 +353,22 @@ impl Options {
         }
         Ok(())
     }
+}
+
+impl ColumnOptions {
+    /// The type that its values are read as.
+    fn declared(&self) -> Option<&DataType> {
+        match self.transform {
+            Some(_) => Some(&DataType::Utf8),
+            None => self.data_type.as_ref(),
+        }
+    }
+}
+
+/// A column, or a field within one, as it is called where nothing is known of the table.
+fn snake_path(written: &str) -> String {
+    let parts = written.split('.').map(snake_case);
+    parts.collect::<Vec<_>>().join(".")
 }
 
 /// A time zone, by its IANA name.

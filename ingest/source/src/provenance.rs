@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, StringArray, TimestampMicrosecondArray};
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field};
 use chrono::{DateTime, Utc};
+pub use cordada_core::names::LOADED_AT;
 use cordada_core::names::ORIGIN;
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_formats::values::evidence::timestamp;
@@ -13,30 +14,15 @@ use cordada_ingest_formats::values::evidence::timestamp;
 /// The load that a row came with.
 pub const LOAD_ID: &str = "_load_id";
 
-/// When it did.
-pub const LOADED_AT: &str = "_loaded_at";
-
 /// Whether a row is gone from the source. It never lands.
 pub const DELETED: &str = "_deleted";
 
+/// The names that landing keeps for itself.
+pub const OURS: [&str; 4] = [LOAD_ID, LOADED_AT, ORIGIN, DELETED];
+
 /// Whether a column of that name is one of those that landing adds.
 pub fn is_ours(name: &str) -> bool {
-    [LOAD_ID, LOADED_AT, ORIGIN, DELETED].contains(&name)
-}
-
-/// Whether the columns of what is called `origin` keep clear of those that landing adds.
-///
-/// # Errors
-/// Config for one that does not.
-pub fn refuse_ours<'a>(origin: &str, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
-    match names.into_iter().find(|name| is_ours(name)) {
-        None => Ok(()),
-        Some(ours) => Err(Error::config(
-            format!("reading {origin}"),
-            format!("the column {ours} is one that landing adds"),
-        )
-        .hint("rename it in the source")),
-    }
+    OURS.contains(&name)
 }
 
 /// The columns that landing adds.

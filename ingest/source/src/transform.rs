@@ -10,6 +10,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cordada_core::names::snake_case;
+use cordada_core::source_names::SourceNames;
 use cordada_core::{Context, Error, Result, hex};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::{hkdf, hmac};
@@ -126,10 +127,37 @@ pub struct Transforms {
 }
 
 /// What becomes of a column, or of those within it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Node {
     transform: Option<(Transform, Normal)>,
+    /// By their names in the lake.
     within: BTreeMap<String, Node>,
+    /// By what exactly the source calls them.
+    exactly: BTreeMap<String, Node>,
+}
+
+impl Node {
+    /// What becomes of what the source calls so.
+    fn child(&self, source: &str) -> Option<&Node> {
+        let exactly = self.exactly.get(source);
+        exactly.or_else(|| self.within.get(&snake_case(source)))
+    }
+
+    /// The same for columns of those `names`.
+    fn named(&self, names: &SourceNames) -> Node {
+        let mut named = self.clone();
+        for (source, lake) in names.columns() {
+            if let Some(child) = self.within.get(lake).or_else(|| self.child(source)) {
+                let child = match names.fields(lake) {
+                    Some(fields) => child.named(fields),
+                    None => child.clone(),
+                };
+                named.exactly.insert(source.to_owned(), child.clone());
+                named.within.insert(lake.to_owned(), child);
+            }
+        }
+        named
+    }
 }
 
 /// How values are brought into one form first, so that one person has one hash.
@@ -169,11 +197,17 @@ impl Transforms {
                 Some("email") => Normal::LowerCase,
                 _ => Normal::AsIs,
             };
-            let mut node = &mut root;
-            for part in name.split('.') {
-                node = node.within.entry(snake_case(part)).or_default();
+            let transform = Some((transform, normal));
+            if let Some(source) = column.from.as_ref().or(name.contains('.').then_some(name)) {
+                root.exactly.entry(source.clone()).or_default().transform = transform;
             }
-            node.transform = Some((transform, normal));
+            if column.from.is_none() {
+                let mut node = &mut root;
+                for part in name.split('.') {
+                    node = node.within.entry(snake_case(part)).or_default();
+                }
+                node.transform = transform;
+            }
         }
         Ok(Self {
             key: key.cloned(),
@@ -183,7 +217,16 @@ impl Transforms {
 
     /// Whether nothing becomes of anything.
     pub fn is_empty(&self) -> bool {
-        self.root.within.is_empty()
+        self.root.within.is_empty() && self.root.exactly.is_empty()
+    }
+
+    /// The same for columns that have those `names` in the lake.
+    #[must_use]
+    pub fn named(&self, names: &SourceNames) -> Self {
+        Self {
+            key: self.key.clone(),
+            root: self.root.named(names),
+        }
     }
 
     /// A name for what the text says, that tells nobody what that was: keyed if the project has a key.
@@ -218,7 +261,7 @@ impl Transforms {
             Value::Object(entries) => {
                 let mut dropped = Vec::new();
                 for (name, value) in entries.iter_mut() {
-                    let Some(child) = node.within.get(&snake_case(name)) else {
+                    let Some(child) = node.child(name) else {
                         continue;
                     };
                     match child.transform {

@@ -7,10 +7,12 @@ mod dispositions;
 mod events;
 mod formats;
 mod logs;
+mod names;
 mod online_retail;
 mod privacy;
 mod recorded;
 mod rest;
+mod seen;
 #[path = "../../rest/src/tests/server.rs"]
 #[allow(dead_code, reason = "some of it only the tests of the kind itself use")]
 mod server;

@@ -184,6 +184,7 @@ impl TableWriter {
             && self.write.base == Base::Latest
             && !self.widened
             && self.write.state.is_none()
+            && self.write.supersedes.is_empty()
     }
 
     /// The transactions of versions that are undone, as they were before.

@@ -166,7 +166,12 @@ pub(crate) async fn read(
     let builder = ParquetRecordBatchStreamBuilder::new(reader).await.doing(|| &doing)?;
     let mask = match columns {
         None => ProjectionMask::all(),
-        Some(names) => ProjectionMask::columns(builder.parquet_schema(), names.iter().map(String::as_str)),
+        Some(names) => {
+            // By whole names: `ProjectionMask::columns` takes a dot for the way into a record.
+            let fields = builder.parquet_schema().root_schema().get_fields().iter().enumerate();
+            let wanted = fields.filter(|(_, field)| names.iter().any(|name| name == field.name()));
+            ProjectionMask::roots(builder.parquet_schema(), wanted.map(|(at, _)| at))
+        }
     };
     let stream = builder
         .with_projection(mask)

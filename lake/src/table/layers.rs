@@ -47,6 +47,13 @@ impl<V: Clone> Layers<V> {
         layers.map(|(name, value)| (name.as_str(), value)).collect()
     }
 
+    /// All names that begin with `prefix`, with their last values.
+    pub(crate) fn beginning(&self, prefix: &str) -> HashMap<String, V> {
+        let all = self.layers.iter().flat_map(|layer| layer.iter());
+        let known = all.filter(|(name, _)| name.starts_with(prefix));
+        known.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
     /// How many names there are, at most.
     pub(crate) fn len(&self) -> usize {
         self.layers.iter().map(|layer| layer.len()).sum()
@@ -77,6 +84,9 @@ mod tests {
                 }
                 let known: HashMap<String, i64> = version.all().into_iter().map(|(n, v)| (n.to_owned(), *v)).collect();
                 prop_assert_eq!(&known, expected);
+                let begun: HashMap<String, i64> =
+                    expected.iter().filter(|(name, _)| name.starts_with('a')).map(|(n, v)| (n.clone(), *v)).collect();
+                prop_assert_eq!(version.beginning("a"), begun);
                 prop_assert!(version.len() >= expected.len());
             }
         }

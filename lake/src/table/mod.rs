@@ -22,6 +22,7 @@ pub(crate) mod snapshot;
 pub(crate) mod snapshots;
 pub(crate) mod stage;
 pub(crate) mod statistics;
+pub(crate) mod superseded;
 pub(crate) mod tags;
 pub(crate) mod tip;
 pub(crate) mod upsert;

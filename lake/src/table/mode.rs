@@ -114,6 +114,8 @@ pub struct Write {
     /// A text that the table keeps with the rows of this commit, in the place of the one before; see
     /// [`crate::Lake::state`]. Never a secret: whoever can read the table can read it.
     pub state: Option<String>,
+    /// Rows of the table that go in the same commit, whatever the mode; a history keeps them.
+    pub supersedes: Vec<Superseded>,
     /// Whether its rows cannot be had again from where they came: a rollback leaves the table as it is then.
     pub unrepeatable: bool,
     /// What takes rows that break a constraint of the table. Without it such a row fails the write.
@@ -130,10 +132,20 @@ impl Write {
             widen: false,
             transactions: Vec::new(),
             state: None,
+            supersedes: Vec::new(),
             unrepeatable: false,
             broken: None,
         }
     }
+}
+
+/// Rows that were landed from a file, no earlier than then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Superseded {
+    /// The file, as `_origin` names it.
+    pub file: String,
+    /// In microseconds UTC.
+    pub since: i64,
 }
 
 /// What a write did.

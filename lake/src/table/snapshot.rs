@@ -328,6 +328,11 @@ impl TableSnapshot {
         known.collect()
     }
 
+    /// Those whose ids begin with `prefix`.
+    pub(crate) fn transactions_beginning(&self, prefix: &str) -> HashMap<String, i64> {
+        self.transactions.beginning(prefix)
+    }
+
     /// About how much memory it takes, in bytes, what it shares with other versions included.
     pub(crate) fn bytes(&self) -> usize {
         let transactions = self.transactions.len() * TRANSACTION_BYTES;

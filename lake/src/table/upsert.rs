@@ -21,9 +21,11 @@ use crate::table::fate::{Fate, Findings, Verdict};
 use crate::table::history::{self, History};
 use crate::table::incoming::IncomingRows;
 use crate::table::keys::Key;
+use crate::table::mode::Superseded;
 use crate::table::outcome::Outcome;
 use crate::table::snapshot::DataFile;
 use crate::table::stage::Folder;
+use crate::table::superseded;
 
 /// What happens where a row that is there has an incoming row's key.
 #[derive(Clone)]
@@ -43,6 +45,8 @@ pub(crate) struct Upsert {
     pub(crate) key: Key,
     pub(crate) incoming: Arc<IncomingRows>,
     pub(crate) effect: Effect,
+    /// Rows that go whatever their key.
+    pub(crate) superseded: Arc<[Superseded]>,
 }
 
 /// A file that has been looked at, and what it became if it changed.
@@ -96,7 +100,7 @@ impl Upsert {
     fn may_concern(&self, file: &DataFile) -> bool {
         let may_hold = || self.incoming.bounds.may_hold(&self.key, &self.place.schema, file);
         match &self.effect {
-            Effect::Replaces | Effect::Yields => may_hold(),
+            Effect::Replaces | Effect::Yields => !self.superseded.is_empty() || may_hold(),
             Effect::History(history) => {
                 let may_have_current = history::may_have_current(&self.place.schema, file);
                 may_have_current && history.closes_missing()
@@ -136,6 +140,9 @@ impl Upsert {
         if let Effect::History(_) = &self.effect {
             columns.extend(history::COLUMNS.map(str::to_owned));
         }
+        if !self.superseded.is_empty() {
+            columns.extend(superseded::COLUMNS.map(str::to_owned));
+        }
         let fields = columns
             .iter()
             .filter_map(|column| self.place.schema.field_with_name(column).ok().cloned());
@@ -157,14 +164,23 @@ impl Upsert {
             .hashes(batch)?
             .into_iter()
             .map(|key| self.incoming.keys.get(key));
+        let stays = match &self.effect {
+            Effect::History(_) => None,
+            _ => Some(&self.superseded).filter(|superseded| !superseded.is_empty()),
+        };
+        let stays = stays.map(|superseded| superseded::stay(batch, superseded));
+        let goes = |row: usize| stays.as_ref().is_some_and(|stays| !stays.value(row));
         match &self.effect {
-            Effect::Replaces => positions.for_each(|position| {
+            Effect::Replaces => positions.enumerate().for_each(|(row, position)| {
                 verdict.next(match position {
-                    Some(_) => Fate::Goes,
-                    None => Fate::Stays,
+                    None if !goes(row) => Fate::Stays,
+                    _ => Fate::Goes,
                 });
             }),
-            Effect::Yields => positions.for_each(|position| {
+            Effect::Yields => positions.enumerate().for_each(|(row, position)| {
+                if goes(row) {
+                    return verdict.next(Fate::Goes);
+                }
                 verdict.findings.unwanted.extend(position);
                 verdict.next(Fate::Stays);
             }),

@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Fields, Schema, SchemaRef};
-use cordada_core::{Error, Result, TableName, types};
+use cordada_core::{Context, Error, Result, TableName, types};
 use datafusion::execution::SendableRecordBatchStream;
 
 use super::mode::{Base, Mode, Write, WriteReport};
@@ -24,7 +25,7 @@ use crate::table::snapshot::{DataFile, TableSnapshot};
 use crate::table::stage::{self, Folder};
 use crate::table::tip::Tip;
 use crate::table::upsert::{self, Effect};
-use crate::table::{clock, commit, data_file, tags};
+use crate::table::{clock, commit, data_file, superseded, tags};
 
 impl Lake {
     /// Writes the rows of all partitions, each partition in a task of its own, as one commit.
@@ -172,7 +173,8 @@ impl TableWriter {
         let mut constraints = Constraints::default();
         if let Some(latest) = &latest {
             let undoes = version != newest;
-            protocol::check(table, latest, Change::of(&write.mode, widened, undoes))?;
+            let rewrites = widened || !write.supersedes.is_empty();
+            protocol::check(table, latest, Change::of(&write.mode, rewrites, undoes))?;
             constraints = Constraints::of(table, latest, &schema)?;
         }
         let overruled = match &latest {
@@ -185,7 +187,11 @@ impl TableWriter {
             Some(latest) => tags::newly_personal(latest.schema(), &schema),
             None => Vec::new(),
         };
-        let only_adds = write.mode.key().is_none() && !widened && overruled.is_none() && personal.is_empty();
+        let only_adds = write.mode.key().is_none()
+            && !widened
+            && write.supersedes.is_empty()
+            && overruled.is_none()
+            && personal.is_empty();
         let base = match base.filter(|_| !only_adds) {
             Some(base) => base.files().await?.to_vec(),
             None => Vec::new(),
@@ -219,9 +225,18 @@ impl TableWriter {
         };
         let Some((columns, duplicates)) = self.write.mode.key() else {
             stage::stage(&place, &self.table, partitions, &admission, None, &mut outcome.added).await?;
+            let superseded = &self.write.supersedes;
+            if !superseded.is_empty() && !self.widened {
+                superseded::take_out(&place, superseded, &self.base, outcome).await?;
+            }
             if self.widened {
                 for (index, file) in self.base.iter().enumerate() {
-                    let rewritten = place.rewrite(file, |_, batch| Ok(batch)).await?;
+                    let rewritten = place.rewrite(file, |_, batch| {
+                        let stay = superseded::stay(&batch, superseded);
+                        outcome.rows_removed += stay.false_count() as u64;
+                        filter_record_batch(&batch, &stay).doing(|| format!("rewriting {}", file.location))
+                    });
+                    let rewritten = rewritten.await?;
                     outcome.added.extend(rewritten);
                     outcome.replaced.push(index);
                 }
@@ -250,6 +265,7 @@ impl TableWriter {
             place: place.clone(),
             key: rules.key,
             incoming: Arc::new(incoming),
+            superseded: self.write.supersedes.clone().into(),
             effect: match (&self.write.mode, &self.history) {
                 (_, Some(history)) => Effect::History(history.clone()),
                 (Mode::Insert { .. }, _) => Effect::Yields,

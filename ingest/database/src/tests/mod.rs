@@ -80,6 +80,10 @@ impl Landed for Table {
         Ok(HashMap::new())
     }
 
+    async fn transactions_of(&self, _prefix: &str) -> Result<HashMap<String, i64>> {
+        Ok(HashMap::new())
+    }
+
     async fn keys(&self, columns: &[String]) -> Result<Option<SendableRecordBatchStream>> {
         let Some(rows) = self.rows.lock().unwrap().clone() else {
             return Ok(None);

@@ -82,6 +82,7 @@ impl Session {
                 is_folder: file.is_directory(),
                 size: file.size() as u64,
                 modified: format!("{:?}", file.modified()),
+                time: Some(file.modified()),
             })
         });
         Ok(entries.collect())

@@ -7,7 +7,7 @@ mod sftp;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use cordada_core::scratch::ScratchFile;
 use cordada_core::{Context, Error, Result};
@@ -128,6 +128,8 @@ struct Entry {
     size: u64,
     /// When it was written last, in whatever words the server says it.
     modified: String,
+    /// The same as a time, if it says one.
+    time: Option<SystemTime>,
 }
 
 /// A file that was found on a server.
@@ -136,6 +138,7 @@ pub struct RemoteFile {
     pub name: String,
     pub path: String,
     pub size: u64,
+    pub modified: Option<SystemTime>,
     pub state: String,
 }
 
@@ -206,6 +209,7 @@ pub async fn find(project: &Path, url: &str, options: &BTreeMap<String, String>)
                     ),
                     path: format!("{root}{path}"),
                     size: entry.size,
+                    modified: entry.time,
                     state: format!("{} {}", entry.size, entry.modified),
                 });
             }

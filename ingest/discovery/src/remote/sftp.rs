@@ -1,6 +1,7 @@
 //! SFTP: the host is known by the fingerprint of its key, or nobody logs in.
 
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
 
 use cordada_core::{Error, Result};
 use russh::client::{self, Handle};
@@ -126,6 +127,9 @@ impl Session {
                 is_folder,
                 size: metadata.size.unwrap_or_default(),
                 modified: metadata.mtime.unwrap_or_default().to_string(),
+                time: metadata
+                    .mtime
+                    .map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into())),
             });
         }
         Ok(entries)

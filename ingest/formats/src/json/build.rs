@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, ListArray, StructArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 use cordada_core::Result;
-use cordada_core::names::snake_case;
+use cordada_core::source_names::SourceNames;
 
 use super::tape::{Kind, Tape};
 use crate::values::build::{self, Notation, Values};
@@ -15,8 +15,15 @@ use crate::values::build::{self, Notation, Values};
 /// The nodes of a column's values; `None` where there is none.
 type Nodes = Vec<Option<u32>>;
 
-/// The column of `data_type`; a value that is an object or a list becomes its JSON where text is asked for.
-pub fn column(tape: &Tape<'_>, nodes: &Nodes, data_type: &DataType, notation: Notation) -> Result<ArrayRef> {
+/// The column of `data_type`, whose records have fields of these `names`, each alone if `None`. A value that is an
+/// object or a list becomes its JSON where text is asked for.
+pub fn column(
+    tape: &Tape<'_>,
+    nodes: &Nodes,
+    data_type: &DataType,
+    names: Option<&SourceNames>,
+    notation: Notation,
+) -> Result<ArrayRef> {
     let present = |kind: Kind| {
         nodes
             .iter()
@@ -25,12 +32,17 @@ pub fn column(tape: &Tape<'_>, nodes: &Nodes, data_type: &DataType, notation: No
     };
     match data_type {
         DataType::Struct(fields) => {
-            let names: Vec<_> = fields.iter().map(|field| field.name().clone()).collect();
-            let values = object_values(tape, nodes, &names);
-            let children = values
-                .iter()
-                .zip(fields)
-                .map(|(nodes, field)| column(tape, nodes, field.data_type(), notation));
+            let alone = SourceNames::default();
+            let names = names.unwrap_or(&alone);
+            let place = |key: &str| {
+                let name = names.name_of(key);
+                fields.iter().position(|field| *field.name() == name)
+            };
+            let values = object_values(tape, nodes, fields.len(), place);
+            let children = values.iter().zip(fields).map(|(nodes, field)| {
+                let names = names.fields(field.name());
+                column(tape, nodes, field.data_type(), names, notation)
+            });
             let validity: Vec<bool> = present(Kind::Object);
             let validity = NullBuffer::from(validity);
             Ok(Arc::new(StructArray::new(
@@ -53,7 +65,7 @@ pub fn column(tape: &Tape<'_>, nodes: &Nodes, data_type: &DataType, notation: No
                 items.len() - before
             });
             let offsets = OffsetBuffer::from_lengths(lengths.collect::<Vec<_>>());
-            let values = column(tape, &items, item.data_type(), notation)?;
+            let values = column(tape, &items, item.data_type(), names, notation)?;
             Ok(Arc::new(ListArray::new(
                 item.clone(),
                 offsets,
@@ -65,9 +77,14 @@ pub fn column(tape: &Tape<'_>, nodes: &Nodes, data_type: &DataType, notation: No
     }
 }
 
-/// The values of objects by key, for keys that have these `names` in snake_case.
-pub fn object_values(tape: &Tape<'_>, objects: &Nodes, names: &[String]) -> Vec<Nodes> {
-    let mut values = vec![vec![None; objects.len()]; names.len()];
+/// The values of objects by key, each at the `place` of its key among `count`.
+pub fn object_values(
+    tape: &Tape<'_>,
+    objects: &Nodes,
+    count: usize,
+    place: impl Fn(&str) -> Option<usize>,
+) -> Vec<Nodes> {
+    let mut values = vec![vec![None; objects.len()]; count];
     let mut known: HashMap<Vec<u8>, Option<usize>> = HashMap::new();
     let mut scratch = Vec::new();
     for (row, object) in objects.iter().enumerate() {
@@ -79,8 +96,7 @@ pub fn object_values(tape: &Tape<'_>, objects: &Nodes, names: &[String]) -> Vec<
             let column = match known.get(key) {
                 Some(column) => *column,
                 None => {
-                    let name = snake_case(&String::from_utf8_lossy(key));
-                    let column = names.iter().position(|known| *known == name);
+                    let column = place(&String::from_utf8_lossy(key));
                     known.insert(key.to_vec(), column);
                     column
                 }

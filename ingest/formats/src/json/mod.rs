@@ -8,10 +8,12 @@ pub(crate) mod split;
 mod tape;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use cordada_core::Result;
 use cordada_core::names::snake_case;
+use cordada_core::source_names::SourceNames;
 use cordada_core::threads::in_order;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +35,8 @@ pub struct Json {
     /// Where the first record may begin.
     start: u64,
     declared: Declared,
+    /// The names of the fields of records.
+    names: Arc<SourceNames>,
     notation: Notation,
 }
 
@@ -64,11 +68,17 @@ impl Json {
             layout: Layout::Lines,
             start: 0,
             declared: reading.declared.clone(),
+            names: Arc::default(),
             notation: Notation {
                 point: b'.',
                 zone: reading.zone,
             },
         }
+    }
+
+    /// Reads records by these names from now on.
+    pub(crate) fn read_by(&mut self, names: Arc<SourceNames>) {
+        self.names = names;
     }
 
     /// Reads the whole file once. `plan` tells what is known about columns once their names are.
@@ -136,13 +146,15 @@ impl Json {
         text.read(piece.start, piece.end, &mut data)?;
         let records = self.records(&data, piece.first);
         let roots: Vec<_> = records.roots.iter().map(|root| Some(*root)).collect();
-        let columns = build::object_values(&records.tape, &roots, &plan.names);
+        let place = |key: &str| plan.originals.iter().position(|original| original == key);
+        let columns = build::object_values(&records.tape, &roots, plan.originals.len(), place);
         let columns = columns
             .iter()
             .zip(types)
             .zip(&plan.names)
             .map(|((nodes, data_type), name)| {
-                build::column(&records.tape, nodes, data_type, self.notation)
+                let fields = self.names.fields(name);
+                build::column(&records.tape, nodes, data_type, fields, self.notation)
                     .map_err(|error| error.with("file", text.name()).with("column", name))
             });
         let columns = columns.collect::<Result<_>>()?;
@@ -204,7 +216,7 @@ impl Json {
     }
 
     fn misfit<'o>(&'o self, tape: &Tape<'_>, root: u32, known: &mut Met<'o>) -> Option<String> {
-        if self.declared.values().all(|data_type| *data_type == DataType::Utf8) {
+        if !self.declared.any_but_text() {
             return None;
         }
         let (mut name, mut scratch) = (Vec::new(), Vec::new());
@@ -213,7 +225,7 @@ impl Json {
             let declared = match known.get(key) {
                 Some(declared) => (*declared)?,
                 None => {
-                    let declared = self.declared.get(&snake_case(&String::from_utf8_lossy(key)));
+                    let declared = self.declared.of(&String::from_utf8_lossy(key));
                     known.insert(key.to_vec(), declared);
                     declared?
                 }

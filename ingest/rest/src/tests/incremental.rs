@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use cordada_core::Result;
 use cordada_core::progress::Silent;
+use cordada_core::source_names::SourceNames;
 use cordada_ingest_formats::reading::Reading;
 use cordada_ingest_source::extract::{Extraction, Rows, State};
 use cordada_ingest_source::options::Options;
@@ -47,7 +48,7 @@ async fn land_in(
         state,
         replace: options.disposition() == cordada_ingest_source::options::Disposition::Replace,
         transforms: Arc::new(Transforms::new(options, None)?),
-        records: Arc::new(Reading::of_records(options.declared_types(), chrono_tz::UTC)),
+        records: Arc::new(Reading::of_records(options.declared_types(&SourceNames::default()), chrono_tz::UTC)),
         task: Arc::new(Silent),
         personal_parents: false,
     };

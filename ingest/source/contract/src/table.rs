@@ -90,6 +90,13 @@ impl Landed for Table {
         Ok(known.collect())
     }
 
+    async fn transactions_of(&self, prefix: &str) -> Result<HashMap<String, i64>> {
+        let content = locked(&self.content);
+        let known = content.transactions.iter();
+        let known = known.filter(|(id, _)| id.starts_with(prefix));
+        Ok(known.map(|(id, number)| (id.clone(), *number)).collect())
+    }
+
     async fn keys(&self, columns: &[String]) -> Result<Option<SendableRecordBatchStream>> {
         assert_eq!(columns, [self.column], "records are known by this column alone");
         let records: ArrayRef = Arc::new(StringArray::from(self.content().records));

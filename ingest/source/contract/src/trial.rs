@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use chrono::TimeDelta;
 use cordada_core::progress::Silent;
+use cordada_core::source_names::SourceNames;
 use cordada_core::{Result, TableName};
 use cordada_ingest_formats::reading::Reading;
 use cordada_ingest_source::Source;
@@ -178,7 +179,7 @@ impl<'t, S: System> Stream<'t, S> {
             replace,
             transforms: Arc::new(Transforms::new(self.options, Some(&key())).unwrap()),
             records: Arc::new(Reading::of_records(
-                self.options.declared_types(),
+                self.options.declared_types(&SourceNames::default()),
                 self.trial.source.timezone(),
             )),
             load_at: last + TimeDelta::seconds(1 + seconds),

@@ -76,6 +76,31 @@ async fn incremental_models_append_and_merge() {
 }
 
 #[tokio::test]
+async fn a_key_may_have_a_dot_in_its_name() {
+    const MERGE: &str = "{{ config(materialized='incremental', unique_key='a.b') }}\nselect order_id as \"a.b\", status from {{ ref('orders') }}";
+    let house = House::with(&[
+        ("seeds/orders.csv", ORDERS_CSV),
+        ("warehouse/merged.sql", MERGE),
+        (
+            "warehouse/schema.yml",
+            "models:\n  - name: merged\n    columns:\n      - name: a.b\n        data_tests: [unique, not_null]\n",
+        ),
+    ])
+    .await;
+    house.build().await;
+    house.write(
+        "seeds/orders.csv",
+        "OrderID,CustomerID,amount,status\n3,20,9.00,shipped\n4,20,2.00,placed\n",
+    );
+    let report = house.build().await;
+    assert!(report.succeeded() && report.tests.len() == 2, "{report:?}");
+    let merged = house
+        .query("select \"a.b\", status from warehouse.merged order by 1")
+        .await;
+    assert_eq!(merged, "1 placed\n2 shipped\n3 shipped\n4 placed");
+}
+
+#[tokio::test]
 async fn an_unpublished_version_does_not_leak_into_the_next_build() {
     const APPEND: &str = "{{ config(materialized='incremental') }}select order_id from {{ ref('orders') }}";
     let house = House::with(&[("seeds/orders.csv", ORDERS_CSV), ("warehouse/appended.sql", APPEND)]).await;

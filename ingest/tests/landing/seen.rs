@@ -1,0 +1,198 @@
+//! A file is known by its content and by how it is read.
+
+use std::io::Write;
+use std::time::{Duration, SystemTime};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::Project;
+
+const ALL: &str = "select id, v from raw_shop.t order by id, v";
+
+#[tokio::test]
+async fn a_file_that_is_moved_copied_or_packed_does_not_land_again() {
+    for disposition in ["append", "merge", "insert-only"] {
+        let project = Project::new(&format!(
+            "{{t: {{path: 'in/**/*.csv*', key: [id], disposition: {disposition}}}}}"
+        ))
+        .await;
+        // Twice at once.
+        project.write("in/a.csv", "id,v\n1,x\n2,y\n");
+        project.write("in/a (1).csv", "id,v\n1,x\n2,y\n");
+        let first = project.ingest().await;
+        assert_eq!((first.streams[0].files, first.streams[0].skipped_files), (1, 1));
+        project.write("in/done/b.csv", "id,v\n1,x\n2,y\n");
+        std::fs::remove_file(project.path().join("in/a.csv")).unwrap();
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(b"id,v\n1,x\n2,y\n").unwrap();
+        project.write("in/c.csv.gz", packed.finish().unwrap());
+        let again = project.ingest().await;
+        assert_eq!((again.streams[0].files, again.release), (0, None), "{disposition}");
+        // What was met is remembered with what lands next.
+        project.write("in/d.csv", "id,v\n3,z\n");
+        project.ingest().await;
+        std::fs::remove_file(project.path().join("in/a (1).csv")).unwrap();
+        project.write("in/e.csv", "id,v\n1,x\n2,y\n");
+        assert_eq!(project.ingest().await.streams[0].files, 0, "{disposition}");
+        assert_eq!(project.sql(ALL).await, ["1|x", "2|y", "3|z"], "{disposition}");
+    }
+}
+
+#[tokio::test]
+async fn files_of_one_content_are_one_in_a_replacement() {
+    let project = Project::new("{t: {path: '*.csv', disposition: replace}}").await;
+    project.write("a.csv", "id,v\n1,x\n");
+    project.write("a (1).csv", "id,v\n1,x\n");
+    project.ingest().await;
+    std::fs::rename(project.path().join("a.csv"), project.path().join("b.csv")).unwrap();
+    assert_eq!(project.ingest().await.release, None);
+    assert_eq!(project.sql(ALL).await, ["1|x"]);
+}
+
+#[tokio::test]
+async fn a_stream_knows_nothing_of_another() {
+    let project = Project::new("{t: {path: a.csv}, u: {path: a.csv}}").await;
+    project.write("a.csv", "id,v\n1,x\n");
+    project.ingest().await;
+    assert_eq!(
+        project.sql("select id, v from raw_shop.u").await,
+        project.sql(ALL).await
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_read_another_way_lands_anew_once() {
+    for disposition in ["append", "insert-only"] {
+        let stream = |csv: &str| {
+            format!("kind: files\nstreams: {{t: {{path: 't-*.csv', key: [id], disposition: {disposition}{csv}}}}}\n")
+        };
+        let project = Project::new("{}").await;
+        project.configure(&stream(""));
+        project.write("t-1.csv", "id,v\n1,\"a;b\"\n2,c\n");
+        project.ingest().await;
+        project.write("t-2.csv", "id,v\n7,x\n");
+        project.ingest().await;
+        project.configure(&stream(", csv: {quote: ''}, columns: {v: {type: text}}"));
+        let mended = project.ingest().await;
+        assert_eq!(mended.streams[0].files, 2, "{disposition}");
+        assert_eq!(project.sql(ALL).await, ["1|\"a;b\"", "2|c", "7|x"], "{disposition}");
+        assert_eq!(project.ingest().await.release, None);
+        // And back.
+        project.configure(&stream(""));
+        project.ingest().await;
+        assert_eq!(project.sql(ALL).await, ["1|a;b", "2|c", "7|x"], "{disposition}");
+    }
+}
+
+#[tokio::test]
+async fn reading_anew_leaves_what_a_file_held_before() {
+    let project = Project::new("{t: {path: latest.csv}}").await;
+    project.write("latest.csv", "id,v\n1,monday\n");
+    project.ingest().await;
+    project.write("latest.csv", "id,v\n1,tuesday\n");
+    project.ingest().await;
+    project.configure("kind: files\nstreams: {t: {path: latest.csv, columns: {id: {type: text}}}}\n");
+    project.ingest().await;
+    assert_eq!(project.sql(ALL).await, ["1|monday", "1|tuesday"]);
+    // What comes back under the same name is a change.
+    project.write("latest.csv", "id,v\n1,monday\n");
+    project.configure("kind: files\nstreams: {t: {path: latest.csv}}\n");
+    project.ingest().await;
+    assert_eq!(project.sql(ALL).await.len(), 3);
+}
+
+#[tokio::test]
+async fn of_a_file_that_grew_the_new_lines_land() {
+    let project = Project::new("{t: {path: 't.*'}}").await;
+    for (before, after) in [
+        ("id,v\n1,a\nbroken\n", "id,v\n1,a\nbroken\n2,b\nbroken\n"),
+        // Without a line feed at the end, which then comes.
+        (
+            "id,v\n1,a\nbroken\n2,b\nbroken\n3,c",
+            "id,v\n1,a\nbroken\n2,b\nbroken\n3,c\n4,d\n",
+        ),
+    ] {
+        project.write("t.csv", before);
+        project.ingest().await;
+        project.write("t.csv", after);
+        project.ingest().await;
+    }
+    assert_eq!(project.sql(ALL).await, ["1|a", "2|b", "3|c", "4|d"]);
+    let rejected = project
+        .sql("select line, record from ops.rejected_rows order by line")
+        .await;
+    assert_eq!(rejected, ["3|broken", "5|broken"]);
+    let origins = project.sql("select _origin from raw_shop.t order by id").await;
+    assert_eq!(origins, ["t.csv:2", "t.csv:4", "t.csv:6", "t.csv:7"]);
+    // A last line that was not whole.
+    project.write("t.ndjson", "{\"id\": 5, \"v\": \"e\"}\n{\"id\": 6, \"v\"");
+    project.ingest().await;
+    project.write("t.ndjson", "{\"id\": 5, \"v\": \"e\"}\n{\"id\": 6, \"v\": \"f\"}\n");
+    project.ingest().await;
+    assert_eq!(project.sql(ALL).await, ["1|a", "2|b", "3|c", "4|d", "5|e", "6|f"]);
+    // Shorter than before: another content.
+    project.write("t.csv", "id,v\n1,a\n");
+    project.ingest().await;
+    assert_eq!(project.sql(ALL).await.len(), 7);
+}
+
+#[tokio::test]
+async fn the_last_file_wins_by_number_or_by_time() {
+    for (order, winner) in [("name", "day 11"), ("modified", "day 8")] {
+        let project = Project::new(&format!(
+            "{{t: {{path: 'c-*.csv', key: [id], disposition: merge, order: {order}}}}}"
+        ))
+        .await;
+        for day in 8..12 {
+            project.write(&format!("c-{day}.csv"), format!("id,v\n1,day {day}\n"));
+            let file = project.path().join(format!("c-{day}.csv"));
+            let file = std::fs::File::options().append(true).open(file).unwrap();
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 - day);
+            file.set_modified(time).unwrap();
+        }
+        project.ingest().await;
+        assert_eq!(project.sql(ALL).await, [format!("1|{winner}")]);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_which_every_row_is_rejected_has_failed() {
+    let project = Project::new("{t: {path: t.csv, columns: {id: {type: integer}}}, u: {path: u.csv}}").await;
+    project.write("t.csv", "id,v\nx,1\ny,2\n");
+    project.write("u.csv", "id,v\n1,a\n");
+    let error = project.try_ingest(&[]).await.unwrap_err();
+    assert_eq!(error.exit_code(), 1);
+    assert!(error.to_string().contains("id is not of the declared type"), "{error}");
+    assert_eq!(project.sql("select id from raw_shop.u").await, ["1"]);
+    let loads = project
+        .sql("select stream, status, rejected, reason from ops.loads order by stream")
+        .await;
+    assert!(
+        loads[0].starts_with("t|failed|2|landing raw_shop.t: every row was rejected"),
+        "{loads:?}"
+    );
+    assert_eq!(loads[1], "u|landed|0|null");
+    // Read another way, it lands.
+    project.configure("kind: files\nstreams: {t: {path: t.csv}, v: {path: nowhere.csv}, w: {path: neither.csv}}\n");
+    let error = project.try_ingest(&[]).await.unwrap_err().to_string();
+    assert!(
+        error.contains("nowhere.csv") && error.contains("neither.csv"),
+        "{error}"
+    );
+    assert_eq!(project.sql(ALL).await, ["x|1", "y|2"]);
+}
+
+#[tokio::test]
+async fn a_replacement_of_which_every_row_is_rejected_leaves_what_is_there() {
+    let project = Project::new("{t: {path: t.csv, disposition: replace, columns: {id: {type: integer}}}}").await;
+    project.write("t.csv", "id,v\n1,a\n");
+    project.ingest().await;
+    project.write("t.csv", "id,v\nx,1\n");
+    for _ in 0..2 {
+        let error = project.try_ingest(&[]).await.unwrap_err();
+        assert!(error.to_string().contains("every row was rejected"), "{error}");
+    }
+    assert_eq!(project.sql(ALL).await, ["1|a"]);
+    assert_eq!(project.sql("select record from ops.rejected_rows").await, ["x,1"]);
+}
