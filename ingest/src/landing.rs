@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::json::LineDelimitedWriter;
 use arrow::record_batch::RecordBatch;
 use cordada_core::names::{ORIGIN, snake_case};
 use cordada_core::progress::{Progress, Task};
@@ -14,12 +13,14 @@ use cordada_core::suggest::did_you_mean;
 use cordada_core::threads::blocking;
 use cordada_core::{Context, Error, ErrorKind, Result, TableName};
 use cordada_ingest_formats::reading::Reading;
+use cordada_ingest_formats::record::records;
 use cordada_ingest_formats::rejected::Rejected;
 use cordada_ingest_formats::scanned::ScannedFile;
 use cordada_ingest_formats::shape::Shape;
 use cordada_ingest_formats::values::build::Notation;
 use cordada_ingest_source::contract::{Breach, Check};
 use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
+use cordada_ingest_source::landed::Landed as _;
 use cordada_ingest_source::options::{Disposition, Options, Transform};
 use cordada_ingest_source::provenance::{self, Load};
 use cordada_ingest_source::transform::{PiiKey, Transforms};
@@ -32,12 +33,15 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::budget::Budget;
+use crate::cut_times::CutTimes;
 use crate::far_times::{self, FarTimes};
 use crate::kept::KeptState;
+use crate::keyless::keyed;
 use crate::landed::LandedTable;
 use crate::rejected::Rejects;
-use crate::rows::{RowReader, described, typed, with_provenance};
+use crate::rows::{RowReader, described, with_provenance};
 use crate::sources::SourceFile;
+use crate::typed::{TypedLanding, TypedRows};
 use crate::unnest;
 
 /// A stream to land, and what to land it with.
@@ -51,6 +55,7 @@ pub(crate) struct Landing<'a> {
     pub(crate) load: Load,
     pub(crate) key: Option<&'a PiiKey>,
     pub(crate) budget: &'a Budget,
+    pub(crate) cut_times: CutTimes,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -98,6 +103,7 @@ impl Landing<'_> {
             attempt += 1;
         }
         landed.far_times.warn(&self.table);
+        self.cut_times.warn(&self.table);
         Ok(landed)
     }
 
@@ -316,17 +322,23 @@ impl Landing<'_> {
                 partitions,
                 origin,
                 deleted,
+                misfits,
             } => {
-                let origin: Arc<str> = origin.into();
-                let rows = typed(
-                    &schema,
+                let rows = TypedRows {
+                    schema,
                     partitions,
-                    deleted.as_deref(),
-                    &origin,
-                    &self.load,
-                    &self.options,
-                )?;
-                (rows.0, rows.1, HashMap::new(), Some(transforms))
+                    origin,
+                    deleted,
+                    misfits,
+                };
+                let (schema, partitions) = rows.landing(&TypedLanding {
+                    options: &self.options,
+                    load: &self.load,
+                    zone: self.source.source().timezone(),
+                    rejects,
+                    transforms,
+                })?;
+                (schema, partitions, HashMap::new(), Some(transforms))
             }
             Rows::Records(spools) => {
                 let mut files = Vec::with_capacity(spools.len());
@@ -384,6 +396,7 @@ impl Landing<'_> {
             schema: schema.clone(),
             load: self.load.clone(),
             rejects: rejects.clone(),
+            cut_times: self.cut_times.clone(),
             task: task.clone(),
             cancel: self.cancel.clone(),
         };
@@ -397,6 +410,7 @@ impl Landing<'_> {
         for file in files {
             let plan = &file.scanned.plan;
             provenance::refuse_ours(file.name(), plan.names.iter().map(String::as_str))?;
+            self.check_key(file)?;
             for ((name, original), shape) in plan.names.iter().zip(&plan.originals).zip(&file.scanned.shapes) {
                 let at = *by_name.entry(name.as_str()).or_insert_with(|| {
                     columns.push((name, original, Shape::default()));
@@ -413,7 +427,23 @@ impl Landing<'_> {
         Ok(with_provenance(fields.collect::<Result<Vec<_>>>()?))
     }
 
-    /// The table's columns, if there is one.
+    /// Whether a file has the columns of the key, without which none of its rows could land.
+    fn check_key(&self, file: &ScannedFile) -> Result<()> {
+        let has_rows = file.scanned.pieces.iter().any(|piece| piece.rows > 0);
+        if file.content_id.is_none() || !has_rows || !self.options.disposition().needs_key() {
+            return Ok(());
+        }
+        let names = &file.scanned.plan.names;
+        match self.options.key().iter().find(|key| !names.contains(key)) {
+            None => Ok(()),
+            Some(key) => {
+                let hint = did_you_mean(key, "the columns are", names.iter().map(String::as_str));
+                let why = format!("there is no column `{key}`, which is the key");
+                Err(Error::config(format!("reading {}", file.name()), why).hint(hint))
+            }
+        }
+    }
+
     /// Whether the columns that the configuration names are there; `dropped` says that those to drop have gone already.
     fn check_names(&self, incoming: &SchemaRef, existing: Option<&SchemaRef>, dropped: bool) -> Result<()> {
         let known = incoming
@@ -459,18 +489,27 @@ impl Landing<'_> {
             return (schema, partitions);
         };
         let flag = Field::new(provenance::DELETED, DataType::Boolean, true);
-        let fields = schema.fields().iter().map(|field| field.as_ref().clone()).chain([flag]);
+        let known = schema.index_of(provenance::DELETED).ok();
+        let fields = schema.fields().iter().map(|field| field.as_ref().clone());
+        let fields = fields.chain(known.is_none().then_some(flag));
         let result = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         mapped(result.clone(), partitions, move |batch| {
             let doing = || "looking for deleted rows";
             let missing = || Error::failed(doing(), "the column is not there");
             let says = batch.column_by_name(&column).ok_or_else(missing)?;
-            let gone: BooleanArray = match says.as_boolean_opt() {
-                Some(flags) => flags.iter().map(|flag| Some(flag == Some(true))).collect(),
-                None => (0..says.len()).map(|row| Some(says.is_valid(row))).collect(),
-            };
-            let columns = batch.columns().iter().cloned().chain([Arc::new(gone) as _]);
-            RecordBatch::try_new(result.clone(), columns.collect()).doing(doing)
+            let is_true = |flags: &BooleanArray, row: usize| flags.is_valid(row) && flags.value(row);
+            let before = known.and_then(|at| batch.column(at).as_boolean_opt());
+            let gone = (0..says.len()).map(|row| {
+                let said = says.as_boolean_opt().map_or(says.is_valid(row), |flags| is_true(flags, row));
+                Some(said || before.is_some_and(|flags| is_true(flags, row)))
+            });
+            let gone: ArrayRef = Arc::new(gone.collect::<BooleanArray>());
+            let mut columns = batch.columns().to_vec();
+            match known {
+                Some(at) => columns[at] = gone,
+                None => columns.push(gone),
+            }
+            RecordBatch::try_new(result.clone(), columns).doing(doing)
         })
     }
 
@@ -488,14 +527,19 @@ impl Landing<'_> {
         };
         let (check, rejects, far_times) = (check.clone(), rejects.clone(), far_times.clone());
         let schema = check.schema.clone();
-        let rows = rows.and_then(move |batch| {
-            let checked = check.apply(batch.clone(), notation).and_then(|(landing, breaches)| {
-                record(&rejects, &batch, &breaches)?;
-                far_times.count(&landing);
-                Ok(landing)
-            });
-            std::future::ready(checked.map_err(Into::into))
-        });
+        let key = match self.options.disposition().needs_key() {
+            true => self.options.key(),
+            false => Vec::new(),
+        };
+        let checked = move |batch: RecordBatch| {
+            let (keyed, keyless) = keyed(batch.clone(), &key)?;
+            record(&rejects, &batch, &keyless)?;
+            let (landing, breaches) = check.apply(keyed.clone(), notation)?;
+            record(&rejects, &keyed, &breaches)?;
+            far_times.count(&landing);
+            Ok(landing)
+        };
+        let rows = rows.and_then(move |batch| std::future::ready(checked(batch).map_err(Error::into)));
         Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }
 }
@@ -550,10 +594,7 @@ fn record(rejects: &Rejects, batch: &RecordBatch, breaches: &[Breach]) -> Result
             .filter(|column| !provenance::is_ours(row.schema().field(*column).name()))
             .collect();
         let source = row.project(&source_columns).doing(doing)?;
-        let mut writer = LineDelimitedWriter::new(Vec::new());
-        writer.write(&source).doing(doing)?;
-        writer.finish().doing(doing)?;
-        let text = String::from_utf8_lossy(writer.get_ref()).trim_end().to_owned();
+        let record = records(&source, &[0])?.pop().unwrap_or_default();
         let origin = row
             .column_by_name(ORIGIN)
             .and_then(|column| column.as_string_opt::<i32>().cloned());
@@ -562,7 +603,7 @@ fn record(rejects: &Rejects, batch: &RecordBatch, breaches: &[Breach]) -> Result
         let rejected = Rejected {
             line,
             reason: breach.reason.clone(),
-            record: text,
+            record,
         };
         rejects.add(file, &[rejected])?;
     }

@@ -7,15 +7,18 @@
 
 mod budget;
 mod check;
+mod cut_times;
 mod far_times;
 mod ingest;
 mod kept;
+mod keyless;
 mod landed;
 mod landing;
 mod listen;
 mod rejected;
 mod rows;
 mod sources;
+mod typed;
 mod unnest;
 
 pub use check::{StreamCheck, check};

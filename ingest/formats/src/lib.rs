@@ -14,6 +14,7 @@ pub mod local;
 pub mod parquet;
 pub mod piece;
 pub mod reading;
+pub mod record;
 pub mod rejected;
 pub mod scanned;
 pub mod shape;

@@ -185,6 +185,11 @@ impl Transforms {
         self.root.within.is_empty()
     }
 
+    /// Whether something becomes of a column, by its name in the lake, or of what is within it.
+    pub fn touches(&self, column: &str) -> bool {
+        self.root.within.contains_key(column)
+    }
+
     fn text(&self, transform: Transform, normal: Normal, value: &str) -> Result<String> {
         let missing = || Error::failed("transforming a column", "there is no key");
         let key = self.key.as_ref().ok_or_else(missing)?;

@@ -10,6 +10,7 @@ mod logs;
 mod online_retail;
 mod privacy;
 mod recorded;
+mod rejecting;
 mod rest;
 #[path = "../../rest/src/tests/server.rs"]
 #[allow(dead_code, reason = "some of it only the tests of the kind itself use")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Schema};
 use async_trait::async_trait;
 use cordada_core::names::snake_case;
 use cordada_core::sql_text::Dialect;
@@ -63,10 +63,23 @@ impl MysqlSession {
         let (label, relation) = (stream.label().to_owned(), MysqlRelation::of(stream));
         let options = stream.options();
         let columns = columns(&mut connection, &label, &relation).await?;
-        let columns = columns.iter().map(|column| {
-            let declared = options.declared(&snake_case(&column.name_str()));
-            MysqlColumn::new(column, declared, source.timezone.0)
-        });
+        let mut types = Vec::with_capacity(columns.len());
+        for column in columns.iter() {
+            let name = snake_case(&column.name_str());
+            let known = request.known.field_with_name(&name).ok();
+            types.push(match (options.declared(&name), known) {
+                (Some(declared), _) => Some(declared.clone()),
+                (None, Some(known)) if MysqlColumn::is_truth(column) => Some(known.data_type().clone()),
+                (None, None) if MysqlColumn::is_truth(column) => {
+                    let name = SQL.identifier(&column.name_str());
+                    Some(truth(&mut connection, &label, &relation, &name).await?)
+                }
+                (None, _) => None,
+            });
+        }
+        let columns = columns.iter().zip(&types);
+        let columns =
+            columns.map(|(column, data_type)| MysqlColumn::new(column, data_type.as_ref(), source.timezone.0));
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
             columns: Columns::new(columns.collect(), |column| &column.name),
@@ -94,7 +107,8 @@ impl Session for MysqlSession {
     async fn rows(&mut self, part: Part) -> Result<SessionRows> {
         let (columns, condition) = self.columns.of(&part, &self.feed.doing())?;
         let fields = columns.iter().map(MysqlColumn::field).collect::<Vec<_>>();
-        let schema = Arc::new(Schema::new(fields));
+        let builder = RowBuilder::new(&self.label, &Schema::new(fields));
+        let schema = builder.schema().clone();
         let chosen: Vec<_> = columns
             .iter()
             .map(|column| column.sql(&SQL.identifier(&column.name)))
@@ -102,7 +116,7 @@ impl Session for MysqlSession {
         let rows = MysqlRows {
             connection: self.connection.clone(),
             sql: format!("SELECT {} FROM {}{condition}", chosen.join(", "), self.relation.sql),
-            builder: RowBuilder::new(&self.label, schema.clone()),
+            builder,
             columns,
             doing: self.feed.doing(),
         };
@@ -228,7 +242,7 @@ impl MysqlRows {
         while let Some(row) = rows.next().await.doing_sql(doing)? {
             let values = converters.iter_mut().enumerate();
             self.builder
-                .push(values.map(|(at, converter)| converter.convert(row.as_ref(at).unwrap_or(&Value::NULL))))?;
+                .push(values.map(|(at, converter)| converter.convert(row.as_ref(at).unwrap_or(&Value::NULL))));
             if self.builder.is_full() && !sender.send(self.builder.take()?).await {
                 return Ok(());
             }
@@ -259,6 +273,26 @@ async fn columns(
         }
         Err(error) => Err(error).doing_sql(doing),
     }
+}
+
+/// What a column of [truths](MysqlColumn::is_truth), whose name in SQL is `name`, is: with one number that is neither 0 nor
+/// 1 it is one of numbers.
+async fn truth(
+    connection: &mut MysqlConnection,
+    label: &str,
+    relation: &MysqlRelation,
+    name: &str,
+) -> Result<DataType> {
+    let sql = format!("SELECT 1 FROM {} WHERE {name} NOT IN (0, 1) LIMIT 1", relation.sql);
+    let number: Option<Row> = connection
+        .driver
+        .query_first(sql)
+        .await
+        .doing_sql(|| format!("reading {label}"))?;
+    Ok(match number {
+        Some(_) => DataType::Int16,
+        None => DataType::Boolean,
+    })
 }
 
 async fn tables(connection: &mut MysqlConnection) -> mysql_async::Result<Vec<String>> {

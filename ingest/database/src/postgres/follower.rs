@@ -11,6 +11,7 @@ use arrow::record_batch::RecordBatch;
 use cordada_core::names::snake_case;
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_source::Landed;
+use cordada_ingest_source::misfits::Misfits;
 use futures::{StreamExt, TryStreamExt};
 use tokio_postgres::{Client, SimpleQueryMessage};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ use super::relation::PostgresColumn;
 use super::replication::LogExtent;
 use crate::feed::{BatchSender, is_batch};
 use crate::sql_error::SqlContext;
+use crate::value_error::shown;
 
 /// Rows whose large values are asked for at a time.
 const ASKED_ROWS: usize = 500;
@@ -154,20 +156,26 @@ impl ChangeFollower {
         if changes.is_empty() {
             return Ok(None);
         }
+        let mut misfits = Misfits::default();
         let columns = self.table.columns.iter().enumerate().map(|(at, column)| {
             let mut values = Column::new(&column.format.kind);
-            for change in &changes {
-                match change.text(at) {
-                    Some(text) => values.push_text(text).map_err(|error| self.table.refuse(at, error))?,
+            for (row, change) in changes.iter().enumerate() {
+                match change.text(at).map(|text| (text, values.push_text(text))) {
+                    Some((_, Ok(()))) => {}
+                    Some((text, Err(error))) => {
+                        values.push_misfit();
+                        misfits.add(row, error.misfit(at, shown(text)));
+                    }
                     None => values.push_null(),
                 }
             }
-            values.finish().map_err(|error| self.table.refuse(at, error))
+            values.finish_into(at, &mut misfits)
         });
-        let mut columns = columns.collect::<Result<Vec<_>>>()?;
+        let mut columns: Vec<_> = columns.collect();
         columns.push(Arc::new(BooleanArray::from_iter(
             changes.iter().map(|change| Some(change.deleted)),
         )));
+        columns.push(misfits.finish(changes.len())?);
         let batch = RecordBatch::try_new(self.table.schema.clone(), columns);
         batch.map(Some).doing(|| self.doing())
     }

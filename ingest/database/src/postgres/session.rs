@@ -8,8 +8,9 @@ use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use cordada_core::Result;
 use cordada_core::threads::locked;
+use cordada_ingest_source::misfits;
 use futures::StreamExt;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{Kind, Type};
 use tokio_postgres::{Client, SimpleQueryMessage};
 use tokio_util::sync::CancellationToken;
 
@@ -120,7 +121,7 @@ impl PostgresSession {
     /// The streams that read those ranges, each over a connection of its own.
     fn streams(&self, ranges: VecDeque<String>, columns: Vec<PostgresColumn>) -> SessionRows {
         let fields = columns.iter().map(PostgresColumn::field).collect::<Vec<_>>();
-        let schema = Arc::new(Schema::new(fields));
+        let schema = misfits::schema(&Schema::new(fields));
         let connections = match self.snapshot {
             Some(_) => self.parallelism.min(ranges.len()).max(1),
             None => 1,
@@ -201,6 +202,20 @@ impl Session for PostgresSession {
         SQL.identifier(column)
     }
 
+    /// Infinity and NaN are above all that may come later.
+    fn has_place(&self, column: &str) -> String {
+        let name = SQL.identifier(column);
+        let column = self.column(column).ok();
+        let is_finite = match column.map(|column| base_of(&column.data_type)) {
+            Some(&(Type::DATE | Type::TIMESTAMP | Type::TIMESTAMPTZ)) => format!("isfinite({name})"),
+            Some(&(Type::FLOAT4 | Type::FLOAT8 | Type::NUMERIC)) => {
+                format!("{name}::text NOT IN ('NaN', 'Infinity', '-Infinity')")
+            }
+            _ => return format!("{name} IS NOT NULL"),
+        };
+        format!("({name} IS NOT NULL AND {is_finite})")
+    }
+
     fn text_of(&self, column: &str) -> String {
         format!("{}::text", SQL.identifier(column))
     }
@@ -216,6 +231,14 @@ impl Session for PostgresSession {
             }
             _ => Err(not_a_time(column, self.feed.doing())),
         }
+    }
+}
+
+/// The type that a domain is of, whatever it is called.
+fn base_of(data_type: &Type) -> &Type {
+    match data_type.kind() {
+        Kind::Domain(base) => base_of(base),
+        _ => data_type,
     }
 }
 
