@@ -18,6 +18,7 @@ use cordada_ingest_formats::rejected::Rejected;
 use cordada_ingest_formats::scanned::ScannedFile;
 use cordada_ingest_formats::shape::Shape;
 use cordada_ingest_formats::values::build::Notation;
+use cordada_ingest_formats::values::convert::Conversion;
 use cordada_ingest_source::contract::{Breach, Check};
 use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
 use cordada_ingest_source::landed::Landed as _;
@@ -334,7 +335,10 @@ impl Landing<'_> {
                 let (schema, partitions) = rows.landing(&TypedLanding {
                     options: &self.options,
                     load: &self.load,
-                    zone: self.source.source().timezone(),
+                    conversion: Conversion {
+                        zone: self.source.source().timezone(),
+                        cuts: false,
+                    },
                     rejects,
                     transforms,
                 })?;

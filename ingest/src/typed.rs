@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use chrono_tz::Tz;
 use cordada_core::types::storable_type;
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_formats::record;
@@ -43,7 +42,7 @@ pub(crate) struct TypedRows {
 pub(crate) struct TypedLanding<'l> {
     pub(crate) options: &'l Options,
     pub(crate) load: &'l Load,
-    pub(crate) zone: Tz,
+    pub(crate) conversion: Conversion,
     pub(crate) rejects: &'l Arc<Rejects>,
     pub(crate) transforms: &'l Arc<Transforms>,
 }
@@ -56,7 +55,7 @@ struct Arrangement {
     result: SchemaRef,
     origin: String,
     load: Load,
-    zone: Tz,
+    conversion: Conversion,
     rejects: Arc<Rejects>,
     transforms: Arc<Transforms>,
     /// Whether the last column of the source's says what does not fit.
@@ -106,7 +105,7 @@ impl TypedRows {
             result: result.clone(),
             origin: self.origin,
             load: landing.load.clone(),
-            zone: landing.zone,
+            conversion: landing.conversion,
             rejects: landing.rejects.clone(),
             transforms: landing.transforms.clone(),
             misfits: self.misfits,
@@ -178,13 +177,9 @@ impl Arrangement {
 
     /// The columns of the types that they land with; those of the source come first.
     fn converted(&self, batch: &RecordBatch) -> Result<(Vec<ArrayRef>, Reasons)> {
-        let conversion = Conversion {
-            zone: self.zone,
-            cuts: false,
-        };
         let (mut columns, mut reasons) = (Vec::with_capacity(self.columns.len()), Reasons::new());
         for (at, (column, field)) in batch.columns().iter().zip(&self.columns).enumerate() {
-            let converted = convert(column, field.data_type(), conversion);
+            let converted = convert(column, field.data_type(), self.conversion);
             let converted = converted.map_err(|error| error.with("column", field.name()))?;
             for row in converted.misfits {
                 let reason = reason(field.name(), field.data_type());

@@ -33,7 +33,7 @@ pub(super) enum Step {
 pub(super) struct Script {
     pub(super) options: Options,
     pub(super) loads: Mutex<VecDeque<Vec<Step>>>,
-    states: Arc<Mutex<Vec<Option<State>>>>,
+    pub(super) states: Arc<Mutex<Vec<Option<State>>>>,
 }
 
 struct ScriptedExtraction {

@@ -139,8 +139,8 @@ fn what_is_within_counts_for_its_row() {
         None,
     );
     let map = array(MapArray::new(from, OffsetBuffer::from_lengths([1, 1]), entries, None, false));
-    let (key, value) = (array(Decimal128Array::from(vec![0])), array(Int32Array::from(vec![0])));
-    let key: ArrayRef = Arc::new(key.as_any().downcast_ref::<Decimal128Array>().unwrap().clone());
+    let key = Decimal128Array::from(vec![0]).with_precision_and_scale(20, 0);
+    let (key, value) = (array(key.unwrap()), array(Int32Array::from(vec![0])));
     let target = DataType::Map(pair(&key, &value), false);
     assert_eq!(converted(&map, &target), ("{1: 1} {2: }".into(), vec![1]));
 }
