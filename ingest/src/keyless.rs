@@ -12,7 +12,11 @@ use cordada_ingest_source::provenance::DELETED;
 /// A row that says that one is gone needs none: without a key it is about a row without one, which landed before such
 /// rows were rejected.
 pub(crate) fn keyed(batch: RecordBatch, key: &[String]) -> Result<(RecordBatch, Vec<Breach>)> {
-    let is_complete = |name: &String| batch.column_by_name(name).is_some_and(|column| column.null_count() == 0);
+    let is_complete = |name: &String| {
+        batch
+            .column_by_name(name)
+            .is_some_and(|column| column.null_count() == 0)
+    };
     if key.iter().all(is_complete) {
         return Ok((batch, Vec::new()));
     }
@@ -51,13 +55,23 @@ mod tests {
         let batch = RecordBatch::try_from_iter_with_nullable([
             ("a", column([Some(1), None, Some(3), None]), true),
             ("b", column([Some(1), Some(2), None, None]), true),
-            (DELETED, Arc::new(BooleanArray::from(vec![None, Some(false), None, Some(true)])) as ArrayRef, true),
+            (
+                DELETED,
+                Arc::new(BooleanArray::from(vec![None, Some(false), None, Some(true)])) as ArrayRef,
+                true,
+            ),
         ])
         .unwrap();
         let key = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let (kept, breaches) = keyed(batch.clone(), &key(&["a", "b"])).unwrap();
-        let breaches: Vec<_> = breaches.iter().map(|breach| (breach.row, breach.reason.as_str())).collect();
-        assert_eq!(breaches, [(1, "a: the key has no value"), (2, "b: the key has no value")]);
+        let breaches: Vec<_> = breaches
+            .iter()
+            .map(|breach| (breach.row, breach.reason.as_str()))
+            .collect();
+        assert_eq!(
+            breaches,
+            [(1, "a: the key has no value"), (2, "b: the key has no value")]
+        );
         assert_eq!(kept.num_rows(), 2);
         assert_eq!(keyed(batch.clone(), &[]).unwrap().0.num_rows(), 4);
         assert_eq!(keyed(batch, &key(&["c"])).unwrap().1.len(), 3);

@@ -504,7 +504,9 @@ impl Landing<'_> {
             let is_true = |flags: &BooleanArray, row: usize| flags.is_valid(row) && flags.value(row);
             let before = known.and_then(|at| batch.column(at).as_boolean_opt());
             let gone = (0..says.len()).map(|row| {
-                let said = says.as_boolean_opt().map_or(says.is_valid(row), |flags| is_true(flags, row));
+                let said = says
+                    .as_boolean_opt()
+                    .map_or(says.is_valid(row), |flags| is_true(flags, row));
                 Some(said || before.is_some_and(|flags| is_true(flags, row)))
             });
             let gone: ArrayRef = Arc::new(gone.collect::<BooleanArray>());

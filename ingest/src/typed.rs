@@ -112,14 +112,17 @@ impl TypedRows {
             deleted,
             key,
         });
-        let partitions = self.partitions.into_iter().map(|partition| -> SendableRecordBatchStream {
-            let arrangement = arrangement.clone();
-            let rows = partition.and_then(move |batch| {
-                let arranged = arrangement.arrange(&batch);
-                std::future::ready(arranged.map_err(Into::into))
+        let partitions = self
+            .partitions
+            .into_iter()
+            .map(|partition| -> SendableRecordBatchStream {
+                let arrangement = arrangement.clone();
+                let rows = partition.and_then(move |batch| {
+                    let arranged = arrangement.arrange(&batch);
+                    std::future::ready(arranged.map_err(Into::into))
+                });
+                Box::pin(RecordBatchStreamAdapter::new(result.clone(), rows))
             });
-            Box::pin(RecordBatchStreamAdapter::new(result.clone(), rows))
-        });
         let partitions = partitions.collect();
         Ok((result, partitions))
     }
@@ -213,14 +216,13 @@ impl Arrangement {
     }
 
     /// Takes down the rows that cannot land, as the source has them, without what must not be written.
-    fn reject(
-        &self,
-        batch: &RecordBatch,
-        reasons: &Reasons,
-        misfits: &BTreeMap<usize, Vec<Misfit>>,
-    ) -> Result<()> {
+    fn reject(&self, batch: &RecordBatch, reasons: &Reasons, misfits: &BTreeMap<usize, Vec<Misfit>>) -> Result<()> {
         let rows: Vec<_> = reasons.keys().copied().collect();
-        let columns = batch.columns().iter().zip(&self.columns).filter(|(_, field)| field.name() != DELETED);
+        let columns = batch
+            .columns()
+            .iter()
+            .zip(&self.columns)
+            .filter(|(_, field)| field.name() != DELETED);
         let columns = columns.map(|(column, field)| Ok((field.name().as_str(), record::values(column, &rows)?)));
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let rejected = reasons.iter().enumerate().map(|(number, (row, reasons))| {

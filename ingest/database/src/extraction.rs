@@ -137,7 +137,11 @@ impl RelationExtraction {
 
     /// The condition that the cursor has a place in the order of all.
     fn complete(&self) -> String {
-        let conditions: Vec<_> = self.cursor.iter().map(|column| self.session.has_place(column)).collect();
+        let conditions: Vec<_> = self
+            .cursor
+            .iter()
+            .map(|column| self.session.has_place(column))
+            .collect();
         conditions.join(" AND ")
     }
 

@@ -84,7 +84,11 @@ pub(crate) async fn missing(
     deleted: &str,
 ) -> Result<Option<(SchemaRef, SendableRecordBatchStream)>> {
     // Behind the key's columns is that of the misfits.
-    let fields = source.schema.fields().split_last().map_or(&[][..], |(_, fields)| fields);
+    let fields = source
+        .schema
+        .fields()
+        .split_last()
+        .map_or(&[][..], |(_, fields)| fields);
     let names: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
     let order = names.iter().map(|name| {
         let lake = snake_case(name);

@@ -134,7 +134,10 @@ impl Parquet {
         let columns = columns.iter().map(|column| filter(column, &lands));
         Ok(Decoded {
             columns: columns.collect::<Result<_, _>>().doing(|| "leaving out rows")?,
-            lines: lines.zip(lands.values()).filter_map(|(line, lands)| lands.then_some(line)).collect(),
+            lines: lines
+                .zip(lands.values())
+                .filter_map(|(line, lands)| lands.then_some(line))
+                .collect(),
             rejected: rejected.collect(),
             cut,
         })
@@ -151,7 +154,11 @@ impl Parquet {
             return Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(content, metadata));
         }
         let mut leaves = leaves.iter();
-        let fields = metadata.schema().fields().iter().map(|field| in_micros(field, &mut leaves));
+        let fields = metadata
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| in_micros(field, &mut leaves));
         let schema = Schema::new_with_metadata(fields.collect::<Vec<_>>(), metadata.schema().metadata().clone());
         let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
         ParquetRecordBatchReaderBuilder::try_new_with_options(content, options).doing(doing)

@@ -14,9 +14,15 @@ use crate::scanned::ScannedFile;
 
 fn scan(content: &[u8], declared: &[(&str, DataType)]) -> ScannedFile {
     let local = Local::holding(content, "t.parquet").unwrap();
-    let declared: Declared = declared.iter().map(|(name, data_type)| ((*name).to_owned(), data_type.clone())).collect();
+    let declared: Declared = declared
+        .iter()
+        .map(|(name, data_type)| ((*name).to_owned(), data_type.clone()))
+        .collect();
     let reading = Reading::of_records(declared, Tz::UTC);
-    let reading = Reading { format: None, ..reading };
+    let reading = Reading {
+        format: None,
+        ..reading
+    };
     ScannedFile::scan(local, &reading, 1, &CancellationToken::new()).unwrap()
 }
 
@@ -30,7 +36,12 @@ fn written(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
 }
 
 fn decoded(file: &ScannedFile) -> (Vec<DataType>, Decoded) {
-    let types: Vec<_> = file.scanned.shapes.iter().map(|shape| shape.data_type(None).unwrap()).collect();
+    let types: Vec<_> = file
+        .scanned
+        .shapes
+        .iter()
+        .map(|shape| shape.data_type(None).unwrap())
+        .collect();
     let mut found = None;
     file.decode(&file.scanned.pieces[0], &types, &mut |decoded| {
         found = Some(decoded);
@@ -41,7 +52,9 @@ fn decoded(file: &ScannedFile) -> (Vec<DataType>, Decoded) {
 }
 
 fn shown(column: &ArrayRef) -> Vec<String> {
-    (0..column.len()).map(|row| array_value_to_string(column, row).unwrap()).collect()
+    (0..column.len())
+        .map(|row| array_value_to_string(column, row).unwrap())
+        .collect()
 }
 
 #[test]
@@ -52,15 +65,25 @@ fn a_declared_type_rejects_the_rows_that_do_not_fit() {
     ]);
     let (types, decoded) = decoded(&scan(&content, &[("qty", DataType::Int64)]));
     assert_eq!(types, [DataType::Int64, DataType::Int64]);
-    assert_eq!((shown(&decoded.columns[1]), decoded.lines), (vec!["3".to_owned()], vec![2]));
-    let rejected: Vec<_> = decoded.rejected.iter().map(|row| (row.line, row.record.as_str())).collect();
+    assert_eq!(
+        (shown(&decoded.columns[1]), decoded.lines),
+        (vec!["3".to_owned()], vec![2])
+    );
+    let rejected: Vec<_> = decoded
+        .rejected
+        .iter()
+        .map(|row| (row.line, row.record.as_str()))
+        .collect();
     assert_eq!(rejected, [(1, r#"{"id":1,"Qty":2.7}"#), (3, r#"{"id":3,"Qty":"NaN"}"#)]);
     assert_eq!(decoded.rejected[0].reason, "qty: a value does not fit the type integer");
 }
 
 #[test]
 fn nanoseconds_are_cut_and_told_of_unless_a_type_is_declared() {
-    let content = written(vec![("at", Arc::new(TimestampNanosecondArray::from(vec![1_001, 2_000])))]);
+    let content = written(vec![(
+        "at",
+        Arc::new(TimestampNanosecondArray::from(vec![1_001, 2_000])),
+    )]);
     let (_, undeclared) = decoded(&scan(&content, &[]));
     assert_eq!((undeclared.lines.len(), undeclared.cut), (2, vec![0]));
     let (_, declared) = decoded(&scan(&content, &[("at", crate::values::evidence::timestamp())]));
@@ -69,9 +92,14 @@ fn nanoseconds_are_cut_and_told_of_unless_a_type_is_declared() {
 
 #[test]
 fn decimals_that_no_number_of_the_lake_holds_are_text() {
-    let long = Decimal256Array::from(vec![i256::from_i128(15)]).with_precision_and_scale(60, 1).unwrap();
+    let long = Decimal256Array::from(vec![i256::from_i128(15)])
+        .with_precision_and_scale(60, 1)
+        .unwrap();
     let (types, decoded) = decoded(&scan(&written(vec![("n", Arc::new(long))]), &[]));
-    assert_eq!((types, shown(&decoded.columns[0])), (vec![DataType::Utf8], vec!["1.5".to_owned()]));
+    assert_eq!(
+        (types, shown(&decoded.columns[0])),
+        (vec![DataType::Utf8], vec!["1.5".to_owned()])
+    );
 }
 
 #[test]
@@ -88,7 +116,10 @@ fn old_timestamps_are_of_any_year() {
     let mut number = 0;
     while let Some(mut column) = group.next_column().unwrap() {
         match number {
-            1 => column.typed::<parquet::data_type::Int32Type>().write_batch(&[7], None, None).unwrap(),
+            1 => column
+                .typed::<parquet::data_type::Int32Type>()
+                .write_batch(&[7], None, None)
+                .unwrap(),
             _ => column.typed::<Int96Type>().write_batch(&[at], None, None).unwrap(),
         };
         number += 1;

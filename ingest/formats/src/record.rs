@@ -83,7 +83,9 @@ fn not_finite(array: &ArrayRef, row: usize) -> Option<&'static str> {
     if value.is_nan() {
         return Some("NaN");
     }
-    value.is_infinite().then_some(if value > 0.0 { "Infinity" } else { "-Infinity" })
+    value
+        .is_infinite()
+        .then_some(if value > 0.0 { "Infinity" } else { "-Infinity" })
 }
 
 /// Values of types that are not written as JSON, as they are shown.

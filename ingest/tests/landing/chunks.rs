@@ -212,7 +212,10 @@ async fn a_declared_type_is_that_of_typed_rows_too() {
     run.load().await.unwrap();
     assert_eq!(run.rows().await, ["1|12.50"]);
     let _ = run.load().await;
-    let rejected = run.project.sql("select file, reason, record from ops.rejected_rows").await;
+    let rejected = run
+        .project
+        .sql("select file, reason, record from ops.rejected_rows")
+        .await;
     let expected = "public.people|name: a value does not fit the type decimal(10,2)|{\"id\":1,\"name\":\"twelve\"}";
     assert_eq!(rejected, [expected]);
 }

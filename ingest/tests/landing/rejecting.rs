@@ -34,7 +34,11 @@ fn typed(rows: &[(i64, &str)], state: i64) -> Step {
     let names: ArrayRef = Arc::new(names.collect::<StringArray>());
     let own = RecordBatch::try_from_iter_with_nullable([("ID", ids, true), ("Name", names, true)]).unwrap();
     let schema = misfits::schema(&own.schema());
-    let columns = own.columns().iter().cloned().chain([misfits.finish(rows.len()).unwrap()]);
+    let columns = own
+        .columns()
+        .iter()
+        .cloned()
+        .chain([misfits.finish(rows.len()).unwrap()]);
     let batch = RecordBatch::try_new(schema.clone(), columns.collect()).unwrap();
     let rows = RecordBatchStreamAdapter::new(schema.clone(), futures::stream::iter([Ok(batch)]));
     let rows = Rows::Typed {
@@ -126,11 +130,17 @@ async fn a_file_without_the_key_is_an_error_that_names_both() {
     let error = project.try_ingest(&[]).await.unwrap_err();
     let said = error.to_string();
     assert_eq!(error.exit_code(), 2, "{said}");
-    assert!(said.contains("2.csv") && said.contains("`id`") && said.contains("ident"), "{said}");
+    assert!(
+        said.contains("2.csv") && said.contains("`id`") && said.contains("ident"),
+        "{said}"
+    );
     assert_eq!(project.sql("select id, name from raw_shop.people").await, ["1|a"]);
     project.write("in/2.csv", "ID,Name\n2,b\n,c\n");
     assert_eq!(project.ingest().await.streams[0].rejected, 1);
-    assert_eq!(project.sql("select id, name from raw_shop.people order by id").await, ["1|a", "2|b"]);
+    assert_eq!(
+        project.sql("select id, name from raw_shop.people order by id").await,
+        ["1|a", "2|b"]
+    );
 }
 
 #[tokio::test]
@@ -147,7 +157,16 @@ async fn a_fault_in_one_stream_is_told_and_does_not_stop_the_others() {
     let fine = last(records(&[r#"{"id": 1, "name": "a"}"#], Some(json!(1))));
     let sources = [source("erp", Step::Panics), source("shop", fine)];
     let cancel = CancellationToken::new();
-    let error = ingest(&project.lake, project.path(), &sources, &[], None, Arc::new(Silent), cancel).await;
+    let error = ingest(
+        &project.lake,
+        project.path(),
+        &sources,
+        &[],
+        None,
+        Arc::new(Silent),
+        cancel,
+    )
+    .await;
     let error = error.unwrap_err();
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::Internal, 1));
     assert!(error.to_string().contains("raw_erp.people"), "{error}");

@@ -299,14 +299,22 @@ mod tests {
         decoder.end().unwrap();
         let (batch, _) = decoder.take().unwrap().unwrap();
         let (rows, misfits) = misfits::split(&batch).unwrap();
-        let said: Vec<_> = misfits[&1].iter().map(|misfit| (misfit.column, misfit.value.as_str())).collect();
+        let said: Vec<_> = misfits[&1]
+            .iter()
+            .map(|misfit| (misfit.column, misfit.value.as_str()))
+            .collect();
         assert_eq!(misfits.len(), 1);
         assert_eq!(said[..1], [(2, "NaN")]);
         assert_eq!(said[2..], [(4, "-infinity"), (1, "\\xff")]);
         let mut whole = self::decoder();
-        whole.push(&[header(), row(1), row(2), (-1i16).to_be_bytes().to_vec()].concat()).unwrap();
+        whole
+            .push(&[header(), row(1), row(2), (-1i16).to_be_bytes().to_vec()].concat())
+            .unwrap();
         let (whole, _) = misfits::split(&whole.take().unwrap().unwrap().0).unwrap();
-        assert_eq!((rows.slice(0, 1), rows.slice(2, 1)), (whole.slice(0, 1), whole.slice(1, 1)));
+        assert_eq!(
+            (rows.slice(0, 1), rows.slice(2, 1)),
+            (whole.slice(0, 1), whole.slice(1, 1))
+        );
         assert!((1..5).all(|column| rows.column(column).is_null(1)));
     }
 

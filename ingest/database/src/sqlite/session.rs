@@ -189,7 +189,10 @@ impl Session for SqliteSession {
     /// Infinity, and texts among numbers, are above all that may come later.
     fn has_place(&self, column: &str) -> String {
         let name = SQL.identifier(column);
-        let is_number = self.columns.get(column, "").is_ok_and(|column| is_of_numbers(column.declared.as_deref()));
+        let is_number = self
+            .columns
+            .get(column, "")
+            .is_ok_and(|column| is_of_numbers(column.declared.as_deref()));
         let numbers = if is_number {
             format!(" AND typeof({name}) IN ('integer', 'real')")
         } else {

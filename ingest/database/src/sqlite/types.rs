@@ -167,10 +167,7 @@ mod tests {
             of(Some("DECIMAL(10,2)"), StorageClasses { large: true, ..whole }),
             DataType::Int64
         );
-        assert_eq!(
-            of(None, StorageClasses { real: true, ..whole }),
-            DataType::Float64
-        );
+        assert_eq!(of(None, StorageClasses { real: true, ..whole }), DataType::Float64);
         assert_eq!(
             of(
                 None,
@@ -184,11 +181,17 @@ mod tests {
         );
         let text = StorageClasses { text: true, ..none };
         assert_eq!(of(Some("INTEGER"), text), DataType::Utf8);
-        assert_eq!(of(Some("INTEGER"), StorageClasses { text: true, ..whole }), DataType::Int64);
+        assert_eq!(
+            of(Some("INTEGER"), StorageClasses { text: true, ..whole }),
+            DataType::Int64
+        );
         assert_eq!(of(None, StorageClasses { text: true, ..whole }), DataType::Utf8);
         assert_eq!(of(Some("DATE"), StorageClasses { text: true, ..whole }), DataType::Utf8);
         assert_eq!(of(Some("TEXT"), StorageClasses { blob: true, ..text }), DataType::Utf8);
-        assert_eq!(of(Some("TEXT"), StorageClasses { blob: true, ..none }), DataType::Binary);
+        assert_eq!(
+            of(Some("TEXT"), StorageClasses { blob: true, ..none }),
+            DataType::Binary
+        );
         assert_eq!(
             of(Some("BOOLEAN"), StorageClasses { integer: true, ..none }),
             DataType::Boolean
@@ -210,7 +213,14 @@ mod tests {
             (DataType::Int64, whole, DataType::Int64),
             (DataType::Int64, real, MIXED),
             (MIXED, whole, MIXED),
-            (DataType::Boolean, StorageClasses { beyond_one: true, ..whole }, DataType::Boolean),
+            (
+                DataType::Boolean,
+                StorageClasses {
+                    beyond_one: true,
+                    ..whole
+                },
+                DataType::Boolean,
+            ),
             (DataType::Int64, none, DataType::Int64),
             (DataType::Utf8, none, DataType::Utf8),
             (DataType::Int64, text, DataType::Utf8),

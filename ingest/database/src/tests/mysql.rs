@@ -97,10 +97,19 @@ async fn types(server: &TestMariadb) {
             "CREATE TABLE odd (a TINYINT(1), b DATE);\nINSERT INTO odd VALUES (2, '2024-00-00')",
         )
         .await;
-    let load = async |stream: &str| Source::new(&server.url("root", "shop"), stream).await.load(None).await.unwrap();
+    let load = async |stream: &str| {
+        Source::new(&server.url("root", "shop"), stream)
+            .await
+            .load(None)
+            .await
+            .unwrap()
+    };
     // Numbers among truths are numbers, unless the lake's column has truths already.
     server.run("shop", "INSERT INTO odd VALUES (1, NULL)").await;
-    assert_eq!(load("{table: odd, columns: {b: {type: text}}}").await.lines(), ["1,", "2,2024-00-00"]);
+    assert_eq!(
+        load("{table: odd, columns: {b: {type: text}}}").await.lines(),
+        ["1,", "2,2024-00-00"]
+    );
     let source = Source::new(&server.url("root", "shop"), "{table: odd, cursor: a, key: [a]}").await;
     let truths: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
     source.landed.fill(RecordBatch::try_from_iter([("a", truths)]).unwrap());

@@ -107,16 +107,9 @@ async fn types(server: &TestPostgres) {
     }
     let declared =
         "{table: types, disposition: replace, columns: {a_any: {type: 'decimal(38,8)'}, a_date: {type: text}}}";
-    let error = Source::new(&server.url(), declared)
-        .await
-        .load(None)
-        .await
-        .err()
-        .unwrap();
-    assert!(
-        error.to_string().contains("more digits") && error.to_string().contains("column=a_any"),
-        "{error}"
-    );
+    // The value has more digits than that, and the other row none.
+    let load = Source::new(&server.url(), declared).await.load(None).await.unwrap();
+    assert_eq!((load.rows(), column(&load, "a_any")), (1, vec![None]));
 }
 
 fn source_time() -> DataType {

@@ -56,10 +56,10 @@ async fn sqlite_types_hold_all_values() {
 #[tokio::test]
 async fn sqlite_goes_on_after_numbers_alone() {
     let database = TestSqlite::with(
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, n INT);
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, at INT);
          INSERT INTO t VALUES (1, 5), (2, 'never'), (3, 9e999);",
     );
-    let source = Source::new(&database.url(), "{table: t, cursor: n, key: [id]}").await;
+    let source = Source::new(&database.url(), "{table: t, cursor: at, key: [id]}").await;
     let first = source.load(None).await.unwrap();
     assert_eq!(first.lines(), ["1,5.0", "3,inf"]);
     database.run("INSERT INTO t VALUES (4, 6)");

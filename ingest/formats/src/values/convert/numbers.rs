@@ -22,7 +22,11 @@ pub(super) fn there_and_back(array: &ArrayRef, target: &DataType) -> Result<Conv
         true => there,
         false => without(&there, &misfits)?,
     };
-    Ok(Converted { array, misfits, cut: false })
+    Ok(Converted {
+        array,
+        misfits,
+        cut: false,
+    })
 }
 
 /// The array with nulls in those rows.
@@ -44,10 +48,16 @@ pub(super) fn decimals_of_floats(array: &ArrayRef, precision: u8, scale: i8) -> 
             Box::new(move |row| values.value(row).to_string())
         }
     };
-    let (values, misfits) = each(array, |row| parse::decimal(text(row).as_bytes(), b'.', precision, scale));
+    let (values, misfits) = each(array, |row| {
+        parse::decimal(text(row).as_bytes(), b'.', precision, scale)
+    });
     let decimals = Decimal128Array::from(values).with_precision_and_scale(precision, scale);
     let array: ArrayRef = Arc::new(decimals.doing(|| "converting to a decimal")?);
-    Ok(Converted { array, misfits, cut: false })
+    Ok(Converted {
+        array,
+        misfits,
+        cut: false,
+    })
 }
 
 /// Doubles that, written with as many digits as the decimals have, are those again.
@@ -59,7 +69,11 @@ pub(super) fn doubles_of_decimals(array: &ArrayRef) -> Result<Converted> {
         parse::double(text, b'.').filter(|_| parse::is_exact_double(without_zeros(text), b'.'))
     });
     let array: ArrayRef = Arc::new(PrimitiveArray::<Float64Type>::from(values));
-    Ok(Converted { array, misfits, cut: false })
+    Ok(Converted {
+        array,
+        misfits,
+        cut: false,
+    })
 }
 
 /// Without the zeros at the end of a fraction, which say nothing.

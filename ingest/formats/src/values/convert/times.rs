@@ -55,7 +55,11 @@ pub(super) fn timestamps(array: &ArrayRef, conversion: Conversion) -> Result<Con
             return None;
         }
         cut |= is_cut;
-        Some(if instants.is_local { clock.utc_of_local(micros) } else { micros })
+        Some(if instants.is_local {
+            clock.utc_of_local(micros)
+        } else {
+            micros
+        })
     });
     let array: ArrayRef = Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC"));
     Ok(Converted { array, misfits, cut })
@@ -70,5 +74,9 @@ pub(super) fn dates(array: &ArrayRef) -> Result<Converted> {
         is_midnight.then(|| i32::try_from(micros.div_euclid(DAY)).ok())?
     });
     let array: ArrayRef = Arc::new(Date32Array::from(values));
-    Ok(Converted { array, misfits, cut: false })
+    Ok(Converted {
+        array,
+        misfits,
+        cut: false,
+    })
 }
