@@ -132,6 +132,16 @@ impl<C: Clone> Columns<C> {
         find_column(&self.names, name, doing).map(|at| &self.columns[at])
     }
 
+    /// Where the first one is for which that holds.
+    pub(crate) fn position(&self, holds: impl Fn(&C) -> bool) -> Option<usize> {
+        self.columns.iter().position(holds)
+    }
+
+    /// The one at that place.
+    pub(crate) fn at(&mut self, place: usize) -> &mut C {
+        &mut self.columns[place]
+    }
+
     /// Those of a part of the relation, and the SQL behind `FROM` that chooses its rows.
     ///
     /// # Errors

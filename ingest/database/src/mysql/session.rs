@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::Schema;
 use async_trait::async_trait;
 use cordada_core::names::snake_case;
 use cordada_core::sql_text::Dialect;
@@ -63,23 +63,12 @@ impl MysqlSession {
         let (label, relation) = (stream.label().to_owned(), MysqlRelation::of(stream));
         let options = stream.options();
         let columns = columns(&mut connection, &label, &relation).await?;
-        let mut types = Vec::with_capacity(columns.len());
-        for column in columns.iter() {
+        let columns = columns.iter().map(|column| {
             let name = snake_case(&column.name_str());
             let known = request.known.field_with_name(&name).ok();
-            types.push(match (options.declared(&name), known) {
-                (Some(declared), _) => Some(declared.clone()),
-                (None, Some(known)) if MysqlColumn::is_truth(column) => Some(known.data_type().clone()),
-                (None, None) if MysqlColumn::is_truth(column) => {
-                    let name = SQL.identifier(&column.name_str());
-                    Some(truth(&mut connection, &label, &relation, &name).await?)
-                }
-                (None, _) => None,
-            });
-        }
-        let columns = columns.iter().zip(&types);
-        let columns =
-            columns.map(|(column, data_type)| MysqlColumn::new(column, data_type.as_ref(), source.timezone.0));
+            let known = known.filter(|_| MysqlColumn::is_truth(column)).map(|field| field.data_type());
+            MysqlColumn::new(column, options.declared(&name).or(known), source.timezone.0)
+        });
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
             columns: Columns::new(columns.collect(), |column| &column.name),
@@ -87,6 +76,20 @@ impl MysqlSession {
             label,
             relation,
         })
+    }
+
+    /// Finds out which columns that are called truths are of numbers, if nothing says what they are: those with one that is
+    /// neither 0 nor 1.
+    async fn decide(&mut self) -> Result<()> {
+        let undecided = |column: &MysqlColumn| column.is_undecided;
+        while let Some(at) = self.columns.position(undecided) {
+            let name = SQL.identifier(&self.columns.at(at).name);
+            let relation = &self.relation.sql;
+            let numbers = format!("SELECT '1' FROM {relation} WHERE {name} NOT IN (0, 1) LIMIT 1");
+            let is_number = self.first(&numbers).await?.is_some();
+            self.columns.at(at).decide(is_number);
+        }
+        Ok(())
     }
 
     fn column(&self, name: &str) -> Result<&MysqlColumn> {
@@ -105,6 +108,7 @@ impl Session for MysqlSession {
     }
 
     async fn rows(&mut self, part: Part) -> Result<SessionRows> {
+        self.decide().await?;
         let (columns, condition) = self.columns.of(&part, &self.feed.doing())?;
         let fields = columns.iter().map(MysqlColumn::field).collect::<Vec<_>>();
         let builder = RowBuilder::new(&self.label, &Schema::new(fields));
@@ -273,26 +277,6 @@ async fn columns(
         }
         Err(error) => Err(error).doing_sql(doing),
     }
-}
-
-/// What a column of [truths](MysqlColumn::is_truth), whose name in SQL is `name`, is: with one number that is neither 0 nor
-/// 1 it is one of numbers.
-async fn truth(
-    connection: &mut MysqlConnection,
-    label: &str,
-    relation: &MysqlRelation,
-    name: &str,
-) -> Result<DataType> {
-    let sql = format!("SELECT 1 FROM {} WHERE {name} NOT IN (0, 1) LIMIT 1", relation.sql);
-    let number: Option<Row> = connection
-        .driver
-        .query_first(sql)
-        .await
-        .doing_sql(|| format!("reading {label}"))?;
-    Ok(match number {
-        Some(_) => DataType::Int16,
-        None => DataType::Boolean,
-    })
 }
 
 async fn tables(connection: &mut MysqlConnection) -> mysql_async::Result<Vec<String>> {

@@ -24,6 +24,8 @@ pub(super) struct MysqlColumn {
     conversion: Conversion,
     /// Whether the server is to make text of it.
     cast: bool,
+    /// Whether it is [called a truth](MysqlColumn::is_truth) and nothing says whether it is one.
+    pub(super) is_undecided: bool,
 }
 
 /// How values are compared with a bound that was kept as text.
@@ -75,6 +77,15 @@ impl MysqlColumn {
             comparison,
             conversion,
             cast,
+            is_undecided: declared.is_none() && Self::is_truth(column),
+        }
+    }
+
+    /// Decides whether it is one of numbers.
+    pub(super) fn decide(&mut self, is_number: bool) {
+        self.is_undecided = false;
+        if is_number {
+            self.data_type = DataType::Int16;
         }
     }
 

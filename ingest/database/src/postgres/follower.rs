@@ -23,6 +23,7 @@ use super::connect::PostgresServer;
 use super::pgoutput::{self, Cell, Message, Tuple};
 use super::relation::PostgresColumn;
 use super::replication::LogExtent;
+use super::session::texts;
 use crate::feed::{BatchSender, is_batch};
 use crate::sql_error::SqlContext;
 use crate::value_error::shown;
@@ -260,22 +261,15 @@ impl ChangeFollower {
         );
         let messages = client.simple_query(&sql).await.doing_sql(|| self.doing())?;
         let rows = messages.into_iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(
-                (0..row.len())
-                    .map(|at| row.get(at).map(str::to_owned))
-                    .collect::<Vec<_>>(),
-            ),
+            SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
         let keyed = rows.map(|row| {
-            let key = self
-                .table
-                .key
-                .iter()
-                .map(|at| row.get(*at).cloned().flatten().unwrap_or_default());
-            (key.collect(), row)
+            let row = texts(&row).doing_sql(|| self.doing())?;
+            let key = self.table.key.iter().map(|at| row[*at].clone().unwrap_or_default());
+            Ok((key.collect(), row))
         });
-        Ok(keyed.collect())
+        keyed.collect()
     }
 
     /// Sends all keys of the lake as rows that are gone.

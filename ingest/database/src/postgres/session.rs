@@ -11,7 +11,7 @@ use cordada_core::threads::locked;
 use cordada_ingest_source::misfits;
 use futures::StreamExt;
 use tokio_postgres::types::{Kind, Type};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 use tokio_util::sync::CancellationToken;
 
 use super::SQL;
@@ -181,10 +181,11 @@ impl Session for PostgresSession {
     async fn first(&mut self, sql: &str) -> Result<Option<Vec<Option<String>>>> {
         let asking = async { self.client.simple_query(sql).await.doing_sql(|| self.feed.doing()) };
         let messages = self.feed.unless_cancelled(asking).await?;
-        Ok(messages.into_iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect()),
+        let row = messages.into_iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
-        }))
+        });
+        row.map(|row| texts(&row).doing_sql(|| self.feed.doing())).transpose()
     }
 
     async fn is_unique(&mut self, column: &str) -> Result<bool> {
@@ -232,6 +233,14 @@ impl Session for PostgresSession {
             _ => Err(not_a_time(column, self.feed.doing())),
         }
     }
+}
+
+/// A row's values.
+///
+/// # Errors
+/// One is not UTF-8.
+pub(super) fn texts(row: &SimpleQueryRow) -> Result<Vec<Option<String>>, tokio_postgres::Error> {
+    (0..row.len()).map(|at| Ok(row.try_get(at)?.map(str::to_owned))).collect()
 }
 
 /// The type that a domain is of, whatever it is called.
