@@ -27,6 +27,8 @@ pub enum ErrorKind {
     Unavailable,
     /// The caller asked to stop.
     Cancelled,
+    /// A fault of the program itself: it panicked.
+    Internal,
 }
 
 /// An error with its place, its cause and what to do about it.
@@ -132,6 +134,12 @@ impl Error {
         Self::new(ErrorKind::Cancelled, doing, "cancelled")
     }
 
+    /// The program itself has a fault, and panicked. The panic has been reported where it happened.
+    pub fn panicked(doing: impl Into<String>) -> Self {
+        let why = "the program has a fault and stopped at it";
+        Self::new(ErrorKind::Internal, doing, why).hint("report it, with what was printed before")
+    }
+
     /// What the reader should do.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
@@ -181,7 +189,7 @@ impl Error {
         match self.0.kind {
             ErrorKind::Config => 2,
             ErrorKind::Unavailable => 3,
-            ErrorKind::Failed | ErrorKind::Conflict | ErrorKind::Cancelled => 1,
+            ErrorKind::Failed | ErrorKind::Conflict | ErrorKind::Cancelled | ErrorKind::Internal => 1,
         }
     }
 }

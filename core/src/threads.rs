@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Result};
@@ -12,14 +13,23 @@ use crate::{Error, Result};
 /// Runs blocking work beside the async tasks; `doing` says what it is, for the error of one that panics.
 ///
 /// # Errors
-/// Those of `work`; failed if it panics.
+/// Those of `work`; internal if it panics.
 pub async fn blocking<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| Error::failed(doing, error))?
+        .map_err(|error| not_joined(doing, &error))?
+}
+
+/// The error of a task that did not come to its end. Of a panic, which has been reported, nothing is repeated: its message
+/// may quote a value.
+pub fn not_joined(doing: impl Into<String>, error: &JoinError) -> Error {
+    match error.is_panic() {
+        true => Error::panicked(doing),
+        false => Error::cancelled(doing),
+    }
 }
 
 /// The guard of a lock whose data stay valid whatever panics: a cache, a counter.

@@ -14,6 +14,7 @@ pub(crate) fn of(error: &Error) -> Status {
         ErrorKind::Cancelled => Code::Cancelled,
         ErrorKind::Conflict => Code::Aborted,
         ErrorKind::Config => Code::InvalidArgument,
+        ErrorKind::Internal => Code::Internal,
         ErrorKind::Failed => engine_cause(error).map_or(Code::InvalidArgument, code_of),
     };
     Status::new(code, error.to_string())

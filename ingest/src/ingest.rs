@@ -1,5 +1,6 @@
 //! One run over sources: each stream lands, then one release publishes what landed.
 
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,11 +18,12 @@ use cordada_ingest_source::transform::PiiKey;
 use cordada_lake::JournalType::{Integer, Personal, Text, Time};
 use cordada_lake::release::{ColumnDocs, Docs};
 use cordada_lake::{Draft, Journal, Lake, Relation, Release, Tip};
-use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::Budget;
+use crate::cut_times::CutTimes;
 use crate::kept::KeptState;
 use crate::landing::{Landing, Outcome};
 use crate::naming::options_of;
@@ -121,6 +123,7 @@ pub async fn ingest(
             load: load.clone(),
             key,
             budget: &budget,
+            cut_times: CutTimes::default(),
             cancel: cancel.clone(),
         });
     }
@@ -193,7 +196,9 @@ async fn finished(landing: &Landing<'_>, progress: &dyn Progress) -> Result<Land
         return Err(Error::cancelled(format!("landing {table}")));
     }
     let (started, clock) = (Utc::now(), Instant::now());
-    let result = landing.run(progress).await;
+    // A fault in one stream must not keep the others from landing; what was being written is not committed.
+    let result = AssertUnwindSafe(landing.run(progress)).catch_unwind().await;
+    let result = result.unwrap_or_else(|_| Err(Error::panicked(format!("landing {table}"))));
     let refused = result.as_ref().ok().and_then(|landed| all_rejected(landing, landed));
     let journaled = journal(landing, started, &result, refused.as_ref()).await;
     let landed = result
@@ -305,6 +310,7 @@ async fn journal(
             ErrorKind::Failed => ("failed", Some("failed")),
             ErrorKind::Conflict => ("failed", Some("conflict")),
             ErrorKind::Unavailable => ("failed", Some("unavailable")),
+            ErrorKind::Internal => ("failed", Some("internal")),
         },
     };
     let text = |text: Option<&str>| -> ArrayRef { Arc::new(StringArray::from(vec![text])) };

@@ -42,22 +42,18 @@ impl LandedTable {
         let mut tip = locked(&self.tip);
         *tip = tip.then(version);
     }
+}
 
-    /// Its columns; `None` if there is no table.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub(crate) async fn schema(&self) -> Result<Option<SchemaRef>> {
+#[async_trait]
+impl Landed for LandedTable {
+    async fn schema(&self) -> Result<Option<SchemaRef>> {
         let Some(version) = self.tip().version else {
             return Ok(None);
         };
         let snapshot = self.lake.snapshot(&self.lake.path_of(&self.table), version).await?;
         Ok(Some(snapshot.schema().clone()))
     }
-}
 
-#[async_trait]
-impl Landed for LandedTable {
     async fn transactions(&self, ids: &[String]) -> Result<HashMap<String, i64>> {
         match self.tip().version {
             Some(version) => {

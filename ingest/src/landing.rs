@@ -5,9 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::json::LineDelimitedWriter;
 use arrow::record_batch::RecordBatch;
 use cordada_core::names::ORIGIN;
 use cordada_core::progress::{Progress, Task};
@@ -16,12 +15,15 @@ use cordada_core::suggest::did_you_mean;
 use cordada_core::threads::blocking;
 use cordada_core::{Context, Error, ErrorKind, Result, TableName};
 use cordada_ingest_formats::reading::Reading;
+use cordada_ingest_formats::record::records;
 use cordada_ingest_formats::rejected::Rejected;
 use cordada_ingest_formats::scanned::ScannedFile;
 use cordada_ingest_formats::shape::Shape;
 use cordada_ingest_formats::values::build::Notation;
+use cordada_ingest_formats::values::convert::Conversion;
 use cordada_ingest_source::contract::{Breach, Check};
 use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
+use cordada_ingest_source::landed::Landed as _;
 use cordada_ingest_source::options::{Disposition, Options, Transform};
 use cordada_ingest_source::provenance::{self, Load};
 use cordada_ingest_source::transform::{PiiKey, Transforms};
@@ -34,13 +36,17 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::budget::Budget;
+use crate::cut_times::CutTimes;
 use crate::far_times::{self, FarTimes};
+use crate::flagged::flagged;
 use crate::kept::KeptState;
+use crate::keyless::keyed;
 use crate::landed::LandedTable;
 use crate::naming::{names_of, renamed_fields};
 use crate::rejected::Rejects;
-use crate::rows::{RowReader, described, typed, with_provenance};
+use crate::rows::{RowReader, described, with_provenance};
 use crate::sources::SourceFile;
+use crate::typed::{TypedLanding, TypedRows};
 use crate::unnest;
 
 /// A stream to land, and what to land it with.
@@ -54,6 +60,7 @@ pub(crate) struct Landing<'a> {
     pub(crate) load: Load,
     pub(crate) key: Option<&'a PiiKey>,
     pub(crate) budget: &'a Budget,
+    pub(crate) cut_times: CutTimes,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -112,6 +119,7 @@ impl Landing<'_> {
             attempt += 1;
         }
         landed.far_times.warn(&self.table);
+        self.cut_times.warn(&self.table);
         Ok(landed)
     }
 
@@ -242,7 +250,7 @@ impl Landing<'_> {
         let passed = Arc::new(AtomicU64::new(0));
         let replaces_all = self.options.disposition() == Disposition::Replace && first && chunk.last;
         let partitions = partitions
-            .map(|rows| self.checked(rows, &check, &rejects, &far_times, &passed))
+            .map(|rows| self.checked(rows, &check, &rejects, &far_times, &passed, &key))
             .collect();
         let superseded = chunk.supersedes.into_iter();
         let superseded = superseded.map(|(file, since)| Superseded { file, since });
@@ -386,16 +394,26 @@ impl Landing<'_> {
                 partitions,
                 origin,
                 deleted,
+                misfits,
             } => {
-                let origin: Arc<str> = origin.into();
-                let (schema, partitions) = typed(
-                    (&schema, partitions),
-                    deleted.as_deref(),
-                    &origin,
-                    &self.load,
-                    &self.options,
-                    &mut attempt.names,
-                );
+                let rows = TypedRows {
+                    schema,
+                    partitions,
+                    origin,
+                    deleted,
+                    misfits,
+                };
+                let landing = TypedLanding {
+                    options: &self.options,
+                    load: &self.load,
+                    conversion: Conversion {
+                        zone: self.source.source().timezone(),
+                        cuts: false,
+                    },
+                    rejects,
+                    transforms: &attempt.transforms,
+                };
+                let (schema, partitions) = rows.landing(&landing, &mut attempt.names);
                 (schema, partitions, HashMap::new())
             }
             Rows::Records(spools) => {
@@ -459,6 +477,7 @@ impl Landing<'_> {
             schema: schema.clone(),
             load: self.load.clone(),
             rejects: rejects.clone(),
+            cut_times: self.cut_times.clone(),
             task: task.clone(),
             cancel: self.cancel.clone(),
         };
@@ -470,6 +489,7 @@ impl Landing<'_> {
         let mut columns: Vec<(&str, Shape)> = Vec::new();
         let mut by_name = HashMap::new();
         for file in files {
+            self.check_key(file, names)?;
             for (name, shape) in file.scanned.plan.names.iter().zip(&file.scanned.shapes) {
                 let at = *by_name.entry(name.as_str()).or_insert_with(|| {
                     columns.push((name, Shape::default()));
@@ -485,6 +505,23 @@ impl Landing<'_> {
             Ok(described(&options, name, names.source(name).unwrap_or(name), data_type))
         });
         Ok(with_provenance(fields.collect::<Result<Vec<_>>>()?))
+    }
+
+    /// Whether a file has the columns of the key, without which none of its rows could land.
+    fn check_key(&self, file: &ScannedFile, all: &SourceNames) -> Result<()> {
+        let has_rows = file.scanned.pieces.iter().any(|piece| piece.rows > 0);
+        if file.content_id.is_none() || !has_rows || !self.options.disposition().needs_key() {
+            return Ok(());
+        }
+        let names = &file.scanned.plan.names;
+        match self.options.named(all).key().iter().find(|key| !names.contains(key)) {
+            None => Ok(()),
+            Some(key) => {
+                let hint = did_you_mean(key, "the columns are", names.iter().map(String::as_str));
+                let why = format!("there is no column `{key}`, which is the key");
+                Err(Error::config(format!("reading {}", file.name()), why).hint(hint))
+            }
+        }
     }
 
     /// Whether the columns that the configuration names are there; `dropped` says that those to drop have gone already.
@@ -536,6 +573,7 @@ impl Landing<'_> {
         rejects: &Arc<Rejects>,
         far_times: &far_times::Counter,
         passed: &Arc<AtomicU64>,
+        key: &[String],
     ) -> SendableRecordBatchStream {
         let notation = Notation {
             point: b'.',
@@ -544,42 +582,22 @@ impl Landing<'_> {
         let (check, rejects, far_times) = (check.clone(), rejects.clone(), far_times.clone());
         let passed = passed.clone();
         let schema = check.schema.clone();
-        let rows = rows.and_then(move |batch| {
-            let checked = check.apply(batch.clone(), notation).and_then(|(landing, breaches)| {
-                record(&rejects, &batch, &breaches)?;
-                far_times.count(&landing);
-                passed.fetch_add(landing.num_rows() as u64, Ordering::Relaxed);
-                Ok(landing)
-            });
-            std::future::ready(checked.map_err(Into::into))
-        });
+        let key = match self.options.disposition().needs_key() {
+            true => key.to_vec(),
+            false => Vec::new(),
+        };
+        let checked = move |batch: RecordBatch| {
+            let (keyed, keyless) = keyed(batch.clone(), &key)?;
+            record(&rejects, &batch, &keyless)?;
+            let (landing, breaches) = check.apply(keyed.clone(), notation)?;
+            record(&rejects, &keyed, &breaches)?;
+            far_times.count(&landing);
+            passed.fetch_add(landing.num_rows() as u64, Ordering::Relaxed);
+            Ok(landing)
+        };
+        let rows = rows.and_then(move |batch| std::future::ready(checked(batch).map_err(Error::into)));
         Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }
-}
-
-/// The rows with [`provenance::DELETED`], if the column that says so is there.
-fn flagged(
-    column: Option<String>,
-    schema: SchemaRef,
-    partitions: Vec<SendableRecordBatchStream>,
-) -> (SchemaRef, Vec<SendableRecordBatchStream>) {
-    let Some(column) = column.filter(|column| schema.field_with_name(column).is_ok()) else {
-        return (schema, partitions);
-    };
-    let flag = Field::new(provenance::DELETED, DataType::Boolean, true);
-    let fields = schema.fields().iter().map(|field| field.as_ref().clone()).chain([flag]);
-    let result = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    mapped(result.clone(), partitions, move |batch| {
-        let doing = || "looking for deleted rows";
-        let missing = || Error::failed(doing(), "the column is not there");
-        let says = batch.column_by_name(&column).ok_or_else(missing)?;
-        let gone: BooleanArray = match says.as_boolean_opt() {
-            Some(flags) => flags.iter().map(|flag| Some(flag == Some(true))).collect(),
-            None => (0..says.len()).map(|row| Some(says.is_valid(row))).collect(),
-        };
-        let columns = batch.columns().iter().cloned().chain([Arc::new(gone) as _]);
-        RecordBatch::try_new(result.clone(), columns.collect()).doing(doing)
-    })
 }
 
 /// No rows, of the columns that the table has: the source that it is a copy of has become empty.
@@ -597,7 +615,7 @@ fn summary(rows: u64, rejected: u64) -> String {
 }
 
 /// What `change` makes of the batches, which are of `schema` then.
-fn mapped(
+pub(crate) fn mapped(
     schema: SchemaRef,
     partitions: Vec<SendableRecordBatchStream>,
     change: impl Fn(RecordBatch) -> Result<RecordBatch> + Clone + Send + 'static,
@@ -632,10 +650,7 @@ fn record(rejects: &Rejects, batch: &RecordBatch, breaches: &[Breach]) -> Result
             .filter(|column| !provenance::is_ours(row.schema().field(*column).name()))
             .collect();
         let source = row.project(&source_columns).doing(doing)?;
-        let mut writer = LineDelimitedWriter::new(Vec::new());
-        writer.write(&source).doing(doing)?;
-        writer.finish().doing(doing)?;
-        let text = String::from_utf8_lossy(writer.get_ref()).trim_end().to_owned();
+        let record = records(&source, &[0])?.pop().unwrap_or_default();
         let origin = row
             .column_by_name(ORIGIN)
             .and_then(|column| column.as_string_opt::<i32>().cloned());
@@ -644,7 +659,7 @@ fn record(rejects: &Rejects, batch: &RecordBatch, breaches: &[Breach]) -> Result
         let rejected = Rejected {
             line,
             reason: breach.reason.clone(),
-            record: text,
+            record,
         };
         rejects.add(file, &[rejected])?;
     }

@@ -7,9 +7,12 @@
 
 mod budget;
 mod check;
+mod cut_times;
 mod far_times;
+mod flagged;
 mod ingest;
 mod kept;
+mod keyless;
 mod landed;
 mod landing;
 mod listen;
@@ -17,6 +20,7 @@ mod naming;
 mod rejected;
 mod rows;
 mod sources;
+mod typed;
 mod unnest;
 
 pub use check::{StreamCheck, check};

@@ -1,5 +1,5 @@
-//! The rows of a chunk, as partitions of batches that share one schema: the source's columns by their names in the
-//! lake, then the provenance.
+//! The rows of files, as partitions of batches that share one schema: the source's columns by their names in the lake,
+//! then the provenance.
 
 use std::sync::Arc;
 
@@ -9,18 +9,17 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use cordada_core::batches::WAITING_BATCHES;
 use cordada_core::progress::Task;
-use cordada_core::source_names::SourceNames;
-use cordada_core::types::{self, COMMENT, PII, storable_type};
+use cordada_core::types::{COMMENT, PII};
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_formats::piece::Decoded;
 use cordada_ingest_formats::scanned::ScannedFile;
 use cordada_ingest_source::options::Options;
 use cordada_ingest_source::provenance::{self, Load};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
-use futures::TryStreamExt;
+use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::cut_times::CutTimes;
 use crate::rejected::Rejects;
 
 /// Reads files a second time, into batches.
@@ -32,6 +31,8 @@ pub(crate) struct RowReader {
     pub(crate) load: Load,
     /// Where records go that cannot be read.
     pub(crate) rejects: Arc<Rejects>,
+    /// Where it is noted which columns were cut.
+    pub(crate) cut_times: CutTimes,
     pub(crate) task: Arc<dyn Task>,
     pub(crate) cancel: CancellationToken,
 }
@@ -96,15 +97,19 @@ impl RowReader {
                     if reader.cancel.is_cancelled() {
                         return Err(Error::cancelled(format!("reading {}", file.name())));
                     }
-                    rows += decoded.lines.len() as u64;
+                    rows += (decoded.lines.len() + decoded.rejected.len()) as u64;
                     let decoded = new_rows(decoded, file.landed_lines)?;
+                    for column in &decoded.cut {
+                        reader.cut_times.add(&file.scanned.plan.names[*column]);
+                    }
                     reader.rejects.unreadable(file.name(), &decoded.rejected)?;
                     let batch = reader.batch(file, decoded)?;
                     let gone = |_| Error::cancelled(format!("reading {}", file.name()));
                     sender.blocking_send(Ok(batch)).map_err(gone)
                 })?;
-                if rows != piece.rows {
-                    let why = format!("it had {} rows and then {rows}", piece.rows);
+                let before = piece.rows + piece.rejected;
+                if rows != before {
+                    let why = format!("it had {before} rows and then {rows}");
                     return Err(Error::conflict(format!("reading {}", file.name()), why).into());
                 }
                 reader.task.advance(file.bytes_of(piece));
@@ -160,65 +165,6 @@ fn new_rows(mut decoded: Decoded, lines: u64) -> Result<Decoded> {
     }
     decoded.rejected.retain(|rejected| rejected.line > lines);
     Ok(decoded)
-}
-
-/// Rows of `schema`, which names the source's own columns, by their names in the lake and with the provenance.
-/// The column `deleted`, if there is one, becomes [`provenance::DELETED`].
-pub(crate) fn typed(
-    (schema, partitions): (&Schema, Vec<SendableRecordBatchStream>),
-    deleted: Option<&str>,
-    origin: &Arc<str>,
-    load: &Load,
-    options: &Options,
-    names: &mut SourceNames,
-) -> (SchemaRef, Vec<SendableRecordBatchStream>) {
-    let is_deleted = |field: &Field| deleted == Some(field.name());
-    let own = schema.fields().iter().filter(|field| !is_deleted(field));
-    let own: Vec<_> = own.map(|field| field.name().clone()).collect();
-    let mut assigned = names.assign(&own).into_iter();
-    let options = options.named(names);
-    let mut fields = Vec::new();
-    for field in schema.fields() {
-        if is_deleted(field) {
-            fields.push(Field::new(provenance::DELETED, DataType::Boolean, true));
-            continue;
-        }
-        let name = assigned.next().unwrap_or_default();
-        let declared = options.column(&name).and_then(|column| column.data_type.clone());
-        let data_type = declared.unwrap_or_else(|| storable_type(field.data_type()));
-        let source = names.source(&name).unwrap_or(field.name());
-        fields.push(described(&options, &name, source, data_type));
-    }
-    let columns = Arc::new(Schema::new(fields.clone()));
-    let schema = with_provenance(fields);
-    let partitions = partitions.into_iter().map(|partition| -> SendableRecordBatchStream {
-        let (columns, result, load, origin) = (columns.clone(), schema.clone(), load.clone(), origin.clone());
-        let rows = partition.and_then(move |batch| {
-            let named = named(&batch, &columns).and_then(|batch| arranged(&batch, &result, &load, &origin));
-            std::future::ready(named.map_err(Into::into))
-        });
-        Box::pin(RecordBatchStreamAdapter::new(schema.clone(), rows))
-    });
-    let partitions = partitions.collect();
-    (schema, partitions)
-}
-
-/// The batch with the names of `columns`, each cast to its type.
-fn named(batch: &RecordBatch, columns: &SchemaRef) -> Result<RecordBatch> {
-    let doing = || "reading rows";
-    let fields = columns.fields().iter().zip(batch.columns());
-    let fields: Vec<_> = fields
-        .map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone()))
-        .collect();
-    let renamed = RecordBatch::try_new(Arc::new(Schema::new(fields)), batch.columns().to_vec()).doing(doing)?;
-    types::conform(&renamed, columns)
-}
-
-/// The batch with the provenance behind its columns.
-fn arranged(batch: &RecordBatch, schema: &SchemaRef, load: &Load, origin: &str) -> Result<RecordBatch> {
-    let provenance = load.same_origin(origin, batch.num_rows())?;
-    let columns = batch.columns().iter().cloned().chain(provenance).collect();
-    RecordBatch::try_new(schema.clone(), columns).doing(|| "adding the columns of the load")
 }
 
 /// A column as the table has it: with the source's own name and the kind of personal data.

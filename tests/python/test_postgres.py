@@ -183,6 +183,21 @@ def test_logical_changes(shop, postgres):
 
 
 @pytest.mark.parametrize("mode", [INCREMENTAL, LOGICAL], ids=["cursor", "logical"])
+def test_a_change_that_cannot_land(shop, mode):
+    """It is on record, what was there before is not shown as if it were true, and the mended row is back."""
+    shop.streams(sales=mode).ingest()
+    execute(shop, "update sales set amount = 'NaN', updated_at = now() where id in (5, 7)")
+    shop.ingest()
+    same(shop.rows("sales", "id"), [row for row in source_rows(shop) if row["id"] not in (5, 7)])
+    records = shop.project.query("select reason, record from ops.rejected_rows order by record")
+    assert [reason.split(":")[0] for reason, _ in records] == ["amount", "amount"], records
+    assert all('"amount":"NaN"' in record for _, record in records), records
+    execute(shop, "update sales set amount = 5.55, updated_at = now() where id = 5", "delete from sales where id = 7")
+    shop.ingest()
+    check(shop)
+
+
+@pytest.mark.parametrize("mode", [INCREMENTAL, LOGICAL], ids=["cursor", "logical"])
 def test_the_server_is_killed_in_the_middle(shop, postgres, mode):
     direct = shop.url
     with Proxy(postgres.port, hold_after=200_000) as wire:

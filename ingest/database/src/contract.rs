@@ -34,8 +34,8 @@ pub(crate) trait Subject: Sized + Send + Sync {
     const LONG_TEXT: (&'static str, &'static str);
     /// Its types, with values as far as each goes.
     const TYPES: &'static [Type];
-    /// A value that the lake's types do not have.
-    const UNREADABLE: Unreadable;
+    /// Values that the lake's types do not have.
+    const UNREADABLE: &'static [Unreadable];
     /// A query that fails at a value with [`PASSWORD`] in it, which the system may quote.
     const FAILING: &'static str;
 
@@ -112,6 +112,7 @@ macro_rules! session_contract {
         $crate::contract::session_contract! { @promises $subject:
             values::values_arrive_as_they_are
             values::long_texts_are_whole
+            values::a_value_that_no_type_holds_costs_its_row
             rows::all_rows_are_read_once
             rows::an_empty_table_has_its_columns
             rows::all_is_read_as_it_was_when_the_session_began
@@ -129,7 +130,6 @@ macro_rules! session_contract {
             cancelling::rows_end_when_they_are_cancelled
             cancelling::a_query_ends_when_it_is_cancelled
             mistakes::what_is_not_there_is_told_with_what_is
-            mistakes::an_unreadable_value_is_told_by_its_column
             mistakes::values_of_failing_queries_are_not_told
             mistakes::the_password_is_not_told
         }

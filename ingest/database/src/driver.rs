@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use cordada_core::progress::Task;
 use cordada_core::{Error, Result};
@@ -123,6 +124,8 @@ pub(crate) struct SessionRequest<'a> {
     pub(crate) names: (&'a str, &'a str),
     /// The project's folder.
     pub(crate) project: &'a Path,
+    /// The columns of the table in the lake that the rows are added to; none if it is new, or all rows are replaced.
+    pub(crate) known: SchemaRef,
     /// How many connections may read at the same time.
     pub(crate) parallelism: usize,
     pub(crate) task: Arc<dyn Task>,

@@ -146,9 +146,13 @@ impl RelationExtraction {
         self.cursor.iter().map(|column| self.session.name(column)).collect()
     }
 
-    /// The condition that all of the cursor's columns have a value.
+    /// The condition that the cursor has a place in the order of all.
     fn complete(&self) -> String {
-        let conditions: Vec<_> = self.names().iter().map(|name| format!("{name} IS NOT NULL")).collect();
+        let conditions: Vec<_> = self
+            .cursor
+            .iter()
+            .map(|column| self.session.has_place(column))
+            .collect();
         conditions.join(" AND ")
     }
 
@@ -278,7 +282,7 @@ impl RelationExtraction {
         if self.session.slices() == 1 && self.session.first(&any).await?.is_some() {
             tracing::warn!(
                 stream = self.origin,
-                "some rows have no cursor: they land now, and not when they change later"
+                "some rows have no cursor, or one without end: they are read now, and not when they change later"
             );
         }
         Ok(())
@@ -353,6 +357,8 @@ impl RelationExtraction {
             schema: rows.schema,
             partitions: rows.partitions,
             origin: self.origin.clone(),
+            // What is gone is known by its key, which has landed before.
+            misfits: deleted.is_none(),
             deleted,
         };
         Chunk::new(rows, state, 0)

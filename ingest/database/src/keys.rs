@@ -85,12 +85,13 @@ pub(crate) async fn missing(
     existing: SendableRecordBatchStream,
     deleted: &str,
 ) -> Result<Option<(SchemaRef, SendableRecordBatchStream)>> {
-    let names: Vec<String> = source
+    // Behind the key's columns is that of the misfits.
+    let fields = source
         .schema
         .fields()
-        .iter()
-        .map(|field| field.name().clone())
-        .collect();
+        .split_last()
+        .map_or(&[][..], |(_, fields)| fields);
+    let names: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
     let order = names.iter().map(|name| {
         let lake = snake_case(name);
         existing
@@ -109,7 +110,7 @@ pub(crate) async fn missing(
     for mut partition in source.partitions {
         while let Some(batch) = partition.next().await {
             let batch = batch.doing(|| "reading the keys of the source")?;
-            hasher.hash(batch.columns(), |hash| keys.push(hash))?;
+            hasher.hash(&batch.columns()[..names.len()], |hash| keys.push(hash))?;
         }
     }
     keys.sort_unstable();
@@ -192,12 +193,16 @@ impl FromStream for Error {
 mod tests {
     use arrow::array::{AsArray, Int32Array, Int64Array, StringArray, StringViewArray};
     use arrow::datatypes::Int64Type;
+    use cordada_ingest_source::misfits::{self, Misfits};
 
     use super::*;
 
     fn rows(columns: Vec<(&str, ArrayRef)>) -> SessionRows {
         let batch = RecordBatch::try_from_iter(columns).unwrap();
-        let schema = batch.schema();
+        let misfits = Misfits::default().finish(batch.num_rows()).unwrap();
+        let schema = misfits::schema(&batch.schema());
+        let columns = batch.columns().iter().cloned().chain([misfits]).collect();
+        let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
         let stream = futures::stream::iter([Ok(batch)]);
         let partition: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema.clone(), stream));
         SessionRows {

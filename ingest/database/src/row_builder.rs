@@ -6,13 +6,14 @@ use arrow::array::{
     ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder,
     Int16Builder, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use cordada_core::{Context, Result};
+use cordada_ingest_source::misfits::{self, Misfits};
 
 use crate::decimal;
 use crate::feed::{ReadBatch, is_batch};
-use crate::value_error::ValueError;
+use crate::value_error::{ValueError, digits, shown};
 
 /// A value of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,11 +23,38 @@ pub(crate) enum Scalar<'a> {
     Float(f64),
     /// Text or bytes.
     Bytes(&'a [u8]),
+    /// Bytes that are not text, even if they could be.
+    Blob(&'a [u8]),
     /// Days since 1970-01-01.
     Date(i32),
     /// Microseconds since 1970-01-01 UTC.
     Micros(i64),
 }
+
+impl Scalar<'_> {
+    /// As the source would write it.
+    fn text(self) -> String {
+        match self {
+            Scalar::Null => String::new(),
+            Scalar::Int(value) => value.to_string(),
+            Scalar::Float(value) => format!("{value:?}"),
+            Scalar::Bytes(bytes) => shown(bytes),
+            Scalar::Blob(bytes) => digits(bytes),
+            Scalar::Date(days) => format!("{days} days since 1970-01-01"),
+            Scalar::Micros(micros) => format!("{micros} µs since 1970-01-01"),
+        }
+    }
+}
+
+/// A value that no type of the lake holds, and what it is as text.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadValue {
+    pub(crate) error: ValueError,
+    pub(crate) text: String,
+}
+
+/// Whole numbers up to this one are doubles too.
+const EXACT_DOUBLES: i128 = 1 << 53;
 
 enum ColumnBuilder {
     Boolean(BooleanBuilder),
@@ -89,10 +117,22 @@ impl ColumnBuilder {
             // The driver widened it, so that narrowing gives back what it was.
             (ColumnBuilder::Float32(builder), S::Float(value)) => builder.append_value(value as f32),
             (ColumnBuilder::Float64(builder), S::Float(value)) => builder.append_value(value),
-            // Where whole numbers are among others; whoever chose the type knows that they are small enough.
-            (ColumnBuilder::Float64(builder), S::Int(value)) => builder.append_value(value as f64),
-            (ColumnBuilder::Decimal(builder, precision, 0), S::Int(value)) => {
-                builder.append_value(decimal::within(value, *precision)?);
+            // Where whole numbers are among others.
+            (ColumnBuilder::Float64(builder), S::Int(value)) if value.abs() <= EXACT_DOUBLES => {
+                builder.append_value(value as f64);
+            }
+            (ColumnBuilder::Float64(_), S::Int(_)) => return Err(ValueError::Inexact),
+            (ColumnBuilder::Decimal(builder, precision, scale), S::Int(value)) => {
+                let unscaled = 10i128.checked_pow(scale.unsigned_abs().into());
+                let unscaled = unscaled.and_then(|unit| value.checked_mul(unit));
+                let unscaled = unscaled.ok_or(ValueError::TooManyDigits)?;
+                builder.append_value(decimal::within(unscaled, *precision)?);
+            }
+            // With the digits that tell it from other doubles.
+            (ColumnBuilder::Decimal(builder, precision, scale), S::Float(value)) => {
+                let text = value.to_string();
+                let value = decimal::of_text(text.as_bytes(), *precision, *scale);
+                builder.append_value(value.map_err(|_| ValueError::TooManyDigits)?);
             }
             (ColumnBuilder::Decimal(builder, precision, scale), S::Bytes(text)) => {
                 builder.append_value(decimal::of_text(text, *precision, *scale)?);
@@ -102,12 +142,12 @@ impl ColumnBuilder {
             }
             (ColumnBuilder::Text(builder), S::Int(value)) => builder.append_value(value.to_string()),
             (ColumnBuilder::Text(builder), S::Float(value)) => builder.append_value(format!("{value:?}")),
-            (ColumnBuilder::Binary(builder), S::Bytes(bytes)) => builder.append_value(bytes),
+            (ColumnBuilder::Binary(builder), S::Bytes(bytes) | S::Blob(bytes)) => builder.append_value(bytes),
             (ColumnBuilder::Binary(builder), S::Int(value)) => builder.append_value(value.to_string()),
             (ColumnBuilder::Binary(builder), S::Float(value)) => builder.append_value(format!("{value:?}")),
             (ColumnBuilder::Date(builder), S::Date(days)) => builder.append_value(days),
             (ColumnBuilder::Timestamp(builder), S::Micros(micros)) => builder.append_value(micros),
-            _ => return Err(ValueError::Malformed),
+            _ => return Err(ValueError::OtherType),
         }
         Ok(())
     }
@@ -132,45 +172,56 @@ impl ColumnBuilder {
 /// Rows that become batches.
 pub(crate) struct RowBuilder {
     label: String,
+    /// The columns', and that of the misfits.
     schema: SchemaRef,
     columns: Vec<ColumnBuilder>,
+    misfits: Misfits,
     rows: usize,
     bytes: usize,
 }
 
 impl RowBuilder {
-    /// Of that schema; `label` is what is read, for messages.
-    pub(crate) fn new(label: &str, schema: SchemaRef) -> Self {
+    /// Of those columns; `label` is what is read, for messages.
+    pub(crate) fn new(label: &str, columns: &Schema) -> Self {
         Self {
             label: label.to_owned(),
-            columns: schema
+            schema: misfits::schema(columns),
+            columns: columns
                 .fields()
                 .iter()
                 .map(|field| ColumnBuilder::new(field.data_type()))
                 .collect(),
-            schema,
+            misfits: Misfits::default(),
             rows: 0,
             bytes: 0,
         }
     }
 
-    /// Adds a row.
-    ///
-    /// # Errors
-    /// A value that its column cannot hold.
-    pub(crate) fn push<'v>(&mut self, row: impl Iterator<Item = Result<Scalar<'v>, ValueError>>) -> Result<()> {
+    /// The schema of the batches.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Adds a row; a value that its column cannot hold is null, and taken down as a misfit.
+    pub(crate) fn push<'v>(&mut self, row: impl Iterator<Item = Result<Scalar<'v>, BadValue>>) {
         for (number, (column, value)) in self.columns.iter_mut().zip(row).enumerate() {
             let pushed = value.and_then(|value| {
                 self.bytes += match value {
-                    Scalar::Bytes(bytes) => bytes.len(),
+                    Scalar::Bytes(bytes) | Scalar::Blob(bytes) => bytes.len(),
                     _ => 8,
                 };
-                column.push(value)
+                column.push(value).map_err(|error| BadValue {
+                    error,
+                    text: value.text(),
+                })
             });
-            pushed.map_err(|error| error.at(&self.label, self.schema.field(number).name()))?;
+            if let Err(BadValue { error, text }) = pushed {
+                // Every column takes a null.
+                let _ = column.push(Scalar::Null);
+                self.misfits.add(self.rows, error.misfit(number, text));
+            }
         }
         self.rows += 1;
-        Ok(())
     }
 
     /// Whether a batch is ready to be taken.
@@ -186,9 +237,10 @@ impl RowBuilder {
         if self.rows == 0 {
             return Ok(None);
         }
-        self.rows = 0;
+        let misfits = self.misfits.finish(std::mem::take(&mut self.rows))?;
         let bytes = std::mem::take(&mut self.bytes) as u64;
-        let columns = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
+        let columns = self.columns.iter_mut().map(ColumnBuilder::finish).chain([misfits]);
+        let columns = columns.collect();
         let batch = RecordBatch::try_new(self.schema.clone(), columns).doing(|| format!("reading {}", self.label))?;
         Ok(Some((batch, bytes)))
     }

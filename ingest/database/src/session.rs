@@ -24,7 +24,7 @@ pub(crate) trait Session: Send {
     /// The rows of a part of the relation.
     ///
     /// # Errors
-    /// Config: a column is not there. The rows end with those of the database, and with a value that no type holds.
+    /// Config: a column is not there. The rows end with those of the database.
     async fn rows(&mut self, part: Part) -> Result<SessionRows>;
 
     /// The first row of `sql`, whose columns all are text.
@@ -41,6 +41,12 @@ pub(crate) trait Session: Send {
 
     /// The column's name in SQL.
     fn name(&self, column: &str) -> String;
+
+    /// The condition that a row has a place in the order of the column: a value that is not null, nor above all that
+    /// may come later. It is true or false.
+    fn has_place(&self, column: &str) -> String {
+        format!("{} IS NOT NULL", self.name(column))
+    }
 
     /// SQL that makes exact text of the column: what [`Session::literal`] takes back.
     fn text_of(&self, column: &str) -> String;
@@ -77,6 +83,7 @@ pub(crate) enum Part {
 
 /// Rows of one schema.
 pub(crate) struct SessionRows {
+    /// The columns', and behind them that of the misfits: see [`cordada_ingest_source::misfits`].
     pub(crate) schema: SchemaRef,
     pub(crate) partitions: Vec<SendableRecordBatchStream>,
 }
@@ -123,6 +130,16 @@ impl<C: Clone> Columns<C> {
     /// Config: there is none.
     pub(crate) fn get(&self, name: &str, doing: &str) -> Result<&C> {
         find_column(&self.names, name, doing).map(|at| &self.columns[at])
+    }
+
+    /// Where the first one is for which that holds.
+    pub(crate) fn position(&self, holds: impl Fn(&C) -> bool) -> Option<usize> {
+        self.columns.iter().position(holds)
+    }
+
+    /// The one at that place.
+    pub(crate) fn at(&mut self, place: usize) -> &mut C {
+        &mut self.columns[place]
     }
 
     /// Those of a part of the relation, and the SQL behind `FROM` that chooses its rows.

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::datatypes::Schema;
 use async_trait::async_trait;
 use chrono_tz::Tz;
 use cordada_core::Result;
@@ -35,11 +36,16 @@ impl Source for DatabaseSource {
 
     async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>> {
         let stream = self.stream(request.stream)?;
+        let known = match request.replace {
+            true => None,
+            false => request.landed.schema().await?,
+        };
         let session = SessionRequest {
             source: self,
             stream,
             names: (request.source, request.stream),
             project: request.project,
+            known: known.unwrap_or_else(|| Arc::new(Schema::empty())),
             parallelism: self.parallelism.map_or(request.parallelism, NonZeroUsize::get),
             task: request.task,
             cancel: request.cancel,
@@ -65,6 +71,7 @@ impl Source for DatabaseSource {
             stream,
             names: (source, name),
             project,
+            known: Arc::new(Schema::empty()),
             parallelism: 1,
             task: Arc::new(Silent),
             cancel: cancel.clone(),

@@ -1,6 +1,6 @@
-//! Values that the lake's types cannot hold.
+//! Values that the lake's types cannot hold: the row that has one is rejected.
 
-use cordada_core::Error;
+use cordada_ingest_source::misfits::Misfit;
 
 /// Why a value cannot be read. Never the value itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,43 +13,60 @@ pub(crate) enum ValueError {
     NotANumber,
     /// More digits than the decimal has.
     TooManyDigits,
+    /// A whole number that a double does not have.
+    Inexact,
     /// An array with more than one dimension.
     Dimensions,
     /// A time beyond the lake's range.
     OutOfRange,
-    /// A date without a day or a month.
-    PartialDate,
+    /// A date that the calendar does not have: all zeros, without a month or a day, the 31st of February.
+    NoDate,
     /// A truth value that is neither 0 nor 1.
     NeitherTrueNorFalse,
     /// Text that is not UTF-8.
     NotUtf8,
+    /// A value of another type than the column's, which SQLite allows.
+    OtherType,
 }
 
 impl ValueError {
-    /// For people.
-    fn why(self) -> &'static str {
+    /// Why, and how the value can land.
+    fn reason(self) -> &'static str {
         match self {
-            ValueError::Malformed => "a value is not what its type allows",
-            ValueError::Infinite => "a value is `infinity`, which no date or timestamp of the lake is",
-            ValueError::NotANumber => "a value is NaN or infinity, which no decimal is",
-            ValueError::TooManyDigits => "a value has more digits than the column's type",
-            ValueError::Dimensions => "an array has more than one dimension",
-            ValueError::OutOfRange => "a time is beyond the years that the lake knows",
-            ValueError::PartialDate => "a date has no day or no month",
-            ValueError::NeitherTrueNorFalse => "a value of a truth column is neither 0 nor 1",
-            ValueError::NotUtf8 => "a text is not UTF-8",
+            ValueError::Malformed => "the value is not what its type allows",
+            ValueError::Infinite => "no date or timestamp of the lake is infinity; `type: text` lands it",
+            ValueError::NotANumber => "no decimal is NaN or infinity; `type: text` or `type: double` lands it",
+            ValueError::TooManyDigits => "the value has more digits than the column's type; `type: text` lands it",
+            ValueError::Inexact => "no double is that whole number; `type: text` lands it",
+            ValueError::Dimensions => "the array has more than one dimension; `type: text` lands it",
+            ValueError::OutOfRange => "the time is beyond the years that the lake knows; `type: text` lands it",
+            ValueError::NoDate => "there is no such day in the calendar; `type: text` lands it",
+            ValueError::NeitherTrueNorFalse => "the value is neither 0 nor 1; `type: integer` lands it",
+            ValueError::NotUtf8 => "the text is not UTF-8",
+            ValueError::OtherType => "the value is of another type than the column; `type: text` lands it",
         }
     }
 
-    /// The error: where the value is, not what it is.
-    pub(crate) fn at(self, label: &str, column: &str) -> Error {
-        let error = Error::failed(format!("reading {label}"), self.why()).with("column", column);
-        match self {
-            ValueError::Malformed | ValueError::NotUtf8 => error,
-            ValueError::NeitherTrueNorFalse => {
-                error.hint(format!("land it as a number: columns: {{{column}: {{type: integer}}}}"))
-            }
-            _ => error.hint(format!("land it as text: columns: {{{column}: {{type: text}}}}")),
+    /// What is said of a column's value, which the source writes as `value`.
+    pub(crate) fn misfit(self, column: usize, value: String) -> Misfit {
+        Misfit {
+            column,
+            reason: self.reason().to_owned(),
+            value,
         }
     }
+}
+
+/// Bytes as text: what they say in UTF-8, or their digits, as PostgreSQL writes them.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => digits(bytes),
+    }
+}
+
+/// The digits of bytes, two each, behind `\x`.
+pub(crate) fn digits(bytes: &[u8]) -> String {
+    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+    format!("\\x{}", digits.collect::<String>())
 }

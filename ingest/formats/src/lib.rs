@@ -15,6 +15,7 @@ mod naming;
 pub mod parquet;
 pub mod piece;
 pub mod reading;
+pub mod record;
 pub mod rejected;
 pub mod scanned;
 pub mod shape;

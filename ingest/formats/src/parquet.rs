@@ -1,22 +1,26 @@
 //! Parquet: typed already, so read only once, batch by batch.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
+use arrow::array::BooleanArray;
+use arrow::compute::filter;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use chrono_tz::Tz;
 use cordada_core::batches::BATCH_ROWS;
 use cordada_core::types::storable_type;
 use cordada_core::{Context, Result};
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Type as PhysicalType;
+use parquet::schema::types::ColumnDescPtr;
 
 use super::piece::{Decoded, Piece, Scanned, TextPlan};
 use super::text::Plain;
+use crate::record::records;
+use crate::rejected::Rejected;
 use crate::shape::Shape;
-use crate::values::evidence::timestamp;
-use crate::values::time::Clock;
+use crate::values::convert::{Conversion, convert, reason};
 
 /// How to read the Parquet files of one stream.
 #[derive(Debug, Clone)]
@@ -33,7 +37,7 @@ impl Parquet {
         let plan = plan(fields.iter().map(|field| field.name().clone()).collect())?;
         let shapes = fields.iter().zip(&plan.declared);
         let shapes = shapes.map(|(field, declared)| {
-            Shape::Declared(declared.clone().unwrap_or_else(|| storable_type(field.data_type())))
+            Shape::Declared(declared.clone().unwrap_or_else(|| exact_type(field.data_type())))
         });
         let mut first = 1;
         let pieces = builder
@@ -61,11 +65,13 @@ impl Parquet {
         })
     }
 
-    /// Reads a row group into batches of `types`, one for each of the file's columns.
+    /// Reads a row group into batches of `types`, one for each of the file's columns. Rows with a value that does not fit
+    /// are rejected. Nanoseconds are cut to microseconds, as Delta has no smaller unit, unless a type is declared.
     pub fn decode(
         &self,
         file: &Plain,
         piece: &Piece,
+        plan: &TextPlan,
         types: &[DataType],
         emit: &mut dyn FnMut(Decoded) -> Result<()>,
     ) -> Result<()> {
@@ -80,52 +86,129 @@ impl Parquet {
         let mut row = piece.first;
         for batch in reader {
             let batch: RecordBatch = batch.doing(doing)?;
-            let next = row + batch.num_rows() as u64;
-            let columns = batch.columns().iter().zip(types);
-            let columns = columns
-                .map(|(column, data_type)| self.convert(column, data_type))
-                .collect::<Result<_>>();
-            let columns = columns.map_err(|error| error.with("file", file.name()))?;
-            emit(Decoded {
-                columns,
-                lines: (row..next).collect(),
-                rejected: Vec::new(),
-            })?;
-            row = next;
+            let decoded = self.convert(&batch, row, plan, types);
+            emit(decoded.map_err(|error| error.with("file", file.name()))?)?;
+            row += batch.num_rows() as u64;
         }
         Ok(())
     }
 
-    fn open(&self, file: &Plain) -> Result<ParquetRecordBatchReaderBuilder<std::fs::File>> {
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file.open()?, ArrowReaderOptions::new());
-        builder.doing(|| format!("reading {}", file.name()))
+    /// The rows of a batch, whose first has that number, as the table holds them.
+    fn convert(&self, batch: &RecordBatch, first: u64, plan: &TextPlan, types: &[DataType]) -> Result<Decoded> {
+        let (mut columns, mut cut) = (Vec::with_capacity(types.len()), Vec::new());
+        let mut reasons = BTreeMap::new();
+        for (at, (column, data_type)) in batch.columns().iter().zip(types).enumerate() {
+            let conversion = Conversion {
+                zone: self.zone,
+                cuts: plan.declared[at].is_none(),
+            };
+            let converted = convert(column, data_type, conversion);
+            let converted = converted.map_err(|error| error.with("column", &plan.names[at]))?;
+            for row in converted.misfits {
+                reasons.entry(row).or_insert_with(|| reason(&plan.names[at], data_type));
+            }
+            columns.push(converted.array);
+            if converted.cut {
+                cut.push(at);
+            }
+        }
+        let lines = first..first + batch.num_rows() as u64;
+        if reasons.is_empty() {
+            return Ok(Decoded {
+                columns,
+                lines: lines.collect(),
+                rejected: Vec::new(),
+                cut,
+            });
+        }
+        let rows: Vec<_> = reasons.keys().copied().collect();
+        let rejected = records(batch, &rows)?.into_iter().zip(reasons);
+        let rejected = rejected.map(|(record, (row, reason))| Rejected {
+            line: first + row as u64,
+            reason,
+            record,
+        });
+        let mut lands = vec![true; batch.num_rows()];
+        rows.iter().for_each(|row| lands[*row] = false);
+        let lands = BooleanArray::from(lands);
+        let columns = columns.iter().map(|column| filter(column, &lands));
+        Ok(Decoded {
+            columns: columns.collect::<Result<_, _>>().doing(|| "leaving out rows")?,
+            lines: lines
+                .zip(lands.values())
+                .filter_map(|(line, lands)| lands.then_some(line))
+                .collect(),
+            rejected: rejected.collect(),
+            cut,
+        })
     }
 
-    /// The column as the table holds it. Nanoseconds are cut to microseconds, as Delta has no smaller unit.
-    fn convert(&self, column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
-        if column.data_type() == data_type {
-            return Ok(column.clone());
+    /// Opens the file. The 96-bit timestamps of older writers are read as microseconds: as nanoseconds, which is the
+    /// default, years beyond 1677 to 2262 would silently become others.
+    fn open(&self, file: &Plain) -> Result<ParquetRecordBatchReaderBuilder<std::fs::File>> {
+        let doing = || format!("reading {}", file.name());
+        let content = file.open()?;
+        let metadata = ArrowReaderMetadata::load(&content, ArrowReaderOptions::new()).doing(doing)?;
+        let leaves = metadata.parquet_schema().columns();
+        if !leaves.iter().any(|leaf| leaf.physical_type() == PhysicalType::INT96) {
+            return Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(content, metadata));
         }
-        let strict = |column: &ArrayRef, to: &DataType| {
-            cast_with_options(
-                column,
-                to,
-                &CastOptions {
-                    safe: false,
-                    ..CastOptions::default()
-                },
-            )
-            .doing(|| format!("converting {} to {to}", column.data_type()))
-        };
-        if !matches!(column.data_type(), DataType::Timestamp(_, None)) || *data_type != timestamp() {
-            return strict(column, data_type);
-        }
-        let local = strict(column, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
-        let mut clock = Clock::new(self.zone);
-        let local = local.as_primitive::<TimestampMicrosecondType>().iter();
-        let utc: PrimitiveArray<TimestampMicrosecondType> = local
-            .map(|local| local.map(|local| clock.utc_of_local(local)))
-            .collect();
-        Ok(Arc::new(utc.with_timezone("UTC")))
+        let mut leaves = leaves.iter();
+        let fields = metadata
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| in_micros(field, &mut leaves));
+        let schema = Schema::new_with_metadata(fields.collect::<Vec<_>>(), metadata.schema().metadata().clone());
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+        ParquetRecordBatchReaderBuilder::try_new_with_options(content, options).doing(doing)
     }
 }
+
+/// The field with its 96-bit timestamps in microseconds; `leaves` begins with those of the field.
+fn in_micros<'l>(field: &FieldRef, leaves: &mut impl Iterator<Item = &'l ColumnDescPtr>) -> FieldRef {
+    use DataType as T;
+    let data_type = match field.data_type() {
+        T::Struct(fields) => T::Struct(fields.iter().map(|field| in_micros(field, leaves)).collect()),
+        T::List(item) => T::List(in_micros(item, leaves)),
+        T::LargeList(item) => T::LargeList(in_micros(item, leaves)),
+        T::ListView(item) => T::ListView(in_micros(item, leaves)),
+        T::LargeListView(item) => T::LargeListView(in_micros(item, leaves)),
+        T::FixedSizeList(item, size) => T::FixedSizeList(in_micros(item, leaves), *size),
+        T::Map(entries, ordered) => T::Map(in_micros(entries, leaves), *ordered),
+        other => match (leaves.next().map(|leaf| leaf.physical_type()), other) {
+            (Some(PhysicalType::INT96), T::Timestamp(_, zone)) => T::Timestamp(TimeUnit::Microsecond, zone.clone()),
+            _ => return field.clone(),
+        },
+    };
+    Arc::new(Field::clone(field).with_data_type(data_type))
+}
+
+/// The type of the lake that holds every value of a file's type; decimals of more digits than the lake has are text.
+fn exact_type(data_type: &DataType) -> DataType {
+    fn without_long(data_type: &DataType) -> DataType {
+        use DataType as T;
+        let within = |field: &FieldRef| Arc::new(Field::clone(field).with_data_type(without_long(field.data_type())));
+        match data_type {
+            T::Decimal256(precision, scale) => {
+                let digits = i16::from(*precision).max(i16::from(*precision) - i16::from(*scale));
+                if digits > 38 { T::Utf8 } else { data_type.clone() }
+            }
+            T::Dictionary(_, values) => without_long(values),
+            T::Struct(fields) => T::Struct(fields.iter().map(within).collect()),
+            T::List(item)
+            | T::LargeList(item)
+            | T::ListView(item)
+            | T::LargeListView(item)
+            | T::FixedSizeList(item, _) => T::List(within(item)),
+            T::Map(entries, ordered) => T::Map(within(entries), *ordered),
+            other => other.clone(),
+        }
+    }
+    storable_type(&without_long(data_type))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+#[path = "parquet_tests.rs"]
+mod tests;

@@ -52,4 +52,6 @@ pub struct Decoded {
     pub lines: Vec<u64>,
     /// Records that cannot land.
     pub rejected: Vec<Rejected>,
+    /// The columns, by their positions, with nanoseconds that were cut.
+    pub cut: Vec<usize>,
 }

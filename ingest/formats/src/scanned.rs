@@ -125,7 +125,7 @@ impl ScannedFile {
         match &self.reader {
             FormatReader::Csv(csv) => emit(csv.decode(&self.content, piece, plan, types)?),
             FormatReader::Json(json) => emit(json.decode(&self.content, piece, plan, types)?),
-            FormatReader::Parquet(parquet) => parquet.decode(&self.content, piece, types, emit),
+            FormatReader::Parquet(parquet) => parquet.decode(&self.content, piece, plan, types, emit),
         }
     }
 

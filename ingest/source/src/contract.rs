@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, StructArray, new_null_array};
-use arrow::buffer::BooleanBuffer;
-use arrow::compute::kernels::cmp::not_distinct;
-use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use cordada_core::types::widest;
 use cordada_core::{Context, Error, Result, TableName};
-use cordada_ingest_formats::values::build::{self, Notation, Values};
+use cordada_ingest_formats::values::build::Notation;
+use cordada_ingest_formats::values::convert::{Conversion, convert, read};
 use cordada_ingest_formats::values::evidence::Evidence;
 use serde::{Deserialize, Deserializer};
 
@@ -336,55 +335,24 @@ fn fit(array: &ArrayRef, target: &DataType, notation: Notation, misfits: &mut Mi
             let list = ListArray::try_new(Arc::new(item), list.offsets().clone(), values, list.nulls().cloned());
             Ok(Arc::new(list.doing(doing)?))
         }
-        (DataType::Utf8, target) if !target.is_nested() => {
-            let texts = array.as_string::<i32>();
-            let fits = |text: &str| {
+        (own, target) => {
+            let conversion = Conversion {
+                zone: notation.zone,
+                cuts: false,
+            };
+            // A text has to look like a value of the type: `007` is not a number that the source has written so.
+            let looks_so = |text: &[u8]| {
                 let mut evidence = Evidence::default();
-                evidence.observe(text.as_bytes(), notation.point);
+                evidence.observe(text, notation.point);
                 evidence.fits(target)
             };
-            let fits = BooleanBuffer::from_iter(texts.iter().map(|text| text.is_none_or(fits)));
-            mark(&mut misfits.typed, &fits);
-            build::column(&Texts { texts, fits }, target, notation)
-        }
-        (own, target) => {
-            let cast = |array: &ArrayRef, to: &DataType| cast_with_options(array, to, &CastOptions::default());
-            let Ok(fitted) = cast(array, target) else {
-                let fits = BooleanBuffer::from_iter((0..array.len()).map(|row| array.is_null(row)));
-                mark(&mut misfits.typed, &fits);
-                return Ok(new_null_array(target, array.len()));
+            let converted = match own {
+                DataType::Utf8 if !target.is_nested() => read(array.as_string(), target, notation, looks_so)?,
+                _ => convert(array, target, conversion)?,
             };
-            // Text holds everything; of other types what comes back as it was has fitted.
-            if *target == DataType::Utf8 {
-                return Ok(fitted);
-            }
-            let back = cast(&fitted, own).doing(doing)?;
-            let same = not_distinct(&back, array).doing(doing)?;
-            mark(&mut misfits.typed, same.values());
-            arrow::compute::nullif(&fitted, &arrow::compute::not(&same).doing(doing)?).doing(doing)
+            converted.misfits.into_iter().for_each(|row| misfits.typed[row] = true);
+            Ok(converted.array)
         }
-    }
-}
-
-fn mark(misfits: &mut [bool], fits: &BooleanBuffer) {
-    for (misfit, fits) in misfits.iter_mut().zip(fits.iter()) {
-        *misfit |= !fits;
-    }
-}
-
-/// Texts, null where they do not fit.
-struct Texts<'a> {
-    texts: &'a arrow::array::StringArray,
-    fits: BooleanBuffer,
-}
-
-impl Values for Texts<'_> {
-    fn rows(&self) -> usize {
-        self.texts.len()
-    }
-
-    fn get<'a>(&'a self, row: usize, _scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-        (self.texts.is_valid(row) && self.fits.value(row)).then(|| self.texts.value(row).as_bytes())
     }
 }
 

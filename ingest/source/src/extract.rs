@@ -111,6 +111,8 @@ pub enum Rows {
         origin: String,
         /// A column of booleans that are true for rows that are gone from the source; it does not land.
         deleted: Option<String>,
+        /// Whether one more column behind the others says which values cannot land: see [`crate::misfits`].
+        misfits: bool,
     },
     /// JSON records whose types are inferred over all of them; each spool has a name of its own for `_origin`.
     Records(Vec<Spool>),

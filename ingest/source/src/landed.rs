@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use cordada_core::Result;
 use datafusion_execution::SendableRecordBatchStream;
@@ -18,6 +19,12 @@ pub struct Environment {
 /// The table that a stream lands in, as it is now.
 #[async_trait]
 pub trait Landed: Send + Sync {
+    /// Its columns, by their names in the lake; `None` if there is no table.
+    ///
+    /// # Errors
+    /// What the lake says.
+    async fn schema(&self) -> Result<Option<SchemaRef>>;
+
     /// The numbers of transactions that went into the table, by their ids, for the ids asked for; see
     /// [`crate::seen::Identity`].
     ///

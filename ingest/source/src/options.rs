@@ -95,7 +95,7 @@ pub enum Disposition {
 
 impl Disposition {
     /// Whether it tells rows apart by a key.
-    fn needs_key(self) -> bool {
+    pub fn needs_key(self) -> bool {
         matches!(self, Self::Merge | Self::InsertOnly | Self::Scd2)
     }
 

@@ -237,6 +237,11 @@ impl Transforms {
         }
     }
 
+    /// Whether something becomes of a column, by its name in the lake, or of what is within it.
+    pub fn touches(&self, column: &str) -> bool {
+        self.root.within.contains_key(column)
+    }
+
     fn text(&self, transform: Transform, normal: Normal, value: &str) -> Result<String> {
         let missing = || Error::failed("transforming a column", "there is no key");
         let key = self.key.as_ref().ok_or_else(missing)?;

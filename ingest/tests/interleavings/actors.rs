@@ -163,6 +163,7 @@ impl Extraction for NumbersExtraction<'_> {
             partitions: vec![stream(&rows)],
             origin: "numbers".to_owned(),
             deleted: None,
+            misfits: false,
         };
         let mut chunk = Chunk::new(typed, None, 0);
         match numbers.knows {

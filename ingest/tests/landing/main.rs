@@ -11,6 +11,7 @@ mod names;
 mod online_retail;
 mod privacy;
 mod recorded;
+mod rejecting;
 mod rest;
 mod seen;
 #[path = "../../rest/src/tests/server.rs"]

@@ -8,6 +8,7 @@ use arrow::array::{Array, BooleanArray, BooleanBufferBuilder};
 use arrow::compute::{filter_record_batch, not, prep_null_mask_filter};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use cordada_core::threads::not_joined;
 use cordada_core::{Classify, Context, Error, Result, TableName, types};
 use datafusion::execution::SendableRecordBatchStream;
 use deltalake::kernel::Add;
@@ -147,7 +148,7 @@ pub(crate) async fn stage(
                 done.push(partition);
                 ended.err()
             }
-            Err(panicked) => Some(Error::failed(&doing, panicked)),
+            Err(ended) => Some(not_joined(&doing, &ended)),
         };
         if let Some(error) = error {
             stop.cancel();

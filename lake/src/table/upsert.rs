@@ -11,7 +11,8 @@ use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
-use cordada_core::{Context, Error, Result, types};
+use cordada_core::threads::not_joined;
+use cordada_core::{Context, Result, types};
 use deltalake::kernel::Add;
 use futures::StreamExt;
 use tokio::task::JoinSet;
@@ -78,7 +79,7 @@ impl Upsert {
             let Some(examined) = tasks.join_next().await else {
                 return failure.map_or(Ok(findings), Err);
             };
-            match examined.unwrap_or_else(|error| Err(Error::failed("rewriting a data file", error))) {
+            match examined.unwrap_or_else(|ended| Err(not_joined("rewriting a data file", &ended))) {
                 Ok(examined) => {
                     findings.merge(examined.verdict.findings);
                     if let Some(files) = examined.rewritten {

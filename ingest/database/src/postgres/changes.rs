@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_source::Landed;
 use cordada_ingest_source::extract::{Chunk, Extraction, Rows, State};
+use cordada_ingest_source::misfits;
 use datafusion_execution::SendableRecordBatchStream;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
@@ -29,7 +30,6 @@ use crate::extraction::RelationExtraction;
 use crate::feed::Feed;
 use crate::position::definition;
 use crate::session::find_column;
-use crate::value_error::ValueError;
 
 /// How far the log may have gone on without a change of the table before that is noted: a segment of it, for the server
 /// frees nothing less.
@@ -79,7 +79,7 @@ pub(super) struct FollowedTable {
     pub(super) columns: Vec<PostgresColumn>,
     /// Where among the columns those of the key are.
     pub(super) key: Vec<usize>,
-    /// The columns, and one that says whether the row is gone.
+    /// The columns, one that says whether the row is gone, and that of the misfits.
     pub(super) schema: SchemaRef,
     pub(super) deleted: String,
 }
@@ -252,6 +252,7 @@ impl TableChanges {
             partitions,
             origin: self.table.relation.label.clone(),
             deleted: Some(self.table.deleted.clone()),
+            misfits: true,
         };
         Ok(Chunk::new(rows, Some(self.state(end)?), 0))
     }
@@ -301,7 +302,7 @@ impl FollowedTable {
             .map(PostgresColumn::field)
             .chain([Field::new(&deleted, DataType::Boolean, false)]);
         Ok(Self {
-            schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
+            schema: misfits::schema(&Schema::new(fields.collect::<Vec<_>>())),
             relation,
             columns,
             key,
@@ -311,9 +312,5 @@ impl FollowedTable {
 
     pub(super) fn key_names(&self) -> Vec<String> {
         self.key.iter().map(|at| self.columns[*at].name.clone()).collect()
-    }
-
-    pub(super) fn refuse(&self, column: usize, error: ValueError) -> Error {
-        error.at(&self.relation.label, &self.columns[column].name)
     }
 }

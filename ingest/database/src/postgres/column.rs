@@ -7,20 +7,21 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, GenericByteArray, ListArray, NullBufferBuilder,
-    PrimitiveArray,
+    PrimitiveArray, StringArray,
 };
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int16Type, Int32Type,
     Int64Type, TimeUnit, TimestampMicrosecondType, Utf8Type,
 };
 use chrono_tz::Tz;
 use cordada_ingest_formats::values::time::Clock;
+use cordada_ingest_source::misfits::Misfits;
 
 use super::numeric;
 use super::text_format::{date_of_text, hex, instant_of_text, local_of_text, push_array_text};
 use crate::decimal;
-use crate::value_error::ValueError;
+use crate::value_error::{ValueError, digits, shown};
 
 /// Days from 1970-01-01 to PostgreSQL's 2000-01-01, and the same in microseconds.
 const EPOCH_DAYS: i32 = 10_957;
@@ -128,6 +129,12 @@ impl Bytes {
         self.ends
             .push(i32::try_from(self.bytes.len()).map_err(|_| ValueError::Malformed)?);
         Ok(())
+    }
+
+    /// Keeps so many values.
+    fn truncate(&mut self, count: usize) {
+        self.ends.truncate(count + 1);
+        self.bytes.truncate(self.ends.last().map_or(0, |end| *end as usize));
     }
 
     fn take(&mut self) -> (OffsetBuffer<i32>, Vec<u8>) {
@@ -277,8 +284,74 @@ impl Column {
         self.nulls.len()
     }
 
-    /// The values, after which the column is empty.
-    pub(crate) fn finish(&mut self) -> Read<ArrayRef> {
+    /// Adds a null in place of a value that could not be read, of which some may have been.
+    #[cold]
+    pub(crate) fn push_misfit(&mut self) {
+        self.truncate(self.len());
+        self.push_null();
+    }
+
+    /// Keeps so many values.
+    fn truncate(&mut self, count: usize) {
+        self.nulls.truncate(count);
+        match &mut self.values {
+            Values::Boolean(values) => values.truncate(count),
+            Values::Int16(values) => values.truncate(count),
+            Values::Int32(values) | Values::Date(values) => values.truncate(count),
+            Values::Int64(values)
+            | Values::Oid(values)
+            | Values::Timestamp(values, _)
+            | Values::Timestamptz(values) => values.truncate(count),
+            Values::Float32(values) => values.truncate(count),
+            Values::Float64(values) => values.truncate(count),
+            Values::Decimal(values, ..) => values.truncate(count),
+            Values::Numeric(values)
+            | Values::Text(values)
+            | Values::Jsonb(values)
+            | Values::Uuid(values)
+            | Values::Binary(values) => values.truncate(count),
+            Values::List(ends, items, _) => {
+                ends.truncate(count + 1);
+                items.truncate(ends.last().map_or(0, |end| *end as usize));
+            }
+        }
+    }
+
+    /// A value of the binary format that could not be read, as PostgreSQL writes it; in digits if even that is not known.
+    #[cold]
+    pub(crate) fn text_of_binary(&self, value: &[u8]) -> String {
+        let infinite = |is_positive: bool| if is_positive { "infinity" } else { "-infinity" }.to_owned();
+        let text = match &self.values {
+            Values::Decimal(..) | Values::Numeric(_) => {
+                let mut text = Vec::new();
+                numeric::text(value, &mut text).is_ok().then(|| shown(&text))
+            }
+            Values::Date(_) => match fixed(value).map(i32::from_be_bytes) {
+                Ok(days @ (i32::MAX | i32::MIN)) => Some(infinite(days > 0)),
+                _ => None,
+            },
+            Values::Timestamp(..) | Values::Timestamptz(_) => match fixed(value).map(i64::from_be_bytes) {
+                Ok(micros @ (i64::MAX | i64::MIN)) => Some(infinite(micros > 0)),
+                _ => None,
+            },
+            Values::Text(_) => Some(shown(value)),
+            _ => None,
+        };
+        text.unwrap_or_else(|| digits(value))
+    }
+
+    /// As [`Column::finish`], with what is not UTF-8 among the misfits of the column at that position.
+    pub(crate) fn finish_into(&mut self, at: usize, misfits: &mut Misfits) -> ArrayRef {
+        let (array, broken) = self.finish();
+        for (row, value) in broken {
+            misfits.add(row, ValueError::NotUtf8.misfit(at, value));
+        }
+        array
+    }
+
+    /// The values, after which the column is empty; and texts that are not UTF-8, which are null then, by their rows.
+    fn finish(&mut self) -> (ArrayRef, Vec<(usize, String)>) {
+        let mut broken = Vec::new();
         let nulls = self.nulls.finish();
         fn array<T: ArrowPrimitiveType>(values: &mut Vec<T::Native>, nulls: Option<NullBuffer>) -> PrimitiveArray<T> {
             let capacity = values.len();
@@ -286,7 +359,7 @@ impl Column {
             PrimitiveArray::new(ScalarBuffer::from(values), nulls)
         }
         let utc = |array: PrimitiveArray<TimestampMicrosecondType>| Arc::new(array.with_timezone("UTC"));
-        Ok(match &mut self.values {
+        let array: ArrayRef = match &mut self.values {
             Values::Boolean(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
             Values::Int16(values) => Arc::new(array::<Int16Type>(values, nulls)),
             Values::Int32(values) => Arc::new(array::<Int32Type>(values, nulls)),
@@ -299,9 +372,12 @@ impl Column {
             }
             Values::Numeric(values) | Values::Text(values) | Values::Jsonb(values) | Values::Uuid(values) => {
                 let (ends, bytes) = values.take();
+                let bytes = Buffer::from_vec(bytes);
                 // Checks all of the text at once, which is faster than one value after the other.
-                let text = GenericByteArray::<Utf8Type>::try_new(ends, bytes.into(), nulls);
-                Arc::new(text.map_err(|_| ValueError::Malformed)?)
+                match GenericByteArray::<Utf8Type>::try_new(ends.clone(), bytes.clone(), nulls.clone()) {
+                    Ok(text) => Arc::new(text),
+                    Err(_) => Arc::new(whole_texts(&BinaryArray::new(ends, bytes, nulls), &mut broken)),
+                }
             }
             Values::Binary(values) => {
                 let (ends, bytes) = values.take();
@@ -312,11 +388,29 @@ impl Column {
             Values::List(ends, items, item) => {
                 let ends = std::mem::replace(ends, vec![0]);
                 let field = Arc::new(Field::new("element", item.clone(), true));
+                let (items, broken_items) = items.finish();
+                let row = |item: usize| ends.partition_point(|end| *end as usize <= item).saturating_sub(1);
+                broken.extend(broken_items.into_iter().map(|(item, value)| (row(item), value)));
                 let ends = OffsetBuffer::new(ScalarBuffer::from(ends));
-                Arc::new(ListArray::new(field, ends, items.finish()?, nulls))
+                Arc::new(ListArray::new(field, ends, items, nulls))
             }
-        })
+        };
+        (array, broken)
     }
+}
+
+/// Those that are UTF-8; the others are null, and taken down.
+#[cold]
+fn whole_texts(texts: &BinaryArray, broken: &mut Vec<(usize, String)>) -> StringArray {
+    let whole = texts.iter().enumerate().map(|(row, bytes)| {
+        let bytes = bytes?;
+        let text = std::str::from_utf8(bytes).ok();
+        if text.is_none() {
+            broken.push((row, digits(bytes)));
+        }
+        text
+    });
+    whole.collect()
 }
 
 #[inline]

@@ -4,6 +4,7 @@
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use cordada_core::{Context, Error, Result};
+use cordada_ingest_source::misfits::Misfits;
 
 use super::column::{Column, Kind};
 use crate::feed::{ReadBatch, is_batch};
@@ -16,8 +17,10 @@ const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 pub(crate) struct CopyDecoder {
     /// What is read, for messages: `public.sales`.
     label: String,
+    /// The columns', and that of the misfits.
     schema: SchemaRef,
     columns: Vec<Column>,
+    misfits: Misfits,
     /// The beginning of a row whose end has not come.
     rest: Vec<u8>,
     rows: usize,
@@ -34,12 +37,13 @@ enum Expect {
 }
 
 impl CopyDecoder {
-    /// Reads columns of those kinds, named as in the schema.
+    /// Reads columns of those kinds, named as in the schema, which ends with the column of the misfits.
     pub(crate) fn new(label: &str, schema: SchemaRef, kinds: &[Kind]) -> Self {
         Self {
             label: label.to_owned(),
             schema,
             columns: kinds.iter().map(Column::new).collect(),
+            misfits: Misfits::default(),
             rest: Vec::new(),
             rows: 0,
             bytes: 0,
@@ -50,7 +54,7 @@ impl CopyDecoder {
     /// Reads the next piece.
     ///
     /// # Errors
-    /// It is no such data, or has a value that the lake's types cannot hold.
+    /// It is no such data.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Result<()> {
         self.bytes += piece.len();
         // The server sends a row a piece.
@@ -76,18 +80,16 @@ impl CopyDecoder {
     /// The rows so far and how many bytes they came in; `None` if there are none.
     ///
     /// # Errors
-    /// Text that is not UTF-8.
+    /// None that is known.
     pub(crate) fn take(&mut self) -> Result<Option<ReadBatch>> {
         if self.rows == 0 {
             return Ok(None);
         }
         let bytes = std::mem::take(&mut self.bytes) as u64;
-        self.rows = 0;
-        let (columns, fields) = (self.columns.iter_mut(), self.schema.fields());
-        let arrays = columns
-            .zip(fields)
-            .map(|(column, field)| column.finish().map_err(|error| error.at(&self.label, field.name())));
-        let arrays = arrays.collect::<Result<Vec<_>>>()?;
+        let columns = self.columns.iter_mut().enumerate();
+        let arrays = columns.map(|(at, column)| column.finish_into(at, &mut self.misfits));
+        let mut arrays: Vec<_> = arrays.collect();
+        arrays.push(self.misfits.finish(std::mem::take(&mut self.rows))?);
         let batch = RecordBatch::try_new(self.schema.clone(), arrays).doing(|| format!("reading {}", self.label))?;
         Ok(Some((batch, bytes)))
     }
@@ -148,7 +150,7 @@ impl CopyDecoder {
             let Some(length) = length_of(values, self.columns.len()).map_err(|_| malformed(&self.label))? else {
                 return Ok(at);
             };
-            self.row(&values[..length])?;
+            self.row(&values[..length]);
             at += 2 + length;
         }
         Ok(at)
@@ -156,7 +158,7 @@ impl CopyDecoder {
 
     /// Reads the values of a complete row.
     #[inline]
-    fn row(&mut self, mut values: &[u8]) -> Result<()> {
+    fn row(&mut self, mut values: &[u8]) {
         for (number, column) in self.columns.iter_mut().enumerate() {
             // Complete, so these lengths are there and within the row.
             let Some((length, rest)) = values.split_first_chunk() else {
@@ -169,15 +171,16 @@ impl CopyDecoder {
                 }
                 Ok(length) => {
                     let (value, rest) = rest.split_at(length);
-                    column
-                        .push_binary(value)
-                        .map_err(|error| error.at(&self.label, self.schema.field(number).name()))?;
+                    if let Err(error) = column.push_binary(value) {
+                        let misfit = error.misfit(number, column.text_of_binary(value));
+                        column.push_misfit();
+                        self.misfits.add(self.rows, misfit);
+                    }
                     values = rest;
                 }
             }
         }
         self.rows += 1;
-        Ok(())
     }
 }
 
@@ -201,9 +204,9 @@ fn length_of(values: &[u8], count: usize) -> Result<Option<usize>, ValueError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::Arc;
-
+    use arrow::array::Array;
     use arrow::datatypes::{Field, Schema};
+    use cordada_ingest_source::misfits;
     use proptest::prelude::*;
 
     use super::*;
@@ -220,7 +223,7 @@ mod tests {
             .iter()
             .zip(["a", "b", "c", "d", "e"])
             .map(|(kind, name)| Field::new(name, kind.data_type(), true));
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let schema = misfits::schema(&Schema::new(fields.collect::<Vec<_>>()));
         CopyDecoder::new("public.sales", schema, &kinds)
     }
 
@@ -275,6 +278,44 @@ mod tests {
             "{shown}"
         );
         assert!(shown.contains("| 0 |     | 12.50 | [7] |"), "{shown}");
+    }
+
+    #[test]
+    fn a_value_that_cannot_land_costs_its_row() {
+        let mut decoder = decoder();
+        let nan = [0u8, 0, 0, 0, 0xC0, 0, 0, 0];
+        let half = [1i32, 0, 23, 2, 1, 4, 7, 3].map(i32::to_be_bytes).concat();
+        let bad = [
+            5i16.to_be_bytes().to_vec(),
+            field(&3i64.to_be_bytes()),
+            field(b"\xff"),
+            field(&nan),
+            field(&half),
+            field(&i64::MIN.to_be_bytes()),
+        ];
+        let end = (-1i16).to_be_bytes().to_vec();
+        let data = [header(), row(1), bad.concat(), row(2), end];
+        decoder.push(&data.concat()).unwrap();
+        decoder.end().unwrap();
+        let (batch, _) = decoder.take().unwrap().unwrap();
+        let (rows, misfits) = misfits::split(&batch).unwrap();
+        let said: Vec<_> = misfits[&1]
+            .iter()
+            .map(|misfit| (misfit.column, misfit.value.as_str()))
+            .collect();
+        assert_eq!(misfits.len(), 1);
+        assert_eq!(said[..1], [(2, "NaN")]);
+        assert_eq!(said[2..], [(4, "-infinity"), (1, "\\xff")]);
+        let mut whole = self::decoder();
+        whole
+            .push(&[header(), row(1), row(2), (-1i16).to_be_bytes().to_vec()].concat())
+            .unwrap();
+        let (whole, _) = misfits::split(&whole.take().unwrap().unwrap().0).unwrap();
+        assert_eq!(
+            (rows.slice(0, 1), rows.slice(2, 1)),
+            (whole.slice(0, 1), whole.slice(1, 1))
+        );
+        assert!((1..5).all(|column| rows.column(column).is_null(1)));
     }
 
     proptest! {

@@ -11,6 +11,7 @@ use arrow::record_batch::RecordBatch;
 use cordada_core::names::snake_case;
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_source::Landed;
+use cordada_ingest_source::misfits::Misfits;
 use futures::{StreamExt, TryStreamExt};
 use tokio_postgres::{Client, SimpleQueryMessage};
 use tokio_util::sync::CancellationToken;
@@ -22,8 +23,10 @@ use super::connect::PostgresServer;
 use super::pgoutput::{self, Cell, Message, Tuple};
 use super::relation::PostgresColumn;
 use super::replication::LogExtent;
+use super::session::texts;
 use crate::feed::{BatchSender, is_batch};
 use crate::sql_error::SqlContext;
+use crate::value_error::shown;
 
 /// Rows whose large values are asked for at a time.
 const ASKED_ROWS: usize = 500;
@@ -154,20 +157,26 @@ impl ChangeFollower {
         if changes.is_empty() {
             return Ok(None);
         }
+        let mut misfits = Misfits::default();
         let columns = self.table.columns.iter().enumerate().map(|(at, column)| {
             let mut values = Column::new(&column.format.kind);
-            for change in &changes {
-                match change.text(at) {
-                    Some(text) => values.push_text(text).map_err(|error| self.table.refuse(at, error))?,
+            for (row, change) in changes.iter().enumerate() {
+                match change.text(at).map(|text| (text, values.push_text(text))) {
+                    Some((_, Ok(()))) => {}
+                    Some((text, Err(error))) => {
+                        values.push_misfit();
+                        misfits.add(row, error.misfit(at, shown(text)));
+                    }
                     None => values.push_null(),
                 }
             }
-            values.finish().map_err(|error| self.table.refuse(at, error))
+            values.finish_into(at, &mut misfits)
         });
-        let mut columns = columns.collect::<Result<Vec<_>>>()?;
+        let mut columns: Vec<_> = columns.collect();
         columns.push(Arc::new(BooleanArray::from_iter(
             changes.iter().map(|change| Some(change.deleted)),
         )));
+        columns.push(misfits.finish(changes.len())?);
         let batch = RecordBatch::try_new(self.table.schema.clone(), columns);
         batch.map(Some).doing(|| self.doing())
     }
@@ -252,22 +261,15 @@ impl ChangeFollower {
         );
         let messages = client.simple_query(&sql).await.doing_sql(|| self.doing())?;
         let rows = messages.into_iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(
-                (0..row.len())
-                    .map(|at| row.get(at).map(str::to_owned))
-                    .collect::<Vec<_>>(),
-            ),
+            SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
         let keyed = rows.map(|row| {
-            let key = self
-                .table
-                .key
-                .iter()
-                .map(|at| row.get(*at).cloned().flatten().unwrap_or_default());
-            (key.collect(), row)
+            let row = texts(&row).doing_sql(|| self.doing())?;
+            let key = self.table.key.iter().map(|at| row[*at].clone().unwrap_or_default());
+            Ok((key.collect(), row))
         });
-        Ok(keyed.collect())
+        keyed.collect()
     }
 
     /// Sends all keys of the lake as rows that are gone.

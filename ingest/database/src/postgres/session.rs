@@ -8,9 +8,10 @@ use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use cordada_core::Result;
 use cordada_core::threads::locked;
+use cordada_ingest_source::misfits;
 use futures::StreamExt;
-use tokio_postgres::types::Type;
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::types::{Kind, Type};
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 use tokio_util::sync::CancellationToken;
 
 use super::SQL;
@@ -120,7 +121,7 @@ impl PostgresSession {
     /// The streams that read those ranges, each over a connection of its own.
     fn streams(&self, ranges: VecDeque<String>, columns: Vec<PostgresColumn>) -> SessionRows {
         let fields = columns.iter().map(PostgresColumn::field).collect::<Vec<_>>();
-        let schema = Arc::new(Schema::new(fields));
+        let schema = misfits::schema(&Schema::new(fields));
         let connections = match self.snapshot {
             Some(_) => self.parallelism.min(ranges.len()).max(1),
             None => 1,
@@ -180,10 +181,11 @@ impl Session for PostgresSession {
     async fn first(&mut self, sql: &str) -> Result<Option<Vec<Option<String>>>> {
         let asking = async { self.client.simple_query(sql).await.doing_sql(|| self.feed.doing()) };
         let messages = self.feed.unless_cancelled(asking).await?;
-        Ok(messages.into_iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect()),
+        let row = messages.into_iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
-        }))
+        });
+        row.map(|row| texts(&row).doing_sql(|| self.feed.doing())).transpose()
     }
 
     async fn is_unique(&mut self, column: &str) -> Result<bool> {
@@ -201,6 +203,20 @@ impl Session for PostgresSession {
         SQL.identifier(column)
     }
 
+    /// Infinity and NaN are above all that may come later.
+    fn has_place(&self, column: &str) -> String {
+        let name = SQL.identifier(column);
+        let column = self.column(column).ok();
+        let is_finite = match column.map(|column| base_of(&column.data_type)) {
+            Some(&(Type::DATE | Type::TIMESTAMP | Type::TIMESTAMPTZ)) => format!("isfinite({name})"),
+            Some(&(Type::FLOAT4 | Type::FLOAT8 | Type::NUMERIC)) => {
+                format!("{name}::text NOT IN ('NaN', 'Infinity', '-Infinity')")
+            }
+            _ => return format!("{name} IS NOT NULL"),
+        };
+        format!("({name} IS NOT NULL AND {is_finite})")
+    }
+
     fn text_of(&self, column: &str) -> String {
         format!("{}::text", SQL.identifier(column))
     }
@@ -216,6 +232,22 @@ impl Session for PostgresSession {
             }
             _ => Err(not_a_time(column, self.feed.doing())),
         }
+    }
+}
+
+/// A row's values.
+///
+/// # Errors
+/// One is not UTF-8.
+pub(super) fn texts(row: &SimpleQueryRow) -> Result<Vec<Option<String>>, tokio_postgres::Error> {
+    (0..row.len()).map(|at| Ok(row.try_get(at)?.map(str::to_owned))).collect()
+}
+
+/// The type that a domain is of, whatever it is called.
+fn base_of(data_type: &Type) -> &Type {
+    match data_type.kind() {
+        Kind::Domain(base) => base_of(base),
+        _ => data_type,
     }
 }
 

@@ -33,6 +33,11 @@ impl ColumnFormat {
                 kind: Kind::Decimal(*precision, *scale),
                 cast: Cast::None,
             },
+            // Whole numbers are read as such, whatever zeros stand behind the point.
+            (Some(DataType::Int64), Kind::Numeric) => Self {
+                kind: Kind::Decimal(38, 0),
+                cast: Cast::None,
+            },
             (Some(DataType::Utf8), Kind::Numeric | Kind::Text | Kind::Uuid) => format,
             (Some(DataType::Utf8), _) => Self::text(),
             _ => format,

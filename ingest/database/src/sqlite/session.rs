@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::connect::connect;
-use super::types::{QUESTIONS, StorageClasses, data_type, questions};
+use super::types::{QUESTIONS, StorageClasses, data_type, is_of_numbers, questions};
 use crate::driver::SessionRequest;
 use crate::feed::{BatchSender, Feed};
 use crate::row_builder::{RowBuilder, Scalar};
@@ -38,8 +38,10 @@ pub(super) struct SqliteSession {
 struct SqliteColumn {
     name: String,
     declared: Option<String>,
-    /// Whether the configuration wants text.
-    as_text: bool,
+    /// Its type in the configuration.
+    wanted: Option<DataType>,
+    /// Its type in the lake.
+    known: Option<DataType>,
 }
 
 impl SqliteSession {
@@ -60,13 +62,14 @@ impl SqliteSession {
         let feed = Feed::new(format!("reading {label}"), request.task, request.cancel.clone());
         let opening = {
             let (timeout, cancel, options) = (source.timeout.0, request.cancel, stream.options());
+            let known = request.known;
             let (relation, table) = (relation.clone(), table.clone());
             blocking("reading SQLite", move || {
                 let connection = connect(&path, timeout, cancel)?;
                 if let Some(table) = &table {
                     find_table(&connection, table)?;
                 }
-                let columns = columns(&connection, &relation, &options);
+                let columns = columns(&connection, &relation, &options, &known);
                 let columns = columns.doing_sql(|| format!("reading the columns of {label}"))?;
                 Ok((connection, columns, label))
             })
@@ -107,9 +110,23 @@ impl SqliteSession {
 impl SqliteColumn {
     /// The type that holds values of those classes.
     fn data_type(&self, classes: StorageClasses) -> DataType {
-        match self.as_text && !classes.blob {
-            true => DataType::Utf8,
-            false => data_type(self.declared.as_deref(), classes),
+        match &self.wanted {
+            Some(DataType::Utf8) => DataType::Utf8,
+            Some(_) => data_type(self.declared.as_deref(), classes, None),
+            None => data_type(self.declared.as_deref(), classes, self.known.as_ref()),
+        }
+    }
+
+    /// A value for its builder.
+    fn scalar<'v>(&self, value: ValueRef<'v>) -> Scalar<'v> {
+        match value {
+            ValueRef::Null => Scalar::Null,
+            ValueRef::Integer(number) => Scalar::Int(number.into()),
+            ValueRef::Real(number) => Scalar::Float(number),
+            ValueRef::Text(bytes) => Scalar::Bytes(bytes),
+            // Whoever wants text of bytes gets it, if they are some.
+            ValueRef::Blob(bytes) if self.wanted == Some(DataType::Utf8) => Scalar::Bytes(bytes),
+            ValueRef::Blob(bytes) => Scalar::Blob(bytes),
         }
     }
 }
@@ -126,13 +143,14 @@ impl Session for SqliteSession {
 
     async fn rows(&mut self, part: Part) -> Result<SessionRows> {
         let (columns, condition) = self.columns.of(&part, &self.feed.doing())?;
-        let schema = self.types(&columns, &condition).await?;
+        let builder = RowBuilder::new(&self.label, self.types(&columns, &condition).await?.as_ref());
+        let schema = builder.schema().clone();
         let chosen: Vec<_> = columns.iter().map(|column| SQL.identifier(&column.name)).collect();
         let rows = SqliteRows {
             connection: self.connection.clone(),
             sql: format!("SELECT {} FROM {}{condition}", chosen.join(", "), self.relation),
-            builder: RowBuilder::new(&self.label, schema.clone()),
-            count: columns.len(),
+            builder,
+            columns,
             doing: self.feed.doing(),
         };
         let stream = self
@@ -166,6 +184,21 @@ impl Session for SqliteSession {
 
     fn name(&self, column: &str) -> String {
         SQL.identifier(column)
+    }
+
+    /// Infinity, and texts among numbers, are above all that may come later.
+    fn has_place(&self, column: &str) -> String {
+        let name = SQL.identifier(column);
+        let is_number = self
+            .columns
+            .get(column, "")
+            .is_ok_and(|column| is_of_numbers(column.declared.as_deref()));
+        let numbers = if is_number {
+            format!(" AND typeof({name}) IN ('integer', 'real')")
+        } else {
+            String::new()
+        };
+        format!("({name} IS NOT NULL AND {name} NOT IN (9e999, -9e999){numbers})")
     }
 
     /// The value as SQL writes it, with its type: 7 and '7' are not the same.
@@ -205,8 +238,7 @@ fn is_literal(text: &str) -> bool {
 struct SqliteRows {
     connection: Arc<Mutex<Connection>>,
     sql: String,
-    /// How many columns they have.
-    count: usize,
+    columns: Vec<SqliteColumn>,
     builder: RowBuilder,
     doing: String,
 }
@@ -219,8 +251,9 @@ impl SqliteRows {
         let mut statement = connection.prepare(&self.sql).doing_sql(doing)?;
         let mut rows = statement.query([]).doing_sql(doing)?;
         while let Some(row) = rows.next().doing_sql(doing)? {
-            let values = (0..self.count).map(|at| Ok(row.get_ref(at).map_or(Scalar::Null, scalar)));
-            self.builder.push(values)?;
+            let values = self.columns.iter().enumerate();
+            let values = values.map(|(at, column)| row.get_ref(at).map_or(Scalar::Null, |value| column.scalar(value)));
+            self.builder.push(values.map(Ok));
             if self.builder.is_full() && !sender.blocking_send(self.builder.take()?) {
                 return Ok(());
             }
@@ -230,22 +263,23 @@ impl SqliteRows {
     }
 }
 
-fn scalar(value: ValueRef<'_>) -> Scalar<'_> {
-    match value {
-        ValueRef::Null => Scalar::Null,
-        ValueRef::Integer(number) => Scalar::Int(number.into()),
-        ValueRef::Real(number) => Scalar::Float(number),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Scalar::Bytes(bytes),
-    }
-}
-
 /// The columns as the statement describes them.
-fn columns(connection: &Connection, relation: &str, options: &Options) -> rusqlite::Result<Vec<SqliteColumn>> {
+fn columns(
+    connection: &Connection,
+    relation: &str,
+    options: &Options,
+    known: &Schema,
+) -> rusqlite::Result<Vec<SqliteColumn>> {
     let statement = connection.prepare(&format!("SELECT * FROM {relation}"))?;
-    let columns = statement.columns().map(|column| SqliteColumn {
-        name: column.name().to_owned(),
-        declared: column.decl_type().map(str::to_owned),
-        as_text: options.declared(&snake_case(column.name())) == Some(&DataType::Utf8),
+    let columns = statement.columns().map(|column| {
+        let lake = snake_case(column.name());
+        let known = known.field_with_name(&lake).ok();
+        SqliteColumn {
+            name: column.name().to_owned(),
+            declared: column.decl_type().map(str::to_owned),
+            wanted: options.declared(&lake).cloned(),
+            known: known.map(|field| field.data_type().clone()),
+        }
     });
     Ok(columns.collect())
 }

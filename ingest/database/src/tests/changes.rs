@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use arrow::array::AsArray;
 use arrow::util::display::array_value_to_string;
+use cordada_ingest_source::Source as _;
+use cordada_ingest_source::extract::Rows;
+use cordada_ingest_source::misfits;
 
 use super::servers::TestPostgres;
-use super::{Load, Source};
+use super::{Load, Source, all, lines};
 
 const FOLLOWED: &str = "{table: public.sales, key: [id], changes: logical}";
 
@@ -350,4 +353,42 @@ async fn the_log_is_let_go_when_only_others_write() {
     assert_eq!(server.run(behind).await.as_deref(), Some("true"));
     let third = source.load(second.state.clone()).await.unwrap();
     assert_eq!(third.state, second.state, "nothing new leaves no trace");
+}
+
+/// A change that cannot land is given out with its key and what is wrong, so that what was there does not stay as if it
+/// were true; the change that mends it is one like any other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_cannot_land_costs_its_row() {
+    let Some(server) = TestPostgres::start().await else {
+        return;
+    };
+    server
+        .run(
+            "CREATE TABLE sales (id int PRIMARY KEY, v numeric(8,2), at timestamp);
+              INSERT INTO sales VALUES (1, 1, NULL), (2, 'NaN', NULL)",
+        )
+        .await;
+    let source = Source::new(&server.url(), FOLLOWED).await;
+    let copied = source.load(None).await.unwrap();
+    assert_eq!(copied.lines(), ["1,1.00,"]);
+    server
+        .run("UPDATE sales SET v = 'NaN', at = 'infinity' WHERE id = 1; INSERT INTO sales VALUES (3, 3, NULL)")
+        .await;
+    let mut extraction = source.extract(source.request(copied.state)).await.unwrap();
+    let chunk = extraction.next().await.unwrap().unwrap();
+    let Rows::Typed { partitions, .. } = chunk.rows else {
+        panic!("a database's rows have types");
+    };
+    let given = all(partitions).await.unwrap();
+    let (rows, misfits) = misfits::split(&given[0]).unwrap();
+    assert_eq!(lines(&[rows]), ["1,,,false", "3,3.00,,false"]);
+    let said: Vec<_> = misfits[&0].iter().map(|misfit| misfit.value.as_str()).collect();
+    assert_eq!((misfits.len(), said), (1, vec!["NaN", "infinity"]));
+    extraction.landed().await.unwrap();
+    drop(extraction);
+    server
+        .run("UPDATE sales SET v = 1.5, at = NULL WHERE id = 1; DELETE FROM sales WHERE id = 2")
+        .await;
+    let mended = source.load(chunk.state).await.unwrap();
+    assert_eq!(mended.lines(), ["1,1.50,,false", "2,,,true"]);
 }

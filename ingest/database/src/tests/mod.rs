@@ -15,7 +15,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::AsArray;
-use arrow::compute::concat_batches;
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::array_value_to_string;
 use async_trait::async_trait;
@@ -23,6 +24,7 @@ use cordada_core::progress::Silent;
 use cordada_core::{Context, Result, TableName, yaml};
 use cordada_ingest_formats::reading::{Declared, Reading};
 use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
+use cordada_ingest_source::misfits;
 use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::transform::Transforms;
 use cordada_ingest_source::{Environment, Landed, Source as _};
@@ -76,6 +78,10 @@ impl Table {
 
 #[async_trait]
 impl Landed for Table {
+    async fn schema(&self) -> Result<Option<SchemaRef>> {
+        Ok(self.rows.lock().unwrap().as_ref().map(RecordBatch::schema))
+    }
+
     async fn transactions(&self, _ids: &[String]) -> Result<HashMap<String, i64>> {
         Ok(HashMap::new())
     }
@@ -164,6 +170,7 @@ impl Source {
             stream: self.source.stream("sales")?,
             names: ("erp", "sales"),
             project: self.folder.path(),
+            known: Arc::new(Schema::empty()),
             parallelism: 2,
             task: Arc::new(Silent),
             cancel: cancel.clone(),
@@ -206,13 +213,42 @@ pub(crate) fn lines(batches: &[RecordBatch]) -> Vec<String> {
 /// All of a chunk's rows.
 pub(super) async fn batches(rows: Rows) -> Result<Vec<RecordBatch>> {
     match rows {
-        Rows::Typed { partitions, .. } => read(partitions).await,
+        Rows::Typed {
+            partitions, misfits, ..
+        } => match misfits {
+            true => read(partitions).await,
+            false => all(partitions).await,
+        },
         _ => panic!("a database's rows have types"),
     }
 }
 
-/// All rows of these streams.
+/// All rows of these streams that land, of their own columns; see [`misfits_of`] for the others.
 pub(crate) async fn read(partitions: Vec<SendableRecordBatchStream>) -> Result<Vec<RecordBatch>> {
+    let all = all(partitions).await?;
+    let landing = all.iter().map(|batch| {
+        let (rows, misfits) = misfits::split(batch).unwrap();
+        let lands = (0..rows.num_rows()).map(|row| Some(!misfits.contains_key(&row)));
+        filter_record_batch(&rows, &lands.collect()).unwrap()
+    });
+    Ok(landing.collect())
+}
+
+/// The values of these streams that cannot land: `column: value`.
+pub(crate) async fn misfits_of(partitions: Vec<SendableRecordBatchStream>) -> Vec<String> {
+    let mut said = Vec::new();
+    for batch in all(partitions).await.unwrap() {
+        let (rows, misfits) = misfits::split(&batch).unwrap();
+        said.extend(misfits.into_values().flatten().map(|misfit| {
+            let schema = rows.schema();
+            let column = schema.field(misfit.column).name();
+            format!("{column}: {}", misfit.value)
+        }));
+    }
+    said
+}
+
+async fn all(partitions: Vec<SendableRecordBatchStream>) -> Result<Vec<RecordBatch>> {
     let mut all = Vec::new();
     for partition in partitions {
         let batches: Vec<_> = partition.try_collect().await.doing(|| "reading")?;

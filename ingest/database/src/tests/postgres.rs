@@ -107,16 +107,9 @@ async fn types(server: &TestPostgres) {
     }
     let declared =
         "{table: types, disposition: replace, columns: {a_any: {type: 'decimal(38,8)'}, a_date: {type: text}}}";
-    let error = Source::new(&server.url(), declared)
-        .await
-        .load(None)
-        .await
-        .err()
-        .unwrap();
-    assert!(
-        error.to_string().contains("more digits") && error.to_string().contains("column=a_any"),
-        "{error}"
-    );
+    // The value has more digits than that, and the other row none.
+    let load = Source::new(&server.url(), declared).await.load(None).await.unwrap();
+    assert_eq!((load.rows(), column(&load, "a_any")), (1, vec![None]));
 }
 
 fn source_time() -> DataType {
@@ -131,28 +124,8 @@ async fn what_the_lake_cannot_hold_is_an_error(server: &TestPostgres) {
     server
         .run("CREATE TABLE odd (id int, until date, at timestamptz, n numeric(5,2), m int[])")
         .await;
-    for (value, expected) in [
-        ("1, 'infinity'", "infinity"),
-        ("1, null, '-infinity'", "infinity"),
-        ("1, null, null, 'NaN'", "NaN"),
-        ("1, null, null, null, '{{1},{2}}'", "dimension"),
-    ] {
-        server
-            .run(&format!("TRUNCATE odd; INSERT INTO odd VALUES ({value})"))
-            .await;
-        let error = Source::new(&server.url(), "{table: odd, disposition: replace}")
-            .await
-            .load(None)
-            .await
-            .err()
-            .unwrap();
-        assert!(
-            error.to_string().contains(expected) && error.to_string().contains("type: text"),
-            "{error}"
-        );
-    }
     server
-        .run("TRUNCATE odd; INSERT INTO odd VALUES (1, 'infinity', '0044-03-15 12:00:00+00 BC', 'NaN', '{{1},{2}}')")
+        .run("INSERT INTO odd VALUES (1, 'infinity', '0044-03-15 12:00:00+00 BC', 'NaN', '{{1},{2}}')")
         .await;
     let text = "columns: {until: {type: text}, n: {type: text}, m: {type: text}}";
     let load = Source::new(&server.url(), &format!("{{table: odd, disposition: replace, {text}}}"))

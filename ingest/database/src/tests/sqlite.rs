@@ -13,7 +13,7 @@ async fn sqlite_types_hold_all_values() {
         "CREATE TABLE t (id INTEGER PRIMARY KEY, price DECIMAL(10,2), mixed INTEGER, big, flag BOOLEAN, day DATE,
                          raw BLOB, none REAL, \"odd \"\" name\" TEXT);
          INSERT INTO t VALUES (1, 5, 7, 9007199254740993, 1, '2024-02-29', x'00ff', NULL, 'añ');
-         INSERT INTO t VALUES (2, 5.5, 'seven', 0.5, 0, '2024-03-01', 'text', NULL, NULL);",
+         INSERT INTO t VALUES (2, 5.5, 0.75, 0.5, 0, '2024-03-01', 'text', NULL, NULL);",
     );
     let load = Source::new(&database.url(), "{table: t}")
         .await
@@ -28,7 +28,7 @@ async fn sqlite_types_hold_all_values() {
         [
             T::Int64,
             T::Float64,
-            T::Utf8,
+            T::Float64,
             T::Utf8,
             T::Boolean,
             T::Utf8,
@@ -40,8 +40,8 @@ async fn sqlite_types_hold_all_values() {
     assert_eq!(
         load.lines(),
         [
-            "1,5.0,7,9007199254740993,true,2024-02-29,00ff,,añ",
-            "2,5.5,seven,0.5,false,2024-03-01,74657874,,"
+            "1,5.0,7.0,9007199254740993,true,2024-02-29,00ff,,añ",
+            "2,5.5,0.75,0.5,false,2024-03-01,74657874,,"
         ]
     );
     let query = Source::new(&database.url(), "{query: 'select count(*) as n from t;'}")
@@ -50,6 +50,20 @@ async fn sqlite_types_hold_all_values() {
         .await
         .unwrap();
     assert_eq!(query.lines(), ["2"]);
+}
+
+/// What is above all that may come later is not where the next load goes on.
+#[tokio::test]
+async fn sqlite_goes_on_after_numbers_alone() {
+    let database = TestSqlite::with(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, at INT);
+         INSERT INTO t VALUES (1, 5), (2, 'never'), (3, 9e999);",
+    );
+    let source = Source::new(&database.url(), "{table: t, cursor: at, key: [id]}").await;
+    let first = source.load(None).await.unwrap();
+    assert_eq!(first.lines(), ["1,5.0", "3,inf"]);
+    database.run("INSERT INTO t VALUES (4, 6)");
+    assert_eq!(source.load(first.state).await.unwrap().lines(), ["1,5", "4,6"]);
 }
 
 #[tokio::test]

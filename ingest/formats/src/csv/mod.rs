@@ -67,6 +67,7 @@ impl Csv {
             rejected: rejected.collect(),
             lines: records.rows.iter().map(|row| line(row.line)).collect(),
             columns: columns.collect::<Result<_>>()?,
+            cut: Vec::new(),
         })
     }
 

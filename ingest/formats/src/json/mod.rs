@@ -162,6 +162,7 @@ impl Json {
             columns,
             lines: records.lines,
             rejected: records.rejected,
+            cut: Vec::new(),
         })
     }
 

@@ -1,6 +1,8 @@
-//! Text values: what type they could be ([`evidence`]), and how they are read into columns ([`build`]).
+//! Values: what type texts could be ([`evidence`]), how they are read into columns ([`build`]), and how columns that have
+//! types already are [`convert`]ed.
 
 pub mod build;
+pub mod convert;
 pub mod evidence;
 pub mod parse;
 pub mod time;

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use cordada_core::Result;
 use cordada_core::threads::locked;
@@ -82,6 +83,10 @@ impl Table {
 
 #[async_trait]
 impl Landed for Table {
+    async fn schema(&self) -> Result<Option<SchemaRef>> {
+        Ok(None)
+    }
+
     async fn transactions(&self, ids: &[String]) -> Result<HashMap<String, i64>> {
         let content = locked(&self.content);
         let known = ids

@@ -196,12 +196,29 @@ impl Subject for TestMariadb {
             &[("'-838:59:59'", "-838:59:59"), ("'00:00:00.000001'", "00:00:00.000001")],
         ),
     ];
-    const UNREADABLE: Unreadable = Unreadable {
-        sql: "BOOLEAN",
-        declared: None,
-        value: "77",
-        unsaid: "77",
-    };
+    const UNREADABLE: &'static [Unreadable] = &[
+        Unreadable {
+            sql: "DATE",
+            declared: None,
+            value: "'0000-00-00'",
+            shown: "0000-00-00",
+            other: ("'2024-02-29'", "2024-02-29"),
+        },
+        Unreadable {
+            sql: "DATETIME NOT NULL",
+            declared: None,
+            value: "'2024-00-15 10:00:00'",
+            shown: "2024-00-15 10:00:00.000000",
+            other: ("'2024-02-29'", "2024-02-29T00:00:00Z"),
+        },
+        Unreadable {
+            sql: "TINYINT(1)",
+            declared: Some("boolean"),
+            value: "77",
+            shown: "77",
+            other: ("1", "true"),
+        },
+    ];
     const FAILING: &'static str = "select exp(length('s3cret') * 999) as n";
 
     async fn start() -> Option<Self> {

@@ -197,12 +197,64 @@ impl Subject for TestPostgres {
         Type::unordered("json", &[("'{\"a\": \"it''s\"}'", "{\"a\": \"it's\"}")]),
         Type::unordered("point", &[("'(1,2)'", "(1,2)")]),
     ];
-    const UNREADABLE: Unreadable = Unreadable {
-        sql: "numeric",
-        declared: Some("decimal(5,2)"),
-        value: "98765.4321",
-        unsaid: "98765",
-    };
+    const UNREADABLE: &'static [Unreadable] = &[
+        Unreadable {
+            sql: "numeric",
+            declared: Some("decimal(5,2)"),
+            value: "98765.4321",
+            shown: "98765.4321",
+            other: ("7", "7.00"),
+        },
+        Unreadable {
+            sql: "numeric",
+            declared: Some("integer"),
+            value: "'1.5'",
+            shown: "1.5",
+            other: ("'7.00'", "7"),
+        },
+        Unreadable {
+            sql: "numeric(5,2)",
+            declared: None,
+            value: "'NaN'",
+            shown: "NaN",
+            other: ("7", "7.00"),
+        },
+        Unreadable {
+            sql: "date",
+            declared: None,
+            value: "'-infinity'",
+            shown: "-infinity",
+            other: ("'0044-03-15 BC'", "-0043-03-15"),
+        },
+        Unreadable {
+            sql: "timestamp",
+            declared: None,
+            value: "'infinity'",
+            shown: "infinity",
+            other: ("'2024-02-29'", "2024-02-29T00:00:00Z"),
+        },
+        Unreadable {
+            sql: "timestamptz",
+            declared: None,
+            value: "'infinity'",
+            shown: "infinity",
+            other: ("'2024-02-29'", "2024-02-29T00:00:00Z"),
+        },
+        Unreadable {
+            sql: "int[]",
+            declared: None,
+            value: "'{{1},{2}}'",
+            shown: "\\x0000000200000000000000170000000200000001000000010000000100000004000000010000000400000002",
+            other: ("'{1}'", "[1]"),
+        },
+        Unreadable {
+            sql: "numeric(5,2)[]",
+            declared: None,
+            value: "'{1,NaN}'",
+            shown: "\\x0000000100000000000006a400000002000000010000000a000100000000000200010000000800000000c0000000",
+            other: ("'{1}'", "[1.00]"),
+        },
+    ];
     const FAILING: &'static str = "select cast('s3cret' || q.n as int) as n from (values (1)) as q (n)";
 
     async fn start() -> Option<Self> {

@@ -79,12 +79,43 @@ impl Subject for TestSqlite {
             &[("7", "7"), ("'7'", "7"), ("'seven'", "seven"), ("1.5", "1.5")],
         ),
     ];
-    const UNREADABLE: Unreadable = Unreadable {
-        sql: "TEXT",
-        declared: None,
-        value: "CAST(x'ff6164646572' AS TEXT)",
-        unsaid: "adder",
-    };
+    const UNREADABLE: &'static [Unreadable] = &[
+        Unreadable {
+            sql: "TEXT",
+            declared: None,
+            value: "CAST(x'ff61' AS TEXT)",
+            shown: "\\xff61",
+            other: ("'a'", "a"),
+        },
+        Unreadable {
+            sql: "TEXT",
+            declared: None,
+            value: "x'6162'",
+            shown: "\\x6162",
+            other: ("'a'", "a"),
+        },
+        Unreadable {
+            sql: "INTEGER",
+            declared: None,
+            value: "'seven'",
+            shown: "seven",
+            other: ("7", "7"),
+        },
+        Unreadable {
+            sql: "REAL",
+            declared: None,
+            value: "'n/a'",
+            shown: "n/a",
+            other: ("1.5", "1.5"),
+        },
+        Unreadable {
+            sql: "INTEGER",
+            declared: None,
+            value: "x'07'",
+            shown: "\\x07",
+            other: ("7", "7"),
+        },
+    ];
     const FAILING: &'static str = "select json_extract('{s3cret', '$.a') as a";
 
     async fn start() -> Option<Self> {

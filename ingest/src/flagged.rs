@@ -1,0 +1,49 @@
+//! Which rows say that one is gone.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use cordada_core::{Context, Error};
+use cordada_ingest_source::provenance;
+use datafusion::execution::SendableRecordBatchStream;
+
+use crate::landing::mapped;
+
+/// The rows with [`provenance::DELETED`], if the column that says so is there: it is true, or holds anything but null.
+/// What the source has flagged stays flagged.
+pub(crate) fn flagged(
+    column: Option<String>,
+    schema: SchemaRef,
+    partitions: Vec<SendableRecordBatchStream>,
+) -> (SchemaRef, Vec<SendableRecordBatchStream>) {
+    let Some(column) = column.filter(|column| schema.field_with_name(column).is_ok()) else {
+        return (schema, partitions);
+    };
+    let flag = Field::new(provenance::DELETED, DataType::Boolean, true);
+    let known = schema.index_of(provenance::DELETED).ok();
+    let fields = schema.fields().iter().map(|field| field.as_ref().clone());
+    let fields = fields.chain(known.is_none().then_some(flag));
+    let result = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    mapped(result.clone(), partitions, move |batch| {
+        let doing = || "looking for deleted rows";
+        let missing = || Error::failed(doing(), "the column is not there");
+        let says = batch.column_by_name(&column).ok_or_else(missing)?;
+        let is_true = |flags: &BooleanArray, row: usize| flags.is_valid(row) && flags.value(row);
+        let before = known.and_then(|at| batch.column(at).as_boolean_opt());
+        let gone = (0..says.len()).map(|row| {
+            let said = says
+                .as_boolean_opt()
+                .map_or(says.is_valid(row), |flags| is_true(flags, row));
+            Some(said || before.is_some_and(|flags| is_true(flags, row)))
+        });
+        let gone: ArrayRef = Arc::new(gone.collect::<BooleanArray>());
+        let mut columns = batch.columns().to_vec();
+        match known {
+            Some(at) => columns[at] = gone,
+            None => columns.push(gone),
+        }
+        RecordBatch::try_new(result.clone(), columns).doing(doing)
+    })
+}
