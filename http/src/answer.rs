@@ -23,6 +23,12 @@ pub struct AnswerOptions {
     pub records: Option<Records>,
     /// Where the body goes.
     pub target: Target,
+    /// Fields that are numbers written as strings.
+    pub decimals: Vec<String>,
+    /// What tells records apart: an object without it is something else.
+    pub key: Vec<Pointer>,
+    /// Whether it is one of many answers, each a list of records.
+    pub paged: bool,
     wanted: Wanted,
 }
 
@@ -38,6 +44,9 @@ impl AnswerOptions {
             format,
             records,
             target: Target::Memory,
+            decimals: Vec::new(),
+            key: Vec::new(),
+            paged: false,
             wanted,
         }
     }
@@ -102,7 +111,10 @@ impl Answer {
             body @ Body::File(..) => Content::List(body),
             body @ Body::Memory(_) if options.format.is_list() => Content::List(body),
             Body::Memory(body) => {
-                let json = decode::to_json(&options.format, &body).map_err(|error| broken(&error))?;
+                let mut json = decode::to_json(&options.format, &body).map_err(|error| broken(&error))?;
+                if !options.decimals.is_empty() {
+                    json = decode::with_decimals(&json, &options.decimals).map_err(|error| broken(&error))?.into();
+                }
                 let text = match json {
                     std::borrow::Cow::Borrowed(part) => body.slice_ref(part),
                     std::borrow::Cow::Owned(text) => text.into(),
@@ -152,7 +164,11 @@ impl Answer {
 
     /// Hands out its records, in order.
     pub fn each(&self, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let format = &self.options.format;
+        let AnswerOptions { format, decimals, .. } = &*self.options;
+        let take = &mut |record: &[u8]| match (&self.content, decimals.is_empty()) {
+            (Content::List(_), false) => take(&decode::with_decimals(record, decimals)?),
+            _ => take(record),
+        };
         match &self.content {
             Content::Empty => Ok(()),
             Content::Text { text, found } => found
@@ -165,6 +181,22 @@ impl Answer {
                 decode::each_record(format, std::io::BufReader::new(file), take)
             }
         }
+    }
+
+    /// Whether it is an object, and not a list.
+    pub(crate) fn is_object(&self) -> bool {
+        match &self.content {
+            Content::Text { text, .. } => text.trim_ascii_start().first() == Some(&b'{'),
+            _ => false,
+        }
+    }
+
+    /// The text of the value at a place that was looked for.
+    pub(crate) fn text(&self, pointer: &Pointer) -> Option<&[u8]> {
+        let Content::Text { text, found } = &self.content else {
+            return None;
+        };
+        text.get(self.options.wanted.place(found, pointer)?)
     }
 
     /// How many records it has.

@@ -424,14 +424,13 @@ impl Landing<'_> {
             .map(|field| field.name().as_str())
             .filter(|name| !provenance::is_ours(name))
             .collect();
-        // What a connector says of columns holds for accounts that have them.
         let columns = self
             .options
             .columns
             .iter()
             .filter(|(_, column)| !(dropped && column.transform == Some(Transform::Drop)))
             .map(|(name, _)| name)
-            .filter(|_| !self.source.source().is_connector());
+            .filter(|name| !self.source.source().may_lack(self.stream, name));
         let named = columns
             .chain(&self.options.key)
             .chain(&self.options.deleted)

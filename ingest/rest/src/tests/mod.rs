@@ -26,7 +26,7 @@ use super::manifest::Manifest;
 use super::page::Run;
 use super::pages;
 use super::parents::Range;
-use super::plan::{Plan, PreparedStreams, prepare};
+use super::plan::{LookedUp, Plan, PreparedStreams, prepare};
 
 /// A system behind a manifest.
 struct System {
@@ -70,7 +70,7 @@ impl System {
     }
 
     fn plan(&self, stream: &str) -> Arc<Plan> {
-        Plan::new(&self.run, &self.prepared, stream, chrono_tz::Tz::UTC).unwrap()
+        Plan::new(&self.run, &self.prepared, &LookedUp::new(), stream, chrono_tz::Tz::UTC).unwrap()
     }
 
     /// All records of a stream.
