@@ -10,6 +10,7 @@
 mod csv;
 mod days;
 mod ga4;
+mod google_ads;
 mod json_stat;
 mod lists;
 mod ndjson;
@@ -29,6 +30,8 @@ use std::borrow::Cow;
 use cordada_core::{Error, Result};
 use cordada_ingest_formats::json::pointer::Pointer;
 use serde::Deserialize;
+
+pub use numbers::Fields;
 
 /// Objects, arrays or elements within one another, at most.
 pub const DEPTH: usize = 64;
@@ -74,6 +77,8 @@ pub enum Format {
     Tryton,
     /// Reports of Google Analytics 4, whose rows are values without names.
     Ga4,
+    /// Rows of Google Ads, made flat.
+    GoogleAds,
     /// Odoo's records, in which `false` is null and a reference is `[id, name]`.
     Odoo {
         /// The fields in which `false` is false.
@@ -100,6 +105,7 @@ impl Format {
             Self::OdataV4 => "/value",
             Self::Tryton => "/result",
             Self::Ga4 => "/rows",
+            Self::GoogleAds => "/results",
             _ => "",
         }
     }
@@ -117,6 +123,7 @@ pub fn to_json<'b>(format: &Format, body: &'b [u8]) -> Result<Cow<'b, [u8]>> {
         Format::Columns { at } => Cow::Owned(lists::columns(without_mark(body), at)?),
         Format::Xml => Cow::Owned(xml::to_json(body)?),
         Format::Ga4 => Cow::Owned(ga4::to_json(body)?),
+        Format::GoogleAds => Cow::Owned(google_ads::to_json(without_mark(body))?),
         Format::OdataV2 => Cow::Owned(odata::results(rewrite::rewrite(without_mark(body), &odata::V2)?)),
         Format::OdataV4 => Cow::Owned(odata::value(rewrite::rewrite(without_mark(body), &odata::V4)?)),
         Format::Tryton => Cow::Owned(rewrite::rewrite(without_mark(body), &tryton::Tryton)?),
@@ -136,12 +143,12 @@ pub fn to_json<'b>(format: &Format, body: &'b [u8]) -> Result<Cow<'b, [u8]>> {
     })
 }
 
-/// JSON text in which the `fields`, at any depth, that are numbers written as strings are numbers.
+/// JSON text in which `fields` are what they are said to be.
 ///
 /// # Errors
 /// Failed: it is not JSON.
-pub fn with_decimals(text: &[u8], fields: &[String]) -> Result<Vec<u8>> {
-    rewrite::rewrite(text, &numbers::Decimals { fields })
+pub fn with_fields(text: &[u8], fields: &Fields) -> Result<Vec<u8>> {
+    rewrite::rewrite(text, fields)
 }
 
 /// Hands out the records of an answer whose format [is a list](Format::is_list), each as one JSON value without line

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const FORMATS: [Format; 10] = [
+const FORMATS: [Format; 11] = [
     Format::Json,
     Format::Ndjson,
     Format::Csv,
@@ -15,6 +15,7 @@ const FORMATS: [Format; 10] = [
     Format::OdataV4,
     Format::Tryton,
     Format::Ga4,
+    Format::GoogleAds,
     Format::Odoo { booleans: Vec::new() },
 ];
 
@@ -203,12 +204,17 @@ fn what_looks_like_a_number_is_one_where_a_system_means_it() {
         text(Format::Csv, "a,b,c,d,e,f\n-1.50,0,007,1e5,true,+1\n"),
         r#"[{"a":-1.50,"b":0,"c":"007","d":"1e5","e":true,"f":"+1"}]"#
     );
-    let fields = ["price".to_owned(), "total".to_owned()];
-    let body = r#"{"code":"1.10","price":"29.90","total":"29","in":[{"price":"","total":"007.5","x":"5"},{"price":-1}]}"#;
-    assert_eq!(
-        String::from_utf8(with_decimals(body.as_bytes(), &fields).unwrap()).unwrap(),
-        r#"{"code":"1.10","price":29.90,"total":29,"in":[{"price":null,"total":"007.5","x":"5"},{"price":-1}]}"#
-    );
+    let fields = Fields {
+        decimals: vec!["price".to_owned(), "total".to_owned()],
+        rfc2822: vec!["sent".to_owned()],
+        utc: vec!["at_gmt".to_owned()],
+    };
+    let body = r#"{"code":"1.10","sent":"Mon, 16 Aug 2010 05:45:01 +0200","price":"29,90","total":"29","in":[{"price":"","total":"007.5","x":"5"},{"price":-1}],
+        "at":"2026-01-01T00:00:00","at_gmt":"2026-01-01T00:00:00","to":{"at_gmt":"2026-01-01T00:00:00Z"}}"#;
+    let expected = r#"{"code":"1.10","sent":"2010-08-16T03:45:01Z","price":29.90,"total":29,"in":[{"price":null,"total":"007.5","x":"5"},{"price":-1}],"#;
+    let times = r#""at":"2026-01-01T00:00:00","at_gmt":"2026-01-01T00:00:00Z","to":{"at_gmt":"2026-01-01T00:00:00Z"}}"#;
+    let rewritten = with_fields(body.as_bytes(), &fields).unwrap();
+    assert_eq!(String::from_utf8(rewritten).unwrap(), format!("{expected}{times}"));
 }
 
 #[test]

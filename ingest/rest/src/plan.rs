@@ -6,10 +6,10 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use cordada_core::suggest::did_you_mean;
-use cordada_core::{Error, Result};
+use cordada_core::{Error, ErrorKind, Result};
 use cordada_http::answer::AnswerOptions;
 use cordada_http::client::Target;
-use cordada_http::decode::Format;
+use cordada_http::decode::{Fields, Format};
 use cordada_http::outgoing::Addition;
 use cordada_http::system::request::Request;
 use cordada_http::template::{Filter, Scope, Template};
@@ -103,8 +103,12 @@ impl Plan {
             None => records_of(&format)?,
         };
         let mut answers = engine.answer_options(format, Some(records), paginate.pointers());
-        let decimals = [&stream.decimals[..], &defaults.decimals].concat();
-        answers.decimals.clone_from(&decimals);
+        let fields = Fields {
+            decimals: [&stream.decimals[..], &defaults.decimals].concat(),
+            rfc2822: [&stream.rfc2822[..], &defaults.rfc2822].concat(),
+            utc: [&stream.utc[..], &defaults.utc].concat(),
+        };
+        answers.fields.clone_from(&fields);
         answers.key = stream.key.iter().map(|name| Pointer::dotted(name)).collect();
         answers.paged = !matches!(paginate, Paginate::None);
         let positions = stream.incremental.as_ref().map(|incremental| Positions {
@@ -133,7 +137,7 @@ impl Plan {
             filter: stream.filter.clone(),
             positions,
             parent: parent.transpose()?,
-            job: stream.job.as_ref().map(|job| JobPlan::new(run, job, &decimals)),
+            job: stream.job.as_ref().map(|job| JobPlan::new(run, job, &fields)),
         }))
     }
 
@@ -159,12 +163,16 @@ pub(crate) async fn look_up(run: &Run, streams: &PreparedStreams, name: &str) ->
             let request = run.manifest.effective(&lookup.request);
             let outgoing = run.engine.outgoing(&request, &scope, &Addition::default())?;
             let options = Arc::new(run.engine.answer_options(Format::Json, None, [&lookup.at]));
-            let answer = run.engine.ask(&outgoing, &options, &run.cancel).await?;
+            let answer = match run.engine.ask(&outgoing, &options, &run.cancel).await {
+                Err(error) if lookup.optional && error.kind() == ErrorKind::Failed => None,
+                answer => answer?,
+            };
             let missing = || {
                 let why = format!("there is nothing at {} in the answer", lookup.at);
                 Error::failed(format!("looking up `{key}` of {name}"), why)
             };
-            let value = answer.and_then(|answer| answer.value(&lookup.at)).ok_or_else(missing)?;
+            let value = answer.and_then(|answer| answer.value(&lookup.at));
+            let value = value.or(lookup.optional.then_some(Json::Null)).ok_or_else(missing)?;
             looked_up.entry(name.clone()).or_default().insert(key.clone(), value);
         }
         next = stream.parent.as_ref().and_then(|parent| streams.get_key_value(&parent.stream));
@@ -205,13 +213,13 @@ pub(crate) fn prepare(
 }
 
 impl JobPlan {
-    fn new(run: &Run, job: &Job, decimals: &[String]) -> Self {
+    fn new(run: &Run, job: &Job, fields: &Fields) -> Self {
         let engine = &run.engine;
         let effective = |request: &Request| run.manifest.effective(request);
         let polled = [Some(&job.status), job.url.as_ref()].into_iter().flatten();
         let mut result = engine.answer_options(job.format.clone(), None, []);
         result.target = Target::File(job.max_result);
-        result.decimals = decimals.to_vec();
+        result.fields.clone_from(fields);
         Self {
             submit: effective(&job.submit),
             poll: effective(&job.poll),

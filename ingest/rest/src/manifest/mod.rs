@@ -113,6 +113,8 @@ pub(crate) struct Defaults {
     pub(crate) request: Request,
     pub(crate) format: Option<Format>,
     pub(crate) decimals: Vec<String>,
+    pub(crate) rfc2822: Vec<String>,
+    pub(crate) utc: Vec<String>,
     pub(crate) records: Option<Records>,
     pub(crate) paginate: Option<Paginate>,
     pub(crate) incremental: Option<Incremental>,
@@ -135,6 +137,10 @@ pub(crate) struct StreamSpec {
     /// Fields, at any depth, that are decimal numbers written as strings; an empty string is null there. Those of the
     /// defaults are too.
     pub(crate) decimals: Vec<String>,
+    /// Fields, at any depth, whose times are written as in e-mails (RFC 2822). Those of the defaults are too.
+    pub(crate) rfc2822: Vec<String>,
+    /// Fields, at any depth, whose times are UTC although they carry no zone. Those of the defaults are too.
+    pub(crate) utc: Vec<String>,
     /// Where the records are in a response; the root by default.
     pub(crate) records: Option<Records>,
     /// Records for which it is false do not land.
@@ -314,6 +320,9 @@ pub(crate) struct Lookup {
     pub(crate) request: Request,
     /// Where it is in the answer.
     pub(crate) at: Pointer,
+    /// Whether the stream can do without: it is null then, as where it may not be looked at.
+    #[serde(default)]
+    pub(crate) optional: bool,
 }
 
 /// An export that the system prepares while we wait.

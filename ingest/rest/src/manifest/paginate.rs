@@ -73,6 +73,8 @@ pub(crate) enum Paginate {
         size: Option<u64>,
         /// What the first page begins after.
         start: Option<Json>,
+        /// Says whether there is a next page, where the system does; else the next page tells.
+        more: Option<Locator>,
     },
     /// `Range: unit=first-last` and `Content-Range: unit first-last/total`.
     ContentRange {
@@ -130,6 +132,7 @@ impl Paginate {
             Paginate::Page { total_pages, total, .. } => [total_pages.as_ref(), total.as_ref()],
             Paginate::Offset { total, .. } => [total.as_ref(), None],
             Paginate::Cursor { next, more, end, .. } => [Some(next), more.as_ref().or(end.as_ref())],
+            Paginate::Keyset { more, .. } => [more.as_ref(), None],
             Paginate::NextUrl { body, .. } => return body.iter().collect(),
             _ => [None, None],
         };

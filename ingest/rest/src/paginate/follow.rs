@@ -36,7 +36,7 @@ pub(super) fn cursor(answer: &Answer, next: &Locator, more: Option<&Locator>, en
 }
 
 /// Whether a flag says no.
-fn is_no(flag: &Json) -> bool {
+pub(super) fn is_no(flag: &Json) -> bool {
     match flag {
         Json::Bool(yes) => !yes,
         Json::String(text) => text.eq_ignore_ascii_case("false") || text.is_empty() || text == "0",

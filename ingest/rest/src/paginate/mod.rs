@@ -192,8 +192,12 @@ impl<'p> Pager<'p> {
                 let next = follow::cursor(answer, next, more.as_ref(), end.as_ref());
                 self.begin_after(next, url)
             }
-            Paginate::Keyset { field, size, .. } => {
-                let after = numbered::short(answer.rows(), *size).unwrap_or(Next::Page);
+            Paginate::Keyset { field, size, more, .. } => {
+                let after = match more.as_ref().and_then(|more| answer.locate(more)) {
+                    Some(flag) if follow::is_no(&flag) || answer.rows() == 0 => Next::End,
+                    Some(_) => Next::Page,
+                    None => numbered::short(answer.rows(), *size).unwrap_or(Next::Page),
+                };
                 if after == Next::End {
                     return Ok(Next::End);
                 }

@@ -8,6 +8,7 @@ mod limits;
 mod pagination;
 mod parents;
 mod server;
+mod systems;
 mod wire;
 
 use std::sync::{Arc, Mutex};
@@ -32,6 +33,7 @@ use super::plan::{LookedUp, Plan, PreparedStreams, prepare};
 struct System {
     run: Arc<Run>,
     prepared: PreparedStreams,
+    looked_up: LookedUp,
     clock: Clock,
 }
 
@@ -66,11 +68,16 @@ impl System {
             load_at,
             cancel: CancellationToken::new(),
         });
-        Ok(Self { run, prepared, clock })
+        Ok(Self {
+            run,
+            prepared,
+            looked_up: LookedUp::new(),
+            clock,
+        })
     }
 
     fn plan(&self, stream: &str) -> Arc<Plan> {
-        Plan::new(&self.run, &self.prepared, &LookedUp::new(), stream, chrono_tz::Tz::UTC).unwrap()
+        Plan::new(&self.run, &self.prepared, &self.looked_up, stream, chrono_tz::Tz::UTC).unwrap()
     }
 
     /// All records of a stream.
