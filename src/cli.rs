@@ -199,6 +199,9 @@ pub enum ConnectorsCommand {
     Show {
         /// The connector's name
         name: String,
+        /// Print the file that describes it instead, to begin one of your own with
+        #[arg(long)]
+        yaml: bool,
     },
 }
 

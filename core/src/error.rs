@@ -169,6 +169,33 @@ impl Error {
         self
     }
 
+    /// What to do about it, if that is known.
+    pub fn advice(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// The same error for somebody else who meets it, without its cause.
+    pub fn again(&self) -> Self {
+        let Inner {
+            kind,
+            doing,
+            why,
+            hint,
+            place,
+            values,
+            ..
+        } = &*self.0;
+        Self(Box::new(Inner {
+            kind: *kind,
+            doing: doing.clone(),
+            why: why.clone(),
+            hint: hint.clone(),
+            place: place.clone(),
+            values: values.clone(),
+            source: None,
+        }))
+    }
+
     /// What sort of failure it was.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

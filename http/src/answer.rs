@@ -1,6 +1,7 @@
 //! A successful answer: the records and the values that were looked for in it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,11 +9,12 @@ use chrono::{DateTime, Utc};
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_formats::json::pointer::{Locator, Pointer, Records};
 use cordada_ingest_formats::json::scan::{Found, Wanted};
-use reqwest::header::{DATE, HeaderMap};
+use encoding_rs::Encoding;
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap};
 use serde_json::Value as Json;
 
 use super::client::{Body, Raw, Target};
-use super::decode::{self, Format};
+use super::decode::{self, Fields, Format};
 
 /// How answers of one sort are read.
 #[derive(Debug, Clone)]
@@ -23,6 +25,12 @@ pub struct AnswerOptions {
     pub records: Option<Records>,
     /// Where the body goes.
     pub target: Target,
+    /// What is said of fields.
+    pub fields: Fields,
+    /// What tells records apart: an object without it is something else.
+    pub key: Vec<Pointer>,
+    /// Whether it is one of many answers, each a list of records.
+    pub paged: bool,
     wanted: Wanted,
 }
 
@@ -38,6 +46,9 @@ impl AnswerOptions {
             format,
             records,
             target: Target::Memory,
+            fields: Fields::default(),
+            key: Vec::new(),
+            paged: false,
             wanted,
         }
     }
@@ -102,7 +113,11 @@ impl Answer {
             body @ Body::File(..) => Content::List(body),
             body @ Body::Memory(_) if options.format.is_list() => Content::List(body),
             Body::Memory(body) => {
-                let json = decode::to_json(&options.format, &body).map_err(|error| broken(&error))?;
+                let body = in_utf8(body, &raw.headers);
+                let mut json = decode::to_json(&options.format, &body).map_err(|error| broken(&error))?;
+                if !options.fields.is_empty() {
+                    json = decode::with_fields(&json, &options.fields).map_err(|error| broken(&error))?.into();
+                }
                 let text = match json {
                     std::borrow::Cow::Borrowed(part) => body.slice_ref(part),
                     std::borrow::Cow::Owned(text) => text.into(),
@@ -152,19 +167,46 @@ impl Answer {
 
     /// Hands out its records, in order.
     pub fn each(&self, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let format = &self.options.format;
+        let AnswerOptions { format, fields, .. } = &*self.options;
+        let take = &mut |record: &[u8]| match (&self.content, fields.is_empty()) {
+            (Content::List(_), false) => take(&decode::with_fields(record, fields)?),
+            _ => take(record),
+        };
         match &self.content {
             Content::Empty => Ok(()),
             Content::Text { text, found } => found
                 .records
                 .iter()
                 .try_for_each(|place| take(text.get(place.clone()).unwrap_or_default())),
-            Content::List(Body::Memory(body)) => decode::each_record(format, &body[..], take),
+            Content::List(Body::Memory(body)) => {
+                decode::each_record(format, &in_utf8(body.clone(), &self.headers)[..], take)
+            }
             Content::List(Body::File(file, _)) => {
-                let file = file.open().doing(|| "reading a temporary file")?;
+                let mut file = file.open().doing(|| "reading a temporary file")?;
+                if encoding(&self.headers).is_some() {
+                    let mut body = Vec::new();
+                    file.read_to_end(&mut body).doing(|| "reading a temporary file")?;
+                    return decode::each_record(format, &in_utf8(body.into(), &self.headers)[..], take);
+                }
                 decode::each_record(format, std::io::BufReader::new(file), take)
             }
         }
+    }
+
+    /// Whether it is an object, and not a list.
+    pub(crate) fn is_object(&self) -> bool {
+        match &self.content {
+            Content::Text { text, .. } => text.trim_ascii_start().first() == Some(&b'{'),
+            _ => false,
+        }
+    }
+
+    /// The text of the value at a place that was looked for.
+    pub(crate) fn text(&self, pointer: &Pointer) -> Option<&[u8]> {
+        let Content::Text { text, found } = &self.content else {
+            return None;
+        };
+        text.get(self.options.wanted.place(found, pointer)?)
     }
 
     /// How many records it has.
@@ -207,5 +249,23 @@ impl Answer {
             Locator::Header(name) => self.header(name).map(Json::from),
         }
         .filter(|value| !value.is_null())
+    }
+}
+
+/// The encoding that a `Content-Type` names, if it is another than UTF-8.
+fn encoding(headers: &HeaderMap) -> Option<&'static Encoding> {
+    let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let (_, label) = content_type.split_once("charset=")?;
+    let label = label.split(';').next().unwrap_or(label).trim().trim_matches('"');
+    Encoding::for_label(label.as_bytes()).filter(|encoding| *encoding != encoding_rs::UTF_8)
+}
+
+/// A body in UTF-8. One that is in it already stays, whatever the header says: JSON always should be (RFC 8259).
+fn in_utf8(body: Bytes, headers: &HeaderMap) -> Bytes {
+    match encoding(headers) {
+        Some(encoding) if std::str::from_utf8(&body).is_err() => {
+            Bytes::from(encoding.decode(&body).0.into_owned().into_bytes())
+        }
+        _ => body,
     }
 }

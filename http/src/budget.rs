@@ -13,6 +13,12 @@ use super::clock::Clock;
 use super::retry;
 use super::system::limits::{Budget, Limits, Window};
 
+/// The longest wait that a system can ask for.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// Waits that are told to whoever watches.
+pub const TOLD: Duration = Duration::from_secs(10);
+
 /// Lets requests pass when they may.
 pub struct Limiter {
     in_flight: Semaphore,
@@ -26,6 +32,8 @@ struct State {
     budgets: Vec<BudgetUse>,
     /// The system said when to come back.
     paused_until: Duration,
+    /// The wait until then has been told.
+    told_until: Duration,
     bucket: Option<Bucket>,
 }
 
@@ -59,6 +67,7 @@ impl Limiter {
             state: Mutex::new(State {
                 budgets: limits.budgets.iter().map(spent).collect(),
                 paused_until: Duration::ZERO,
+                told_until: Duration::ZERO,
                 bucket: None,
             }),
             remaining_header: limits.remaining_header.clone(),
@@ -70,7 +79,7 @@ impl Limiter {
     /// Waits until a request may be sent, and counts it. It is in flight as long as the permit lives.
     ///
     /// # Errors
-    /// Cancelled.
+    /// Cancelled; unavailable if the system wants to be left alone for longer than anybody waits.
     pub async fn pass(&self, cancel: &CancellationToken) -> Result<SemaphorePermit<'_>> {
         let cancelled = || Error::cancelled("waiting for the system");
         let permit = tokio::select! {
@@ -82,7 +91,14 @@ impl Limiter {
             let Some(at) = self.state().reserve(now) else {
                 return Ok(permit);
             };
-            tracing::debug!(seconds = (at.saturating_sub(now)).as_secs_f32(), "waiting for a budget");
+            let wait = at.saturating_sub(now);
+            if self.state().paused_until > now + LONGEST_WAIT {
+                let why = format!("what may be asked of it is used up for {} s more", wait.as_secs());
+                return Err(Error::unavailable("asking the system", why).hint("run again later"));
+            }
+            if wait >= TOLD && std::mem::replace(&mut self.state().told_until, at) < at {
+                tracing::warn!(seconds = wait.as_secs(), "waiting, as what may be asked of the system is used up");
+            }
             self.clock.wait_until(at, cancel).await?;
         }
     }

@@ -1,11 +1,10 @@
 //! Asks one system: with credentials, within its limits, again where it makes sense.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use cordada_core::{Error, Result};
+use cordada_core::{Error, ErrorKind, Result};
 use cordada_ingest_formats::json::pointer::{Pointer, Records};
 use reqwest::header::HeaderMap;
 use tokio_util::sync::CancellationToken;
@@ -14,19 +13,18 @@ use url::Url;
 use super::answer::{Answer, AnswerOptions};
 use super::ask::Ask;
 use super::auth::Authenticator;
-use super::budget::Limiter;
+use super::auth::standing::{Gate, Standing};
+use super::budget::{LONGEST_WAIT, Limiter, TOLD};
 use super::client::{Failure, Http};
 use super::clock::Clock;
 use super::decode::Format;
-use super::outgoing::{Addition, Outgoing, header, shown};
+use super::outgoing::{Addition, Base, Outgoing, header, shown};
 use super::system::System;
+use super::system::limits::Action;
 use super::system::request::Request;
 use super::template::Scope;
 use super::values::Values;
 use super::verdict::{self, Verdict};
-
-/// The longest wait that a system can ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// Answers larger than this are read on a thread of their own, so that others are not held up.
 const LARGE: usize = 256 * 1024;
@@ -37,12 +35,13 @@ pub struct Engine {
     pub system: Arc<System>,
     /// The time, for waiting and for signing.
     pub clock: Clock,
-    /// What paths are appended to.
-    pub base: Url,
+    /// Where requests go.
+    pub base: Base,
     config: Scope,
-    headers: HeaderMap,
     http: Http,
     auth: Authenticator,
+    /// None where there are no credentials.
+    gate: Option<Gate>,
     limiter: Limiter,
 }
 
@@ -69,7 +68,12 @@ impl Engine {
                 headers.insert(name, value);
             }
         }
-        if base.scheme() == "http" && !system.auth.is_none() && !is_local(&base) {
+        let trusted = system.trusted_hosts.iter().map(|host| host.text(&config));
+        let trusted_hosts = trusted.filter(|host| !matches!(host, Ok(host) if host.is_empty()));
+        let trusted_hosts = trusted_hosts.collect::<Result<_>>()?;
+        let auth = system.auth.chosen(&|key| config.is_configured(key)).clone();
+        let guarded = !auth.is_none() || system.errors.iter().any(|rule| rule.action == Action::Refuse);
+        if base.scheme() == "http" && !auth.is_none() && !is_local(&base) {
             tracing::warn!(
                 system = shown(&base),
                 "credentials are sent over a connection that is not secure"
@@ -77,14 +81,25 @@ impl Engine {
         }
         Ok(Self {
             http: Http::new(&system.limits)?,
-            auth: Authenticator::new(system.auth.clone(), clock.clone()),
+            auth: Authenticator::new(auth, clock.clone()),
+            gate: guarded.then(Gate::default),
             limiter: Limiter::new(&system.limits, clock.clone()),
             system: Arc::new(system),
             clock,
-            base,
+            base: Base {
+                url: base,
+                trusted_hosts,
+                headers,
+            },
             config,
-            headers,
         })
+    }
+
+    /// A load or a check begins: credentials that were refused before may have been mended.
+    pub fn begin(&self) {
+        if let Some(gate) = &self.gate {
+            gate.forget_refusal();
+        }
     }
 
     /// What templates see of every request.
@@ -95,7 +110,7 @@ impl Engine {
 
     /// A request to the system, with what it leaves open as in the defaults.
     pub fn outgoing(&self, request: &Request, scope: &Scope, added: &Addition) -> Result<Outgoing> {
-        Outgoing::new(request, &self.base, &self.headers, scope, added)
+        Outgoing::new(request, &self.base, scope, added)
     }
 
     /// How answers with records and the values at `pointers` are read.
@@ -105,9 +120,8 @@ impl Engine {
         records: Option<Records>,
         pointers: impl IntoIterator<Item = &'p Pointer>,
     ) -> AnswerOptions {
-        let failures = [Pointer::dotted("errors"), Pointer::dotted("error")];
-        let mut all = verdict::pointers(&self.system);
-        all.extend(&failures);
+        let usual = verdict::pointers(&self.system);
+        let mut all: Vec<&Pointer> = usual.iter().collect();
         for pointer in pointers {
             all.push(pointer);
         }
@@ -126,14 +140,24 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<Option<Answer>> {
         let retry = &self.system.retry;
+        let began = self.clock.elapsed();
         let (mut attempts, mut renewed) = (0, false);
         loop {
             attempts += 1;
             let mut sent = outgoing.clone();
-            let mut token = None;
-            if outgoing.credentials {
+            let (mut token, mut held) = (None, None);
+            if let (true, Some(gate)) = (outgoing.credentials, &self.gate) {
+                held = gate.enter(cancel).await?;
                 // The token's own requests come back here, without credentials.
-                token = Box::pin(self.auth.apply(&mut sent, self, cancel)).await?;
+                token = match Box::pin(self.auth.apply(&mut sent, self, cancel)).await {
+                    Ok(token) => token,
+                    Err(error) => {
+                        if error.kind() == ErrorKind::Config {
+                            gate.refuse(held, &error).await;
+                        }
+                        return Err(error);
+                    }
+                };
             }
             let permit = self.limiter.pass(cancel).await?;
             let raw = self.http.send(&sent, options.target, cancel).await;
@@ -147,32 +171,58 @@ impl Engine {
                     error,
                     wait: None,
                     everybody: false,
+                    lasting: None,
                 },
                 Err(Failure { error, again: false }) => Verdict::Fail(error),
             };
-            let (error, wait, everybody) = match verdict {
+            let (error, wait, everybody, lasting) = match verdict {
                 Verdict::Take(answer) => {
+                    if let Some(mut standing) = held {
+                        *standing = Standing::Taken;
+                    }
                     self.note_cost(&answer);
                     return Ok(Some(*answer));
                 }
                 Verdict::Ignore => return Ok(None),
-                Verdict::Refused(_) if token.is_some() && !renewed => {
+                Verdict::Refused { .. } if token.is_some() && !renewed => {
                     self.auth.expire(token).await;
                     renewed = true;
                     attempts -= 1;
                     continue;
                 }
-                Verdict::Refused(error) | Verdict::Fail(error) => return Err(error),
-                Verdict::Retry { error, wait, everybody } => (error, wait, everybody),
+                Verdict::Refused { error, unknown } => {
+                    // Where they were taken once, it is something else that this request may not.
+                    if let (true, Some(gate), Some(held)) = (unknown, &self.gate, held) {
+                        gate.refuse(Some(held), &error).await;
+                    }
+                    return Err(error);
+                }
+                Verdict::Fail(error) => return Err(error),
+                Verdict::Retry {
+                    error,
+                    wait,
+                    everybody,
+                    lasting,
+                } => (error, wait, everybody, lasting),
             };
-            if attempts >= retry.attempts {
+            drop(held);
+            let passed = self.clock.elapsed().saturating_sub(began);
+            let is_over = match lasting {
+                Some(lasting) => passed >= lasting,
+                None => attempts >= retry.attempts,
+            };
+            if is_over {
                 return Err(error.with("attempts", attempts));
             }
             let time = wait.unwrap_or_else(|| retry.wait(attempts));
             if time > LONGEST_WAIT {
                 return Err(error.hint(format!("the system asks to come back in {} s", time.as_secs())));
             }
-            tracing::debug!(%error, attempts, seconds = time.as_secs_f32(), "trying again");
+            let seconds = time.as_secs();
+            match time >= TOLD && (lasting.is_none() || attempts == 1) {
+                true => tracing::warn!(%error, attempts, seconds, "waiting before it is tried again"),
+                false => tracing::debug!(%error, attempts, seconds, "waiting before it is tried again"),
+            }
             if everybody {
                 self.limiter.pause(time);
             }
@@ -182,12 +232,12 @@ impl Engine {
 
     async fn judge(&self, sent: &Outgoing, raw: super::client::Raw, options: &Arc<AnswerOptions>) -> Verdict {
         let (system, options, now) = (self.system.clone(), options.clone(), self.clock.now());
-        let (place, failure) = (sent.place.clone(), sent.failure);
+        let sent = sent.clone();
         let large = match &raw.body {
             super::client::Body::Memory(body) => body.len() > LARGE,
             super::client::Body::File(..) => true,
         };
-        let judge = move || verdict::judge(&system, &place, failure, raw, &options, now);
+        let judge = move || verdict::judge(&system, &sent, raw, &options, now);
         if !large {
             return judge();
         }

@@ -10,6 +10,7 @@ mod auth;
 mod budget;
 pub mod client;
 pub mod clock;
+mod complaint;
 pub mod decode;
 pub mod engine;
 pub mod moment;

@@ -25,6 +25,8 @@ pub struct Outgoing {
     pub credentials: bool,
     /// Where an answer says that it is an error although its status says that it is none.
     pub failure: Option<&'static str>,
+    /// Whether it asks for a page that there may not be: a refusal of the page is an answer without records.
+    pub probing: bool,
     /// Where it goes, as it may be shown.
     pub place: ShownPlace,
 }
@@ -76,6 +78,17 @@ impl ShownPlace {
     }
 }
 
+/// Where requests go, and what goes with each.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// What paths are appended to.
+    pub url: Url,
+    /// Further hosts that addresses of next pages may be of: `host`, or `host:port`.
+    pub trusted_hosts: Vec<String>,
+    /// Sent with every request.
+    pub headers: HeaderMap,
+}
+
 /// What pagination adds to a request.
 #[derive(Debug, Clone, Default)]
 pub struct Addition {
@@ -89,19 +102,30 @@ pub struct Addition {
     pub url: Option<Url>,
 }
 
+impl Base {
+    /// Whether credentials may go to `url` although it is of another host.
+    fn trusts(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default();
+        let with_port = url.port_or_known_default().map(|port| format!("{host}:{port}"));
+        let is_it = |trusted: &String| trusted == host && url.port().is_none() || Some(trusted) == with_port.as_ref();
+        let secure = url.scheme() == "https" || url.scheme() == self.url.scheme();
+        secure && self.trusted_hosts.iter().any(is_it)
+    }
+}
+
 impl Outgoing {
     /// `request` to the system at `base`.
     ///
     /// # Errors
     /// Config for templates that cannot be filled in, for a URL that is none or of another host.
-    pub fn new(request: &Request, base: &Url, headers: &HeaderMap, scope: &Scope, added: &Addition) -> Result<Self> {
+    pub fn new(request: &Request, base: &Base, scope: &Scope, added: &Addition) -> Result<Self> {
         let mut outgoing = Self {
             method: Method::GET,
             url: match &added.url {
                 Some(url) => url.clone(),
-                None => url(request, base, scope, &added.params)?,
+                None => url(request, &base.url, scope, &added.params)?,
             },
-            headers: headers.clone(),
+            headers: base.headers.clone(),
             body: None,
             credentials: true,
             failure: request
@@ -109,10 +133,14 @@ impl Outgoing {
                 .as_ref()
                 .map(|_| "/errors")
                 .or(request.jsonrpc.as_ref().map(|_| "/error")),
+            probing: false,
             place: ShownPlace::default(),
         };
-        outgoing.url = same_host(base, outgoing.url)?;
-        outgoing.place = ShownPlace::of_request(request, base, scope, &outgoing.url);
+        outgoing.url = match added.url.as_ref().is_some_and(|url| base.trusts(url)) {
+            true => outgoing.url,
+            false => same_host(&base.url, outgoing.url)?,
+        };
+        outgoing.place = ShownPlace::of_request(request, &base.url, scope, &outgoing.url);
         outgoing.fill_body(request, scope, added)?;
         if let Some(method) = &request.method {
             outgoing.method = Method::from_bytes(method.as_bytes())
@@ -225,7 +253,7 @@ pub fn same_host(base: &Url, mut url: Url) -> Result<Url> {
         format!("asking {}", shown(base)),
         format!("the next address is on another host: {host}"),
     )
-    .hint("credentials are sent to the host of `base_url` only; check it"))
+    .hint("credentials are sent to the host of `base_url` only; if this one is right, name it in `trusted_hosts`"))
 }
 
 /// Where a request goes, without its parameters.
@@ -328,8 +356,12 @@ mod tests {
     fn outgoing(request: Json, added: &Addition) -> Result<Outgoing> {
         let request: Request = serde_json::from_value(request).unwrap();
         let scope = Scope::default().with("config", json!({"id": "a b/c", "none": null, "list": ["x", "y"]}));
-        let base = Url::parse("https://acme.example/api?ignored=1").unwrap();
-        Outgoing::new(&request, &base, &HeaderMap::new(), &scope, added)
+        let base = Base {
+            url: Url::parse("https://acme.example/api?ignored=1").unwrap(),
+            trusted_hosts: vec!["pages.example".to_owned(), "pages.example.org:8443".to_owned()],
+            headers: HeaderMap::new(),
+        };
+        Outgoing::new(&request, &base, &scope, added)
     }
 
     fn body(outgoing: &Outgoing) -> &str {
@@ -431,7 +463,13 @@ mod tests {
             to("http://acme.example/next?p=2").unwrap(),
             "https://acme.example/next?p=2"
         );
+        for url in ["https://pages.example/2", "https://pages.example.org:8443/2"] {
+            assert_eq!(to(url).unwrap(), url);
+        }
         for url in [
+            "http://pages.example/?key=s3cret",
+            "https://pages.example:8443/",
+            "https://pages.example.org/",
             "https://evil.example/?key=s3cret",
             "https://acme.example:8443/",
             "https://acme.example.evil.org/",

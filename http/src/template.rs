@@ -99,6 +99,11 @@ impl Template {
         Self("{{ token }}".to_owned())
     }
 
+    /// `Bearer {{ token }}`.
+    pub fn bearer() -> Self {
+        Self("Bearer {{ token }}".to_owned())
+    }
+
     /// The text as it was written.
     pub fn source(&self) -> &str {
         &self.0
@@ -182,6 +187,15 @@ impl Scope {
         scope.retain(|(name, _)| *name != "parent");
         scope.push(("parent", names.collect()));
         Some((Self(scope), values))
+    }
+
+    /// Whether `config` has a value for a key: not null and not an empty text.
+    pub fn is_configured(&self, key: &str) -> bool {
+        let config = self.0.iter().find(|(name, _)| *name == "config").map(|(_, config)| config);
+        let value = config.and_then(|config| config.get_attr(key).ok());
+        value.is_some_and(|value| {
+            !value.is_undefined() && !value.is_none() && value.as_str().is_none_or(|text| !text.is_empty())
+        })
     }
 
     fn context(&self) -> Value {

@@ -13,7 +13,8 @@ use serde_json::Value as Json;
 
 use super::answer::{Answer, AnswerOptions};
 use super::client::{Body, Raw};
-use super::outgoing::ShownPlace;
+use super::complaint::{self, complaint};
+use super::outgoing::{Outgoing, ShownPlace};
 use super::retry;
 use super::system::System;
 use super::system::limits::{Action, ErrorRule};
@@ -21,42 +22,64 @@ use super::system::limits::{Action, ErrorRule};
 /// Characters of a system's own message that are shown.
 const MAX_MESSAGE: usize = 200;
 
+/// Where systems write the code of an error, for manifests that do not say so.
+const USUAL_CODES: [&str; 9] = [
+    "/error/code",
+    "/error/type",
+    "/error/status",
+    "/errors/0/extensions/code",
+    "/errors/0/code",
+    "/errorCode",
+    "/error_code",
+    "/code",
+    "/error",
+];
+
 /// What to do with an answer.
 pub enum Verdict {
     Take(Box<Answer>),
     /// It holds nothing.
     Ignore,
     /// The credentials are not taken.
-    Refused(Error),
+    Refused {
+        error: Error,
+        /// Whether it is about who asks, and not about what is asked for.
+        unknown: bool,
+    },
     Retry {
         error: Error,
         /// What the system or a rule says.
         wait: Option<Duration>,
         /// Whether others have to wait too.
         everybody: bool,
+        /// How long to go on, if a rule says so.
+        lasting: Option<Duration>,
     },
     Fail(Error),
 }
 
 /// The places that are looked at in every answer.
-pub fn pointers(system: &System) -> Vec<&Pointer> {
+pub fn pointers(system: &System) -> Vec<Pointer> {
     let cost = system.limits.graphql_cost.iter();
     let cost = cost.flat_map(|cost| [&cost.requested, &cost.available, &cost.restore_rate]);
-    let own = [system.error_body.code.as_ref(), system.error_body.message.as_ref()];
+    let own = system.error_body.code.iter().chain(&system.error_body.message);
     let rules = system.errors.iter().filter_map(|rule| rule.body.as_ref());
-    rules.chain(cost).chain(own.into_iter().flatten()).collect()
+    let mut pointers: Vec<_> = rules.chain(cost).chain(own).cloned().collect();
+    pointers.extend(USUAL_CODES.iter().filter_map(|place| Pointer::new(place).ok()));
+    pointers.extend(complaint::pointers());
+    pointers
 }
 
-/// Decides about an answer from `place`. `failure` is where an answer that looks successful says that it is none.
+/// Decides about an answer to `sent`.
 pub fn judge(
     system: &System,
-    place: &ShownPlace,
-    failure: Option<&str>,
+    sent: &Outgoing,
     raw: Raw,
     options: &Arc<AnswerOptions>,
     now: DateTime<Utc>,
 ) -> Verdict {
     let status = raw.status;
+    let place = &sent.place;
     let doing = format!("asking {}", place.text);
     let after = raw
         .headers
@@ -70,6 +93,10 @@ pub fn judge(
             Body::File(..) => None,
         };
         let rule = system.errors.iter().find(|rule| rule.matches(status, &value));
+        let is_beyond = matches!(status.as_u16(), 400 | 404 | 410 | 416 | 422);
+        if rule.is_none() && sent.probing && is_beyond {
+            return Verdict::Ignore;
+        }
         if rule.filter(accepted).is_none() {
             let said = said(system, place, &value);
             return refused(rule, doing, status, &said, after);
@@ -102,6 +129,7 @@ pub fn judge(
                     error,
                     wait: after,
                     everybody: false,
+                    lasting: None,
                 },
             };
         }
@@ -117,14 +145,23 @@ pub fn judge(
     if let Some(rule) = rule.filter(|rule| rule.action != Action::Accept) {
         return by_rule(rule, doing.clone(), error(), after);
     }
-    let errors = failure
+    let errors = sent
+        .failure
         .and_then(|pointer| value(&Pointer::new(pointer).ok()?))
         .filter(|errors| !errors.is_null());
     if rule.is_none() && errors.is_some_and(|errors| errors.as_array().is_none_or(|errors| !errors.is_empty())) {
         return Verdict::Fail(error());
     }
+    if rule.is_none()
+        && let Some(why) = complaint(&answer, options)
+    {
+        let why = format!("the status is {}, but {why}{}", status.as_u16(), said(system, place, &value));
+        let hint = "if it holds records, say so by a rule in `errors` with `action: accept`";
+        return Verdict::Fail(Error::failed(doing, why).hint(hint));
+    }
     if let Some(at) = answer.lacks() {
-        let error = Error::failed(doing, format!("there is nothing at {at} in the answer"))
+        let why = format!("there is nothing at {at} in the answer{}", said(system, place, &value));
+        let error = Error::failed(doing, why)
             .hint("check `records` in the manifest; with `{at: …, optional: true}` there are no records then");
         return Verdict::Fail(error.with("status", status.as_u16()));
     }
@@ -156,12 +193,16 @@ fn refused(
             let hint = rule.and_then(|rule| rule.hint.clone());
             let usual = || "check them in `config`, and what they are allowed to read".to_owned();
             let why = format!("the system refuses the credentials ({code}){said}");
-            Verdict::Refused(Error::config(doing, why).hint(hint.unwrap_or_else(usual)))
+            Verdict::Refused {
+                error: Error::config(doing, why).hint(hint.unwrap_or_else(usual)),
+                unknown: code == 401,
+            }
         }
         408 | 425 | 429 | 500..=599 => Verdict::Retry {
             error: Error::unavailable(doing, why).hint("run again later"),
             wait: after,
             everybody: code == 429 || (code == 503 && after.is_some()),
+            lasting: None,
         },
         _ => Verdict::Fail(Error::failed(doing, why)),
     }
@@ -180,7 +221,13 @@ fn by_rule(rule: &ErrorRule, doing: String, error: Error, after: Option<Duration
         Action::Retry => Verdict::Retry {
             error,
             wait: after.or(rule.wait.map(|wait| wait.0)),
-            everybody: true,
+            everybody: rule.lasting.is_none(),
+            lasting: rule.lasting.map(|lasting| lasting.0),
+        },
+        Action::Refuse => Verdict::Refused {
+            error: Error::config(doing, error.why().to_owned())
+                .hint(rule.hint.clone().unwrap_or_else(|| "check the credentials in `config`".to_owned())),
+            unknown: true,
         },
         Action::Fail | Action::Accept => Verdict::Fail(error),
     }
@@ -213,11 +260,11 @@ fn is_page(raw: &Raw, doing: &str) -> Option<Error> {
     })
 }
 
-/// What the system says about an error, where the manifest says that it does: without the persons that it may name.
+/// What the system says about an error, where the manifest says that it does; else its code where it usually is: without
+/// the persons that it may name.
 fn said(system: &System, place: &ShownPlace, value: &dyn Fn(&Pointer) -> Option<Json>) -> String {
-    let text = |pointer: &Option<Pointer>| {
-        let value = value(pointer.as_ref()?)?;
-        let text = match value {
+    let text = |pointer: &Pointer| {
+        let text = match value(pointer)? {
             Json::String(text) => text,
             Json::Number(number) => number.to_string(),
             _ => return None,
@@ -226,8 +273,17 @@ fn said(system: &System, place: &ShownPlace, value: &dyn Fn(&Pointer) -> Option<
         let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect();
         Some(text).filter(|text| !text.is_empty())
     };
-    let parts = [text(&system.error_body.code), text(&system.error_body.message)];
-    parts.into_iter().flatten().map(|part| format!(": {part}")).collect()
+    let own = [&system.error_body.code, &system.error_body.message];
+    let mut parts: Vec<_> = own.into_iter().filter_map(|places| places.iter().find_map(text)).collect();
+    if parts.is_empty() {
+        let is_code = |text: &String| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);
+            text.len() <= 64 && text.chars().all(plain)
+        };
+        let usual = USUAL_CODES.iter().filter_map(|place| text(&Pointer::new(place).ok()?));
+        parts.extend(usual.into_iter().find(is_code));
+    }
+    parts.into_iter().map(|part| format!(": {part}")).collect()
 }
 
 impl ErrorRule {

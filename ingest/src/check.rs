@@ -31,7 +31,9 @@ pub async fn check(
     cancel: CancellationToken,
 ) -> Result<Vec<StreamCheck>> {
     let mut found = Vec::new();
-    for (source, stream, _) in selected(sources, select)? {
+    let selected = selected(sources, select)?;
+    selected.iter().for_each(|(source, ..)| source.source().begin());
+    for (source, stream, _) in selected {
         let checking = source.source().check(project, source.name(), stream, &cancel);
         let result = tokio::select! {
             result = checking => result,

@@ -113,6 +113,7 @@ pub async fn ingest(
     let selected = selected(sources, select)?;
     let mut landings = Vec::with_capacity(selected.len());
     for (source, stream, options) in &selected {
+        source.source().begin();
         landings.push(Landing {
             lake,
             project,

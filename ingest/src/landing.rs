@@ -540,13 +540,12 @@ impl Landing<'_> {
             .map(|field| field.name().as_str())
             .filter(|name| !provenance::is_ours(name))
             .collect();
-        // What a connector says of columns holds for accounts that have them.
         let columns = self
             .options
             .columns
             .iter()
             .filter(|(_, column)| !(dropped && column.transform == Some(Transform::Drop)))
-            .filter(|_| !self.source.source().is_connector())
+            .filter(|(name, _)| !self.source.source().may_lack(self.stream, name))
             .map(|(name, column)| (column.from.as_ref().unwrap_or(name), column.from.is_some()));
         let others = self.options.key.iter().chain(&self.options.deleted);
         let others = others.chain(self.options.unnest.keys()).map(|name| (name, false));

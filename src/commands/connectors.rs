@@ -10,7 +10,8 @@ use crate::output::new_table;
 pub fn run(command: Option<ConnectorsCommand>) -> Result<Outcome> {
     match command {
         None => list()?,
-        Some(ConnectorsCommand::Show { name }) => print!("{}", Connector::named(&name)?.page()),
+        Some(ConnectorsCommand::Show { name, yaml: true }) => print!("{}", Connector::named(&name)?.yaml()?),
+        Some(ConnectorsCommand::Show { name, yaml: false }) => print!("{}", Connector::named(&name)?.page()),
     }
     Ok(Outcome::Done)
 }

@@ -4,6 +4,7 @@
 mod jwt;
 mod oauth2;
 mod session;
+pub mod standing;
 
 use std::time::Duration;
 
@@ -65,6 +66,15 @@ impl Token {
             until: lifetime.map(|lifetime| clock.elapsed() + margin(lifetime)),
         }
     }
+
+    /// The same token in another header.
+    fn shown_as(self, header: &str, value: String) -> Self {
+        Self {
+            header: header.to_owned(),
+            value,
+            ..self
+        }
+    }
 }
 
 impl Authenticator {
@@ -85,7 +95,7 @@ impl Authenticator {
     ) -> Result<Option<Generation>> {
         let scope = engine.scope(self.clock.now());
         let (name, value) = match &self.auth {
-            Auth::None => return Ok(None),
+            Auth::None | Auth::Choice { .. } => return Ok(None),
             Auth::Bearer { token } => ("Authorization".to_owned(), format!("Bearer {}", token.text(&scope)?)),
             Auth::Basic { user, password } => ("Authorization".to_owned(), basic(user, password.as_ref(), &scope)?),
             Auth::ApiKey { header, query, value } => {

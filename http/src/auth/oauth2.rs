@@ -41,6 +41,8 @@ pub(super) async fn fetch(
         scope: scopes,
         send,
         params,
+        header: own_header,
+        value,
     } = auth
     else {
         return Err(Error::failed("getting an access token", "there is no OAuth 2 here"));
@@ -78,7 +80,9 @@ pub(super) async fn fetch(
     if let Some(Json::String(refresh)) = answer.value(&Pointer::dotted("refresh_token")) {
         held.refresh = Some(refresh);
     }
-    token(&answer, clock)
+    let text = answer.value(&Pointer::dotted("access_token")).unwrap_or_default();
+    let shown = value.text(&scope.with("token", text))?;
+    Ok(token(&answer, clock)?.shown_as(own_header, shown))
 }
 
 /// Sends a token request. An answer with a token, or an error.
@@ -111,6 +115,7 @@ pub(super) async fn ask(
         body: Some(body.into()),
         credentials: false,
         failure: None,
+        probing: false,
     };
     let doing = || format!("getting an access token from {}", outgoing.place.text);
     let pointers = ["access_token", "expires_in", "refresh_token"].map(Pointer::dotted);
@@ -120,7 +125,7 @@ pub(super) async fn ask(
         .await
         .map_err(|error| match error.kind() {
             ErrorKind::Failed | ErrorKind::Config => Error::config(doing(), error.why())
-                .hint("check the id and the secret of the client, and the token")
+                .hint(error.advice().unwrap_or("check the id and the secret of the client, and the token").to_owned())
                 .caused_by(error),
             _ => error,
         })?;

@@ -32,7 +32,7 @@ pub(super) async fn fetch(
         .await
         .map_err(|error| match error.kind() {
             ErrorKind::Failed | ErrorKind::Config => Error::config(doing(), error.why())
-                .hint("check the user and the password")
+                .hint(error.advice().unwrap_or("check the user and the password").to_owned())
                 .caused_by(error),
             _ => error,
         })?;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use cordada_core::Result;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::numbers::{is_fraction, is_whole};
 use super::{malformed, push_string, without_mark};
@@ -21,6 +22,9 @@ struct Report<'a> {
     /// Left out where there are none.
     #[serde(default)]
     row_count: u64,
+    /// What it is instead of a report.
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +52,8 @@ struct Value<'a> {
 pub(super) fn to_json(body: &[u8]) -> Result<Vec<u8>> {
     let wrong = |why: &str| malformed("a report of Google Analytics", why);
     let report: Report<'_> = serde_json::from_slice(without_mark(body)).map_err(|_| wrong("it is none"))?;
-    let mut out = format!("{{\"rowCount\":{},\"rows\":[", report.row_count).into_bytes();
+    let error = report.error.map(|error| format!("\"error\":{},", error.get())).unwrap_or_default();
+    let mut out = format!("{{{error}\"rowCount\":{},\"rows\":[", report.row_count).into_bytes();
     for (number, row) in report.rows.iter().enumerate() {
         if row.dimension_values.len() != report.dimension_headers.len()
             || row.metric_values.len() != report.metric_headers.len()
@@ -69,7 +74,10 @@ pub(super) fn to_json(body: &[u8]) -> Result<Vec<u8>> {
                 Some(number) if is_metric && (is_whole(number) || is_fraction(number)) => {
                     out.extend_from_slice(number.as_bytes());
                 }
-                Some(text) => push_string(&mut out, text),
+                Some(text) => match day(&header.name, text) {
+                    Some(day) => push_string(&mut out, &day),
+                    None => push_string(&mut out, text),
+                },
                 None => out.extend_from_slice(b"null"),
             }
         }
@@ -77,4 +85,11 @@ pub(super) fn to_json(body: &[u8]) -> Result<Vec<u8>> {
     }
     out.extend_from_slice(b"]}");
     Ok(out)
+}
+
+/// A day as others write it: Google writes `20260901`.
+fn day(dimension: &str, text: &str) -> Option<String> {
+    let is_day = matches!(dimension, "date" | "firstSessionDate") && text.len() == 8;
+    let day = chrono::NaiveDate::parse_from_str(text, "%Y%m%d").ok().filter(|_| is_day)?;
+    Some(day.to_string())
 }

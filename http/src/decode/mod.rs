@@ -8,8 +8,11 @@
 //! where in the answer it is but not what is there, which may be personal.
 
 mod csv;
+mod days;
 mod ga4;
+mod google_ads;
 mod json_stat;
+mod lists;
 mod ndjson;
 mod numbers;
 mod odata;
@@ -25,7 +28,10 @@ mod tests;
 use std::borrow::Cow;
 
 use cordada_core::{Error, Result};
+use cordada_ingest_formats::json::pointer::Pointer;
 use serde::Deserialize;
+
+pub use numbers::Fields;
 
 /// Objects, arrays or elements within one another, at most.
 pub const DEPTH: usize = 64;
@@ -36,9 +42,24 @@ pub const DEPTH: usize = 64;
 pub enum Format {
     /// JSON as it is.
     #[default]
+    #[serde(alias = "decimal_strings")]
     Json,
-    /// JSON whose decimal fractions are strings: `"29.90"` becomes the number.
-    DecimalStrings,
+    /// JSON in which fields, at any depth, are days that are written as a midnight with its zone: `2026-01-01T00:00+01:00`
+    /// is the first of January.
+    LocalDays {
+        /// The fields.
+        fields: Vec<String>,
+    },
+    /// A sheet: lists of values, of which the first has the names of the columns.
+    Rows {
+        /// Where the lists are.
+        at: Pointer,
+    },
+    /// Lists of equal lengths, each a column.
+    Columns {
+        /// Where the object is whose members they are.
+        at: Pointer,
+    },
     /// One JSON value a line.
     #[serde(alias = "jsonl")]
     Ndjson,
@@ -56,6 +77,8 @@ pub enum Format {
     Tryton,
     /// Reports of Google Analytics 4, whose rows are values without names.
     Ga4,
+    /// Rows of Google Ads, made flat.
+    GoogleAds,
     /// Odoo's records, in which `false` is null and a reference is `[id, name]`.
     Odoo {
         /// The fields in which `false` is false.
@@ -70,6 +93,11 @@ impl Format {
         matches!(self, Self::Ndjson | Self::Csv | Self::JsonStat)
     }
 
+    /// Whether an answer is another tree, in which one record may stand without a list around it.
+    pub fn is_tree(&self) -> bool {
+        matches!(self, Self::Xml)
+    }
+
     /// Where the records are in what [`to_json`] makes, unless a manifest says otherwise.
     pub fn records(&self) -> &'static str {
         match self {
@@ -77,6 +105,7 @@ impl Format {
             Self::OdataV4 => "/value",
             Self::Tryton => "/result",
             Self::Ga4 => "/rows",
+            Self::GoogleAds => "/results",
             _ => "",
         }
     }
@@ -89,9 +118,12 @@ impl Format {
 pub fn to_json<'b>(format: &Format, body: &'b [u8]) -> Result<Cow<'b, [u8]>> {
     Ok(match format {
         Format::Json => Cow::Borrowed(without_mark(body)),
-        Format::DecimalStrings => Cow::Owned(rewrite::rewrite(without_mark(body), &numbers::DecimalStrings)?),
+        Format::LocalDays { fields } => Cow::Owned(rewrite::rewrite(without_mark(body), &days::LocalDays { fields })?),
+        Format::Rows { at } => Cow::Owned(lists::rows(without_mark(body), at)?),
+        Format::Columns { at } => Cow::Owned(lists::columns(without_mark(body), at)?),
         Format::Xml => Cow::Owned(xml::to_json(body)?),
         Format::Ga4 => Cow::Owned(ga4::to_json(body)?),
+        Format::GoogleAds => Cow::Owned(google_ads::to_json(without_mark(body))?),
         Format::OdataV2 => Cow::Owned(odata::results(rewrite::rewrite(without_mark(body), &odata::V2)?)),
         Format::OdataV4 => Cow::Owned(odata::value(rewrite::rewrite(without_mark(body), &odata::V4)?)),
         Format::Tryton => Cow::Owned(rewrite::rewrite(without_mark(body), &tryton::Tryton)?),
@@ -111,6 +143,14 @@ pub fn to_json<'b>(format: &Format, body: &'b [u8]) -> Result<Cow<'b, [u8]>> {
     })
 }
 
+/// JSON text in which `fields` are what they are said to be.
+///
+/// # Errors
+/// Failed: it is not JSON.
+pub fn with_fields(text: &[u8], fields: &Fields) -> Result<Vec<u8>> {
+    rewrite::rewrite(text, fields)
+}
+
 /// Hands out the records of an answer whose format [is a list](Format::is_list), each as one JSON value without line
 /// breaks. CSV and NDJSON are read in one pass that keeps one record, so `body` may be a file of any size.
 ///
@@ -121,14 +161,8 @@ pub fn each_record(format: &Format, body: impl std::io::Read, each: &mut dyn FnM
         Format::Csv => csv::each(body, each),
         Format::JsonStat => json_stat::each(&read_all(body)?, each),
         Format::Ndjson => ndjson::each(body, each),
-        Format::Json
-        | Format::DecimalStrings
-        | Format::Xml
-        | Format::OdataV2
-        | Format::OdataV4
-        | Format::Tryton
-        | Format::Ga4
-        | Format::Odoo { .. } => each(&to_json(format, &read_all(body)?)?),
+        // A list is its items.
+        tree => lists::items(&to_json(tree, &read_all(body)?)?, each),
     }
 }
 

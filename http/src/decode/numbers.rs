@@ -1,15 +1,52 @@
-//! Numbers that systems write as strings.
+//! Numbers that systems write as strings, and times whose zone they leave out.
 
-use super::rewrite::Notation;
+use chrono::{DateTime, NaiveDateTime, SecondsFormat};
+use serde_json::value::RawValue;
 
-/// JSON whose decimal fractions are strings.
-pub(super) struct DecimalStrings;
+use super::rewrite::{Member, Notation};
 
-impl Notation for DecimalStrings {
+/// What a manifest says of fields, at any depth: nobody can tell an amount of `1.10` from an article's number.
+#[derive(Debug, Clone, Default)]
+pub struct Fields {
+    /// Those that are numbers written as strings, with a point or a comma, and nothing where an empty string is.
+    pub decimals: Vec<String>,
+    /// Those whose times are written as in e-mails (RFC 2822).
+    pub rfc2822: Vec<String>,
+    /// Those whose times are UTC although they do not say so.
+    pub utc: Vec<String>,
+}
+
+impl Fields {
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        self.decimals.is_empty() && self.rfc2822.is_empty() && self.utc.is_empty()
+    }
+}
+
+impl Notation for Fields {
     const NAME: &'static str = "JSON";
 
-    fn string(&self, text: &str) -> Option<String> {
-        is_fraction(text).then(|| text.to_owned())
+    fn member(&self, _depth: usize, key: &str, value: &RawValue) -> Member {
+        let is = |fields: &[String]| fields.iter().any(|field| field == key);
+        let text = value.get().strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        match text.map(str::trim) {
+            Some("") if is(&self.decimals) => Member::IsNull,
+            Some(number) if is(&self.decimals) => {
+                let number = number.replacen(',', ".", 1);
+                match is_whole(&number) || is_fraction(&number) {
+                    true => Member::Is(number),
+                    false => Member::Stays,
+                }
+            }
+            Some(time) if is(&self.rfc2822) => match DateTime::parse_from_rfc2822(time) {
+                Ok(at) => Member::Is(format!("\"{}\"", at.to_utc().to_rfc3339_opts(SecondsFormat::AutoSi, true))),
+                Err(_) => Member::Stays,
+            },
+            Some(time) if is(&self.utc) && NaiveDateTime::parse_from_str(time, "%Y-%m-%dT%H:%M:%S%.f").is_ok() => {
+                Member::Is(format!("\"{time}Z\""))
+            }
+            _ => Member::Stays,
+        }
     }
 }
 

@@ -1,12 +1,11 @@
 //! OData's JSON, without what is about records rather than in them.
 //!
-//! V2: <https://www.odata.org/documentation/odata-version-2-0/json-format/>, V4: OData JSON Format 4.01. Decimals come
-//! as strings in V2; those with a point become numbers.
+//! V2: <https://www.odata.org/documentation/odata-version-2-0/json-format/>, V4: OData JSON Format 4.01. Decimals are
+//! strings in V2, as is a document's number: which are which, the manifest says.
 
 use chrono::{DateTime, SecondsFormat};
 use serde_json::value::RawValue;
 
-use super::numbers::is_fraction;
 use super::rewrite::{Member, Members, Notation, Replacement};
 
 /// V2, also called verbose JSON.
@@ -37,10 +36,6 @@ impl Notation for V2 {
     }
 
     fn string(&self, text: &str) -> Option<String> {
-        // A decimal is a string in V2, and so is a document's number, which has no point.
-        if is_fraction(text) {
-            return Some(text.to_owned());
-        }
         let ticks = text.strip_prefix("/Date(")?.strip_suffix(")/")?;
         let digits = ticks.trim_start_matches('-').find(['+', '-']);
         let sign = ticks.len() - ticks.trim_start_matches('-').len();

@@ -44,6 +44,8 @@ pub(super) enum Member {
     Goes,
     /// Its value means that there is none.
     IsNull,
+    /// Its value stands for this JSON text.
+    Is(String),
 }
 
 /// What stands in place of an object.
@@ -191,6 +193,7 @@ fn object<N: Notation>(members: &Members<'_>, notation: &N, depth: usize, out: &
         out.push(b':');
         match becomes {
             Member::IsNull => out.extend_from_slice(b"null"),
+            Member::Is(text) => out.extend_from_slice(text.as_bytes()),
             _ => value(member, notation, depth + 1, out)?,
         }
     }

@@ -7,7 +7,6 @@ use super::*;
 
 const FORMATS: [Format; 11] = [
     Format::Json,
-    Format::DecimalStrings,
     Format::Ndjson,
     Format::Csv,
     Format::Xml,
@@ -16,6 +15,7 @@ const FORMATS: [Format; 11] = [
     Format::OdataV4,
     Format::Tryton,
     Format::Ga4,
+    Format::GoogleAds,
     Format::Odoo { booleans: Vec::new() },
 ];
 
@@ -52,7 +52,7 @@ fn odata_v2_becomes_records_with_times_and_without_addresses() {
          "to_Partner":{"results":[{"__metadata":{},"Partner":"7"}]},"Note":"/Date(x)/"}],"__next":"https://h/x?$skiptoken=1"}}"#;
     assert_eq!(
         value(Format::OdataV2, body),
-        json!({"d": {"__count": "2", "results": [{"SalesOrder": "1", "TotalNetAmount": 18.0000,
+        json!({"d": {"__count": "2", "results": [{"SalesOrder": "1", "TotalNetAmount": "18.0000",
             "CreationDate": "2011-09-23T00:00:00Z", "ChangedAt": "2011-09-23T00:00:00.500Z",
             "Before": "1969-12-31T23:59:59Z", "to_Partner": [{"Partner": "7"}], "Note": "/Date(x)/"}],
             "__next": "https://h/x?$skiptoken=1"}})
@@ -142,7 +142,7 @@ fn a_report_of_google_analytics_gets_its_names() {
                 {"dimensionValues":[{"value":"(other)"}],"metricValues":[{}]}],"rowCount":2,"kind":"x"}"#;
     assert_eq!(
         text(Format::Ga4, body),
-        r#"{"rowCount":2,"rows":[{"date":"20260101","sessions":7},{"date":"(other)","sessions":null}]}"#
+        r#"{"rowCount":2,"rows":[{"date":"2026-01-01","sessions":7},{"date":"(other)","sessions":null}]}"#
     );
     assert_eq!(text(Format::Ga4, r#"{"kind":"x"}"#), r#"{"rowCount":0,"rows":[]}"#);
     assert!(error(Format::Ga4, &body.as_bytes()[..90]).contains("it is none"));
@@ -204,13 +204,17 @@ fn what_looks_like_a_number_is_one_where_a_system_means_it() {
         text(Format::Csv, "a,b,c,d,e,f\n-1.50,0,007,1e5,true,+1\n"),
         r#"[{"a":-1.50,"b":0,"c":"007","d":"1e5","e":true,"f":"+1"}]"#
     );
-    assert_eq!(
-        text(
-            Format::DecimalStrings,
-            r#"{"a":"29.90","b":"29","c":"007.5","d":["-0.5",".5","1.2.3","1."]}"#
-        ),
-        r#"{"a":29.90,"b":"29","c":"007.5","d":[-0.5,".5","1.2.3","1."]}"#
-    );
+    let fields = Fields {
+        decimals: vec!["price".to_owned(), "total".to_owned()],
+        rfc2822: vec!["sent".to_owned()],
+        utc: vec!["at_gmt".to_owned()],
+    };
+    let body = r#"{"code":"1.10","sent":"Mon, 16 Aug 2010 05:45:01 +0200","price":"29,90","total":"29","in":[{"price":"","total":"007.5","x":"5"},{"price":-1}],
+        "at":"2026-01-01T00:00:00","at_gmt":"2026-01-01T00:00:00","to":{"at_gmt":"2026-01-01T00:00:00Z"}}"#;
+    let expected = r#"{"code":"1.10","sent":"2010-08-16T03:45:01Z","price":29.90,"total":29,"in":[{"price":null,"total":"007.5","x":"5"},{"price":-1}],"#;
+    let times = r#""at":"2026-01-01T00:00:00","at_gmt":"2026-01-01T00:00:00Z","to":{"at_gmt":"2026-01-01T00:00:00Z"}}"#;
+    let rewritten = with_fields(body.as_bytes(), &fields).unwrap();
+    assert_eq!(String::from_utf8(rewritten).unwrap(), format!("{expected}{times}"));
 }
 
 #[test]

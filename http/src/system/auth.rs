@@ -64,6 +64,12 @@ pub enum Auth {
         /// Further parameters of the token request.
         #[serde(default)]
         params: BTreeMap<String, Template>,
+        /// The header that the token goes into.
+        #[serde(default = "authorization")]
+        header: String,
+        /// What that header says.
+        #[serde(default = "Template::bearer")]
+        value: Template,
     },
     /// A signed claim (RFC 7519), as a bearer token or exchanged for one (RFC 7523).
     Jwt {
@@ -86,6 +92,34 @@ pub enum Auth {
     },
     /// A login, whose answer holds a token.
     Session(Session),
+    /// One of several, by what a user has configured; none if nothing of it.
+    Choice {
+        /// The first whose `when` is configured counts.
+        choices: Vec<Choice>,
+    },
+}
+
+/// Credentials that a user may choose by configuring them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// The key of `config` that has to have a value.
+    pub when: String,
+    /// The credentials then.
+    pub auth: Auth,
+}
+
+impl Auth {
+    /// These credentials, or the ones that are chosen among them; `configured` tells whether a key has a value.
+    pub fn chosen(&self, configured: &dyn Fn(&str) -> bool) -> &Auth {
+        match self {
+            Auth::Choice { choices } => choices
+                .iter()
+                .find(|choice| configured(&choice.when))
+                .map_or(&Auth::None, |choice| choice.auth.chosen(configured)),
+            one => one,
+        }
+    }
 }
 
 /// Which OAuth 2 grant.
@@ -135,7 +169,7 @@ pub struct Session {
     /// Where the token is in the answer: `token` in `value`. The whole answer is `response` there.
     pub token: Locator,
     /// The header that the token goes into.
-    #[serde(default = "Session::authorization")]
+    #[serde(default = "authorization")]
     pub header: String,
     /// What that header says.
     #[serde(default = "Session::token_itself")]
@@ -146,13 +180,13 @@ pub struct Session {
 }
 
 impl Session {
-    fn authorization() -> String {
-        "Authorization".to_owned()
-    }
-
     fn token_itself() -> Template {
         Template::token()
     }
+}
+
+fn authorization() -> String {
+    "Authorization".to_owned()
 }
 
 fn hour() -> Span {

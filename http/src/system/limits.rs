@@ -137,6 +137,9 @@ pub struct ErrorRule {
     /// How long to wait before the next attempt.
     #[serde(default)]
     pub wait: Option<Span>,
+    /// How long it is tried again, instead of `retry.attempts` times: for what the system is busy with for hours.
+    #[serde(default, rename = "for")]
+    pub lasting: Option<Span>,
     /// What a user can do about it.
     #[serde(default)]
     pub hint: Option<String>,
@@ -152,18 +155,86 @@ pub enum Action {
     Retry,
     /// The load fails.
     Fail,
+    /// The credentials are wrong: they are not shown again.
+    Refuse,
     /// Takes it as it is, whatever its status.
     Accept,
 }
 
-/// Where an error's code and message are.
+/// Where an error's code and message are: a place or several, of which the first that is there counts.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ErrorBody {
-    /// The error's code.
-    pub code: Option<Pointer>,
-    /// Only where messages quote no data.
-    pub message: Option<Pointer>,
+    /// The error's code; where systems usually have it if there is none.
+    #[serde(deserialize_with = "places")]
+    pub code: Vec<Pointer>,
+    /// The error's message; it is not shown if there is none, as messages may quote data.
+    #[serde(deserialize_with = "places")]
+    pub message: Vec<Pointer>,
+}
+
+/// Limits that a user sets in place of a manifest's; what is left out stays.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs, reason = "they are those of Limits")]
+pub struct OwnLimits {
+    pub concurrency: Option<usize>,
+    pub budgets: Option<Vec<Budget>>,
+    pub remaining_header: Option<String>,
+    pub reset_header: Option<String>,
+    pub max_response: Option<Size>,
+    pub timeout: Option<Span>,
+    pub deadline: Option<Span>,
+    pub max_pages: Option<u64>,
+}
+
+impl OwnLimits {
+    /// `limits`, with these in their places.
+    pub fn over(self, limits: Limits) -> Limits {
+        Limits {
+            concurrency: self.concurrency.unwrap_or(limits.concurrency),
+            budgets: self.budgets.unwrap_or(limits.budgets),
+            graphql_cost: limits.graphql_cost,
+            remaining_header: self.remaining_header.or(limits.remaining_header),
+            reset_header: self.reset_header.or(limits.reset_header),
+            max_response: self.max_response.unwrap_or(limits.max_response),
+            timeout: self.timeout.unwrap_or(limits.timeout),
+            deadline: self.deadline.unwrap_or(limits.deadline),
+            max_pages: self.max_pages.unwrap_or(limits.max_pages),
+        }
+    }
+}
+
+/// What a user says of repeating in place of a manifest; what is left out stays.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs, reason = "they are those of Retry")]
+pub struct OwnRetry {
+    pub attempts: Option<u32>,
+    pub backoff: Option<Backoff>,
+    pub first: Option<Span>,
+    pub max: Option<Span>,
+}
+
+impl OwnRetry {
+    /// `retry`, with these in their places.
+    pub fn over(self, retry: Retry) -> Retry {
+        Retry {
+            attempts: self.attempts.unwrap_or(retry.attempts),
+            backoff: self.backoff.unwrap_or(retry.backoff),
+            first: self.first.unwrap_or(retry.first),
+            max: self.max.unwrap_or(retry.max),
+        }
+    }
+}
+
+fn places<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Pointer>, D::Error> {
+    let wrong = || serde::de::Error::custom("expected a JSON pointer like /error/code, or a list of them");
+    let place = |value: &Json| Pointer::new(value.as_str().ok_or_else(wrong)?).map_err(serde::de::Error::custom);
+    match Json::deserialize(deserializer)? {
+        Json::Array(items) => items.iter().map(place).collect(),
+        one => Ok(vec![place(&one)?]),
+    }
 }
 
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u16>, D::Error> {

@@ -19,6 +19,8 @@ use crate::template::Template;
 pub struct System {
     /// What paths are appended to.
     pub base_url: Template,
+    /// Further hosts that the addresses of next pages may be of; credentials go to them too.
+    pub trusted_hosts: Vec<Template>,
     /// Sent with every request to the system itself.
     pub headers: BTreeMap<String, Template>,
     /// The credentials.

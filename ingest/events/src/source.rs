@@ -54,7 +54,7 @@ impl Source for EventsSource {
     }
 
     /// What it says of columns comes from protocols; columns that are dropped are never there.
-    fn is_connector(&self) -> bool {
+    fn may_lack(&self, _stream: &str, _column: &str) -> bool {
         true
     }
 

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use cordada_http::decode::Format;
+use cordada_http::system::limits::{OwnLimits, OwnRetry};
+use cordada_http::template::Template;
 use cordada_ingest_source::options::Zone;
 use cordada_ingest_source::stream;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value as Json};
+
+use crate::manifest::Distance;
 
 stream! {
     /// What a user says about a stream of a connector, over what its manifest says.
@@ -15,6 +20,12 @@ stream! {
         /// What a manifest wants to know of this stream.
         #[serde(default)]
         pub(crate) config: ConfigValues,
+        /// How far before the last position a load begins, in place of the manifest's.
+        #[serde(default)]
+        pub(crate) lag: Option<Distance>,
+        /// How answers are written, in place of the manifest's.
+        #[serde(default)]
+        pub(crate) format: Option<Format>,
     }
 }
 
@@ -45,6 +56,21 @@ pub(crate) struct RestFile {
     /// The zone of times that carry none.
     #[serde(default)]
     pub(crate) timezone: Zone,
+    /// What is never exceeded, in place of the manifest's.
+    #[serde(default)]
+    pub(crate) limits: OwnLimits,
+    /// How failed requests are repeated, in place of the manifest's.
+    #[serde(default)]
+    pub(crate) retry: OwnRetry,
+    /// Further hosts that addresses of next pages may be of; credentials go to them too.
+    #[serde(default)]
+    pub(crate) trusted_hosts: Vec<Template>,
+    /// As of a stream, for all that are read by the time of their changes.
+    #[serde(default)]
+    pub(crate) lag: Option<Distance>,
+    /// As of a stream, for all.
+    #[serde(default)]
+    pub(crate) format: Option<Format>,
     /// All if there are none.
     #[serde(default)]
     pub(crate) streams: Option<RestStreams>,

@@ -133,8 +133,8 @@ fn download(run: &Run, work: &JobPlan, scope: &Scope, job: &Json, place: ResultP
             engine.outgoing(request, &scope.with("job", job), &Addition::default())
         }
         (ResultPlace::Url(url), _) => {
-            let url = join(&engine.base, &url)?;
-            if same_host(&engine.base, url.clone()).is_ok() {
+            let url = join(&engine.base.url, &url)?;
+            if same_host(&engine.base.url, url.clone()).is_ok() {
                 let added = Addition {
                     url: Some(url),
                     ..Addition::default()
@@ -150,6 +150,7 @@ fn download(run: &Run, work: &JobPlan, scope: &Scope, job: &Json, place: ResultP
                 body: None,
                 credentials: false,
                 failure: None,
+                probing: false,
             })
         }
         (ResultPlace::Request, None) => Err(Error::config(

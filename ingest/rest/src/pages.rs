@@ -54,7 +54,8 @@ fn paginated(run: Arc<Run>, plan: Arc<Plan>, scope: Scope, origin: Arc<Origin>) 
 async fn page(run: &Run, plan: &Plan, scope: &Scope, turn: Turn) -> Result<Option<(Answer, bool, Option<Turn>)>> {
     let pager = Pager::new(&plan.paginate, run.manifest.limits.max_pages, turn.position);
     let scope = scope.with("page", pager.scope());
-    let outgoing = run.engine.outgoing(&plan.request, &scope, &pager.addition()?)?;
+    let mut outgoing = run.engine.outgoing(&plan.request, &scope, &pager.addition()?)?;
+    outgoing.probing = turn.probing;
     let Some(answer) = run.engine.ask(&outgoing, &plan.answers, &run.cancel).await? else {
         return Ok(None);
     };

@@ -132,13 +132,13 @@ fn lock(tracker: &Mutex<Tracker>) -> std::sync::MutexGuard<'_, Tracker> {
 }
 
 /// A parent.
-struct ParentRecord {
-    fields: Map<String, Json>,
-    origin: Origin,
+pub(crate) struct ParentRecord {
+    pub(crate) fields: Map<String, Json>,
+    pub(crate) origin: Origin,
 }
 
 /// The parents of a page. One with a null where a field should be has no children.
-fn read(
+pub(crate) fn read(
     parent: &ParentPlan,
     page: &Page,
     of_parents: Option<&Arc<Mutex<Tracker>>>,

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use cordada_core::suggest::did_you_mean;
-use cordada_core::{Error, Result};
+use cordada_core::{Error, ErrorKind, Result};
 use cordada_http::answer::AnswerOptions;
 use cordada_http::client::Target;
-use cordada_http::decode::Format;
+use cordada_http::decode::{Fields, Format};
+use cordada_http::outgoing::Addition;
 use cordada_http::system::request::Request;
 use cordada_http::template::{Filter, Scope, Template};
 use cordada_http::values::Values;
@@ -27,6 +28,8 @@ pub(crate) struct Plan {
     /// What its templates see besides what is new in each request.
     scope: Scope,
     pub(crate) request: Request,
+    /// What is asked for in place of it by a check.
+    pub(crate) check: Option<Request>,
     pub(crate) answers: Arc<AnswerOptions>,
     pub(crate) paginate: Paginate,
     pub(crate) filter: Option<Filter>,
@@ -70,9 +73,19 @@ impl Plan {
     ///
     /// # Errors
     /// Config if there is no such stream.
-    pub(crate) fn new(run: &Run, streams: &PreparedStreams, name: &str, zone: Tz) -> Result<Arc<Self>> {
+    pub(crate) fn new(
+        run: &Run,
+        streams: &PreparedStreams,
+        looked_up: &LookedUp,
+        name: &str,
+        zone: Tz,
+    ) -> Result<Arc<Self>> {
         let missing = || unknown_stream(name, streams.keys().map(String::as_str));
         let (stream, scope) = streams.get(name).ok_or_else(missing)?;
+        let scope = match looked_up.get(name) {
+            Some(values) => scope.with("lookup", values),
+            None => scope.clone(),
+        };
         let (manifest, engine) = (&run.manifest, &run.engine);
         let defaults = &manifest.defaults;
         let paginate = stream
@@ -89,7 +102,15 @@ impl Plan {
             Some(records) => records,
             None => records_of(&format)?,
         };
-        let answers = engine.answer_options(format, Some(records), paginate.pointers());
+        let mut answers = engine.answer_options(format, Some(records), paginate.pointers());
+        let fields = Fields {
+            decimals: [&stream.decimals[..], &defaults.decimals].concat(),
+            rfc2822: [&stream.rfc2822[..], &defaults.rfc2822].concat(),
+            utc: [&stream.utc[..], &defaults.utc].concat(),
+        };
+        answers.fields.clone_from(&fields);
+        answers.key = stream.key.iter().map(|name| Pointer::dotted(name)).collect();
+        answers.paged = !matches!(paginate, Paginate::None);
         let positions = stream.incremental.as_ref().map(|incremental| Positions {
             cursor: Arc::new(Cursor::new(incremental, zone)),
             initial: incremental.initial.clone(),
@@ -100,7 +121,7 @@ impl Plan {
         let parent = stream.parent.as_ref().map(|parent| -> Result<ParentPlan> {
             let field = |(name, path): (&String, &String)| (name.clone(), Pointer::dotted(path));
             Ok(ParentPlan {
-                plan: Plan::new(run, streams, &parent.stream, zone)?,
+                plan: Plan::new(run, streams, looked_up, &parent.stream, zone)?,
                 fields: parent.fields.iter().map(field).collect(),
                 include: parent.include.clone(),
                 incremental: parent.incremental,
@@ -108,14 +129,15 @@ impl Plan {
         });
         Ok(Arc::new(Self {
             name: name.to_owned(),
-            scope: scope.clone(),
+            scope,
             request: manifest.effective(&stream.request),
+            check: stream.check.clone(),
             answers: Arc::new(answers),
             paginate,
             filter: stream.filter.clone(),
             positions,
             parent: parent.transpose()?,
-            job: stream.job.as_ref().map(|job| JobPlan::new(run, job)),
+            job: stream.job.as_ref().map(|job| JobPlan::new(run, job, &fields)),
         }))
     }
 
@@ -123,6 +145,39 @@ impl Plan {
     pub(crate) fn scope(&self, now: DateTime<Utc>) -> Scope {
         self.scope.with("now", now.to_rfc3339_opts(SecondsFormat::Secs, true))
     }
+}
+
+/// What has been looked up, by the streams that need it.
+pub(crate) type LookedUp = BTreeMap<String, Map<String, Json>>;
+
+/// Looks up what the stream called `name` and those that its parents are of have to know.
+///
+/// # Errors
+/// As [`ask`](cordada_http::engine::Engine::ask); failed for an answer without it.
+pub(crate) async fn look_up(run: &Run, streams: &PreparedStreams, name: &str) -> Result<LookedUp> {
+    let mut looked_up = LookedUp::new();
+    let mut next = streams.get_key_value(name);
+    while let Some((name, (stream, scope))) = next {
+        let scope = scope.with("now", run.load_at.to_rfc3339_opts(SecondsFormat::Secs, true));
+        for (key, lookup) in &stream.lookups {
+            let request = run.manifest.effective(&lookup.request);
+            let outgoing = run.engine.outgoing(&request, &scope, &Addition::default())?;
+            let options = Arc::new(run.engine.answer_options(Format::Json, None, [&lookup.at]));
+            let answer = match run.engine.ask(&outgoing, &options, &run.cancel).await {
+                Err(error) if lookup.optional && error.kind() == ErrorKind::Failed => None,
+                answer => answer?,
+            };
+            let missing = || {
+                let why = format!("there is nothing at {} in the answer", lookup.at);
+                Error::failed(format!("looking up `{key}` of {name}"), why)
+            };
+            let value = answer.and_then(|answer| answer.value(&lookup.at));
+            let value = value.or(lookup.optional.then_some(Json::Null)).ok_or_else(missing)?;
+            looked_up.entry(name.clone()).or_default().insert(key.clone(), value);
+        }
+        next = stream.parent.as_ref().and_then(|parent| streams.get_key_value(&parent.stream));
+    }
+    Ok(looked_up)
 }
 
 /// Streams as the configuration makes them, with what their templates see.
@@ -158,12 +213,13 @@ pub(crate) fn prepare(
 }
 
 impl JobPlan {
-    fn new(run: &Run, job: &Job) -> Self {
+    fn new(run: &Run, job: &Job, fields: &Fields) -> Self {
         let engine = &run.engine;
         let effective = |request: &Request| run.manifest.effective(request);
         let polled = [Some(&job.status), job.url.as_ref()].into_iter().flatten();
         let mut result = engine.answer_options(job.format.clone(), None, []);
         result.target = Target::File(job.max_result);
+        result.fields.clone_from(fields);
         Self {
             submit: effective(&job.submit),
             poll: effective(&job.poll),

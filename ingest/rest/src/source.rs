@@ -16,24 +16,27 @@ use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::{Source, unknown_stream};
 use tokio_util::sync::CancellationToken;
 
-use crate::check::check;
+use crate::check::{Checked, check};
 use crate::config::{RestFile, RestStream};
 use crate::extraction::{ExtractionRequest, RestExtraction};
-use crate::manifest::Manifest;
+use crate::manifest::{CursorType, Distance, Manifest, StreamSpec};
 use crate::page::Run;
 use crate::personal;
-use crate::plan::{Plan, PreparedStreams, prepare};
+use crate::plan::{Plan, PreparedStreams, look_up, prepare};
 
 /// A source that is asked over HTTP. Not `Debug`: it holds secrets.
 pub(crate) struct RestSource {
     manifest: Arc<Manifest>,
-    ships: bool,
     values: Values,
     prepared: PreparedStreams,
     streams: BTreeMap<String, Options>,
+    /// The columns that the source itself names, by stream.
+    own_columns: BTreeMap<String, Vec<String>>,
     timezone: Tz,
     /// One for all streams, so that they share limits and tokens.
     engine: Mutex<Option<Arc<Engine>>>,
+    /// Whether the manifest's own check has been answered.
+    checked: Checked,
 }
 
 impl RestSource {
@@ -45,9 +48,9 @@ impl RestSource {
         let parsed: RestFile = yaml::read(file)?;
         // Files are named as seen from the project, whose folder `sources` this is.
         let project = file.parent().and_then(Path::parent).unwrap_or(Path::new(""));
-        let (manifest, ships) = match (&parsed.connector, &parsed.manifest) {
-            (Some(name), None) => (Manifest::connector(name).map_err(|error| placed(error, file))?, true),
-            (None, Some(path)) => (Manifest::read(&project.join(path))?, false),
+        let mut manifest = match (&parsed.connector, &parsed.manifest) {
+            (Some(name), None) => Manifest::connector(name).map_err(|error| placed(error, file))?,
+            (None, Some(path)) => Manifest::read(&project.join(path))?,
             _ => {
                 return Err(Error::config("reading the source", "it says not which system it asks")
                     .hint(
@@ -56,13 +59,16 @@ impl RestSource {
                     .at(file.display(), 0, 0));
             }
         };
-        Self::new(manifest, ships, parsed).map_err(|error| placed(error, file))
+        manifest.limits = parsed.limits.clone().over(manifest.limits);
+        manifest.retry = parsed.retry.clone().over(manifest.retry);
+        manifest.trusted_hosts.extend(parsed.trusted_hosts.iter().cloned());
+        Self::new(manifest.validated(file)?, parsed).map_err(|error| placed(error, file))
     }
 
-    fn new(manifest: Manifest, ships: bool, file: RestFile) -> Result<Self> {
+    fn new(manifest: Manifest, file: RestFile) -> Result<Self> {
         let values = Values::new(&manifest.config, file.config)?;
         let mut prepared = PreparedStreams::new();
-        let mut streams = BTreeMap::new();
+        let (mut streams, mut own_columns) = (BTreeMap::new(), BTreeMap::new());
         let all = || {
             manifest
                 .names()
@@ -71,9 +77,12 @@ impl RestSource {
         };
         for (name, own) in file.streams.map_or_else(all, |selected| selected.0) {
             prepare(&manifest, &values, &name, own.config.0.clone(), &mut prepared)?;
-            let Some((spec, _)) = prepared.get(&name) else {
+            let Some((spec, _)) = prepared.get_mut(&name) else {
                 continue;
             };
+            spec.format = own.format.clone().or_else(|| file.format.clone()).or(spec.format.take());
+            set_lag(spec, &name, own.lag, file.lag)?;
+            own_columns.insert(name.clone(), own.options().columns.into_keys().collect());
             let incremental = spec.is_incremental(spec.incremental.as_ref());
             let (own, mut defaults) = (own.options(), spec.options(incremental));
             if incremental && spec.disposition.is_none() && !own.key.is_empty() {
@@ -87,6 +96,7 @@ impl RestSource {
                 )
                 .hint("use `disposition: replace`, or merge with a `key`"));
             }
+            spec.key.clone_from(&options.key);
             streams.insert(name, options);
         }
         if streams.is_empty() {
@@ -96,12 +106,13 @@ impl RestSource {
         personal::refuse_cursors(&prepared, &streams)?;
         Ok(Self {
             manifest: Arc::new(manifest),
-            ships,
             values,
             prepared,
             streams,
+            own_columns,
             timezone: file.timezone.0,
             engine: Mutex::default(),
+            checked: Checked::default(),
         })
     }
 
@@ -126,6 +137,27 @@ impl RestSource {
     }
 }
 
+/// Sets how far back a stream's loads begin: as the stream says, or as the source does where that makes sense.
+fn set_lag(spec: &mut StreamSpec, name: &str, own: Option<Distance>, of_all: Option<Distance>) -> Result<()> {
+    let fits = |kind: CursorType, lag: Distance| match lag {
+        Distance::Time(_) => kind.is_time(),
+        Distance::Count(_) => kind == CursorType::Counter,
+    };
+    match (&mut spec.incremental, own) {
+        (Some(incremental), Some(lag)) if fits(incremental.kind, lag) => incremental.lag = Some(lag),
+        (_, Some(_)) => {
+            let why = "its `lag` does not fit: it has no position, or one of another type";
+            let hint = "give a duration for times, a number for a counter; streams that are read whole have none";
+            return Err(Error::config(format!("reading stream {name}"), why).hint(hint));
+        }
+        (Some(incremental), None) => {
+            incremental.lag = of_all.filter(|lag| fits(incremental.kind, *lag)).or(incremental.lag);
+        }
+        (None, None) => {}
+    }
+    Ok(())
+}
+
 fn placed(error: Error, file: &Path) -> Error {
     match error.place() {
         Some(_) => error,
@@ -143,13 +175,22 @@ impl Source for RestSource {
         self.timezone
     }
 
-    fn is_connector(&self) -> bool {
-        self.ships
+    fn may_lack(&self, stream: &str, column: &str) -> bool {
+        let own = self.own_columns.get(stream);
+        !own.is_some_and(|own| own.iter().any(|name| name == column))
+    }
+
+    fn begin(&self) {
+        self.checked.forget();
+        if let Some(engine) = &*locked(&self.engine) {
+            engine.begin();
+        }
     }
 
     async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>> {
         let run = self.run(request.load_at, &request.cancel)?;
-        let plan = Plan::new(&run, &self.prepared, request.stream, self.timezone)?;
+        let looked_up = look_up(&run, &self.prepared, request.stream).await?;
+        let plan = Plan::new(&run, &self.prepared, &looked_up, request.stream, self.timezone)?;
         let missing = || unknown_stream(request.stream, self.streams.keys().map(String::as_str));
         let options = self.streams.get(request.stream).ok_or_else(missing)?;
         let request = ExtractionRequest {
@@ -161,7 +202,9 @@ impl Source for RestSource {
 
     async fn check(&self, _project: &Path, _source: &str, stream: &str, cancel: &CancellationToken) -> Result<()> {
         let run = self.run(chrono::Utc::now(), cancel)?;
-        let plan = Plan::new(&run, &self.prepared, stream, self.timezone)?;
+        self.checked.system(&run).await?;
+        let looked_up = look_up(&run, &self.prepared, stream).await?;
+        let plan = Plan::new(&run, &self.prepared, &looked_up, stream, self.timezone)?;
         check(&run, &plan).await
     }
 }

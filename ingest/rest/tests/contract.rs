@@ -30,7 +30,7 @@ config: {base_url: {}, token: {secret: true}}
 base_url: "{{ config.base_url }}"
 auth: {kind: bearer, token: "{{ config.token }}"}
 retry: {attempts: 1}
-defaults: {paginate: {kind: page, param: page}}
+defaults: {paginate: {kind: page, param: page, stable: true}}
 streams:
   appended:
     request: &changed {path: /orders, params: {since: "{{ cursor.start }}", until: "{{ cursor.end }}"}}

@@ -38,10 +38,15 @@ pub trait Source: Send + Sync {
         Tz::UTC
     }
 
-    /// Whether what it says of columns comes from a connector that ships, so that they may be missing.
-    fn is_connector(&self) -> bool {
+    /// Whether a stream may be without a column that something is said about: what a connector says of columns holds
+    /// for accounts that have them.
+    fn may_lack(&self, _stream: &str, _column: &str) -> bool {
         false
     }
+
+    /// A load or a check of its streams begins. What it keeps of the one before, such as that the system refused the
+    /// credentials, may no longer be so.
+    fn begin(&self) {}
 
     /// Whether it shows the progress of its streams itself.
     fn shows_progress(&self) -> bool {

@@ -73,6 +73,14 @@ impl Connector {
         page::page(self)
     }
 
+    /// The file that it is, in YAML: what a user's own connector may begin with.
+    ///
+    /// # Errors
+    /// Config if there is no such connector.
+    pub fn yaml(&self) -> Result<&'static str> {
+        manifest::text(&self.name)
+    }
+
     /// A source that uses it, in YAML: what is required filled in with examples, secrets as `${NAME}`, the rest as
     /// comments.
     pub fn source(&self) -> String {

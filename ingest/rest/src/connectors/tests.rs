@@ -81,6 +81,9 @@ fn every_connector_is_documented() {
             assert!(spec.description.ends_with('.'), "{name}.{stream}");
             if let Some(incremental) = spec.incremental.as_ref().or(manifest.defaults.incremental.as_ref()) {
                 let declared = incremental.cursor.source();
+                if declared.is_empty() {
+                    continue;
+                }
                 let cursor = declared.contains("config.") || connector.page().contains(&format!("`{declared}`"));
                 assert!(cursor && incremental.lag.is_some(), "{name}.{stream}");
                 let sent = format!("{:?}{:?}{:?}", spec.request, spec.job, manifest.defaults.request);

@@ -1,8 +1,8 @@
 //! Where manifests come from: those that ship with the binary, and users' files.
 
-use cordada_core::suggest::did_you_mean;
 use std::path::Path;
 
+use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, Result, yaml};
 
 use super::Manifest;
@@ -15,17 +15,26 @@ pub(crate) fn connectors() -> impl Iterator<Item = &'static str> {
     CONNECTORS.iter().map(|(name, _)| *name)
 }
 
+/// The manifest of a connector that ships, as it is written.
+///
+/// # Errors
+/// Config if there is none, with the nearest.
+pub(crate) fn text(name: &str) -> Result<&'static str> {
+    let found = CONNECTORS.iter().find(|(known, _)| *known == name);
+    let missing = || {
+        let hint = did_you_mean(name, "there are", connectors());
+        Error::config("choosing a connector", format!("there is none called `{name}`")).hint(hint)
+    };
+    found.map(|(_, text)| *text).ok_or_else(missing)
+}
+
 impl Manifest {
     /// The connector of that name that ships.
     ///
     /// # Errors
     /// Config if there is none, with the nearest.
     pub(crate) fn connector(name: &str) -> Result<Self> {
-        let Some((_, text)) = CONNECTORS.iter().find(|(known, _)| *known == name) else {
-            let hint = did_you_mean(name, "there are", connectors());
-            return Err(Error::config("choosing a connector", format!("there is none called `{name}`")).hint(hint));
-        };
-        Self::parse(Path::new(&format!("connectors/{name}.yml")), text)
+        Self::parse(Path::new(&format!("connectors/{name}.yml")), text(name)?)
     }
 
     /// The manifest in `file`.
@@ -46,7 +55,11 @@ impl Manifest {
         manifest.validated(file)
     }
 
-    fn validated(self, file: &Path) -> Result<Self> {
+    /// The manifest, if it makes sense; `file` is where it is from.
+    ///
+    /// # Errors
+    /// Config for what makes no sense.
+    pub(crate) fn validated(self, file: &Path) -> Result<Self> {
         match self.validate() {
             Ok(()) => Ok(self),
             Err(problem) => Err(Error::config(format!("reading {}", problem.place), problem.why)

@@ -5,6 +5,7 @@
 //! are JSON pointers (RFC 6901) in which a segment `*` goes over all items.
 
 mod load;
+mod order;
 mod paginate;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,7 @@ use cordada_ingest_source::options::{ColumnOptions, Disposition, Options};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
-pub(crate) use self::load::connectors;
+pub(crate) use self::load::{connectors, text};
 pub(crate) use self::paginate::{Paginate, RequestField};
 
 /// A connector.
@@ -46,6 +47,9 @@ pub(crate) struct Manifest {
     pub(crate) config: BTreeMap<String, ConfigKey>,
     /// What paths are appended to.
     pub(crate) base_url: Template,
+    /// Further hosts that addresses of next pages may be of; credentials go to them too.
+    #[serde(default)]
+    pub(crate) trusted_hosts: Vec<Template>,
     /// Sent with every request to the system itself.
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, Template>,
@@ -85,6 +89,7 @@ impl Manifest {
     pub(crate) fn system(&self) -> System {
         System {
             base_url: self.base_url.clone(),
+            trusted_hosts: self.trusted_hosts.clone(),
             headers: self.headers.clone(),
             auth: self.auth.clone(),
             limits: self.limits.clone(),
@@ -107,6 +112,9 @@ impl Manifest {
 pub(crate) struct Defaults {
     pub(crate) request: Request,
     pub(crate) format: Option<Format>,
+    pub(crate) decimals: Vec<String>,
+    pub(crate) rfc2822: Vec<String>,
+    pub(crate) utc: Vec<String>,
     pub(crate) records: Option<Records>,
     pub(crate) paginate: Option<Paginate>,
     pub(crate) incremental: Option<Incremental>,
@@ -120,8 +128,19 @@ pub(crate) struct StreamSpec {
     /// What a user configures for this stream, under its own `config`; in its templates it is `config` too. A default
     /// may use `stream`, the stream's name.
     pub(crate) config: BTreeMap<String, ConfigKey>,
+    /// What is asked for once before the stream is read, by the names that `lookup` has in its templates.
+    pub(crate) lookups: BTreeMap<String, Lookup>,
     pub(crate) request: Request,
+    /// What is asked for in place of it to see whether the stream can be read, where that is much; it goes over it.
+    pub(crate) check: Option<Request>,
     pub(crate) format: Option<Format>,
+    /// Fields, at any depth, that are decimal numbers written as strings; an empty string is null there. Those of the
+    /// defaults are too.
+    pub(crate) decimals: Vec<String>,
+    /// Fields, at any depth, whose times are written as in e-mails (RFC 2822). Those of the defaults are too.
+    pub(crate) rfc2822: Vec<String>,
+    /// Fields, at any depth, whose times are UTC although they carry no zone. Those of the defaults are too.
+    pub(crate) utc: Vec<String>,
     /// Where the records are in a response; the root by default.
     pub(crate) records: Option<Records>,
     /// Records for which it is false do not land.
@@ -294,6 +313,18 @@ pub(crate) struct Parent {
     pub(crate) incremental: bool,
 }
 
+/// Something that the system has to be asked for before a stream can be: which fields there are.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Lookup {
+    pub(crate) request: Request,
+    /// Where it is in the answer.
+    pub(crate) at: Pointer,
+    /// Whether the stream can do without: it is null then, as where it may not be looked at.
+    #[serde(default)]
+    pub(crate) optional: bool,
+}
+
 /// An export that the system prepares while we wait.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -319,7 +350,7 @@ pub(crate) struct Job {
     /// Or the request for the result.
     #[serde(default)]
     pub(crate) download: Option<Request>,
-    /// NDJSON or CSV.
+    /// NDJSON, CSV or a list in JSON.
     #[serde(default = "Job::ndjson")]
     pub(crate) format: Format,
     /// The header that says where the next part of the result begins: `job.locator` in templates.

@@ -21,6 +21,9 @@ pub(crate) enum Paginate {
         start: u64,
         total_pages: Option<Locator>,
         total: Option<Locator>,
+        /// Whether records keep their places although they are sorted by what looks like a time of change.
+        #[serde(default)]
+        stable: bool,
     },
     /// A page begins after so many records: `page.offset`, `page.size`.
     Offset {
@@ -31,6 +34,9 @@ pub(crate) enum Paginate {
         #[serde(default)]
         start: u64,
         total: Option<Locator>,
+        /// As for pages with numbers.
+        #[serde(default)]
+        stable: bool,
     },
     /// The header `Link` with `rel="next"` (RFC 8288).
     LinkHeader {
@@ -52,6 +58,8 @@ pub(crate) enum Paginate {
         into: Option<String>,
         /// Says whether there is a next page.
         more: Option<Locator>,
+        /// Says the opposite: whether this page is the last one.
+        end: Option<Locator>,
         size_param: Option<String>,
         size: Option<u64>,
     },
@@ -65,6 +73,8 @@ pub(crate) enum Paginate {
         size: Option<u64>,
         /// What the first page begins after.
         start: Option<Json>,
+        /// Says whether there is a next page, where the system does; else the next page tells.
+        more: Option<Locator>,
     },
     /// `Range: unit=first-last` and `Content-Range: unit first-last/total`.
     ContentRange {
@@ -121,7 +131,8 @@ impl Paginate {
         let locators = match self {
             Paginate::Page { total_pages, total, .. } => [total_pages.as_ref(), total.as_ref()],
             Paginate::Offset { total, .. } => [total.as_ref(), None],
-            Paginate::Cursor { next, more, .. } => [Some(next), more.as_ref()],
+            Paginate::Cursor { next, more, end, .. } => [Some(next), more.as_ref().or(end.as_ref())],
+            Paginate::Keyset { more, .. } => [more.as_ref(), None],
             Paginate::NextUrl { body, .. } => return body.iter().collect(),
             _ => [None, None],
         };

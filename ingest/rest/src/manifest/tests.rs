@@ -105,6 +105,42 @@ fn what_makes_no_sense_is_refused() {
 }
 
 #[test]
+fn counted_pages_are_not_sorted_by_what_changes() {
+    let shop = |request: &str, incremental: &str, paginate: &str| {
+        let text = format!(
+            "title: Shop\nbase_url: https://acme.example\nstreams:\n  orders:\n    request: {request}\n    \
+             incremental: {incremental}\n    paginate: {paginate}\n"
+        );
+        parse(&text).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let page = "{kind: page, param: page}";
+    let updated = "{cursor: updated_at}";
+    for (request, incremental, paginate) in [
+        ("{path: /o, params: {sort: updated_at}}", updated, page),
+        ("{path: /o, params: {order_by: \"-updatedAt,id\"}}", "{cursor: created_at}", page),
+        ("{path: /o, params: {\"sortOrders[0][field]\": updated_at}}", updated, page),
+        ("{path: /o, json: {sort: {updatedAt: ASC, id: ASC}}}", updated, "{kind: offset, into: skip}"),
+        ("{path: /o, params: {$orderby: \"ts desc\"}}", "{cursor: ts}", "{kind: offset, param: $skip}"),
+        ("{path: /o, graphql: {query: \"query { o(sortKey: UPDATED_AT, first: 5) { id } }\"}}", updated, page),
+        ("{path: /o}", "{cursor: updated_at, order: ascending}", page),
+    ] {
+        let error = shop(request, incremental, paginate).unwrap_err();
+        assert!(error.contains("others are passed over"), "{request}: {error}");
+        let stable = paginate.replace('}', ", stable: true}");
+        assert_eq!(shop(request, incremental, &stable), Ok(()), "{request}");
+    }
+    for (request, incremental, paginate) in [
+        ("{path: /o, params: {sort: id, updated_after: \"{{ cursor.start }}\"}}", updated, page),
+        ("{path: /o, params: {sort: created_at}}", "{cursor: created_at}", page),
+        ("{path: /o, params: {sort: updated_at}}", updated, "{kind: link_header}"),
+        ("{path: /o, params: {sort: updated_at}}", updated, "{kind: keyset, field: updated_at, param: since}"),
+        ("{path: /o, params: {sort: id}}", "{cursor: id, type: counter, order: ascending}", page),
+    ] {
+        assert_eq!(shop(request, incremental, paginate), Ok(()), "{request}");
+    }
+}
+
+#[test]
 fn the_connectors_that_ship_make_sense() {
     let wrong: Vec<_> = connectors()
         .filter_map(|name| Manifest::connector(name).err())

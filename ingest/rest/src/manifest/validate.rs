@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cordada_http::decode::Format;
 use cordada_http::system::auth::{Auth, Grant, Session};
 use cordada_http::system::request::Request;
 use cordada_http::template::{self, Template};
@@ -10,6 +11,7 @@ use reqwest::Method;
 use reqwest::header::HeaderName;
 use serde_json::Value as Json;
 
+use super::order;
 use super::{Distance, Incremental, Job, Manifest, Paginate, StreamSpec};
 
 /// What is wrong, where, and what to do.
@@ -20,9 +22,9 @@ pub(crate) struct Problem {
     pub(crate) hint: String,
 }
 
-type Validation = Result<(), Problem>;
+pub(super) type Validation = Result<(), Problem>;
 
-fn wrong<T>(place: &str, why: impl Into<String>, hint: impl Into<String>) -> Result<T, Problem> {
+pub(super) fn wrong<T>(place: &str, why: impl Into<String>, hint: impl Into<String>) -> Result<T, Problem> {
     Err(Problem {
         place: place.to_owned(),
         why: why.into(),
@@ -43,11 +45,14 @@ impl Manifest {
             }
         }
         names.text(&self.base_url, &["config"], None, "base_url")?;
+        for host in &self.trusted_hosts {
+            names.text(host, &["config"], None, "trusted_hosts")?;
+        }
         for (name, value) in &self.headers {
             header(name, "headers")?;
             names.text(value, &["config", "now"], None, &format!("headers.{name}"))?;
         }
-        self.validate_auth(&names)?;
+        self.validate_auth(&self.auth, &names)?;
         self.validate_limits()?;
         if let Some(check) = &self.check {
             names.request(&self.effective(check), &["config", "now"], None, "check")?;
@@ -66,9 +71,9 @@ impl Manifest {
         request.over(&self.defaults.request)
     }
 
-    fn validate_auth(&self, names: &Names<'_>) -> Validation {
+    fn validate_auth(&self, auth: &Auth, names: &Names<'_>) -> Validation {
         let scope: &[&str] = &["config", "now"];
-        let texts: Vec<&Template> = match &self.auth {
+        let texts: Vec<&Template> = match auth {
             Auth::None => Vec::new(),
             Auth::Bearer { token } => vec![token],
             Auth::Basic { user, password } => [Some(user), password.as_ref()].into_iter().flatten().collect(),
@@ -98,8 +103,12 @@ impl Manifest {
                 refresh_token,
                 scope,
                 params,
+                header: name,
+                value,
                 ..
             } => {
+                header(name, "auth.header")?;
+                names.text(value, &["config", "now", "token"], None, "auth.value")?;
                 if *grant == Grant::RefreshToken && refresh_token.is_none() {
                     return wrong("auth", "the grant refresh_token needs one", "give `refresh_token`");
                 }
@@ -136,6 +145,16 @@ impl Manifest {
                 header(name, "auth.header")?;
                 names.request(login, scope, None, "auth.login")?;
                 names.text(value, &["config", "now", "token", "response"], None, "auth.value")?;
+                Vec::new()
+            }
+            Auth::Choice { choices } => {
+                for choice in choices {
+                    if !self.config.contains_key(&choice.when) {
+                        let why = format!("there is no key `{}` in `config`", choice.when);
+                        return wrong("auth.when", why, "name the key that chooses these credentials");
+                    }
+                    self.validate_auth(&choice.auth, names)?;
+                }
                 Vec::new()
             }
         };
@@ -208,6 +227,13 @@ impl Manifest {
             scope.push("parent");
         }
         self.validate_parent(name, stream, &place)?;
+        for (name, lookup) in &stream.lookups {
+            let scope = ["config", "now", "stream"];
+            names.request(&self.effective(&lookup.request), &scope, None, &format!("{place}.lookups.{name}"))?;
+        }
+        if !stream.lookups.is_empty() {
+            scope.push("lookup");
+        }
         if let Some(incremental) = incremental {
             validate_incremental(incremental, stream, &place)?;
             let cursor = format!("{place}.incremental.cursor");
@@ -234,6 +260,7 @@ impl Manifest {
             let paginate = stream.paginate.as_ref().or(self.defaults.paginate.as_ref());
             if let Some(paginate) = paginate {
                 validate_paginate(paginate, &request, &format!("{place}.paginate"))?;
+                order::validate(paginate, incremental, &request, &format!("{place}.paginate"))?;
             }
         }
         let disposition = self.disposition(stream);
@@ -340,8 +367,8 @@ impl Manifest {
                 "give `url` or `download`, and one of them only",
             );
         }
-        if !job.format.is_list() {
-            return wrong(place, "the result has no lines", "`format` is ndjson or csv");
+        if !job.format.is_list() && job.format != Format::Json {
+            return wrong(place, "the result has no lines", "`format` is ndjson, csv or json");
         }
         if job.done.is_empty() {
             return wrong(
@@ -424,6 +451,14 @@ fn validate_paginate(paginate: &Paginate, request: &Request, place: &str) -> Val
             "`size_param` needs `size`",
             "give the number of records of a page",
         );
+    }
+    if let Paginate::Cursor {
+        more: Some(_),
+        end: Some(_),
+        ..
+    } = paginate
+    {
+        return wrong(place, "`more` and `end` say the same", "give one of them");
     }
     match paginate {
         Paginate::None | Paginate::LinkHeader { .. } | Paginate::ContentRange { .. } => return Ok(()),

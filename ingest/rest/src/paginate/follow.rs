@@ -13,19 +13,18 @@ pub(super) fn address(answer: &Answer, body: Option<&Pointer>, header: Option<&s
     Some(address).filter(|address| !address.trim().is_empty())
 }
 
-/// What to send for the next page; none if there is none.
-pub(super) fn cursor(answer: &Answer, next: &Locator, more: Option<&Locator>) -> Option<Json> {
-    if let Some(more) = more {
-        let more = answer.locate(more)?;
-        let says_no = match &more {
-            Json::Bool(more) => !more,
-            Json::String(text) => text.eq_ignore_ascii_case("false") || text.is_empty(),
-            Json::Number(number) => number.as_f64() == Some(0.0),
-            _ => false,
-        };
-        if says_no {
-            return None;
-        }
+/// What to send for the next page; none if there is none. `more` says whether there is one, `end` whether there is none.
+pub(super) fn cursor(answer: &Answer, next: &Locator, more: Option<&Locator>, end: Option<&Locator>) -> Option<Json> {
+    if let Some(more) = more
+        && is_no(&answer.locate(more)?)
+    {
+        return None;
+    }
+    // Without the flag, what to send next decides.
+    if let Some(end) = end.and_then(|end| answer.locate(end))
+        && !is_no(&end)
+    {
+        return None;
     }
     let next = answer.locate(next)?;
     let is_none = match &next {
@@ -34,6 +33,16 @@ pub(super) fn cursor(answer: &Answer, next: &Locator, more: Option<&Locator>) ->
         _ => true,
     };
     (!is_none).then_some(next)
+}
+
+/// Whether a flag says no.
+pub(super) fn is_no(flag: &Json) -> bool {
+    match flag {
+        Json::Bool(yes) => !yes,
+        Json::String(text) => text.eq_ignore_ascii_case("false") || text.is_empty() || text == "0",
+        Json::Number(number) => number.as_f64() == Some(0.0),
+        _ => false,
+    }
 }
 
 /// The value in the last record that the next page begins after.

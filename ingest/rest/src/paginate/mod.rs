@@ -34,16 +34,18 @@ pub(crate) struct Position {
     pages: u64,
     /// Records that have been read.
     records: u64,
+    /// Where the next page begins: after so many records, with those of a page that should have had some.
+    offset: u64,
     /// What the next page begins after.
     after: Option<Json>,
     /// Where the next page is.
     url: Option<Url>,
     /// Of the records of the last page.
     digest: Option<u64>,
+    /// Of the records of all pages.
+    digests: HashSet<u64>,
     /// Addresses and cursors that have been.
     seen: HashSet<u64>,
-    /// The most records that a page had.
-    longest: u64,
 }
 
 /// What follows a page.
@@ -78,7 +80,7 @@ impl<'p> Pager<'p> {
         json!({
             "index": self.state.pages,
             "number": start + self.state.pages,
-            "offset": start + self.state.records,
+            "offset": start + self.state.offset,
             "size": self.paginate.size().0,
             "after": after,
         })
@@ -122,18 +124,26 @@ impl<'p> Pager<'p> {
         let number = self.state.pages + 1;
         let doing = || format!("reading page {number} of {}", asked.place.text);
         let rows = answer.rows();
-        if rows > 0 && self.state.digest == Some(answer.digest()) {
-            if probing {
+        if rows > 0 && self.state.digests.contains(&answer.digest()) {
+            if probing && self.state.digest == Some(answer.digest()) {
                 return Ok((false, None));
             }
-            return Err(Error::failed(doing(), "it is the same as the page before")
+            let why = match self.state.digest == Some(answer.digest()) {
+                true => "it is the same as the page before",
+                false => "it is the same as a page that has been read already",
+            };
+            return Err(Error::failed(doing(), why)
                 .hint("check `paginate` in the manifest: the system seems not to understand it"));
         }
         let next = self.next(answer, asked)?;
         self.state.digest = Some(answer.digest());
+        self.state.digests.insert(answer.digest());
         self.state.pages += 1;
         self.state.records += rows;
-        self.state.longest = self.state.longest.max(rows);
+        self.state.offset += match rows {
+            0 => self.paginate.size().0.unwrap_or_default(),
+            rows => rows,
+        };
         if next == Next::End {
             return Ok((true, None));
         }
@@ -178,18 +188,22 @@ impl<'p> Pager<'p> {
                 let next = follow::address(answer, body.as_ref(), header.as_deref());
                 self.follow(next, asked)
             }
-            Paginate::Cursor { next, more, .. } => {
-                let next = follow::cursor(answer, next, more.as_ref());
+            Paginate::Cursor { next, more, end, .. } => {
+                let next = follow::cursor(answer, next, more.as_ref(), end.as_ref());
                 self.begin_after(next, asked)
             }
-            Paginate::Keyset { field, size, .. } => {
-                if let Some(end) = numbered::short(&self.state, answer.rows(), *size)
-                    && end == Next::End
-                {
+            Paginate::Keyset { field, size, more, .. } => {
+                let after = match more.as_ref().and_then(|more| answer.locate(more)) {
+                    Some(flag) if follow::is_no(&flag) || answer.rows() == 0 => Next::End,
+                    Some(_) => Next::Page,
+                    None => numbered::short(answer.rows(), *size).unwrap_or(Next::Page),
+                };
+                if after == Next::End {
                     return Ok(Next::End);
                 }
                 let last = follow::last(answer, field)?;
-                self.begin_after(Some(last), asked)
+                self.begin_after(Some(last), asked)?;
+                Ok(after)
             }
         }
     }

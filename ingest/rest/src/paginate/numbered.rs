@@ -18,38 +18,42 @@ pub(super) fn by_page(
     if let Some(pages) = total_pages.and_then(|locator| number(&answer.locate(locator)?)) {
         return if state.pages + 1 < pages { Next::Page } else { Next::End };
     }
+    if let (Some(total), Some(size)) = (total.and_then(|locator| number(&answer.locate(locator)?)), size) {
+        // Pages are counted, not records: some that a page should have may be kept from us, even all of them.
+        let is_last = (state.pages + 1).saturating_mul(size) >= total && state.records + answer.rows() >= total;
+        let is_beyond = answer.rows() == 0 && (state.pages + 1).saturating_mul(size) >= total;
+        return if is_last || is_beyond { Next::End } else { Next::Page };
+    }
     by_offset(state, answer, size, total)
 }
 
 /// What follows a page that began after so many records.
 pub(super) fn by_offset(state: &Position, answer: &Answer, size: Option<u64>, total: Option<&Locator>) -> Next {
     let rows = answer.rows();
+    if let Some(total) = total.and_then(|locator| number(&answer.locate(locator)?)) {
+        // A page without records is passed over where it is known how many it should have had.
+        let passed = if rows == 0 { size } else { Some(rows) };
+        return match passed {
+            Some(passed) if state.offset + passed < total => Next::Page,
+            _ => Next::End,
+        };
+    }
     if rows == 0 {
         return Next::End;
     }
-    if let Some(total) = total.and_then(|locator| number(&answer.locate(locator)?)) {
-        return if state.records + rows < total {
-            Next::Page
-        } else {
-            Next::End
-        };
-    }
-    short(state, rows, size).unwrap_or(Next::Page)
+    short(rows, size).unwrap_or(Next::Page)
 }
 
 /// What a page means that has fewer records than were asked for; nothing if it has as many.
 ///
-/// It is the last one, unless the system gives fewer than it is asked for: then all are short. Before a longer one has
-/// been seen, a round number of records may be such a limit, and the next page tells.
-pub(super) fn short(state: &Position, rows: u64, size: Option<u64>) -> Option<Next> {
-    if rows == 0 {
-        return Some(Next::End);
+/// It may be the last one, or the system gives fewer than it is asked for, or keeps some to itself: the next page
+/// tells.
+pub(super) fn short(rows: u64, size: Option<u64>) -> Option<Next> {
+    match size {
+        _ if rows == 0 => Some(Next::End),
+        Some(size) if rows < size => Some(Next::Perhaps),
+        _ => None,
     }
-    let is_short = size.is_some_and(|size| rows < size);
-    is_short.then_some(match rows < state.longest || !rows.is_multiple_of(5) {
-        true => Next::End,
-        false => Next::Perhaps,
-    })
 }
 
 /// The header that asks for records from `first` on.
@@ -67,7 +71,7 @@ pub(super) fn by_range(state: &Position, answer: &Answer, size: u64) -> Next {
         _ if rows == 0 => Next::End,
         Some(total) if state.records + rows < total => Next::Page,
         Some(_) => Next::End,
-        None => short(state, rows, Some(size)).unwrap_or(Next::Page),
+        None => short(rows, Some(size)).unwrap_or(Next::Page),
     }
 }
 

@@ -3,22 +3,11 @@
 use super::*;
 
 #[test]
-fn a_short_page_ends_unless_it_may_be_a_limit_of_the_system() {
-    let short = |longest, rows, size| {
-        numbered::short(
-            &Position {
-                longest,
-                ..Position::default()
-            },
-            rows,
-            Some(size),
-        )
-    };
-    assert_eq!(short(0, 250, 250), None);
-    assert_eq!(short(0, 0, 250), Some(Next::End));
-    assert_eq!(short(0, 37, 250), Some(Next::End));
-    // 100 may be all there is, or all that it gives at a time.
-    assert_eq!(short(0, 100, 250), Some(Next::Perhaps));
-    assert_eq!(short(100, 100, 250), Some(Next::Perhaps));
-    assert_eq!(short(100, 95, 250), Some(Next::End));
+fn a_short_page_may_be_the_last_one_and_the_next_one_tells() {
+    assert_eq!(numbered::short(250, Some(250)), None);
+    assert_eq!(numbered::short(0, Some(250)), Some(Next::End));
+    for rows in [1, 37, 100, 249] {
+        assert_eq!(numbered::short(rows, Some(250)), Some(Next::Perhaps));
+    }
+    assert_eq!(numbered::short(37, None), None);
 }

@@ -109,7 +109,7 @@ async fn changes(store: &Store, sorted: bool) -> Server {
 const STREAMS: &str = r#"
 defaults:
   request: {path: /a, params: {since: "{{ cursor.start }}"}}
-  paginate: {kind: page, param: page, size: 2}
+  paginate: {kind: page, param: page, size: 2, stable: true}
 streams:
   plain: {incremental: {cursor: info.at}}
   lagging: {incremental: {cursor: info.at, lag: 10m}}

@@ -8,6 +8,7 @@ mod limits;
 mod pagination;
 mod parents;
 mod server;
+mod systems;
 mod wire;
 
 use std::sync::{Arc, Mutex};
@@ -26,12 +27,13 @@ use super::manifest::Manifest;
 use super::page::Run;
 use super::pages;
 use super::parents::Range;
-use super::plan::{Plan, PreparedStreams, prepare};
+use super::plan::{LookedUp, Plan, PreparedStreams, prepare};
 
 /// A system behind a manifest.
 struct System {
     run: Arc<Run>,
     prepared: PreparedStreams,
+    looked_up: LookedUp,
     clock: Clock,
 }
 
@@ -66,11 +68,16 @@ impl System {
             load_at,
             cancel: CancellationToken::new(),
         });
-        Ok(Self { run, prepared, clock })
+        Ok(Self {
+            run,
+            prepared,
+            looked_up: LookedUp::new(),
+            clock,
+        })
     }
 
     fn plan(&self, stream: &str) -> Arc<Plan> {
-        Plan::new(&self.run, &self.prepared, stream, chrono_tz::Tz::UTC).unwrap()
+        Plan::new(&self.run, &self.prepared, &self.looked_up, stream, chrono_tz::Tz::UTC).unwrap()
     }
 
     /// All records of a stream.

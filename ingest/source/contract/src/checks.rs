@@ -45,5 +45,6 @@ pub async fn a_check_finds_what_is_wrong<S: System>() {
 
 async fn check<S: System>(trial: &Trial<S>, stream: &str) -> cordada_core::Result<()> {
     let cancel = CancellationToken::new();
+    trial.source.begin();
     trial.source.check(trial.project(), SOURCE, stream, &cancel).await
 }

@@ -205,6 +205,7 @@ impl<'t, S: System> Stream<'t, S> {
 
     /// Begins the load that is asked for.
     pub(crate) async fn begin_as(&self, request: Request<'t>) -> Result<Load<'t>> {
+        self.trial.source.begin();
         Ok(Load {
             extraction: self.trial.source.extract(request).await?,
             options: self.options,
