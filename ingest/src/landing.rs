@@ -17,7 +17,6 @@ use cordada_ingest_formats::reading::Reading;
 use cordada_ingest_formats::rejected::Rejected;
 use cordada_ingest_formats::scanned::ScannedFile;
 use cordada_ingest_formats::shape::Shape;
-use cordada_ingest_formats::values::build::Notation;
 use cordada_ingest_source::contract::{Breach, Check};
 use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
 use cordada_ingest_source::options::{Disposition, Options, Transform};
@@ -123,7 +122,7 @@ impl Landing<'_> {
             transforms: transforms.clone(),
             records: Arc::new(Reading::of_records(
                 self.options.declared_types(),
-                self.source.source().timezone(),
+                self.options.zones(self.source.source().timezone()),
             )),
             load_at: self.load.at,
             progress,
@@ -482,14 +481,11 @@ impl Landing<'_> {
         rejects: &Arc<Rejects>,
         far_times: &far_times::Counter,
     ) -> SendableRecordBatchStream {
-        let notation = Notation {
-            point: b'.',
-            zone: self.source.source().timezone(),
-        };
+        let zones = self.options.zones(self.source.source().timezone());
         let (check, rejects, far_times) = (check.clone(), rejects.clone(), far_times.clone());
         let schema = check.schema.clone();
         let rows = rows.and_then(move |batch| {
-            let checked = check.apply(batch.clone(), notation).and_then(|(landing, breaches)| {
+            let checked = check.apply(batch.clone(), &zones).and_then(|(landing, breaches)| {
                 record(&rejects, &batch, &breaches)?;
                 far_times.count(&landing);
                 Ok(landing)

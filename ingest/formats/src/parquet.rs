@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use chrono_tz::Tz;
 use cordada_core::batches::BATCH_ROWS;
 use cordada_core::types::storable_type;
-use cordada_core::{Context, Result};
+use cordada_core::{Context, Error, Result};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use super::piece::{Decoded, Piece, Scanned, TextPlan};
@@ -17,12 +17,16 @@ use super::text::Plain;
 use crate::shape::Shape;
 use crate::values::evidence::timestamp;
 use crate::values::time::Clock;
+use crate::values::zones::Zones;
+
+/// Records, lists and maps that may be within one another: the schema of a table that is deeper cannot be read.
+const MOST_LEVELS: usize = 24;
 
 /// How to read the Parquet files of one stream.
 #[derive(Debug, Clone)]
 pub struct Parquet {
-    /// The zone of timestamps that carry none.
-    pub zone: Tz,
+    /// The zones of timestamps that carry none.
+    pub zones: Zones,
 }
 
 impl Parquet {
@@ -30,6 +34,11 @@ impl Parquet {
     pub fn scan(&self, file: &Plain, plan: impl FnOnce(Vec<String>) -> Result<TextPlan>) -> Result<Scanned> {
         let builder = self.open(file)?;
         let fields = builder.schema().fields();
+        if let Some(deep) = fields.iter().find(|field| levels(field.data_type()) > MOST_LEVELS) {
+            let why = format!("the column {} has more than {MOST_LEVELS} levels", deep.name());
+            return Err(Error::failed(format!("reading {}", file.name()), why)
+                .hint("write what is deeper as JSON text where the file is made"));
+        }
         let plan = plan(fields.iter().map(|field| field.name().clone()).collect())?;
         let shapes = fields.iter().zip(&plan.declared);
         let shapes = shapes.map(|(field, declared)| {
@@ -66,6 +75,7 @@ impl Parquet {
         &self,
         file: &Plain,
         piece: &Piece,
+        plan: &TextPlan,
         types: &[DataType],
         emit: &mut dyn FnMut(Decoded) -> Result<()>,
     ) -> Result<()> {
@@ -81,13 +91,14 @@ impl Parquet {
         for batch in reader {
             let batch: RecordBatch = batch.doing(doing)?;
             let next = row + batch.num_rows() as u64;
-            let columns = batch.columns().iter().zip(types);
-            let columns = columns
-                .map(|(column, data_type)| self.convert(column, data_type))
-                .collect::<Result<_>>();
-            let columns = columns.map_err(|error| error.with("file", file.name()))?;
+            let columns = batch.columns().iter().zip(types).zip(&plan.names);
+            let columns = columns.map(|((column, data_type), name)| {
+                let zone = self.zones.column(name);
+                let converted = self.convert(column, data_type, zone.tz);
+                converted.map_err(|error| error.with("file", file.name()).with("column", name))
+            });
             emit(Decoded {
-                columns,
+                columns: columns.collect::<Result<_>>()?,
                 lines: (row..next).collect(),
                 rejected: Vec::new(),
             })?;
@@ -102,7 +113,7 @@ impl Parquet {
     }
 
     /// The column as the table holds it. Nanoseconds are cut to microseconds, as Delta has no smaller unit.
-    fn convert(&self, column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
+    fn convert(&self, column: &ArrayRef, data_type: &DataType, zone: Tz) -> Result<ArrayRef> {
         if column.data_type() == data_type {
             return Ok(column.clone());
         }
@@ -121,11 +132,25 @@ impl Parquet {
             return strict(column, data_type);
         }
         let local = strict(column, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
-        let mut clock = Clock::new(self.zone);
+        let mut clock = Clock::new(zone);
         let local = local.as_primitive::<TimestampMicrosecondType>().iter();
         let utc: PrimitiveArray<TimestampMicrosecondType> = local
             .map(|local| local.map(|local| clock.utc_of_local(local)))
             .collect();
         Ok(Arc::new(utc.with_timezone("UTC")))
+    }
+}
+
+/// How many records, lists and maps are within one another.
+fn levels(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Struct(fields) => 1 + fields.iter().map(|field| levels(field.data_type())).max().unwrap_or(0),
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::Map(item, _) => 1 + levels(item.data_type()),
+        _ => 0,
     }
 }

@@ -50,8 +50,8 @@ impl ScannedFile {
         let (content, reader, scanned);
         match format {
             Format::Csv | Format::Tsv => {
-                let csv = Csv::new(&reading.csv, format, reading.csv.notation(reading.zone));
                 content = Plain::text(local, reading.csv.encoding, cancel)?;
+                let csv = Csv::of(&content, &reading.csv, format, &reading.zones)?;
                 scanned = csv.scan(&content, plan, workers, cancel)?;
                 reader = FormatReader::Csv(csv);
             }
@@ -70,7 +70,9 @@ impl ScannedFile {
                 reader = FormatReader::Json(json);
             }
             Format::Parquet => {
-                let parquet = Parquet { zone: reading.zone };
+                let parquet = Parquet {
+                    zones: reading.zones.clone(),
+                };
                 content = Plain::binary(local, cancel)?;
                 scanned = parquet.scan(&content, plan)?;
                 reader = FormatReader::Parquet(parquet);
@@ -107,7 +109,7 @@ impl ScannedFile {
         match &self.reader {
             FormatReader::Csv(csv) => emit(csv.decode(&self.content, piece, plan, types)?),
             FormatReader::Json(json) => emit(json.decode(&self.content, piece, plan, types)?),
-            FormatReader::Parquet(parquet) => parquet.decode(&self.content, piece, types, emit),
+            FormatReader::Parquet(parquet) => parquet.decode(&self.content, piece, plan, types, emit),
         }
     }
 

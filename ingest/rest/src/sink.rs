@@ -1,5 +1,6 @@
 //! Records on their way from a page into the spool: which of them land, and what is added to them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -132,13 +133,9 @@ impl Sink {
             return Err(Error::failed("reading the records", "one of them is not an object")
                 .hint("check `records` in the manifest: it is the place of a list of objects"));
         }
-        // Only where a manifest asks for it is a record made into a value.
-        let mut value = match self.filter.is_some() || !self.transforms.is_empty() {
-            true => Some(parse(record)?),
-            false => None,
-        };
-        if let (Some(filter), Some(value)) = (&self.filter, &value)
-            && !filter.passes(value)?
+        // Only where a manifest asks for it is a record made into a value, and then that value does not land.
+        if let Some(filter) = &self.filter
+            && !filter.passes(&parse(record)?)?
         {
             return Ok(());
         }
@@ -169,18 +166,20 @@ impl Sink {
             }
             RecordStatus::New => {}
         }
-        if !added.is_empty() {
-            let spliced = splice(record, origin, added)?;
-            if self.transforms.is_empty() {
-                return self.spool.push(&spliced);
-            }
-            value = Some(parse(&spliced)?);
+        let record = match added.is_empty() {
+            true => Cow::Borrowed(record),
+            false => Cow::Owned(splice(record, origin, added)?),
+        };
+        if self.transforms.is_empty() {
+            return self.spool.push(&record);
         }
-        match value.filter(|_| !self.transforms.is_empty()) {
-            None => self.spool.push(record),
-            Some(mut value) => {
-                self.transforms.apply_json(&mut value)?;
-                self.spool.push(value.to_string().as_bytes())
+        match self.transforms.apply_json(&record)? {
+            Some(record) => self.spool.push(&record),
+            None => {
+                let reason = "what is to be transformed cannot be told apart in it";
+                self.spool.reject(self.seen, reason.to_owned(), String::new());
+                self.rejected += 1;
+                Ok(())
             }
         }
     }

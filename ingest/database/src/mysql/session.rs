@@ -63,9 +63,10 @@ impl MysqlSession {
         let (label, relation) = (stream.label().to_owned(), MysqlRelation::of(stream));
         let options = stream.options();
         let columns = columns(&mut connection, &label, &relation).await?;
+        let zones = options.zones(source.timezone.0);
         let columns = columns.iter().map(|column| {
-            let declared = options.declared(&snake_case(&column.name_str()));
-            MysqlColumn::new(column, declared, source.timezone.0)
+            let name = snake_case(&column.name_str());
+            MysqlColumn::new(column, options.declared(&name), zones.column(&name).tz)
         });
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),

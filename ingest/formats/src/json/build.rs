@@ -9,14 +9,17 @@ use arrow::datatypes::DataType;
 use cordada_core::Result;
 use cordada_core::names::snake_case;
 
+use super::NOTATION;
 use super::tape::{Kind, Tape};
 use crate::values::build::{self, Notation, Values};
+use crate::values::zones::Zone;
 
 /// The nodes of a column's values; `None` where there is none.
 type Nodes = Vec<Option<u32>>;
 
-/// The column of `data_type`; a value that is an object or a list becomes its JSON where text is asked for.
-pub fn column(tape: &Tape<'_>, nodes: &Nodes, data_type: &DataType, notation: Notation) -> Result<ArrayRef> {
+/// The column of `data_type`, whose times that carry no zone are of `zone`; a value that is an object or a list becomes
+/// its JSON where text is asked for.
+pub fn column(tape: &Tape<'_>, nodes: &Nodes, data_type: &DataType, zone: Zone<'_>) -> Result<ArrayRef> {
     let present = |kind: Kind| {
         nodes
             .iter()
@@ -30,7 +33,7 @@ pub fn column(tape: &Tape<'_>, nodes: &Nodes, data_type: &DataType, notation: No
             let children = values
                 .iter()
                 .zip(fields)
-                .map(|(nodes, field)| column(tape, nodes, field.data_type(), notation));
+                .map(|(nodes, field)| column(tape, nodes, field.data_type(), zone.field(field.name())));
             let validity: Vec<bool> = present(Kind::Object);
             let validity = NullBuffer::from(validity);
             Ok(Arc::new(StructArray::new(
@@ -53,7 +56,7 @@ pub fn column(tape: &Tape<'_>, nodes: &Nodes, data_type: &DataType, notation: No
                 items.len() - before
             });
             let offsets = OffsetBuffer::from_lengths(lengths.collect::<Vec<_>>());
-            let values = column(tape, &items, item.data_type(), notation)?;
+            let values = column(tape, &items, item.data_type(), zone)?;
             Ok(Arc::new(ListArray::new(
                 item.clone(),
                 offsets,
@@ -61,8 +64,21 @@ pub fn column(tape: &Tape<'_>, nodes: &Nodes, data_type: &DataType, notation: No
                 Some(NullBuffer::from(validity)),
             )))
         }
-        _ => build::column(&Scalars { tape, nodes }, data_type, notation),
+        _ => {
+            let notation = Notation {
+                zone: zone.tz,
+                ..NOTATION
+            };
+            let values = Scalars { tape, nodes, data_type };
+            build::column(&values, data_type, notation)
+        }
     }
+}
+
+/// Whether a value stands for nothing in a column of `data_type`: many systems write an empty text where there is no
+/// number and no date.
+pub fn is_nothing(kind: Kind, text: &[u8], data_type: &DataType) -> bool {
+    matches!(kind, Kind::String { .. }) && text.is_empty() && *data_type != DataType::Utf8
 }
 
 /// The values of objects by key, for keys that have these `names` in snake_case.
@@ -97,6 +113,7 @@ pub fn object_values(tape: &Tape<'_>, objects: &Nodes, names: &[String]) -> Vec<
 struct Scalars<'a> {
     tape: &'a Tape<'a>,
     nodes: &'a Nodes,
+    data_type: &'a DataType,
 }
 
 impl Values for Scalars<'_> {
@@ -106,6 +123,8 @@ impl Values for Scalars<'_> {
 
     fn get<'a>(&'a self, row: usize, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         let node = self.nodes[row].filter(|node| self.tape.node(*node).kind != Kind::Null)?;
-        Some(self.tape.text(node, scratch))
+        let kind = self.tape.node(node).kind;
+        let text = self.tape.text(node, scratch);
+        (!is_nothing(kind, text, self.data_type)).then_some(text)
     }
 }

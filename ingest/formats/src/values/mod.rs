@@ -4,3 +4,4 @@ pub mod build;
 pub mod evidence;
 pub mod parse;
 pub mod time;
+pub mod zones;
