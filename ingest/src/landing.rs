@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -19,9 +18,7 @@ use cordada_ingest_formats::record::records;
 use cordada_ingest_formats::rejected::Rejected;
 use cordada_ingest_formats::scanned::ScannedFile;
 use cordada_ingest_formats::shape::Shape;
-use cordada_ingest_formats::values::build::Notation;
-use cordada_ingest_formats::values::convert::Conversion;
-use cordada_ingest_source::contract::{Breach, Check};
+use cordada_ingest_source::contract::Breach;
 use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
 use cordada_ingest_source::landed::Landed as _;
 use cordada_ingest_source::options::{Disposition, Options, Transform};
@@ -39,8 +36,8 @@ use crate::budget::Budget;
 use crate::cut_times::CutTimes;
 use crate::far_times::{self, FarTimes};
 use crate::flagged::flagged;
+use crate::gate::{Gate, record};
 use crate::kept::KeptState;
-use crate::keyless::keyed;
 use crate::landed::LandedTable;
 use crate::naming::{names_of, renamed_fields};
 use crate::rejected::Rejects;
@@ -147,7 +144,7 @@ impl Landing<'_> {
             transforms: Arc::new(transforms.named(&names)),
             records: Arc::new(Reading::of_records(
                 self.options.declared_types(&names),
-                self.source.source().timezone(),
+                self.options.named(&names).zones(self.source.source().timezone()),
             )),
             load_at: self.load.at,
             progress,
@@ -244,13 +241,23 @@ impl Landing<'_> {
             incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
             renamed: renamed_fields(&attempt.names, columns),
         };
-        let key = self.options.named(&attempt.names).key();
+        let options = self.options.named(&attempt.names);
+        let key = options.key();
         let partitions = incoming.partitions.into_iter();
-        let far_times = far_times::Counter::default();
-        let passed = Arc::new(AtomicU64::new(0));
+        let gate = Gate {
+            check: check.clone(),
+            key: match options.disposition().needs_key() {
+                true => key.clone(),
+                false => Vec::new(),
+            },
+            zones: options.zones(self.source.source().timezone()),
+            rejects: rejects.clone(),
+            far_times: far_times::Counter::default(),
+            passed: Arc::default(),
+        };
         let replaces_all = self.options.disposition() == Disposition::Replace && first && chunk.last;
         let partitions = partitions
-            .map(|rows| self.checked(rows, &check, &rejects, &far_times, &passed, &key))
+            .map(|rows| gate.clone().admit(rows))
             .collect();
         let superseded = chunk.supersedes.into_iter();
         let superseded = superseded.map(|(file, since)| Superseded { file, since });
@@ -268,7 +275,7 @@ impl Landing<'_> {
         };
         let journal = async {
             rejects.journal(self.lake, &incoming.contents, &others).await?;
-            let none_is_left = replaces_all && passed.load(Ordering::Relaxed) == 0 && rejects.rows() > 0;
+            let none_is_left = replaces_all && gate.passed() == 0 && rejects.rows() > 0;
             match none_is_left {
                 // What is there is better than nothing.
                 true => Err(self.all_rejected(rejects.rows(), rejects.first_reason().as_deref())),
@@ -284,7 +291,7 @@ impl Landing<'_> {
         let (rows, rejected) = (written.rows_added, rejects.rows());
         (landed.rows, landed.rejected) = (landed.rows + rows, landed.rejected + rejected);
         landed.first_reason = landed.first_reason.take().or_else(|| rejects.first_reason());
-        landed.far_times.merge(&far_times.counted());
+        landed.far_times.merge(&gate.far_times.counted());
         if own_task {
             task.finish(&summary(rows, rejected));
         }
@@ -406,10 +413,10 @@ impl Landing<'_> {
                 let landing = TypedLanding {
                     options: &self.options,
                     load: &self.load,
-                    conversion: Conversion {
-                        zone: self.source.source().timezone(),
-                        cuts: false,
-                    },
+                    zones: self
+                        .options
+                        .named(&attempt.names)
+                        .zones(self.source.source().timezone()),
                     rejects,
                     transforms: &attempt.transforms,
                 };
@@ -563,40 +570,6 @@ impl Landing<'_> {
         }
         Ok(())
     }
-
-    /// The rows that the contract lets through, which are counted; the others are rejected.
-    fn checked(
-        &self,
-        rows: SendableRecordBatchStream,
-        check: &Check,
-        rejects: &Arc<Rejects>,
-        far_times: &far_times::Counter,
-        passed: &Arc<AtomicU64>,
-        key: &[String],
-    ) -> SendableRecordBatchStream {
-        let notation = Notation {
-            point: b'.',
-            zone: self.source.source().timezone(),
-        };
-        let (check, rejects, far_times) = (check.clone(), rejects.clone(), far_times.clone());
-        let passed = passed.clone();
-        let schema = check.schema.clone();
-        let key = match self.options.disposition().needs_key() {
-            true => key.to_vec(),
-            false => Vec::new(),
-        };
-        let checked = move |batch: RecordBatch| {
-            let (keyed, keyless) = keyed(batch.clone(), &key)?;
-            record(&rejects, &batch, &keyless)?;
-            let (landing, breaches) = check.apply(keyed.clone(), notation)?;
-            record(&rejects, &keyed, &breaches)?;
-            far_times.count(&landing);
-            passed.fetch_add(landing.num_rows() as u64, Ordering::Relaxed);
-            Ok(landing)
-        };
-        let rows = rows.and_then(move |batch| std::future::ready(checked(batch).map_err(Error::into)));
-        Box::pin(RecordBatchStreamAdapter::new(schema, rows))
-    }
 }
 
 /// No rows, of the columns that the table has: the source that it is a copy of has become empty.
@@ -638,29 +611,4 @@ fn rejecting(rejects: &Arc<Rejects>) -> TakeBroken {
         });
         record(&rejects, batch, &breaches.collect::<Vec<_>>())
     })
-}
-
-/// Takes down the rows that broke the contract or a constraint, as JSON.
-fn record(rejects: &Rejects, batch: &RecordBatch, breaches: &[Breach]) -> Result<()> {
-    let doing = || "recording rejected rows";
-    for breach in breaches {
-        let row = batch.slice(breach.row, 1);
-        let source_columns: Vec<_> = (0..row.num_columns())
-            .filter(|column| !provenance::is_ours(row.schema().field(*column).name()))
-            .collect();
-        let source = row.project(&source_columns).doing(doing)?;
-        let record = records(&source, &[0])?.pop().unwrap_or_default();
-        let origin = row
-            .column_by_name(ORIGIN)
-            .and_then(|column| column.as_string_opt::<i32>().cloned());
-        let origin = origin.as_ref().map_or("", |origin| origin.value(0));
-        let (file, line) = provenance::place(origin);
-        let rejected = Rejected {
-            line,
-            reason: breach.reason.clone(),
-            record,
-        };
-        rejects.add(file, &[rejected])?;
-    }
-    Ok(())
 }

@@ -10,6 +10,7 @@ mod check;
 mod cut_times;
 mod far_times;
 mod flagged;
+mod gate;
 mod ingest;
 mod kept;
 mod keyless;

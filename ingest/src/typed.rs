@@ -17,6 +17,7 @@ use cordada_core::{Context, Error, Result};
 use cordada_ingest_formats::record;
 use cordada_ingest_formats::rejected::Rejected;
 use cordada_ingest_formats::values::convert::{Conversion, convert, reason};
+use cordada_ingest_formats::values::zones::Zones;
 use cordada_ingest_source::misfits::{self, Misfit};
 use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::provenance::{DELETED, Load};
@@ -24,7 +25,7 @@ use cordada_ingest_source::transform::Transforms;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::rejected::Rejects;
 use crate::rows::{described, with_provenance};
@@ -42,7 +43,8 @@ pub(crate) struct TypedRows {
 pub(crate) struct TypedLanding<'l> {
     pub(crate) options: &'l Options,
     pub(crate) load: &'l Load,
-    pub(crate) conversion: Conversion,
+    /// The zones of times that carry none.
+    pub(crate) zones: Zones,
     pub(crate) rejects: &'l Arc<Rejects>,
     pub(crate) transforms: &'l Transforms,
 }
@@ -55,7 +57,7 @@ struct Arrangement {
     result: SchemaRef,
     origin: String,
     load: Load,
-    conversion: Conversion,
+    zones: Zones,
     rejects: Arc<Rejects>,
     transforms: Transforms,
     /// Whether the last column of the source's says what does not fit.
@@ -107,7 +109,7 @@ impl TypedRows {
             result: result.clone(),
             origin: self.origin,
             load: landing.load.clone(),
-            conversion: landing.conversion,
+            zones: landing.zones.clone(),
             rejects: landing.rejects.clone(),
             transforms: landing.transforms.named(names),
             misfits: self.misfits,
@@ -184,7 +186,11 @@ impl Arrangement {
     fn converted(&self, batch: &RecordBatch) -> Result<(Vec<ArrayRef>, Reasons)> {
         let (mut columns, mut reasons) = (Vec::with_capacity(self.columns.len()), Reasons::new());
         for (at, (column, field)) in batch.columns().iter().zip(&self.columns).enumerate() {
-            let converted = convert(column, field.data_type(), self.conversion);
+            let conversion = Conversion {
+                zone: self.zones.column(field.name()),
+                cuts: false,
+            };
+            let converted = convert(column, field.data_type(), conversion);
             let converted = converted.map_err(|error| error.with("column", field.name()))?;
             for row in converted.misfits {
                 let reason = reason(field.name(), field.data_type());
@@ -254,10 +260,13 @@ impl Arrangement {
         if !self.transforms.touches(column) {
             return Ok(Some(value));
         }
-        let doing = || "transforming a rejected row";
-        let value: Value = serde_json::from_str(&value).map_err(|error| Error::failed(doing(), error))?;
-        let mut record = Value::Object([(column.to_owned(), value)].into_iter().collect());
-        self.transforms.apply_json(&mut record)?;
-        Ok(record.get(column).map(Value::to_string))
+        let record = record::record([(column, value.as_str())]);
+        let Some(transformed) = self.transforms.apply_json(record.as_bytes())? else {
+            return Ok(None);
+        };
+        // The library's own message would quote the value.
+        let wrong = |_| Error::failed("transforming a rejected row", "it is not JSON");
+        let columns: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(&transformed).map_err(wrong)?;
+        Ok(columns.get(column).map(|value| value.get().to_owned()))
     }
 }

@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Read};
 
 use cordada_core::{Context, Result};
+use cordada_ingest_formats::headings::Headings;
 
 use super::numbers::{is_fraction, is_whole};
 use super::{malformed, push_string, without_mark};
@@ -27,15 +28,14 @@ pub(super) fn each(body: impl Read, each: &mut dyn FnMut(&[u8]) -> Result<()>) -
     };
     let mut reader = ::csv::ReaderBuilder::new().delimiter(delimiter).from_reader(body);
     let header = reader.headers().map_err(wrong)?.clone();
-    let mut names = Vec::with_capacity(header.len());
-    for name in &header {
+    let headings: Vec<_> = header.iter().map(|name| name.trim().to_owned()).collect();
+    let names = Headings::of(&headings, |at| format!("column_{}", at + 1));
+    let names = names.iter().map(|name| {
         let mut text = Vec::new();
-        push_string(&mut text, name.trim());
-        if names.contains(&text) {
-            return Err(malformed("CSV", format!("two columns are named `{}`", name.trim())));
-        }
-        names.push(text);
-    }
+        push_string(&mut text, name);
+        text
+    });
+    let names: Vec<_> = names.collect();
     let mut record = ::csv::StringRecord::new();
     let mut object = Vec::new();
     while reader.read_record(&mut record).map_err(wrong)? {

@@ -54,11 +54,15 @@ impl Notation for Fields {
 /// which may be a document's number.
 pub(super) fn is_fraction(text: &str) -> bool {
     text.split_once('.')
-        .is_some_and(|(whole, fraction)| is_whole(whole) && is_digits(fraction))
+        .is_some_and(|(whole, fraction)| is_integer(whole) && is_digits(fraction))
 }
 
 /// Whether `text` is a whole number as JSON writes it: `-12` and `0`, but not `007`, `+1` or `-0`.
 pub(super) fn is_whole(text: &str) -> bool {
+    is_integer(text) && text != "-0"
+}
+
+fn is_integer(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     is_digits(digits) && (!digits.starts_with('0') || digits.len() == 1)
 }

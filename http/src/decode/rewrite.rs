@@ -116,7 +116,7 @@ fn comma(out: &mut Vec<u8>, first: &mut bool) {
     }
 }
 
-/// The answer by the rules.
+/// The answer by the rules; what is deeper than [`DEPTH`] is copied as it is, for it lands as text anyway.
 ///
 /// Each level reads the text of what is within it once more to find where it ends: at most [`DEPTH`] times.
 pub(super) fn rewrite<N: Notation>(body: &[u8], notation: &N) -> Result<Vec<u8>> {
@@ -134,10 +134,11 @@ fn no_json<N: Notation>(error: &serde_json::Error) -> cordada_core::Error {
 }
 
 fn value<N: Notation>(raw: &RawValue, notation: &N, depth: usize, out: &mut Vec<u8>) -> Result<()> {
-    if depth > DEPTH {
-        return Err(malformed(N::NAME, format!("it is nested more than {DEPTH} deep")));
-    }
     let text = raw.get();
+    if depth > DEPTH {
+        out.extend_from_slice(text.as_bytes());
+        return Ok(());
+    }
     match text.as_bytes().first() {
         Some(b'{') => {
             let members: Members<'_> = serde_json::from_str(text).map_err(|error| no_json::<N>(&error))?;

@@ -192,7 +192,10 @@ fn csv_finds_its_delimiter_and_keeps_texts() {
     assert_eq!(text(Format::Csv, "Id\n1\n"), "[{\"Id\":1}]");
     assert_eq!(text(Format::Csv, ""), "[]");
     assert!(error(Format::Csv, b"a,b\n1\n").contains("a record has 1 fields, the header 2 line=2"));
-    assert!(error(Format::Csv, b"a,a\n").contains("two columns are named `a`"));
+    assert_eq!(
+        text(Format::Csv, "a,,a\n1,2,3\n"),
+        "[{\"a\":1,\"column_2\":2,\"a_2\":3}]"
+    );
     assert!(error(Format::Csv, b"a\n\xff\n").contains("not UTF-8"));
     assert!(error(Format::Csv, b"a\n1\n\"sec").contains("within a field"));
     assert_eq!(text(Format::Csv, "a\n5\" pipe\n"), "[{\"a\":\"5\\\" pipe\"}]");
@@ -201,8 +204,8 @@ fn csv_finds_its_delimiter_and_keeps_texts() {
 #[test]
 fn what_looks_like_a_number_is_one_where_a_system_means_it() {
     assert_eq!(
-        text(Format::Csv, "a,b,c,d,e,f\n-1.50,0,007,1e5,true,+1\n"),
-        r#"[{"a":-1.50,"b":0,"c":"007","d":"1e5","e":true,"f":"+1"}]"#
+        text(Format::Csv, "a,b,c,d,e,f,g\n-1.50,0,007,1e5,true,+1,-0\n"),
+        r#"[{"a":-1.50,"b":0,"c":"007","d":"1e5","e":true,"f":"+1","g":"-0"}]"#
     );
     let fields = Fields {
         decimals: vec!["price".to_owned(), "total".to_owned()],
@@ -389,9 +392,17 @@ fn nesting_is_bounded() {
             "[".repeat(100_000) + &"]".repeat(100_000),
             "{\"a\":".repeat(200) + "1" + &"}".repeat(200),
         ] {
-            assert!(to_json(&format, deep.as_bytes()).is_err());
+            assert!(to_json(&format, deep.as_bytes()).is_ok());
         }
     }
+}
+
+#[test]
+fn what_is_deep_is_copied_as_it_is() {
+    let deep = "[".repeat(300) + "\"/Date(0)/\"" + &"]".repeat(300);
+    let body = format!("{{\"d\":{{\"results\":[{{\"at\":\"/Date(0)/\",\"deep\":{deep}}}]}}}}");
+    let expected = format!("{{\"d\":{{\"results\":[{{\"at\":\"1970-01-01T00:00:00Z\",\"deep\":{deep}}}]}}}}");
+    assert_eq!(text(Format::OdataV2, &body), expected);
 }
 
 /// JSON of any shape, with keys and texts that mean something to a format.

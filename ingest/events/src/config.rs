@@ -174,6 +174,7 @@ impl EventsStream {
             deleted: None,
             unnest: BTreeMap::new(),
             trust_clock: false,
+            timezone: None,
         }
     }
 

@@ -97,11 +97,14 @@ impl Sink {
         for extracted in self.extracted.iter().filter(|extracted| extracted.is_hidden) {
             extracted.clear(&mut record);
         }
-        let mut value = record.finish();
-        if !self.transforms.is_empty() {
-            self.transforms.apply_json(&mut value)?;
+        let record = text(&record.finish())?;
+        if self.transforms.is_empty() {
+            return Ok(Entry::Record(record));
         }
-        Ok(Entry::Record(text(&value)?))
+        match self.transforms.apply_json(&record)? {
+            Some(record) => Ok(Entry::Record(record)),
+            None => self.rejected("what is to be transformed cannot be told apart in it", &Value::Null),
+        }
     }
 
     /// What could not be read cannot be transformed either, so it is not kept where there are transforms.

@@ -8,7 +8,7 @@ use cordada_core::yaml::one_or_many;
 use cordada_core::{Error, Result};
 use cordada_ingest_discovery::discover::FoundFile;
 use cordada_ingest_formats::excel::ExcelOptions;
-use cordada_ingest_formats::reading::{CsvOptions, Declared, Format, Reading};
+use cordada_ingest_formats::reading::{CsvOptions, Declared, Format, MOST_OF_A_RECORD, Reading};
 use cordada_ingest_source::options::Zone;
 use cordada_ingest_source::{stream, unknown_stream};
 use serde::{Deserialize, Serialize};
@@ -104,7 +104,7 @@ impl FileStream {
             csv: self.csv.clone(),
             excel: self.excel.clone(),
             declared,
-            zone: zone.0,
+            zones: self.options().zones(zone.0),
         }
     }
 
@@ -154,6 +154,30 @@ impl FileStream {
             return wrong(
                 "`delimiter` has to be one ASCII character other than the quote",
                 "for example \";\" or \"\\t\"",
+            );
+        }
+        if csv.escape.is_some_and(|c| !usable(c) || csv.delimiter == Some(c)) {
+            return wrong(
+                "`escape` has to be one ASCII character other than the delimiter",
+                "for example \"\\\\\"",
+            );
+        }
+        if csv.skip > 0 && csv.header_row.is_some_and(|row| row > 0) {
+            return wrong(
+                "`header_row` and `skip` both say where the table begins",
+                "keep `header_row`, the line that names the columns; or `skip`, the lines above it",
+            );
+        }
+        if !csv.header && csv.header_row.is_some_and(|row| row > 0) {
+            return wrong(
+                "`header: false` says that there is no `header_row`",
+                "remove one of them; `skip` passes over lines above the first row",
+            );
+        }
+        if csv.max_record.0 == 0 || csv.max_record > MOST_OF_A_RECORD {
+            return wrong(
+                "`max_record` has to be between 1 byte and 512 MiB",
+                "write max_record: 64MiB",
             );
         }
         if !matches!(csv.decimal, '.' | ',') {

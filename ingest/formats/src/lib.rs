@@ -9,6 +9,7 @@ pub mod excel;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::unwrap_used)]
 pub mod fuzzing;
+pub mod headings;
 pub mod json;
 pub mod local;
 mod naming;

@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use chrono_tz::Tz;
 use cordada_core::batches::BATCH_ROWS;
 use cordada_core::types::storable_type;
-use cordada_core::{Context, Result};
+use cordada_core::{Context, Error, Result};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Type as PhysicalType;
 use parquet::schema::types::ColumnDescPtr;
@@ -21,12 +21,16 @@ use crate::record::records;
 use crate::rejected::Rejected;
 use crate::shape::Shape;
 use crate::values::convert::{Conversion, convert, reason};
+use crate::values::zones::Zones;
+
+/// Records, lists and maps that may be within one another: the schema of a table that is deeper cannot be read.
+const MOST_LEVELS: usize = 24;
 
 /// How to read the Parquet files of one stream.
 #[derive(Debug, Clone)]
 pub struct Parquet {
-    /// The zone of timestamps that carry none.
-    pub zone: Tz,
+    /// The zones of timestamps that carry none.
+    pub zones: Zones,
 }
 
 impl Parquet {
@@ -34,6 +38,11 @@ impl Parquet {
     pub fn scan(&self, file: &Plain, plan: impl FnOnce(Vec<String>) -> Result<TextPlan>) -> Result<Scanned> {
         let builder = self.open(file)?;
         let fields = builder.schema().fields();
+        if let Some(deep) = fields.iter().find(|field| levels(field.data_type()) > MOST_LEVELS) {
+            let why = format!("the column {} has more than {MOST_LEVELS} levels", deep.name());
+            return Err(Error::failed(format!("reading {}", file.name()), why)
+                .hint("write what is deeper as JSON text where the file is made"));
+        }
         let plan = plan(fields.iter().map(|field| field.name().clone()).collect())?;
         let shapes = fields.iter().zip(&plan.declared);
         let shapes = shapes.map(|(field, declared)| {
@@ -99,7 +108,7 @@ impl Parquet {
         let mut reasons = BTreeMap::new();
         for (at, (column, data_type)) in batch.columns().iter().zip(types).enumerate() {
             let conversion = Conversion {
-                zone: self.zone,
+                zone: self.zones.column(&plan.names[at]),
                 cuts: plan.declared[at].is_none(),
             };
             let converted = convert(column, data_type, conversion);
@@ -206,6 +215,20 @@ fn exact_type(data_type: &DataType) -> DataType {
         }
     }
     storable_type(&without_long(data_type))
+}
+
+/// How many records, lists and maps are within one another.
+fn levels(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Struct(fields) => 1 + fields.iter().map(|field| levels(field.data_type())).max().unwrap_or(0),
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::Map(item, _) => 1 + levels(item.data_type()),
+        _ => 0,
+    }
 }
 
 #[cfg(test)]

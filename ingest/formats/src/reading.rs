@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use arrow::datatypes::DataType;
-use chrono_tz::Tz;
 use cordada_core::names::snake_case;
 use cordada_core::source_names::is_written_alike;
+use cordada_core::units::Size;
 use encoding_rs::{Encoding, UTF_8};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::excel::ExcelOptions;
-use crate::values::build::Notation;
+use crate::values::zones::Zones;
 
 /// The types that are declared.
 #[derive(Debug, Clone, Default)]
@@ -80,19 +80,19 @@ pub struct Reading {
     pub excel: ExcelOptions,
     /// The types that are declared.
     pub declared: Declared,
-    /// The zone of times that carry none.
-    pub zone: Tz,
+    /// The zones of times that carry none.
+    pub zones: Zones,
 }
 
 impl Reading {
     /// JSON records, one a line.
-    pub fn of_records(declared: Declared, zone: Tz) -> Self {
+    pub fn of_records(declared: Declared, zones: impl Into<Zones>) -> Self {
         Self {
             format: Some(Format::Ndjson),
             csv: CsvOptions::default(),
             excel: ExcelOptions::default(),
             declared,
-            zone,
+            zones: zones.into(),
         }
     }
 }
@@ -144,8 +144,14 @@ pub struct CsvOptions {
     pub delimiter: Option<char>,
     /// The character around fields; `""` for none.
     pub quote: String,
+    /// The character that takes the meaning of the one after it, in fields with and without quotes.
+    pub escape: Option<char>,
     /// Whether the first record names the columns.
     pub header: bool,
+    /// The line that names the columns, as an editor counts lines, from 1; what is above it is passed over. 0: none does.
+    pub header_row: Option<u32>,
+    /// Lines above the table that are passed over.
+    pub skip: u32,
     /// What the text is encoded in.
     #[serde(deserialize_with = "encoding", serialize_with = "encoding_name")]
     pub encoding: &'static Encoding,
@@ -153,7 +159,15 @@ pub struct CsvOptions {
     pub decimal: char,
     /// Values that mean null, quoted or not.
     pub nulls: Vec<String>,
+    /// What one record may have at most.
+    pub max_record: Size,
 }
+
+/// What one record of CSV may have, unless a user says otherwise.
+const MAX_RECORD: Size = Size::mebibytes(16);
+
+/// What can be said of it: places within a block of records are numbers of 31 bits.
+pub const MOST_OF_A_RECORD: Size = Size::mebibytes(512);
 
 impl Default for CsvOptions {
     fn default() -> Self {
@@ -161,10 +175,14 @@ impl Default for CsvOptions {
         Self {
             delimiter: None,
             quote,
+            escape: None,
             header: true,
+            header_row: None,
+            skip: 0,
             encoding: UTF_8,
             decimal: '.',
             nulls,
+            max_record: MAX_RECORD,
         }
     }
 }
@@ -181,12 +199,25 @@ impl CsvOptions {
         self.quote.bytes().next()
     }
 
-    /// How values are written.
-    pub fn notation(&self, zone: Tz) -> Notation {
-        Notation {
-            point: u8::try_from(self.decimal).unwrap_or(b'.'),
-            zone,
-        }
+    /// The escape, if there is one: a quote that escapes itself is only doubled.
+    pub fn escape(&self) -> Option<u8> {
+        let escape = self.escape.and_then(|c| u8::try_from(c).ok());
+        escape.filter(|escape| Some(*escape) != self.quote())
+    }
+
+    /// Whether a record names the columns.
+    pub fn has_header(&self) -> bool {
+        self.header && self.header_row != Some(0)
+    }
+
+    /// Bytes that one record may have.
+    pub fn max_record(&self) -> usize {
+        usize::try_from(self.max_record.0).unwrap_or(usize::MAX)
+    }
+
+    /// The decimal point.
+    pub fn point(&self) -> u8 {
+        u8::try_from(self.decimal).unwrap_or(b'.')
     }
 }
 

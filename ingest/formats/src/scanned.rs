@@ -54,8 +54,8 @@ impl ScannedFile {
         let (content, reader, scanned);
         match format {
             Format::Csv | Format::Tsv => {
-                let csv = Csv::new(&reading.csv, format, reading.csv.notation(reading.zone));
                 content = Plain::text(local, reading.csv.encoding, cancel)?;
+                let csv = Csv::of(&content, &reading.csv, format, &reading.zones)?;
                 scanned = csv.scan(&content, plan, workers, cancel)?;
                 reader = FormatReader::Csv(csv);
             }
@@ -74,7 +74,9 @@ impl ScannedFile {
                 reader = FormatReader::Json(json);
             }
             Format::Parquet => {
-                let parquet = Parquet { zone: reading.zone };
+                let parquet = Parquet {
+                    zones: reading.zones.clone(),
+                };
                 content = Plain::binary(local, cancel)?;
                 scanned = parquet.scan(&content, plan)?;
                 reader = FormatReader::Parquet(parquet);

@@ -12,6 +12,10 @@ use crate::values::evidence::Evidence;
 /// Objects with more keys than this are maps rather than records: they land as JSON text.
 pub(crate) const MAX_FIELDS: usize = 1_000;
 
+/// Records and lists that may be within one another in a column. What is deeper lands as JSON text, for neither this
+/// program nor others read tables of types that are nested without end.
+pub const MAX_LEVELS: usize = 16;
+
 /// What the values of a column look like.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shape {

@@ -10,7 +10,7 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use bzip2::read::MultiBzDecoder;
 use cordada_core::scratch::ScratchFile;
 use cordada_core::{Context, Error, Result};
-use encoding_rs::{DecoderResult, Encoding, UTF_8};
+use encoding_rs::{DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use flate2::read::MultiGzDecoder;
 use tokio_util::sync::CancellationToken;
 
@@ -50,12 +50,21 @@ impl Plain {
         Ok(Plain { file, start: 0 })
     }
 
-    /// The file as UTF-8, read in `encoding` unless a byte order mark says otherwise.
+    /// The file as UTF-8, read in `encoding` unless a byte order mark says otherwise, or the zeros that UTF-16 has between
+    /// its first letters.
+    ///
+    /// # Errors
+    /// Failed for a compressed file that is broken, and for UTF-32.
     pub fn text(file: Local, encoding: &'static Encoding, cancel: &CancellationToken) -> Result<Plain> {
         let compression = compression(&file)?;
         let mut head = [0; 4];
         let read = read_head(decompress(&file, compression)?, &mut head).map_err(|error| corrupt(&file, error))?;
-        let (encoding, mark) = Encoding::for_bom(&head[..read]).unwrap_or((encoding, 0));
+        if matches!(head, [0xff, 0xfe, 0, 0] | [0, 0, 0xfe, 0xff]) && read == 4 {
+            return Err(
+                Error::failed(format!("reading {}", file.name), "it is text in UTF-32").hint("save it as UTF-8")
+            );
+        }
+        let (encoding, mark) = Encoding::for_bom(&head[..read]).unwrap_or((told_by_zeros(head).unwrap_or(encoding), 0));
         // Decoding drops the mark of the other encodings.
         let start = if encoding == UTF_8 { mark as u64 } else { 0 };
         if compression == Compression::None && encoding == UTF_8 {
@@ -105,6 +114,15 @@ impl Plain {
             return Ok(());
         }
         Err(Error::conflict(doing(), "the file became shorter meanwhile").hint("run again"))
+    }
+}
+
+/// UTF-16 without a mark, of text that begins with letters of ASCII.
+fn told_by_zeros(head: [u8; 4]) -> Option<&'static Encoding> {
+    match head {
+        [first, 0, second, 0] if first > 0 && second > 0 => Some(UTF_16LE),
+        [0, first, 0, second] if first > 0 && second > 0 => Some(UTF_16BE),
+        _ => None,
     }
 }
 
@@ -282,6 +300,12 @@ mod tests {
         assert_eq!(plain(latin1, encoding_rs::WINDOWS_1252), text);
         assert_eq!(plain(&gzip(latin1), encoding_rs::WINDOWS_1252), text);
         assert_eq!(plain(&utf16, UTF_8), text);
+        assert_eq!(plain(&utf16[2..], UTF_8), text);
+        let other_order: Vec<u8> = utf16.chunks(2).flat_map(|unit| [unit[1], unit[0]]).collect();
+        assert_eq!(plain(&other_order, UTF_8), text);
+        assert_eq!(plain(&other_order[2..], UTF_8), text);
+        let utf32 = local(b"\xff\xfe\0\0a\0\0\0", "x");
+        assert!(Plain::text(utf32, UTF_8, &CancellationToken::new()).is_err());
         assert_eq!(plain(&[gzip(b"a\n"), gzip(b"b\n")].concat(), UTF_8), b"a\nb\n");
         assert_eq!(plain(&bzip2(&marked), UTF_8), text);
         assert_eq!(plain(&bzip2(latin1), encoding_rs::WINDOWS_1252), text);

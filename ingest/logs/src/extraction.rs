@@ -106,7 +106,7 @@ impl<'a> Logs<'a> {
         let places = LogPlaces::of_state(request.state.as_ref(), |path| listed.contains(path), request.load_at)?;
         let context = LogContext {
             options: stream.log_options(),
-            policy: stream.policy(source.timezone.0),
+            policy: stream.policy(stream.options().zones(source.timezone.0).column("time").tz),
             transforms: request.transforms.clone(),
             records: request.records.clone(),
             now: request.load_at,
@@ -410,12 +410,15 @@ fn fill(mut open: OpenLog, context: &LogContext, room: (u64, usize)) -> Result<L
     let ended = open.log.read(options, policy, cancel, |line, taken| {
         match taken {
             LineOutcome::Record(record) if transforms.is_empty() => spool.push(record)?,
-            LineOutcome::Record(record) => {
-                let broken = |error| Error::failed("reading a log's record", error);
-                let mut value: serde_json::Value = serde_json::from_slice(record).map_err(broken)?;
-                transforms.apply_json(&mut value)?;
-                spool.push(&serde_json::to_vec(&value).map_err(broken)?)?;
-            }
+            LineOutcome::Record(record) => match transforms.apply_json(record)? {
+                Some(record) => spool.push(&record)?,
+                None => {
+                    let reason = "what is to be transformed cannot be told apart in it";
+                    spool.reject(line, reason.to_owned(), String::new());
+                    spool.pass()?;
+                    rejected += 1;
+                }
+            },
             LineOutcome::Rejected(reason, text) => {
                 let text = if transforms.is_empty() { text } else { String::new() };
                 spool.reject(line, reason, text);

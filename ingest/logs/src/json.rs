@@ -79,7 +79,14 @@ impl Dialect {
             return Err("the line is not a JSON object".into());
         }
         let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8")?;
-        let entries = Entries::read(line).ok_or("the line is not a JSON object")?;
+        let mended;
+        let entries = match Entries::read(line) {
+            Some(entries) => entries,
+            None => {
+                mended = without_byte_escapes(line);
+                Entries::read(&mended).ok_or("the line is not a JSON object")?
+            }
+        };
         match self {
             Dialect::Nginx => flat(&entries, record),
             Dialect::Traefik => match entries
@@ -92,6 +99,45 @@ impl Dialect {
             Dialect::Caddy => caddy(&entries, record),
         }
     }
+}
+
+/// The line with the escapes of JSON where nginx has written `\xFA`, as it does without `escape=json`: for each byte that
+/// is not plain ASCII, for quotes and for backslashes. Bytes that are not UTF-8 are taken for Latin-1.
+fn without_byte_escapes(line: &str) -> String {
+    let escaped = |rest: &str| {
+        let digits = rest.strip_prefix("\\x")?.get(..2)?;
+        u8::from_str_radix(digits, 16).ok()
+    };
+    let mut mended = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find('\\') {
+        mended.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let mut bytes = Vec::new();
+        while let Some(byte) = escaped(rest) {
+            bytes.push(byte);
+            rest = &rest[4..];
+        }
+        if bytes.is_empty() {
+            // An escape of JSON, of which a backslash may be the second character.
+            let end = rest.char_indices().nth(2).map_or(rest.len(), |(end, _)| end);
+            mended.push_str(&rest[..end]);
+            rest = &rest[end..];
+            continue;
+        }
+        for chunk in bytes.utf8_chunks() {
+            let latin1 = chunk.invalid().iter().map(|byte| char::from(*byte));
+            for character in chunk.valid().chars().chain(latin1) {
+                match character {
+                    '"' | '\\' => mended.extend(['\\', character]),
+                    control if control < ' ' => mended.push_str(&format!("\\u{:04x}", u32::from(control))),
+                    other => mended.push(other),
+                }
+            }
+        }
+    }
+    mended.push_str(rest);
+    mended
 }
 
 /// The time of the line, and which entry it was.
@@ -246,4 +292,24 @@ fn headers(headers: &RawValue, record: &mut Record<'_>) {
     }
     rest.push('}');
     record.text("request_headers", rest.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_nginx_escapes_are_read() {
+        for (line, expected) in [
+            (
+                r#"{"a": "F\xFAtbol (\x22q\x22) \x5C"}"#,
+                r#"{"a": "Fútbol (\"q\") \\"}"#,
+            ),
+            (r#"{"a": "\xC3\xBA\xE2\x82\xAC\x0A"}"#, r#"{"a": "ú€\u000a"}"#),
+            (r#"{"a": "\\x22 \n \x2"}"#, r#"{"a": "\\x22 \n \x2"}"#),
+            ("plain\\", "plain\\"),
+        ] {
+            assert_eq!(without_byte_escapes(line), expected);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Records on their way from a page into the spool: which of them land, and what is added to them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -132,27 +133,22 @@ impl Sink {
             return Err(Error::failed("reading the records", "one of them is not an object")
                 .hint("check `records` in the manifest: it is the place of a list of objects"));
         }
-        // Only where a manifest asks for it is a record made into a value.
-        let value = match self.filter.is_some() || !self.transforms.is_empty() {
-            true => Some(parse(record)?),
-            false => None,
-        };
-        if let (Some(filter), Some(value)) = (&self.filter, &value)
-            && !filter.passes(value)?
+        // Only where a manifest asks for it is a record made into a value, and then that value does not land.
+        if let Some(filter) = &self.filter
+            && !filter.passes(&parse(record)?)?
         {
             return Ok(());
         }
         // What tells a record from others goes into the state, and is of what lands: a hash of what is to be hidden
         // would tell it to whoever tries what it may be.
-        let transformed = match value.as_ref().filter(|_| !self.transforms.is_empty()) {
-            Some(value) => {
-                let mut value = value.clone();
-                self.transforms.apply_json(&mut value)?;
-                Some(value.to_string())
-            }
-            None => None,
+        let transformed = match self.transforms.is_empty() {
+            true => None,
+            false => match self.transforms.apply_json(record)? {
+                None => return self.withhold(),
+                transformed => transformed,
+            },
         };
-        let landing = transformed.as_deref().map_or(record, str::as_bytes);
+        let landing = transformed.as_deref().unwrap_or(record);
         let status = match &mut self.progress {
             Progress::Nothing | Progress::OfParents(_) => RecordStatus::New,
             Progress::Stream(tracker) => tracker.observe(landing)?,
@@ -185,11 +181,20 @@ impl Sink {
             if self.transforms.is_empty() {
                 return self.spool.push(&spliced);
             }
-            let mut value = parse(&spliced)?;
-            self.transforms.apply_json(&mut value)?;
-            return self.spool.push(value.to_string().as_bytes());
+            return match self.transforms.apply_json(&spliced)? {
+                Some(landing) => self.spool.push(&landing),
+                None => self.withhold(),
+            };
         }
         self.spool.push(landing)
+    }
+
+    /// Rejects a record of which it cannot be told what must not be written.
+    fn withhold(&mut self) -> Result<()> {
+        let reason = "what is to be transformed cannot be told apart in it";
+        self.spool.reject(self.seen, reason.to_owned(), String::new());
+        self.rejected += 1;
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use chrono_tz::Tz;
+use cordada_core::names::snake_case;
 use cordada_core::threads::locked;
 use cordada_core::{Error, Result, yaml};
 use cordada_http::clock::Clock;
@@ -116,6 +117,19 @@ impl RestSource {
         })
     }
 
+    /// The zone of the times of a stream's cursor that carry none.
+    fn cursor_zone(&self, stream: &str) -> Tz {
+        let Some(options) = self.streams.get(stream) else {
+            return self.timezone;
+        };
+        let incremental = self
+            .prepared
+            .get(stream)
+            .and_then(|(spec, _)| spec.incremental.as_ref());
+        let cursor = incremental.map_or("", |incremental| incremental.cursor.source());
+        options.zones(self.timezone).at(cursor.split('.').map(snake_case)).tz
+    }
+
     fn run(&self, load_at: chrono::DateTime<chrono::Utc>, cancel: &CancellationToken) -> Result<Arc<Run>> {
         let mut engine = locked(&self.engine);
         let engine = match &*engine {
@@ -190,7 +204,7 @@ impl Source for RestSource {
     async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>> {
         let run = self.run(request.load_at, &request.cancel)?;
         let looked_up = look_up(&run, &self.prepared, request.stream).await?;
-        let plan = Plan::new(&run, &self.prepared, &looked_up, request.stream, self.timezone)?;
+        let plan = Plan::new(&run, &self.prepared, &looked_up, request.stream, self.cursor_zone(request.stream))?;
         let missing = || unknown_stream(request.stream, self.streams.keys().map(String::as_str));
         let options = self.streams.get(request.stream).ok_or_else(missing)?;
         let request = ExtractionRequest {
@@ -204,7 +218,7 @@ impl Source for RestSource {
         let run = self.run(chrono::Utc::now(), cancel)?;
         self.checked.system(&run).await?;
         let looked_up = look_up(&run, &self.prepared, stream).await?;
-        let plan = Plan::new(&run, &self.prepared, &looked_up, stream, self.timezone)?;
+        let plan = Plan::new(&run, &self.prepared, &looked_up, stream, self.cursor_zone(stream))?;
         check(&run, &plan).await
     }
 }

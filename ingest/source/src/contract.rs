@@ -11,6 +11,7 @@ use cordada_core::{Context, Error, Result, TableName};
 use cordada_ingest_formats::values::build::Notation;
 use cordada_ingest_formats::values::convert::{Conversion, convert, read};
 use cordada_ingest_formats::values::evidence::Evidence;
+use cordada_ingest_formats::values::zones::{Zone, Zones};
 use serde::{Deserialize, Deserializer};
 
 use crate::provenance::is_ours;
@@ -221,11 +222,12 @@ impl Check {
         }
     }
 
-    /// The rows that land, as they land, and those that broke the contract, each once.
+    /// The rows that land, as they land, and those that broke the contract, each once. Times that carry no zone are of
+    /// those of `zones`.
     ///
     /// # Errors
     /// None that a user could cause.
-    pub fn apply(&self, batch: RecordBatch, notation: Notation) -> Result<(RecordBatch, Vec<Breach>)> {
+    pub fn apply(&self, batch: RecordBatch, zones: &Zones) -> Result<(RecordBatch, Vec<Breach>)> {
         if self.new_table {
             let reason = "the table would be new";
             let breaches = (0..batch.num_rows()).map(|row| Breach {
@@ -254,7 +256,12 @@ impl Check {
                         .schema
                         .field_with_name(field.name())
                         .doing(|| "checking the contract")?;
-                    landing.push(fit(column, target.data_type(), notation, &mut misfits)?);
+                    landing.push(fit(
+                        column,
+                        target.data_type(),
+                        zones.column(field.name()),
+                        &mut misfits,
+                    )?);
                 }
             }
             let found = [
@@ -300,7 +307,7 @@ impl Misfits {
 }
 
 /// The values that fit `target`; null instead of those that do not.
-fn fit(array: &ArrayRef, target: &DataType, notation: Notation, misfits: &mut Misfits) -> Result<ArrayRef> {
+fn fit(array: &ArrayRef, target: &DataType, zone: Zone<'_>, misfits: &mut Misfits) -> Result<ArrayRef> {
     let doing = || "checking the contract";
     match (array.data_type(), target) {
         (own, target) if own == target => Ok(array.clone()),
@@ -314,7 +321,7 @@ fn fit(array: &ArrayRef, target: &DataType, notation: Notation, misfits: &mut Mi
                 }
             }
             let columns = wanted.iter().map(|field| match record.column_by_name(field.name()) {
-                Some(column) => fit(column, field.data_type(), notation, misfits),
+                Some(column) => fit(column, field.data_type(), zone.field(field.name()), misfits),
                 None => Ok(new_null_array(field.data_type(), record.len())),
             });
             let columns = columns.collect::<Result<Vec<_>>>()?;
@@ -325,7 +332,7 @@ fn fit(array: &ArrayRef, target: &DataType, notation: Notation, misfits: &mut Mi
         (DataType::List(_), DataType::List(item)) => {
             let list: &ListArray = array.as_list();
             let mut within = Misfits::new(list.values().len());
-            let values = fit(list.values(), item.data_type(), notation, &mut within)?;
+            let values = fit(list.values(), item.data_type(), zone, &mut within)?;
             for (row, window) in list.offsets().windows(2).enumerate() {
                 let items = usize::try_from(window[0]).unwrap_or(0)..usize::try_from(window[1]).unwrap_or(0);
                 misfits.new[row] |= within.new[items.clone()].contains(&true);
@@ -336,10 +343,11 @@ fn fit(array: &ArrayRef, target: &DataType, notation: Notation, misfits: &mut Mi
             Ok(Arc::new(list.doing(doing)?))
         }
         (own, target) => {
-            let conversion = Conversion {
-                zone: notation.zone,
-                cuts: false,
+            let notation = Notation {
+                point: b'.',
+                zone: zone.tz,
             };
+            let conversion = Conversion { zone, cuts: false };
             // A text has to look like a value of the type: `007` is not a number that the source has written so.
             let looks_so = |text: &[u8]| {
                 let mut evidence = Evidence::default();
@@ -400,11 +408,6 @@ mod tests {
 
     use super::*;
 
-    const NOTATION: Notation = Notation {
-        point: b'.',
-        zone: Tz::UTC,
-    };
-
     fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
             .unwrap()
@@ -422,7 +425,7 @@ mod tests {
         let contract: Contract = serde_json::from_str(contract).unwrap();
         let table = "raw_shop.orders".parse().unwrap();
         let check = contract.apply(&table, &batch.schema(), Some(&existing.schema()))?;
-        let (landing, breaches) = check.apply(batch.clone(), NOTATION)?;
+        let (landing, breaches) = check.apply(batch.clone(), &Tz::UTC.into())?;
         assert_eq!(landing.schema(), check.schema);
         Ok((landing, breaches))
     }

@@ -9,6 +9,7 @@ use cordada_core::source_names::SourceNames;
 use cordada_core::types::PII;
 use cordada_ingest_formats::reading::Declared;
 use cordada_ingest_formats::values::evidence::timestamp;
+use cordada_ingest_formats::values::zones::Zones;
 use serde::{Deserialize, Deserializer};
 
 /// Declares the configuration of a stream of one kind: its own keys, and those of [`Options`].
@@ -38,6 +39,8 @@ macro_rules! stream {
             unnest: std::collections::BTreeMap<String, Option<String>>,
             #[serde(default)]
             trust_clock: bool,
+            #[serde(default)]
+            timezone: Option<$crate::options::Zone>,
         }
 
         impl $name {
@@ -51,6 +54,7 @@ macro_rules! stream {
                     deleted: self.deleted.clone(),
                     unnest: self.unnest.clone(),
                     trust_clock: self.trust_clock,
+                    timezone: self.timezone.map(|zone| zone.0),
                 }
             }
         }
@@ -74,6 +78,8 @@ pub struct Options {
     pub unnest: BTreeMap<String, Option<String>>,
     /// Whether a history is written although the clock must be wrong.
     pub trust_clock: bool,
+    /// The zone of times that carry none; the source's if `None`.
+    pub timezone: Option<Tz>,
 }
 
 /// What landing does with rows that are there.
@@ -123,6 +129,8 @@ pub struct ColumnOptions {
     pub pii: Option<String>,
     /// What becomes of its values before they are written anywhere.
     pub transform: Option<Transform>,
+    /// The zone of its times that carry none; the stream's if `None`.
+    pub timezone: Option<Zone>,
 }
 
 /// What becomes of a value before it is written anywhere.
@@ -171,6 +179,17 @@ impl Options {
         given
             .filter_map(|(written, column)| Some((column.from.clone()?, snake_case(written))))
             .collect()
+    }
+
+    /// The zones of times that carry none, of which the source's is `source`.
+    pub fn zones(&self, source: Tz) -> Zones {
+        let mut zones = Zones::from(self.timezone.unwrap_or(source));
+        for (name, column) in &self.columns {
+            if let Some(Zone(zone)) = column.timezone {
+                zones.set(name.split('.').map(snake_case), zone);
+            }
+        }
+        zones
     }
 
     /// The same, of columns that have those `names`: each by its name in the lake.
@@ -285,6 +304,7 @@ impl Options {
             self.unnest.entry(column.clone()).or_insert_with(|| table.clone());
         }
         self.trust_clock |= defaults.trust_clock;
+        self.timezone = self.timezone.or(defaults.timezone);
         self
     }
 

@@ -279,3 +279,117 @@ async fn mistakes_are_named() {
     let error = project.try_ingest(&["erp".parse().unwrap()]).await.unwrap_err();
     assert!(error.to_string().contains("there are: shop"), "{error}");
 }
+
+#[tokio::test]
+async fn a_column_may_have_a_zone_of_its_own() {
+    let project = Project::new("{}").await;
+    project.configure(
+        "kind: files\ntimezone: Europe/Madrid\nstreams:\n  csv: {path: o.csv, columns: {at_gmt: {timezone: UTC}}}\n  \
+         json: {path: o.ndjson, timezone: UTC, columns: {visit.at: {timezone: Asia/Tokyo}}}\n",
+    );
+    project.write("o.csv", "at,at_gmt\n2026-07-01 12:00:00,2026-07-01 10:00:00\n");
+    project.write(
+        "o.ndjson",
+        "{\"at\":\"2026-07-01T10:00:00\",\"visit\":{\"at\":\"2026-07-01T19:00:00\",\"clicks\":[\"2026-07-01T10:00:00\"]}}\n",
+    );
+    project.ingest().await;
+    let ten = "2026-07-01T10:00:00Z";
+    assert_eq!(
+        project.sql("select at, at_gmt from raw_shop.csv").await,
+        [format!("{ten}|{ten}")]
+    );
+    let nested = project
+        .sql("select at, visit['at'], visit['clicks'][1] from raw_shop.json")
+        .await;
+    assert_eq!(nested, [format!("{ten}|{ten}|{ten}")]);
+}
+
+#[tokio::test]
+async fn codes_and_numbers_stay_as_they_are_written() {
+    let project = Project::new(
+        "{parts: {path: 'parts_*.csv'}, lab: {path: lab.csv}, told: {path: parts_1.csv, columns: {part: {type: double}}}}",
+    )
+    .await;
+    project.write("parts_1.csv", "part,zip\n12E4,007\n120000,08001\n");
+    project.write("lab.csv", "level,n\n1.5e-07,-0.5\n2.25,1e+03\n");
+    project.ingest().await;
+    project.write("parts_2.csv", "part,zip\n1e5,+34\nA7,0x10\n");
+    project.ingest().await;
+    assert_eq!(
+        project.sql("select part, zip from raw_shop.parts order by part").await,
+        ["120000|08001", "12E4|007", "1e5|+34", "A7|0x10"]
+    );
+    assert_eq!(project.columns("raw_shop.lab").await, ["level Float64", "n Float64"]);
+    assert_eq!(
+        project.sql("select part from raw_shop.told order by zip").await,
+        ["120000.0", "120000.0"]
+    );
+}
+
+#[tokio::test]
+async fn a_file_of_another_dialect_lands_nothing_until_its_key_is_set() {
+    let project = Project::new("{sales: {path: sales.csv}}").await;
+    let utf16: Vec<u8> = "Report\r\n\r\nKunde;PLZ;Umsatz\r\nA;01067;1,50\r\nB;80331;-2,25\r\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    project.write("sales.csv", [&b"\xff\xfe"[..], &utf16].concat());
+    let error = project.try_ingest(&[]).await.unwrap_err().to_string();
+    assert!(error.contains("delimiter: \";\", header_row: 3"), "{error}");
+    project.configure(
+        "kind: files\nstreams: {sales: {path: sales.csv, csv: {delimiter: ';', decimal: ',', header_row: 3}}}\n",
+    );
+    project.ingest().await;
+    assert_eq!(
+        project
+            .sql("select kunde, plz, umsatz, _origin from raw_shop.sales order by 1")
+            .await,
+        ["A|01067|1.50|sales.csv:4", "B|80331|-2.25|sales.csv:5"]
+    );
+}
+
+#[tokio::test]
+async fn headings_that_are_equal_or_missing_lose_no_column() {
+    let project = Project::new("{t: {path: t.csv}}").await;
+    project.write("t.csv", "Score,,Score,\r\r\n1,a,2\r\r\n3,b,4,,\r\r\n");
+    project.ingest().await;
+    assert_eq!(
+        project
+            .sql("select score, column_2, score_2, column_4 from raw_shop.t order by 1")
+            .await,
+        ["1|a|2|null", "3|b|4|null"]
+    );
+}
+
+#[tokio::test]
+async fn json_that_is_not_whole_is_on_record_or_fails() {
+    let project = Project::new("{cut: {path: cut.json}, odd: {path: odd.json}, trees: {path: trees.ndjson}}").await;
+    project.write("cut.json", "[{\"id\":1},\n{\"id\":2}\n");
+    let deep = |depth: usize| "{\"c\":[".repeat(depth) + "{\"leaf\":1.10}" + &"]}".repeat(depth);
+    project.write("odd.json", "[{\"id\":1}]\n[{\"id\":2},{\"id\":3,\"id\":4}]\n</html>");
+    project.write("trees.ndjson", format!("{}\n{}\n{}\n", deep(5), deep(60), deep(20_000)));
+    let cut = project
+        .try_ingest(&["shop.cut".parse().unwrap()])
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(cut.contains("cut.json") && cut.contains("not closed"), "{cut}");
+    project.try_ingest(&["shop.odd".parse().unwrap()]).await.unwrap();
+    project.try_ingest(&["shop.trees".parse().unwrap()]).await.unwrap();
+    assert_eq!(project.sql("select id from raw_shop.odd order by 1").await, ["1", "2"]);
+    let reasons = project
+        .sql("select stream, line, reason from ops.rejected_rows order by 1, 2")
+        .await;
+    assert_eq!(
+        reasons,
+        [
+            "odd|2|the key `id` is in it twice",
+            "odd|3|it stands behind the end of the array",
+            "trees|3|values are nested too deep"
+        ]
+    );
+    let leaves = project
+        .sql("select count(*) from raw_shop.trees where cast(c as varchar) like '%1.10%'")
+        .await;
+    assert_eq!(leaves, ["2"]);
+}

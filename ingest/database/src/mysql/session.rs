@@ -63,11 +63,12 @@ impl MysqlSession {
         let (label, relation) = (stream.label().to_owned(), MysqlRelation::of(stream));
         let options = stream.options();
         let columns = columns(&mut connection, &label, &relation).await?;
+        let zones = options.zones(source.timezone.0);
         let columns = columns.iter().map(|column| {
             let name = snake_case(&column.name_str());
             let known = request.known.field_with_name(&name).ok();
             let known = known.filter(|_| MysqlColumn::is_truth(column)).map(|field| field.data_type());
-            MysqlColumn::new(column, options.declared(&name).or(known), source.timezone.0)
+            MysqlColumn::new(column, options.declared(&name).or(known), zones.column(&name).tz)
         });
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),

@@ -124,8 +124,10 @@ pub(crate) async fn columns(
         .prepare(&format!("SELECT * FROM {}", relation.sql))
         .await
         .doing_sql(doing)?;
+    let zones = options.zones(zone);
     let columns = statement.columns().iter().map(|column| {
-        let declared = options.declared(&snake_case(column.name()));
+        let name = snake_case(column.name());
+        let (declared, zone) = (options.declared(&name), zones.column(&name).tz);
         PostgresColumn {
             name: column.name().to_owned(),
             format: ColumnFormat::new(column.type_(), column.type_modifier(), declared, zone),

@@ -1,39 +1,65 @@
 //! CSV: types inferred over the whole file, then read into columns.
 
+mod advice;
+mod begin;
 mod scan;
 mod tokenizer;
 
 use arrow::datatypes::DataType;
 use cordada_core::Result;
 
-use self::tokenizer::{Dialect, Records, Span};
+use self::begin::Begin;
+use self::tokenizer::{Dialect, Records, Span, Width};
 use super::piece::{Decoded, Piece, TextPlan};
 use super::reading::{CsvOptions, Format};
 use super::text::Plain;
 use crate::rejected::Rejected;
 use crate::values::build::{self, Notation, Values};
+use crate::values::zones::Zones;
 
-/// How to read the CSV files of one stream.
+/// How to read a CSV file.
 #[derive(Debug, Clone)]
 pub struct Csv {
     dialect: Dialect,
+    /// Where the header is, or the first row.
+    begin: Begin,
     header: bool,
+    /// Whether a user has said what is between fields.
+    told: bool,
     nulls: Nulls,
-    notation: Notation,
+    point: u8,
+    zones: Zones,
 }
 
 impl Csv {
-    /// The reader of files of `format` (CSV or TSV).
-    pub fn new(options: &CsvOptions, format: Format, notation: Notation) -> Self {
-        Self {
-            dialect: Dialect {
-                delimiter: options.delimiter(format),
-                quote: options.quote(),
-            },
-            header: options.header,
+    /// The reader of a file of `format` (CSV or TSV).
+    ///
+    /// # Errors
+    /// Failed: the line that is to name the columns is not there.
+    pub fn of(text: &Plain, options: &CsvOptions, format: Format, zones: &Zones) -> Result<Self> {
+        let dialect = Dialect {
+            delimiter: options.delimiter(format),
+            quote: options.quote(),
+            escape: options.escape(),
+            line_end: b'\n',
+            max_record: options.max_record(),
+        };
+        let (begin, dialect) = Begin::of(text, options, dialect)?;
+        Ok(Self {
+            dialect,
+            begin,
+            header: options.has_header(),
+            told: options.delimiter.is_some(),
             nulls: Nulls::new(&options.nulls),
-            notation,
-        }
+            point: options.point(),
+            zones: zones.clone(),
+        })
+    }
+
+    /// What is between fields.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn delimiter(&self) -> u8 {
+        self.dialect.delimiter
     }
 
     /// Reads a piece into columns of `types`, one for each of the file's.
@@ -42,7 +68,8 @@ impl Csv {
         let mut data = Vec::new();
         text.read(piece.start, piece.end, &mut data)?;
         let mut records = Records::default();
-        self.dialect.tokenize(&data, data.len(), true, width, &mut records);
+        self.dialect
+            .tokenize(&data, data.len(), true, self.width(&plan.originals), &mut records);
         self.reject(&data, plan, &mut records);
         let columns = types.iter().enumerate().map(|(column, data_type)| {
             let values = Column {
@@ -52,7 +79,7 @@ impl Csv {
                 width,
                 column,
             };
-            build::column(&values, data_type, self.notation)
+            build::column(&values, data_type, self.notation(&plan.names[column]))
                 .map_err(|error| error.with("file", text.name()).with("column", &plan.names[column]))
         });
         let line = |line: u32| piece.first + u64::from(line);
@@ -69,6 +96,26 @@ impl Csv {
             columns: columns.collect::<Result<_>>()?,
             cut: Vec::new(),
         })
+    }
+
+    fn notation(&self, column: &str) -> Notation {
+        Notation {
+            point: self.point,
+            zone: self.zones.column(column).tz,
+        }
+    }
+
+    /// How many fields rows have whose columns have these names.
+    fn width(&self, names: &[String]) -> Width {
+        let unnamed = names
+            .iter()
+            .enumerate()
+            .rev()
+            .take_while(|(at, name)| self.header && **name == numbered(*at));
+        Width {
+            columns: names.len(),
+            required: names.len() - unnamed.count(),
+        }
     }
 
     /// Moves the rows that cannot land to the broken ones: wrong bytes, and values that are not of their column's
@@ -90,7 +137,7 @@ impl Csv {
             let mut scratch = Vec::new();
             records.reject(width, |_, spans| {
                 let value = self.value(data, spans[column], &mut scratch)?;
-                let readable = build::is_readable(value, declared, self.notation);
+                let readable = build::is_readable(value, declared, self.notation(&plan.names[column]));
                 (!readable).then(|| format!("{} is not of the declared type", plan.names[column]))
             });
         }
@@ -98,9 +145,16 @@ impl Csv {
 
     #[inline]
     fn value<'a>(&self, data: &'a [u8], span: Span, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-        let value = span.value(data, self.dialect.quote, scratch);
-        (!self.nulls.contains(value)).then_some(value)
+        // Whoever escapes writes null as an escape, `\\N`.
+        let is_null = self.dialect.escape.is_some() && self.nulls.contains(span.raw(data));
+        let value = span.value(data, self.dialect, scratch);
+        (!is_null && !self.nulls.contains(value)).then_some(value)
     }
+}
+
+/// The name of a column that has none, counted from 0.
+fn numbered(at: usize) -> String {
+    format!("column_{}", at + 1)
 }
 
 /// One column of some records.

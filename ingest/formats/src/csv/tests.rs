@@ -20,7 +20,7 @@ fn scan(content: &[u8], options: &CsvOptions, block: u64) -> Fixture {
     let cancel = CancellationToken::new();
     let local = Local::holding(content, "x.csv").unwrap();
     let text = Plain::text(local, options.encoding, &cancel).unwrap();
-    let csv = Csv::new(options, Format::Csv, options.notation(chrono_tz::UTC));
+    let csv = Csv::of(&text, options, Format::Csv, &chrono_tz::UTC.into()).unwrap();
     let plan = |names: Vec<String>| {
         Ok(TextPlan {
             originals: names.clone(),
@@ -85,11 +85,13 @@ proptest! {
     #[test]
     fn reads_what_the_csv_crate_writes(
         records in (1usize..5).prop_flat_map(|width| prop::collection::vec(prop::collection::vec(field(), width), 1..40)),
-        crlf: bool,
+        line_end in prop::sample::select(vec!["\n", "\r\n", "\r"]),
         cut_last_line_end: bool,
         block in 1u64..200,
     ) {
-        let terminator = if crlf { ::csv::Terminator::CRLF } else { ::csv::Terminator::Any(b'\n') };
+        let crlf = line_end == "\r\n";
+        let terminator = if crlf { ::csv::Terminator::CRLF } else { ::csv::Terminator::Any(line_end.as_bytes()[0]) };
+        // What tells the line end is quoted in every row of a file that has it in its values.
         let mut writer = ::csv::WriterBuilder::new().terminator(terminator).from_writer(Vec::new());
         let header: Vec<_> = (0..records[0].len()).map(|column| format!("c{column}")).collect();
         writer.write_record(&header).unwrap();
@@ -113,19 +115,48 @@ proptest! {
         let values = |rows: &[Record]| rows.iter().map(|(_, values)| values.clone()).collect::<Vec<_>>();
         prop_assert_eq!(values(&rows), values(&expected));
         prop_assert_eq!(values(&rows).len(), records.len());
-        if !crlf {
+        if line_end == "\n" {
             prop_assert_eq!(rows, expected);
         }
     }
 
     #[test]
+    fn escapes_give_back_what_was_escaped(
+        records in prop::collection::vec(prop::collection::vec("[a1,\"\\\\ñ\n]{0,6}", 2), 1..20),
+        quoted: bool,
+        block in 1u64..100,
+    ) {
+        let mut content = String::from("x,y\n");
+        for record in &records {
+            let fields = record.iter().map(|field| {
+                let escaped: String = field
+                    .chars()
+                    .flat_map(|c| ['\\'].into_iter().filter(move |_| matches!(c, ',' | '"' | '\\' | '\n')).chain([c]))
+                    .collect();
+                if quoted { format!("\"{escaped}\"") } else { escaped }
+            });
+            content.push_str(&fields.collect::<Vec<_>>().join(","));
+            content.push('\n');
+        }
+        let options = CsvOptions { escape: Some('\\'), ..without_nulls() };
+        let (rows, rejected) = scan(content.as_bytes(), &options, block).read();
+        prop_assert!(rejected.is_empty(), "{:?} of {:?}", rejected, content);
+        prop_assert_eq!(rows.into_iter().map(|(_, values)| values).collect::<Vec<_>>(), records);
+    }
+
+    #[test]
     fn where_blocks_end_changes_nothing(
-        body in "[a1,\"\n\r]{0,300}",
+        header in prop::sample::select(vec!["x,y\n", "x,y,\r\n", "sep=,\nx,y\n"]),
+        body in "[a1,\"\n\r\\\\\u{feff}]{0,300}",
+        escape in prop::option::of(Just('\\')),
+        returns: bool,
         block in 1u64..64,
     ) {
-        let content = format!("x,y\n{body}");
-        let whole = scan(content.as_bytes(), &without_nulls(), 1 << 20);
-        let blocks = scan(content.as_bytes(), &without_nulls(), block);
+        let content = format!("{header}{body}");
+        let content = if returns { content.replace('\n', "\r") } else { content };
+        let options = CsvOptions { escape, max_record: cordada_core::units::Size(50), ..without_nulls() };
+        let whole = scan(content.as_bytes(), &options, 1 << 20);
+        let blocks = scan(content.as_bytes(), &options, block);
         prop_assert_eq!(whole.read(), blocks.read());
         prop_assert_eq!(whole.types(), blocks.types());
     }
@@ -218,4 +249,166 @@ fn an_empty_file_has_no_columns_and_a_header_alone_no_rows() {
     let fixture = scan(b"a,,c", &CsvOptions::default(), 8);
     assert_eq!(fixture.scanned.plan.names, ["a", "column_2", "c"]);
     assert!(fixture.read().0.is_empty());
+}
+
+/// The values of all rows, with `|` between them.
+fn rows(content: &[u8], options: &CsvOptions) -> Vec<String> {
+    let mut rows = Vec::new();
+    for block in [1 << 20, 7, 1] {
+        let (read, rejected) = scan(content, options, block).read();
+        assert!(rejected.is_empty(), "{rejected:?}");
+        rows = read.into_iter().map(|(_, values)| values.join("|")).collect();
+    }
+    rows
+}
+
+#[test]
+fn lines_end_in_many_ways() {
+    for content in [
+        "a,b\r1,x\r2,\"y\nz\"\r",
+        "a,b\r1,x\r2,\"y\nz\"",
+        "a,b\r1,x\r2,\"y\nz\"\n",
+        "a,b\r\r1,x\r2,\"y\nz\"\r\n",
+        "a,b\r\n1,x\r\n2,\"y\nz\"\r\n",
+        "a,b\r\r\n1,x\r\r\n2,\"y\nz\"\r\r\n",
+        "\u{feff}a,b\n1,x\n\u{feff}2,\"y\nz\"\n",
+        "a,b\n1,x\n\u{feff}\"2\",\"y\nz\"",
+    ] {
+        assert_eq!(
+            rows(content.as_bytes(), &without_nulls()),
+            ["1|x", "2|y\nz"],
+            "{content:?}"
+        );
+    }
+    let numbers = scan(b"a,b\r1,2\r3,4\r", &CsvOptions::default(), 3);
+    assert_eq!(numbers.types(), [DataType::Int64, DataType::Int64]);
+    let (rows, rejected) = scan(b"a,b\n1,2\r3,4\n5,6\n", &CsvOptions::default(), 3).read();
+    assert_eq!((rows.len(), rejected.len()), (1, 1));
+    assert!(rejected[0].reason.contains("carriage return"), "{}", rejected[0].reason);
+}
+
+#[test]
+fn fields_beyond_the_last_column_may_be_empty() {
+    let plain = without_nulls();
+    assert_eq!(rows(b"a,b\n1,2,\n3,4,,\"\"\n5,6\n", &plain), ["1|2", "3|4", "5|6"]);
+    assert_eq!(rows(b"a\n1,\n2,\n", &plain), ["1", "2"]);
+    // A header that has one more, and rows that do not.
+    assert_eq!(rows(b"a,b,\n1,2\n3,4,5\n", &plain), ["1|2|", "3|4|5"]);
+    let (rows, rejected) = scan(b"a,b\n1,2,3\n4\n", &plain, 64).read();
+    assert_eq!((rows.len(), rejected.len()), (0, 2));
+}
+
+#[test]
+fn the_table_may_begin_further_down() {
+    let below = b"Account: \"x, shared\n\n;Report\nid;name\n1;a\n";
+    let options = |header_row, skip, header| CsvOptions {
+        delimiter: Some(';'),
+        header_row,
+        skip,
+        header,
+        ..without_nulls()
+    };
+    for (options, names) in [
+        (options(Some(4), 0, true), ["id", "name"]),
+        (options(None, 3, true), ["id", "name"]),
+        (options(None, 4, false), ["column_1", "column_2"]),
+    ] {
+        let fixture = scan(below, &options, 64);
+        assert_eq!(fixture.scanned.plan.names, names);
+        assert_eq!(fixture.read().0, [(5, vec!["1".to_owned(), "a".to_owned()])]);
+    }
+    let fixture = scan(b"sep=;\r\n\r\nid;name\r\n1;a,b\r\n", &without_nulls(), 64);
+    assert_eq!(fixture.read().0, [(4, vec!["1".to_owned(), "a,b".to_owned()])]);
+    let text = Plain::text(
+        Local::holding(b"id\n1\n", "x.csv").unwrap(),
+        encoding_rs::UTF_8,
+        &CancellationToken::new(),
+    );
+    let beyond = Csv::of(
+        &text.unwrap(),
+        &options(Some(9), 0, true),
+        Format::Csv,
+        &chrono_tz::UTC.into(),
+    );
+    assert!(beyond.unwrap_err().to_string().contains("header_row"));
+}
+
+#[test]
+fn escapes_take_the_meaning_of_what_follows() {
+    let options = CsvOptions {
+        escape: Some('\\'),
+        nulls: vec!["\\N".into()],
+        ..CsvOptions::default()
+    };
+    let fixture = scan(b"a,b\n\"x\\\"y\",1\\,2\n\"\\\\\",\\N\n\"d\"\"q\",\n", &options, 4);
+    assert!(fixture.read().1.is_empty());
+    let types = [DataType::Utf8, DataType::Utf8];
+    let piece = &fixture.scanned.pieces[0];
+    let first = fixture
+        .csv
+        .decode(&fixture.text, piece, &fixture.scanned.plan, &types)
+        .unwrap();
+    assert_eq!(first.columns[0].as_string::<i32>().value(0), "x\"y");
+    assert_eq!(first.columns[1].as_string::<i32>().value(0), "1,2");
+    let all = scan(b"a,b\n\\\\,\\N\n", &options, 1 << 20);
+    let decoded = all
+        .csv
+        .decode(&all.text, &all.scanned.pieces[0], &all.scanned.plan, &types)
+        .unwrap();
+    assert_eq!(decoded.columns[0].as_string::<i32>().value(0), "\\");
+    assert!(arrow::array::Array::is_null(&decoded.columns[1], 0));
+}
+
+#[test]
+fn a_record_may_be_as_long_as_is_said() {
+    let content = format!("a,b\n1,\"{}\"\n2,x\n", "y\n".repeat(40));
+    let longest = |bytes| CsvOptions {
+        max_record: cordada_core::units::Size(bytes),
+        ..without_nulls()
+    };
+    for block in [1 << 20, 16, 1] {
+        let (rows, rejected) = scan(content.as_bytes(), &longest(100), block).read();
+        assert_eq!((rows.len(), rejected.len()), (2, 0));
+        let (rows, rejected) = scan(content.as_bytes(), &longest(50), block).read();
+        assert_eq!(rows.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [43]);
+        assert_eq!(rejected[0].reason, "its quotes do not match");
+    }
+}
+
+#[test]
+fn a_file_that_is_written_otherwise_says_so() {
+    let read = |content: &[u8], options: &CsvOptions| {
+        let cancel = CancellationToken::new();
+        let text = Plain::text(Local::holding(content, "x.csv").unwrap(), options.encoding, &cancel).unwrap();
+        let csv = Csv::of(&text, options, Format::Csv, &chrono_tz::UTC.into()).unwrap();
+        let plan = |names: Vec<String>| {
+            Ok(TextPlan {
+                originals: names.clone(),
+                declared: vec![None; names.len()],
+                names,
+            })
+        };
+        csv.scan(&text, plan, 1, &cancel)
+            .map(|scanned| scanned.plan.names.len())
+    };
+    for (content, hint) in [
+        ("a;b\n1;2\n", "delimiter: \";\""),
+        ("a;b\n1;2,5\n3;4,5\n", "delimiter: \";\""),
+        ("a\tb\n1\t2\n", "delimiter: \"\\t\""),
+        ("Report\n\na,b\n1,2\n3,4\n", "header_row: 3"),
+        ("a,b\n1,2,3\n4,5,6\n7,8,9\n", "header: false, skip: 1"),
+    ] {
+        let error = read(content.as_bytes(), &CsvOptions::default())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("x.csv") && error.contains(hint), "{error}");
+    }
+    // Whoever sets the delimiter has looked at it; one bad row, or one column of texts, is what it is.
+    let told = CsvOptions {
+        delimiter: Some(','),
+        ..CsvOptions::default()
+    };
+    assert_eq!(read(b"a;b\n1;2\n", &told).unwrap(), 1);
+    assert_eq!(read(b"a,b\n1\n", &CsvOptions::default()).unwrap(), 2);
+    assert_eq!(read(b"note\na;b\nc\nd;e\n", &CsvOptions::default()).unwrap(), 1);
 }

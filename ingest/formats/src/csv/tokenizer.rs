@@ -3,6 +3,10 @@
 //! A quote opens a quoted field only as the field's first character; elsewhere it is a character like any other.
 //! After the closing quote the field has to end. A record that breaks this rule, or is never closed, costs its first
 //! line only: reading goes on at the next one, so one stray quote cannot swallow a file.
+//!
+//! Carriage returns before a line feed belong to the line end, however many there are. Fields beyond the last column
+//! that are empty are passed over: many programs end each row with a delimiter. A byte order mark where a record begins
+//! is one that files had which were put together.
 
 /// The characters with a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,13 +14,31 @@ pub struct Dialect {
     pub delimiter: u8,
     /// `None` if the files have no quoting at all.
     pub quote: Option<u8>,
+    /// The character that takes the meaning of the one after it.
+    pub escape: Option<u8>,
+    /// A line feed; a carriage return in files that end their lines with nothing else.
+    pub line_end: u8,
+    /// Bytes that one record may have: a quote that is not closed within them is taken for a broken one.
+    pub max_record: usize,
+}
+
+/// The byte order mark of UTF-8.
+pub const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// How many fields a row has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Width {
+    /// Columns.
+    pub columns: usize,
+    /// Those that a row needs to have: the last ones may have neither a name nor a field.
+    pub required: usize,
 }
 
 /// Where a field's value is in the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     start: u32,
-    /// The highest bit says that the value has doubled quotes in it.
+    /// The highest bit says that the value has doubled quotes or escapes in it.
     end: u32,
 }
 
@@ -30,24 +52,33 @@ impl Span {
         }
     }
 
-    /// The value; doubled quotes are made single in `scratch`.
+    /// The value; doubled quotes are made single in `scratch`, and escapes what they stand for.
     #[inline]
-    pub fn value<'a>(self, data: &'a [u8], quote: Option<u8>, scratch: &'a mut Vec<u8>) -> &'a [u8] {
-        let raw = &data[self.start as usize..(self.end & !ESCAPED) as usize];
-        match quote {
-            Some(quote) if self.end & ESCAPED != 0 => {
-                scratch.clear();
-                let mut doubled = false;
-                for byte in raw {
-                    doubled = *byte == quote && !doubled;
-                    if !doubled || *byte != quote {
-                        scratch.push(*byte);
-                    }
-                }
-                scratch
-            }
-            _ => raw,
+    pub fn value<'a>(self, data: &'a [u8], dialect: Dialect, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+        let raw = self.raw(data);
+        if self.end & ESCAPED == 0 {
+            return raw;
         }
+        // A quoted field has its quote before it, where others have a delimiter or a line end.
+        let before = (self.start as usize).checked_sub(1).map(|at| data[at]);
+        let quote = dialect.quote.filter(|quote| before == Some(*quote));
+        scratch.clear();
+        let mut bytes = raw.iter().copied().peekable();
+        while let Some(byte) = bytes.next() {
+            let escapes = Some(byte) == dialect.escape && bytes.peek().is_some();
+            let doubles = Some(byte) == quote && bytes.peek() == Some(&byte);
+            match escapes || doubles {
+                true => scratch.extend(bytes.next()),
+                false => scratch.push(byte),
+            }
+        }
+        scratch
+    }
+
+    /// The value as it is written, without the quotes around it.
+    #[inline]
+    pub fn raw(self, data: &[u8]) -> &[u8] {
+        &data[self.start as usize..(self.end & !ESCAPED) as usize]
     }
 }
 
@@ -76,6 +107,8 @@ pub struct Records {
     pub spans: Vec<Span>,
     pub rows: Vec<Row>,
     pub broken: Vec<Broken>,
+    /// Of these, the ones with a quote that is not closed within the bytes that a record may have.
+    pub too_long: u64,
     /// Where the next record begins.
     pub next: usize,
     /// Line ends before it.
@@ -122,6 +155,8 @@ enum End {
     Beyond,
     /// It breaks the rules.
     Broken,
+    /// It has a quote that is not closed within the bytes that a record may have.
+    TooLong,
 }
 
 /// What comes after a quoted field, and where.
@@ -131,10 +166,10 @@ enum After {
 }
 
 impl Dialect {
-    /// Reads the records of `width` fields that begin before `limit`, from `records.next` on.
+    /// Reads the records of `width` that begin before `limit`, from `records.next` on.
     ///
     /// `at_end` says that nothing follows `data`: its last record needs no line end then.
-    pub fn tokenize(self, data: &[u8], limit: usize, at_end: bool, width: usize, records: &mut Records) -> Stop {
+    pub fn tokenize(self, data: &[u8], limit: usize, at_end: bool, width: Width, records: &mut Records) -> Stop {
         let mut scan = Scan::new(self, data, records.next);
         while records.next < limit && records.next < data.len() {
             let start = records.next;
@@ -147,7 +182,7 @@ impl Dialect {
                         end: next as u32,
                         line: records.lines,
                     };
-                    records.finish_row(data, row, fields, width);
+                    records.finish_row(data, row, fields, width, self);
                     records.next = next;
                     records.lines += scan.newlines;
                 }
@@ -155,17 +190,31 @@ impl Dialect {
                     records.spans.truncate(fields);
                     return Stop::Incomplete;
                 }
-                End::Broken => {
+                broken @ (End::Broken | End::TooLong) => {
                     records.spans.truncate(fields);
-                    if !at_end && memchr::memchr(b'\n', &data[start..]).is_none() {
+                    if !at_end && self.line_end_after(data, start).is_none() {
                         return Stop::Incomplete;
                     }
-                    records.skip_line(data);
+                    records.too_long += u64::from(matches!(broken, End::TooLong));
+                    records.skip_line(data, self);
                     scan = Scan::new(self, data, records.next);
                 }
             }
         }
         Stop::Done
+    }
+
+    /// Where the line that `start` is in ends; an escape takes the meaning of a line end too.
+    fn line_end_after(self, data: &[u8], start: usize) -> Option<usize> {
+        memchr::memchr_iter(self.line_end, &data[start..])
+            .map(|at| start + at)
+            .find(|end| match self.escape {
+                None => true,
+                Some(escape) => {
+                    let before = data[start..*end].iter().rev();
+                    before.take_while(|byte| **byte == escape).count() % 2 == 0
+                }
+            })
     }
 
     /// The record at the start of `data`, as a header: its fields, and where the next record begins.
@@ -176,12 +225,12 @@ impl Dialect {
         let mut spans = Vec::new();
         let next = match scan.record(0, at_end, &mut spans) {
             End::Record(next) => next,
-            End::Beyond | End::Broken => return None,
+            End::Beyond | End::Broken | End::TooLong => return None,
         };
         let mut scratch = Vec::new();
         let mut name = |span: &Span| {
-            String::from_utf8_lossy(span.value(data, self.quote, &mut scratch))
-                .trim()
+            String::from_utf8_lossy(span.value(data, self, &mut scratch))
+                .trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
                 .to_owned()
         };
         let names = spans.iter().map(&mut name).collect();
@@ -200,7 +249,7 @@ impl Dialect {
     pub fn guess_start(self, data: &[u8], from: usize, width: usize) -> usize {
         const CANDIDATES: usize = 64;
         let mut first = None;
-        for newline in memchr::memchr_iter(b'\n', &data[from.saturating_sub(1)..]).take(CANDIDATES) {
+        for newline in memchr::memchr_iter(self.line_end, &data[from.saturating_sub(1)..]).take(CANDIDATES) {
             let start = from.saturating_sub(1) + newline + 1;
             first.get_or_insert(start);
             let mut scan = Scan::new(self, data, start);
@@ -219,9 +268,12 @@ impl Dialect {
 
 impl Records {
     /// Gives up on the record at `next`: its first line is broken, and reading goes on after it.
-    pub fn skip_line(&mut self, data: &[u8]) {
+    pub fn skip_line(&mut self, data: &[u8], dialect: Dialect) {
         let start = self.next;
-        self.next = memchr::memchr(b'\n', &data[start..]).map_or(data.len(), |at| start + at + 1);
+        let end = dialect.line_end_after(data, start);
+        self.next = end.map_or(data.len(), |end| end + 1);
+        let feed = dialect.line_end == b'\r' && end.is_some() && data.get(self.next) == Some(&b'\n');
+        self.next += usize::from(feed);
         let row = Row {
             start: start as u32,
             end: self.next as u32,
@@ -231,23 +283,52 @@ impl Records {
             row,
             reason: "its quotes do not match".to_owned(),
         });
-        self.lines += u32::from(data[..self.next].last() == Some(&b'\n'));
+        let skipped = &data[start..end.map_or(self.next, |end| end + 1)];
+        self.lines += memchr::memchr_iter(dialect.line_end, skipped).count() as u32;
     }
 
     #[inline]
-    fn finish_row(&mut self, data: &[u8], row: Row, fields: usize, width: usize) {
+    fn finish_row(&mut self, data: &[u8], row: Row, fields: usize, width: Width, dialect: Dialect) {
         let found = self.spans.len() - fields;
-        if found == width && (width > 1 || !is_blank(data, row)) {
+        if found == width.columns && (found > 1 || !is_blank(data, row)) {
+            self.rows.push(row);
+            return;
+        }
+        self.finish_odd_row(data, row, fields, width, dialect);
+    }
+
+    /// A row of more or fewer fields than there are columns, which lands all the same if what it has too much is empty
+    /// and what it lacks has no name.
+    #[cold]
+    fn finish_odd_row(&mut self, data: &[u8], row: Row, fields: usize, width: Width, dialect: Dialect) {
+        let found = self.spans.len() - fields;
+        let columns = width.columns;
+        if is_blank(data, row) {
+            self.spans.truncate(fields);
+            return;
+        }
+        let surplus = self.spans.get(fields + columns..).unwrap_or_default();
+        if found >= width.required && surplus.iter().all(|span| span.raw(data).is_empty()) {
+            let nothing = self.spans[self.spans.len() - 1].after();
+            self.spans.resize(fields + columns, nothing);
             self.rows.push(row);
             return;
         }
         self.spans.truncate(fields);
-        if !is_blank(data, row) {
-            self.broken.push(Broken {
-                row,
-                reason: format!("{found} fields instead of {width}"),
-            });
+        let mut reason = format!("{found} fields instead of {columns}");
+        let content = data[row.start as usize..row.end as usize].trim_ascii_end();
+        if dialect.line_end == b'\n' && content.contains(&b'\r') {
+            reason.push_str(", with a carriage return within it: not all lines end with a line feed");
         }
+        self.broken.push(Broken { row, reason });
+    }
+}
+
+impl Span {
+    /// Nothing, where this one ends.
+    fn after(self) -> Self {
+        let end = self.end & !ESCAPED;
+        Self { start: end, end }
     }
 }
 
@@ -262,6 +343,7 @@ struct Scan<'a> {
     data: &'a [u8],
     dialect: Dialect,
     patterns: [u64; 3],
+    escape: Option<u64>,
     /// The word that `hits` is of.
     base: usize,
     /// The highest bit of every byte of the word that has a meaning and was not taken yet.
@@ -282,12 +364,13 @@ fn matches_of(word: u64, pattern: u64) -> u64 {
 impl<'a> Scan<'a> {
     fn new(dialect: Dialect, data: &'a [u8], from: usize) -> Self {
         let repeat = |byte: u8| u64::from_le_bytes([byte; 8]);
-        let quote = dialect.quote.unwrap_or(b'\n');
-        let patterns = [repeat(dialect.delimiter), repeat(b'\n'), repeat(quote)];
+        let quote = dialect.quote.unwrap_or(dialect.line_end);
+        let patterns = [repeat(dialect.delimiter), repeat(dialect.line_end), repeat(quote)];
         let mut scan = Self {
             data,
             dialect,
             patterns,
+            escape: dialect.escape.map(repeat),
             base: from,
             hits: 0,
             newlines: 0,
@@ -309,6 +392,19 @@ impl<'a> Scan<'a> {
         };
         let [delimiter, newline, quote] = self.patterns;
         self.hits = matches_of(word, delimiter) | matches_of(word, newline) | matches_of(word, quote);
+        if let Some(escape) = self.escape {
+            self.hits |= matches_of(word, escape);
+        }
+    }
+
+    /// Passes over the byte at `at`, which follows one that was taken and has no meaning.
+    fn pass(&mut self, at: usize) {
+        if at >= self.base + 8 {
+            self.base += 8;
+            self.load();
+        }
+        self.hits &= !(0x80 << ((at - self.base) * 8));
+        self.newlines += u32::from(self.data.get(at) == Some(&self.dialect.line_end));
     }
 
     /// The next byte with a meaning; it is taken.
@@ -330,19 +426,31 @@ impl<'a> Scan<'a> {
     #[inline(always)]
     fn record(&mut self, start: usize, at_end: bool, spans: &mut Vec<Span>) -> End {
         let mut field = start;
+        if self.data.get(start) == Some(&MARK[0]) && self.data[start..].starts_with(MARK) {
+            field += MARK.len();
+        }
+        let mut escaped = false;
         loop {
             let Some(at) = self.next() else {
-                return self.end_of_data(field, at_end, spans);
+                return self.end_of_data(field, at_end, escaped, spans);
             };
             let byte = self.data[at];
             if byte == self.dialect.delimiter {
-                spans.push(Span::new(field, at, false));
+                spans.push(Span::new(field, at, std::mem::take(&mut escaped)));
                 field = at + 1;
-            } else if byte == b'\n' {
-                let return_before = at > field && self.data[at - 1] == b'\r';
-                spans.push(Span::new(field, at - usize::from(return_before), false));
+            } else if byte == self.dialect.line_end {
                 self.newlines += 1;
-                return End::Record(at + 1);
+                let Some(next) = self.next_line(at, at_end) else {
+                    return End::Beyond;
+                };
+                spans.push(Span::new(field, self.without_returns(field, at), escaped));
+                return End::Record(next);
+            } else if Some(byte) == self.dialect.escape {
+                if at + 1 >= self.data.len() && !at_end {
+                    return End::Beyond;
+                }
+                escaped = true;
+                self.pass(at + 1);
             } else if at == field {
                 match self.quoted(at, at_end, spans) {
                     Ok(After::Field(next)) => field = next,
@@ -353,14 +461,41 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Where the line after the line end at `at` begins; `None` if that is not known yet.
+    #[inline(always)]
+    fn next_line(&mut self, at: usize, at_end: bool) -> Option<usize> {
+        if self.dialect.line_end == b'\n' {
+            return Some(at + 1);
+        }
+        match self.data.get(at + 1) {
+            Some(b'\n') => Some(at + 2),
+            None if !at_end => None,
+            _ => Some(at + 1),
+        }
+    }
+
+    /// The end of a field before the line end at `end`.
+    #[inline(always)]
+    fn without_returns(&self, field: usize, end: usize) -> usize {
+        let mut end = end;
+        while end > field && self.data[end - 1] == b'\r' {
+            end -= 1;
+        }
+        end
+    }
+
     /// The last field of the data has no line end.
-    fn end_of_data(&self, field: usize, at_end: bool, spans: &mut Vec<Span>) -> End {
+    fn end_of_data(&self, field: usize, at_end: bool, escaped: bool, spans: &mut Vec<Span>) -> End {
         if !at_end {
             return End::Beyond;
         }
         let end = self.data.len();
-        let return_before = end > field && self.data[end - 1] == b'\r';
-        spans.push(Span::new(field, end - usize::from(return_before), false));
+        let mut last = self.without_returns(field, end);
+        // The one line feed that a program has put behind lines which end otherwise.
+        if self.dialect.line_end == b'\r' && last > field && self.data[last - 1] == b'\n' {
+            last -= 1;
+        }
+        spans.push(Span::new(field, last, escaped));
         End::Record(end)
     }
 
@@ -369,17 +504,24 @@ impl<'a> Scan<'a> {
         let quote = self.data[open];
         let mut escaped = false;
         loop {
-            let Some(at) = self.next() else {
+            let next = self.next();
+            if next.unwrap_or(self.data.len()) - open > self.dialect.max_record {
+                return Err(End::TooLong);
+            }
+            let Some(at) = next else {
                 return Err(if at_end { End::Broken } else { End::Beyond });
             };
-            match self.data[at] {
-                b'\n' => self.newlines += 1,
-                byte if byte != quote => {}
-                _ if self.data.get(at + 1) == Some(&quote) => {
+            let byte = self.data[at];
+            if byte == self.dialect.line_end {
+                self.newlines += 1;
+            } else if Some(byte) == self.dialect.escape {
+                escaped = true;
+                self.pass(at + 1);
+            } else if byte == quote {
+                if self.data.get(at + 1) == Some(&quote) {
                     escaped = true;
-                    self.next();
-                }
-                _ => {
+                    self.pass(at + 1);
+                } else {
                     spans.push(Span::new(open + 1, at, escaped));
                     return self.after_quoted(at + 1, at_end);
                 }
@@ -393,13 +535,18 @@ impl<'a> Scan<'a> {
             self.next();
             return Ok(After::Field(at + 1));
         }
-        let line_end = at + usize::from(self.data.get(at) == Some(&b'\r'));
+        let mut line_end = at;
+        while self.dialect.line_end == b'\n' && self.data.get(line_end) == Some(&b'\r') {
+            line_end += 1;
+        }
         match self.data.get(line_end) {
-            Some(b'\n') => {
+            Some(byte) if *byte == self.dialect.line_end => {
                 self.next();
                 self.newlines += 1;
-                Ok(After::Record(line_end + 1))
+                self.next_line(line_end, at_end).map(After::Record).ok_or(End::Beyond)
             }
+            // As in `end_of_data`.
+            Some(b'\n') if at_end && line_end + 1 == self.data.len() => Ok(After::Record(self.data.len())),
             None if at_end => Ok(After::Record(self.data.len())),
             None => Err(End::Beyond),
             Some(_) => Err(End::Broken),

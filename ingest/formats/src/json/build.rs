@@ -9,20 +9,22 @@ use arrow::datatypes::DataType;
 use cordada_core::Result;
 use cordada_core::source_names::SourceNames;
 
+use super::NOTATION;
 use super::tape::{Kind, Tape};
 use crate::values::build::{self, Notation, Values};
+use crate::values::zones::Zone;
 
 /// The nodes of a column's values; `None` where there is none.
 type Nodes = Vec<Option<u32>>;
 
-/// The column of `data_type`, whose records have fields of these `names`, each alone if `None`. A value that is an
-/// object or a list becomes its JSON where text is asked for.
+/// The column of `data_type`, whose records have fields of these `names`, each alone if `None`, and whose times that
+/// carry no zone are of `zone`. A value that is an object or a list becomes its JSON where text is asked for.
 pub fn column(
     tape: &Tape<'_>,
     nodes: &Nodes,
     data_type: &DataType,
     names: Option<&SourceNames>,
-    notation: Notation,
+    zone: Zone<'_>,
 ) -> Result<ArrayRef> {
     let present = |kind: Kind| {
         nodes
@@ -41,7 +43,7 @@ pub fn column(
             let values = object_values(tape, nodes, fields.len(), place);
             let children = values.iter().zip(fields).map(|(nodes, field)| {
                 let names = names.fields(field.name());
-                column(tape, nodes, field.data_type(), names, notation)
+                column(tape, nodes, field.data_type(), names, zone.field(field.name()))
             });
             let validity: Vec<bool> = present(Kind::Object);
             let validity = NullBuffer::from(validity);
@@ -65,7 +67,7 @@ pub fn column(
                 items.len() - before
             });
             let offsets = OffsetBuffer::from_lengths(lengths.collect::<Vec<_>>());
-            let values = column(tape, &items, item.data_type(), names, notation)?;
+            let values = column(tape, &items, item.data_type(), names, zone)?;
             Ok(Arc::new(ListArray::new(
                 item.clone(),
                 offsets,
@@ -73,8 +75,21 @@ pub fn column(
                 Some(NullBuffer::from(validity)),
             )))
         }
-        _ => build::column(&Scalars { tape, nodes }, data_type, notation),
+        _ => {
+            let notation = Notation {
+                zone: zone.tz,
+                ..NOTATION
+            };
+            let values = Scalars { tape, nodes, data_type };
+            build::column(&values, data_type, notation)
+        }
     }
+}
+
+/// Whether a value stands for nothing in a column of `data_type`: many systems write an empty text where there is no
+/// number and no date.
+pub fn is_nothing(kind: Kind, text: &[u8], data_type: &DataType) -> bool {
+    matches!(kind, Kind::String { .. }) && text.is_empty() && *data_type != DataType::Utf8
 }
 
 /// The values of objects by key, each at the `place` of its key among `count`.
@@ -113,6 +128,7 @@ pub fn object_values(
 struct Scalars<'a> {
     tape: &'a Tape<'a>,
     nodes: &'a Nodes,
+    data_type: &'a DataType,
 }
 
 impl Values for Scalars<'_> {
@@ -122,6 +138,8 @@ impl Values for Scalars<'_> {
 
     fn get<'a>(&'a self, row: usize, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         let node = self.nodes[row].filter(|node| self.tape.node(*node).kind != Kind::Null)?;
-        Some(self.tape.text(node, scratch))
+        let kind = self.tape.node(node).kind;
+        let text = self.tape.text(node, scratch);
+        (!is_nothing(kind, text, self.data_type)).then_some(text)
     }
 }

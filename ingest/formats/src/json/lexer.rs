@@ -1,7 +1,7 @@
 //! The tokens of JSON (RFC 8259): the one place that knows how they are written. What becomes of them is up to those
 //! who go through a text with it.
 
-/// How deep values may be nested.
+/// How deep values may be nested that are taken apart.
 const MAX_DEPTH: usize = 128;
 
 /// Why a text is not JSON, and at which byte.
@@ -86,11 +86,52 @@ impl Lexer<'_> {
         }
     }
 
+    /// Passes over a value, however deep it is; what it is.
+    pub(super) fn pass(&mut self) -> Result<Token, Malformed> {
+        let passed = self.value()?;
+        let mut open = Vec::new();
+        loop {
+            let within = match self.value()? {
+                Token::Object if self.enter(b'}')? => {
+                    self.key()?;
+                    Some(b'}')
+                }
+                Token::Array if self.enter(b']')? => Some(b']'),
+                Token::Object | Token::Array => None,
+                _ => {
+                    self.scalar()?;
+                    None
+                }
+            };
+            if within.is_some() {
+                open.extend(within);
+                continue;
+            }
+            loop {
+                let Some(close) = open.last() else {
+                    return Ok(passed);
+                };
+                let is_object = *close == b'}';
+                if self.goes_on(*close)? {
+                    if is_object {
+                        self.key()?;
+                    }
+                    break;
+                }
+                open.pop();
+            }
+        }
+    }
+
     /// Goes into an array or object within `depth` others, which ends with `close`; whether anything is in it.
     pub(super) fn open(&mut self, close: u8, depth: usize) -> Result<bool, Malformed> {
         if depth >= MAX_DEPTH {
             return self.wrong("values are nested too deep");
         }
+        self.enter(close)
+    }
+
+    fn enter(&mut self, close: u8) -> Result<bool, Malformed> {
         self.at += 1;
         self.space();
         let is_empty = self.peek() == Some(close);

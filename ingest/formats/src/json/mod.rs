@@ -2,6 +2,7 @@
 
 mod build;
 pub mod lexer;
+pub mod parts;
 pub mod pointer;
 pub mod scan;
 pub(crate) mod split;
@@ -17,16 +18,17 @@ use cordada_core::source_names::SourceNames;
 use cordada_core::threads::in_order;
 use tokio_util::sync::CancellationToken;
 
-use self::split::{BLOCK, Layout};
+use self::split::{BLOCK, Layout, Part};
 use self::tape::{Kind, Tape};
 use super::piece::{Decoded, Piece, Scanned, TextPlan};
 use super::reading::Format;
 use super::text::Plain;
 use crate::reading::{Declared, Reading};
 use crate::rejected::Rejected;
-use crate::shape::Shape;
+use crate::shape::{MAX_LEVELS, Shape};
 use crate::values::build::{Notation, is_readable};
 use crate::values::evidence::Evidence;
+use crate::values::zones::Zones;
 
 /// How to read a JSON file.
 #[derive(Debug, Clone)]
@@ -37,7 +39,7 @@ pub struct Json {
     declared: Declared,
     /// The names of the fields of records.
     names: Arc<SourceNames>,
-    notation: Notation,
+    zones: Zones,
 }
 
 /// The records of a piece.
@@ -52,7 +54,7 @@ impl Json {
     /// The reader of a file of `format` (NDJSON or JSON).
     pub fn new(text: &Plain, reading: &Reading, format: Format) -> Result<Self> {
         let (layout, start) = match format {
-            Format::Ndjson => (Layout::Lines, text.start()),
+            Format::Ndjson => (Layout::of_ndjson(text)?, text.start()),
             _ => Layout::of_json(text)?,
         };
         Ok(Self {
@@ -69,10 +71,7 @@ impl Json {
             start: 0,
             declared: reading.declared.clone(),
             names: Arc::default(),
-            notation: Notation {
-                point: b'.',
-                zone: reading.zone,
-            },
+            zones: reading.zones.clone(),
         }
     }
 
@@ -128,7 +127,7 @@ impl Json {
         let records = self.records(data, 0);
         let mut shape = Shape::Object(Vec::new());
         for root in &records.roots {
-            observe(&mut shape, &records.tape, *root);
+            observe(&mut shape, &records.tape, *root, 0);
         }
         let piece = Piece {
             start,
@@ -154,7 +153,7 @@ impl Json {
             .zip(&plan.names)
             .map(|((nodes, data_type), name)| {
                 let fields = self.names.fields(name);
-                build::column(&records.tape, nodes, data_type, fields, self.notation)
+                build::column(&records.tape, nodes, data_type, fields, self.zones.column(name))
                     .map_err(|error| error.with("file", text.name()).with("column", name))
             });
         let columns = columns.collect::<Result<_>>()?;
@@ -176,16 +175,20 @@ impl Json {
         };
         let mut declared = HashMap::new();
         let (mut line, mut counted) = (first, 0);
-        for range in self.layout.records(data) {
-            line += newlines(&data[counted..range.start]);
-            counted = range.start;
-            match self.record(&mut records.tape, range.start, range.end, &mut declared) {
+        for Part { place, outside } in self.layout.records(data) {
+            line += newlines(&data[counted..place.start]);
+            counted = place.start;
+            let record = match outside {
+                true => Err("it stands behind the end of the array".to_owned()),
+                false => self.record(&mut records.tape, place.start, place.end, &mut declared),
+            };
+            match record {
                 Ok(root) => {
                     records.roots.push(root);
                     records.lines.push(line);
                 }
                 Err(reason) => {
-                    let record = String::from_utf8_lossy(&data[range]).into_owned();
+                    let record = String::from_utf8_lossy(&data[place]).into_owned();
                     records.rejected.push(Rejected { line, reason, record });
                 }
             }
@@ -204,7 +207,10 @@ impl Json {
     ) -> Result<u32, String> {
         let root = tape.push(start, end)?;
         let wrong = match tape.node(root).kind {
-            Kind::Object => self.misfit(tape, root, declared),
+            Kind::Object => match tape.repeated_key(root) {
+                Some(key) => Some(format!("the key `{key}` is in it twice")),
+                None => self.misfit(tape, root, declared),
+            },
             _ => Some("the record is not an object".to_owned()),
         };
         match wrong {
@@ -234,7 +240,10 @@ impl Json {
             let readable = match tape.node(value).kind {
                 Kind::Null => true,
                 Kind::Array | Kind::Object => *declared == DataType::Utf8,
-                _ => is_readable(tape.text(value, &mut scratch), declared, self.notation),
+                kind => {
+                    let text = tape.text(value, &mut scratch);
+                    build::is_nothing(kind, text, declared) || is_readable(text, declared, NOTATION)
+                }
             };
             (!readable).then(|| {
                 let column = snake_case(&String::from_utf8_lossy(key));
@@ -267,11 +276,18 @@ pub(crate) fn newlines(data: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', data).count() as u64
 }
 
-/// Takes a value into the shape of its column.
-fn observe(shape: &mut Shape, tape: &Tape<'_>, node: u32) {
+/// How JSON writes numbers. Whether a value is a time does not depend on its zone.
+const NOTATION: Notation = Notation {
+    point: b'.',
+    zone: chrono_tz::UTC,
+};
+
+/// Takes a value into the shape of its column, `depth` levels within it.
+fn observe(shape: &mut Shape, tape: &Tape<'_>, node: u32, depth: usize) {
     let mut scratch = Vec::new();
     match (tape.node(node).kind, &mut *shape) {
         (Kind::Null, _) => {}
+        (Kind::Object | Kind::Array, shape) if depth > MAX_LEVELS => *shape = Shape::TEXT,
         (Kind::Object, Shape::Object(keys)) => {
             // The keys of one record mostly come in the order of those of the last.
             for (expected, (key, value)) in tape.entries(node).enumerate() {
@@ -282,16 +298,16 @@ fn observe(shape: &mut Shape, tape: &Tape<'_>, node: u32) {
                     keys.push((String::from_utf8_lossy(name).into_owned(), Shape::default()));
                     keys.len() - 1
                 });
-                observe(&mut keys[at].1, tape, value);
+                observe(&mut keys[at].1, tape, value, depth + 1);
             }
         }
-        (Kind::Array, Shape::List(item)) => tape.items(node).for_each(|node| observe(item, tape, node)),
+        (Kind::Array, Shape::List(item)) => tape.items(node).for_each(|node| observe(item, tape, node, depth + 1)),
         (Kind::Object | Kind::Array, shape) => {
             let mut own = match tape.node(node).kind {
                 Kind::Object => Shape::Object(Vec::new()),
                 _ => Shape::List(Box::default()),
             };
-            observe(&mut own, tape, node);
+            observe(&mut own, tape, node, depth);
             shape.merge(own);
         }
         (kind, Shape::Scalar(evidence)) => observe_scalar(evidence, kind, tape.text(node, &mut scratch)),
@@ -309,5 +325,161 @@ fn observe_scalar(evidence: &mut Evidence, kind: Kind, text: &[u8]) {
         Kind::Boolean => evidence.observe_boolean(),
         Kind::Number => evidence.observe_number(text, b'.'),
         _ => evidence.observe_time(text),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow::array::{Array, AsArray};
+
+    use super::*;
+    use crate::local::Local;
+    use crate::scanned::plan;
+
+    /// Rows, what was rejected, and the types.
+    fn read(content: &str, format: Format) -> Result<(u64, Vec<Rejected>, Vec<DataType>)> {
+        let cancel = CancellationToken::new();
+        let text = Plain::text(
+            Local::holding(content.as_bytes(), "x.json")?,
+            encoding_rs::UTF_8,
+            &cancel,
+        )?;
+        let declared = Declared::from([("n".to_owned(), DataType::Int64)]);
+        let json = Json::new(&text, &Reading::of_records(declared, chrono_tz::UTC), format)?;
+        let mut all = Vec::new();
+        for block in [1 << 20, 3] {
+            let scanned =
+                json.scan_in_blocks(block, &text, |names| plan(names, "x.json", &json.declared), 2, &cancel)?;
+            let types: Vec<_> = scanned
+                .shapes
+                .iter()
+                .map(|shape| shape.data_type(None))
+                .collect::<Result<_>>()?;
+            let (mut rows, mut rejected) = (0, Vec::new());
+            for piece in &scanned.pieces {
+                let decoded = json.decode(&text, piece, &scanned.plan, &types)?;
+                rows += decoded.lines.len() as u64;
+                rejected.extend(decoded.rejected);
+            }
+            all.push((rows, rejected, types));
+        }
+        assert_eq!(all[0], all[1]);
+        Ok(all.remove(0))
+    }
+
+    fn reasons(content: &str, format: Format) -> (u64, Vec<(u64, String)>) {
+        let (rows, rejected, _) = read(content, format).unwrap();
+        (
+            rows,
+            rejected
+                .into_iter()
+                .map(|rejected| (rejected.line, rejected.reason))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn an_array_that_breaks_off_is_no_file() {
+        for cut in [
+            "[{\"a\":1},\n{\"a\":2}",
+            "[{\"a\":1},\n{\"a\":2},\n",
+            "[{\"a\":1},{\"a\":",
+            "[{\"a\":\"x]},{}]",
+            "[",
+            "[{}],[{}",
+        ] {
+            let error = read(cut, Format::Json).unwrap_err().to_string();
+            assert!(error.contains("x.json") && error.contains("not closed"), "{error}");
+        }
+        for (whole, rows) in [
+            ("[]", 0),
+            ("[{\"a\":1}\n]\n", 1),
+            ("[{\"a\":1}][{\"a\":2}]\n[]\n[{\"a\":3},{\"a\":4}]", 4),
+            ("\u{feff}[{\"a\":1}]\n\u{feff}[{\"a\":1}]", 2),
+        ] {
+            assert_eq!(reasons(whole, Format::Json), (rows, Vec::new()), "{whole}");
+        }
+        let behind = reasons("[{\"a\":1},\n{\"a\":2}]\n{\"error\": [{\"a\":3}]}\n", Format::Json);
+        assert_eq!(
+            behind,
+            (2, vec![(3, "it stands behind the end of the array".to_owned())])
+        );
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_costs_its_record() {
+        let content =
+            "{\"a\":1,\"b\":{\"x\":1}}\n{\"a\":1,\"a\":2}\n{\"b\":{\"x\":1,\"\\u0078\":2}}\n\u{feff}{\"a\":3}\n";
+        let twice = |line, key| (line, format!("the key `{key}` is in it twice"));
+        assert_eq!(
+            reasons(content, Format::Ndjson),
+            (2, vec![twice(2, "a"), twice(3, "x")])
+        );
+        assert_eq!(reasons("{\"a\":1}\r{\"a\":2}\r", Format::Ndjson).0, 2);
+    }
+
+    #[test]
+    fn an_empty_text_is_nothing_where_a_number_is_declared() {
+        let found = reasons("{\"n\":\"\"}\n{\"n\":\"7\"}\n{\"n\":\" \"}\n", Format::Ndjson);
+        assert_eq!(found, (2, vec![(3, "n is not of the declared type".to_owned())]));
+    }
+
+    #[test]
+    fn what_is_deep_is_text_and_what_has_no_end_is_rejected() {
+        let nested = |depth: usize| {
+            format!(
+                "{{\"a\":{}1{}}}\n",
+                "[{\"b\":".repeat(depth / 2),
+                "}]".repeat(depth / 2)
+            )
+        };
+        for depth in [2, 16, 18, 60, 126] {
+            let content = nested(depth);
+            let (rows, rejected, types) = read(&content, Format::Ndjson).unwrap();
+            assert_eq!((rows, rejected.len()), (1, 0), "{depth}");
+            let mut levels = 0;
+            let mut within = types[0].clone();
+            loop {
+                within = match within {
+                    DataType::List(item) => item.data_type().clone(),
+                    DataType::Struct(fields) => fields[0].data_type().clone(),
+                    innermost => break assert_eq!(innermost == DataType::Utf8, depth > MAX_LEVELS, "{depth}"),
+                };
+                levels += 1;
+            }
+            assert_eq!(levels, depth.min(MAX_LEVELS));
+        }
+        let (rows, rejected, _) = read(&(nested(2) + &nested(100_000)), Format::Ndjson).unwrap();
+        assert_eq!((rows, rejected.len()), (1, 1));
+    }
+
+    #[test]
+    fn the_text_of_what_is_deep_is_what_was_written() {
+        let deep = "[".repeat(MAX_LEVELS) + "{\"b\": [1.10, \"é\"]}" + &"]".repeat(MAX_LEVELS);
+        let content = format!("{{\"a\":{deep}}}\n{{\"a\":[[]]}}\n");
+        let cancel = CancellationToken::new();
+        let text = Plain::text(
+            Local::holding(content.as_bytes(), "x").unwrap(),
+            encoding_rs::UTF_8,
+            &cancel,
+        )
+        .unwrap();
+        let json = Json::new(
+            &text,
+            &Reading::of_records(Declared::new(), chrono_tz::UTC),
+            Format::Ndjson,
+        )
+        .unwrap();
+        let scanned = json
+            .scan(&text, |names| plan(names, "x", &json.declared), 1, &cancel)
+            .unwrap();
+        let types = [scanned.shapes[0].data_type(None).unwrap()];
+        let decoded = json.decode(&text, &scanned.pieces[0], &scanned.plan, &types).unwrap();
+        let mut values = decoded.columns[0].slice(0, 1);
+        for _ in 0..MAX_LEVELS {
+            values = values.as_list::<i32>().value(0);
+        }
+        assert_eq!(values.as_string::<i32>().value(0), "{\"b\": [1.10, \"é\"]}");
     }
 }

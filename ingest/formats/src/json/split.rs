@@ -9,6 +9,9 @@ use crate::text::Plain;
 /// Bytes a piece, about.
 pub const BLOCK: u64 = 1 << 20;
 
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Bytes that one record may have.
 const MAX_RECORD: usize = 64 << 20;
 
@@ -28,14 +31,33 @@ impl Layout {
     pub fn of_json(text: &Plain) -> Result<(Layout, u64)> {
         let mut head = Vec::new();
         text.read(text.start(), text.start() + BLOCK, &mut head)?;
-        Ok(match head.iter().position(|byte| !byte.is_ascii_whitespace()) {
+        // Files that were put together have more than one mark.
+        let first = head
+            .iter()
+            .position(|byte| !byte.is_ascii_whitespace() && !MARK.contains(byte));
+        Ok(match first {
             Some(at) if head[at] == b'[' => (Layout::Array, text.start() + at as u64 + 1),
             _ => (Layout::Sequence, text.start()),
         })
     }
 
+    /// The layout of an `ndjson` file: lines that end with nothing but a carriage return are read as a sequence.
+    pub fn of_ndjson(text: &Plain) -> Result<Layout> {
+        let mut head = Vec::new();
+        text.read(text.start(), text.start() + BLOCK, &mut head)?;
+        let returns = memchr::memchr(b'\r', head.trim_ascii_end()).is_some();
+        Ok(match returns && memchr::memchr(b'\n', &head).is_none() {
+            true => Layout::Sequence,
+            false => Layout::Lines,
+        })
+    }
+
     /// Cuts the file from `start` on into pieces of whole records, of about `block` bytes.
+    ///
+    /// # Errors
+    /// Failed: a record is too long, or the array is not closed.
     pub fn pieces(self, text: &Plain, start: u64, block: u64) -> Result<Vec<Range<u64>>> {
+        let doing = || format!("reading {}", text.name());
         let mut pieces = Vec::new();
         let mut data = Vec::new();
         let mut splitter = Splitter::new(self);
@@ -47,7 +69,11 @@ impl Layout {
             let at_end = piece + data.len() as u64 >= text.end();
             let mut last = None;
             while let Some(end) = splitter.next_end(&data, seen) {
-                (seen, last) = (end, Some(end));
+                seen = end;
+                // A piece begins within the array, as the file does.
+                if !splitter.outside {
+                    last = Some(end);
+                }
             }
             seen = data.len();
             if at_end {
@@ -63,29 +89,38 @@ impl Layout {
                 }
                 None if data.len() > MAX_RECORD => {
                     let why = format!("a record is longer than {} MiB", MAX_RECORD >> 20);
-                    return Err(Error::failed(format!("reading {}", text.name()), why)
-                        .hint("check its brackets and quotes, and the `format:`"));
+                    return Err(Error::failed(doing(), why).hint("check its brackets and quotes, and the `format:`"));
                 }
                 None => {}
             }
         }
+        if self == Layout::Array && !splitter.outside {
+            let why = "its array is not closed: the file breaks off, or a bracket or a quote within it is missing";
+            return Err(Error::failed(doing(), why).hint("get the file again: nothing of it was landed"));
+        }
         Ok(pieces)
     }
 
-    /// The records of a piece, without the space and commas around them.
-    pub fn records(self, data: &[u8]) -> Vec<Range<usize>> {
+    /// The records of a piece, without the space, commas and byte order marks around them.
+    pub fn records(self, data: &[u8]) -> Vec<Part> {
         let mut records = Vec::new();
         let mut splitter = Splitter::new(self);
         let mut start = 0;
         loop {
+            let outside = splitter.outside;
             let end = splitter.next_end(data, start);
             // An item of an array is followed by a separator, which is the byte before its end.
             let separator = usize::from(self == Layout::Array && end.is_some());
             let item = &data[start..end.unwrap_or(data.len()) - separator];
-            let record = item.trim_ascii();
-            if !record.is_empty() {
-                let first = start + item.len() - item.trim_ascii_start().len();
-                records.push(first..first + record.len());
+            let mut record = item.trim_ascii();
+            while let Some(rest) = record.strip_prefix(MARK) {
+                record = rest.trim_ascii_start();
+            }
+            let is_next_array = outside && end.is_some();
+            if !record.is_empty() && !is_next_array {
+                let after = item.len() - item.trim_ascii_end().len();
+                let place = start + item.len() - after - record.len()..start + item.len() - after;
+                records.push(Part { place, outside });
             }
             match end {
                 Some(end) => start = end,
@@ -95,12 +130,25 @@ impl Layout {
     }
 }
 
+/// A record, or what stands in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its bytes.
+    pub place: Range<usize>,
+    /// Whether it is behind the end of the array.
+    pub outside: bool,
+}
+
 /// Follows brackets and strings to where records end.
 struct Splitter {
     layout: Layout,
     depth: usize,
     in_string: bool,
     escaped: bool,
+    /// Whether the array has ended; another one may begin.
+    outside: bool,
+    /// Whether something else has begun there, which goes on to the end of the file.
+    is_over: bool,
 }
 
 impl Splitter {
@@ -110,6 +158,8 @@ impl Splitter {
             depth: 0,
             in_string: false,
             escaped: false,
+            outside: false,
+            is_over: false,
         }
     }
 
@@ -118,7 +168,24 @@ impl Splitter {
         if self.layout == Layout::Lines {
             return memchr::memchr(b'\n', &data[from..]).map(|at| from + at + 1);
         }
+        if self.is_over {
+            return None;
+        }
         for (at, byte) in data.iter().enumerate().skip(from) {
+            if self.outside {
+                match byte {
+                    b' ' | b'\n' | b'\r' | b'\t' | b',' => continue,
+                    byte if MARK.contains(byte) => continue,
+                    b'[' => {
+                        self.outside = false;
+                        return Some(at + 1);
+                    }
+                    _ => {
+                        self.is_over = true;
+                        return None;
+                    }
+                }
+            }
             if self.in_string {
                 match byte {
                     _ if self.escaped => self.escaped = false,
@@ -131,7 +198,10 @@ impl Splitter {
             match byte {
                 b'"' => self.in_string = true,
                 b'{' | b'[' => self.depth += 1,
-                b',' | b']' if self.depth == 0 && self.layout == Layout::Array => return Some(at + 1),
+                b',' | b']' if self.depth == 0 && self.layout == Layout::Array => {
+                    self.outside = *byte == b']';
+                    return Some(at + 1);
+                }
                 b'}' | b']' => {
                     self.depth = self.depth.saturating_sub(1);
                     if self.depth == 0 && self.layout == Layout::Sequence {
@@ -153,7 +223,7 @@ mod tests {
         layout
             .records(text.as_bytes())
             .into_iter()
-            .map(|range| &text[range])
+            .map(|part| &text[part.place])
             .collect()
     }
 
@@ -171,7 +241,21 @@ mod tests {
         assert_eq!(records(Layout::Array, "{\"a\": [1]}"), ["{\"a\": [1]}"]);
         assert_eq!(records(Layout::Array, "]"), Vec::<&str>::new());
         assert_eq!(records(Layout::Array, "[1], [2]]"), ["[1]", "[2]"]);
+        assert_eq!(records(Layout::Array, "{}]\n[{}, 1]"), ["{}", "{}", "1"]);
+        assert_eq!(
+            records(Layout::Lines, "\u{feff}{}\n \u{feff}{}\u{feff}"),
+            ["{}", "{}\u{feff}"]
+        );
         assert_eq!(records(Layout::Sequence, "{\"a\": {}}\n{\n}"), ["{\"a\": {}}", "{\n}"]);
         assert_eq!(records(Layout::Sequence, "{} {\"a\""), ["{}", "{\"a\""]);
+    }
+
+    #[test]
+    fn what_stands_behind_an_array_is_told_from_its_items() {
+        let parts = Layout::Array.records(b"{}] {\"error\": \"[x\"} [ {} ]]");
+        let outside: Vec<_> = parts.iter().map(|part| part.outside).collect();
+        assert_eq!(outside, [false, true]);
+        let parts = Layout::Array.records(b"{}],\n[{}]\n");
+        assert!(parts.len() == 2 && parts.iter().all(|part| !part.outside));
     }
 }

@@ -1,5 +1,7 @@
 //! JSON (RFC 8259) as a tape: one node a value, pointing into the text, so that numbers keep all their digits.
 
+use std::collections::HashSet;
+
 use super::lexer::{Lexer, Malformed, Token};
 
 /// What a value is.
@@ -50,7 +52,8 @@ impl<'d> Tape<'d> {
     /// What is wrong with it; nothing is added then.
     pub fn push(&mut self, start: usize, end: usize) -> Result<u32, &'static str> {
         let root = self.nodes.len();
-        if std::str::from_utf8(&self.data[start..end]).is_err() {
+        let text = self.data.get(start..end).unwrap_or_default();
+        if std::str::from_utf8(text).is_err() {
             return Err("bytes that are not of the file's encoding");
         }
         let lexer = Lexer {
@@ -88,6 +91,49 @@ impl<'d> Tape<'d> {
             return scratch;
         }
         raw
+    }
+
+    /// The first key that is in an object twice, at any depth within `node`.
+    pub fn repeated_key(&self, node: u32) -> Option<String> {
+        let end = self.node(node).next;
+        let objects = (node..end).filter(|node| self.node(*node).kind == Kind::Object);
+        objects.into_iter().find_map(|object| self.repeated(object))
+    }
+
+    fn repeated(&self, object: u32) -> Option<String> {
+        /// Objects of up to as many keys are searched by comparing them, larger ones with a table.
+        const FEW: usize = 64;
+        let raw = |key: u32| {
+            let node = self.node(key);
+            &self.data[node.start as usize..node.end as usize]
+        };
+        let mut seen = 0_u128;
+        for (count, (key, _)) in self.entries(object).enumerate() {
+            let text = raw(key);
+            if count >= FEW || (matches!(self.node(key).kind, Kind::String { escaped: true })) {
+                return self.repeated_of_many(object);
+            }
+            let ends = text.first().zip(text.last()).map_or(0, |(first, last)| {
+                usize::from(*first) + 31 * usize::from(*last) + 7 * usize::from(text[text.len() / 2])
+            });
+            // Most keys differ in this already.
+            let mark = 1 << ((text.len() * 5 + ends) % 128);
+            if seen & mark != 0 && self.entries(object).take(count).any(|(other, _)| raw(other) == text) {
+                return Some(String::from_utf8_lossy(text).into_owned());
+            }
+            seen |= mark;
+        }
+        None
+    }
+
+    fn repeated_of_many(&self, object: u32) -> Option<String> {
+        let mut seen = HashSet::new();
+        let mut keys = self.entries(object).map(|(key, _)| {
+            let mut scratch = Vec::new();
+            self.text(key, &mut scratch).to_vec()
+        });
+        let repeated = keys.find(|key| !seen.insert(key.clone()))?;
+        Some(String::from_utf8_lossy(&repeated).into_owned())
     }
 
     /// The items of an array.
@@ -282,6 +328,26 @@ mod tests {
         fn what_serde_json_refuses_we_refuse(text in "[\\[\\]{}\",:0-9.eE+\\-tfn\\\\u ]{0,24}") {
             prop_assert_eq!(valid(&text), serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok());
         }
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_is_found() {
+        let repeated = |text: &str| {
+            let mut tape = Tape::new(text.as_bytes());
+            let root = tape.push(0, text.len()).unwrap();
+            tape.repeated_key(root)
+        };
+        assert_eq!(repeated(r#"{"a": 1, "b": {"a": 2}, "": 3}"#), None);
+        assert_eq!(repeated(r#"[{"a": 1}, {"a": 1}]"#), None);
+        assert_eq!(repeated(r#"{"a": 1, "a": 2}"#).as_deref(), Some("a"));
+        assert_eq!(repeated(r#"{"x": [{"": 1, "y": null, "": 2}]}"#).as_deref(), Some(""));
+        assert_eq!(repeated(r#"{"a": 1, "\u0061": 2}"#).as_deref(), Some("a"));
+        let many = (0..200)
+            .map(|key| format!("\"k{key}\": {key}"))
+            .collect::<Vec<_>>()
+            .join(",");
+        assert_eq!(repeated(&format!("{{{many}}}")), None);
+        assert_eq!(repeated(&format!("{{{many}, \"k7\": 0}}")).as_deref(), Some("k7"));
     }
 
     #[test]

@@ -11,7 +11,6 @@ use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StringArray, S
 use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::DataType;
-use chrono_tz::Tz;
 use cordada_core::{Context, Error, Result};
 
 use self::numbers::{decimals_of_floats, doubles_of_decimals, there_and_back, without_zeros};
@@ -19,13 +18,14 @@ use self::times::{dates, timestamps};
 use super::build::{self, Notation, Values, is_readable};
 use super::evidence::timestamp;
 use super::parse;
+use super::zones::Zone;
 use crate::record;
 
 /// How a column is converted.
 #[derive(Debug, Clone, Copy)]
-pub struct Conversion {
+pub struct Conversion<'z> {
     /// The zone of times that carry none.
-    pub zone: Tz,
+    pub zone: Zone<'z>,
     /// Whether nanoseconds may be cut to the microseconds of the lake, which is said then; else such a value does not
     /// fit.
     pub cuts: bool,
@@ -65,7 +65,7 @@ fn name_of(data_type: &DataType) -> String {
 ///
 /// # Errors
 /// None that a value could cause, except more than 2 GiB of text or items in one batch.
-pub fn convert(array: &ArrayRef, target: &DataType, conversion: Conversion) -> Result<Converted> {
+pub fn convert(array: &ArrayRef, target: &DataType, conversion: Conversion<'_>) -> Result<Converted> {
     if array.data_type() == target {
         return Ok(whole(array.clone()));
     }
@@ -82,7 +82,7 @@ pub fn convert(array: &ArrayRef, target: &DataType, conversion: Conversion) -> R
         (DataType::Utf8, target) if !target.is_nested() => {
             let notation = Notation {
                 point: b'.',
-                zone: conversion.zone,
+                zone: conversion.zone.tz,
             };
             read(array.as_string(), target, notation, |text| fits(text, target, notation))
         }
@@ -236,7 +236,7 @@ fn only_valid(rows: &mut Vec<usize>, nulls: Option<&NullBuffer>) {
     }
 }
 
-fn record_of(array: &StructArray, target: &DataType, conversion: Conversion) -> Result<Converted> {
+fn record_of(array: &StructArray, target: &DataType, conversion: Conversion<'_>) -> Result<Converted> {
     let DataType::Struct(fields) = target else {
         return Err(Error::failed("converting a record", "the type is not one"));
     };
@@ -246,7 +246,11 @@ fn record_of(array: &StructArray, target: &DataType, conversion: Conversion) -> 
             columns.push(new_null_array(field.data_type(), array.len()));
             continue;
         };
-        let converted = convert(column, field.data_type(), conversion)?;
+        let within = Conversion {
+            zone: conversion.zone.field(field.name()),
+            ..conversion
+        };
+        let converted = convert(column, field.data_type(), within)?;
         columns.push(converted.array);
         misfits.extend(converted.misfits);
         cut |= converted.cut;
@@ -276,7 +280,7 @@ fn rows_of(items: &[usize], ends: &OffsetBuffer<i32>) -> Vec<usize> {
     rows
 }
 
-fn list_of(list: &ListArray, target: &DataType, conversion: Conversion) -> Result<Converted> {
+fn list_of(list: &ListArray, target: &DataType, conversion: Conversion<'_>) -> Result<Converted> {
     let DataType::List(item) = target else {
         return Err(Error::failed("converting a list", "the type is not one"));
     };
@@ -293,7 +297,7 @@ fn list_of(list: &ListArray, target: &DataType, conversion: Conversion) -> Resul
 }
 
 /// A key that does not fit is an error: a map cannot be without one.
-fn map_of(map: &MapArray, target: &DataType, conversion: Conversion) -> Result<Converted> {
+fn map_of(map: &MapArray, target: &DataType, conversion: Conversion<'_>) -> Result<Converted> {
     let doing = || "converting a map";
     let (DataType::Map(entries, ordered), Some(fields)) = (target, entries_of(target)) else {
         return Err(Error::failed(doing(), "the type is not one"));

@@ -52,10 +52,10 @@ impl Evidence {
                 if value.len() >= 10 && value[4] == b'-' {
                     self.observe_time(value);
                 } else {
-                    self.observe_number(value, point);
+                    self.observe_numeral(value, point);
                 }
             }
-            Some(first) if *first == point => self.observe_number(value, point),
+            Some(first) if *first == point => self.observe_numeral(value, point),
             Some(b't' | b'T' | b'f' | b'F') if parse::boolean(value).is_some() => self.kinds |= BOOL,
             _ => self.kinds |= TEXT,
         }
@@ -75,12 +75,24 @@ impl Evidence {
         self.kinds |= BOOL;
     }
 
-    /// Takes in a number, or else text.
+    /// Takes in a number of a format that has numbers, or else text.
     pub fn observe_number(&mut self, value: &[u8], point: u8) {
-        let Some(number) = parse::Number::scan(value, point).filter(parse::Number::is_canonical) else {
-            self.kinds |= TEXT;
-            return;
-        };
+        match parse::Number::scan(value, point).filter(parse::Number::is_canonical) {
+            Some(number) => self.take_number(number, value, point),
+            None => self.kinds |= TEXT,
+        }
+    }
+
+    /// Takes in what may be a number among texts: a code with an E in it, `12E4`, is not one.
+    fn observe_numeral(&mut self, value: &[u8], point: u8) {
+        let number = parse::Number::scan(value, point).filter(parse::Number::is_canonical);
+        match number.filter(|number| !number.exponent || parse::is_scientific(value, point)) {
+            Some(number) => self.take_number(number, value, point),
+            None => self.kinds |= TEXT,
+        }
+    }
+
+    fn take_number(&mut self, number: parse::Number, value: &[u8], point: u8) {
         self.integer_digits = self.integer_digits.max(number.integer_digits);
         self.scale = self.scale.max(number.scale);
         self.kinds |= if number.exponent {
@@ -202,11 +214,19 @@ mod tests {
             (&["9223372036854775808"], DataType::Decimal128(38, 0)),
             (&["12345678901234567.89"], DataType::Decimal128(38, 2)),
             (&["123456789012345678901234567890123456789"], DataType::Utf8),
-            (&["1e5", "2.25"], DataType::Float64),
+            (&["1e5", "2.25"], DataType::Utf8),
+            (&["12E4", "120000"], DataType::Utf8),
+            (&["1E5"], DataType::Utf8),
+            (&["12e+4"], DataType::Utf8),
+            (&["1e-05", "2.25", "1E+06"], DataType::Float64),
+            (&["1.0E5", "12.5e3"], DataType::Float64),
+            (&["0x10"], DataType::Utf8),
+            (&["1_000"], DataType::Utf8),
+            (&["-Infinity"], DataType::Utf8),
             (&["3.0000000000000004e-01", "1.0000000000000001e-01"], DataType::Float64),
             (&["1.23456789012345671e-05"], DataType::Utf8),
-            (&["1e5", "12345678901234567891"], DataType::Utf8),
-            (&["1e400"], DataType::Utf8),
+            (&["1.5e5", "12345678901234567891"], DataType::Utf8),
+            (&["1.0e400"], DataType::Utf8),
             (&["NaN"], DataType::Utf8),
             (&["inf"], DataType::Utf8),
             (&["true", "FALSE"], DataType::Boolean),

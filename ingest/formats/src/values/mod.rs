@@ -6,3 +6,4 @@ pub mod convert;
 pub mod evidence;
 pub mod parse;
 pub mod time;
+pub mod zones;

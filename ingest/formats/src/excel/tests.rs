@@ -110,6 +110,41 @@ fn values_keep_their_types_and_rows_their_numbers() {
 }
 
 #[test]
+fn no_column_goes_without_a_name() {
+    let text = |at: &str, text: &str| format!("<c r=\"{at}\" t=\"inlineStr\"><is><t>{text}</t></is></c>");
+    let header = [
+        text("B1", "A"),
+        text("C1", "Total"),
+        text("D1", " "),
+        text("E1", "Total"),
+        text("G1", "F"),
+    ]
+    .concat();
+    let error = "<c r=\"H1\" t=\"e\"><v>#N/A</v></c>";
+    let values: String = ('A'..='H')
+        .map(|column| text(&format!("{column}2"), &column.to_string()))
+        .collect();
+    let rows = format!("<row r=\"1\">{header}{error}</row><row r=\"2\">{values}</row>");
+    let lines = read(xlsx(&rows), r#"{"sheet": 2}"#).unwrap();
+    let named = [
+        ("A", "B"),
+        ("Total", "C"),
+        ("Total_2", "E"),
+        ("F", "G"),
+        ("column_A", "A"),
+        ("D", "D"),
+        ("column_F", "F"),
+        ("H", "H"),
+    ];
+    let record: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&lines[1]).unwrap();
+    let record: Vec<_> = record
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+        .collect();
+    assert_eq!(record, named);
+}
+
+#[test]
 fn a_part_of_a_sheet_is_read() {
     let lines = read(xlsx(ROWS), r#"{"sheet": 2, "range": "A2:B6"}"#).unwrap();
     assert_eq!(
@@ -131,9 +166,25 @@ fn what_is_wrong_is_said() {
     let why = |workbook: Vec<u8>, options: &str| read(workbook, options).unwrap_err().to_string();
     assert!(why(xlsx(ROWS), r#"{"sheet": "Sale"}"#).contains("Notes, Sales"));
     assert!(why(xlsx(ROWS), r#"{"sheet": 3}"#).contains("no sheet 3"));
-    assert!(why(b"id,name\n1,a\n".to_vec(), "{}").contains("workbook"));
-    let twice = ROWS.replace("Amount", "Day");
-    assert!(why(xlsx(&twice), r#"{"sheet": 2}"#).contains("B and C are both named `Day`"));
+    for (content, what) in [
+        (&b"id,name\n1,a\n"[..], "it is text, not a workbook"),
+        (b"\xef\xbb\xbfid\tname\n1\ta\n", "set `format: tsv`"),
+        (b" <!DOCTYPE html><html><table></table></html>", "web page"),
+        (
+            b"<?xml version=\"1.0\"?><Workbook xmlns=\"urn:schemas-microsoft-com:office:spreadsheet\"/>",
+            "Excel 2003",
+        ),
+        (b"%PDF-1.7\n", "PDF"),
+        (b"", "empty"),
+        (b"\x01\x02\x03", "not a workbook"),
+    ] {
+        assert!(why(content.to_vec(), "{}").contains(what), "{what}");
+    }
+    assert!(why(zip(&[("a.csv", "id\n1\n")]), "{}").contains("without a workbook"));
+    let package = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes);
+    let locked = [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", &[0; 2000][..]].concat();
+    let locked = locked.into_iter().chain(package).chain([0; 100]).collect();
+    assert!(why(locked, "{}").contains("password"));
     let whole = xlsx(ROWS);
     assert!(read(whole[..whole.len() / 2].to_vec(), "{}").is_err());
     let mut bomb = whole.clone();
