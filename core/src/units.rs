@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The units of durations, and how many milliseconds they are.
 const SPANS: [(&str, u64); 6] = [
@@ -64,7 +64,7 @@ impl Span {
 /// assert_eq!(Size::parse("64MB"), Some(Size(64_000_000)));
 /// assert_eq!(Size::parse("64 mib"), Some(Size(67_108_864)));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Size(pub u64);
 
 impl Size {

@@ -113,6 +113,7 @@ impl FileStream {
     pub(crate) fn settings(&self, zone: Tz) -> String {
         let mut settings = Vec::new();
         settings.extend(self.format.map(|format| format!("format {format:?}")));
+        let zone = self.options().timezone.unwrap_or(zone);
         settings.extend((zone != Tz::UTC).then(|| format!("timezone {zone}")));
         settings.extend(told("csv", &self.csv));
         settings.extend(told("excel", &self.excel));
@@ -121,6 +122,7 @@ impl FileStream {
             if said != (&None, &None, None) {
                 settings.push(format!("column {name} {said:?}"));
             }
+            settings.extend(column.timezone.map(|Zone(zone)| format!("timezone of {name} {zone}")));
         }
         settings.join("\n")
     }

@@ -7,7 +7,6 @@ use arrow::array::BooleanArray;
 use arrow::compute::filter;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit};
 use arrow::record_batch::RecordBatch;
-use chrono_tz::Tz;
 use cordada_core::batches::BATCH_ROWS;
 use cordada_core::types::storable_type;
 use cordada_core::{Context, Error, Result};

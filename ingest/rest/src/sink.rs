@@ -1,6 +1,5 @@
 //! Records on their way from a page into the spool: which of them land, and what is added to them.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

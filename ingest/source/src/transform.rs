@@ -16,6 +16,7 @@ use cordada_core::source_names::SourceNames;
 use cordada_core::{Context, Error, Result, hex};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::{hkdf, hmac};
+use sha2::{Digest, Sha256};
 
 use crate::options::{Options, Transform};
 

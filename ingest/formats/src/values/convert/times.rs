@@ -48,7 +48,7 @@ impl Instants {
 }
 
 pub(super) fn timestamps(array: &ArrayRef, conversion: Conversion) -> Result<Converted> {
-    let (instants, mut clock, mut cut) = (Instants::of(array), Clock::new(conversion.zone), false);
+    let (instants, mut clock, mut cut) = (Instants::of(array), Clock::new(conversion.zone.tz), false);
     let (values, misfits) = each(array, |row| {
         let (micros, is_cut) = (instants.micros)(row)?;
         if is_cut && !conversion.cuts {
