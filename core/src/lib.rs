@@ -2,12 +2,15 @@
 
 pub mod atomic_file;
 pub mod batches;
+pub mod clock;
+pub mod conform;
 pub mod error;
 pub mod hex;
 pub mod local_store;
 pub mod names;
 pub mod progress;
 pub mod scratch;
+pub mod spelling;
 pub mod sql_text;
 pub mod storage;
 pub mod suggest;

@@ -13,7 +13,7 @@ use cordada_core::sql_text::Dialect;
 use cordada_core::{Context, Error, Result, TableName, types};
 use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::provenance::{DELETED, LOAD_ID, LOADED_AT};
-use cordada_lake::{Base, Lake, Mode, PinnedReference, Tip, Write};
+use cordada_lake::{Base, Evolution, Lake, Mode, PinnedReference, Tip, Write};
 use datafusion::catalog::TableProvider;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::prelude::{DataFrame, SessionContext};
@@ -112,7 +112,7 @@ async fn follow(
     let schema = rows.schema().inner().clone();
     let partitions = rows.execute_stream_partitioned().await.doing(doing)?;
     let write = Write {
-        widen: true,
+        evolution: Evolution::Widen,
         state: Some(serde_json::to_string(&now).doing(doing)?),
         base: Base::Tip(tip),
         ..Write::new(mode, schema)

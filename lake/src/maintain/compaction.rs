@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use cordada_core::{ErrorKind, Result, TableName, types};
+use cordada_core::conform::conform;
+use cordada_core::spelling::Former;
+use cordada_core::{ErrorKind, Result, TableName};
 use deltalake::kernel::transaction::CommitData;
 use deltalake::kernel::{Action, Add, Remove};
 use deltalake::protocol::DeltaOperation;
@@ -81,12 +83,13 @@ fn size(file: &DataFile) -> u64 {
 /// The rows of `files`, in their order, in new files.
 async fn merge(lake: &Lake, snapshot: &TableSnapshot, files: &[Arc<DataFile>]) -> Result<Vec<Add>> {
     let store = lake.object_store();
-    let mut writer = FileWriter::new(store.clone(), snapshot.path(), snapshot.schema().clone())?;
+    let schema = snapshot.written_schema();
+    let mut writer = FileWriter::new(store.clone(), snapshot.path(), schema.clone())?;
     let copied = async {
         for file in files {
             let mut batches = data_file::read(store, &file.location, size(file), None).await?;
             while let Some(batch) = batches.next().await {
-                writer.write(&types::conform(&batch?, snapshot.schema())?).await?;
+                writer.write(&conform(&batch?, &schema, &Former::default())?).await?;
             }
         }
         writer.end().await

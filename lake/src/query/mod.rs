@@ -5,4 +5,5 @@ pub mod dialect;
 mod pinned_view;
 pub(crate) mod provider;
 pub mod session;
+pub(crate) mod sound_statistics;
 pub mod sql;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use cordada_core::{Context, ErrorKind, Result};
+use cordada_core::{Context, ErrorKind, Result, types};
 use datafusion::catalog::TableProvider;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
@@ -30,7 +30,8 @@ pub struct Changes {
 
 impl Lake {
     /// What changed of the table at `path` from one version to another, which need not be the later one. `None` if it
-    /// can no longer be told: the log of the first was cleaned up, or files were removed that only it has.
+    /// can no longer be told: the log of the first was cleaned up, files were removed that only it has, or its columns were
+    /// of other types.
     ///
     /// # Errors
     /// The table cannot be read.
@@ -45,7 +46,7 @@ impl Lake {
             }
         };
         let (came, went) = (only_in(&after, &before), only_in(&before, &after));
-        if !self.are_there(&went).await? {
+        if !self.are_there(&went).await? || !went.is_empty() && !reads_as(&before, &after) {
             return Ok(None);
         }
         let files = |files| -> Arc<dyn TableProvider> { Arc::new(PinnedFiles::new(files, after.schema())) };
@@ -70,6 +71,15 @@ impl Lake {
             .try_fold(true, |all, one| async move { Ok(all && one) })
             .await
     }
+}
+
+/// Whether files of the one can be read with the columns of the other.
+fn reads_as(before: &TableSnapshot, after: &TableSnapshot) -> bool {
+    let open = before.open_columns();
+    before.schema().fields().iter().all(|field| {
+        let now = after.schema().field_with_name(field.name());
+        now.is_ok_and(|now| open.contains(field.name()) || types::only_grows(field.data_type(), now.data_type()))
+    })
 }
 
 /// The files of `these` that the others have not.

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::kernels::aggregate;
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Decimal128Type, Field, FieldRef, Int8Type, Int16Type, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
 use arrow::record_batch::RecordBatch;
 use chrono::Datelike;
@@ -151,6 +150,26 @@ pub(crate) async fn discard(store: &Arc<dyn ObjectStore>, table: &str, files: &[
     }
 }
 
+/// The names of the columns that a file has.
+pub(crate) async fn columns(store: &Arc<dyn ObjectStore>, location: &Path, size: u64) -> Result<Vec<String>> {
+    let builder = open(store, location, size).await?;
+    let fields = builder.schema().fields().iter();
+    Ok(fields.map(|field| field.name().clone()).collect())
+}
+
+async fn open(
+    store: &Arc<dyn ObjectStore>,
+    location: &Path,
+    size: u64,
+) -> Result<ParquetRecordBatchStreamBuilder<Box<dyn AsyncFileReader>>> {
+    let doing = || format!("reading {location}");
+    let file = PartitionedFile::new(location.as_ref(), size);
+    let reader: Box<dyn AsyncFileReader> = DefaultParquetFileReaderFactory::new(store.clone())
+        .create_reader(0, file, None, &ExecutionPlanMetricsSet::new())
+        .doing(doing)?;
+    ParquetRecordBatchStreamBuilder::new(reader).await.doing(doing)
+}
+
 /// Reads a file's columns of those names (all if `None`) as they are in the file.
 pub(crate) async fn read(
     store: &Arc<dyn ObjectStore>,
@@ -159,14 +178,15 @@ pub(crate) async fn read(
     columns: Option<&[String]>,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
     let doing = format!("reading {location}");
-    let file = PartitionedFile::new(location.as_ref(), size);
-    let reader: Box<dyn AsyncFileReader> = DefaultParquetFileReaderFactory::new(store.clone())
-        .create_reader(0, file, None, &ExecutionPlanMetricsSet::new())
-        .doing(|| &doing)?;
-    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.doing(|| &doing)?;
+    let builder = open(store, location, size).await?;
     let mask = match columns {
         None => ProjectionMask::all(),
-        Some(names) => ProjectionMask::columns(builder.parquet_schema(), names.iter().map(String::as_str)),
+        // By their places, for a name with a dot would be taken for a path.
+        Some(names) => {
+            let there = builder.schema().fields().iter().enumerate();
+            let wanted = there.filter(|(_, field)| names.contains(field.name()));
+            ProjectionMask::roots(builder.parquet_schema(), wanted.map(|(at, _)| at))
+        }
     };
     let stream = builder
         .with_projection(mask)
@@ -190,11 +210,9 @@ fn properties(schema: &Schema) -> Result<WriterProperties> {
     properties = properties
         .set_column_dictionary_enabled(origin.clone(), false)
         .set_column_encoding(origin, Encoding::DELTA_BYTE_ARRAY);
-    for field in schema
-        .fields()
-        .iter()
-        .filter(|field| field.metadata().contains_key(types::PII))
-    {
+    // Nor has Parquet a way to say that NaN, which is greater than all other numbers, is among the values.
+    let without = |field: &&FieldRef| field.metadata().contains_key(types::PII) || field.data_type().is_floating();
+    for field in schema.fields().iter().filter(without) {
         let column = ColumnPath::from(field.name().as_str());
         properties = properties.set_column_statistics_enabled(column, EnabledStatistics::None);
     }
@@ -247,8 +265,6 @@ fn bound(values: &ArrayRef, field: &Field, greatest: bool) -> Option<Value> {
         DataType::Int16 => extreme!(Int16Type).map(|v| json!(v)),
         DataType::Int32 => extreme!(Int32Type).map(|v| json!(v)),
         DataType::Int64 => extreme!(Int64Type).map(|v| json!(v)),
-        DataType::Float32 => extreme!(Float32Type).filter(|v| v.is_finite()).map(|v| json!(v)),
-        DataType::Float64 => extreme!(Float64Type).filter(|v| v.is_finite()).map(|v| json!(v)),
         DataType::Date32 => {
             let day = extreme!(Date32Type)?;
             let date = Date32Type::to_naive_date_opt(day).filter(|date| YEARS.contains(&date.year()))?;
@@ -300,11 +316,15 @@ fn cut_up(text: &str) -> Option<String> {
     if text.chars().nth(TEXT_BOUND).is_none() {
         return Some(text.to_owned());
     }
-    let mut cut = cut_down(text);
-    while let Some(last) = cut.pop() {
+    next_text(cut_down(text))
+}
+
+/// The text with its last character moved up: greater than all that begins with it; `None` if nothing is.
+pub(crate) fn next_text(mut text: String) -> Option<String> {
+    while let Some(last) = text.pop() {
         if let Some(next) = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32) {
-            cut.push(next);
-            return Some(cut);
+            text.push(next);
+            return Some(text);
         }
     }
     None

@@ -22,6 +22,9 @@ use crate::table::transactions::Transactions;
 /// The table property that says how columns are named in the files.
 const COLUMN_MAPPING: &str = "delta.columnMapping.mode";
 
+/// The table property that lists the columns that no row has a value of yet (JSON).
+pub(crate) const OPEN: &str = "cordada.open";
+
 /// Files whose statistics are merged at a time: each of them takes some hundred bytes a column until then.
 const MERGED_FILES: usize = 64;
 
@@ -290,6 +293,17 @@ impl TableSnapshot {
         self.metadata.configuration().get(name).map(String::as_str)
     }
 
+    /// The columns that no row has a value of yet: they are text to readers, and in none of the files.
+    pub fn open_columns(&self) -> Vec<String> {
+        let names = self.property(OPEN).map(serde_json::from_str);
+        names.and_then(std::result::Result::ok).unwrap_or_default()
+    }
+
+    /// The columns that the files have.
+    pub(crate) fn written_schema(&self) -> SchemaRef {
+        written(&self.schema, &self.open_columns())
+    }
+
     /// The columns with all that is said of them, by whomever.
     ///
     /// # Errors
@@ -339,6 +353,15 @@ impl TableSnapshot {
         let properties: usize = configuration.map(|(key, value)| key.len() + value.len()).sum();
         size_of::<Self>() + files + self.transactions.bytes() + 4 * columns + properties
     }
+}
+
+/// The columns of `schema` that files have: all but those that are open.
+pub(crate) fn written(schema: &SchemaRef, open: &[String]) -> SchemaRef {
+    if open.is_empty() {
+        return schema.clone();
+    }
+    let fields = schema.fields().iter().filter(|field| !open.contains(field.name()));
+    Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
 }
 
 fn columns(metadata: &Metadata, doing: impl Fn() -> String) -> Result<Schema> {

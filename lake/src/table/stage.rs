@@ -8,7 +8,9 @@ use arrow::array::{Array, BooleanArray, BooleanBufferBuilder};
 use arrow::compute::{filter_record_batch, not, prep_null_mask_filter};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use cordada_core::{Classify, Context, Error, Result, TableName, types};
+use cordada_core::conform::conform;
+use cordada_core::spelling::Former;
+use cordada_core::{Classify, Context, Error, Result, TableName};
 use datafusion::execution::SendableRecordBatchStream;
 use deltalake::kernel::Add;
 use futures::StreamExt;
@@ -30,12 +32,22 @@ use crate::table::statistics;
 pub(crate) struct Folder {
     pub(crate) lake: Lake,
     pub(crate) path: String,
+    /// The table's columns.
     pub(crate) schema: SchemaRef,
+    /// Those of them that files have.
+    pub(crate) written: SchemaRef,
+    /// What is known of the rows that are there.
+    pub(crate) former: Arc<Former>,
 }
 
 impl Folder {
     fn writer(&self) -> Result<FileWriter> {
-        FileWriter::new(self.lake.object_store().clone(), &self.path, self.schema.clone())
+        FileWriter::new(self.lake.object_store().clone(), &self.path, self.written.clone())
+    }
+
+    /// Rows of a file that is there, with the table's columns.
+    pub(crate) fn conform(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        conform(rows, &self.schema, &self.former)
     }
 
     /// Writes the file's rows again, as `change` makes them; it is given the rows' numbers in the file as well.
@@ -51,10 +63,11 @@ impl Folder {
             let mut batches = data_file::read(store, &file.location, size, None).await?;
             let mut row = 0;
             while let Some(batch) = batches.next().await {
-                let batch = types::conform(&batch?, &self.schema)?;
+                let batch = self.conform(&batch?)?;
                 let rows = row..row + batch.num_rows();
                 row = rows.end;
-                writer.write(&change(rows, batch)?).await?;
+                let batch = change(rows, batch)?;
+                writer.write(&written(&batch, &self.written)?).await?;
             }
             writer.end().await
         };
@@ -128,6 +141,7 @@ pub(crate) async fn stage(
             number,
             writer: folder.writer()?,
             schema: folder.schema.clone(),
+            written: folder.written.clone(),
             admission: admission.clone(),
             rules: rules.cloned(),
             index: index.clone(),
@@ -192,6 +206,7 @@ struct Partition {
     number: u16,
     writer: FileWriter,
     schema: SchemaRef,
+    written: SchemaRef,
     admission: Admission,
     rules: Option<Rules>,
     index: Option<Arc<KeyIndex>>,
@@ -243,12 +258,12 @@ impl Partition {
                 batch = history.begin(batch, &mut self.contents)?;
             }
         }
-        self.writer.write(&batch).await
+        self.writer.write(&written(&batch, &self.written)?).await
     }
 
     /// The rows that the table lets in: as they came in, and with the table's columns.
     fn admit(&self, incoming: &RecordBatch) -> Result<(RecordBatch, RecordBatch)> {
-        let batch = types::conform(incoming, &self.schema)?;
+        let batch = conform(incoming, &self.schema, &Former::default())?;
         let mut broken = self.admission.constraints.broken(&batch)?;
         let deleted = self.rules.as_ref().and_then(|rules| rules.deleted.as_deref());
         if let Some(deleted) = deleted.filter(|_| !broken.is_empty()) {
@@ -273,6 +288,14 @@ impl Partition {
         let kept = |batch: &RecordBatch| filter_record_batch(batch, &keep).doing(|| &self.doing);
         Ok((kept(incoming)?, kept(&batch)?))
     }
+}
+
+/// The rows as files have them, of the table's columns.
+pub(crate) fn written(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    if batch.num_columns() == schema.fields().len() {
+        return Ok(batch.clone());
+    }
+    conform(batch, schema, &Former::default())
 }
 
 /// Which rows land: those that `deleted` does not say are gone.
