@@ -13,6 +13,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use chrono_tz::Tz;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -37,9 +38,8 @@ pub fn conform(batch: &RecordBatch, schema: &SchemaRef, former: &Former) -> Resu
         .map(|field| match batch.column_by_name(field.name()) {
             None => Ok(new_null_array(field.data_type(), batch.num_rows())),
             Some(column) => {
-                let spelling = former.columns.get(field.name()).unwrap_or(&Spelling::Canonical);
-                let of = Of { spelling, former };
-                of.convert(column, field.data_type()).map_err(|error| {
+                let spelling = former.get(field.name()).unwrap_or(&Spelling::Canonical);
+                Of { spelling }.convert(column, field.data_type()).map_err(|error| {
                     Error::failed(format!("writing column {}", field.name()), error)
                         .with("from", column.data_type())
                         .with("to", field.data_type())
@@ -51,11 +51,22 @@ pub fn conform(batch: &RecordBatch, schema: &SchemaRef, former: &Former) -> Resu
     RecordBatch::try_new_with_options(schema.clone(), columns, &options).doing(|| "arranging the columns of a batch")
 }
 
+/// The values as `to` holds them.
+///
+/// # Errors
+/// A value that does not fit; it is not in the message.
+pub fn conform_column(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    let of = Of {
+        spelling: &Spelling::Canonical,
+    };
+    let converted = of.convert(array, to);
+    converted.map_err(|why| Error::failed(format!("converting {} to {to}", array.data_type()), why))
+}
+
 /// What is known of the values of one column, or within one.
 #[derive(Clone, Copy)]
 struct Of<'a> {
     spelling: &'a Spelling,
-    former: &'a Former,
 }
 
 /// Why a column cannot be converted; without any value.
@@ -93,7 +104,11 @@ impl Of<'_> {
             (from, T::Utf8) if is_plain(from) => self.text(array),
             (T::Utf8, to) if array.null_count() == array.len() => Ok(new_null_array(to, array.len())),
             (T::Date32, T::Timestamp(..)) => {
-                let mut clock = Clock::new(self.former.zone);
+                let zone = match self.spelling {
+                    Spelling::Date(zone) => *zone,
+                    _ => Tz::UTC,
+                };
+                let mut clock = Clock::new(zone);
                 let days = array.as_any().downcast_ref::<Date32Array>().ok_or_else(misfit)?;
                 let midnights = days.iter().map(|day| Some(clock.utc_of_local(i64::from(day?) * DAY)));
                 let midnights: TimestampMicrosecondArray = midnights.collect();
@@ -116,10 +131,14 @@ impl Of<'_> {
     }
 
     fn structs(self, record: &StructArray, fields: &arrow::datatypes::Fields) -> Converted {
-        let columns = fields.iter().map(|field| match counterpart(field.name(), fields, record.fields()) {
-            None => Ok(new_null_array(field.data_type(), record.len())),
-            Some(column) => self.field(field.name()).convert(record.column(column), field.data_type()),
-        });
+        let columns = fields
+            .iter()
+            .map(|field| match counterpart(field.name(), fields, record.fields()) {
+                None => Ok(new_null_array(field.data_type(), record.len())),
+                Some(column) => self
+                    .field(field.name())
+                    .convert(record.column(column), field.data_type()),
+            });
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         let record = StructArray::try_new_with_length(fields.clone(), columns, record.nulls().cloned(), record.len());
         record.map(|record| Arc::new(record) as ArrayRef).map_err(described)
@@ -140,19 +159,24 @@ impl Of<'_> {
         };
         let plain = Of {
             spelling: &Spelling::Canonical,
-            ..self
         };
         let columns = vec![
             plain.convert(map.keys(), key.data_type())?,
             plain.convert(map.values(), value.data_type())?,
         ];
         let pairs = StructArray::try_new(fields.clone(), columns, None).map_err(described)?;
-        let map = MapArray::try_new(entries.clone(), map.offsets().clone(), pairs, map.nulls().cloned(), sorted);
+        let map = MapArray::try_new(
+            entries.clone(),
+            map.offsets().clone(),
+            pairs,
+            map.nulls().cloned(),
+            sorted,
+        );
         map.map(|map| Arc::new(map) as ArrayRef).map_err(described)
     }
 
     fn text(self, array: &ArrayRef) -> Converted {
-        let text = spelling::text(array.as_ref(), self.spelling, self.former.zone);
+        let text = spelling::text(array.as_ref(), self.spelling);
         text.map(|text| Arc::new(text) as ArrayRef)
             .map_err(|error| error.to_string())
     }
@@ -224,7 +248,6 @@ impl Of<'_> {
         };
         Self {
             spelling: spelling.unwrap_or(&Spelling::Canonical),
-            ..self
         }
     }
 
@@ -233,7 +256,7 @@ impl Of<'_> {
             Spelling::List(items) => items,
             _ => &Spelling::Canonical,
         };
-        Self { spelling, ..self }
+        Self { spelling }
     }
 
     /// What the lake calls the key.
@@ -274,10 +297,7 @@ fn has_value(json: &RawValue) -> bool {
 }
 
 fn decimals_as_doubles(array: &ArrayRef) -> Converted {
-    let values = array
-        .as_any()
-        .downcast_ref::<Decimal128Array>()
-        .ok_or_else(misfit)?;
+    let values = array.as_any().downcast_ref::<Decimal128Array>().ok_or_else(misfit)?;
     let write = spelling::canonical(values).map_err(|error| error.to_string())?;
     let mut digits = Vec::new();
     let doubles = (0..values.len()).map(|row| {

@@ -35,8 +35,10 @@ pub enum Spelling {
     Exponent,
     /// `true` and `false` in these words.
     Truth(&'static [&'static str; 2]),
-    /// Times in that form.
-    Time(TimeForm),
+    /// Dates in a source whose times are of that zone.
+    Date(Tz),
+    /// Times in that form, those that carry no zone in this one.
+    Time(TimeForm, Tz),
     /// Lists, whose items are written so.
     List(Box<Spelling>),
     /// Objects with these keys.
@@ -63,23 +65,8 @@ pub struct Key {
     pub values: Spelling,
 }
 
-/// What is known of values that landed before, and is not in their columns.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Former {
-    /// The zone of times that carried none.
-    pub zone: Tz,
-    /// How the values of a column were written, by its name.
-    pub columns: HashMap<String, Spelling>,
-}
-
-impl Default for Former {
-    fn default() -> Self {
-        Self {
-            zone: Tz::UTC,
-            columns: HashMap::new(),
-        }
-    }
-}
+/// How the values of columns were written that landed before, by the columns' names.
+pub type Former = HashMap<String, Spelling>;
 
 /// Appends the value in that row, which is not null.
 pub type Writer<'a> = Box<dyn Fn(usize, &mut Vec<u8>) + 'a>;
@@ -88,10 +75,10 @@ pub type Writer<'a> = Box<dyn Fn(usize, &mut Vec<u8>) + 'a>;
 ///
 /// # Errors
 /// A type that tables do not hold.
-pub fn text(array: &dyn Array, spelling: &Spelling, zone: Tz) -> Result<StringArray> {
+pub fn text(array: &dyn Array, spelling: &Spelling) -> Result<StringArray> {
     let write = match array.data_type().is_nested() {
-        true => json(array, spelling, zone)?,
-        false => plain(array, spelling, zone)?,
+        true => json(array, spelling)?,
+        false => plain(array, spelling)?,
     };
     let mut texts = StringBuilder::with_capacity(array.len(), array.len() * 8);
     let mut bytes = Vec::new();
@@ -169,7 +156,7 @@ pub fn canonical(array: &dyn Array) -> Result<Writer<'_>> {
 }
 
 /// Writes single values as they were written.
-fn plain<'a>(array: &'a dyn Array, spelling: &'a Spelling, zone: Tz) -> Result<Writer<'a>> {
+fn plain<'a>(array: &'a dyn Array, spelling: &'a Spelling) -> Result<Writer<'a>> {
     Ok(match (array.data_type(), spelling) {
         (DataType::Boolean, Spelling::Truth(words)) => truth(array, words),
         (DataType::Decimal128(_, scale), Spelling::Fraction { digits, whole }) => {
@@ -184,8 +171,8 @@ fn plain<'a>(array: &'a dyn Array, spelling: &'a Spelling, zone: Tz) -> Result<W
                 let _ = write!(bytes, "{:e}", values.value(row));
             })
         }
-        (DataType::Timestamp(TimeUnit::Microsecond, _), Spelling::Time(form)) => {
-            let (values, clock) = (array.as_primitive::<TimestampMicrosecondType>(), Clock::new(zone));
+        (DataType::Timestamp(TimeUnit::Microsecond, _), Spelling::Time(form, zone)) => {
+            let (values, clock) = (array.as_primitive::<TimestampMicrosecondType>(), Clock::new(*zone));
             Box::new(move |row, bytes| form.write(values.value(row), &clock, bytes))
         }
         _ => canonical(array)?,
@@ -198,7 +185,7 @@ fn truth<'a>(array: &'a dyn Array, words: &'static [&'static str; 2]) -> Writer<
 }
 
 /// Writes values as JSON.
-fn json<'a>(array: &'a dyn Array, spelling: &'a Spelling, zone: Tz) -> Result<Writer<'a>> {
+fn json<'a>(array: &'a dyn Array, spelling: &'a Spelling) -> Result<Writer<'a>> {
     Ok(match array.data_type() {
         DataType::Struct(fields) => {
             let keys: &[Key] = match spelling {
@@ -209,7 +196,7 @@ fn json<'a>(array: &'a dyn Array, spelling: &'a Spelling, zone: Tz) -> Result<Wr
                 let key = keys.iter().find(|key| key.name == *field.name());
                 let (own, always) = key.map_or((field.name(), false), |key| (&key.own, key.always));
                 let spelling = key.map_or(&Spelling::Canonical, |key| &key.values);
-                Ok((quoted(own), always, values, json(values.as_ref(), spelling, zone)?))
+                Ok((quoted(own), always, values, json(values.as_ref(), spelling)?))
             });
             let columns = columns.collect::<Result<Vec<_>>>()?;
             Box::new(move |row, bytes| {
@@ -239,7 +226,7 @@ fn json<'a>(array: &'a dyn Array, spelling: &'a Spelling, zone: Tz) -> Result<Wr
                 Spelling::List(items) => items,
                 _ => &Spelling::Canonical,
             };
-            let write = or_null(list.values().as_ref(), json(list.values().as_ref(), items, zone)?);
+            let write = or_null(list.values().as_ref(), json(list.values().as_ref(), items)?);
             let offsets = list.value_offsets();
             Box::new(move |row, bytes| {
                 bytes.push(b'[');
@@ -254,8 +241,8 @@ fn json<'a>(array: &'a dyn Array, spelling: &'a Spelling, zone: Tz) -> Result<Wr
         }
         DataType::Map(..) => {
             let map = array.as_map();
-            let keys = plain(map.keys().as_ref(), &Spelling::Canonical, zone)?;
-            let values = json(map.values().as_ref(), &Spelling::Canonical, zone)?;
+            let keys = plain(map.keys().as_ref(), &Spelling::Canonical)?;
+            let values = json(map.values().as_ref(), &Spelling::Canonical)?;
             let values = or_null(map.values().as_ref(), values);
             let offsets = map.value_offsets();
             Box::new(move |row, bytes| {
@@ -278,7 +265,7 @@ fn json<'a>(array: &'a dyn Array, spelling: &'a Spelling, zone: Tz) -> Result<Wr
         // Text that stands for objects of which no field has a value yet is JSON already.
         DataType::Utf8 if matches!(spelling, Spelling::Object(_)) => canonical(array)?,
         data_type => {
-            let write = plain(array, spelling, zone)?;
+            let write = plain(array, spelling)?;
             let is_number = data_type.is_numeric();
             Box::new(move |row, bytes| {
                 let start = bytes.len();
@@ -387,7 +374,12 @@ impl TimeForm {
             if digits > 0 {
                 let fraction = format!("{:06}", time.timestamp_subsec_micros());
                 bytes.push(self.point);
-                bytes.extend(fraction.bytes().chain(std::iter::repeat(b'0')).take(usize::from(digits)));
+                bytes.extend(
+                    fraction
+                        .bytes()
+                        .chain(std::iter::repeat(b'0'))
+                        .take(usize::from(digits)),
+                );
             }
         }
         bytes.extend_from_slice(&zone[..usize::from(*length)]);

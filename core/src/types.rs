@@ -266,7 +266,9 @@ mod tests {
         plain.prop_recursive(3, 12, 3, |inner| {
             let item = inner.clone();
             let record = prop::collection::btree_map("[abc]", inner, 1..4).prop_map(|fields| {
-                let fields = fields.into_iter().map(|(name, data_type)| Field::new(name, data_type, true));
+                let fields = fields
+                    .into_iter()
+                    .map(|(name, data_type)| Field::new(name, data_type, true));
                 DataType::Struct(fields.collect())
             });
             prop_oneof![

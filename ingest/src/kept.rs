@@ -1,18 +1,26 @@
 //! What a table keeps with the rows of a stream.
 
+use std::collections::BTreeMap;
+
 use cordada_core::{Context, Result, TableName};
+use cordada_ingest_formats::shape::Shape;
 use cordada_ingest_source::extract::State;
 use cordada_lake::{Lake, Tip};
 use serde::{Deserialize, Serialize};
 
-/// What is kept with the rows of a chunk: what the source remembers, and whether more chunks were to follow that
-/// belong to one replacement of the table.
+/// What the values of a table's columns look like, by the columns' names, as far as their types do not say it.
+pub(crate) type Shapes = BTreeMap<String, Shape>;
+
+/// What is kept with the rows of a chunk: what the source remembers, whether more chunks were to follow that belong to
+/// one replacement of the table, and what the values look like that have landed.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct KeptState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<State>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) incomplete: bool,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) shapes: Shapes,
 }
 
 impl KeptState {

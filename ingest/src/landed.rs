@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use cordada_core::sql_text::Dialect;
 use cordada_core::threads::locked;
-use cordada_core::{Context, Result, TableName};
+use cordada_core::{Context, Result, TableName, types};
 use cordada_ingest_source::{Environment, Landed};
 use cordada_lake::{Draft, Lake, Relation, Tip};
 use datafusion::execution::SendableRecordBatchStream;
@@ -43,7 +43,7 @@ impl LandedTable {
         *tip = tip.then(version);
     }
 
-    /// Its columns; `None` if there is no table.
+    /// Its columns, those with the type Null that no row has a value of yet; `None` if there is no table.
     ///
     /// # Errors
     /// It cannot be read.
@@ -52,7 +52,7 @@ impl LandedTable {
             return Ok(None);
         };
         let snapshot = self.lake.snapshot(&self.lake.path_of(&self.table), version).await?;
-        Ok(Some(snapshot.schema().clone()))
+        Ok(Some(types::with_open(snapshot.schema(), &snapshot.open_columns())))
     }
 }
 

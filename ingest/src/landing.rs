@@ -23,7 +23,7 @@ use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
 use cordada_ingest_source::options::{Disposition, Options, Transform};
 use cordada_ingest_source::provenance::{self, Load};
 use cordada_ingest_source::transform::{PiiKey, Transforms};
-use cordada_lake::{Base, Lake, MissingKey, Mode, TakeBroken, Tip, Write};
+use cordada_lake::{Base, Evolution, Lake, MissingKey, Mode, TakeBroken, Tip, Write};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
@@ -33,7 +33,8 @@ use uuid::Uuid;
 
 use crate::budget::Budget;
 use crate::far_times::{self, FarTimes};
-use crate::kept::KeptState;
+use crate::kept::{KeptState, Shapes};
+use crate::known::{Known, landing_as};
 use crate::landed::LandedTable;
 use crate::rejected::Rejects;
 use crate::rows::{RowReader, described, typed, with_provenance};
@@ -69,6 +70,8 @@ pub(crate) struct Outcome {
     pub(crate) tip: Option<Tip>,
     /// The tables that its lists became, and where they go on.
     pub(crate) children: Vec<(TableName, Tip)>,
+    /// What the values look like that have landed.
+    shapes: Shapes,
     /// Times that not all readers can hold.
     far_times: FarTimes,
 }
@@ -77,6 +80,8 @@ pub(crate) struct Outcome {
 struct LandingRows {
     /// The columns that land, before the contract has been looked at.
     schema: SchemaRef,
+    /// What their values and those that have landed look like; `None` if their types say all.
+    shapes: Option<Shapes>,
     partitions: Vec<SendableRecordBatchStream>,
     /// By which transaction a file is known again.
     contents: HashMap<String, (String, i64)>,
@@ -118,7 +123,7 @@ impl Landing<'_> {
             landed: table.clone(),
             parallelism: self.lake.parallelism(),
             rehearsal: !self.lake.is_production(),
-            state: kept.state.filter(|_| !replace),
+            state: kept.state.clone().filter(|_| !replace),
             replace,
             transforms: transforms.clone(),
             records: Arc::new(Reading::of_records(
@@ -131,6 +136,7 @@ impl Landing<'_> {
             cancel: self.cancel.clone(),
         };
         landed.state = request.state.clone();
+        landed.shapes = kept.shapes;
         let mut extraction = self.cancellable(self.source.source().extract(request)).await?;
         let (mut first, mut complete) = (true, true);
         while let Some(chunk) = self.cancellable(extraction.next()).await? {
@@ -194,10 +200,17 @@ impl Landing<'_> {
             Disposition::Replace if first => None,
             _ => table.schema().await?,
         };
+        if existing.is_none() {
+            landed.shapes.clear();
+        }
         let others = self.chunk_id(&chunk);
         let whole = first && chunk.last && chunk.state.is_none() && chunk.transactions.is_empty();
+        let known = Known {
+            columns: existing.as_ref(),
+            shapes: &landed.shapes,
+        };
         let incoming = self
-            .incoming(chunk.rows, table, existing.as_ref(), transforms, &rejects, &task)
+            .incoming(chunk.rows, table, known, transforms, &rejects, &task)
             .await?;
         let (files, bytes) = (landed.files + chunk.files, landed.bytes + chunk.bytes);
         let state = chunk.state.or_else(|| landed.state.clone());
@@ -209,13 +222,21 @@ impl Landing<'_> {
             return Ok(false);
         };
         let contract = self.options.contract;
-        let known = existing
+        let before = existing
             .as_deref()
             .filter(|_| self.options.disposition() != Disposition::Replace);
-        let check = contract.apply(&self.table, &incoming.schema, known)?;
+        let check = contract.apply(&self.table, &incoming.schema, before)?;
+        let evolution = match &incoming.shapes {
+            Some(_) => Evolution::Decided(Arc::new(known.former(self.source.source().timezone()))),
+            None => Evolution::Widen,
+        };
         let kept = KeptState {
             state,
             incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
+            shapes: match incoming.shapes {
+                Some(shapes) => landing_as(shapes, &check.schema),
+                None => landed.shapes.clone(),
+            },
         };
         let partitions = incoming.partitions.into_iter();
         let far_times = far_times::Counter::default();
@@ -223,7 +244,7 @@ impl Landing<'_> {
             .map(|rows| self.checked(rows, &check, &rejects, &far_times))
             .collect();
         let write = Write {
-            widen: true,
+            evolution,
             transactions: chunk.transactions,
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
             base: Base::Tip(table.tip()),
@@ -237,7 +258,7 @@ impl Landing<'_> {
         table.wrote(written.version);
         (landed.files, landed.bytes) = (files, bytes);
         landed.version = Some(written.version);
-        landed.state = kept.state;
+        (landed.state, landed.shapes) = (kept.state, kept.shapes);
         let (rows, rejected) = (written.rows_added, rejects.rows());
         (landed.rows, landed.rejected) = (landed.rows + rows, landed.rejected + rejected);
         landed.far_times.merge(&far_times.counted());
@@ -255,6 +276,7 @@ impl Landing<'_> {
         let kept = KeptState {
             state: landed.state.clone(),
             incomplete: false,
+            shapes: landed.shapes.clone(),
         };
         let write = Write {
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
@@ -305,11 +327,13 @@ impl Landing<'_> {
         &self,
         rows: Rows,
         table: &LandedTable,
-        existing: Option<&SchemaRef>,
+        known: Known<'_>,
         transforms: &Arc<Transforms>,
         rejects: &Arc<Rejects>,
         task: &Arc<dyn Task>,
     ) -> Result<Option<LandingRows>> {
+        let existing = known.columns;
+        let mut shapes = None;
         let (schema, partitions, contents, transforms) = match rows {
             Rows::Typed {
                 schema,
@@ -336,18 +360,20 @@ impl Landing<'_> {
                     files.push(file);
                 }
                 // Whoever filled the spool has transformed what is in it.
-                let Some((schema, partitions)) = self.scanned(files, existing, rejects, task)? else {
+                let Some(scanned) = self.scanned(files, known, rejects, task)? else {
                     return emptied(table).await;
                 };
-                (schema, partitions, HashMap::new(), None)
+                shapes = Some(scanned.shapes);
+                (scanned.schema, scanned.partitions, HashMap::new(), None)
             }
             Rows::Files(files) => {
                 let content = |file: &ScannedFile| Some((file.name().to_owned(), file.content_id.clone()?));
                 let contents = files.iter().filter_map(content).collect();
-                let Some((schema, partitions)) = self.scanned(files, existing, rejects, task)? else {
+                let Some(scanned) = self.scanned(files, known, rejects, task)? else {
                     return Ok(None);
                 };
-                (schema, partitions, contents, Some(transforms))
+                shapes = Some(scanned.shapes);
+                (scanned.schema, scanned.partitions, contents, Some(transforms))
             }
         };
         self.check_names(&schema, existing, transforms.is_none())?;
@@ -362,6 +388,7 @@ impl Landing<'_> {
         };
         Ok(Some(LandingRows {
             schema,
+            shapes,
             partitions,
             contents,
         }))
@@ -371,14 +398,14 @@ impl Landing<'_> {
     fn scanned(
         &self,
         files: Vec<ScannedFile>,
-        existing: Option<&SchemaRef>,
+        known: Known<'_>,
         rejects: &Arc<Rejects>,
         task: &Arc<dyn Task>,
-    ) -> Result<Option<(SchemaRef, Vec<SendableRecordBatchStream>)>> {
-        if files.iter().all(|file| file.scanned.shapes.is_empty()) && existing.is_none() {
+    ) -> Result<Option<ScannedRows>> {
+        if files.iter().all(|file| file.scanned.shapes.is_empty()) && known.columns.is_none() {
             return Ok(None);
         }
-        let schema = self.columns(&files, existing)?;
+        let (schema, shapes) = self.columns(&files, known)?;
         let rows = RowReader {
             files: Arc::new(files),
             schema: schema.clone(),
@@ -387,11 +414,16 @@ impl Landing<'_> {
             task: task.clone(),
             cancel: self.cancel.clone(),
         };
-        Ok(Some((schema, rows.partitions(self.lake.parallelism()))))
+        let partitions = rows.partitions(self.lake.parallelism());
+        Ok(Some(ScannedRows {
+            schema,
+            shapes,
+            partitions,
+        }))
     }
 
-    /// The columns of all files, of types that hold every value of theirs and of the table.
-    fn columns(&self, files: &[ScannedFile], existing: Option<&SchemaRef>) -> Result<SchemaRef> {
+    /// The columns of all files, of types that hold every value of theirs and of the table; what all these look like.
+    fn columns(&self, files: &[ScannedFile], known: Known<'_>) -> Result<(SchemaRef, Shapes)> {
         let mut columns: Vec<(&str, &str, Shape)> = Vec::new();
         let mut by_name = HashMap::new();
         for file in files {
@@ -405,15 +437,31 @@ impl Landing<'_> {
                 columns[at].2.merge(shape.clone());
             }
         }
+        let mut shapes = known.shapes.clone();
         let fields = columns.into_iter().map(|(name, original, shape)| {
-            let existing = existing.and_then(|existing| existing.field_with_name(name).ok());
-            let data_type = shape.data_type(existing.map(Field::data_type))?;
+            shapes.remove(name);
+            let data_type = match known.shape(name) {
+                None => shape.data_type(known.data_type(name))?,
+                // What is hashed is hashed as it is written, whatever comes beside it.
+                Some(_) if self.is_hashed(name) && matches!(shape, Shape::Scalar(_)) => DataType::Utf8,
+                Some(mut all) => {
+                    all.merge(shape);
+                    shapes.extend(all.kept().map(|kept| (name.to_owned(), kept)));
+                    all.data_type(None)?
+                }
+            };
             Ok(described(&self.options, name, original, data_type))
         });
-        Ok(with_provenance(fields.collect::<Result<Vec<_>>>()?))
+        let fields = fields.collect::<Result<Vec<_>>>()?;
+        Ok((with_provenance(fields), shapes))
     }
 
-    /// The table's columns, if there is one.
+    /// Whether a column lands as a hash or a token of its text.
+    fn is_hashed(&self, name: &str) -> bool {
+        let transform = self.options.column(name).and_then(|column| column.transform);
+        matches!(transform, Some(Transform::Hash | Transform::Tokenise))
+    }
+
     /// Whether the columns that the configuration names are there; `dropped` says that those to drop have gone already.
     fn check_names(&self, incoming: &SchemaRef, existing: Option<&SchemaRef>, dropped: bool) -> Result<()> {
         let known = incoming
@@ -467,7 +515,11 @@ impl Landing<'_> {
             let says = batch.column_by_name(&column).ok_or_else(missing)?;
             let gone: BooleanArray = match says.as_boolean_opt() {
                 Some(flags) => flags.iter().map(|flag| Some(flag == Some(true))).collect(),
-                None => (0..says.len()).map(|row| Some(says.is_valid(row))).collect(),
+                None => {
+                    let nulls = says.logical_nulls();
+                    let says = |row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+                    (0..batch.num_rows()).map(|row| Some(says(row))).collect()
+                }
             };
             let columns = batch.columns().iter().cloned().chain([Arc::new(gone) as _]);
             RecordBatch::try_new(result.clone(), columns.collect()).doing(doing)
@@ -500,11 +552,19 @@ impl Landing<'_> {
     }
 }
 
+/// The rows of scanned files.
+struct ScannedRows {
+    schema: SchemaRef,
+    shapes: Shapes,
+    partitions: Vec<SendableRecordBatchStream>,
+}
+
 /// No rows, of the columns that the table has: the source that it is a copy of has become empty.
 async fn emptied(table: &LandedTable) -> Result<Option<LandingRows>> {
     let existing = table.schema().await?;
     Ok(existing.map(|schema| LandingRows {
         schema,
+        shapes: None,
         partitions: Vec::new(),
         contents: HashMap::new(),
     }))

@@ -10,6 +10,7 @@ mod check;
 mod far_times;
 mod ingest;
 mod kept;
+mod known;
 mod landed;
 mod landing;
 mod listen;

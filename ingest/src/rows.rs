@@ -7,8 +7,10 @@ use arrow::array::{ArrayRef, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use cordada_core::batches::WAITING_BATCHES;
+use cordada_core::conform::conform;
 use cordada_core::progress::Task;
-use cordada_core::types::{self, COMMENT, PII, storable_type};
+use cordada_core::spelling::Former;
+use cordada_core::types::{COMMENT, PII, storable_type};
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_formats::piece::Decoded;
 use cordada_ingest_formats::scanned::ScannedFile;
@@ -180,7 +182,7 @@ fn named(batch: &RecordBatch, columns: &SchemaRef) -> Result<RecordBatch> {
         .map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone()))
         .collect();
     let renamed = RecordBatch::try_new(Arc::new(Schema::new(fields)), batch.columns().to_vec()).doing(doing)?;
-    types::conform(&renamed, columns)
+    conform(&renamed, columns, &Former::default())
 }
 
 /// The batch with the provenance behind its columns.

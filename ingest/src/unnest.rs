@@ -86,7 +86,13 @@ async fn follow(
     if followed.as_ref() == Some(&now) {
         return Ok(None);
     }
-    let Some(list) = List::of(snapshot.schema(), parent, column, options.key())? else {
+    let Some(list) = List::of(
+        (snapshot.schema(), &snapshot.open_columns()),
+        parent,
+        column,
+        options.key(),
+    )?
+    else {
         return Ok(None);
     };
     let reference = PinnedReference { path, version };
@@ -163,11 +169,19 @@ struct List {
 }
 
 impl List {
-    /// The list in that column; `None` if the column has not been seen yet.
-    fn of(schema: &Schema, parent: &TableName, column: &str, key: Vec<String>) -> Result<Option<Self>> {
+    /// The list in that column; `None` if the column, or a value of it, has not been seen yet.
+    fn of(
+        (schema, open): (&Schema, &[String]),
+        parent: &TableName,
+        column: &str,
+        key: Vec<String>,
+    ) -> Result<Option<Self>> {
         let Ok(field) = schema.field_with_name(column) else {
             return Ok(None);
         };
+        if open.iter().any(|open| open == column) {
+            return Ok(None);
+        }
         let DataType::List(item) = field.data_type() else {
             let why = format!("the column {column} is not a list but {}", field.data_type());
             return Err(Error::config(format!("unnesting {parent}"), why).hint("take it out of `unnest:`"));

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use chrono_tz::Tz;
 use cordada_core::batches::BATCH_ROWS;
+use cordada_core::conform::conform_column;
 use cordada_core::types::storable_type;
 use cordada_core::{Context, Result};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
@@ -32,8 +33,11 @@ impl Parquet {
         let fields = builder.schema().fields();
         let plan = plan(fields.iter().map(|field| field.name().clone()).collect())?;
         let shapes = fields.iter().zip(&plan.declared);
-        let shapes = shapes.map(|(field, declared)| {
-            Shape::Declared(declared.clone().unwrap_or_else(|| storable_type(field.data_type())))
+        let shapes = shapes.map(|(field, declared)| match (declared, field.data_type()) {
+            (Some(declared), _) => Shape::Declared(declared.clone()),
+            // A column without any value.
+            (None, DataType::Null) => Shape::default(),
+            (None, own) => Shape::Declared(storable_type(own)),
         });
         let mut first = 1;
         let pieces = builder
@@ -118,7 +122,7 @@ impl Parquet {
             .doing(|| format!("converting {} to {to}", column.data_type()))
         };
         if !matches!(column.data_type(), DataType::Timestamp(_, None)) || *data_type != timestamp() {
-            return strict(column, data_type);
+            return conform_column(column, data_type);
         }
         let local = strict(column, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
         let mut clock = Clock::new(self.zone);

@@ -2,6 +2,7 @@
 
 pub(crate) mod catalog;
 pub mod dialect;
+mod microseconds;
 mod pinned_view;
 pub(crate) mod provider;
 pub mod session;

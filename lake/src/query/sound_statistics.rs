@@ -2,7 +2,6 @@
 //! is greater than all other numbers, so that a filter would pass over rows that it holds for. Our own files have no
 //! such bounds; those of other writers, and older ones, have.
 
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -40,12 +39,6 @@ impl<F: ParquetFileReaderFactory> ParquetFileReaderFactory for SoundStatistics<F
 
 struct Reader(Box<dyn AsyncFileReader + Send>);
 
-impl fmt::Debug for Reader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Reader")
-    }
-}
-
 impl AsyncFileReader for Reader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
         self.0.get_bytes(range)
@@ -72,7 +65,11 @@ fn is_float(column: &ColumnChunkMetaData) -> bool {
 /// The same without the bounds of floats.
 fn sound(metadata: Arc<ParquetMetaData>) -> Result<Arc<ParquetMetaData>> {
     let may_be_wrong = |column: &ColumnChunkMetaData| is_float(column) && column.statistics().is_some();
-    if !metadata.row_groups().iter().any(|group| group.columns().iter().any(may_be_wrong)) {
+    if !metadata
+        .row_groups()
+        .iter()
+        .any(|group| group.columns().iter().any(may_be_wrong))
+    {
         return Ok(metadata);
     }
     let groups = metadata.row_groups().iter().map(|group| {

@@ -143,7 +143,13 @@ impl Upsert {
             _ => None,
         };
         if hashed_again.is_some() {
-            columns = self.place.schema.fields().iter().map(|field| field.name().clone()).collect();
+            columns = self
+                .place
+                .schema
+                .fields()
+                .iter()
+                .map(|field| field.name().clone())
+                .collect();
         } else if let Effect::History(_) = &self.effect {
             columns.extend(history::COLUMNS.map(str::to_owned));
         }

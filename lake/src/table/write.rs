@@ -291,7 +291,10 @@ struct Evolved {
 impl Evolved {
     /// The columns of rows that nothing was there before.
     fn anew(columns: &Schema) -> Self {
-        let open = columns.fields().iter().filter(|field| *field.data_type() == DataType::Null);
+        let open = columns
+            .fields()
+            .iter()
+            .filter(|field| *field.data_type() == DataType::Null);
         Self {
             schema: Arc::new(types::storable(columns)),
             open: open.map(|field| field.name().clone()).collect(),

@@ -106,6 +106,9 @@ impl Values for Scalars<'_> {
 
     fn get<'a>(&'a self, row: usize, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         let node = self.nodes[row].filter(|node| self.tape.node(*node).kind != Kind::Null)?;
-        Some(self.tape.text(node, scratch))
+        Some(match self.tape.node(node).kind {
+            Kind::Array | Kind::Object => self.tape.json(node, scratch),
+            _ => self.tape.text(node, scratch),
+        })
     }
 }

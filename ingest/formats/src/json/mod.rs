@@ -22,7 +22,7 @@ use super::reading::Format;
 use super::text::Plain;
 use crate::reading::{Declared, Reading};
 use crate::rejected::Rejected;
-use crate::shape::Shape;
+use crate::shape::{Object, Shape};
 use crate::values::build::{Notation, is_readable};
 use crate::values::evidence::Evidence;
 
@@ -95,7 +95,7 @@ impl Json {
         let mut head = Vec::new();
         text.read(text.start(), self.start, &mut head)?;
         let mut line = 1 + newlines(&head);
-        let mut shape = Shape::Object(Vec::new());
+        let mut shape = Shape::Object(Object::default());
         let mut pieces = Vec::with_capacity(ranges.len());
         let work = |piece: usize| {
             let (start, end) = (ranges[piece].start, ranges[piece].end);
@@ -116,7 +116,7 @@ impl Json {
     /// The piece that begins at `start` with the bytes `data`, and what its records look like. Its line is not known.
     pub(crate) fn survey(&self, data: &[u8], start: u64) -> (Piece, Shape) {
         let records = self.records(data, 0);
-        let mut shape = Shape::Object(Vec::new());
+        let mut shape = Shape::Object(Object::default());
         for root in &records.roots {
             observe(&mut shape, &records.tape, *root);
         }
@@ -237,10 +237,11 @@ pub(crate) fn scanned(
     pieces: Vec<Piece>,
     plan: impl FnOnce(Vec<String>) -> Result<TextPlan>,
 ) -> Result<Scanned> {
-    let Shape::Object(keys) = shape else {
+    let Shape::Object(object) = shape else {
         return Ok(Scanned::default());
     };
-    let (names, shapes): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
+    let keys = object.keys.into_iter().map(|key| (key.name, key.values));
+    let (names, shapes): (Vec<_>, Vec<_>) = keys.unzip();
     let plan = plan(names)?;
     let declared = |(shape, declared): (Shape, &Option<DataType>)| declared.clone().map_or(shape, Shape::Declared);
     let shapes = shapes.into_iter().zip(&plan.declared).map(declared).collect();
@@ -259,23 +260,16 @@ fn observe(shape: &mut Shape, tape: &Tape<'_>, node: u32) {
     let mut scratch = Vec::new();
     match (tape.node(node).kind, &mut *shape) {
         (Kind::Null, _) => {}
-        (Kind::Object, Shape::Object(keys)) => {
-            // The keys of one record mostly come in the order of those of the last.
+        (Kind::Object, Shape::Object(object)) => {
+            object.objects += 1;
             for (expected, (key, value)) in tape.entries(node).enumerate() {
-                let name = tape.text(key, &mut scratch);
-                let is_it = |(known, _): &(String, Shape)| known.as_bytes() == name;
-                let at = Some(expected).filter(|at| keys.get(*at).is_some_and(is_it));
-                let at = at.or_else(|| keys.iter().position(is_it)).unwrap_or_else(|| {
-                    keys.push((String::from_utf8_lossy(name).into_owned(), Shape::default()));
-                    keys.len() - 1
-                });
-                observe(&mut keys[at].1, tape, value);
+                observe(object.key(expected, tape.text(key, &mut scratch)), tape, value);
             }
         }
         (Kind::Array, Shape::List(item)) => tape.items(node).for_each(|node| observe(item, tape, node)),
         (Kind::Object | Kind::Array, shape) => {
             let mut own = match tape.node(node).kind {
-                Kind::Object => Shape::Object(Vec::new()),
+                Kind::Object => Shape::Object(Object::default()),
                 _ => Shape::List(Box::default()),
             };
             observe(&mut own, tape, node);
@@ -293,7 +287,7 @@ fn observe(shape: &mut Shape, tape: &Tape<'_>, node: u32) {
 /// A string that looks like a number is a string; one that is a time is a time, for JSON has no other way to say it.
 fn observe_scalar(evidence: &mut Evidence, kind: Kind, text: &[u8]) {
     match kind {
-        Kind::Boolean => evidence.observe_boolean(),
+        Kind::Boolean => evidence.observe_boolean(text),
         Kind::Number => evidence.observe_number(text, b'.'),
         _ => evidence.observe_time(text),
     }

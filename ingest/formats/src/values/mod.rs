@@ -3,4 +3,5 @@
 pub mod build;
 pub mod evidence;
 pub mod parse;
+mod spelled;
 pub mod time;
