@@ -186,8 +186,13 @@ impl Object {
 
     fn merge(&mut self, other: Object) {
         self.objects += other.objects;
-        for theirs in other.keys {
-            match self.keys.iter_mut().find(|ours| ours.name == theirs.name) {
+        let counterparts: Vec<_> = other
+            .keys
+            .iter()
+            .map(|key| self.counterpart(&key.name, &other))
+            .collect();
+        for (theirs, ours) in other.keys.into_iter().zip(counterparts) {
+            match ours.map(|at| &mut self.keys[at]) {
                 Some(ours) => {
                     ours.objects += theirs.objects;
                     ours.values.merge(theirs.values);
@@ -195,6 +200,17 @@ impl Object {
                 None => self.keys.push(theirs),
             }
         }
+    }
+
+    /// Which of our keys is that of `other`: the same, or one that the source writes in another case now.
+    fn counterpart(&self, name: &str, other: &Object) -> Option<usize> {
+        let exact = self.keys.iter().position(|ours| ours.name == name);
+        exact.or_else(|| {
+            let column = snake_case(name);
+            let is_theirs = |ours: &Key| other.keys.iter().any(|theirs| theirs.name == ours.name);
+            let same = |ours: &Key| snake_case(&ours.name) == column && !is_theirs(ours);
+            self.keys.iter().position(same)
+        })
     }
 
     /// The keys that have values, as fields.
@@ -315,6 +331,22 @@ mod tests {
         let names: Vec<_> = fields.iter().map(|field| field.name().as_str()).collect();
         assert_eq!(names, ["zip_code", "city"]);
         assert_eq!(fields[0].data_type(), &DataType::Utf8);
+    }
+
+    #[test]
+    fn a_key_in_another_case_is_the_same_unless_both_come_together() {
+        let object = |keys: &[&str]| {
+            let mut object = Object::default();
+            for (at, key) in keys.iter().enumerate() {
+                *object.key(at, key.as_bytes()) = scalar("1");
+            }
+            Shape::Object(object)
+        };
+        let mut shape = object(&["userId"]);
+        shape.merge(object(&["userID"]));
+        assert!(matches!(shape.data_type(None).unwrap(), DataType::Struct(fields) if fields.len() == 1));
+        shape.merge(object(&["userId", "userID"]));
+        assert!(shape.data_type(None).is_err());
     }
 
     #[test]
