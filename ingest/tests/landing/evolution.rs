@@ -145,8 +145,8 @@ proptest! {
     #[test]
     fn json_lands_the_same_in_any_order(
         files in files(),
-        format in select(&["ndjson", "json"][..]),
-        disposition in select(&["append", "merge", "insert-only", "scd2"][..]),
+        format in select(vec!["ndjson", "json"]),
+        disposition in select(vec!["append", "merge", "insert-only", "scd2"]),
     ) {
         let files = files.iter().enumerate().map(|(file, rows)| match format {
             "json" => format!("[{}]", json(file, rows).join(",\n")).into_bytes(),
@@ -156,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn csv_lands_the_same_in_any_order(files in files(), disposition in select(&["append", "merge", "scd2"][..])) {
+    fn csv_lands_the_same_in_any_order(files in files(), disposition in select(vec!["append", "merge", "scd2"])) {
         let files = files.iter().enumerate().map(|(file, rows)| {
             let mut text = "id,c0,c1,c2,c3\n".to_owned();
             for (row, values) in rows.iter().enumerate() {
@@ -175,7 +175,7 @@ proptest! {
     #[test]
     fn parquet_lands_the_same_in_any_order(
         kinds in prop::collection::vec(prop::collection::vec(0..7usize, 2), 2..4),
-        disposition in select(&["append", "merge"][..]),
+        disposition in select(vec!["append", "merge"]),
     ) {
         let files = kinds.iter().enumerate().map(|(file, kinds)| parquet(file, kinds));
         is_the_same_in_any_order("parquet", disposition, files.collect(), 2);

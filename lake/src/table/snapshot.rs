@@ -299,11 +299,6 @@ impl TableSnapshot {
         names.and_then(std::result::Result::ok).unwrap_or_default()
     }
 
-    /// The columns that the files have.
-    pub(crate) fn written_schema(&self) -> SchemaRef {
-        written(&self.schema, &self.open_columns())
-    }
-
     /// The columns with all that is said of them, by whomever.
     ///
     /// # Errors
@@ -355,12 +350,13 @@ impl TableSnapshot {
     }
 }
 
-/// The columns of `schema` that files have: all but those that are open.
-pub(crate) fn written(schema: &SchemaRef, open: &[String]) -> SchemaRef {
+/// The columns of `schema` that a file gets: all but those that are open, of which it gets what `others` have.
+pub(crate) fn written(schema: &SchemaRef, open: &[String], others: &[String]) -> SchemaRef {
     if open.is_empty() {
         return schema.clone();
     }
-    let fields = schema.fields().iter().filter(|field| !open.contains(field.name()));
+    let is_written = |name: &String| !open.contains(name) || others.contains(name);
+    let fields = schema.fields().iter().filter(|field| is_written(field.name()));
     Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
 }
 

@@ -24,7 +24,7 @@ use crate::table::data_file::{self, FileWriter};
 use crate::table::fate::Findings;
 use crate::table::history::{self, History};
 use crate::table::keys::{Duplicates, Key, KeyBounds, KeyIndex, RowPosition};
-use crate::table::snapshot::DataFile;
+use crate::table::snapshot::{self, DataFile};
 use crate::table::statistics;
 
 /// Where a write's files go, and the columns they have.
@@ -34,15 +34,25 @@ pub(crate) struct Folder {
     pub(crate) path: String,
     /// The table's columns.
     pub(crate) schema: SchemaRef,
-    /// Those of them that files have.
-    pub(crate) written: SchemaRef,
+    /// Those of them that no row has a value of, and so no file of ours has.
+    pub(crate) open: Vec<String>,
     /// What is known of the rows that are there.
     pub(crate) former: Arc<Former>,
 }
 
 impl Folder {
-    fn writer(&self) -> Result<FileWriter> {
-        FileWriter::new(self.lake.object_store().clone(), &self.path, self.written.clone())
+    fn writer(&self, written: &SchemaRef) -> Result<FileWriter> {
+        FileWriter::new(self.lake.object_store().clone(), &self.path, written.clone())
+    }
+
+    /// The columns that a file gets for the rows of `file`: an open one too if another engine wrote it.
+    async fn written_for(&self, file: &DataFile) -> Result<SchemaRef> {
+        if self.open.is_empty() {
+            return Ok(self.schema.clone());
+        }
+        let size = u64::try_from(file.add.size).unwrap_or_default();
+        let has = data_file::columns(self.lake.object_store(), &file.location, size).await?;
+        Ok(snapshot::written(&self.schema, &self.open, &has))
     }
 
     /// Rows of a file that is there, with the table's columns.
@@ -57,7 +67,8 @@ impl Folder {
         mut change: impl FnMut(Range<usize>, RecordBatch) -> Result<RecordBatch> + Send,
     ) -> Result<Vec<Add>> {
         let store = self.lake.object_store();
-        let mut writer = self.writer()?;
+        let columns = self.written_for(file).await?;
+        let mut writer = self.writer(&columns)?;
         let copied = async {
             let size = u64::try_from(file.add.size).unwrap_or_default();
             let mut batches = data_file::read(store, &file.location, size, None).await?;
@@ -67,7 +78,7 @@ impl Folder {
                 let rows = row..row + batch.num_rows();
                 row = rows.end;
                 let batch = change(rows, batch)?;
-                writer.write(&written(&batch, &self.written)?).await?;
+                writer.write(&written(&batch, &columns)?).await?;
             }
             writer.end().await
         };
@@ -133,15 +144,16 @@ pub(crate) async fn stage(
 ) -> Result<StagedRows> {
     let doing = format!("writing {table}");
     let index = rules.map(|rules| Arc::new(KeyIndex::new(rules.duplicates)));
+    let columns = snapshot::written(&folder.schema, &folder.open, &[]);
     let mut tasks = JoinSet::new();
     let stop = CancellationToken::new();
     for (number, rows) in partitions.into_iter().enumerate() {
         let number = u16::try_from(number).map_err(|_| Error::failed(&doing, "there are too many partitions"))?;
         let partition = Partition {
             number,
-            writer: folder.writer()?,
+            writer: folder.writer(&columns)?,
             schema: folder.schema.clone(),
-            written: folder.written.clone(),
+            written: columns.clone(),
             admission: admission.clone(),
             rules: rules.cloned(),
             index: index.clone(),

@@ -19,7 +19,7 @@ use crate::table::history::{self, History};
 use crate::table::keys::Key;
 use crate::table::protocol::{self, Change};
 use crate::table::rival::Entries;
-use crate::table::snapshot::{self, DataFile, TableSnapshot};
+use crate::table::snapshot::{DataFile, TableSnapshot};
 use crate::table::stage::{self, Folder};
 use crate::table::tip::Tip;
 use crate::table::upsert::{self, Effect};
@@ -202,7 +202,7 @@ impl TableWriter {
             lake: self.lake.clone(),
             path: self.path.clone(),
             schema: self.schema.clone(),
-            written: snapshot::written(&self.schema, &self.open),
+            open: self.open.clone(),
             former: self.write.evolution.former(),
         };
         let admission = stage::Admission {

@@ -69,7 +69,7 @@ async fn times_beyond_nanoseconds_and_nan_are_found() {
     let day = 86_400_000_000_i64;
     let far = TimestampMicrosecondArray::from(vec![0, 2_932_896 * day, -200_000 * day]).with_timezone("UTC");
     let doubles = Float64Array::from(vec![1.0, f64::NAN, 2.0]);
-    let columns = vec![("at", Arc::new(far) as ArrayRef), ("x", Arc::new(doubles))];
+    let columns = vec![("at", Arc::new(far) as ArrayRef), ("x", Arc::new(doubles) as ArrayRef)];
     let version = append(&lake, columns).await;
     let release = publish(&lake, version).await;
     for (filter, expected) in [
