@@ -2,6 +2,8 @@
 
 pub mod atomic_file;
 pub mod batches;
+pub mod clock;
+pub mod conform;
 pub mod error;
 pub mod hex;
 mod latin;
@@ -12,6 +14,7 @@ pub mod progress;
 pub mod scratch;
 pub mod shown;
 pub mod source_names;
+pub mod spelling;
 pub mod sql_text;
 pub mod storage;
 pub mod suggest;

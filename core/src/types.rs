@@ -3,12 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-
-use crate::{Context, Error, Result};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 
 /// The field metadata that a table keeps: text for people, and the kind of personal data.
 pub const COMMENT: &str = "comment";
@@ -16,7 +11,7 @@ pub const COMMENT: &str = "comment";
 pub const PII: &str = "pii";
 
 /// The schema as a Delta table holds it: UInt64 → Decimal(20,0), other unsigned → the next wider signed,
-/// timestamps → microseconds UTC, Date64 → Date32, Decimal256 → Decimal128(38, s), Utf8View, LargeUtf8, Null, times,
+/// timestamps → microseconds UTC, Date64 → Date32, decimals of more than 38 digits → Utf8, Utf8View, LargeUtf8, Null, times,
 /// durations and intervals → Utf8, dictionaries → their values; every column nullable; of the field metadata only
 /// `comment` and `pii` stay (anything else makes some foreign readers misread).
 pub fn storable(schema: &Schema) -> Schema {
@@ -49,8 +44,9 @@ pub fn storable_type(data_type: &DataType) -> DataType {
         T::Timestamp(_, _) => T::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         T::Date64 => T::Date32,
         T::Decimal32(p, s) | T::Decimal64(p, s) | T::Decimal128(p, s) if *s >= 0 => T::Decimal128(*p, *s),
-        T::Decimal256(_, s) if *s >= 0 => T::Decimal128(38, *s),
-        T::Decimal32(p, s) | T::Decimal64(p, s) | T::Decimal128(p, s) | T::Decimal256(p, s) => {
+        T::Decimal256(p, s) if *p <= 38 && *s >= 0 => T::Decimal128(*p, *s),
+        T::Decimal256(..) => T::Utf8,
+        T::Decimal32(p, s) | T::Decimal64(p, s) | T::Decimal128(p, s) => {
             T::Decimal128(p.saturating_add(s.unsigned_abs()).min(38), 0)
         }
         T::Utf8View | T::LargeUtf8 | T::Null | T::Time32(_) | T::Time64(_) | T::Duration(_) | T::Interval(_) => T::Utf8,
@@ -96,42 +92,58 @@ pub fn readable(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// The batch with the columns of `schema`, in its order: cast, and null where the batch has none.
-///
-/// # Errors
-/// A value that does not fit its column's type; the value itself is not in the message.
-pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns = schema
-        .fields()
-        .iter()
-        .map(|field| match batch.column_by_name(field.name()) {
-            None => Ok(new_null_array(field.data_type(), batch.num_rows())),
-            Some(column) => conform_column(column, field),
-        });
-    let columns = columns.collect::<Result<Vec<_>>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(schema.clone(), columns, &options).doing(|| "arranging the columns of a batch")
-}
-
-fn conform_column(column: &ArrayRef, field: &Field) -> Result<ArrayRef> {
-    if column.data_type() == field.data_type() {
-        return Ok(column.clone());
+/// Whether both hold the same values in the same places, whatever is said of them besides.
+pub fn same(a: &DataType, b: &DataType) -> bool {
+    use DataType as T;
+    match (a, b) {
+        (T::Struct(ours), T::Struct(theirs)) => {
+            let pairs = || ours.iter().zip(theirs);
+            ours.len() == theirs.len()
+                && pairs().all(|(a, b)| a.name() == b.name() && same(a.data_type(), b.data_type()))
+        }
+        (T::List(ours), T::List(theirs)) => same(ours.data_type(), theirs.data_type()),
+        (T::Map(ours, _), T::Map(theirs, _)) => match (ours.data_type(), theirs.data_type()) {
+            (T::Struct(ours), T::Struct(theirs)) => {
+                let mut pairs = ours.iter().zip(theirs);
+                pairs.all(|(a, b)| same(a.data_type(), b.data_type()))
+            }
+            _ => false,
+        },
+        (a, b) => a == b,
     }
-    let strict = CastOptions {
-        safe: false,
-        ..Default::default()
-    };
-    cast_with_options(column, field.data_type(), &strict).map_err(|_| {
-        Error::failed(
-            format!("writing column {}", field.name()),
-            "a value does not fit the column's type",
-        )
-        .with("from", column.data_type())
-        .with("to", field.data_type())
-    })
 }
 
-/// The narrowest type that holds every value of both without loss; text holds everything.
+/// Whether `new` is `old` with fields more within its records: files that were written with `old` can be read with it
+/// as they are, by every engine.
+pub fn only_grows(old: &DataType, new: &DataType) -> bool {
+    use DataType as T;
+    match (old, new) {
+        (T::Struct(old), T::Struct(new)) => old.iter().all(|field| {
+            let now = new.find(field.name());
+            now.is_some_and(|(_, now)| only_grows(field.data_type(), now.data_type()))
+        }),
+        (T::List(old), T::List(new)) => only_grows(old.data_type(), new.data_type()),
+        (old, new) => same(old, new),
+    }
+}
+
+/// The type of a column whose values become those of `decided`, which has been chosen for old and new values alike;
+/// fields that only `ours` has stay.
+pub fn decided(ours: &DataType, decided: &DataType) -> DataType {
+    use DataType as T;
+    match (ours, decided) {
+        (ours, T::Null) => ours.clone(),
+        (T::Struct(ours), T::Struct(theirs)) => T::Struct(joined(ours, theirs, self::decided).into()),
+        (T::List(ours), T::List(theirs)) => {
+            let item = self::decided(ours.data_type(), theirs.data_type());
+            T::List(Arc::new(ours.as_ref().clone().with_data_type(item)))
+        }
+        (_, decided) => decided.clone(),
+    }
+}
+
+/// The narrowest type that holds every value of both without loss; text holds everything. In whatever order types are
+/// put together, the same type comes of them.
 pub fn widest(a: &DataType, b: &DataType) -> DataType {
     use DataType as T;
     let digits = |t: &DataType| match t {
@@ -142,9 +154,17 @@ pub fn widest(a: &DataType, b: &DataType) -> DataType {
         T::Decimal128(p, s) => Some((*p, *s)),
         _ => None,
     };
+    let bits = |t: &DataType| match t {
+        T::Int8 => Some(8),
+        T::Int16 => Some(16),
+        T::Int32 => Some(32),
+        T::Int64 => Some(64),
+        _ => None,
+    };
     match (a, b) {
         (a, b) if a == b => a.clone(),
-        (T::Int8 | T::Int16 | T::Int32 | T::Int64, T::Int8 | T::Int16 | T::Int32 | T::Int64) => T::Int64,
+        (T::Null, other) | (other, T::Null) => other.clone(),
+        (a, b) if bits(a).is_some() && bits(b).is_some() => if bits(a) > bits(b) { a } else { b }.clone(),
         (T::Float32 | T::Float64, T::Float32 | T::Float64) => T::Float64,
         (T::Int8 | T::Int16 | T::Int32, T::Float32 | T::Float64)
         | (T::Float32 | T::Float64, T::Int8 | T::Int16 | T::Int32) => T::Float64,
@@ -153,6 +173,17 @@ pub fn widest(a: &DataType, b: &DataType) -> DataType {
             let item = widest(ours.data_type(), theirs.data_type());
             T::List(Arc::new(ours.as_ref().clone().with_data_type(item)))
         }
+        (T::Map(ours, sorted), T::Map(theirs, _)) => match (ours.data_type(), theirs.data_type()) {
+            (T::Struct(our_fields), T::Struct(their_fields)) if our_fields.len() == 2 && their_fields.len() == 2 => {
+                let wider = our_fields.iter().zip(their_fields).map(|(ours, theirs)| {
+                    let data_type = widest(ours.data_type(), theirs.data_type());
+                    Arc::new(ours.as_ref().clone().with_data_type(data_type))
+                });
+                let entries = T::Struct(wider.collect::<Vec<FieldRef>>().into());
+                T::Map(Arc::new(ours.as_ref().clone().with_data_type(entries)), *sorted)
+            }
+            _ => T::Utf8,
+        },
         (a, b) => match (digits(a), digits(b)) {
             (Some((p1, s1)), Some((p2, s2))) => {
                 let scale = s1.max(s2);
@@ -169,20 +200,113 @@ pub fn widest(a: &DataType, b: &DataType) -> DataType {
 
 /// The columns of both: ours in our order, widened to hold theirs, then those that only they have. A column is personal
 /// if either says so.
-pub fn merge_fields(ours: &arrow::datatypes::Fields, theirs: &arrow::datatypes::Fields) -> Vec<FieldRef> {
+pub fn merge_fields(ours: &Fields, theirs: &Fields) -> Vec<FieldRef> {
+    joined(ours, theirs, widest)
+}
+
+/// The columns of both, ours in our order; the type of what both have is for `join` to say.
+pub fn joined(ours: &Fields, theirs: &Fields, join: impl Fn(&DataType, &DataType) -> DataType) -> Vec<FieldRef> {
     let mut merged: Vec<FieldRef> = ours
         .iter()
-        .map(|field| match theirs.find(field.name()) {
-            Some((_, other)) => {
+        .map(|field| match counterpart(field.name(), ours, theirs) {
+            Some(other) => {
+                let other = &theirs[other];
                 let mut metadata = field.metadata().clone();
                 // What is known to be personal by now is so in the rows that are there, too.
                 metadata.extend(other.metadata().get(PII).map(|pii| (PII.to_owned(), pii.clone())));
-                let data_type = widest(field.data_type(), other.data_type());
+                let data_type = join(field.data_type(), other.data_type());
                 Arc::new(field.as_ref().clone().with_data_type(data_type).with_metadata(metadata))
             }
             None => field.clone(),
         })
         .collect();
-    merged.extend(theirs.iter().filter(|field| ours.find(field.name()).is_none()).cloned());
+    let is_new = |field: &&FieldRef| counterpart(field.name(), theirs, ours).is_none();
+    merged.extend(theirs.iter().filter(is_new).cloned());
     merged
+}
+
+/// Which of `others` is the field `name` of `fields`: that of the same name, or else one whose name differs only in the
+/// case of its letters, which Delta's readers take for the same.
+pub fn counterpart(name: &str, fields: &Fields, others: &Fields) -> Option<usize> {
+    let exact = others.iter().position(|other| other.name() == name);
+    exact.or_else(|| {
+        others
+            .iter()
+            .position(|other| other.name().eq_ignore_ascii_case(name) && fields.find(other.name()).is_none())
+    })
+}
+
+/// The columns as their writers see them: those of these names, of which no row has a value yet, have the type Null.
+pub fn with_open(schema: &SchemaRef, open: &[String]) -> SchemaRef {
+    if open.is_empty() {
+        return schema.clone();
+    }
+    let fields = schema.fields().iter().map(|field| match open.contains(field.name()) {
+        true => Arc::new(field.as_ref().clone().with_data_type(DataType::Null)),
+        false => field.clone(),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<FieldRef>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_type() -> impl Strategy<Value = DataType> {
+        let plain = prop_oneof![
+            Just(DataType::Null),
+            Just(DataType::Boolean),
+            Just(DataType::Int8),
+            Just(DataType::Int16),
+            Just(DataType::Int32),
+            Just(DataType::Int64),
+            Just(DataType::Float32),
+            Just(DataType::Float64),
+            Just(DataType::Date32),
+            Just(DataType::Utf8),
+            (1u8..=38, 0i8..=10).prop_map(|(p, s)| DataType::Decimal128(p.max(s.unsigned_abs()), s)),
+        ];
+        plain.prop_recursive(3, 12, 3, |inner| {
+            let item = inner.clone();
+            let record = prop::collection::btree_map("[abc]", inner, 1..4).prop_map(|fields| {
+                let fields = fields
+                    .into_iter()
+                    .map(|(name, data_type)| Field::new(name, data_type, true));
+                DataType::Struct(fields.collect())
+            });
+            prop_oneof![
+                item.prop_map(|item| DataType::List(Arc::new(Field::new("element", item, true)))),
+                record,
+            ]
+        })
+    }
+
+    /// The same fields, whatever their order.
+    fn sorted(data_type: &DataType) -> DataType {
+        match data_type {
+            DataType::Struct(fields) => {
+                let fields = fields
+                    .iter()
+                    .map(|field| field.as_ref().clone().with_data_type(sorted(field.data_type())));
+                let mut fields: Vec<_> = fields.collect();
+                fields.sort_by(|a, b| a.name().cmp(b.name()));
+                DataType::Struct(fields.into())
+            }
+            DataType::List(item) => {
+                DataType::List(Arc::new(item.as_ref().clone().with_data_type(sorted(item.data_type()))))
+            }
+            other => other.clone(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn types_are_put_together_in_any_order(a in any_type(), b in any_type(), c in any_type()) {
+            prop_assert_eq!(sorted(&widest(&a, &b)), sorted(&widest(&b, &a)));
+            let (left, right) = (widest(&widest(&a, &b), &c), widest(&a, &widest(&b, &c)));
+            prop_assert_eq!(sorted(&left), sorted(&right));
+        }
+    }
 }

@@ -32,10 +32,12 @@ pub(crate) fn flagged(
         let says = batch.column_by_name(&column).ok_or_else(missing)?;
         let is_true = |flags: &BooleanArray, row: usize| flags.is_valid(row) && flags.value(row);
         let before = known.and_then(|at| batch.column(at).as_boolean_opt());
+        let nulls = says.logical_nulls();
+        let is_said = |row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
         let gone = (0..says.len()).map(|row| {
             let said = says
                 .as_boolean_opt()
-                .map_or(says.is_valid(row), |flags| is_true(flags, row));
+                .map_or(is_said(row), |flags| is_true(flags, row));
             Some(said || before.is_some_and(|flags| is_true(flags, row)))
         });
         let gone: ArrayRef = Arc::new(gone.collect::<BooleanArray>());

@@ -1,14 +1,21 @@
 //! What a table keeps with the rows of a stream.
 
+use std::collections::BTreeMap;
+
 use cordada_core::{Context, Result, TableName};
+use cordada_ingest_formats::shape::Shape;
 use cordada_ingest_source::extract::State;
 use cordada_lake::{Lake, Tip};
 use serde::{Deserialize, Serialize};
 
 use crate::naming::RenamedFields;
 
+/// What the values of a table's columns look like, by the columns' names, as far as their types do not say it.
+pub(crate) type Shapes = BTreeMap<String, Shape>;
+
 /// What is kept with the rows of a chunk: what the source remembers, whether more chunks were to follow that belong to
-/// one replacement of the table, and what the source calls the fields of records.
+/// one replacement of the table, what the source calls the fields of records, and what the values look like that have
+/// landed.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct KeptState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -17,6 +24,8 @@ pub(crate) struct KeptState {
     pub(crate) incomplete: bool,
     #[serde(default, skip_serializing_if = "RenamedFields::is_empty")]
     pub(crate) renamed: RenamedFields,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) shapes: Shapes,
 }
 
 impl KeptState {

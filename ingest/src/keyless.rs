@@ -1,7 +1,8 @@
 //! Rows without a key, which a disposition that goes by keys would take for one and the same: they are rejected.
 
-use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use cordada_core::{Context, Result};
 use cordada_ingest_source::contract::Breach;
@@ -15,7 +16,7 @@ pub(crate) fn keyed(batch: RecordBatch, key: &[String]) -> Result<(RecordBatch, 
     let is_complete = |name: &String| {
         batch
             .column_by_name(name)
-            .is_some_and(|column| column.null_count() == 0)
+            .is_some_and(|column| column.logical_null_count() == 0)
     };
     if key.iter().all(is_complete) {
         return Ok((batch, Vec::new()));
@@ -26,7 +27,7 @@ pub(crate) fn keyed(batch: RecordBatch, key: &[String]) -> Result<(RecordBatch, 
             return None;
         }
         key.iter()
-            .find(|name| batch.column_by_name(name).is_none_or(|column| column.is_null(row)))
+            .find(|name| batch.column_by_name(name).is_none_or(|column| is_null(column, row)))
     };
     let breaches = (0..batch.num_rows()).filter_map(|row| {
         let name = missing(row)?;
@@ -40,12 +41,17 @@ pub(crate) fn keyed(batch: RecordBatch, key: &[String]) -> Result<(RecordBatch, 
     Ok((kept, breaches))
 }
 
+/// Whether there is no value; a column that has none at all is one of nulls.
+fn is_null(column: &ArrayRef, row: usize) -> bool {
+    column.is_null(row) || *column.data_type() == DataType::Null
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Int64Array};
+    use arrow::array::Int64Array;
 
     use super::*;
 

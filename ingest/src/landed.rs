@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use cordada_core::sql_text::Dialect;
 use cordada_core::threads::locked;
-use cordada_core::{Context, Result, TableName};
+use cordada_core::{Context, Result, TableName, types};
 use cordada_ingest_source::{Environment, Landed};
 use cordada_lake::{Draft, Lake, Relation, Tip};
 use datafusion::execution::SendableRecordBatchStream;
@@ -46,12 +46,13 @@ impl LandedTable {
 
 #[async_trait]
 impl Landed for LandedTable {
+    /// Those with the type Null that no row has a value of yet.
     async fn schema(&self) -> Result<Option<SchemaRef>> {
         let Some(version) = self.tip().version else {
             return Ok(None);
         };
         let snapshot = self.lake.snapshot(&self.lake.path_of(&self.table), version).await?;
-        Ok(Some(snapshot.schema().clone()))
+        Ok(Some(types::with_open(snapshot.schema(), &snapshot.open_columns())))
     }
 
     async fn transactions(&self, ids: &[String]) -> Result<HashMap<String, i64>> {

@@ -20,7 +20,7 @@ use cordada_ingest_source::landed::Landed as _;
 use cordada_ingest_source::options::{Disposition, Options, Transform};
 use cordada_ingest_source::provenance::{self, Load};
 use cordada_ingest_source::transform::{PiiKey, Transforms};
-use cordada_lake::{Base, Lake, MissingKey, Mode, Superseded, TakeBroken, Tip, Write};
+use cordada_lake::{Base, Evolution, Lake, MissingKey, Mode, Superseded, TakeBroken, Tip, Write};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
@@ -33,7 +33,8 @@ use crate::cut_times::CutTimes;
 use crate::far_times::{self, FarTimes};
 use crate::flagged::flagged;
 use crate::gate::{Gate, record};
-use crate::kept::KeptState;
+use crate::kept::{KeptState, Shapes};
+use crate::known::{Known, landing_as};
 use crate::landed::LandedTable;
 use crate::naming::{names_of, renamed_fields};
 use crate::rejected::Rejects;
@@ -74,6 +75,8 @@ pub(crate) struct Outcome {
     pub(crate) tip: Option<Tip>,
     /// The tables that its lists became, and where they go on.
     pub(crate) children: Vec<(TableName, Tip)>,
+    /// What the values look like that have landed.
+    shapes: Shapes,
     /// Times that not all readers can hold.
     far_times: FarTimes,
 }
@@ -91,6 +94,8 @@ struct Attempt {
 struct LandingRows {
     /// The columns that land, before the contract has been looked at.
     schema: SchemaRef,
+    /// What their values and those that have landed look like; `None` if their types say all.
+    shapes: Option<Shapes>,
     partitions: Vec<SendableRecordBatchStream>,
     /// By which transaction a file is known again.
     contents: HashMap<String, (String, i64)>,
@@ -135,7 +140,7 @@ impl Landing<'_> {
             landed: table.clone(),
             parallelism: self.lake.parallelism(),
             rehearsal: !self.lake.is_production(),
-            state: kept.state.filter(|_| !replace),
+            state: kept.state.clone().filter(|_| !replace),
             replace,
             transforms: Arc::new(transforms.named(&names)),
             records: Arc::new(Reading::of_records(
@@ -148,6 +153,7 @@ impl Landing<'_> {
             cancel: self.cancel.clone(),
         };
         landed.state = request.state.clone();
+        landed.shapes = kept.shapes;
         let mut extraction = self.cancellable(self.source.source().extract(request)).await?;
         let mut attempt = Attempt {
             table: table.clone(),
@@ -211,10 +217,17 @@ impl Landing<'_> {
             Disposition::Replace if first => None,
             _ => table.schema().await?,
         };
+        if existing.is_none() {
+            landed.shapes.clear();
+        }
         let others = self.chunk_id(&chunk);
         let whole = first && chunk.last && chunk.state.is_none() && chunk.transactions.is_empty();
+        let known = Known {
+            columns: existing.as_ref(),
+            shapes: &landed.shapes,
+        };
         let incoming = self
-            .incoming(chunk.rows, attempt, existing.as_ref(), &rejects, &task)
+            .incoming(chunk.rows, attempt, known, &rejects, &task)
             .await?;
         let (files, bytes) = (landed.files + chunk.files, landed.bytes + chunk.bytes);
         let state = chunk.state.or_else(|| landed.state.clone());
@@ -227,17 +240,26 @@ impl Landing<'_> {
             return Ok(false);
         };
         let contract = self.options.contract;
-        let known = existing
+        let before = existing
             .as_deref()
             .filter(|_| self.options.disposition() != Disposition::Replace);
-        let check = contract.apply(&self.table, &incoming.schema, known)?;
+        let check = contract.apply(&self.table, &incoming.schema, before)?;
+        let options = self.options.named(&attempt.names);
+        let zones = options.zones(self.source.source().timezone());
+        let evolution = match &incoming.shapes {
+            Some(_) => Evolution::Decided(Arc::new(known.former(&zones))),
+            None => Evolution::Widen,
+        };
         let columns = existing.iter().chain([&check.schema]).map(|schema| schema.as_ref());
         let kept = KeptState {
             state,
             incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
             renamed: renamed_fields(&attempt.names, columns),
+            shapes: match incoming.shapes {
+                Some(shapes) => landing_as(shapes, &check.schema),
+                None => landed.shapes.clone(),
+            },
         };
-        let options = self.options.named(&attempt.names);
         let key = options.key();
         let partitions = incoming.partitions.into_iter();
         let gate = Gate {
@@ -246,7 +268,7 @@ impl Landing<'_> {
                 true => key.clone(),
                 false => Vec::new(),
             },
-            zones: options.zones(self.source.source().timezone()),
+            zones,
             rejects: rejects.clone(),
             far_times: far_times::Counter::default(),
             passed: Arc::default(),
@@ -260,7 +282,7 @@ impl Landing<'_> {
         let dated = chunk.dated.into_iter();
         let dated = dated.map(|id| (id, self.load.at.timestamp_micros()));
         let write = Write {
-            widen: true,
+            evolution,
             transactions: chunk.transactions.into_iter().chain(dated).collect(),
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
             base: Base::Tip(table.tip()),
@@ -283,7 +305,7 @@ impl Landing<'_> {
         table.wrote(written.version);
         (landed.files, landed.bytes) = (files, bytes);
         landed.version = Some(written.version);
-        landed.state = kept.state;
+        (landed.state, landed.shapes) = (kept.state, kept.shapes);
         let (rows, rejected) = (written.rows_added, rejects.rows());
         (landed.rows, landed.rejected) = (landed.rows + rows, landed.rejected + rejected);
         landed.first_reason = landed.first_reason.take().or_else(|| rejects.first_reason());
@@ -336,6 +358,7 @@ impl Landing<'_> {
             state: landed.state.clone(),
             incomplete: false,
             renamed: renamed_fields(&attempt.names, [existing.as_ref()]),
+            shapes: landed.shapes.clone(),
         };
         let write = Write {
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
@@ -385,12 +408,14 @@ impl Landing<'_> {
         &self,
         rows: Rows,
         attempt: &mut Attempt,
-        existing: Option<&SchemaRef>,
+        known: Known<'_>,
         rejects: &Arc<Rejects>,
         task: &Arc<dyn Task>,
     ) -> Result<Option<LandingRows>> {
+        let existing = known.columns;
         // Whoever filled a spool has transformed what is in it.
         let transformed = matches!(rows, Rows::Records(_));
+        let mut shapes = None;
         let (schema, partitions, contents) = match rows {
             Rows::Typed {
                 schema,
@@ -426,20 +451,20 @@ impl Landing<'_> {
                     rejects.add(file.name(), &rejected)?;
                     files.push(file);
                 }
-                let Some((schema, partitions)) = self.scanned(files, existing, &mut attempt.names, rejects, task)?
-                else {
+                let Some(scanned) = self.scanned(files, known, &mut attempt.names, rejects, task)? else {
                     return emptied(&attempt.table).await;
                 };
-                (schema, partitions, HashMap::new())
+                shapes = Some(scanned.shapes);
+                (scanned.schema, scanned.partitions, HashMap::new())
             }
             Rows::Files(files) => {
                 let content = |file: &ScannedFile| Some((file.name().to_owned(), file.content_id.clone()?));
                 let contents = files.iter().filter_map(content).collect();
-                let Some((schema, partitions)) = self.scanned(files, existing, &mut attempt.names, rejects, task)?
-                else {
+                let Some(scanned) = self.scanned(files, known, &mut attempt.names, rejects, task)? else {
                     return Ok(None);
                 };
-                (schema, partitions, contents)
+                shapes = Some(scanned.shapes);
+                (scanned.schema, scanned.partitions, contents)
             }
         };
         self.check_names(&attempt.names, &schema, existing, transformed)?;
@@ -454,6 +479,7 @@ impl Landing<'_> {
         };
         Ok(Some(LandingRows {
             schema,
+            shapes,
             partitions,
             contents,
         }))
@@ -463,18 +489,18 @@ impl Landing<'_> {
     fn scanned(
         &self,
         mut files: Vec<ScannedFile>,
-        existing: Option<&SchemaRef>,
+        known: Known<'_>,
         names: &mut SourceNames,
         rejects: &Arc<Rejects>,
         task: &Arc<dyn Task>,
-    ) -> Result<Option<(SchemaRef, Vec<SendableRecordBatchStream>)>> {
-        if files.iter().all(|file| file.scanned.shapes.is_empty()) && existing.is_none() {
+    ) -> Result<Option<ScannedRows>> {
+        if files.iter().all(|file| file.scanned.shapes.is_empty()) && known.columns.is_none() {
             return Ok(None);
         }
         files.iter_mut().for_each(|file| file.name_columns(names));
         let all = Arc::new(names.clone());
         files.iter_mut().for_each(|file| file.read_by(&all));
-        let schema = self.columns(&files, existing, names)?;
+        let (schema, shapes) = self.columns(&files, known, names)?;
         let rows = RowReader {
             files: Arc::new(files),
             schema: schema.clone(),
@@ -484,11 +510,21 @@ impl Landing<'_> {
             task: task.clone(),
             cancel: self.cancel.clone(),
         };
-        Ok(Some((schema, rows.partitions(self.lake.parallelism()))))
+        let partitions = rows.partitions(self.lake.parallelism());
+        Ok(Some(ScannedRows {
+            schema,
+            shapes,
+            partitions,
+        }))
     }
 
-    /// The columns of all files, of types that hold every value of theirs and of the table.
-    fn columns(&self, files: &[ScannedFile], existing: Option<&SchemaRef>, names: &SourceNames) -> Result<SchemaRef> {
+    /// The columns of all files, of types that hold every value of theirs and of the table; what all these look like.
+    fn columns(
+        &self,
+        files: &[ScannedFile],
+        known: Known<'_>,
+        names: &SourceNames,
+    ) -> Result<(SchemaRef, Shapes)> {
         let mut columns: Vec<(&str, Shape)> = Vec::new();
         let mut by_name = HashMap::new();
         for file in files {
@@ -502,12 +538,23 @@ impl Landing<'_> {
             }
         }
         let options = self.options.named(names);
+        let mut shapes = known.shapes.clone();
         let fields = columns.into_iter().map(|(name, shape)| {
-            let existing = existing.and_then(|existing| existing.field_with_name(name).ok());
-            let data_type = shape.data_type(existing.map(Field::data_type))?;
+            shapes.remove(name);
+            let data_type = match known.shape(name) {
+                None => shape.data_type(known.data_type(name))?,
+                // What is hashed is hashed as it is written, whatever comes beside it.
+                Some(_) if is_hashed(&options, name) && matches!(shape, Shape::Scalar(_)) => DataType::Utf8,
+                Some(mut all) => {
+                    all.merge(shape);
+                    shapes.extend(all.kept().map(|kept| (name.to_owned(), kept)));
+                    all.data_type(None)?
+                }
+            };
             Ok(described(&options, name, names.source(name).unwrap_or(name), data_type))
         });
-        Ok(with_provenance(fields.collect::<Result<Vec<_>>>()?))
+        let fields = fields.collect::<Result<Vec<_>>>()?;
+        Ok((with_provenance(fields), shapes))
     }
 
     /// Whether a file has the columns of the key, without which none of its rows could land.
@@ -568,11 +615,25 @@ impl Landing<'_> {
     }
 }
 
+/// Whether a column lands as a hash or a token of its text.
+fn is_hashed(options: &Options, name: &str) -> bool {
+    let transform = options.column(name).and_then(|column| column.transform);
+    matches!(transform, Some(Transform::Hash | Transform::Tokenise))
+}
+
+/// The rows of scanned files.
+struct ScannedRows {
+    schema: SchemaRef,
+    shapes: Shapes,
+    partitions: Vec<SendableRecordBatchStream>,
+}
+
 /// No rows, of the columns that the table has: the source that it is a copy of has become empty.
 async fn emptied(table: &LandedTable) -> Result<Option<LandingRows>> {
     let existing = table.schema().await?;
     Ok(existing.map(|schema| LandingRows {
         schema,
+        shapes: None,
         partitions: Vec::new(),
         contents: HashMap::new(),
     }))

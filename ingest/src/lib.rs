@@ -14,6 +14,7 @@ mod gate;
 mod ingest;
 mod kept;
 mod keyless;
+mod known;
 mod landed;
 mod landing;
 mod listen;

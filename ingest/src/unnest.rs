@@ -13,7 +13,7 @@ use cordada_core::sql_text::Dialect;
 use cordada_core::{Context, Error, Result, TableName, types};
 use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::provenance::{self, DELETED, LOAD_ID, LOADED_AT};
-use cordada_lake::{Base, Lake, Mode, PinnedReference, Tip, Write};
+use cordada_lake::{Base, Evolution, Lake, Mode, PinnedReference, Tip, Write};
 use datafusion::catalog::TableProvider;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::prelude::{DataFrame, SessionContext};
@@ -86,7 +86,13 @@ async fn follow(
     if followed.as_ref() == Some(&now) {
         return Ok(None);
     }
-    let Some(list) = List::of(snapshot.schema(), parent, column, options.key())? else {
+    let Some(list) = List::of(
+        (snapshot.schema(), &snapshot.open_columns()),
+        parent,
+        column,
+        options.key(),
+    )?
+    else {
         return Ok(None);
     };
     let reference = PinnedReference { path, version };
@@ -112,7 +118,7 @@ async fn follow(
     let schema = tagged(rows.schema().as_arrow(), column, options);
     let partitions = rows.execute_stream_partitioned().await.doing(doing)?;
     let write = Write {
-        widen: true,
+        evolution: Evolution::Widen,
         state: Some(serde_json::to_string(&now).doing(doing)?),
         base: Base::Tip(tip),
         ..Write::new(mode, schema)
@@ -186,11 +192,19 @@ struct List {
 }
 
 impl List {
-    /// The list in that column; `None` if the column has not been seen yet.
-    fn of(schema: &Schema, parent: &TableName, column: &str, key: Vec<String>) -> Result<Option<Self>> {
+    /// The list in that column; `None` if the column, or a value of it, has not been seen yet.
+    fn of(
+        (schema, open): (&Schema, &[String]),
+        parent: &TableName,
+        column: &str,
+        key: Vec<String>,
+    ) -> Result<Option<Self>> {
         let Ok(field) = schema.field_with_name(column) else {
             return Ok(None);
         };
+        if open.iter().any(|open| open == column) {
+            return Ok(None);
+        }
         let DataType::List(item) = field.data_type() else {
             let why = format!("the column {column} is not a list but {}", field.data_type());
             return Err(Error::config(format!("unnesting {parent}"), why).hint("take it out of `unnest:`"));

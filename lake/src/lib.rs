@@ -24,7 +24,7 @@ pub use resources::Settings;
 pub use rollback::RolledBack;
 pub use table::changes::Changes;
 pub use table::constraints::{BrokenRow, TakeBroken};
-pub use table::mode::{Base, MissingKey, Mode, Superseded, Write, WriteReport};
+pub use table::mode::{Base, Evolution, MissingKey, Mode, Superseded, Write, WriteReport};
 pub use table::tip::Tip;
 
 #[cfg(test)]

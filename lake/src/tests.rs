@@ -21,6 +21,7 @@ use crate::table::files::Files;
 use crate::*;
 
 mod constraints;
+mod evolution;
 mod history;
 mod log;
 mod maintain;
@@ -214,7 +215,10 @@ async fn columns_join_and_widen_and_nothing_is_lost() {
         refused.kind() == ErrorKind::Config && refused.to_string().contains("id (Int64"),
         "{refused}"
     );
-    let wide = Write { widen: true, ..narrow };
+    let wide = Write {
+        evolution: Evolution::Widen,
+        ..narrow
+    };
     lake.write(&table, wide, vec![stream(vec![batch.clone()], &batch.schema())])
         .await
         .unwrap();

@@ -20,12 +20,14 @@ fn name_fields(shape: &mut Shape, names: &mut SourceNames, column: &str) {
     match shape {
         Shape::List(item) => name_fields(item, names, column),
         // Others land as text.
-        Shape::Object(keys) if keys.len() <= MAX_FIELDS => {
+        Shape::Object(object) if object.keys.len() <= MAX_FIELDS => {
             let names = names.within(column);
-            let sources: Vec<_> = keys.iter().map(|(key, _)| key.clone()).collect();
-            for ((key, shape), name) in keys.iter_mut().zip(names.assign(&sources)) {
-                name_fields(shape, names, &name);
-                *key = name;
+            let sources: Vec<_> = object.keys.iter().map(|key| key.name.clone()).collect();
+            for (key, name) in object.keys.iter_mut().zip(names.assign(&sources)) {
+                name_fields(&mut key.values, names, &name);
+                if key.name != name {
+                    key.own = Some(std::mem::replace(&mut key.name, name));
+                }
             }
         }
         _ => {}

@@ -44,8 +44,11 @@ impl Parquet {
         }
         let plan = plan(fields.iter().map(|field| field.name().clone()).collect())?;
         let shapes = fields.iter().zip(&plan.declared);
-        let shapes = shapes.map(|(field, declared)| {
-            Shape::Declared(declared.clone().unwrap_or_else(|| exact_type(field.data_type())))
+        let shapes = shapes.map(|(field, declared)| match (declared, field.data_type()) {
+            (Some(declared), _) => Shape::Declared(declared.clone()),
+            // A column without any value.
+            (None, DataType::Null) => Shape::default(),
+            (None, own) => Shape::Declared(exact_type(own)),
         });
         let mut first = 1;
         let pieces = builder

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Fields};
 use cordada_core::Result;
 use cordada_core::source_names::SourceNames;
+use cordada_core::spelling::{self, Spelling};
 use cordada_core::types::widest;
+use serde::{Deserialize, Serialize};
 
 use crate::values::evidence::Evidence;
+use crate::values::zones::Zone;
 
 /// Objects with more keys than this are maps rather than records: they land as JSON text.
 pub(crate) const MAX_FIELDS: usize = 1_000;
@@ -17,16 +20,48 @@ pub(crate) const MAX_FIELDS: usize = 1_000;
 pub const MAX_LEVELS: usize = 16;
 
 /// What the values of a column look like.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Shape {
     /// Single values, or nothing but nulls.
+    #[serde(rename = "v")]
     Scalar(Evidence),
     /// Lists, with the shape of their items.
+    #[serde(rename = "l")]
     List(Box<Shape>),
-    /// Objects, with the shape of the value of each key: by the source's own names until they are given the lake's.
-    Object(Vec<(String, Shape)>),
+    /// Objects.
+    #[serde(rename = "o")]
+    Object(Object),
     /// Values of a type that the source or the configuration declares.
+    #[serde(skip)]
     Declared(DataType),
+}
+
+/// What objects look like.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// How many there are.
+    #[serde(rename = "n")]
+    pub objects: u64,
+    /// Their keys, as they were met.
+    #[serde(rename = "k")]
+    pub keys: Vec<Key>,
+}
+
+/// A key of objects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// As the source calls it, until it is given the lake's name.
+    #[serde(rename = "k")]
+    pub name: String,
+    /// What the source calls it, if that is another.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<String>,
+    /// How many objects have it.
+    #[serde(rename = "n")]
+    pub objects: u64,
+    /// What its values look like.
+    #[serde(rename = "v")]
+    pub values: Shape,
 }
 
 impl Default for Shape {
@@ -51,14 +86,7 @@ impl Shape {
             (ours, other) if ours.is_empty() => *ours = other,
             (Shape::Scalar(ours), Shape::Scalar(theirs)) => ours.merge(&theirs),
             (Shape::List(ours), Shape::List(theirs)) => ours.merge(*theirs),
-            (Shape::Object(ours), Shape::Object(theirs)) => {
-                for (key, theirs) in theirs {
-                    match ours.iter_mut().find(|(ours, _)| *ours == key) {
-                        Some((_, ours)) => ours.merge(theirs),
-                        None => ours.push((key, theirs)),
-                    }
-                }
-            }
+            (Shape::Object(ours), Shape::Object(theirs)) => ours.merge(theirs),
             (Shape::Declared(ours), Shape::Declared(theirs)) => *ours = widest(ours, &theirs),
             (Shape::Declared(ours), Shape::Scalar(theirs)) if theirs.fits(ours) => {}
             (Shape::Declared(ours), Shape::Scalar(theirs)) => *ours = widest(ours, &theirs.tight_type()),
@@ -70,11 +98,13 @@ impl Shape {
         }
     }
 
-    /// The type of the values, for a table whose column is `existing` so far: that one if every value fits it.
+    /// The type of the values, for a table whose column is `existing` so far: that one if every value fits it. Null if
+    /// there is no value; what has none within lists is text, and within records is left out.
     ///
     /// # Errors
     /// None that a user could cause.
     pub fn data_type(&self, existing: Option<&DataType>) -> Result<DataType> {
+        let existing = existing.filter(|existing| **existing != DataType::Null);
         let own = match (self, existing) {
             (Shape::Scalar(evidence), Some(existing)) if evidence.fits(existing) => return Ok(existing.clone()),
             // No room to grow: the table's own type brings that.
@@ -86,15 +116,23 @@ impl Shape {
                     Some(DataType::List(item)) => Some(item.data_type()),
                     _ => None,
                 };
-                DataType::List(Arc::new(Field::new("element", item.data_type(existing)?, true)))
+                let item = match item.data_type(existing)? {
+                    DataType::Null => DataType::Utf8,
+                    item => item,
+                };
+                DataType::List(Arc::new(Field::new("element", item, true)))
             }
-            (Shape::Object(keys), _) if keys.is_empty() || keys.len() > MAX_FIELDS => DataType::Utf8,
-            (Shape::Object(keys), existing) => {
+            (Shape::Object(object), _) if object.keys.len() > MAX_FIELDS => DataType::Utf8,
+            (Shape::Object(object), existing) => {
                 let existing = match existing {
                     Some(DataType::Struct(fields)) => Some(fields),
                     _ => None,
                 };
-                DataType::Struct(object_fields(keys, existing)?)
+                match object.fields(existing)? {
+                    fields if !fields.is_empty() => DataType::Struct(fields),
+                    // Objects in which nothing has a value yet are their own JSON until then.
+                    _ => existing.map_or(DataType::Utf8, |fields| DataType::Struct(fields.clone())),
+                }
             }
         };
         Ok(match existing {
@@ -102,21 +140,104 @@ impl Shape {
             None => own,
         })
     }
+
+    /// As much as a table keeps of it, so that what lands later is as if it had landed with the rest; `None` if a type is
+    /// declared, which says all itself.
+    pub fn kept(&self) -> Option<Shape> {
+        Some(match self {
+            Shape::Scalar(evidence) => Shape::Scalar(evidence.kept()),
+            Shape::List(item) => Shape::List(Box::new(item.kept()?)),
+            Shape::Object(object) if object.keys.len() > MAX_FIELDS => Shape::TEXT,
+            Shape::Object(object) => Shape::Object(object.kept()?),
+            Shape::Declared(_) => return None,
+        })
+    }
+
+    /// How the values were written; times that carry no zone are of `zone`.
+    pub fn spelling(&self, zone: Zone<'_>) -> Spelling {
+        match self {
+            Shape::Scalar(evidence) => evidence.spelling(zone.tz),
+            Shape::List(item) => Spelling::List(Box::new(item.spelling(zone))),
+            Shape::Object(object) => {
+                let keys = object.keys.iter().map(|key| spelling::Key {
+                    own: key.own.as_ref().unwrap_or(&key.name).clone(),
+                    name: key.name.clone(),
+                    always: key.objects == object.objects,
+                    values: key.values.spelling(zone.field(&key.name)),
+                });
+                Spelling::Object(keys.collect())
+            }
+            Shape::Declared(_) => Spelling::Canonical,
+        }
+    }
 }
 
-fn object_fields(keys: &[(String, Shape)], existing: Option<&Fields>) -> Result<Fields> {
-    // Names that have been given stay as they are.
-    let keys_alone: Vec<_> = keys.iter().map(|(key, _)| key.clone()).collect();
-    let names = SourceNames::default().assign(&keys_alone);
-    let mut fields: Vec<Arc<Field>> = Vec::with_capacity(keys.len());
-    for ((_, shape), name) in keys.iter().zip(names) {
-        let existing = existing
-            .and_then(|fields| fields.find(&name))
-            .map(|(_, field)| field.data_type());
-        let data_type = shape.data_type(existing)?;
-        fields.push(Arc::new(Field::new(name, data_type, true)));
+impl Object {
+    /// Takes in that the next object has a key of that name; what its values look like. The keys of one object mostly
+    /// come in the order of those of the last, in which this one is `expected`.
+    pub fn key(&mut self, expected: usize, name: &[u8]) -> &mut Shape {
+        let is_it = |key: &Key| key.name.as_bytes() == name;
+        let at = Some(expected).filter(|at| self.keys.get(*at).is_some_and(is_it));
+        let at = at.or_else(|| self.keys.iter().position(is_it)).unwrap_or_else(|| {
+            self.keys.push(Key {
+                name: String::from_utf8_lossy(name).into_owned(),
+                own: None,
+                objects: 0,
+                values: Shape::default(),
+            });
+            self.keys.len() - 1
+        });
+        let key = &mut self.keys[at];
+        key.objects += 1;
+        &mut key.values
     }
-    Ok(fields.into())
+
+    fn merge(&mut self, other: Object) {
+        self.objects += other.objects;
+        for theirs in other.keys {
+            match self.keys.iter_mut().find(|ours| ours.name == theirs.name) {
+                Some(ours) => {
+                    ours.objects += theirs.objects;
+                    ours.values.merge(theirs.values);
+                }
+                None => self.keys.push(theirs),
+            }
+        }
+    }
+
+    /// The keys that have values, as fields.
+    fn fields(&self, existing: Option<&Fields>) -> Result<Fields> {
+        // Names that have been given stay as they are.
+        let keys: Vec<_> = self.keys.iter().map(|key| key.name.clone()).collect();
+        let names = SourceNames::default().assign(&keys);
+        let mut fields: Vec<Arc<Field>> = Vec::with_capacity(self.keys.len());
+        for (key, name) in self.keys.iter().zip(names) {
+            let existing = existing
+                .and_then(|fields| fields.find(&name))
+                .map(|(_, field)| field.data_type());
+            match key.values.data_type(existing)? {
+                DataType::Null => {}
+                data_type => fields.push(Arc::new(Field::new(name, data_type, true))),
+            }
+        }
+        Ok(fields.into())
+    }
+
+    /// Of the numbers only whether all objects have a key.
+    fn kept(&self) -> Option<Object> {
+        let keys = self.keys.iter().map(|key| {
+            Some(Key {
+                name: key.name.clone(),
+                own: key.own.clone(),
+                objects: u64::from(key.objects == self.objects && self.objects > 0),
+                values: key.values.kept()?,
+            })
+        });
+        Some(Object {
+            objects: self.objects.min(1),
+            keys: keys.collect::<Option<_>>()?,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -160,11 +281,22 @@ mod tests {
 
     #[test]
     fn objects_merge_by_key() {
-        let mut shape = Shape::Object(vec![("zipCode".into(), scalar("1"))]);
-        shape.merge(Shape::Object(vec![
-            ("zipCode".into(), scalar("A1")),
-            ("city".into(), scalar("x")),
-        ]));
+        let object = |keys: Vec<(&str, Shape)>| {
+            let mut object = Object {
+                objects: 1,
+                ..Object::default()
+            };
+            for (at, (key, shape)) in keys.into_iter().enumerate() {
+                *object.key(at, key.as_bytes()) = shape;
+            }
+            Shape::Object(object)
+        };
+        let mut shape = object(vec![("zipCode", scalar("1")), ("fax", Shape::default())]);
+        shape.merge(object(vec![("zipCode", scalar("A1")), ("city", scalar("x"))]));
+        assert_eq!(
+            serde_json::from_str::<Shape>(&serde_json::to_string(&shape).unwrap()).unwrap(),
+            shape
+        );
         let DataType::Struct(fields) = shape.data_type(None).unwrap() else {
             unreachable!()
         };

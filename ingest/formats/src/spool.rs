@@ -17,7 +17,7 @@ use crate::piece::Piece;
 use crate::reading::Reading;
 use crate::rejected::Rejected;
 use crate::scanned::{self, ScannedFile};
-use crate::shape::Shape;
+use crate::shape::{Object, Shape};
 
 /// Bytes written, looked at and later read at a time.
 const BLOCK: usize = 1 << 20;
@@ -185,7 +185,7 @@ impl Spool {
 impl Survey {
     fn after(lines: u64) -> Self {
         Self {
-            shape: Shape::Object(Vec::new()),
+            shape: Shape::Object(Object::default()),
             pieces: Vec::new(),
             bytes: 0,
             lines,

@@ -91,7 +91,7 @@ pub(crate) fn of_parts(date: &[u8], time: &[u8], local: bool) -> Option<Time> {
 
 /// Writes a time as ISO 8601 in UTC.
 pub(crate) fn write(time: Time, clock: &mut Clock, target: &mut Vec<u8>) {
-    let micros = clock.utc(time);
+    let micros = time.utc(clock);
     let Some(utc) = DateTime::from_timestamp_micros(micros) else {
         target.extend_from_slice(b"null");
         return;

@@ -141,6 +141,8 @@ impl Contract {
     fn target(&self, incoming: &DataType, known: &DataType) -> Result<DataType, String> {
         match (incoming, known) {
             (incoming, known) if incoming == known => Ok(known.clone()),
+            // A column without a value, so far or in these rows, has no type that could change.
+            (DataType::Null, _) | (_, DataType::Null) => Ok(incoming.clone()),
             (DataType::Struct(incoming), DataType::Struct(known)) => {
                 let mut fields: Vec<FieldRef> = Vec::new();
                 for field in incoming {
@@ -248,7 +250,7 @@ impl Check {
                 Verdict::Lands => landing.push(column.clone()),
                 Verdict::New => {
                     misfits.new = column
-                        .nulls()
+                        .logical_nulls()
                         .map_or_else(|| vec![true; batch.num_rows()], |nulls| nulls.iter().collect())
                 }
                 Verdict::Fitted => {

@@ -331,7 +331,9 @@ fn json_text(array: &ArrayRef) -> Result<ArrayRef> {
     let doing = || "transforming a column";
     let format = arrow::util::display::FormatOptions::default();
     let formatter = arrow::util::display::ArrayFormatter::try_new(array, &format).doing(doing)?;
-    let values = (0..array.len()).map(|row| array.is_valid(row).then(|| formatter.value(row).to_string()));
+    let nulls = array.logical_nulls();
+    let is_there = |row: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+    let values = (0..array.len()).map(|row| is_there(row).then(|| formatter.value(row).to_string()));
     Ok(Arc::new(values.collect::<StringArray>()))
 }
 

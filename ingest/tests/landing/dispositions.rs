@@ -99,7 +99,7 @@ async fn columns_come_go_and_widen_without_loss() {
         [
             "id Int64",
             "code Utf8",
-            "amount Decimal128(20, 3)",
+            "amount Decimal128(38, 3)",
             "gone Utf8",
             "new Utf8"
         ]

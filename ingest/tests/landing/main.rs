@@ -5,6 +5,7 @@ mod chunks;
 mod concurrent;
 mod dispositions;
 mod events;
+mod evolution;
 mod formats;
 mod logs;
 mod names;

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use cordada_core::{ErrorKind, Result, TableName, types};
+use cordada_core::conform::conform;
+use cordada_core::spelling::Former;
+use cordada_core::{ErrorKind, Result, TableName};
 use deltalake::kernel::transaction::CommitData;
 use deltalake::kernel::{Action, Add, Remove};
 use deltalake::protocol::DeltaOperation;
@@ -16,7 +18,7 @@ use crate::table::commit;
 use crate::table::data_file::{self, FileWriter};
 use crate::table::protocol::{self, Change};
 use crate::table::rival::{COMMIT_ID, Entries};
-use crate::table::snapshot::{DataFile, TableSnapshot};
+use crate::table::snapshot::{self, DataFile, TableSnapshot};
 
 /// What a compaction did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,12 +84,18 @@ fn size(file: &DataFile) -> u64 {
 /// The rows of `files`, in their order, in new files.
 async fn merge(lake: &Lake, snapshot: &TableSnapshot, files: &[Arc<DataFile>]) -> Result<Vec<Add>> {
     let store = lake.object_store();
-    let mut writer = FileWriter::new(store.clone(), snapshot.path(), snapshot.schema().clone())?;
+    let open = snapshot.open_columns();
+    let mut others = Vec::new();
+    for file in files.iter().filter(|_| !open.is_empty()) {
+        others.extend(data_file::columns(store, &file.location, size(file)).await?);
+    }
+    let schema = snapshot::written(snapshot.schema(), &open, &others);
+    let mut writer = FileWriter::new(store.clone(), snapshot.path(), schema.clone())?;
     let copied = async {
         for file in files {
             let mut batches = data_file::read(store, &file.location, size(file), None).await?;
             while let Some(batch) = batches.next().await {
-                writer.write(&types::conform(&batch?, snapshot.schema())?).await?;
+                writer.write(&conform(&batch?, &schema, &Former::default())?).await?;
             }
         }
         writer.end().await

@@ -2,7 +2,9 @@
 
 pub(crate) mod catalog;
 pub mod dialect;
+mod microseconds;
 mod pinned_view;
 pub(crate) mod provider;
 pub mod session;
+pub(crate) mod sound_statistics;
 pub mod sql;

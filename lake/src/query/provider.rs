@@ -27,6 +27,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
+use super::sound_statistics::SoundStatistics;
 use crate::resources;
 use crate::table::files::{self, Files};
 use crate::table::snapshot::{DataFile, TableSnapshot};
@@ -203,7 +204,7 @@ impl FileScan<'_> {
         );
         let source = ParquetSource::new(self.schema.clone())
             .with_table_parquet_options(state.default_table_options().parquet)
-            .with_parquet_file_reader_factory(Arc::new(reader));
+            .with_parquet_file_reader_factory(Arc::new(SoundStatistics(reader)));
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)

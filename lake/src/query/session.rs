@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use cordada_core::TableName;
 use datafusion::catalog::TableProvider;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::optimizer::Analyzer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::lake::Lake;
 use crate::query::catalog::{Handle, ReleaseCatalog};
+use crate::query::microseconds::InMicroseconds;
 use crate::release::Release;
 
 /// The catalog's name in SQL.
@@ -43,7 +46,15 @@ impl Lake {
         let options = config.options_mut();
         // Exact decimals: a literal such as 0.21 is a DECIMAL, not a float, so that money stays money.
         options.sql_parser.parse_float_as_decimal = true;
-        let session = SessionContext::new_with_config_rt(config, self.runtime().clone());
+        let mut rules = Analyzer::new().rules;
+        rules.insert(0, Arc::new(InMicroseconds));
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(self.runtime().clone())
+            .with_default_features()
+            .with_analyzer_rules(rules)
+            .build();
+        let session = SessionContext::new_with_state(state);
         session.register_catalog(CATALOG, Arc::new(Handle(catalog)));
         session
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use cordada_core::{Context, ErrorKind, Result};
+use cordada_core::{Context, ErrorKind, Result, types};
 use datafusion::catalog::TableProvider;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
@@ -30,14 +30,18 @@ pub struct Changes {
 
 impl Lake {
     /// What changed of the table at `path` from one version to another, which need not be the later one. `None` if it
-    /// can no longer be told: the log of the first was cleaned up, or files were removed that only it has.
+    /// can no longer be told: the log of the first was cleaned up, files were removed that only it has, or its columns were
+    /// of other types.
     ///
     /// # Errors
     /// The table cannot be read.
     pub async fn changes(&self, path: &str, from: u64, to: u64) -> Result<Option<Changes>> {
         let after = self.snapshot(path, to).await?;
-        let before = async { self.snapshot(path, from).await?.files().await };
-        let before = match before.await {
+        let before = async {
+            let before = self.snapshot(path, from).await?;
+            Ok::<_, Error>((before.files().await?, before))
+        };
+        let (files_before, before) = match before.await {
             Ok(before) => before,
             Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
             Err(error) => {
@@ -46,8 +50,8 @@ impl Lake {
             }
         };
         let now = after.files().await?;
-        let (came, went) = (only_in(&now, &before), only_in(&before, &now));
-        if !self.are_there(&went).await? {
+        let (came, went) = (only_in(&now, &files_before), only_in(&files_before, &now));
+        if !self.are_there(&went).await? || !went.is_empty() && !reads_as(&before, &after) {
             return Ok(None);
         }
         let files = |files| -> Arc<dyn TableProvider> { Arc::new(PinnedFiles::new(files, after.schema())) };
@@ -72,6 +76,15 @@ impl Lake {
             .try_fold(true, |all, one| async move { Ok(all && one) })
             .await
     }
+}
+
+/// Whether files of the one can be read with the columns of the other.
+fn reads_as(before: &TableSnapshot, after: &TableSnapshot) -> bool {
+    let open = before.open_columns();
+    before.schema().fields().iter().all(|field| {
+        let now = after.schema().field_with_name(field.name());
+        now.is_ok_and(|now| open.contains(field.name()) || types::only_grows(field.data_type(), now.data_type()))
+    })
 }
 
 /// The files of `these` that the others have not.

@@ -21,7 +21,7 @@ use crate::table::log::Put;
 use crate::table::mode::{Base, Mode, WriteReport};
 use crate::table::outcome::Outcome;
 use crate::table::rival::{COMMIT_ID, Entries};
-use crate::table::snapshot::{DataFile, TableSnapshot};
+use crate::table::snapshot::{DataFile, OPEN, TableSnapshot};
 use crate::table::statistics;
 use crate::table::tags;
 use crate::table::tip::TIMELINE;
@@ -279,6 +279,9 @@ impl TableWriter {
         }
         if self.write.unrepeatable {
             properties.push((UNREPEATABLE, true.to_string()));
+        }
+        if !self.open.is_empty() || metadata.configuration().contains_key(OPEN) {
+            properties.push((OPEN, serde_json::to_string(&self.open).doing(doing)?));
         }
         for (key, value) in properties {
             if metadata.configuration().get(key) != Some(&value) {

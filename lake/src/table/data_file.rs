@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::kernels::aggregate;
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+    DataType, Date32Type, Decimal128Type, Field, FieldRef, Int8Type, Int16Type, Int32Type, Int64Type, Schema,
+    SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
 use arrow::record_batch::RecordBatch;
 use chrono::Datelike;
@@ -151,6 +151,26 @@ pub(crate) async fn discard(store: &Arc<dyn ObjectStore>, table: &str, files: &[
     }
 }
 
+/// The names of the columns that a file has.
+pub(crate) async fn columns(store: &Arc<dyn ObjectStore>, location: &Path, size: u64) -> Result<Vec<String>> {
+    let builder = open(store, location, size).await?;
+    let fields = builder.schema().fields().iter();
+    Ok(fields.map(|field| field.name().clone()).collect())
+}
+
+async fn open(
+    store: &Arc<dyn ObjectStore>,
+    location: &Path,
+    size: u64,
+) -> Result<ParquetRecordBatchStreamBuilder<Box<dyn AsyncFileReader>>> {
+    let doing = || format!("reading {location}");
+    let file = PartitionedFile::new(location.as_ref(), size);
+    let reader: Box<dyn AsyncFileReader> = DefaultParquetFileReaderFactory::new(store.clone())
+        .create_reader(0, file, None, &ExecutionPlanMetricsSet::new())
+        .doing(doing)?;
+    ParquetRecordBatchStreamBuilder::new(reader).await.doing(doing)
+}
+
 /// Reads a file's columns of those names (all if `None`) as they are in the file.
 pub(crate) async fn read(
     store: &Arc<dyn ObjectStore>,
@@ -159,17 +179,13 @@ pub(crate) async fn read(
     columns: Option<&[String]>,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
     let doing = format!("reading {location}");
-    let file = PartitionedFile::new(location.as_ref(), size);
-    let reader: Box<dyn AsyncFileReader> = DefaultParquetFileReaderFactory::new(store.clone())
-        .create_reader(0, file, None, &ExecutionPlanMetricsSet::new())
-        .doing(|| &doing)?;
-    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.doing(|| &doing)?;
+    let builder = open(store, location, size).await?;
     let mask = match columns {
         None => ProjectionMask::all(),
+        // By their places, for a name with a dot would be taken for a path.
         Some(names) => {
-            // By whole names: `ProjectionMask::columns` takes a dot for the way into a record.
-            let fields = builder.parquet_schema().root_schema().get_fields().iter().enumerate();
-            let wanted = fields.filter(|(_, field)| names.iter().any(|name| name == field.name()));
+            let there = builder.schema().fields().iter().enumerate();
+            let wanted = there.filter(|(_, field)| names.contains(field.name()));
             ProjectionMask::roots(builder.parquet_schema(), wanted.map(|(at, _)| at))
         }
     };
@@ -195,12 +211,14 @@ fn properties(schema: &Schema) -> Result<WriterProperties> {
     properties = properties
         .set_column_dictionary_enabled(origin.clone(), false)
         .set_column_encoding(origin, Encoding::DELTA_BYTE_ARRAY);
-    // Of a column with columns in it Parquet keeps statistics for each of these.
+    // Of a column with columns in it Parquet keeps statistics for each of these. Nor has it a way to say that NaN, which is
+    // greater than all other numbers, is among the values.
     let columns = ArrowSchemaConverter::new().convert(schema);
     for column in columns.doing(|| "preparing to write a data file")?.columns() {
         let path = column.path();
         let root = path.parts().first().and_then(|root| schema.field_with_name(root).ok());
-        if root.is_some_and(|root| root.metadata().contains_key(types::PII)) {
+        let is_personal = root.is_some_and(|root| root.metadata().contains_key(types::PII));
+        if is_personal || matches!(column.physical_type(), PhysicalType::FLOAT | PhysicalType::DOUBLE) {
             properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
         }
     }
@@ -253,8 +271,6 @@ fn bound(values: &ArrayRef, field: &Field, greatest: bool) -> Option<Value> {
         DataType::Int16 => extreme!(Int16Type).map(|v| json!(v)),
         DataType::Int32 => extreme!(Int32Type).map(|v| json!(v)),
         DataType::Int64 => extreme!(Int64Type).map(|v| json!(v)),
-        DataType::Float32 => extreme!(Float32Type).filter(|v| v.is_finite()).map(|v| json!(v)),
-        DataType::Float64 => extreme!(Float64Type).filter(|v| v.is_finite()).map(|v| json!(v)),
         DataType::Date32 => {
             let day = extreme!(Date32Type)?;
             let date = Date32Type::to_naive_date_opt(day).filter(|date| YEARS.contains(&date.year()))?;
@@ -306,11 +322,15 @@ fn cut_up(text: &str) -> Option<String> {
     if text.chars().nth(TEXT_BOUND).is_none() {
         return Some(text.to_owned());
     }
-    let mut cut = cut_down(text);
-    while let Some(last) = cut.pop() {
+    next_text(cut_down(text))
+}
+
+/// The text with its last character moved up: greater than all that begins with it; `None` if nothing is.
+pub(crate) fn next_text(mut text: String) -> Option<String> {
+    while let Some(last) = text.pop() {
         if let Some(next) = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32) {
-            cut.push(next);
-            return Some(cut);
+            text.push(next);
+            return Some(text);
         }
     }
     None

@@ -36,6 +36,8 @@ pub(crate) struct History {
     missing: MissingKey,
     /// The columns whose change is a change of the row.
     content: Vec<String>,
+    /// The others that rows come with.
+    ignored: Vec<String>,
 }
 
 impl History {
@@ -46,7 +48,24 @@ impl History {
             at,
             missing,
             content: content.filter(|name| !ignored.contains(name)).collect(),
+            ignored: ignored.to_vec(),
         }
+    }
+
+    /// Rows that are there with the hashes of their content as it is written now that columns have other types. What was
+    /// there before the table kept a history stays without.
+    pub(crate) fn hash_again(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        let schema = batch.schema();
+        let names = schema.fields().iter().map(|field| field.name().clone());
+        let content = names.filter(|name| !self.ignored.contains(name) && !COLUMNS.contains(&name.as_str()));
+        let hashes = row_hashes(&batch, &content.collect::<Vec<_>>())?;
+        let before = column(&batch, ROW_HASH)?.clone();
+        let hashes: StringArray = hashes
+            .into_iter()
+            .enumerate()
+            .map(|(row, hash)| before.is_valid(row).then(|| to_text(hash)))
+            .collect();
+        with_column(batch, ROW_HASH, Arc::new(hashes))
     }
 
     /// Whether rows that are not incoming are closed.

@@ -1,6 +1,9 @@
 //! What a write is asked to do, and what it says it did.
 
+use std::sync::Arc;
+
 use arrow::datatypes::SchemaRef;
+use cordada_core::spelling::Former;
 
 use super::constraints::TakeBroken;
 use super::keys::Duplicates;
@@ -96,6 +99,28 @@ pub enum Base {
     Tip(Tip),
 }
 
+/// What a write does with a column whose new values are not of the table's type. Fields more within records, and the
+/// first value of a column, are no such change.
+#[derive(Debug, Clone)]
+pub enum Evolution {
+    /// It is refused.
+    Refuse,
+    /// The column gets the narrowest type that holds all values, and its files are written again in the same commit.
+    Widen,
+    /// As [`Evolution::Widen`], but the type is the new rows' own, which is known to hold the old values too.
+    Decided(Arc<Former>),
+}
+
+impl Evolution {
+    /// What is known of the rows that are there.
+    pub(crate) fn former(&self) -> Arc<Former> {
+        match self {
+            Self::Decided(former) => former.clone(),
+            Self::Refuse | Self::Widen => Arc::default(),
+        }
+    }
+}
+
 /// A write to be done.
 #[derive(Debug, Clone)]
 pub struct Write {
@@ -104,11 +129,12 @@ pub struct Write {
     /// The state to build on.
     pub base: Base,
     /// The new rows' columns, any Arrow types; what Delta cannot hold is converted ([`cordada_core::types::storable`]).
+    /// A column of the type Null, of which no row has a value, has no type yet: readers see it as text, the files do not
+    /// have it, and the first value decides.
     /// Of the field metadata `comment` (text for people) and `pii` (no statistics for that column) are kept.
     pub schema: SchemaRef,
-    /// Whether a column that no longer fits its type makes the table's column wider, rewriting its files in
-    /// the same commit. Otherwise such a write is refused.
-    pub widen: bool,
+    /// What becomes of columns whose values are of other types than the table's.
+    pub evolution: Evolution,
     /// Application transactions that go into the same commit: `(application id, version)`.
     pub transactions: Vec<(String, i64)>,
     /// A text that the table keeps with the rows of this commit, in the place of the one before; see
@@ -129,7 +155,7 @@ impl Write {
             mode,
             base: Base::Latest,
             schema,
-            widen: false,
+            evolution: Evolution::Refuse,
             transactions: Vec::new(),
             state: None,
             supersedes: Vec::new(),

@@ -2,23 +2,17 @@
 //! or of Parquet, because it is kept in tables and compared with what comes years later.
 //!
 //! It is the first half of the SHA-256 of the row's columns that are not null, by name: each as the length of its name
-//! (32 bits, little endian), the name, the length of its value (the same) and the value. A value is text in UTF-8:
-//! `true` or `false`; numbers in decimal without an exponent, a fraction's closing zeros or a negative zero; dates and
-//! times in ISO 8601, with a fraction of 3 or 6 digits where there is one, and `Z`. Bytes are themselves. A struct is
+//! (32 bits, little endian), the name, the length of its value (the same) and the value. A value is its
+//! canonical text ([`cordada_core::spelling`]) in UTF-8. Bytes are themselves. A struct is
 //! like a row; a list is its values, each as a byte, 0 if it is null and else 1, a length and the value; a map is a
 //! list of its keys and values by turns. So a column that is null everywhere, and one that becomes wider, from an
-//! integer to a decimal or a text, change no hash.
-
-use std::io::Write;
+//! integer to a decimal, change no hash.
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    TimeUnit, TimestampMicrosecondType,
-};
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
-use chrono::SecondsFormat;
-use cordada_core::{Error, Result};
+use cordada_core::Result;
+use cordada_core::spelling::{Writer, canonical};
 use sha2::{Digest, Sha256};
 
 /// The hash of each row, over the columns of these names, of which those that the batch lacks count as null.
@@ -42,10 +36,7 @@ pub(crate) fn to_text(hash: u128) -> String {
     format!("{hash:032x}")
 }
 
-/// Appends the value in that row, which is not null.
-type Appender<'a> = Box<dyn Fn(usize, &mut Vec<u8>) + 'a>;
-
-fn appender_of_fields<'a>(columns: impl Iterator<Item = (&'a str, &'a dyn Array)>) -> Result<Appender<'a>> {
+fn appender_of_fields<'a>(columns: impl Iterator<Item = (&'a str, &'a dyn Array)>) -> Result<Writer<'a>> {
     let mut columns: Vec<_> = columns.collect();
     columns.sort_by_key(|(name, _)| *name);
     let columns = columns
@@ -62,50 +53,8 @@ fn appender_of_fields<'a>(columns: impl Iterator<Item = (&'a str, &'a dyn Array)
     }))
 }
 
-fn appender(array: &dyn Array) -> Result<Appender<'_>> {
-    macro_rules! text {
-        ($type:ty, $value:ident => $text:expr) => {{
-            let values = array.as_primitive::<$type>();
-            Box::new(move |row, bytes| {
-                let $value = values.value(row);
-                // Writing to memory cannot fail.
-                let _ = write!(bytes, "{}", $text);
-            })
-        }};
-    }
+fn appender(array: &dyn Array) -> Result<Writer<'_>> {
     Ok(match array.data_type() {
-        DataType::Boolean => {
-            let values = array.as_boolean();
-            Box::new(move |row, bytes| {
-                let text: &[u8] = if values.value(row) { b"true" } else { b"false" };
-                bytes.extend_from_slice(text);
-            })
-        }
-        DataType::Int8 => text!(Int8Type, value => value),
-        DataType::Int16 => text!(Int16Type, value => value),
-        DataType::Int32 => text!(Int32Type, value => value),
-        DataType::Int64 => text!(Int64Type, value => value),
-        // Zero is added because that makes a negative zero a positive one.
-        DataType::Float32 => text!(Float32Type, value => f64::from(value) + 0.0),
-        DataType::Float64 => text!(Float64Type, value => value + 0.0),
-        DataType::Decimal128(_, scale) => {
-            let scale = *scale;
-            text!(Decimal128Type, value => decimal(value, scale))
-        }
-        DataType::Date32 => text!(Date32Type, day => match Date32Type::to_naive_date_opt(day) {
-            Some(date) => date.format("%Y-%m-%d").to_string(),
-            None => day.to_string(),
-        }),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            text!(TimestampMicrosecondType, micros => match chrono::DateTime::from_timestamp_micros(micros) {
-                Some(time) => time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
-                None => micros.to_string(),
-            })
-        }
-        DataType::Utf8 => {
-            let values = array.as_string::<i32>();
-            Box::new(move |row, bytes| bytes.extend_from_slice(values.value(row).as_bytes()))
-        }
         DataType::Binary => {
             let values = array.as_binary::<i32>();
             Box::new(move |row, bytes| bytes.extend_from_slice(values.value(row)))
@@ -136,12 +85,7 @@ fn appender(array: &dyn Array) -> Result<Appender<'_>> {
                 }
             })
         }
-        other => {
-            return Err(Error::failed(
-                "hashing rows",
-                format!("a table does not hold the type {other}"),
-            ));
-        }
+        _ => canonical(array)?,
     })
 }
 
@@ -149,7 +93,7 @@ fn range(offsets: &[i32], row: usize) -> std::ops::Range<usize> {
     offsets[row] as usize..offsets[row + 1] as usize
 }
 
-fn append_item(values: &dyn Array, append: &Appender<'_>, item: usize, bytes: &mut Vec<u8>) {
+fn append_item(values: &dyn Array, append: &Writer<'_>, item: usize, bytes: &mut Vec<u8>) {
     if values.is_null(item) {
         bytes.push(0);
     } else {
@@ -166,21 +110,6 @@ fn with_length(bytes: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
     // Arrow's own values are shorter than 2 GiB.
     let length = (bytes.len() - start - 4) as u32;
     bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
-}
-
-fn decimal(mut unscaled: i128, scale: i8) -> String {
-    let mut scale = usize::try_from(scale).unwrap_or_default();
-    while scale > 0 && unscaled % 10 == 0 {
-        unscaled /= 10;
-        scale -= 1;
-    }
-    if scale == 0 {
-        return unscaled.to_string();
-    }
-    let sign = if unscaled < 0 { "-" } else { "" };
-    let mut digits = format!("{:0>width$}", unscaled.unsigned_abs(), width = scale + 1);
-    digits.insert(digits.len() - scale, '.');
-    format!("{sign}{digits}")
 }
 
 #[cfg(test)]
@@ -251,11 +180,5 @@ mod tests {
         ] {
             assert_ne!(hash(other), expected);
         }
-    }
-
-    #[test]
-    fn decimals_are_written_shortest() {
-        let written = [(0, 2), (-5, 2), (1200, 2), (1205, 2), (7, 0)].map(|(value, scale)| decimal(value, scale));
-        assert_eq!(written, ["0", "-0.05", "12", "12.05", "7"]);
     }
 }

@@ -24,6 +24,11 @@ use crate::table::statistics::{self, FileStatistics};
 /// The table property that says how columns are named in the files.
 const COLUMN_MAPPING: &str = "delta.columnMapping.mode";
 
+/// The table property that lists the columns that no row has a value of yet (JSON).
+pub(crate) const OPEN: &str = "cordada.open";
+
+/// Files whose statistics are merged at a time: each of them takes some hundred bytes a column until then.
+const MERGED_FILES: usize = 64;
 /// What the number of an application takes in memory, about, in bytes: an id of a file's name and a number, in a table
 /// that is half full.
 const TRANSACTION_BYTES: usize = 192;
@@ -286,6 +291,12 @@ impl TableSnapshot {
         self.metadata.configuration().get(name).map(String::as_str)
     }
 
+    /// The columns that no row has a value of yet: they are text to readers, and in none of the files.
+    pub fn open_columns(&self) -> Vec<String> {
+        let names = self.property(OPEN).map(serde_json::from_str);
+        names.and_then(std::result::Result::ok).unwrap_or_default()
+    }
+
     /// The columns with all that is said of them, by whomever.
     ///
     /// # Errors
@@ -347,6 +358,16 @@ impl TableSnapshot {
 pub(crate) fn deletions(doing: String) -> Error {
     let why = "another writer left deletion vectors in the table";
     Error::failed(doing, why).hint("purge them with the tool that wrote them")
+}
+
+/// The columns of `schema` that a file gets: all but those that are open, of which it gets what `others` have.
+pub(crate) fn written(schema: &SchemaRef, open: &[String], others: &[String]) -> SchemaRef {
+    if open.is_empty() {
+        return schema.clone();
+    }
+    let is_written = |name: &String| !open.contains(name) || others.contains(name);
+    let fields = schema.fields().iter().filter(|field| is_written(field.name()));
+    Arc::new(Schema::new(fields.cloned().collect::<Vec<_>>()))
 }
 
 fn columns(metadata: &Metadata, doing: impl Fn() -> String) -> Result<Schema> {

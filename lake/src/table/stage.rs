@@ -8,8 +8,10 @@ use arrow::array::{Array, BooleanArray, BooleanBufferBuilder};
 use arrow::compute::{filter_record_batch, not, prep_null_mask_filter};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
+use cordada_core::conform::conform;
+use cordada_core::spelling::Former;
 use cordada_core::threads::not_joined;
-use cordada_core::{Classify, Context, Error, Result, TableName, types};
+use cordada_core::{Classify, Context, Error, Result, TableName};
 use datafusion::execution::SendableRecordBatchStream;
 use deltalake::kernel::Add;
 use futures::StreamExt;
@@ -23,7 +25,7 @@ use crate::table::data_file::{self, FileWriter};
 use crate::table::fate::Findings;
 use crate::table::history::{self, History};
 use crate::table::keys::{Duplicates, Key, KeyBounds, KeyIndex, RowPosition};
-use crate::table::snapshot::DataFile;
+use crate::table::snapshot::{self, DataFile};
 use crate::table::statistics;
 
 /// Where a write's files go, and the columns they have.
@@ -31,12 +33,32 @@ use crate::table::statistics;
 pub(crate) struct Folder {
     pub(crate) lake: Lake,
     pub(crate) path: String,
+    /// The table's columns.
     pub(crate) schema: SchemaRef,
+    /// Those of them that no row has a value of, and so no file of ours has.
+    pub(crate) open: Vec<String>,
+    /// What is known of the rows that are there.
+    pub(crate) former: Arc<Former>,
 }
 
 impl Folder {
-    fn writer(&self) -> Result<FileWriter> {
-        FileWriter::new(self.lake.object_store().clone(), &self.path, self.schema.clone())
+    fn writer(&self, written: &SchemaRef) -> Result<FileWriter> {
+        FileWriter::new(self.lake.object_store().clone(), &self.path, written.clone())
+    }
+
+    /// The columns that a file gets for the rows of `file`: an open one too if another engine wrote it.
+    async fn written_for(&self, file: &DataFile) -> Result<SchemaRef> {
+        if self.open.is_empty() {
+            return Ok(self.schema.clone());
+        }
+        let size = u64::try_from(file.add.size).unwrap_or_default();
+        let has = data_file::columns(self.lake.object_store(), &file.location, size).await?;
+        Ok(snapshot::written(&self.schema, &self.open, &has))
+    }
+
+    /// Rows of a file that is there, with the table's columns.
+    pub(crate) fn conform(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        conform(rows, &self.schema, &self.former)
     }
 
     /// Writes the file's rows again, as `change` makes them; it is given the rows' numbers in the file as well.
@@ -46,16 +68,18 @@ impl Folder {
         mut change: impl FnMut(Range<usize>, RecordBatch) -> Result<RecordBatch> + Send,
     ) -> Result<Vec<Add>> {
         let store = self.lake.object_store();
-        let mut writer = self.writer()?;
+        let columns = self.written_for(file).await?;
+        let mut writer = self.writer(&columns)?;
         let copied = async {
             let size = u64::try_from(file.add.size).unwrap_or_default();
             let mut batches = data_file::read(store, &file.location, size, None).await?;
             let mut row = 0;
             while let Some(batch) = batches.next().await {
-                let batch = types::conform(&batch?, &self.schema)?;
+                let batch = self.conform(&batch?)?;
                 let rows = row..row + batch.num_rows();
                 row = rows.end;
-                writer.write(&change(rows, batch)?).await?;
+                let batch = change(rows, batch)?;
+                writer.write(&written(&batch, &columns)?).await?;
             }
             writer.end().await
         };
@@ -121,14 +145,16 @@ pub(crate) async fn stage(
 ) -> Result<StagedRows> {
     let doing = format!("writing {table}");
     let index = rules.map(|rules| Arc::new(KeyIndex::new(rules.duplicates)));
+    let columns = snapshot::written(&folder.schema, &folder.open, &[]);
     let mut tasks = JoinSet::new();
     let stop = CancellationToken::new();
     for (number, rows) in partitions.into_iter().enumerate() {
         let number = u16::try_from(number).map_err(|_| Error::failed(&doing, "there are too many partitions"))?;
         let partition = Partition {
             number,
-            writer: folder.writer()?,
+            writer: folder.writer(&columns)?,
             schema: folder.schema.clone(),
+            written: columns.clone(),
             admission: admission.clone(),
             rules: rules.cloned(),
             index: index.clone(),
@@ -193,6 +219,7 @@ struct Partition {
     number: u16,
     writer: FileWriter,
     schema: SchemaRef,
+    written: SchemaRef,
     admission: Admission,
     rules: Option<Rules>,
     index: Option<Arc<KeyIndex>>,
@@ -244,12 +271,12 @@ impl Partition {
                 batch = history.begin(batch, &mut self.contents)?;
             }
         }
-        self.writer.write(&batch).await
+        self.writer.write(&written(&batch, &self.written)?).await
     }
 
     /// The rows that the table lets in: as they came in, and with the table's columns.
     fn admit(&self, incoming: &RecordBatch) -> Result<(RecordBatch, RecordBatch)> {
-        let batch = types::conform(incoming, &self.schema)?;
+        let batch = conform(incoming, &self.schema, &Former::default())?;
         let mut broken = self.admission.constraints.broken(&batch)?;
         let deleted = self.rules.as_ref().and_then(|rules| rules.deleted.as_deref());
         if let Some(deleted) = deleted.filter(|_| !broken.is_empty()) {
@@ -274,6 +301,14 @@ impl Partition {
         let kept = |batch: &RecordBatch| filter_record_batch(batch, &keep).doing(|| &self.doing);
         Ok((kept(incoming)?, kept(&batch)?))
     }
+}
+
+/// The rows as files have them, of the table's columns.
+pub(crate) fn written(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    if batch.num_columns() == schema.fields().len() {
+        return Ok(batch.clone());
+    }
+    conform(batch, schema, &Former::default())
 }
 
 /// Which rows land: those that `deleted` does not say are gone.

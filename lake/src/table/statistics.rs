@@ -1,12 +1,18 @@
 //! What the log says of a file's rows, kept small: a table may have tens of thousands of files, of hundreds of columns.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use arrow::datatypes::{DataType, Schema, TimeUnit};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::table::data_file::EXACT_DIGITS;
+use crate::table::data_file::{self, EXACT_DIGITS};
+
+/// Bytes that text in the statistics of any writer has at least where it is cut off: 32 characters, or 64 bytes.
+const CUT_OFF: usize = 32;
 
 /// The bounds of a file's columns, in the order of a schema.
 #[derive(Debug)]
@@ -20,7 +26,25 @@ struct Column {
     nulls: Option<u64>,
     min: Bound,
     max: Bound,
+    /// Whether the bounds are of the rows that are there, and not of more.
+    tight: bool,
 }
+
+/// What the log's JSON says, whose numbers are read as they are written.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Said<'a> {
+    #[serde(borrow)]
+    min_values: Bounds<'a>,
+    #[serde(borrow)]
+    max_values: Bounds<'a>,
+    #[serde(borrow)]
+    null_count: Bounds<'a>,
+    tight_bounds: Option<bool>,
+}
+
+/// Values by the names of their columns.
+type Bounds<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
 
 /// A minimum or maximum, whose meaning is that of its column's type.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +52,6 @@ enum Bound {
     Absent,
     /// Of an integer, a decimal (unscaled), a date (days), a time (microseconds).
     Integer(i64),
-    Float(f64),
     Text(Box<str>),
 }
 
@@ -36,14 +59,24 @@ impl FileStatistics {
     /// Those of the log's JSON for the columns of `schema` (Delta protocol, "Per-file Statistics"); what it does not
     /// say, or says in another way, is absent.
     pub(crate) fn parse(json: Option<&str>, schema: &Schema) -> Self {
-        let json: Value = json
+        let said: Said = json
             .and_then(|json| serde_json::from_str(json).ok())
             .unwrap_or_default();
-        let columns = schema.fields().iter().map(|field| Column {
-            data_type: field.data_type().clone(),
-            nulls: json["nullCount"][field.name()].as_u64(),
-            min: Bound::parse(&json["minValues"][field.name()], field.data_type()),
-            max: Bound::parse(&json["maxValues"][field.name()], field.data_type()),
+        let tight = said.tight_bounds != Some(false);
+        let columns = schema.fields().iter().map(|field| {
+            let name = field.name().as_str();
+            let nulls = said.null_count.get(name).and_then(|count| count.get().parse().ok());
+            let bound = |bounds: &Bounds<'_>, greatest| {
+                let json = bounds.get(name).map_or("null", |json| json.get());
+                Bound::parse(json, field.data_type(), greatest)
+            };
+            Column {
+                data_type: field.data_type().clone(),
+                nulls: nulls.filter(|_| tight),
+                min: bound(&said.min_values, false),
+                max: bound(&said.max_values, true),
+                tight,
+            }
         });
         Self {
             columns: columns.collect(),
@@ -57,8 +90,8 @@ impl FileStatistics {
             null_count: known
                 .nulls
                 .map_or(Precision::Absent, |nulls| Precision::Exact(nulls as usize)),
-            min_value: known.min.precision(&known.data_type),
-            max_value: known.max.precision(&known.data_type),
+            min_value: known.min.precision(&known.data_type, known.tight),
+            max_value: known.max.precision(&known.data_type, known.tight),
             ..ColumnStatistics::new_unknown()
         })
     }
@@ -82,22 +115,30 @@ pub(crate) fn rows(json: &str) -> Option<u64> {
 }
 
 impl Bound {
-    fn parse(value: &Value, data_type: &DataType) -> Self {
+    /// The bound in that JSON. It is widened where writers are known to cut it off, and floats have none: whatever the log
+    /// says of them, NaN may be among the values, which is greater than all others.
+    fn parse(json: &str, data_type: &DataType, greatest: bool) -> Self {
         let integer = |value: Option<i64>| value.map_or(Self::Absent, Self::Integer);
-        match (data_type, value) {
-            (DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64, value) => integer(value.as_i64()),
-            (DataType::Float32 | DataType::Float64, value) => value.as_f64().map_or(Self::Absent, Self::Float),
-            (DataType::Decimal128(_, scale), value) => integer(unscaled(value, *scale)),
-            (DataType::Utf8, Value::String(text)) => Self::Text(text.as_str().into()),
-            (DataType::Date32, Value::String(text)) => {
-                match ScalarValue::Utf8(Some(text.clone())).cast_to(&DataType::Date32) {
-                    Ok(ScalarValue::Date32(days)) => integer(days.map(i64::from)),
-                    _ => Self::Absent,
-                }
-            }
-            (DataType::Timestamp(TimeUnit::Microsecond, _), Value::String(text)) => {
-                let parsed = chrono::DateTime::parse_from_rfc3339(text).ok();
-                integer(parsed.map(|time| time.timestamp_micros()))
+        let text = || serde_json::from_str::<String>(json).ok();
+        match data_type {
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => integer(json.parse().ok()),
+            DataType::Decimal128(_, scale) => integer(unscaled(json, *scale)),
+            DataType::Utf8 => match text() {
+                Some(text) if greatest => above(text).map_or(Self::Absent, |text| Self::Text(text.into())),
+                Some(text) => Self::Text(text.into()),
+                None => Self::Absent,
+            },
+            DataType::Date32 => match ScalarValue::Utf8(text()).cast_to(&DataType::Date32) {
+                Ok(ScalarValue::Date32(days)) => integer(days.map(i64::from)),
+                _ => Self::Absent,
+            },
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                let time = text().and_then(|text| chrono::DateTime::parse_from_rfc3339(&text).ok());
+                let micros = time.map(|time| time.timestamp_micros());
+                integer(micros.map(|micros| match greatest && micros % 1000 == 0 {
+                    true => micros.saturating_add(999),
+                    false => micros,
+                }))
             }
             _ => Self::Absent,
         }
@@ -105,7 +146,7 @@ impl Bound {
 
     /// Exact where the writers' conventions leave nothing out: text is cut off and timestamps are rounded to
     /// milliseconds by some, so theirs bound the values but need not be among them.
-    fn precision(&self, data_type: &DataType) -> Precision<ScalarValue> {
+    fn precision(&self, data_type: &DataType, tight: bool) -> Precision<ScalarValue> {
         let scalar = match (self, data_type) {
             (Self::Text(text), _) => return Precision::Inexact(ScalarValue::Utf8View(Some(text.to_string()))),
             (Self::Integer(micros), DataType::Timestamp(..)) => {
@@ -119,15 +160,27 @@ impl Bound {
                 i32::try_from(*days).ok().map(|days| ScalarValue::Date32(Some(days)))
             }
             (Self::Integer(value), _) => ScalarValue::Int64(Some(*value)).cast_to(data_type).ok(),
-            (Self::Float(value), _) => ScalarValue::Float64(Some(*value)).cast_to(data_type).ok(),
             (Self::Absent, _) => None,
         };
-        scalar.map_or(Precision::Absent, Precision::Exact)
+        match scalar {
+            None => Precision::Absent,
+            Some(scalar) if tight => Precision::Exact(scalar),
+            Some(scalar) => Precision::Inexact(scalar),
+        }
     }
 }
 
-fn unscaled(value: &Value, scale: i8) -> Option<i64> {
-    let number = value.as_f64()?;
+/// Text that nothing is greater than that begins with `text`, if that is so long that it may be cut off.
+fn above(text: String) -> Option<String> {
+    match text.len() < CUT_OFF {
+        true => Some(text),
+        false => data_file::next_text(text),
+    }
+}
+
+/// A decimal in JSON, which writers make of doubles, so that only so many digits are right.
+fn unscaled(json: &str, scale: i8) -> Option<i64> {
+    let number: f64 = json.parse().ok()?;
     let text = format!("{number:.*}", usize::try_from(scale).ok()?);
     let unscaled: i128 = text.replace('.', "").parse().ok()?;
     let exact = unscaled.unsigned_abs() < 10_u128.pow(EXACT_DIGITS);
@@ -157,16 +210,7 @@ mod tests {
                 Precision::Exact(ScalarValue::Int64(Some(9_007_199_254_740_993))),
             ),
             (DataType::Int64, "\"1\"", Precision::Absent),
-            (
-                DataType::Float32,
-                "0.5",
-                Precision::Exact(ScalarValue::Float32(Some(0.5))),
-            ),
-            (
-                DataType::Float64,
-                "2",
-                Precision::Exact(ScalarValue::Float64(Some(2.0))),
-            ),
+            (DataType::Float64, "2", Precision::Absent),
             (DataType::Decimal128(10, 2), "-12.5", decimal(-1250)),
             (DataType::Decimal128(38, 2), "1e30", Precision::Absent),
             (DataType::Date32, "\"1970-01-02\"", day(1)),
@@ -195,5 +239,30 @@ mod tests {
         let nothing = FileStatistics::parse(Some("?"), &Schema::new(vec![Field::new("a", DataType::Int64, true)]));
         assert_eq!(nothing.column(0).unwrap(), ColumnStatistics::new_unknown());
         assert_eq!((rows("?"), rows(r#"{"numRecords":null}"#)), (None, None));
+    }
+
+    #[test]
+    fn what_others_cut_off_is_widened() {
+        let max = |data_type: DataType, value: &str, more: &str| {
+            let schema = Schema::new(vec![Field::new("a", data_type, true)]);
+            let json = format!(r#"{{"maxValues":{{"a":{value}}}{more}}}"#);
+            FileStatistics::parse(Some(&json), &schema).column(0).unwrap().max_value
+        };
+        let time = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let utc = |micros| Precision::Inexact(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
+        let text = |text: String| Precision::Inexact(ScalarValue::Utf8View(Some(text)));
+        assert_eq!(max(time(), "\"1970-01-01T00:00:00.001Z\"", ""), utc(1999));
+        assert_eq!(max(time(), "\"1970-01-01T00:00:00.001001Z\"", ""), utc(1001));
+        let long = "a".repeat(32);
+        assert_eq!(max(DataType::Utf8, "\"short\"", ""), text("short".into()));
+        assert_eq!(
+            max(DataType::Utf8, &format!("\"{long}\""), ""),
+            text(format!("{}b", &long[1..]))
+        );
+        let loose = r#","tightBounds":false"#;
+        assert_eq!(
+            max(DataType::Int64, "5", loose),
+            Precision::Inexact(ScalarValue::Int64(Some(5)))
+        );
     }
 }

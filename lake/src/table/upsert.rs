@@ -11,8 +11,9 @@ use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
+use cordada_core::conform::conform;
 use cordada_core::threads::not_joined;
-use cordada_core::{Context, Result, types};
+use cordada_core::{Context, Result};
 use deltalake::kernel::Add;
 use futures::StreamExt;
 use tokio::task::JoinSet;
@@ -111,7 +112,7 @@ impl Upsert {
     }
 
     async fn apply_to(self, number: usize, file: Arc<DataFile>, always: bool) -> Result<ExaminedFile> {
-        let verdict = self.judge(&file).await?;
+        let verdict = self.judge(&file, always).await?;
         if verdict.removed + verdict.closed == 0 && !always {
             return Ok(ExaminedFile {
                 file: number,
@@ -122,6 +123,9 @@ impl Upsert {
         let rewritten = self.place.rewrite(&file, |rows, mut batch| {
             let fates = &verdict.fates[rows];
             if let Effect::History(history) = &self.effect {
+                if always {
+                    batch = history.hash_again(batch)?;
+                }
                 batch = history.close(batch, fates)?;
             }
             let stays: BooleanArray = fates.iter().map(|fate| Some(*fate != Fate::Goes)).collect();
@@ -135,10 +139,23 @@ impl Upsert {
         })
     }
 
-    /// Reads the file's columns that matter, and says what becomes of its rows.
-    async fn judge(&self, file: &DataFile) -> Result<Verdict> {
+    /// Reads the file's columns that matter, and says what becomes of its rows; `widened` says that columns have other
+    /// types than the file has.
+    async fn judge(&self, file: &DataFile, widened: bool) -> Result<Verdict> {
         let mut columns = self.key.columns().to_vec();
-        if let Effect::History(_) = &self.effect {
+        let hashed_again = match &self.effect {
+            Effect::History(history) if widened => Some(history),
+            _ => None,
+        };
+        if hashed_again.is_some() {
+            columns = self
+                .place
+                .schema
+                .fields()
+                .iter()
+                .map(|field| field.name().clone())
+                .collect();
+        } else if let Effect::History(_) = &self.effect {
             columns.extend(history::COLUMNS.map(str::to_owned));
         }
         if !self.superseded.is_empty() {
@@ -153,7 +170,10 @@ impl Upsert {
         let mut batches = data_file::read(store, &file.location, size, Some(&columns)).await?;
         let mut verdict = Verdict::default();
         while let Some(batch) = batches.next().await {
-            let batch = types::conform(&batch?, &schema)?;
+            let mut batch = conform(&batch?, &schema, &self.place.former)?;
+            if let Some(history) = hashed_again {
+                batch = history.hash_again(batch)?;
+            }
             self.judge_batch(&batch, &mut verdict)?;
         }
         Ok(verdict)

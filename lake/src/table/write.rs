@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Fields, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use cordada_core::{Context, Error, Result, TableName, types};
 use datafusion::execution::SendableRecordBatchStream;
 
-use super::mode::{Base, Mode, Write, WriteReport};
+use super::mode::{Base, Evolution, Mode, Write, WriteReport};
 use super::outcome::Outcome;
 use crate::lake::Lake;
 use crate::table::constraints::Constraints;
@@ -30,8 +30,8 @@ use crate::table::{clock, commit, data_file, superseded, tags};
 impl Lake {
     /// Writes the rows of all partitions, each partition in a task of its own, as one commit.
     ///
-    /// Creates the table when there is none. Columns that the table lacks are added to it; columns that the
-    /// rows lack become null. If anything fails, or the future is dropped, the table is as it was.
+    /// Creates the table when there is none. Columns, and fields within them, that the table lacks are added to it; those
+    /// that the rows lack become null. If anything fails, or the future is dropped, the table is as it was.
     ///
     /// # Errors
     /// Config for a type that does not fit, a key column that is missing; conflict when another writer came first.
@@ -111,6 +111,8 @@ pub(crate) struct TableWriter {
     pub(crate) overruled: Option<Arc<Files>>,
     /// The columns that the table will have.
     pub(crate) schema: SchemaRef,
+    /// Those of them that no row has a value of yet.
+    pub(crate) open: Vec<String>,
     /// Whether the base's files must be rewritten because a column became wider.
     pub(crate) widened: bool,
     /// The columns that were not known to hold personal data before.
@@ -146,7 +148,7 @@ impl TableWriter {
             (_, Some(version), Some(latest)) if version == latest.version() => Some(latest.clone()),
             (_, Some(version), Some(_)) => Some(lake.snapshot(path, version).await?),
         };
-        let mut incoming = types::storable(&write.schema);
+        let mut incoming = stored(&write.schema);
         if let Some(deleted) = write.mode.deleted() {
             incoming = stage::without_deleted(table, &incoming, deleted)?;
         }
@@ -166,10 +168,18 @@ impl TableWriter {
             history = Some(Arc::new(History::new(&incoming, ignored, *at, *missing)));
             incoming = history::with_columns(table, &incoming)?;
         }
-        let (schema, widened) = match &base {
-            None => (Arc::new(incoming), false),
-            Some(base) => evolve(table, base.schema(), &incoming, write.widen)?,
+        let Evolved {
+            schema,
+            open,
+            mut widened,
+            closed,
+        } = match &base {
+            None => Evolved::anew(&incoming),
+            Some(base) => evolve(table, base, &incoming, &write.evolution)?,
         };
+        if let Some(base) = base.as_ref().filter(|_| !widened && !closed.is_empty()) {
+            widened = any_file_has(lake, base, &closed).await?;
+        }
         let mut constraints = Constraints::default();
         if let Some(latest) = &latest {
             let undoes = version != newest;
@@ -205,6 +215,7 @@ impl TableWriter {
             base,
             overruled,
             schema,
+            open,
             widened,
             personal,
             history,
@@ -218,6 +229,8 @@ impl TableWriter {
             lake: self.lake.clone(),
             path: self.path.clone(),
             schema: self.schema.clone(),
+            open: self.open.clone(),
+            former: self.write.evolution.former(),
         };
         let admission = stage::Admission {
             constraints: self.constraints.clone(),
@@ -290,18 +303,56 @@ async fn only_moved(lake: &Lake, table: &TableName, path: &str, tip: Tip, newest
     Ok(then <= now && since.keep_rows())
 }
 
-/// The table's columns after rows of `incoming` joined it, and whether any became wider.
-fn evolve(table: &TableName, ours: &SchemaRef, incoming: &Schema, widen: bool) -> Result<(SchemaRef, bool)> {
-    let merged = types::merge_fields(ours.fields(), incoming.fields());
-    let wider: Vec<_> = ours
-        .fields()
-        .iter()
-        .zip(&merged)
-        .filter(|(old, new)| old.data_type() != new.data_type())
-        .collect();
-    // A struct with a field more reads old files as they are; anything else in them has to be cast.
-    let widened = !wider.is_empty();
-    if widened && !widen {
+/// The new rows' columns as the table stores them, with the type Null where no row has a value.
+fn stored(incoming: &Schema) -> Schema {
+    let stored = types::storable(incoming);
+    let fields = stored.fields().iter().zip(incoming.fields());
+    let fields = fields.map(|(stored, incoming)| match incoming.data_type() {
+        DataType::Null => stored.as_ref().clone().with_data_type(DataType::Null),
+        _ => stored.as_ref().clone(),
+    });
+    Schema::new(fields.collect::<Vec<Field>>())
+}
+
+/// A table's columns after rows joined it.
+struct Evolved {
+    schema: SchemaRef,
+    /// The columns that no row has a value of yet.
+    open: Vec<String>,
+    /// Whether any became wider.
+    widened: bool,
+    /// Those that were open.
+    closed: Vec<String>,
+}
+
+impl Evolved {
+    /// The columns of rows that nothing was there before.
+    fn anew(columns: &Schema) -> Self {
+        let open = columns
+            .fields()
+            .iter()
+            .filter(|field| *field.data_type() == DataType::Null);
+        Self {
+            schema: Arc::new(types::storable(columns)),
+            open: open.map(|field| field.name().clone()).collect(),
+            widened: false,
+            closed: Vec::new(),
+        }
+    }
+}
+
+/// The table's columns after rows of `incoming` joined it.
+fn evolve(table: &TableName, base: &TableSnapshot, incoming: &Schema, evolution: &Evolution) -> Result<Evolved> {
+    let ours = types::with_open(base.schema(), &base.open_columns());
+    let join = match evolution {
+        Evolution::Decided(_) => types::decided,
+        Evolution::Refuse | Evolution::Widen => types::widest,
+    };
+    let merged = types::joined(ours.fields(), incoming.fields(), join);
+    let changed = ours.fields().iter().zip(&merged);
+    let changed = changed.filter(|(old, new)| !types::only_grows(old.data_type(), new.data_type()));
+    let (closed, wider): (Vec<_>, Vec<_>) = changed.partition(|(old, _)| *old.data_type() == DataType::Null);
+    if !wider.is_empty() && matches!(evolution, Evolution::Refuse) {
         let names: Vec<_> = wider
             .iter()
             .map(|(old, new)| format!("{} ({} cannot hold {})", old.name(), old.data_type(), new.data_type()))
@@ -312,8 +363,23 @@ fn evolve(table: &TableName, ours: &SchemaRef, incoming: &Schema, widen: bool) -
         )
         .hint("cast the columns, or rebuild the table with --full-refresh"));
     }
-    let schema = Schema::new(Fields::from(merged));
-    Ok((Arc::new(schema), widened))
+    Ok(Evolved {
+        widened: !wider.is_empty(),
+        closed: closed.iter().map(|(old, _)| old.name().clone()).collect(),
+        ..Evolved::anew(&Schema::new(merged))
+    })
+}
+
+/// Whether a file of `base` has one of those columns all the same: other engines write what the table has.
+async fn any_file_has(lake: &Lake, base: &TableSnapshot, columns: &[String]) -> Result<bool> {
+    for file in base.files() {
+        let size = u64::try_from(file.add.size).unwrap_or_default();
+        let has = data_file::columns(lake.object_store(), &file.location, size).await?;
+        if has.iter().any(|column| columns.contains(column)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn check_names(table: &TableName, schema: &Schema) -> Result<()> {

@@ -43,7 +43,7 @@ async fn put_taking(lake: &Lake, mode: Mode, batch: RecordBatch) -> Result<(Writ
     });
     let write = Write {
         broken: Some(take),
-        widen: true,
+        evolution: Evolution::Widen,
         ..Write::new(mode, batch.schema())
     };
     let rows = stream(vec![batch.clone()], &batch.schema());

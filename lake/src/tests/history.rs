@@ -229,7 +229,7 @@ async fn ignored_columns_empty_new_ones_and_wider_keys_are_no_change() {
         (5, with_load(texts, "five", Some("")), 2),
     ] {
         let write = Write {
-            widen: true,
+            evolution: Evolution::Widen,
             ..Write::new(history(hour(at), MissingKey::Close), rows.schema())
         };
         let rows = stream(vec![rows.clone()], &rows.schema());
@@ -254,7 +254,7 @@ async fn widening_and_closing_happen_in_one_commit() {
         (2, with_load(texts, "two", Some("new"))),
     ] {
         let write = Write {
-            widen: true,
+            evolution: Evolution::Widen,
             ..Write::new(history(hour(at), MissingKey::Close), rows.schema())
         };
         let rows = stream(vec![rows.clone()], &rows.schema());

@@ -215,7 +215,7 @@ async fn each_mode_widens_columns_at_the_same_time() {
             _ => batch.schema(),
         };
         let write = Write {
-            widen: true,
+            evolution: Evolution::Widen,
             ..Write::new(mode, schema)
         };
         let rows = stream(vec![batch.clone()], &batch.schema());

@@ -5,7 +5,7 @@ use super::*;
 async fn put_with(lake: &Lake, mode: Mode, schema: SchemaRef, state: Option<&str>) -> WriteReport {
     let write = Write {
         state: state.map(str::to_owned),
-        widen: true,
+        evolution: Evolution::Widen,
         ..Write::new(mode, schema)
     };
     let rows = stream(vec![RecordBatch::new_empty(write.schema.clone())], &write.schema);

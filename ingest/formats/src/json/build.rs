@@ -139,7 +139,10 @@ impl Values for Scalars<'_> {
     fn get<'a>(&'a self, row: usize, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         let node = self.nodes[row].filter(|node| self.tape.node(*node).kind != Kind::Null)?;
         let kind = self.tape.node(node).kind;
-        let text = self.tape.text(node, scratch);
+        let text = match kind {
+            Kind::Array | Kind::Object => self.tape.json(node, scratch),
+            _ => self.tape.text(node, scratch),
+        };
         (!is_nothing(kind, text, self.data_type)).then_some(text)
     }
 }

@@ -25,7 +25,7 @@ use super::reading::Format;
 use super::text::Plain;
 use crate::reading::{Declared, Reading};
 use crate::rejected::Rejected;
-use crate::shape::{MAX_LEVELS, Shape};
+use crate::shape::{MAX_LEVELS, Object, Shape};
 use crate::values::build::{Notation, is_readable};
 use crate::values::evidence::Evidence;
 use crate::values::zones::Zones;
@@ -104,7 +104,7 @@ impl Json {
         let mut head = Vec::new();
         text.read(text.start(), self.start, &mut head)?;
         let mut line = 1 + newlines(&head);
-        let mut shape = Shape::Object(Vec::new());
+        let mut shape = Shape::Object(Object::default());
         let mut pieces = Vec::with_capacity(ranges.len());
         let work = |piece: usize| {
             let (start, end) = (ranges[piece].start, ranges[piece].end);
@@ -125,7 +125,7 @@ impl Json {
     /// The piece that begins at `start` with the bytes `data`, and what its records look like. Its line is not known.
     pub(crate) fn survey(&self, data: &[u8], start: u64) -> (Piece, Shape) {
         let records = self.records(data, 0);
-        let mut shape = Shape::Object(Vec::new());
+        let mut shape = Shape::Object(Object::default());
         for root in &records.roots {
             observe(&mut shape, &records.tape, *root, 0);
         }
@@ -259,10 +259,11 @@ pub(crate) fn scanned(
     pieces: Vec<Piece>,
     plan: impl FnOnce(Vec<String>) -> Result<TextPlan>,
 ) -> Result<Scanned> {
-    let Shape::Object(keys) = shape else {
+    let Shape::Object(object) = shape else {
         return Ok(Scanned::default());
     };
-    let (names, shapes): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
+    let keys = object.keys.into_iter().map(|key| (key.name, key.values));
+    let (names, shapes): (Vec<_>, Vec<_>) = keys.unzip();
     let plan = plan(names)?;
     let declared = |(shape, declared): (Shape, &Option<DataType>)| declared.clone().map_or(shape, Shape::Declared);
     let shapes = shapes.into_iter().zip(&plan.declared).map(declared).collect();
@@ -288,23 +289,17 @@ fn observe(shape: &mut Shape, tape: &Tape<'_>, node: u32, depth: usize) {
     match (tape.node(node).kind, &mut *shape) {
         (Kind::Null, _) => {}
         (Kind::Object | Kind::Array, shape) if depth > MAX_LEVELS => *shape = Shape::TEXT,
-        (Kind::Object, Shape::Object(keys)) => {
-            // The keys of one record mostly come in the order of those of the last.
+        (Kind::Object, Shape::Object(object)) => {
+            object.objects += 1;
             for (expected, (key, value)) in tape.entries(node).enumerate() {
-                let name = tape.text(key, &mut scratch);
-                let is_it = |(known, _): &(String, Shape)| known.as_bytes() == name;
-                let at = Some(expected).filter(|at| keys.get(*at).is_some_and(is_it));
-                let at = at.or_else(|| keys.iter().position(is_it)).unwrap_or_else(|| {
-                    keys.push((String::from_utf8_lossy(name).into_owned(), Shape::default()));
-                    keys.len() - 1
-                });
-                observe(&mut keys[at].1, tape, value, depth + 1);
+                let values = object.key(expected, tape.text(key, &mut scratch));
+                observe(values, tape, value, depth + 1);
             }
         }
         (Kind::Array, Shape::List(item)) => tape.items(node).for_each(|node| observe(item, tape, node, depth + 1)),
         (Kind::Object | Kind::Array, shape) => {
             let mut own = match tape.node(node).kind {
-                Kind::Object => Shape::Object(Vec::new()),
+                Kind::Object => Shape::Object(Object::default()),
                 _ => Shape::List(Box::default()),
             };
             observe(&mut own, tape, node, depth);
@@ -322,7 +317,7 @@ fn observe(shape: &mut Shape, tape: &Tape<'_>, node: u32, depth: usize) {
 /// A string that looks like a number is a string; one that is a time is a time, for JSON has no other way to say it.
 fn observe_scalar(evidence: &mut Evidence, kind: Kind, text: &[u8]) {
     match kind {
-        Kind::Boolean => evidence.observe_boolean(),
+        Kind::Boolean => evidence.observe_boolean(text),
         Kind::Number => evidence.observe_number(text, b'.'),
         _ => evidence.observe_time(text),
     }

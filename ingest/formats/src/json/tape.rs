@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use cordada_core::spelling::quoted;
+
 use super::lexer::{Lexer, Malformed, Token};
 
 /// What a value is.
@@ -134,6 +136,38 @@ impl<'d> Tape<'d> {
         });
         let repeated = keys.find(|key| !seen.insert(key.clone()))?;
         Some(String::from_utf8_lossy(&repeated).into_owned())
+    }
+
+    /// The JSON of an array or object, in `scratch`: as it is written, but without spaces, and without escapes that need
+    /// not be.
+    pub fn json<'a>(&self, node: u32, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+        let node = self.node(node);
+        let mut rest = &self.data[node.start as usize..node.end as usize];
+        scratch.clear();
+        let mut text = Vec::new();
+        while let Some(at) = rest.iter().position(|byte| *byte == b'"' || byte.is_ascii_whitespace()) {
+            scratch.extend_from_slice(&rest[..at]);
+            rest = &rest[at..];
+            if rest[0] != b'"' {
+                rest = &rest[1..];
+                continue;
+            }
+            let mut end = 1;
+            while let Some(byte) = rest.get(end).filter(|byte| **byte != b'"') {
+                end += if *byte == b'\\' { 2 } else { 1 };
+            }
+            let (string, behind) = rest.split_at((end + 1).min(rest.len()));
+            match memchr::memchr(b'\\', string) {
+                None => scratch.extend_from_slice(string),
+                Some(_) => {
+                    unescape(&string[1..string.len() - 1], &mut text);
+                    scratch.extend_from_slice(&quoted(&String::from_utf8_lossy(&text)));
+                }
+            }
+            rest = behind;
+        }
+        scratch.extend_from_slice(rest);
+        scratch
     }
 
     /// The items of an array.

@@ -72,7 +72,7 @@ pub fn column(values: &impl Values, data_type: &DataType, notation: Notation) ->
         }),
         other if *other == timestamp() => {
             let mut clock = Clock::new(notation.zone);
-            primitive::<TimestampMicrosecondType>(values, data_type, |v| Some(clock.utc(time::parse(v)?)))
+            primitive::<TimestampMicrosecondType>(values, data_type, |v| Some(time::parse(v)?.utc(&mut clock)))
         }
         other => {
             let mut scratch = Vec::new();

@@ -11,6 +11,8 @@ use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StringArray, S
 use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::DataType;
+use cordada_core::spelling::{self, Spelling};
+use cordada_core::types::storable_type;
 use cordada_core::{Context, Error, Result};
 
 use self::numbers::{decimals_of_floats, doubles_of_decimals, there_and_back, without_zeros};
@@ -76,7 +78,7 @@ pub fn convert(array: &ArrayRef, target: &DataType, conversion: Conversion<'_>) 
         (DataType::Struct(_), DataType::Struct(_)) => record_of(array.as_struct(), target, conversion),
         (DataType::List(_), DataType::List(_)) => list_of(array.as_list(), target, conversion),
         (DataType::Map(..), DataType::Map(..)) => map_of(array.as_map(), target, conversion),
-        (own, DataType::Utf8) if own.is_nested() => json_text(array),
+        (own, DataType::Utf8) if own.is_nested() => json_text(array, conversion),
         (DataType::Binary, DataType::Utf8) => Ok(text_of_bytes(array)),
         (DataType::Utf8, DataType::Binary) => exact_cast(array, target),
         (DataType::Utf8, target) if !target.is_nested() => {
@@ -178,9 +180,14 @@ fn text_of_bytes(array: &ArrayRef) -> Converted {
     }
 }
 
-fn json_text(array: &ArrayRef) -> Result<Converted> {
-    let rows: Vec<_> = (0..array.len()).collect();
-    Ok(whole(Arc::new(StringArray::from(record::values(array, &rows)?))))
+/// As what landed before becomes text.
+fn json_text(array: &ArrayRef, conversion: Conversion<'_>) -> Result<Converted> {
+    let stored = convert(array, &storable_type(array.data_type()), conversion)?;
+    let texts = spelling::text(&stored.array, &Spelling::Canonical)?;
+    Ok(Converted {
+        array: Arc::new(texts),
+        ..stored
+    })
 }
 
 /// Whether a text is a value of that type, as in a file; a double has to have all of its digits.

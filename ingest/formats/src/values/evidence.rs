@@ -1,7 +1,11 @@
 //! What the values of a column could be: gathered over all of them, merged in any order.
 
 use arrow::datatypes::{DataType, TimeUnit};
+use chrono_tz::Tz;
+use cordada_core::spelling::Spelling;
+use serde::{Deserialize, Serialize};
 
+use super::spelled::Spelled;
 use super::{parse, time};
 
 const BOOL: u8 = 1;
@@ -23,16 +27,28 @@ pub fn timestamp() -> DataType {
 }
 
 /// The kinds of values that a column has shown. Merging is a union, so neither the order of the values nor how
-/// they were split over workers matters.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// they were split over workers or loads matters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Evidence {
+    #[serde(rename = "k")]
     kinds: u8,
     /// The most digits before the decimal point.
+    #[serde(rename = "d", skip_serializing_if = "is_zero")]
     integer_digits: u16,
     /// The most digits after it.
+    #[serde(rename = "s", skip_serializing_if = "is_zero")]
     scale: u16,
     /// A number was seen that a double cannot hold to its last digit.
+    #[serde(rename = "x", skip_serializing_if = "std::ops::Not::not")]
     inexact: bool,
+    /// How the values are written.
+    #[serde(flatten)]
+    spelled: Spelled,
+}
+
+fn is_zero(number: &u16) -> bool {
+    *number == 0
 }
 
 impl Evidence {
@@ -42,6 +58,7 @@ impl Evidence {
         integer_digits: 0,
         scale: 0,
         inexact: false,
+        spelled: Spelled::NOTHING,
     };
 
     /// Takes in one value of a text format, which is not null. `point` is the decimal point.
@@ -56,7 +73,10 @@ impl Evidence {
                 }
             }
             Some(first) if *first == point => self.observe_numeral(value, point),
-            Some(b't' | b'T' | b'f' | b'F') if parse::boolean(value).is_some() => self.kinds |= BOOL,
+            Some(b't' | b'T' | b'f' | b'F') if parse::boolean(value).is_some() => {
+                self.kinds |= BOOL;
+                self.spelled.truth(value);
+            }
             _ => self.kinds |= TEXT,
         }
     }
@@ -65,14 +85,18 @@ impl Evidence {
     pub fn observe_time(&mut self, value: &[u8]) {
         self.kinds |= match time::parse(value) {
             Some(time::Time::Date(_)) => DATE,
-            Some(_) => TIME,
+            Some(_) => {
+                self.spelled.time(value);
+                TIME
+            }
             None => TEXT,
         };
     }
 
     /// Takes in `true` or `false`.
-    pub fn observe_boolean(&mut self) {
+    pub fn observe_boolean(&mut self, value: &[u8]) {
         self.kinds |= BOOL;
+        self.spelled.truth(value);
     }
 
     /// Takes in a number of a format that has numbers, or else text.
@@ -95,6 +119,7 @@ impl Evidence {
     fn take_number(&mut self, number: parse::Number, value: &[u8], point: u8) {
         self.integer_digits = self.integer_digits.max(number.integer_digits);
         self.scale = self.scale.max(number.scale);
+        self.spelled.number(value, &number, point);
         self.kinds |= if number.exponent {
             FLOAT
         } else if number.scale > 0 {
@@ -117,6 +142,26 @@ impl Evidence {
         self.integer_digits = self.integer_digits.max(other.integer_digits);
         self.scale = self.scale.max(other.scale);
         self.inexact |= other.inexact;
+        self.spelled.merge(&other.spelled);
+    }
+
+    /// How the values seen were written, if they can be written so again; they are not text. `zone` is that of times that
+    /// carry none.
+    pub fn spelling(&self, zone: Tz) -> Spelling {
+        match self.kinds {
+            BOOL => self.spelled.truths(),
+            DATE => Spelling::Date(zone),
+            TIME => self.spelled.times(zone),
+            FLOAT => self.spelled.exponents(),
+            kinds if kinds & !(INT | BIG | DECIMAL) == 0 => self.spelled.fractions(),
+            _ => Spelling::Canonical,
+        }
+    }
+
+    /// As much as is worth to be kept: of text, nothing but that it is.
+    #[must_use]
+    pub fn kept(&self) -> Evidence {
+        if self.is_text() { Evidence::TEXT } else { *self }
     }
 
     /// Whether only nulls have been seen.
@@ -130,9 +175,13 @@ impl Evidence {
         self.kinds & TEXT != 0 || groups.into_iter().filter(|group| *group != 0).count() > 1
     }
 
-    /// The narrowest type that holds every value seen without losing anything. Decimals get room to grow.
+    /// The narrowest type that holds every value seen without losing anything. Decimals get room to grow. Null if only
+    /// nulls have been seen.
     pub fn data_type(&self) -> DataType {
-        if self.is_text() || self.is_empty() {
+        if self.is_empty() {
+            return DataType::Null;
+        }
+        if self.is_text() {
             return DataType::Utf8;
         }
         let digits = self.integer_digits + self.scale;
@@ -244,7 +293,7 @@ mod tests {
             (&["-"], DataType::Utf8),
             (&["."], DataType::Utf8),
             (&["5."], DataType::Utf8),
-            (&[], DataType::Utf8),
+            (&[], DataType::Null),
         ] {
             assert_eq!(inferred(values), expected, "{values:?}");
         }

@@ -5,5 +5,6 @@ pub mod build;
 pub mod convert;
 pub mod evidence;
 pub mod parse;
+mod spelled;
 pub mod time;
 pub mod zones;

@@ -1,7 +1,6 @@
 //! Dates and timestamps in ISO 8601, and the time zone of those that carry none.
 
-use chrono::{DateTime, LocalResult, NaiveDateTime, Offset, TimeZone};
-use chrono_tz::Tz;
+pub use cordada_core::clock::Clock;
 
 /// Microseconds in a day.
 pub(crate) const DAY: i64 = 86_400_000_000;
@@ -115,60 +114,15 @@ fn days_from_civil(year: i32, month: u8, day: u8) -> Option<i32> {
     Some(era * 146_097 + day_of_era - 719_468)
 }
 
-/// Turns the clocks of one zone into UTC.
-#[derive(Debug, Clone)]
-pub struct Clock {
-    zone: Tz,
-    /// The quarter of an hour asked for last and its offset: no zone changes its clocks within one.
-    last: Option<(i64, i64)>,
-}
-
-impl Clock {
-    /// A clock of that zone.
-    pub fn new(zone: Tz) -> Self {
-        Self { zone, last: None }
-    }
-
-    /// Microseconds UTC of a date (its midnight) or timestamp.
-    ///
-    /// A time that the clocks show twice is the first of the two; one that they skip is read as if they had not
-    /// changed yet.
+impl Time {
+    /// Microseconds UTC; of a date those of its midnight. What carries no zone is what `clock` shows.
     #[inline]
-    pub fn utc(&mut self, time: Time) -> i64 {
-        match time {
+    pub fn utc(self, clock: &mut Clock) -> i64 {
+        match self {
             Time::Zoned(micros) => micros,
-            Time::Date(days) => self.utc_of_local(i64::from(days) * DAY),
-            Time::Local(micros) => self.utc_of_local(micros),
+            Time::Date(days) => clock.utc_of_local(i64::from(days) * DAY),
+            Time::Local(micros) => clock.utc_of_local(micros),
         }
-    }
-
-    /// Microseconds UTC when a clock of this zone shows `local`.
-    #[inline]
-    pub fn utc_of_local(&mut self, local: i64) -> i64 {
-        if self.zone == Tz::UTC {
-            return local;
-        }
-        let quarter = local.div_euclid(15 * MINUTE);
-        let offset = match self.last {
-            Some((known, offset)) if known == quarter => offset,
-            _ => {
-                let offset = self.offset(local);
-                self.last = Some((quarter, offset));
-                offset
-            }
-        };
-        local - offset
-    }
-
-    /// How far the zone is ahead of UTC when its clocks show `local`.
-    fn offset(&self, local: i64) -> i64 {
-        let of = |local: NaiveDateTime| match self.zone.offset_from_local_datetime(&local) {
-            LocalResult::Single(offset) | LocalResult::Ambiguous(offset, _) => Some(offset),
-            LocalResult::None => None,
-        };
-        let naive = DateTime::from_timestamp_micros(local).map(|time| time.naive_utc());
-        let offset = naive.and_then(|naive| of(naive).or_else(|| of(naive - chrono::Duration::hours(3))));
-        offset.map_or(0, |offset| i64::from(offset.fix().local_minus_utc()) * 1_000_000)
     }
 }
 
@@ -176,7 +130,8 @@ impl Clock {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use chrono::{Datelike, NaiveDate};
+    use chrono::{DateTime, Datelike, NaiveDate};
+    use chrono_tz::Tz;
     use proptest::prelude::*;
 
     fn micros(text: &str) -> i64 {
@@ -224,7 +179,7 @@ mod tests {
     #[test]
     fn local_times_take_the_zones_offset_of_that_day() {
         let mut madrid = Clock::new(Tz::Europe__Madrid);
-        let mut utc = |text: &str| madrid.utc(parse(text.as_bytes()).unwrap());
+        let mut utc = |text: &str| parse(text.as_bytes()).unwrap().utc(&mut madrid);
         assert_eq!(utc("2024-01-15 12:00:00"), micros("2024-01-15T11:00:00Z"));
         assert_eq!(utc("2024-07-15 12:00:00"), micros("2024-07-15T10:00:00Z"));
         assert_eq!(utc("2024-07-15"), micros("2024-07-14T22:00:00Z"));

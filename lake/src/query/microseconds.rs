@@ -1,0 +1,107 @@
+//! Times are compared as the lake stores them, in microseconds. Left to itself, the engine compares what is not of one
+//! unit in nanoseconds, which reach from 1677 to 2262: a contract without end, in the year 9999, could not be filtered.
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result};
+use datafusion::config::ConfigOptions;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::optimizer::AnalyzerRule;
+
+/// Puts comparisons with a time in microseconds into microseconds.
+#[derive(Debug)]
+pub(super) struct InMicroseconds;
+
+impl AnalyzerRule for InMicroseconds {
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(of_plan).map(|plan| plan.data)
+    }
+
+    fn name(&self) -> &str {
+        "in_microseconds"
+    }
+}
+
+fn of_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let schema = merge_schema(&plan.inputs());
+    let names = NamePreserver::new(&plan);
+    plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        let expr = expr.transform_up(|expr| Ok(of_expression(expr, &schema)))?;
+        Ok(expr.update_data(|expr| name.restore(expr)))
+    })
+}
+
+fn of_expression(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(op) => {
+            let (left, right) = match (unit(&left, schema), unit(&right, schema)) {
+                (Some(of_left), None) => (left, Box::new(fitted(*right, &of_left, schema))),
+                (None, Some(of_right)) => (Box::new(fitted(*left, &of_right, schema)), right),
+                _ => (left, right),
+            };
+            Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right }))
+        }
+        Expr::Between(between) => match unit(&between.expr, schema) {
+            None => Transformed::no(Expr::Between(between)),
+            Some(unit) => Transformed::yes(Expr::Between(Between {
+                low: Box::new(fitted(*between.low, &unit, schema)),
+                high: Box::new(fitted(*between.high, &unit, schema)),
+                ..between
+            })),
+        },
+        Expr::InList(mut list) => match unit(&list.expr, schema) {
+            None => Transformed::no(Expr::InList(list)),
+            Some(unit) => {
+                let items = list.list.into_iter();
+                list.list = items.map(|item| fitted(item, &unit, schema)).collect();
+                Transformed::yes(Expr::InList(list))
+            }
+        },
+        other => Transformed::no(other),
+    }
+}
+
+fn compares(op: Operator) -> bool {
+    use Operator as O;
+    matches!(
+        op,
+        O::Eq | O::NotEq | O::Lt | O::LtEq | O::Gt | O::GtEq | O::IsDistinctFrom | O::IsNotDistinctFrom
+    )
+}
+
+/// The type of the expression, if it is a time in microseconds.
+fn unit(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
+    let data_type = expr.get_type(schema).ok()?;
+    matches!(data_type, DataType::Timestamp(TimeUnit::Microsecond, _)).then_some(data_type)
+}
+
+/// What is compared with a time of the type `unit`, in that type if it is a time or may stand for one.
+fn fitted(expr: Expr, unit: &DataType, schema: &DFSchema) -> Expr {
+    let stands_for_a_time = |expr: &Expr| {
+        use DataType as T;
+        let data_type = expr.get_type(schema);
+        let text_or_time = |own: &DataType| {
+            matches!(
+                own,
+                T::Utf8 | T::LargeUtf8 | T::Utf8View | T::Date32 | T::Date64 | T::Timestamp(..)
+            )
+        };
+        data_type.is_ok_and(|own| own != *unit && text_or_time(&own))
+    };
+    // `timestamp '9999-12-31'` is a text that is turned into nanoseconds.
+    let expr = match expr {
+        Expr::Cast(cast) if is_nanoseconds(&cast) && stands_for_a_time(&cast.expr) => *cast.expr,
+        other => other,
+    };
+    match stands_for_a_time(&expr) {
+        true => Expr::Cast(Cast::new(Box::new(expr), unit.clone())),
+        false => expr,
+    }
+}
+
+fn is_nanoseconds(cast: &Cast) -> bool {
+    matches!(cast.field.data_type(), DataType::Timestamp(TimeUnit::Nanosecond, _))
+}
