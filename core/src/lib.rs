@@ -7,6 +7,7 @@ pub mod hex;
 pub mod local_store;
 pub mod names;
 pub mod places;
+pub mod private;
 pub mod progress;
 pub mod scratch;
 pub mod shown;
