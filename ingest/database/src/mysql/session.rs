@@ -66,7 +66,9 @@ impl MysqlSession {
         let columns = columns.iter().map(|column| {
             let name = snake_case(&column.name_str());
             let known = request.known.field_with_name(&name).ok();
-            let known = known.filter(|_| MysqlColumn::is_truth(column)).map(|field| field.data_type());
+            let known = known
+                .filter(|_| MysqlColumn::is_truth(column))
+                .map(|field| field.data_type());
             MysqlColumn::new(column, options.declared(&name).or(known), source.timezone.0)
         });
         Ok(Self {

@@ -272,7 +272,11 @@ fn text_of(value: &Value, is_date: bool) -> String {
         Value::Bytes(bytes) => shown(bytes),
         Value::Date(year, month, day, ..) if is_date => format!("{year:04}-{month:02}-{day:02}"),
         Value::Date(year, month, day, hour, minute, second, micros) => {
-            let fraction = if *micros > 0 { format!(".{micros:06}") } else { String::new() };
+            let fraction = if *micros > 0 {
+                format!(".{micros:06}")
+            } else {
+                String::new()
+            };
             format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}{fraction}")
         }
         other => other.as_sql(true).trim_matches('\'').to_owned(),

@@ -428,7 +428,9 @@ fn date(days: i32) -> Read<i32> {
     match days {
         i32::MAX | i32::MIN => Err(ValueError::Infinite),
         days => {
-            let days = days.checked_add(EPOCH_DAYS).filter(|days| (-MOST_DAYS..=MOST_DAYS).contains(days));
+            let days = days
+                .checked_add(EPOCH_DAYS)
+                .filter(|days| (-MOST_DAYS..=MOST_DAYS).contains(days));
             days.ok_or(ValueError::OutOfRange)
         }
     }
