@@ -80,8 +80,8 @@ impl MysqlSession {
         })
     }
 
-    /// Finds out which columns that are called truths are of numbers, if nothing says what they are: those with one that is
-    /// neither 0 nor 1.
+    /// Finds out which columns that are called truths are of numbers, if nothing says what they are: those with one that
+    /// is neither 0 nor 1.
     async fn decide(&mut self) -> Result<()> {
         let undecided = |column: &MysqlColumn| column.is_undecided;
         while let Some(at) = self.columns.position(undecided) {

@@ -321,7 +321,8 @@ impl Column {
         }
     }
 
-    /// A value of the binary format that could not be read, as PostgreSQL writes it; in digits if even that is not known.
+    /// A value of the binary format that could not be read, as PostgreSQL writes it; in digits if even that is not
+    /// known.
     #[cold]
     pub(crate) fn text_of_binary(&self, value: &[u8]) -> String {
         let infinite = |is_positive: bool| if is_positive { "infinity" } else { "-infinity" }.to_owned();
