@@ -118,7 +118,7 @@ impl Landing<'_> {
     async fn attempt(&self, progress: &dyn Progress, landed: &mut Outcome) -> Result<()> {
         let table = Arc::new(LandedTable::open(self.lake, &self.table).await?);
         let kept = KeptState::of(self.lake, &self.table, table.tip()).await?;
-        let names = names_of(&self.options, table.schema().await?.as_deref(), &kept.renamed);
+        let names = names_of(&self.options, table.schema().await?.as_deref(), kept.renamed.as_ref());
         let transforms = Transforms::new(&self.options, self.key)?;
         let replace = self.options.disposition() == Disposition::Replace;
         let task: Arc<dyn Task> = match self.source.source().shows_progress() {
@@ -233,7 +233,7 @@ impl Landing<'_> {
         let kept = KeptState {
             state,
             incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
-            renamed: renamed_fields(&attempt.names, columns),
+            renamed: Some(renamed_fields(&attempt.names, columns)),
         };
         let key = self.options.named(&attempt.names).key();
         let partitions = incoming.partitions.into_iter();
@@ -303,7 +303,7 @@ impl Landing<'_> {
         let kept = KeptState {
             state: landed.state.clone(),
             incomplete: false,
-            renamed: renamed_fields(&attempt.names, [existing.as_ref()]),
+            renamed: Some(renamed_fields(&attempt.names, [existing.as_ref()])),
         };
         let write = Write {
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
