@@ -257,7 +257,7 @@ async fn what_has_no_value_yet_is_text_to_readers_and_in_no_file() {
         .snapshot(&project.lake.path_of(&table), version)
         .await
         .unwrap();
-    assert_eq!(snapshot.files().len(), 2);
+    assert_eq!(snapshot.files().await.unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use cordada_core::{Context, ErrorKind, Result, types};
+use cordada_core::{Context, Error, ErrorKind, Result, types};
 use datafusion::catalog::TableProvider;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
@@ -11,7 +11,7 @@ use object_store::path::Path;
 
 use crate::lake::Lake;
 use crate::query::provider::PinnedFiles;
-use crate::table::snapshot::DataFile;
+use crate::table::snapshot::{DataFile, TableSnapshot};
 
 /// Files that are looked for at a time.
 const AT_ONCE: usize = 16;
@@ -39,7 +39,8 @@ impl Lake {
         let after = self.snapshot(path, to).await?;
         let before = async {
             let before = self.snapshot(path, from).await?;
-            Ok::<_, Error>((before.files().await?, before))
+            let files = before.files().await?;
+            Ok::<_, Error>((files, before))
         };
         let (files_before, before) = match before.await {
             Ok(before) => before,

@@ -6,7 +6,8 @@ use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Schema, TimestampMicrosecondType};
 use cordada_core::names::{LOADED_AT, ORIGIN};
-use cordada_core::{Context, Result, types};
+use cordada_core::conform::conform;
+use cordada_core::{Context, Result};
 use futures::StreamExt;
 
 use super::mode::Superseded;
@@ -59,7 +60,7 @@ pub(crate) async fn take_out(
         let mut batches = data_file::read(place.lake.object_store(), &file.location, size, Some(&columns)).await?;
         let mut gone = 0;
         while let Some(batch) = batches.next().await {
-            gone += stay(&types::conform(&batch?, &schema)?, superseded).false_count() as u64;
+            gone += stay(&conform(&batch?, &schema, &place.former)?, superseded).false_count() as u64;
         }
         if gone == 0 {
             continue;

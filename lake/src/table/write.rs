@@ -372,7 +372,7 @@ fn evolve(table: &TableName, base: &TableSnapshot, incoming: &Schema, evolution:
 
 /// Whether a file of `base` has one of those columns all the same: other engines write what the table has.
 async fn any_file_has(lake: &Lake, base: &TableSnapshot, columns: &[String]) -> Result<bool> {
-    for file in base.files() {
+    for file in base.files().await?.iter() {
         let size = u64::try_from(file.add.size).unwrap_or_default();
         let has = data_file::columns(lake.object_store(), &file.location, size).await?;
         if has.iter().any(|column| columns.contains(column)) {

@@ -21,7 +21,6 @@ use super::build::{self, Notation, Values, is_readable};
 use super::evidence::timestamp;
 use super::parse;
 use super::zones::Zone;
-use crate::record;
 
 /// How a column is converted.
 #[derive(Debug, Clone, Copy)]
