@@ -18,7 +18,7 @@ fn scan(content: &[u8], declared: &[(&str, DataType)]) -> ScannedFile {
         .iter()
         .map(|(name, data_type)| ((*name).to_owned(), data_type.clone()))
         .collect();
-    let reading = Reading::of_records(declared, Tz::UTC);
+    let reading = Reading::of_records(declared, chrono_tz::UTC);
     let reading = Reading {
         format: None,
         ..reading

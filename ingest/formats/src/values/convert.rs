@@ -77,8 +77,9 @@ pub fn convert(array: &ArrayRef, target: &DataType, conversion: Conversion<'_>) 
         (DataType::Struct(_), DataType::Struct(_)) => record_of(array.as_struct(), target, conversion),
         (DataType::List(_), DataType::List(_)) => list_of(array.as_list(), target, conversion),
         (DataType::Map(..), DataType::Map(..)) => map_of(array.as_map(), target, conversion),
-        (own, DataType::Utf8) if own.is_nested() => json_text(array, conversion),
         (DataType::Binary, DataType::Utf8) => Ok(text_of_bytes(array)),
+        // What is declared to be text is written in full, `2.50`.
+        (own, DataType::Utf8) if own.is_nested() || (conversion.cuts && !is_text(own)) => text(array, conversion),
         (DataType::Utf8, DataType::Binary) => exact_cast(array, target),
         (DataType::Utf8, target) if !target.is_nested() => {
             let notation = Notation {
@@ -179,8 +180,13 @@ fn text_of_bytes(array: &ArrayRef) -> Converted {
     }
 }
 
+/// Whether the lake holds the type as text.
+fn is_text(data_type: &DataType) -> bool {
+    storable_type(data_type) == DataType::Utf8
+}
+
 /// As what landed before becomes text.
-fn json_text(array: &ArrayRef, conversion: Conversion<'_>) -> Result<Converted> {
+fn text(array: &ArrayRef, conversion: Conversion<'_>) -> Result<Converted> {
     let stored = convert(array, &storable_type(array.data_type()), conversion)?;
     let texts = spelling::text(&stored.array, &Spelling::Canonical)?;
     Ok(Converted {

@@ -263,7 +263,7 @@ mod tests {
             (&["9223372036854775808"], DataType::Decimal128(38, 0)),
             (&["12345678901234567.89"], DataType::Decimal128(38, 2)),
             (&["123456789012345678901234567890123456789"], DataType::Utf8),
-            (&["1e5", "2.25"], DataType::Utf8),
+            (&["1e5", "2.25"], DataType::Float64),
             (&["12E4", "120000"], DataType::Utf8),
             (&["1E5"], DataType::Utf8),
             (&["12e+4"], DataType::Utf8),

@@ -65,12 +65,12 @@ impl Number {
 }
 
 /// Whether a number with an exponent is written as programs write what they have measured, `1.5e3` or `1e-07`, and not
-/// as codes of letters and digits are: with a point, or with one digit and a sign of the exponent.
+/// as codes of letters and digits are: with a point, or with one digit and a small `e` or a sign of the exponent.
 pub fn is_scientific(text: &[u8], point: u8) -> bool {
     let mantissa = text.iter().take_while(|byte| !matches!(byte, b'e' | b'E')).count();
     let (mantissa, exponent) = text.split_at(mantissa);
     let digits = mantissa.strip_prefix(b"-").unwrap_or(mantissa).len();
-    mantissa.contains(&point) || digits == 1 && matches!(exponent.get(1), Some(b'+' | b'-'))
+    mantissa.contains(&point) || digits == 1 && matches!(exponent, [b'e', ..] | [_, b'+' | b'-', ..])
 }
 
 #[inline]

@@ -61,6 +61,12 @@ impl Zones {
 }
 
 impl<'z> Zone<'z> {
+    /// One zone, wherever a time is.
+    #[cfg(test)]
+    pub(crate) const fn everywhere(tz: Tz) -> Self {
+        Self { tz, within: None }
+    }
+
     /// The zone of a field of the records that are here.
     #[must_use]
     pub fn field(self, name: &str) -> Zone<'z> {
