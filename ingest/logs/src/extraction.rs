@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use cordada_core::batches::CHUNK_BYTES;
 use cordada_core::threads::blocking;
-use cordada_core::{Context, Error, Result, hex};
+use cordada_core::{Context, Result, hex};
 use cordada_ingest_discovery::discover::{self, FoundFile};
 use cordada_ingest_formats::local::{Local, hash_file};
 use cordada_ingest_formats::reading::Reading;

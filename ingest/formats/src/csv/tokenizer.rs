@@ -192,7 +192,9 @@ impl Dialect {
                 }
                 broken @ (End::Broken | End::TooLong) => {
                     records.spans.truncate(fields);
-                    if !at_end && self.line_end_after(data, start).is_none() {
+                    // A line feed that follows a carriage return belongs to it, and may not be there yet.
+                    let is_known = |end: usize| self.line_end == b'\n' || end + 1 < data.len();
+                    if !at_end && !self.line_end_after(data, start).is_some_and(is_known) {
                         return Stop::Incomplete;
                     }
                     records.too_long += u64::from(matches!(broken, End::TooLong));
