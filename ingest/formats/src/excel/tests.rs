@@ -145,6 +145,25 @@ fn no_column_goes_without_a_name() {
 }
 
 #[test]
+fn a_number_that_looks_like_a_date_stays_a_number() {
+    let cell = |at: &str, value: &str| format!("<c r=\"{at}\" s=\"1\"><v>{value}</v></c>");
+    let cells = [
+        cell("A2", "2958465"),
+        cell("B2", "4915112345678"),
+        cell("C2", "-5"),
+        cell("D2", "61"),
+    ]
+    .concat();
+    let header = "<c r=\"A1\" t=\"s\"><v>0</v></c>";
+    let rows = format!("<row r=\"1\">{header}</row><row r=\"2\">{cells}</row>");
+    let lines = read(xlsx(&rows), r#"{"sheet": 2}"#).unwrap();
+    assert_eq!(
+        lines[1],
+        r#"{"Name":"9999-12-31","B":4915112345678,"C":-5,"D":"1900-03-01"}"#
+    );
+}
+
+#[test]
 fn a_part_of_a_sheet_is_read() {
     let lines = read(xlsx(ROWS), r#"{"sheet": 2, "range": "A2:B6"}"#).unwrap();
     assert_eq!(
