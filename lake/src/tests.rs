@@ -24,6 +24,7 @@ mod models;
 mod modes;
 mod rollback;
 mod state;
+mod thinning;
 
 /// A journal of the tests' own.
 const NOTES: Journal = Journal::new("notes", &[("noted_at", JournalType::Time), ("note", JournalType::Text)]);

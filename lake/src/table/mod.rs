@@ -1,5 +1,6 @@
 //! Writing a table, and what a version of it holds.
 
+pub(crate) mod chunk_writer;
 pub(crate) mod commit;
 pub(crate) mod data_file;
 pub(crate) mod fate;
@@ -8,6 +9,8 @@ pub(crate) mod incoming;
 pub(crate) mod keys;
 pub(crate) mod mode;
 pub(crate) mod outcome;
+pub(crate) mod pages;
+pub(crate) mod rewrite;
 pub(crate) mod rival;
 pub(crate) mod row_hash;
 pub(crate) mod snapshot;

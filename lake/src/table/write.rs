@@ -168,11 +168,7 @@ impl<'a> TableWriter<'a> {
 
     /// Writes all files that the commit will add, into `outcome` as they come, so that a failure can discard them.
     async fn produce(&self, partitions: Vec<SendableRecordBatchStream>, outcome: &mut Outcome) -> Result<()> {
-        let place = Folder {
-            lake: self.lake.clone(),
-            path: self.path.to_owned(),
-            schema: self.schema.clone(),
-        };
+        let place = Folder::new(self.lake, self.path, &self.schema);
         let Some((columns, duplicates)) = self.write.mode.key() else {
             stage::stage(&place, self.table, partitions, None, &mut outcome.added).await?;
             if self.widened {
