@@ -36,6 +36,10 @@ pub(crate) const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// Bytes after which a writer begins the next file.
 const FILE_BYTES: usize = 128 << 20;
 
+/// Bytes that a writer has in memory before it sends them: the least that S3 takes as a part of a file, because as many
+/// files are written at a time as there are cores.
+const PART_BYTES: usize = 5 << 20;
+
 /// Bytes of a column's dictionary after which the rest of its row group is written plain: values that differ more
 /// than this make the dictionary cost more than it saves.
 const DICTIONARY_BYTES: usize = 128 * 1024;
@@ -135,7 +139,7 @@ pub(crate) fn writing(table: &Path) -> String {
 /// A file of the table that is to be written: its name, and where its bytes go.
 pub(crate) fn new_file(store: &Arc<dyn ObjectStore>, table: &Path) -> (String, BufWriter) {
     let name = format!("part-{}.parquet", uuid::Uuid::now_v7());
-    let sink = BufWriter::new(store.clone(), table.clone().join(name.as_str()));
+    let sink = BufWriter::with_capacity(store.clone(), table.clone().join(name.as_str()), PART_BYTES);
     (name, sink)
 }
 

@@ -32,7 +32,7 @@ impl Folder {
         let doing = || format!("rewriting {}", file.location);
         let size = u64::try_from(file.add.size).unwrap_or_default();
         let mut reader = data_file::open(self.lake.object_store(), &file.location, size)?;
-        let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load_async(&mut reader, options)
             .await
             .doing(doing)?;

@@ -7,11 +7,17 @@ use arrow::array::{
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::Fields;
+use deltalake::kernel::Add;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, Encoding};
 use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::page_index::offset_index::PageLocation;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
 use proptest::prelude::*;
 
 use super::*;
@@ -175,40 +181,48 @@ fn decimal(values: Vec<Option<i64>>, precision: u8) -> ArrayRef {
     Arc::new(values.with_precision_and_scale(precision, 2).unwrap())
 }
 
-/// The batch as data files of a folder, and what they hold without the rows that `keep` does not name: thinned, and
-/// decoded and encoded.
+/// What the batch's file holds without the rows that `keep` does not name: thinned, and decoded and encoded.
 async fn both_ways(batch: &RecordBatch, keep: &BooleanBuffer) -> [Vec<WrittenFile>; 2] {
     let (_folder, lake) = temporary().await;
     let folder = Folder::new(&lake, "raw_a/t", &batch.schema());
-    let store = lake.object_store();
-    let write = async |batch: &RecordBatch| {
-        let mut writer = FileWriter::new(store.clone(), "raw_a/t", batch.schema()).unwrap();
-        for start in (0..batch.num_rows()).step_by(16_384) {
-            let rows = batch.num_rows().min(start + 16_384) - start;
-            writer.write(&batch.slice(start, rows)).await.unwrap();
-        }
-        writer.end().await.unwrap();
-        writer.into_files()
-    };
     let kept = filter_record_batch(batch, &BooleanArray::new(keep.clone(), None)).unwrap();
+    let [whole, kept] = [written(&folder, batch).await, written(&folder, &kept).await];
     let mut thinned = Vec::new();
-    for add in write(batch).await {
-        thinned.extend(
-            folder
-                .keep_rows(&data_file("raw_a/t", add, &batch.schema()), keep)
-                .await
-                .unwrap(),
-        );
+    for add in whole {
+        let file = data_file("raw_a/t", add, &batch.schema());
+        thinned.extend(folder.keep_rows(&file, keep).await.unwrap());
     }
-    let mut files = [Vec::new(), Vec::new()];
-    for (files, adds) in files.iter_mut().zip([thinned, write(&kept).await]) {
-        for add in adds {
-            let location = Path::from("raw_a/t").join(add.path.as_str());
-            let bytes = store.get(&location).await.unwrap().bytes().await.unwrap();
-            assert_eq!(bytes.len() as i64, add.size);
-            let statistics = add.stats.unwrap();
-            files.push(WrittenFile { bytes, statistics });
-        }
+    [read(&folder, thinned).await, read(&folder, kept).await]
+}
+
+/// The batch as files of the folder.
+async fn written(folder: &Folder, batch: &RecordBatch) -> Vec<Add> {
+    let store = folder.lake.object_store().clone();
+    let mut writer = FileWriter::new(store, &folder.path, batch.schema()).unwrap();
+    for start in (0..batch.num_rows()).step_by(16_384) {
+        let rows = batch.num_rows().min(start + 16_384) - start;
+        writer.write(&batch.slice(start, rows)).await.unwrap();
+    }
+    writer.end().await.unwrap();
+    writer.into_files()
+}
+
+async fn read(folder: &Folder, adds: Vec<Add>) -> Vec<WrittenFile> {
+    let mut files = Vec::new();
+    for add in adds {
+        let location = Path::from(folder.path.as_str()).join(add.path.as_str());
+        let bytes = folder
+            .lake
+            .object_store()
+            .get(&location)
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap();
+        assert_eq!(bytes.len() as i64, add.size);
+        let statistics = add.stats.unwrap();
+        files.push(WrittenFile { bytes, statistics });
     }
     files
 }
@@ -246,6 +260,17 @@ impl WrittenFile {
     }
 }
 
+fn same_rows(ours: &RecordBatch, theirs: &RecordBatch) {
+    for (field, (ours, theirs)) in ours
+        .schema()
+        .fields()
+        .iter()
+        .zip(ours.columns().iter().zip(theirs.columns()))
+    {
+        assert!(ours == theirs, "{}", field.name());
+    }
+}
+
 /// Both ways give the same rows, by all ways of reading, and the same statistics.
 async fn check(batch: &RecordBatch, keep: &BooleanBuffer) -> [Vec<WrittenFile>; 2] {
     let files = both_ways(batch, keep).await;
@@ -254,9 +279,7 @@ async fn check(batch: &RecordBatch, keep: &BooleanBuffer) -> [Vec<WrittenFile>; 
     for (thinned, encoded) in thinned.iter().zip(encoded) {
         let schema = batch.schema();
         let (ours, theirs) = (thinned.rows(&schema, None), encoded.rows(&schema, None));
-        for (field, (ours, theirs)) in schema.fields().iter().zip(ours.columns().iter().zip(theirs.columns())) {
-            assert!(ours == theirs, "{}", field.name());
-        }
+        same_rows(&ours, &theirs);
         let json = |file: &WrittenFile| serde_json::from_str::<serde_json::Value>(&file.statistics).unwrap();
         assert_eq!(json(thinned), json(encoded));
         // Rows that are picked are found through the index of pages.
@@ -317,4 +340,74 @@ async fn row_groups_keep_their_pages() {
         *page = keep.slice(0, *page).count_set_bits();
     }
     assert_eq!(thinned, whole[..2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_as_we_write_it_is_decoded() {
+    let rows = 3000;
+    let batch = every_type(rows, 3, 50, 7);
+    let keep: BooleanBuffer = (0..rows).map(|row| row % 90 > 0).collect();
+    let kept = filter_record_batch(&batch, &BooleanArray::new(keep.clone(), None)).unwrap();
+    let properties = || {
+        let properties = WriterProperties::builder().set_created_by("cordada 0.1.0".to_owned());
+        properties.set_compression(Compression::SNAPPY)
+    };
+    let each = ["flag", "whole", "large", "text", "bytes"].map(ColumnPath::from);
+    let delta = [
+        Encoding::RLE,
+        Encoding::DELTA_BINARY_PACKED,
+        Encoding::BYTE_STREAM_SPLIT,
+    ];
+    let delta = delta
+        .into_iter()
+        .chain([Encoding::DELTA_LENGTH_BYTE_ARRAY, Encoding::DELTA_BYTE_ARRAY]);
+    let others = [
+        WriterProperties::builder().set_created_by("parquet-mr version 1.15".to_owned()),
+        properties().set_writer_version(WriterVersion::PARQUET_2_0),
+        properties().set_compression(Compression::LZ4_RAW),
+        properties().set_compression(Compression::UNCOMPRESSED),
+        properties()
+            .set_bloom_filter_enabled(true)
+            .set_statistics_enabled(EnabledStatistics::Page),
+        properties()
+            .set_offset_index_disabled(true)
+            .set_statistics_enabled(EnabledStatistics::Chunk),
+        properties().set_dictionary_enabled(false),
+        each.into_iter().zip(delta).fold(
+            properties().set_dictionary_enabled(false),
+            |properties, (column, encoding)| properties.set_column_encoding(column, encoding),
+        ),
+    ];
+    for (number, properties) in others.into_iter().enumerate() {
+        let (_folder, lake) = temporary().await;
+        let folder = Folder::new(&lake, "raw_a/t", &batch.schema());
+        let mut bytes = Vec::new();
+        let options = ArrowWriterOptions::new().with_properties(properties.build());
+        let options = options.with_skip_arrow_metadata(number % 2 == 0);
+        let mut writer = ArrowWriter::try_new_with_options(&mut bytes, batch.schema(), options).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let add = Add {
+            path: "other.parquet".into(),
+            size: bytes.len() as i64,
+            ..Add::default()
+        };
+        lake.object_store()
+            .put(&Path::from("raw_a/t/other.parquet"), bytes.into())
+            .await
+            .unwrap();
+        let file = data_file("raw_a/t", add, &batch.schema());
+        let found = read(&folder, folder.keep_rows(&file, &keep).await.unwrap()).await;
+        same_rows(&found[0].rows(&batch.schema(), None), &kept);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_groups_that_lost_most_of_their_rows_become_one() {
+    let rows = 300_000;
+    let batch = pairs(&vec![(1, "a"); rows]);
+    let batch = types::conform(&batch, &Arc::new(types::storable(&batch.schema()))).unwrap();
+    let keep: BooleanBuffer = (0..rows).map(|row| row % 3 == 0).collect();
+    let [thinned, _] = both_ways(&batch, &keep).await;
+    assert_eq!(thinned[0].reader().metadata().num_row_groups(), 1);
 }

@@ -13,7 +13,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder, PageEncod
 use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
-use snap::raw::Encoder;
+use snap::raw::{Encoder, max_compress_len};
 
 use super::bounds::Bounds;
 use super::{page, values};
@@ -63,10 +63,14 @@ impl Chunk {
     /// The rows of a chunk that `keep` names, which has a bit for each of its rows; `bytes` are the chunk's. `None` if
     /// it is not as we have them written, or its statistics would no longer be exact: then it is to be encoded anew.
     pub(crate) fn thinned(chunk: &ColumnChunkMetaData, bytes: &Bytes, keep: &BooleanBuffer) -> Result<Option<Self>> {
-        let mut compressor = match chunk.compression() {
-            Compression::SNAPPY => Encoder::new(),
-            _ => return Ok(None),
+        if chunk.compression() != Compression::SNAPPY {
+            return Ok(None);
+        }
+        let mut compressor = Compressor {
+            encoder: Encoder::new(),
+            scratch: Vec::new(),
         };
+        let mut thin_bytes = Vec::new();
         let column = chunk.column_descr();
         let source = from_zero(chunk)?;
         let mut pages = SerializedPageReader::new(Arc::new(bytes.clone()), &source, keep.len(), None)?;
@@ -90,7 +94,7 @@ impl Chunk {
                         return Ok(None);
                     }
                     let page = Page::DictionaryPage {
-                        buf: compressed(&mut compressor, &buf)?,
+                        buf: compressor.compress(&buf)?,
                         num_values,
                         encoding: Encoding::PLAIN,
                         is_sorted,
@@ -106,7 +110,17 @@ impl Chunk {
                     ..
                 } if i64::from(num_values) <= chunk.num_values() => {
                     let rest = keep.slice(row, keep.len() - row);
-                    let Some(thin) = page::thin(column, encoding, &buf, num_values as usize, &rest, &mut bounds) else {
+                    let levels_before = num_values as usize;
+                    let thin = page::thin(
+                        column,
+                        encoding,
+                        &buf,
+                        levels_before,
+                        &rest,
+                        &mut bounds,
+                        &mut thin_bytes,
+                    );
+                    let Some(thin) = thin else {
                         return Ok(None);
                     };
                     row += thin.rows_before;
@@ -116,14 +130,14 @@ impl Chunk {
                     }
                     levels += thin.levels as i64;
                     let page = Page::DataPage {
-                        buf: compressed(&mut compressor, &thin.bytes)?,
+                        buf: compressor.compress(&thin_bytes)?,
                         num_values: thin.levels as u32,
                         encoding,
                         def_level_encoding: Encoding::RLE,
                         rep_level_encoding: Encoding::RLE,
                         statistics: None,
                     };
-                    (page, thin.bytes.len(), Some(thin.rows))
+                    (page, thin_bytes.len(), Some(thin.rows))
                 }
                 _ => return Ok(None),
             };
@@ -194,9 +208,20 @@ fn from_zero(chunk: &ColumnChunkMetaData) -> Result<ColumnChunkMetaData> {
     builder.build()
 }
 
-fn compressed(compressor: &mut Encoder, bytes: &[u8]) -> Result<Bytes> {
-    let compressed = compressor.compress_vec(bytes);
-    Ok(compressed.map_err(|error| ParquetError::External(error.into()))?.into())
+/// Compresses pages, in memory that is used again.
+struct Compressor {
+    encoder: Encoder,
+    scratch: Vec<u8>,
+}
+
+impl Compressor {
+    fn compress(&mut self, bytes: &[u8]) -> Result<Bytes> {
+        let most = max_compress_len(bytes.len());
+        self.scratch.resize(self.scratch.len().max(most), 0);
+        let length = self.encoder.compress(bytes, &mut self.scratch);
+        let length = length.map_err(|error| ParquetError::External(error.into()))?;
+        Ok(Bytes::copy_from_slice(&self.scratch[..length]))
+    }
 }
 
 /// Counts a page of that type and encoding.

@@ -10,8 +10,6 @@ use super::{hybrid, values};
 
 /// A page with fewer rows.
 pub(super) struct ThinPage {
-    /// Levels and values, as a data page of version 1 has them before it is compressed.
-    pub(super) bytes: Vec<u8>,
     /// Rows that it had.
     pub(super) rows_before: usize,
     pub(super) rows: usize,
@@ -22,7 +20,8 @@ pub(super) struct ThinPage {
 }
 
 /// Takes out of a page of `levels` levels the rows that `keep` does not name; it has a bit for each row of the page,
-/// and may go on. `None` if the page is not as we have them written.
+/// and may go on. What stays, as a data page of version 1 has it before it is compressed, is put in the place of `out`.
+/// `None` if the page is not as we have them written.
 pub(super) fn thin(
     column: &ColumnDescriptor,
     encoding: Encoding,
@@ -30,7 +29,9 @@ pub(super) fn thin(
     levels: usize,
     keep: &BooleanBuffer,
     bounds: &mut Bounds,
+    out: &mut Vec<u8>,
 ) -> Option<ThinPage> {
+    out.clear();
     let repetition = take_levels(column.max_rep_level(), levels, &mut bytes)?;
     let definition = take_levels(column.max_def_level(), levels, &mut bytes)?;
     let rows_before = match &repetition {
@@ -66,14 +67,12 @@ pub(super) fn thin(
         }
         _ => keep_levels.clone(),
     };
-    let mut out = Vec::with_capacity(bytes.len());
-    put_levels(column.max_rep_level(), repetition, &keep_levels, &mut out)?;
-    put_levels(column.max_def_level(), definition, &keep_levels, &mut out)?;
-    values::keep_values(column, encoding, bytes, &keep_values, bounds, &mut out)?;
+    put_levels(column.max_rep_level(), repetition, &keep_levels, out)?;
+    put_levels(column.max_def_level(), definition, &keep_levels, out)?;
+    values::keep_values(column, encoding, bytes, &keep_values, bounds, out)?;
     let levels_kept = keep_levels.count_set_bits();
     let values_removed = keep_values.len() - keep_values.count_set_bits();
     Some(ThinPage {
-        bytes: out,
         rows_before,
         rows: keep.count_set_bits(),
         levels: levels_kept,
