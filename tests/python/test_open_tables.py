@@ -195,8 +195,7 @@ def test_no_field_ids_in_the_log(lake):
         assert "field.id" not in log and "field_id" not in log, path
 
 
-@pytest.mark.parametrize("reader", [through_deltalake, through_duckdb])
-def test_foreign_readers_get_the_rows_that_an_upsert_leaves(tmp_path, reader):
+def test_foreign_readers_get_the_rows_that_an_upsert_leaves(tmp_path):
     """An upsert takes rows out of pages where they are encoded, with more than one row group and page a column."""
     project = Project(tmp_path).write(
         {
@@ -214,13 +213,14 @@ def test_foreign_readers_get_the_rows_that_an_upsert_leaves(tmp_path, reader):
     kept = sorted(set(range(rows)) - set(changed))
     expected = pa.concat_tables([accounts(kept, 1), accounts(changed, 2)]).sort_by("id")
     path = project.dir / "lake" / "raw_bank" / "accounts"
-    found = reader(path).select(expected.column_names).sort_by("id")
-    for name in expected.column_names:
-        assert found[name].cast(expected[name].type).equals(expected[name]), name
+    for reader in (through_deltalake, through_duckdb):
+        found = reader(path).select(expected.column_names).sort_by("id")
+        for name in expected.column_names:
+            assert found[name].cast(expected[name].type).equals(expected[name]), f"{reader.__name__}: {name}"
     with duckdb.connect() as connection:
         import_extension("delta", con=connection)
         for name in ("id", "name", "city", "balance", "limit", "active", "opened", "seen_at"):
-            value = expected[name][rows // 2 + 1].as_py()
+            value = expected[name][rows // 2 + 5].as_py()
             count = pc.sum(pc.equal(expected[name], pa.scalar(value, expected[name].type))).as_py()
             where = f'select count(*) from delta_scan(?) where "{name}" = ?'
             assert connection.execute(where, [str(path), value]).fetchone() == (count,), name

@@ -66,100 +66,38 @@ impl Chunk {
         if chunk.compression() != Compression::SNAPPY {
             return Ok(None);
         }
-        let mut compressor = Compressor {
-            encoder: Encoder::new(),
-            scratch: Vec::new(),
-        };
-        let mut thin_bytes = Vec::new();
-        let column = chunk.column_descr();
         let source = from_zero(chunk)?;
         let mut pages = SerializedPageReader::new(Arc::new(bytes.clone()), &source, keep.len(), None)?;
         let mut sink = TrackedWrite::new(Vec::with_capacity(bytes.len()));
         let mut writer = SerializedPageWriter::new(&mut sink);
-        let mut bounds = Bounds::new(chunk.statistics());
+        let mut thinning = Thinning::new(chunk, keep);
         let mut index = OffsetIndexBuilder::new();
-        let mut encodings: Vec<PageEncodingStats> = Vec::new();
-        let (mut dictionary_offset, mut data_offset) = (None, None);
-        let (mut size, mut levels, mut nulls_removed) = (0, 0, 0);
-        let mut row = 0;
+        let mut encodings = Vec::new();
+        let (mut dictionary_offset, mut data_offset, mut size) = (None, None, 0);
         while let Some(page) = pages.get_next_page()? {
-            let (page, size_before, rows) = match page {
-                Page::DictionaryPage {
-                    buf,
-                    num_values,
-                    encoding: Encoding::PLAIN,
-                    is_sorted,
-                } => {
-                    if values::read_dictionary(column, &buf, &mut bounds).is_none() {
-                        return Ok(None);
-                    }
-                    let page = Page::DictionaryPage {
-                        buf: compressor.compress(&buf)?,
-                        num_values,
-                        encoding: Encoding::PLAIN,
-                        is_sorted,
-                    };
-                    (page, buf.len(), None)
-                }
-                Page::DataPage {
-                    buf,
-                    num_values,
-                    encoding,
-                    def_level_encoding: Encoding::RLE,
-                    rep_level_encoding: Encoding::RLE,
-                    ..
-                } if i64::from(num_values) <= chunk.num_values() => {
-                    let rest = keep.slice(row, keep.len() - row);
-                    let levels_before = num_values as usize;
-                    let thin = page::thin(
-                        column,
-                        encoding,
-                        &buf,
-                        levels_before,
-                        &rest,
-                        &mut bounds,
-                        &mut thin_bytes,
-                    );
-                    let Some(thin) = thin else {
-                        return Ok(None);
-                    };
-                    row += thin.rows_before;
-                    nulls_removed += thin.nulls_removed as u64;
-                    if thin.rows == 0 {
-                        continue;
-                    }
-                    levels += thin.levels as i64;
-                    let page = Page::DataPage {
-                        buf: compressor.compress(&thin_bytes)?,
-                        num_values: thin.levels as u32,
-                        encoding,
-                        def_level_encoding: Encoding::RLE,
-                        rep_level_encoding: Encoding::RLE,
-                        statistics: None,
-                    };
-                    (page, thin_bytes.len(), Some(thin.rows))
-                }
-                _ => return Ok(None),
+            let (page, rows) = match thinning.next(page)? {
+                Next::Page(page, rows) => (page, rows),
+                Next::NoRows => continue,
+                Next::Unknown => return Ok(None),
             };
             let encoding = page.encoding();
-            let written = writer.write_page(CompressedPage::new(page, size_before))?;
+            let written = writer.write_page(page)?;
+            count(&mut encodings, written.page_type, encoding);
             size += written.uncompressed_size as i64;
             let offset = written.offset as i64;
-            match rows {
-                None => dictionary_offset = Some(offset),
-                Some(rows) => {
-                    data_offset.get_or_insert(offset);
-                    index.append_offset_and_size(offset, written.compressed_size as i32);
-                    index.append_row_count(rows as i64);
-                }
+            if written.page_type == PageType::DICTIONARY_PAGE {
+                dictionary_offset = Some(offset);
+            } else {
+                data_offset.get_or_insert(offset);
+                index.append_offset_and_size(offset, written.compressed_size as i32);
+                index.append_row_count(rows as i64);
             }
-            count(&mut encodings, written.page_type, encoding);
         }
-        let (Some(data_offset), false) = (data_offset, bounds.are_lost() || row != keep.len()) else {
-            return Ok(None);
-        };
         writer.close()?;
         drop(writer);
+        let (Some(data_offset), true) = (data_offset, thinning.is_complete()) else {
+            return Ok(None);
+        };
         let bytes = Bytes::from(sink.into_inner()?);
         let mut metadata = ColumnChunkMetaData::builder(chunk.column_descr_ptr())
             .set_compression_codec(chunk.compression_codec())
@@ -167,11 +105,11 @@ impl Chunk {
             .set_page_encoding_stats(encodings)
             .set_total_compressed_size(bytes.len() as i64)
             .set_total_uncompressed_size(size)
-            .set_num_values(levels)
+            .set_num_values(thinning.levels)
             .set_data_page_offset(data_offset)
             .set_dictionary_page_offset(dictionary_offset);
         if let Some(statistics) = chunk.statistics() {
-            metadata = metadata.set_statistics(with_fewer_nulls(statistics, nulls_removed));
+            metadata = metadata.set_statistics(with_fewer_nulls(statistics, thinning.nulls_removed));
         }
         Ok(Some(Self {
             close: ColumnCloseResult {
@@ -197,6 +135,114 @@ impl Chunk {
     }
 }
 
+/// A chunk whose pages lose rows, one after the other.
+struct Thinning<'a> {
+    chunk: &'a ColumnChunkMetaData,
+    keep: &'a BooleanBuffer,
+    bounds: Bounds,
+    /// Rows whose pages have been.
+    row: usize,
+    /// Levels that stay.
+    levels: i64,
+    nulls_removed: u64,
+    compressor: Encoder,
+    /// A page before and after it is compressed, in memory that is used again.
+    plain: Vec<u8>,
+    compressed: Vec<u8>,
+}
+
+/// What becomes of a page.
+enum Next {
+    /// It stays, with so many rows.
+    Page(CompressedPage, usize),
+    /// None of its rows stays.
+    NoRows,
+    /// It is not as we have them written.
+    Unknown,
+}
+
+impl<'a> Thinning<'a> {
+    fn new(chunk: &'a ColumnChunkMetaData, keep: &'a BooleanBuffer) -> Self {
+        Self {
+            chunk,
+            keep,
+            bounds: Bounds::new(chunk.statistics()),
+            row: 0,
+            levels: 0,
+            nulls_removed: 0,
+            compressor: Encoder::new(),
+            plain: Vec::new(),
+            compressed: Vec::new(),
+        }
+    }
+
+    fn next(&mut self, page: Page) -> Result<Next> {
+        match page {
+            Page::DictionaryPage {
+                buf,
+                num_values,
+                encoding: Encoding::PLAIN,
+                is_sorted,
+            } => {
+                if values::read_dictionary(self.chunk.column_descr(), &buf, &mut self.bounds).is_none() {
+                    return Ok(Next::Unknown);
+                }
+                let page = Page::DictionaryPage {
+                    buf: compress(&mut self.compressor, &buf, &mut self.compressed)?,
+                    num_values,
+                    encoding: Encoding::PLAIN,
+                    is_sorted,
+                };
+                Ok(Next::Page(CompressedPage::new(page, buf.len()), 0))
+            }
+            Page::DataPage {
+                buf,
+                num_values,
+                encoding,
+                def_level_encoding: Encoding::RLE,
+                rep_level_encoding: Encoding::RLE,
+                ..
+            } if i64::from(num_values) <= self.chunk.num_values() => {
+                let column = self.chunk.column_descr();
+                let levels = num_values as usize;
+                let keep = self.keep.slice(self.row, self.keep.len() - self.row);
+                let thin = page::thin(column, encoding, &buf, levels, &keep, &mut self.bounds, &mut self.plain);
+                let Some(thin) = thin else {
+                    return Ok(Next::Unknown);
+                };
+                self.row += thin.rows_before;
+                self.levels += thin.levels as i64;
+                self.nulls_removed += thin.nulls_removed as u64;
+                if thin.rows == 0 {
+                    return Ok(Next::NoRows);
+                }
+                let page = Page::DataPage {
+                    buf: compress(&mut self.compressor, &self.plain, &mut self.compressed)?,
+                    num_values: thin.levels as u32,
+                    encoding,
+                    def_level_encoding: Encoding::RLE,
+                    rep_level_encoding: Encoding::RLE,
+                    statistics: None,
+                };
+                Ok(Next::Page(CompressedPage::new(page, self.plain.len()), thin.rows))
+            }
+            _ => Ok(Next::Unknown),
+        }
+    }
+
+    /// Whether all rows have been, and the bounds are still exact.
+    fn is_complete(&self) -> bool {
+        self.row == self.keep.len() && !self.bounds.are_lost()
+    }
+}
+
+fn compress(compressor: &mut Encoder, bytes: &[u8], scratch: &mut Vec<u8>) -> Result<Bytes> {
+    scratch.resize(scratch.len().max(max_compress_len(bytes.len())), 0);
+    let length = compressor.compress(bytes, scratch);
+    let length = length.map_err(|error| ParquetError::External(error.into()))?;
+    Ok(Bytes::copy_from_slice(&scratch[..length]))
+}
+
 /// The chunk with offsets from its own beginning on.
 fn from_zero(chunk: &ColumnChunkMetaData) -> Result<ColumnChunkMetaData> {
     let start = chunk.byte_range().0 as i64;
@@ -206,22 +252,6 @@ fn from_zero(chunk: &ColumnChunkMetaData) -> Result<ColumnChunkMetaData> {
         .set_data_page_offset(chunk.data_page_offset() - start)
         .set_dictionary_page_offset(chunk.dictionary_page_offset().map(|offset| offset - start));
     builder.build()
-}
-
-/// Compresses pages, in memory that is used again.
-struct Compressor {
-    encoder: Encoder,
-    scratch: Vec<u8>,
-}
-
-impl Compressor {
-    fn compress(&mut self, bytes: &[u8]) -> Result<Bytes> {
-        let most = max_compress_len(bytes.len());
-        self.scratch.resize(self.scratch.len().max(most), 0);
-        let length = self.encoder.compress(bytes, &mut self.scratch);
-        let length = length.map_err(|error| ParquetError::External(error.into()))?;
-        Ok(Bytes::copy_from_slice(&self.scratch[..length]))
-    }
 }
 
 /// Counts a page of that type and encoding.
