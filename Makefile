@@ -8,6 +8,7 @@ CORDADA := $(CARGO_TARGET_DIR)/debug/cordada
 
 CUSTOMERS ?= 5000
 BENCH ?= all
+CUTS ?= 100
 FUZZ ?= csv json wal pgoutput
 SECONDS ?= 60
 
@@ -22,11 +23,12 @@ FUZZER := $(CACHE)/tools/cargo-fuzz@0.13.2
 COLD := the first build compiles the dependencies: about 20 minutes on 2 cores, once
 TREE = $(if $(wildcard $(CORDADA)),,; $(COLD))
 
-.PHONY: help demo test lint advisories fmt fuzz bench
+.PHONY: help demo test cuts lint advisories fmt fuzz bench
 
 help:
 	@echo "make demo    generate a company, land it, build it, export a campaign (CUSTOMERS=$(CUSTOMERS))"
 	@echo "make test    every test: Rust, and end to end with real clients"
+	@echo "make cuts    kill and cut the power of every command (CUTS=$(CUTS) each), and try what runs beside each other in every order"
 	@echo "make lint    formatting, clippy, documentation, and the licences and sources of dependencies"
 	@echo "make advisories    dependencies that are known to be vulnerable (asks github.com)"
 	@echo "make fmt     format the code"
@@ -44,6 +46,14 @@ test: $(TEST_VENV)/complete
 	@echo "==> Running the Rust tests, then the end-to-end tests: below 20 minutes$(TREE)."
 	cargo test --locked --workspace
 	CORDADA=$(CORDADA) $(TEST_VENV)/bin/python -m pytest -p no:cacheprovider tests/python
+
+# The power is cut where there are root, FUSE and loop devices; elsewhere that is skipped, loudly.
+cuts: $(TEST_VENV)/complete
+	@echo "==> Killing, and cutting the power, $(CUTS) times for each command: about a minute for each time$(TREE)."
+	cargo build --locked
+	CORDADA=$(CORDADA) CUTS=$(CUTS) $(TEST_VENV)/bin/python -m pytest -p no:cacheprovider -rs -s tests/python/test_exactly_once.py
+	@echo "==> Trying orders of actors: about an hour."
+	INTERLEAVINGS=2,20000 cargo test --locked -p cordada-ingest --test interleavings -- --nocapture
 
 lint: $(DENY)/complete
 	@echo "==> Checking formatting and clippy: about a minute; the first time 5, to check the dependencies."

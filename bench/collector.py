@@ -111,8 +111,8 @@ def load(url, label, *options):
 class Up:
     """`cordada up`, running."""
 
-    def __init__(self, project):
-        command = [contest.CORDADA, "up", "--addr", "127.0.0.1:0", "--project", str(project)]
+    def __init__(self, project, binary=contest.CORDADA):
+        command = [binary, "up", "--addr", "127.0.0.1:0", "--project", str(project)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         for line in self.process.stdout:
             if found := re.search(r"collecting web on (http://\S+)", line):

@@ -1,7 +1,7 @@
 """Measures Cordada beside its peers, prints the tables and writes docs/benchmarks.md.
 
-Usage: run.py PART[,PART…] [--runs N], where PART is land, database, rest, upsert, serve, collector or all. Needs an
-otherwise idle machine.
+Usage: run.py PART[,PART…] [--runs N], where PART is land, database, rest, upsert, serve, collector, growth or all; or
+endurance, which takes an hour (MINUTES) and is not one of all. Needs an otherwise idle machine.
 """
 
 import argparse
@@ -16,12 +16,18 @@ import collector
 import data
 import database
 import duckdb
+import endurance
+import growth
 import land
 import rest
 import serve
 import upsert
 
-PARTS = {"land": land, "database": database, "rest": rest, "upsert": upsert, "serve": serve, "collector": collector}
+ALL = {
+    "land": land, "database": database, "rest": rest, "upsert": upsert, "serve": serve, "collector": collector,
+    "growth": growth,
+}  # fmt: skip
+PARTS = ALL | {"endurance": endurance}
 PEERS = ["deltalake", "dlt", "duckdb", "pyarrow", "roapi"]
 PAGE = data.ROOT / "docs" / "benchmarks.md"
 
@@ -36,11 +42,11 @@ process's peak. Times drift from machine to machine and from day to day: the rat
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", help="land, database, rest, upsert, serve, collector or all; several with commas")
+    parser.add_argument("parts", help="land, database, rest, upsert, serve, collector, growth, all or endurance; several with commas")
     parser.add_argument("--runs", type=int, default=3, help="runs of each contender (dlt: 1; serve: at least 5)")
     options = parser.parse_args()
     duckdb.sql("set enable_progress_bar = false")
-    wanted = list(PARTS) if options.parts == "all" else options.parts.split(",")
+    wanted = list(ALL) if options.parts == "all" else options.parts.split(",")
     if unknown := set(wanted) - set(PARTS):
         parser.error(f"unknown part {', '.join(unknown)}; there are {', '.join(PARTS)} and all")
 

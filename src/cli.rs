@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use cordada_core::progress::{Progress, Silent};
+use cordada_core::units::Span;
 use tracing_subscriber::EnvFilter;
 
 use crate::progress_bars::{Bars, Lines};
@@ -175,6 +176,15 @@ pub enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Put small files together, drop releases that are too old to keep, and remove what only they had
+    Maintain {
+        /// How long releases are kept: `7d`, `12h`. `maintain.keep` of cordada.yml by default. Nothing that runs
+        /// meanwhile may take longer
+        #[arg(long, value_name = "DURATION", value_parser = span)]
+        keep: Option<Span>,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Print the hash of a password read from stdin, for `users:` in cordada.yml
     HashPassword,
     /// Print what tokens read from stdin stand for, one a line: `pii_key:` of cordada.yml turns them back
@@ -228,6 +238,10 @@ pub enum Format {
     /// One object a line
     Json,
     Parquet,
+}
+
+fn span(text: &str) -> Result<Span, &'static str> {
+    Span::parse(text).ok_or("a duration is a whole number with ms, s, m, h, d or w")
 }
 
 impl Options {

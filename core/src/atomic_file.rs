@@ -9,8 +9,12 @@ use tokio::io::AsyncWriteExt;
 use crate::local_store::sync_folder;
 use crate::{Context, Result, hex};
 
+/// How temporary names end.
+const PARTIAL: &str = ".partial";
+
 /// A file under a temporary name beside its target until [`Self::rename`]; dropped before that, it is removed. Only
-/// its owner may read it, for it may hold personal data.
+/// its owner may read it, for it may hold personal data. It is locked as long as somebody writes it: what a process
+/// has left that was killed is removed when the next one begins to write the same target.
 #[derive(Debug)]
 pub struct AtomicFile {
     target: PathBuf,
@@ -99,9 +103,39 @@ fn begin(target: &Path) -> std::io::Result<(NamedTempFile, std::fs::File)> {
     let folder = target.parent().unwrap_or(Path::new(""));
     std::fs::create_dir_all(folder)?;
     let prefix = format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy());
-    let temporary = Builder::new().prefix(&prefix).suffix(".partial").tempfile_in(folder)?;
-    let file = temporary.as_file().try_clone()?;
-    Ok((temporary, file))
+    clear(folder, &prefix)?;
+    loop {
+        let temporary = Builder::new().prefix(&prefix).suffix(PARTIAL).tempfile_in(folder)?;
+        temporary.as_file().lock()?;
+        // Somebody else who clears may have had the lock first.
+        if temporary.path().exists() {
+            let file = temporary.as_file().try_clone()?;
+            return Ok((temporary, file));
+        }
+    }
+}
+
+/// Removes what nobody writes any more.
+fn clear(folder: &Path, prefix: &str) -> std::io::Result<()> {
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_partial = |name: &str| name.starts_with(prefix) && name.ends_with(PARTIAL);
+        if !name.to_str().is_some_and(is_partial) {
+            continue;
+        }
+        match std::fs::File::open(entry.path()) {
+            Ok(file) if file.try_lock().is_ok() => std::fs::remove_file(entry.path())?,
+            // Somebody writes it, or has just been done with it.
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn writing(target: &Path) -> String {
@@ -150,6 +184,28 @@ mod tests {
         drop(file);
         assert_eq!(std::fs::read(&target).unwrap(), b"earlier");
         assert_eq!(files(folder.path()), ["a.csv"]);
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_process_left_is_removed_and_what_another_writes_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.csv");
+        std::fs::write(folder.path().join(".a.csv.x1.partial"), "left").unwrap();
+        std::fs::write(folder.path().join(".b.csv.x1.partial"), "another").unwrap();
+        let mut one = AtomicFile::create(target.clone()).await.unwrap();
+        one.write(b"one").await.unwrap();
+        let mut two = AtomicFile::create(target.clone()).await.unwrap();
+        two.write(b"two").await.unwrap();
+        for file in [&mut one, &mut two] {
+            file.sync().await.unwrap();
+        }
+        two.rename().await.unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"two");
+        one.rename().await.unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"one");
+        let mut left = files(folder.path());
+        left.sort();
+        assert_eq!(left, [".b.csv.x1.partial", "a.csv"]);
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ pub mod hex;
 pub mod local_store;
 pub mod names;
 pub mod progress;
+pub mod scratch;
 pub mod sql_text;
 pub mod storage;
 pub mod suggest;

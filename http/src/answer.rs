@@ -4,10 +4,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_formats::json::pointer::{Locator, Pointer, Records};
 use cordada_ingest_formats::json::scan::{Found, Wanted};
-use reqwest::header::HeaderMap;
+use reqwest::header::{DATE, HeaderMap};
 use serde_json::Value as Json;
 
 use super::client::{Body, Raw, Target};
@@ -83,6 +84,12 @@ impl Answer {
         }
     }
 
+    /// When it was given, by the clock of whoever gave it (RFC 9110, `Date`).
+    pub fn date(&self) -> Option<DateTime<Utc>> {
+        let date = self.headers.get(DATE)?.to_str().ok()?;
+        DateTime::parse_from_rfc2822(date).ok().map(|date| date.to_utc())
+    }
+
     /// Reads all of it.
     ///
     /// # Errors
@@ -153,8 +160,8 @@ impl Answer {
                 .iter()
                 .try_for_each(|place| take(text.get(place.clone()).unwrap_or_default())),
             Content::List(Body::Memory(body)) => decode::each_record(format, &body[..], take),
-            Content::List(Body::File(path, _)) => {
-                let file = std::fs::File::open(path).doing(|| "reading a temporary file")?;
+            Content::List(Body::File(file, _)) => {
+                let file = file.open().doing(|| "reading a temporary file")?;
                 decode::each_record(format, std::io::BufReader::new(file), take)
             }
         }

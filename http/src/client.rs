@@ -5,12 +5,12 @@ use std::io::Write;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use cordada_core::scratch::ScratchFile;
 use cordada_core::units::Size;
 use cordada_core::{Context, Error, Result, tls};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response, StatusCode};
-use tempfile::{NamedTempFile, TempPath};
 use tokio_util::sync::CancellationToken;
 
 use super::outgoing::{Outgoing, shown};
@@ -36,7 +36,7 @@ pub enum Body {
     /// In memory.
     Memory(Bytes),
     /// In a temporary file, with its size.
-    File(TempPath, u64),
+    File(ScratchFile, u64),
 }
 
 impl Body {
@@ -160,20 +160,17 @@ impl Http {
     }
 
     async fn to_file(&self, mut response: Response, limit: Size, place: &str) -> Result<Body, Failure> {
-        let doing = || format!("writing into {}", std::env::temp_dir().display());
-        let (mut file, path) = NamedTempFile::new()
-            .doing(doing)
-            .map_err(Failure::lasting)?
-            .into_parts();
+        let doing = || format!("writing into {}", ScratchFile::folder().display());
+        let file = ScratchFile::new().doing(doing).map_err(Failure::lasting)?;
         let mut bytes = 0;
         while let Some(part) = response.chunk().await.map_err(|error| self.failure(place, error))? {
             bytes += part.len() as u64;
             if bytes > limit.0 {
                 return Err(too_large(place, limit, "max_result"));
             }
-            file.write_all(&part).doing(doing).map_err(Failure::lasting)?;
+            file.file().write_all(&part).doing(doing).map_err(Failure::lasting)?;
         }
-        Ok(Body::File(path, bytes))
+        Ok(Body::File(file, bytes))
     }
 
     /// What a failure of the library means. Its own text may hold the URL with secrets in it, and is not used.

@@ -13,9 +13,6 @@ pub(crate) struct KeptState {
     pub(crate) state: Option<State>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) incomplete: bool,
-    /// Whether rows have gone from the table because the source deleted them.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) deletes: bool,
 }
 
 impl KeptState {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use cordada_core::sql_text::Dialect;
 use cordada_core::threads::locked;
 use cordada_core::{Context, Result, TableName};
-use cordada_ingest_source::Landed;
+use cordada_ingest_source::{Environment, Landed};
 use cordada_lake::{Draft, Lake, Relation, Tip};
 use datafusion::execution::SendableRecordBatchStream;
 
@@ -84,5 +84,12 @@ impl Landed for LandedTable {
         let sql = format!("SELECT {} FROM {schema}.{name}", columns.join(", "));
         let rows = self.lake.session(&draft.preview()).sql(&sql).await.doing(doing)?;
         rows.execute_stream().await.map(Some).doing(doing)
+    }
+
+    async fn environment(&self) -> Result<Environment> {
+        Ok(Environment {
+            lake: self.lake.id().await?.to_string(),
+            target: self.lake.target().map(str::to_owned),
+        })
     }
 }

@@ -23,7 +23,7 @@ use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
 use cordada_ingest_source::options::{Disposition, Options, Transform};
 use cordada_ingest_source::provenance::{self, Load};
 use cordada_ingest_source::transform::{PiiKey, Transforms};
-use cordada_lake::{Base, Lake, MissingKey, Mode, Tip, Write};
+use cordada_lake::{Base, Lake, MissingKey, Mode, TakeBroken, Tip, Write};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::budget::Budget;
+use crate::far_times::{self, FarTimes};
 use crate::kept::KeptState;
 use crate::landed::LandedTable;
 use crate::rejected::Rejects;
@@ -64,12 +65,12 @@ pub(crate) struct Outcome {
     pub(crate) version: Option<u64>,
     /// What the stream remembers now.
     pub(crate) state: Option<State>,
-    /// Whether rows have gone from the table, now or before, because the source deleted them.
-    deletes: bool,
     /// Where its table goes on.
     pub(crate) tip: Option<Tip>,
     /// The tables that its lists became, and where they go on.
     pub(crate) children: Vec<(TableName, Tip)>,
+    /// Times that not all readers can hold.
+    far_times: FarTimes,
 }
 
 /// Rows on their way into a commit.
@@ -96,6 +97,7 @@ impl Landing<'_> {
             tracing::info!(table = %self.table, %error, "another writer came first; the load goes on from there");
             attempt += 1;
         }
+        landed.far_times.warn(&self.table);
         Ok(landed)
     }
 
@@ -129,7 +131,6 @@ impl Landing<'_> {
             cancel: self.cancel.clone(),
         };
         landed.state = request.state.clone();
-        landed.deletes = kept.deletes && !replace;
         let mut extraction = self.cancellable(self.source.source().extract(request)).await?;
         let (mut first, mut complete) = (true, true);
         while let Some(chunk) = self.cancellable(extraction.next()).await? {
@@ -212,20 +213,22 @@ impl Landing<'_> {
             .as_deref()
             .filter(|_| self.options.disposition() != Disposition::Replace);
         let check = contract.apply(&self.table, &incoming.schema, known)?;
-        landed.deletes |= check.schema.field_with_name(provenance::DELETED).is_ok();
         let kept = KeptState {
             state,
             incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
-            deletes: landed.deletes,
         };
         let partitions = incoming.partitions.into_iter();
-        let partitions = partitions.map(|rows| self.checked(rows, &check, &rejects)).collect();
+        let far_times = far_times::Counter::default();
+        let partitions = partitions
+            .map(|rows| self.checked(rows, &check, &rejects, &far_times))
+            .collect();
         let write = Write {
             widen: true,
             transactions: chunk.transactions,
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
             base: Base::Tip(table.tip()),
             unrepeatable: self.source.source().is_unrepeatable(self.stream),
+            broken: Some(rejecting(&rejects)),
             ..Write::new(self.mode(first, whole, &check.schema), check.schema.clone())
         };
         let journal = rejects.journal(self.lake, &incoming.contents, &others);
@@ -237,6 +240,7 @@ impl Landing<'_> {
         landed.state = kept.state;
         let (rows, rejected) = (written.rows_added, rejects.rows());
         (landed.rows, landed.rejected) = (landed.rows + rows, landed.rejected + rejected);
+        landed.far_times.merge(&far_times.counted());
         if own_task {
             task.finish(&summary(rows, rejected));
         }
@@ -251,7 +255,6 @@ impl Landing<'_> {
         let kept = KeptState {
             state: landed.state.clone(),
             incomplete: false,
-            deletes: landed.deletes,
         };
         let write = Write {
             state: Some(serde_json::to_string(&kept).doing(|| format!("landing {}", self.table))?),
@@ -292,6 +295,7 @@ impl Landing<'_> {
                 ignored: provenance::fields().iter().map(|field| field.name().clone()).collect(),
                 at: self.load.at.timestamp_micros(),
                 missing: if whole { MissingKey::Close } else { MissingKey::Keep },
+                trust_clock: self.options.trust_clock,
             },
         }
     }
@@ -476,16 +480,18 @@ impl Landing<'_> {
         rows: SendableRecordBatchStream,
         check: &Check,
         rejects: &Arc<Rejects>,
+        far_times: &far_times::Counter,
     ) -> SendableRecordBatchStream {
         let notation = Notation {
             point: b'.',
             zone: self.source.source().timezone(),
         };
-        let (check, rejects) = (check.clone(), rejects.clone());
+        let (check, rejects, far_times) = (check.clone(), rejects.clone(), far_times.clone());
         let schema = check.schema.clone();
         let rows = rows.and_then(move |batch| {
             let checked = check.apply(batch.clone(), notation).and_then(|(landing, breaches)| {
                 record(&rejects, &batch, &breaches)?;
+                far_times.count(&landing);
                 Ok(landing)
             });
             std::future::ready(checked.map_err(Into::into))
@@ -523,7 +529,19 @@ fn mapped(
     (schema, partitions)
 }
 
-/// Takes down the rows that broke the contract, as JSON.
+/// What rejects the rows that break a constraint of the table.
+fn rejecting(rejects: &Arc<Rejects>) -> TakeBroken {
+    let rejects = rejects.clone();
+    TakeBroken::new(move |batch, broken| {
+        let breaches = broken.iter().map(|broken| Breach {
+            row: broken.row,
+            reason: broken.reason.clone(),
+        });
+        record(&rejects, batch, &breaches.collect::<Vec<_>>())
+    })
+}
+
+/// Takes down the rows that broke the contract or a constraint, as JSON.
 fn record(rejects: &Rejects, batch: &RecordBatch, breaches: &[Breach]) -> Result<()> {
     let doing = || "recording rejected rows";
     for breach in breaches {

@@ -7,6 +7,7 @@
 
 mod budget;
 mod check;
+mod far_times;
 mod ingest;
 mod kept;
 mod landed;

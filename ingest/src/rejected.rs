@@ -11,12 +11,12 @@ use arrow::compute::filter_record_batch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
+use cordada_core::scratch::ScratchFile;
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_source::provenance::Load;
 use cordada_lake::JournalType::{Integer, Text, Time};
 use cordada_lake::{Journal, Lake, Mode, Write};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
-use tempfile::{NamedTempFile, TempPath};
 
 /// One row a record that could not be landed.
 pub(crate) const REJECTED_ROWS: Journal = Journal::new(
@@ -45,7 +45,7 @@ pub(crate) struct Rejects {
 
 #[derive(Default)]
 struct RejectsFile {
-    file: Option<(StreamWriter<File>, TempPath)>,
+    file: Option<(StreamWriter<File>, ScratchFile)>,
     rows: u64,
 }
 
@@ -84,14 +84,15 @@ impl Rejects {
         if rejected.is_empty() {
             return Ok(());
         }
-        let doing = || format!("writing rejected rows into {}", std::env::temp_dir().display());
+        let doing = || format!("writing rejected rows into {}", ScratchFile::folder().display());
         let batch = self.batch(file, rejected)?;
         let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         gathered.rows += rejected.len() as u64;
         if gathered.file.is_none() {
-            let (file, path) = NamedTempFile::new().doing(doing)?.into_parts();
-            let writer = StreamWriter::try_new(file, &REJECTED_ROWS.schema()).doing(doing)?;
-            gathered.file = Some((writer, path));
+            let file = ScratchFile::new().doing(doing)?;
+            let target = file.file().try_clone().doing(doing)?;
+            let writer = StreamWriter::try_new(target, &REJECTED_ROWS.schema()).doing(doing)?;
+            gathered.file = Some((writer, file));
         }
         match &mut gathered.file {
             Some((writer, _)) => writer.write(&batch).doing(doing),
@@ -121,7 +122,7 @@ impl Rejects {
             let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
             gathered.file.take()
         };
-        let Some((mut writer, path)) = finished else {
+        let Some((mut writer, gathered)) = finished else {
             return Ok(());
         };
         writer.finish().doing(doing)?;
@@ -147,7 +148,7 @@ impl Rejects {
         let mut rows = RecordBatchReceiverStream::builder(REJECTED_ROWS.schema(), 2);
         let sender = rows.tx();
         rows.spawn_blocking(move || {
-            let file = File::open(&path).doing(doing)?;
+            let file = gathered.open().doing(doing)?;
             for batch in StreamReader::try_new(BufReader::new(file), None).doing(doing)? {
                 let batch = batch.doing(doing)?;
                 let files = batch

@@ -1,27 +1,33 @@
 //! Lists that become tables of their own: `orders.line_items` as `orders__line_items`, on request.
 //!
 //! Such a table is a function of its parent's: it is made from the parent's rows, so that a crash between the two
-//! commits is mended by the next load, whatever the source says then.
+//! commits is mended by the next load, whatever the source says then. It remembers the parent's version that it is of,
+//! and what is new is what the parent's files have changed since: a load whose clock is behind is as new as any other.
 
-use arrow::datatypes::{DataType, Schema};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, FieldRef, Schema};
 use cordada_core::names::{ORIGIN, snake_case};
 use cordada_core::sql_text::Dialect;
-use cordada_core::{Context, Error, Result, TableName};
+use cordada_core::{Context, Error, Result, TableName, types};
 use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::provenance::{DELETED, LOAD_ID, LOADED_AT};
-use cordada_lake::{Base, Draft, Lake, Mode, Relation, Tip, Write};
+use cordada_lake::{Base, Lake, Mode, PinnedReference, Tip, Write};
+use datafusion::catalog::TableProvider;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::prelude::{DataFrame, SessionContext};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::kept::KeptState;
-
 /// How far a child table has followed its parent's.
-#[derive(Default, PartialEq, Eq, Serialize, Deserialize)]
-struct ChildState {
-    /// The parent's version.
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+struct Followed {
+    /// Which table the parent's was: another one can have taken its place. Empty if it was not noted.
+    #[serde(default)]
+    table: String,
+    /// The version that the child's rows are of.
     version: u64,
-    /// The newest load whose rows are in.
-    load: String,
 }
 
 /// Brings the tables of the lists of `parent` up to it; and where they go on.
@@ -36,19 +42,20 @@ pub(crate) async fn run(
     cancel: &CancellationToken,
 ) -> Result<Vec<(TableName, Tip)>> {
     let mut changed = Vec::new();
-    if options.unnest.is_empty() {
-        return Ok(changed);
-    }
     let Some(version) = tip.version else {
         return Ok(changed);
     };
-    let deletes = KeptState::of(lake, parent, tip).await?.deletes;
     for (column, name) in &options.unnest {
         let column = snake_case(column);
         let name = name.clone().unwrap_or_else(|| format!("{}__{column}", parent.name()));
         let table = TableName::new(parent.schema(), name)?;
         let own = lake.tip(&table).await?;
-        let following = follow(lake, (parent, version, deletes), &column, (&table, own), options);
+        // Only now: what a later rollback undoes of the parent it undoes of what is written on that tip.
+        if lake.releases().newest().await?.timeline(parent) != tip.timeline {
+            let doing = format!("unnesting {parent} into {table}");
+            return Err(Error::conflict(doing, "it was rolled back while the load was running").hint("run again"));
+        }
+        let following = follow(lake, (parent, version), &column, (&table, own), options);
         let written = tokio::select! {
             written = following => written?,
             () = cancel.cancelled() => return Err(Error::cancelled(format!("unnesting into {table}"))),
@@ -60,74 +67,84 @@ pub(crate) async fn run(
 
 async fn follow(
     lake: &Lake,
-    (parent, version, deletes): (&TableName, u64, bool),
+    (parent, version): (&TableName, u64),
     column: &str,
     (table, tip): (&TableName, Tip),
     options: &Options,
 ) -> Result<Option<u64>> {
     let doing = || format!("unnesting {parent} into {table}");
-    let followed: Option<ChildState> = match lake.state_of(table, tip).await? {
+    let path = lake.path_of(parent);
+    let snapshot = lake.snapshot(&path, version).await?;
+    let now = Followed {
+        table: snapshot.id().to_owned(),
+        version,
+    };
+    let followed: Option<Followed> = match lake.state_of(table, tip).await? {
         Some(text) => Some(serde_json::from_str(&text).doing(doing)?),
         None => None,
     };
-    if followed.as_ref().is_some_and(|followed| followed.version == version) {
+    if followed.as_ref() == Some(&now) {
         return Ok(None);
     }
-    let path = lake.path_of(parent);
-    let snapshot = lake.snapshot(&path, version).await?;
-    let Some(items) = projection(snapshot.schema(), parent, column, &options.key())? else {
+    let Some(list) = List::of(snapshot.schema(), parent, column, options.key())? else {
         return Ok(None);
     };
-    let mut draft = Draft::new(lake.releases().newest().await?, "ingest", "unnest");
-    draft.set(parent.clone(), Relation::table(&path, version));
-    let session = lake.session(&draft.preview());
-    let newest = format!("select max({LOAD_ID}) from {}", quoted_name(parent));
-    let newest = session.sql(&newest).await.doing(doing)?.collect().await.doing(doing)?;
-    let load = newest
-        .first()
-        .map(|batch| arrow::util::display::array_value_to_string(batch.column(0), 0));
-    let load = load.transpose().doing(doing)?.unwrap_or_default();
-    let (source, list) = (quoted_name(parent), quoted(column));
-    let new = followed
-        .as_ref()
-        .map(|followed| format!("{LOAD_ID} > {}", Dialect::Standard.literal(&followed.load)));
-    let (mode, new, with_childless) = match (options.disposition(), new) {
-        (Disposition::Append | Disposition::InsertOnly, Some(new)) => (Mode::Append, new, false),
-        (Disposition::Merge, Some(new)) if !deletes => {
-            let key = options.key().iter().map(|key| parent_key(key)).collect();
-            let deleted = Some(DELETED.to_owned());
-            (Mode::ReplaceGroups { key, deleted }, new, true)
+    let reference = PinnedReference { path, version };
+    let whole = Arc::new(lake.pinned(&reference).await?);
+    let session = session(lake, whole, None)?;
+    let all = session.sql(&list.items_of(CAME)).await.doing(doing)?;
+    let changes = match followed.filter(|followed| followed.table == now.table) {
+        // Items of another shape cannot stand beside the old ones.
+        Some(followed) if is_of_shape(lake, table, tip, &all).await? => {
+            lake.changes(&reference.path, followed.version, version).await?
         }
-        // What has gone from the parent's table left nothing to tell it by.
-        _ => (Mode::Overwrite, "true".to_owned(), false),
+        _ => None,
     };
-    let mut sql = format!(
-        "select {} from (select *, unnest({list}) as _item, unnest(range(1, cast(array_length({list}) as bigint) + 1)) \
-         as _position from {source} where array_length({list}) > 0 and {new})",
-        items.join(", "),
-    );
-    if with_childless {
-        let keys = options
-            .key()
-            .into_iter()
-            .map(|key| format!("{} as {}", quoted(&key), quoted(&parent_key(&key))));
-        let keys = keys.collect::<Vec<_>>().join(", ");
-        sql = format!(
-            "select *, false as {DELETED} from ({sql}) union all by name select {keys}, true as {DELETED} from {source} \
-             where {new}"
-        );
-    }
-    let rows = session.sql(&sql).await.doing(doing)?;
+    let (mode, rows) = match changes {
+        None => (Mode::Overwrite, all),
+        Some(changes) => {
+            let rows_went = changes.went.is_some();
+            let session = self::session(lake, changes.came, changes.went)?;
+            let followed = list.follow(&session, rows_went, options.disposition());
+            followed.await.doing(doing)?.unwrap_or((Mode::Overwrite, all))
+        }
+    };
     let schema = rows.schema().inner().clone();
     let partitions = rows.execute_stream_partitioned().await.doing(doing)?;
-    let state = serde_json::to_string(&ChildState { version, load }).doing(doing)?;
     let write = Write {
         widen: true,
-        state: Some(state),
+        state: Some(serde_json::to_string(&now).doing(doing)?),
         base: Base::Tip(tip),
         ..Write::new(mode, schema)
     };
     Ok(Some(lake.write(table, write, partitions).await?.version))
+}
+
+/// The parent's rows that came, in a [`session`].
+const CAME: &str = "parent.came";
+
+/// The parent's rows that went, in a [`session`].
+const WENT: &str = "parent.went";
+
+/// A session that reads what changed of the parent's table.
+fn session(lake: &Lake, came: Arc<dyn TableProvider>, went: Option<Arc<dyn TableProvider>>) -> Result<SessionContext> {
+    let mut relations = BTreeMap::from([(CAME.parse()?, came)]);
+    if let Some(went) = went {
+        relations.insert(WENT.parse()?, went);
+    }
+    Ok(lake.session_with(&Arc::default(), relations))
+}
+
+/// Whether the child's table has exactly the columns of `items`.
+async fn is_of_shape(lake: &Lake, table: &TableName, tip: Tip, items: &DataFrame) -> Result<bool> {
+    let Some(version) = tip.version else {
+        return Ok(false);
+    };
+    let child = lake.snapshot(&lake.path_of(table), version).await?;
+    let (ours, theirs) = (child.schema().fields(), types::storable(items.schema().as_arrow()));
+    let same =
+        |(ours, theirs): (&FieldRef, &FieldRef)| ours.name() == theirs.name() && ours.data_type() == theirs.data_type();
+    Ok(ours.len() == theirs.fields().len() && ours.iter().zip(theirs.fields()).all(same))
 }
 
 /// What a column of the parent's key is called in the child's table.
@@ -135,36 +152,129 @@ fn parent_key(key: &str) -> String {
     format!("_parent_{key}")
 }
 
-/// What is selected for each item: the parent's key, the item's place in its list, its fields, and the provenance.
-/// `None` if the column has not been seen yet.
-fn projection(schema: &Schema, parent: &TableName, column: &str, key: &[String]) -> Result<Option<Vec<String>>> {
-    let Ok(field) = schema.field_with_name(column) else {
-        return Ok(None);
-    };
-    let DataType::List(item) = field.data_type() else {
-        let why = format!("the column {column} is not a list but {}", field.data_type());
-        return Err(Error::config(format!("unnesting {parent}"), why).hint("take it out of `unnest:`"));
-    };
-    let mut columns: Vec<String> = key
-        .iter()
-        .map(|key| format!("{} as {}", quoted(key), quoted(&parent_key(key))))
-        .collect();
-    columns.push("_position".to_owned());
-    match item.data_type() {
-        DataType::Struct(fields) => columns.extend(fields.iter().map(|field| {
-            let name = field.name();
-            format!("_item[{}] as {}", Dialect::Standard.literal(name), quoted(name))
-        })),
-        _ => columns.push("_item as value".to_owned()),
+/// A list of the parent's rows, and what each of its items becomes. Names are quoted.
+struct List {
+    name: String,
+    key: Vec<String>,
+    /// The other columns of a row that its items have: the key and the provenance.
+    shared: String,
+    /// What is selected for an item: the parent's key, the item's place in the list, its fields, and the provenance.
+    item: String,
+}
+
+impl List {
+    /// The list in that column; `None` if the column has not been seen yet.
+    fn of(schema: &Schema, parent: &TableName, column: &str, key: Vec<String>) -> Result<Option<Self>> {
+        let Ok(field) = schema.field_with_name(column) else {
+            return Ok(None);
+        };
+        let DataType::List(item) = field.data_type() else {
+            let why = format!("the column {column} is not a list but {}", field.data_type());
+            return Err(Error::config(format!("unnesting {parent}"), why).hint("take it out of `unnest:`"));
+        };
+        let provenance = [LOAD_ID, LOADED_AT, ORIGIN].map(str::to_owned);
+        let shared = key.iter().map(|key| quoted(key)).chain(provenance.clone());
+        let parents = key
+            .iter()
+            .map(|key| format!("{} as {}", quoted(key), quoted(&parent_key(key))));
+        let fields: Vec<String> = match item.data_type() {
+            DataType::Struct(fields) => {
+                let names = fields.iter().map(|field| field.name());
+                names
+                    .map(|name| format!("_item[{}] as {}", Dialect::Standard.literal(name), quoted(name)))
+                    .collect()
+            }
+            _ => vec!["_item as value".to_owned()],
+        };
+        let item = parents.chain(["_position".to_owned()]).chain(fields).chain(provenance);
+        Ok(Some(Self {
+            name: quoted(column),
+            shared: shared.collect::<Vec<_>>().join(", "),
+            item: item.collect::<Vec<_>>().join(", "),
+            key,
+        }))
     }
-    columns.extend([LOAD_ID, LOADED_AT, ORIGIN].map(str::to_owned));
-    Ok(Some(columns))
+
+    /// How the child's table becomes what the parent's now is, and the rows for it; `None` if not by these changes.
+    async fn follow(
+        &self,
+        session: &SessionContext,
+        rows_went: bool,
+        disposition: Disposition,
+    ) -> DataFusionResult<Option<(Mode, DataFrame)>> {
+        if !rows_went {
+            return Ok(Some((Mode::Append, session.sql(&self.items_of(CAME)).await?)));
+        }
+        match disposition {
+            // Nearly every row is another one, and what is the same need not be looked for.
+            Disposition::Replace => Ok(None),
+            // A key has one row, so that the items of a row that changed are all that its key has.
+            Disposition::Merge => {
+                let key = self.key.iter().map(|key| parent_key(key)).collect();
+                let deleted = Some(DELETED.to_owned());
+                let rows = session.sql(&self.groups_of_changed()).await?;
+                Ok(Some((Mode::ReplaceGroups { key, deleted }, rows)))
+            }
+            // Such loads only add rows. Where others took some away, the child's table is made anew.
+            Disposition::Append | Disposition::InsertOnly | Disposition::Scd2 => {
+                let gone = format!("select 1 from ({}) where _times < 0 limit 1", self.changed());
+                let gone = session.sql(&gone).await?.collect().await?;
+                if gone.iter().any(|batch| batch.num_rows() > 0) {
+                    return Ok(None);
+                }
+                let came = format!("({})", self.each_changed());
+                Ok(Some((Mode::Append, session.sql(&self.items_of(&came)).await?)))
+            }
+        }
+    }
+
+    /// The items of `rows`.
+    fn items_of(&self, rows: &str) -> String {
+        let Self { name, shared, item, .. } = self;
+        format!(
+            "select {item} from (select {shared}, unnest({name}) as _item, \
+             unnest(range(1, cast(array_length({name}) as bigint) + 1)) as _position \
+             from {rows} where array_length({name}) > 0)"
+        )
+    }
+
+    /// The items of rows that came, and for each row that came or went a row that says that the items of its key go.
+    fn groups_of_changed(&self) -> String {
+        let Self { name, shared, item, .. } = self;
+        // The list is followed by one place more, whose item is null.
+        format!(
+            "select {item}, _position > _length as {DELETED} from (select {shared}, _length, unnest({name}) as _item, \
+             unnest(range(1, _length + 2)) as _position from (select {shared}, {name}, \
+             coalesce(cast(array_length({name}) as bigint), 0) as _length from ({})))",
+            self.each_changed()
+        )
+    }
+
+    /// The rows that came or went: as often as they did, and without a list if they went.
+    fn each_changed(&self) -> String {
+        let Self { name, shared, .. } = self;
+        format!(
+            "select {shared}, case when _times > 0 then {name} end as {name} \
+             from (select *, unnest(range(0, abs(_times))) as _time from ({}))",
+            self.changed()
+        )
+    }
+
+    /// The rows that came and how often they did, and those that went with a number below zero. What was put into
+    /// another file is neither. Rows that agree in all that their items have are the same to the child's table.
+    fn changed(&self) -> String {
+        let Self { name, shared, .. } = self;
+        format!(
+            "select {shared}, {name}, sum(_sign) as _times from (select {shared}, {name}, 1 as _sign from {CAME} \
+             union all select {shared}, {name}, -1 as _sign from {WENT}) group by {shared}, {name} having sum(_sign) <> 0"
+        )
+    }
 }
 
 fn quoted(name: &str) -> String {
     Dialect::Standard.identifier(name)
 }
 
-fn quoted_name(table: &TableName) -> String {
-    format!("{}.{}", quoted(table.schema()), quoted(table.name()))
-}
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

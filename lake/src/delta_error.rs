@@ -2,7 +2,6 @@
 
 use cordada_core::{Classify, Error, Result};
 use deltalake::DeltaTableError;
-use deltalake::kernel::transaction::TransactionError;
 
 /// [`cordada_core::Context`] for the errors of delta-rs.
 pub(crate) trait DeltaContext<T> {
@@ -12,20 +11,7 @@ pub(crate) trait DeltaContext<T> {
 
 impl<T> DeltaContext<T> for Result<T, DeltaTableError> {
     fn doing<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T> {
-        self.map_err(|error| {
-            let doing = doing().into();
-            match &error {
-                DeltaTableError::Transaction {
-                    source: TransactionError::CommitConflict(_) | TransactionError::MaxCommitAttempts(_),
-                }
-                | DeltaTableError::VersionAlreadyExists(_) => {
-                    Error::conflict(doing, "another writer changed the table meanwhile")
-                        .hint("run again")
-                        .caused_by(error)
-                }
-                _ => classified(error, doing),
-            }
-        })
+        self.map_err(|error| classified(error, doing().into()))
     }
 }
 

@@ -1,32 +1,32 @@
 //! The lake: one location, its tables, its releases, and the resources that queries share.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex as SyncMutex};
 
-use cordada_core::local_store::LocalStore;
 use cordada_core::threads::locked;
-use cordada_core::{Context, Error, Result, TableName, storage};
+use cordada_core::{Error, Result, TableName, storage};
 use datafusion::execution::runtime_env::RuntimeEnv;
-use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
-use futures::TryStreamExt;
 use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::prefix::PrefixStore;
 use tokio::sync::Mutex;
-use url::Url;
 
 use crate::journal::Journal;
 use crate::query::provider::{PinnedReference, PinnedTable};
 use crate::release::{Docs, DocsRef, DocsStore, ReleaseLog};
 use crate::resources::{self, Settings};
+use crate::table::log::{self, Followed, Log};
+use crate::table::pending::PendingWrites;
 use crate::table::snapshot::TableSnapshot;
+use crate::table::snapshots::Snapshots;
 
-/// How many table snapshots are kept: more than the tables of any project we know of, times a few releases.
-const CACHED_SNAPSHOTS: usize = 4096;
+/// The part of the memory that snapshots of tables may take.
+const SNAPSHOTS_PART: usize = 8;
 
 /// The folder of what is about the lake rather than in it; no schema can have this name.
 const HOUSEHOLD: &str = "_cordada";
+
+/// The folder of what environments other than production write.
+pub(crate) const TARGETS: &str = "_cordada/targets";
 
 /// A lake in one environment. Clones share everything.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct Lake {
     shared: Arc<SharedLake>,
     target: Option<Arc<str>>,
     releases: Arc<ReleaseLog>,
+    /// Where writes wait for their commit, if they do.
+    pub(crate) pending: Option<Arc<PendingWrites>>,
 }
 
 #[derive(Debug)]
@@ -41,15 +43,14 @@ struct SharedLake {
     store: Arc<dyn ObjectStore>,
     /// Where the lake is, for errors.
     address: Arc<str>,
-    /// The lake's folder, if it is local.
-    folder: Option<PathBuf>,
+    is_local: bool,
     runtime: Arc<RuntimeEnv>,
     parallelism: usize,
     memory: usize,
     production: Arc<ReleaseLog>,
     docs: Arc<DocsStore>,
     journals: Vec<Journal>,
-    snapshots: SyncMutex<HashMap<(String, u64), Arc<TableSnapshot>>>,
+    snapshots: Snapshots,
     /// Commits to one table take turns within the process: two of ours never race each other.
     writers: SyncMutex<HashMap<String, Arc<Mutex<()>>>>,
 }
@@ -61,12 +62,25 @@ impl Lake {
     /// Config for a location or option that is not understood.
     pub async fn open(location: &str, settings: &Settings) -> Result<Lake> {
         let store = storage::open(location, &settings.storage)?;
-        let folder = storage::local_folder(location)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let address: Arc<str> = match settings.storage.get("endpoint") {
+        let is_local = storage::local_folder(location)?.is_some();
+        let address = match settings.storage.get("endpoint") {
             Some(endpoint) => format!("{location} at {endpoint}").into(),
             None => location.into(),
         };
+        Self::of(store, address, is_local, settings)
+    }
+
+    /// The lake in a store that is rooted at it, whatever the store is. Nothing is read or written yet.
+    ///
+    /// # Errors
+    /// There is no room to spill.
+    pub fn over(store: Arc<dyn ObjectStore>, settings: &Settings) -> Result<Lake> {
+        let address = store.to_string().into();
+        Self::of(store, address, false, settings)
+    }
+
+    fn of(store: Arc<dyn ObjectStore>, address: Arc<str>, is_local: bool, settings: &Settings) -> Result<Lake> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let household = Path::from(HOUSEHOLD);
         let docs = Arc::new(DocsStore::new(store.clone(), &household));
         let production = ReleaseLog::new(store.clone(), address.clone(), &household, docs.clone(), None);
@@ -75,19 +89,20 @@ impl Lake {
             runtime: resources::runtime(&store, settings)?,
             store,
             address,
-            folder,
+            is_local,
             parallelism: settings.parallelism.unwrap_or(cores).max(1),
             memory: resources::memory(settings),
+            snapshots: Snapshots::new(resources::memory(settings) / SNAPSHOTS_PART),
             production: production.clone(),
             docs,
             journals: settings.journals.clone(),
-            snapshots: SyncMutex::default(),
             writers: SyncMutex::default(),
         };
         Ok(Lake {
             shared: Arc::new(shared),
             target: None,
             releases: production,
+            pending: None,
         })
     }
 
@@ -152,6 +167,11 @@ impl Lake {
         self.target.is_none()
     }
 
+    /// The environment's name; `None` for production.
+    pub fn target(&self) -> Option<&str> {
+        self.target.as_deref()
+    }
+
     /// The store, rooted at the lake.
     pub fn object_store(&self) -> &Arc<dyn ObjectStore> {
         &self.shared.store
@@ -160,10 +180,15 @@ impl Lake {
     /// Where this environment keeps the table, relative to the lake: what goes into [`crate::Relation::table`].
     pub fn path_of(&self, table: &TableName) -> String {
         let (schema, name) = (table.schema(), table.name());
-        match &self.target {
+        match self.folder() {
             None => format!("{schema}/{name}"),
-            Some(target) => format!("{}/{schema}/{name}", folder_of(target)),
+            Some(folder) => format!("{folder}/{schema}/{name}"),
         }
+    }
+
+    /// Where this environment keeps its tables, relative to the lake, if that is not the lake itself.
+    pub(crate) fn folder(&self) -> Option<String> {
+        self.target.as_deref().map(folder_of)
     }
 
     /// The number of parallel tasks that a query or a write uses.
@@ -188,17 +213,51 @@ impl Lake {
 
     /// The table at `path` (relative to the lake) and `version`; the snapshot is cached.
     pub async fn snapshot(&self, path: &str, version: u64) -> Result<Arc<TableSnapshot>> {
-        let key = (path.to_owned(), version);
-        if let Some(known) = locked(&self.shared.snapshots).get(&key) {
-            return Ok(known.clone());
+        if let Some(candidate) = self.pending().and_then(|pending| pending.snapshot(path, version)) {
+            return Ok(candidate);
         }
-        let snapshot = Arc::new(TableSnapshot::load(path, &self.log_store(path)?, version).await?);
-        let mut snapshots = locked(&self.shared.snapshots);
-        if snapshots.len() >= CACHED_SNAPSHOTS {
-            snapshots.clear();
+        let snapshots = &self.shared.snapshots;
+        if let Some(known) = snapshots.get(path, version) {
+            return Ok(known);
         }
-        snapshots.insert(key, snapshot.clone());
-        Ok(snapshot)
+        let reader = snapshots.reader(path);
+        let _turn = reader.lock().await;
+        let log = self.log(path);
+        let followed = match snapshots.before(path, version) {
+            Some(known) if known.version() == version => return Ok(known),
+            Some(known) if version - known.version() <= log::FAR => Some(log.follow(&known, Some(version)).await?),
+            _ => None,
+        };
+        let read = match followed {
+            Some(Followed::Changed(snapshot)) => snapshot,
+            _ => log.at(version).await?,
+        };
+        Ok(snapshots.insert(read))
+    }
+
+    /// The newest version of the table at `path`; `None` if it does not exist.
+    pub(crate) async fn newest_at(&self, path: &str) -> Result<Option<Arc<TableSnapshot>>> {
+        let snapshots = &self.shared.snapshots;
+        let reader = snapshots.reader(path);
+        let _turn = reader.lock().await;
+        let log = self.log(path);
+        let read = match snapshots.before(path, u64::MAX) {
+            None => log.newest().await?,
+            Some(known) => match log.follow(&known, None).await? {
+                Followed::Unchanged => return Ok(Some(known)),
+                Followed::Changed(snapshot) => Some(snapshot),
+                Followed::Missing => {
+                    snapshots.forget(path);
+                    log.newest().await?
+                }
+            },
+        };
+        Ok(read.map(|read| snapshots.insert(read)))
+    }
+
+    /// Keeps a version that was just committed, so that nobody has to read it.
+    pub(crate) fn committed(&self, snapshot: TableSnapshot) {
+        self.shared.snapshots.insert(snapshot);
     }
 
     /// The table that a plan of another process refers to.
@@ -224,48 +283,21 @@ impl Lake {
     /// # Errors
     /// The table cannot be read.
     pub async fn transactions_at(&self, path: &str, version: u64, ids: &[String]) -> Result<HashMap<String, i64>> {
-        let snapshot = self.snapshot(path, version).await?;
-        snapshot.transactions(&self.log_store(path)?, ids).await
+        Ok(self.snapshot(path, version).await?.transactions(ids))
     }
 
     pub(crate) async fn latest_version_at(&self, path: &str) -> Result<Option<u64>> {
-        let log = Path::from(format!("{path}/_delta_log"));
-        let files = self.shared.store.list(Some(&log)).try_filter_map(|file| async move {
-            let name = file.location.filename().unwrap_or_default();
-            Ok(name
-                .strip_suffix(".json")
-                .filter(|stem| stem.len() == 20)
-                .and_then(|stem| stem.parse().ok()))
-        });
-        let newest = files.try_fold(None, |newest: Option<u64>, version| async move {
-            Ok(newest.max(Some(version)))
-        });
-        newest
-            .await
-            .doing(|| format!("looking for the newest version of {path}"))
+        Ok(self.newest_at(path).await?.map(|newest| newest.version()))
     }
 
-    pub(crate) fn log_store(&self, path: &str) -> Result<LogStoreRef> {
-        let doing = || format!("opening the table at {path}");
-        let table = Arc::new(PrefixStore::new(self.shared.store.clone(), Path::from(path)));
-        // The Delta kernel wants the paths of a local table to be the file system's own, and sorts its listings then.
-        let (root, location): (Arc<dyn ObjectStore>, _) = match &self.shared.folder {
-            Some(folder) => {
-                let location = Url::from_directory_path(folder.join(path));
-                (
-                    Arc::new(LocalStore::of_all()),
-                    location.map_err(|()| Error::failed(doing(), "no absolute path"))?,
-                )
-            }
-            None => {
-                let location = Url::parse(&format!("lake:///{path}/"));
-                (
-                    self.shared.store.clone(),
-                    location.map_err(|error| Error::failed(doing(), error))?,
-                )
-            }
-        };
-        Ok(default_logstore(table, root, &location, &StorageConfig::default()))
+    /// The log of the table at `path`.
+    pub(crate) fn log(&self, path: &str) -> Log {
+        Log::new(self.shared.store.clone(), path, self.shared.is_local)
+    }
+
+    /// The writes that wait for their commit, if they do.
+    pub(crate) fn pending(&self) -> Option<&PendingWrites> {
+        self.pending.as_deref()
     }
 
     /// The turn-taking of commits to the table at `path`.
@@ -276,5 +308,5 @@ impl Lake {
 
 /// Where an environment other than production keeps its releases and tables.
 fn folder_of(target: &str) -> String {
-    format!("{HOUSEHOLD}/targets/{target}")
+    format!("{TARGETS}/{target}")
 }

@@ -5,12 +5,15 @@
 
 mod delta_error;
 pub mod estimator;
+mod identity;
 pub mod journal;
 mod lake;
+pub mod maintain;
 pub mod query;
 pub mod release;
 mod resources;
 mod rollback;
+mod spill;
 mod table;
 
 pub use journal::{Journal, JournalType};
@@ -19,6 +22,8 @@ pub use query::provider::{PinnedReference, PinnedTable};
 pub use release::{Draft, Relation, RelationKind, Release, ReleaseLog};
 pub use resources::Settings;
 pub use rollback::RolledBack;
+pub use table::changes::Changes;
+pub use table::constraints::{BrokenRow, TakeBroken};
 pub use table::mode::{Base, MissingKey, Mode, Write, WriteReport};
 pub use table::tip::Tip;
 

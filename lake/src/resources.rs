@@ -1,18 +1,18 @@
 //! What all sessions of a lake share: memory, spill space, caches, the store.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use cordada_core::{Context, Result};
 use datafusion::execution::cache::cache_manager::CacheManagerConfig;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use object_store::ObjectStore;
 
 use crate::journal::Journal;
+use crate::spill::Spills;
 
 /// How many of the largest users of memory an error about the limit names.
 const NAMED_CONSUMERS: usize = 3;
@@ -24,8 +24,6 @@ pub struct Settings {
     pub storage: BTreeMap<String, String>,
     /// Bytes that queries and writes may use before they spill; half of the machine's memory if `None`.
     pub memory: Option<usize>,
-    /// Where to spill; the system's temporary folder if `None`.
-    pub spill: Option<PathBuf>,
     /// Parallel tasks a query; all cores if `None`.
     pub parallelism: Option<usize>,
     /// The journals that sessions show, so that one can be queried before anything is in it.
@@ -40,19 +38,13 @@ pub(crate) fn store_url() -> ObjectStoreUrl {
 
 /// Memory, spilling and caches, shared by every session of a lake.
 pub(crate) fn runtime(store: &Arc<dyn ObjectStore>, settings: &Settings) -> Result<Arc<RuntimeEnv>> {
-    let disk = settings
-        .spill
-        .clone()
-        .map_or(DiskManagerMode::OsTmpDirectory, |folder| {
-            DiskManagerMode::Directories(vec![folder])
-        });
     let pool = TrackConsumersPool::new(
         FairSpillPool::new(memory(settings)),
         std::num::NonZeroUsize::new(NAMED_CONSUMERS).unwrap_or(std::num::NonZeroUsize::MIN),
     );
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(pool))
-        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_temp_file_factory(Arc::new(Spills)))
         .with_cache_manager(CacheManagerConfig::default())
         .build_arc()
         .doing(|| "preparing memory and spill space")?;

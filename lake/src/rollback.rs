@@ -52,7 +52,7 @@ impl Lake {
 
     async fn is_unrepeatable(&self, relation: &Relation) -> Result<bool> {
         match &relation.kind {
-            RelationKind::Table { path, version } => {
+            RelationKind::Table { path, version, .. } => {
                 Ok(self.snapshot(path, *version).await?.property(UNREPEATABLE).is_some())
             }
             RelationKind::View { .. } => Ok(false),
@@ -62,7 +62,7 @@ impl Lake {
     /// # Errors
     /// Failed: another engine has removed files or entries of the log that the version needs.
     async fn check_files(&self, number: u64, name: &TableName, relation: &Relation) -> Result<()> {
-        let RelationKind::Table { path, version } = &relation.kind else {
+        let RelationKind::Table { path, version, .. } = &relation.kind else {
             return Ok(());
         };
         let doing = || format!("rolling back to release {number}");

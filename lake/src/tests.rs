@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
-    UInt64Array,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::pretty::pretty_format_batches;
@@ -19,9 +19,13 @@ use cordada_core::{Context, Error, ErrorKind, Result, TableName, types};
 use crate::query::sql;
 use crate::*;
 
+mod constraints;
 mod history;
+mod log;
+mod maintain;
 mod models;
 mod modes;
+mod pending;
 mod rollback;
 mod state;
 mod thinning;
@@ -43,6 +47,13 @@ async fn temporary() -> (tempfile::TempDir, Lake) {
     };
     let lake = Lake::open(folder.path().to_str().unwrap(), &settings).await.unwrap();
     (folder, lake)
+}
+
+/// The same lake in another process, which has read nothing yet.
+async fn another(folder: &std::path::Path) -> Lake {
+    Lake::open(folder.to_str().unwrap(), &Settings::default())
+        .await
+        .unwrap()
 }
 
 fn stream(batches: Vec<RecordBatch>, schema: &SchemaRef) -> SendableRecordBatchStream {
@@ -413,20 +424,62 @@ async fn a_failing_source_leaves_the_table_as_it_was() {
     assert_eq!(data_files(folder.path()), 1, "nothing half-written stays");
 }
 
-/// A commit can be durable and still report an error: here its checkpoint cannot be written.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_after_the_commit_loses_no_rows() {
+async fn years_that_other_readers_cannot_parse_are_not_in_the_log() {
+    let (folder, lake) = temporary().await;
+    let micros = |text: &str| chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_micros();
+    let near = micros("2026-01-01T00:00:00Z");
+    // The last microsecond of 9999 would be rounded up into 10000.
+    let far = [near, micros("9999-12-31T23:59:59.999999Z")];
+    let far: ArrayRef = Arc::new(TimestampMicrosecondArray::from(far.to_vec()).with_timezone("UTC"));
+    let days = |years: [i64; 2]| -> ArrayRef {
+        let days = years.map(|year| ((year - 1970) as f64 * 365.2425) as i32);
+        Arc::new(Date32Array::from(days.to_vec()))
+    };
+    let columns = [
+        ("at", far),
+        ("later", days([2026, 10_001])),
+        ("before", days([-5, 2026])),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let rows = stream(vec![batch.clone()], &batch.schema());
+    let write = Write::new(Mode::Append, batch.schema());
+    lake.write(&name("raw_a.t"), write, vec![rows]).await.unwrap();
+    let stats = lake.snapshot("raw_a/t", 0).await.unwrap().files()[0]
+        .add
+        .stats
+        .clone()
+        .unwrap();
+    let stats: serde_json::Value = serde_json::from_str(&stats).unwrap();
+    let none = serde_json::json!({});
+    assert_eq!((&stats["minValues"], &stats["maxValues"]), (&none, &none));
+    let release = publish(&lake, 0).await;
+    let late = r#"at > arrow_cast('9998-01-01', 'Timestamp(Microsecond, Some("UTC"))')"#;
+    for filter in [late, "later > '9998-01-01'", "before < '0001-01-01'"] {
+        let sql = format!("select count(*) from raw_a.t where {filter}");
+        assert_eq!(query(&lake, &release, &sql).await.unwrap(), "|1|", "{filter}");
+    }
+    let location = url::Url::from_directory_path(folder.path().join("raw_a/t")).unwrap();
+    let table = deltalake::open_table(location).await.unwrap();
+    assert_eq!(table.version(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_cannot_be_written_stops_no_commit() {
     let (folder, lake) = temporary().await;
     put(&lake, Mode::Append, &[(0, "kept")]).await;
     checkpoint_every(2, folder.path());
+    let lake = another(folder.path()).await;
     let checkpoint = "raw_a/t/_delta_log/00000000000000000001.checkpoint.parquet";
     std::fs::create_dir(folder.path().join(checkpoint)).unwrap();
-    let batch = pairs(&[(1, "committed")]);
-    let write = Write::new(Mode::Append, batch.schema());
-    let rows = stream(vec![batch.clone()], &batch.schema());
-    lake.write(&name("raw_a.t"), write, vec![rows]).await.unwrap_err();
-    assert_eq!(lake.latest_version(&name("raw_a.t")).await.unwrap(), Some(1));
-    assert_eq!(rows_at(&lake, 1).await, "|0|kept| |1|committed|");
+    put(&lake, Mode::Append, &[(1, "committed")]).await;
+    put(&lake, Mode::Append, &[(2, "too")]).await;
+    let log = folder.path().join("raw_a/t/_delta_log");
+    assert!(log.join("00000000000000000002.checkpoint.parquet").is_file());
+    assert_eq!(
+        rows_at(&another(folder.path()).await, 2).await,
+        "|0|kept| |1|committed| |2|too|"
+    );
 }
 
 /// Makes a table of one version, which nobody has read yet, write a checkpoint at every so many versions.

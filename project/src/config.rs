@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use cordada_core::suggest::did_you_mean;
-use cordada_core::units::Size;
+use cordada_core::units::{Size, Span};
 use cordada_core::{Error, Result, yaml};
 use cordada_flight_server::Tls;
 use cordada_query::{Role, User};
@@ -41,6 +41,9 @@ pub struct Config {
     /// What users may read.
     #[serde(default)]
     pub roles: BTreeMap<String, Role>,
+    /// What maintenance keeps.
+    #[serde(default)]
+    pub maintain: Maintain,
     /// The server that campaigns read from; one within the process if there is none.
     #[serde(default)]
     pub export: Option<ExportServer>,
@@ -56,6 +59,14 @@ pub struct Server {
     pub tls: Option<Tls>,
     /// The URI that clients are told, where it differs from the one they connect to.
     pub advertise: Option<String>,
+}
+
+/// What maintenance keeps.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Maintain {
+    /// How long releases can be read and rolled back to: `7d`. Nothing that runs may take longer.
+    pub keep: Span,
 }
 
 /// A Flight SQL server elsewhere.
@@ -87,6 +98,14 @@ impl Default for Server {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051),
             tls: None,
             advertise: None,
+        }
+    }
+}
+
+impl Default for Maintain {
+    fn default() -> Self {
+        Self {
+            keep: Span::seconds(7 * 24 * 3600),
         }
     }
 }

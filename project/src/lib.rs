@@ -6,6 +6,7 @@ mod activate;
 mod build;
 pub mod config;
 mod land;
+mod maintain;
 pub mod registry;
 mod serve;
 
@@ -15,7 +16,8 @@ use std::path::{Path, PathBuf};
 use cordada_core::{Error, Result};
 use cordada_ingest::SourceFile;
 use cordada_ingest_source::transform::PiiKey;
-use cordada_lake::{Lake, Settings};
+use cordada_lake::maintain::MAINTENANCE;
+use cordada_lake::{Journal, Lake, Settings};
 use cordada_marts::LoadOptions;
 
 use crate::config::{Config, ExportServer};
@@ -23,6 +25,13 @@ use crate::registry::KINDS;
 
 pub use build::Selection;
 pub use serve::Endpoints;
+
+/// The journals that the lake has.
+fn journals() -> Vec<Journal> {
+    let mut journals = [cordada_ingest::JOURNALS, cordada_marts::JOURNALS].concat();
+    journals.push(MAINTENANCE);
+    journals
+}
 
 /// A project, opened in one environment.
 pub struct Project {
@@ -50,7 +59,7 @@ impl Project {
             memory: config
                 .memory
                 .map(|memory| usize::try_from(memory.0).unwrap_or(usize::MAX)),
-            journals: [cordada_ingest::JOURNALS, cordada_marts::JOURNALS].concat(),
+            journals: journals(),
             ..Settings::default()
         };
         let lake = Lake::open(&location, &settings).await?.in_target(target)?;

@@ -23,7 +23,7 @@ pub struct Endpoints {
 
 impl Project {
     /// Serves the newest release, and runs the sources that listen, until it is cancelled. `ready` is told once all of
-    /// them listen.
+    /// them listen. What they land is maintained by need.
     ///
     /// # Errors
     /// Those of binding, and of whatever ends first with one: it ends the others in good order.
@@ -51,12 +51,18 @@ impl Project {
                 .map(|listener| (listener.source().to_owned(), listener.local_addr()))
                 .collect(),
         });
-        let stop = cancel.child_token();
+        let (stop, lands) = (cancel.child_token(), !listeners.is_empty());
         let listening = listeners.into_iter().map(|listener| {
             let landing = cordada_ingest::listen(listener, &self.lake, &self.dir, &sources, key.as_ref(), stop.clone());
             ending(landing, &stop)
         });
-        let (served, listened) = tokio::join!(ending(server.serve(stop.clone()), &stop), join_all(listening));
+        let maintaining = async {
+            if lands {
+                self.maintain_by_need(stop.clone()).await;
+            }
+        };
+        let serving = ending(server.serve(stop.clone()), &stop);
+        let (served, listened, ()) = tokio::join!(serving, join_all(listening), maintaining);
         served?;
         listened.into_iter().collect()
     }

@@ -10,6 +10,7 @@ mod hash_password;
 mod ingest;
 mod init;
 mod ls;
+mod maintain;
 mod query;
 mod releases;
 mod reveal;
@@ -69,6 +70,7 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
         }
         Command::Releases { target } => releases::run(&open(target).await?).await,
         Command::Rollback { release, target } => rollback::run(&options, &open(target).await?, release).await,
+        Command::Maintain { keep, target } => maintain::run(&options, &open(target).await?, keep, cancel).await,
         Command::HashPassword => hash_password::run(),
         Command::Reveal => reveal::run(&options.project),
         Command::Completions { shell } => completions::run(shell),

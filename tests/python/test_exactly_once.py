@@ -1,272 +1,273 @@
-"""kill -9 at random moments of a hundred loads, over all kinds of sources: nothing is lost and nothing is doubled."""
+"""kill -9 and power cuts, at random moments of every command that writes: nothing is lost, doubled, altered or
+half-published.
 
-import http.client
-import json
+`CUTS` says how often each command is struck (`make cuts`), `CORDADA_TEST_SEED` repeats the moments of a run.
+"""
+
 import os
 import random
-import sqlite3
+import shutil
 import subprocess
 import threading
 import time
-import urllib.parse
+from contextlib import contextmanager
 
 import pytest
-from harness import Project
-from hostile import Hostile, answer
-from servers import free_port
+from collector import WEB, Client, Collector
+from company import COMMANDS, TABLES, Company, combined, counted, difference
+from conftest import skip_loudly
+from disk import Disk, Unavailable
+from harness import Project, connect, fetch
 
 SEED = int(os.environ.get("CORDADA_TEST_SEED", random.SystemRandom().randrange(2**32)))
-RUNS = 20  # of each of five kinds
-GROWTH = 3000  # rows that come with each run
-ORDERS, ITEMS = 120, 3  # of the API, whose children are asked for order by order
+CUTS = int(os.environ.get("CUTS", 1))
+CUTS_A_RUN = 10  # power cuts of one run of a command
+CLIENTS = 4
 
 
-class Files:
-    table = "orders"
-    source = "kind: files\nstreams:\n  orders: {path: data/orders-*.csv}\n"
-
-    def __init__(self, project):
-        self.project, self.rows, self.file = project, 0, 0
-
-    def grow(self):
-        lines = [f"{i},{i % 7}.25" for i in range(self.rows + 1, self.rows + GROWTH + 1)]
-        self.rows, self.file = self.rows + GROWTH, self.file + 1
-        self.project.write({f"data/orders-{self.file:03}.csv": "\n".join(["id,amount", *lines, ""])})
-
-    def expected(self):
-        return {"orders": ids(self.rows)}
-
-    def close(self):
-        pass
-
-
-class Table(Files):
-    """A table that only grows, appended by its cursor: rows that are read twice would be there twice."""
-
-    source = "kind: database\nconnection: sqlite:shop.db\nstreams:\n  orders: {table: orders, cursor: [id], disposition: append}\n"
-
-    def __init__(self, project):
-        super().__init__(project)
-        self.connection = sqlite3.connect(project.dir / "shop.db", isolation_level=None)
-        self.connection.execute("pragma journal_mode = wal")
-        self.connection.execute("create table orders (id integer primary key, amount numeric(9, 2) not null)")
-
-    def grow(self):
-        rows = [(i, i % 7 + 0.25) for i in range(self.rows + 1, self.rows + GROWTH + 1)]
-        self.rows += GROWTH
-        self.connection.execute("begin")
-        self.connection.executemany("insert into orders values (?, ?)", rows)
-        self.connection.execute("commit")
-
-    def close(self):
-        self.connection.close()
-
-
-class Changes(Table):
-    """The log of a PostgreSQL table, with updates and deletes in it."""
-
-    def __init__(self, project, postgres):
-        Files.__init__(self, project)
-        project.env["ERP"] = postgres.url(postgres.database("exactly_once"))
-        self.source = (
-            "kind: database\nconnection: ${ERP}\nstreams:\n"
-            "  orders: {table: public.orders, key: [id], disposition: merge, changes: logical}\n"
-        )
-        self.connection = postgres.connect("exactly_once")
-        self.connection.execute("create table orders (id bigint primary key, amount numeric(9, 2) not null)")
-
-    def grow(self):
-        first, last = self.rows + 1, self.rows + GROWTH
-        self.rows = last
-        self.connection.execute(f"insert into orders select i, i % 7 + 0.25 from generate_series({first}::bigint, {last}) i")
-        self.connection.execute("update orders set amount = amount + 1 where id % 10 = 0")
-        self.connection.execute(f"delete from orders where id between {first} and {first + 9}")
-
-    def expected(self):
-        [(count, total, least, most)] = self.connection.execute(
-            "select count(*), sum(id), min(id), max(id) from orders"
-        ).fetchall()
-        return {"orders": tuple(map(str, (count, count, total, least, most)))}
-
-    def check(self):
-        amounts = self.connection.execute("select sum(amount) from orders").fetchone()[0]
-        assert float(self.project.value("select sum(amount) from raw_shop.orders")) == float(amounts)
-
-    def close(self):
-        self.connection.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()")
-        self.connection.close()
-
-
-class Api(Files):
-    """Orders page by page, by a growing id, and the items of each order."""
-
-    source = "kind: rest\nmanifest: api.yml\nconfig: {base_url: '%s'}\n"
-    manifest = """
-title: Shop
-config: {base_url: {}}
-base_url: "{{ config.base_url }}"
-retry: {attempts: 2, first: 10ms}
-streams:
-  orders:
-    request: {path: /orders, params: {since: "{{ cursor.start }}"}}
-    records: /orders
-    paginate: {kind: page, param: page, size: 50, size_param: size}
-    incremental: {cursor: id, type: counter, initial: "0", order: ascending}
-    key: [id]
-    disposition: append
-  items:
-    request: {path: "/orders/{{ parent.order_id }}/items"}
-    records: /items
-    parent: {stream: orders, fields: {order_id: id}, include: [order_id], incremental: true}
-    key: [id]
-    disposition: merge
-"""
-
-    def __init__(self, project):
-        super().__init__(project)
-        self.server = Hostile(self.answer).__enter__()
-        self.source %= self.server.url
-        project.write({"api.yml": self.manifest})
-
-    def grow(self):
-        self.rows += ORDERS
-
-    def answer(self, handler, n):
-        path, _, query = handler.path.partition("?")
-        if path == "/orders":
-            asked = {name: int(value) for name, value in urllib.parse.parse_qsl(query)}
-            first = asked["since"] + (asked["page"] - 1) * asked["size"]
-            last = min(first + asked["size"], self.rows)
-            return answer(handler, {"orders": [{"id": i + 1, "total": i % 7 + 0.25} for i in range(first, last)]})
-        order = int(path.split("/")[2])
-        answer(handler, {"items": [{"id": order * ITEMS + i, "name": f"item {i}"} for i in range(ITEMS)]})
-
-    def expected(self):
-        items = [order * ITEMS + i for order in range(1, self.rows + 1) for i in range(ITEMS)]
-        count = len(items)
-        return {"orders": ids(self.rows), "items": tuple(map(str, (count, count, sum(items), items[0], items[-1])))}
-
-    def close(self):
-        self.server.__exit__()
-
-
-def ids(rows):
-    """What the ids from 1 to `rows` are, once each."""
-    return tuple(map(str, (rows, rows, rows * (rows + 1) // 2, 1, rows)))
-
-
-def landed(project, table):
-    sql = f"select count(*), count(distinct id), sum(id), min(id), max(id) from raw_shop.{table}"
-    return project.query(sql)[0]
-
-
-def kill_during(project, moment):
-    """Start a load and kill it after `moment` seconds; whether it was still running then."""
-    process = project.start("ingest")
+@contextmanager
+def evidence(project, tmp_path, what):
+    """Keeps the project as it is when something is wrong with it, and says how to do it again."""
     try:
-        process.wait(timeout=moment)
-        return False
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return True
+        yield
+    except BaseException:
+        shutil.copytree(project.dir, tmp_path / "found", dirs_exist_ok=True)
+        print(f"{what}; the project is in {tmp_path / 'found'}; again: CORDADA_TEST_SEED={SEED} CUTS={CUTS}")
+        raise
 
 
-@pytest.mark.parametrize("name", ["files", "table", "changes", "api"])
-def test_killed_loads(tmp_path, name, request):
-    moments = random.Random(f"{SEED} {name}")
-    print(f"CORDADA_TEST_SEED={SEED}")
-    project = Project(tmp_path).write({"cordada.yml": "name: acme\nlake: ./lake\n"})
-    match name:
-        case "files":
-            kind = Files(project)
-        case "table":
-            kind = Table(project)
-        case "changes":
-            kind = Changes(project, request.getfixturevalue("postgres"))
-        case "api":
-            kind = Api(project)
-    try:
-        project.write({"sources/shop.yml": kind.source})
-        kind.grow()
-        start = time.monotonic()
-        project.run("ingest")
-        duration = time.monotonic() - start
-        struck, runs = 0, 0
-        while struck < RUNS:
-            runs += 1
-            assert runs < 4 * RUNS, f"only {struck} kills struck: the loads are too short to be hit"
-            kind.grow()
-            struck += kill_during(project, moments.uniform(0, duration))
-        project.run("ingest")
-        expected = kind.expected()
-        assert {table: landed(project, table) for table in expected} == expected
-        kind.check() if isinstance(kind, Changes) else None
-        project.run("ingest")
-        assert {table: landed(project, table) for table in expected} == expected
-    finally:
-        kind.close()
+class Reader(threading.Thread):
+    """Reads through a running server until told to stop: each answer is a state that the company went through."""
 
-
-class Tracker(threading.Thread):
-    """Sends hits one after the other, and knows which were acknowledged."""
-
-    def __init__(self, port, name):
+    def __init__(self, url, company):
         super().__init__(daemon=True)
-        self.port, self.name_, self.stopping = port, name, threading.Event()
-        self.sent, self.acknowledged = [], []
+        self.url, self.company, self.stopping, self.reads, self.wrong = url, company, threading.Event(), 0, None
 
     def run(self):
-        connection = None
-        while not self.stopping.is_set():
+        try:
+            with connect(self.url, user=None) as connection:
+                while not self.stopping.wait(0.2):
+                    states = list(self.company.states)
+                    tables = {}
+                    for row in fetch(connection, combined(TABLES)).to_pylist():
+                        tables.setdefault(row["name"], counted([]))[row["line"]] += row["count"]
+                    states += self.company.states
+                    assert tables in states, difference(tables, states[-1])
+                    self.reads += 1
+        except Exception as error:
+            self.wrong = error
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A company whose commands are killed while a server of it is read."""
+    folder = tmp_path_factory.mktemp("killed")
+    company = Company(Project(folder / "project"), folder / "data", random.Random(SEED))
+    try:
+        with company.project.serve() as url:
+            company.reader = Reader(url, company)
+            company.reader.start()
+            yield company
+            company.reader.stopping.set()
+            company.reader.join(timeout=30)
+    finally:
+        company.close()
+
+
+@pytest.fixture(scope="module")
+def disk():
+    try:
+        with Disk() as disk:
+            yield disk
+    except Unavailable as reason:
+        skip_loudly(str(reason))
+
+
+@pytest.fixture(scope="module")
+def cut(disk, tmp_path_factory):
+    """A company on a disk that loses power; its sources are on another one."""
+    project = Project(disk.root / "project")
+    company = Company(project, tmp_path_factory.mktemp("cut") / "data", random.Random(SEED), disk.settle)
+    yield company
+    company.close()
+    shutil.rmtree(project.dir)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_killed(command, killed, tmp_path):
+    company, project = killed, killed.project
+    moments = random.Random(f"{SEED} {command}")
+    duration, struck, runs = 0.5, 0, 0
+    while struck < CUTS:
+        runs += 1
+        assert runs < 4 * CUTS + 10, f"only {struck} kills struck: the command is too short to be hit"
+        before = company.prepare(command)
+        began, moment = time.monotonic(), moments.uniform(0, duration)
+        with evidence(project, tmp_path, f"`cordada {command}` was killed after {moment:.3f} s"):
+            process = project.start(*company.arguments(command))
             try:
-                connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-                key = f"{self.name_}-{len(self.sent)}"
-                hit = {"type": "track", "messageId": key, "anonymousId": "a", "event": "Viewed", "properties": {"n": 1}}
-                self.sent.append(key)
-                connection.request("POST", "/v1/track", json.dumps(hit), {"Content-Type": "application/json"})
-                response = connection.getresponse()
-                response.read()
-                if response.status == 200:
-                    self.acknowledged.append(key)
-            except (OSError, http.client.HTTPException):
-                connection = None
-                self.stopping.wait(0.02)
+                assert process.wait(timeout=moment) == 0
+                duration = time.monotonic() - began
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                struck += 1
+            company.check(project, before, company.after(command))
+            company.check_delivery(project, company.delivered, company.audience())
+            company.run(command)
+            reader = company.reader
+            assert reader.wrong is None and reader.reads, f"a server read: {reader.wrong}"
+    print(f"{command}: {struck} of {runs} runs killed")
 
 
-def test_a_killed_collector(tmp_path):
-    """Every hit that was acknowledged lands, whatever becomes of the collector; no hit lands twice."""
-    moments = random.Random(f"{SEED} events")
-    print(f"CORDADA_TEST_SEED={SEED}")
-    port = free_port()
-    project = Project(tmp_path).write(
-        {
-            "cordada.yml": "name: acme\nlake: ./lake\n",
-            "sources/web.yml": f"kind: events\nlisten: 127.0.0.1:{port}\nflush: 1s\nstreams: {{segment: {{}}}}\n",
-        }
-    )
-    trackers = [Tracker(port, f"t{i}") for i in range(4)]
-    for tracker in trackers:
-        tracker.start()
-    for _ in range(RUNS):
-        collector = project.start("up", "--addr", "127.0.0.1:0")
-        before = sum(len(tracker.acknowledged) for tracker in trackers)
-        deadline = time.monotonic() + 30
-        while sum(len(tracker.acknowledged) for tracker in trackers) == before:
-            assert collector.poll() is None and time.monotonic() < deadline, "the collector takes no hits"
-            time.sleep(0.02)
-        with pytest.raises(subprocess.TimeoutExpired):
-            collector.wait(timeout=moments.uniform(0, 2.5))
-        collector.kill()
-        collector.wait()
-    for tracker in trackers:
-        tracker.stopping.set()
-    for tracker in trackers:
-        tracker.join(timeout=20)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_power_cut(command, disk, cut, tmp_path):
+    company, project = cut, cut.project
+    chance = random.Random(f"{SEED} power {command}")
+    done, writes = 0, []
+    while done < CUTS:
+        before = company.prepare(command)
+        project.run(*company.arguments(command))
+        # The exit code is 0, so that all of it outlives a cut from now on.
+        end = disk.moment()
+        writes.append(end)
+        moments = [end] + [chance.randrange(end + 1) for _ in range(min(CUTS - done, CUTS_A_RUN))]
+        for moment in moments:
+            what = f"`cordada {command}` was cut after {moment} of {end} writes"
+            with disk.cut(moment, chance.random()) as folder, evidence(found := Project(folder / "project"), tmp_path, what):
+                has_ended = moment == end
+                company.check(found, *([] if has_ended else [before]), company.after(command))
+                delivered = [] if has_ended and command == "export" else [company.delivered]
+                company.check_delivery(found, *delivered, company.audience())
+                found.run(*company.arguments(command))
+                company.check(found, company.after(command))
+        done += len(moments) - 1
+        company.ran(command)
+    print(f"{command}: {done} cuts in {len(writes)} runs of {min(writes)} to {max(writes)} writes")
+
+
+def landed(project):
+    """The hits that are in the lake, and how many rows have them."""
+    both = "select event_id from raw_web.snowplow union all select event_id from raw_web.segment"
+    rows = [row for (row,) in project.query(both)]
+    return set(rows), len(rows)
+
+
+def check_hits(project, clients, until):
+    """All that was acknowledged by then is in the lake after `ingest`, once, and nothing that nobody sent."""
     project.run("ingest")
-    landed = [key for (key,) in project.query("select event_id from raw_web.segment")]
-    acknowledged = {key for tracker in trackers for key in tracker.acknowledged}
-    sent = {key for tracker in trackers for key in tracker.sent}
-    assert len(landed) == len(set(landed)), f"{len(landed) - len(set(landed))} of {len(landed)} are doubled"
-    assert len(acknowledged) > RUNS and not acknowledged - set(landed), f"{len(acknowledged - set(landed))} are lost"
-    assert set(landed) <= sent
+    hits, rows = landed(project)
+    acknowledged = {hit for client in clients for hit, moment in client.acknowledged.items() if moment <= until}
+    assert not acknowledged - hits, f"{len(acknowledged - hits)} of {len(acknowledged)} acknowledged hits are lost"
+    assert rows == len(hits), f"{rows - len(hits)} of {rows} rows are doubled"
+    assert hits <= set().union(*(client.sent for client in clients)), "some were never sent"
+    assert project.value("select count(*) from ops.rejected_rows") == "0"
+
+
+@contextmanager
+def collecting(project, moment=time.monotonic):
+    """A collector under load; yields it, its clients, and a function that waits for so many acknowledged hits."""
+    collector = Collector(project)
+    where = {"url": collector.url}
+    clients = [Client(f"c{number}", where, moment) for number in range(CLIENTS)]
+    for client in clients:
+        client.start()
+
+    def acknowledged(count):
+        goal = sum(len(client.acknowledged) for client in clients) + count
+        deadline = time.monotonic() + 60
+        while sum(len(client.acknowledged) for client in clients) < goal:
+            assert not any(client.wrong for client in clients), [client.wrong for client in clients]
+            assert time.monotonic() < deadline, "the collector takes no hits"
+            time.sleep(0.002)
+
+    try:
+        yield collector, where, clients, acknowledged
+    finally:
+        for client in clients:
+            client.stopping.set()
+        for client in clients:
+            client.join(timeout=40)
+
+
+def test_killed_collector(project):
+    moments = random.Random(f"{SEED} collector")
+    project.write({"sources/web.yml": WEB})
+    with collecting(project) as (collector, where, clients, acknowledged):
+        for _ in range(CUTS):
+            acknowledged(moments.randrange(1, 1000))
+            collector.kill()
+            collector = Collector(project)
+            where["url"] = collector.url
+        acknowledged(100)
+        for client in clients:
+            client.stopping.set()
+        for client in clients:
+            client.join()
+        collector.kill()
+    check_hits(project, clients, until=time.monotonic())
+
+
+def test_power_cut_collector(disk, tmp_path):
+    chance = random.Random(f"{SEED} power collector")
+    done = 0
+    while done < CUTS:
+        project = Project(disk.root / f"web-{done}")
+        project.write({"cordada.yml": "name: acme\nlake: ./lake\n", "sources/web.yml": WEB})
+        disk.settle()
+        with collecting(project, disk.moment) as (collector, _, clients, acknowledged):
+            # A cut before there were hits of both kinds finds no tables yet.
+            acknowledged(2 * CLIENTS)
+            first = disk.moment()
+            acknowledged(2000)
+            end = disk.moment()
+            collector.kill()
+        moments = [end] + [chance.randrange(first, end + 1) for _ in range(min(CUTS - done, CUTS_A_RUN))]
+        for moment in moments:
+            what, name = f"`cordada up` was cut after {moment} of {end} writes", project.dir.name
+            with disk.cut(moment, chance.random()) as folder, evidence(found := Project(folder / name), tmp_path, what):
+                check_hits(found, clients, until=moment)
+        done += len(moments) - 1
+        shutil.rmtree(project.dir)
+
+
+def test_killed_changes(tmp_path, postgres):
+    """The log of a PostgreSQL table, with updates and deletes in it."""
+    moments = random.Random(f"{SEED} changes")
+    rows, step = 0, 3000
+    source = (
+        "kind: database\nconnection: ${ERP}\nstreams:\n"
+        "  orders: {table: public.orders, key: [id], disposition: merge, changes: logical}\n"
+    )
+    files = {"cordada.yml": "name: acme\nlake: ./lake\n", "sources/shop.yml": source}
+    project = Project(tmp_path, {"ERP": postgres.url(postgres.database("exactly_once"))}).write(files)
+    connection = postgres.connect("exactly_once")
+    connection.execute("create table orders (id bigint primary key, amount bigint not null)")
+    try:
+        project.run("ingest")
+        duration, struck, runs = 0.5, 0, 0
+        while struck < CUTS:
+            runs += 1
+            assert runs < 4 * CUTS + 10, f"only {struck} kills struck: the loads are too short to be hit"
+            first, rows = rows + 1, rows + step
+            connection.execute(f"insert into orders select i, i % 7 from generate_series({first}::bigint, {rows}) i")
+            connection.execute("update orders set amount = amount + 1 where id % 10 = 0")
+            connection.execute(f"delete from orders where id between {first} and {first + 9}")
+            began = time.monotonic()
+            process = project.start("ingest")
+            try:
+                process.wait(timeout=moments.uniform(0, duration))
+                duration = time.monotonic() - began
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                struck += 1
+            project.run("ingest")
+            found = counted(project.query("select id, amount from raw_shop.orders"))
+            expected = counted(connection.execute("select id, amount from orders").fetchall())
+            assert found == expected, difference({"orders": found}, {"orders": expected})
+    finally:
+        connection.execute(
+            "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()"
+        )
+        connection.close()

@@ -127,10 +127,11 @@ stream! {
         /// How changed rows are found, instead of by a cursor.
         #[serde(default)]
         pub(crate) changes: Option<Changes>,
-        /// The replication slot of `changes: logical`; `cordada_<source>_<stream>` if it is left out.
+        /// The replication slot of `changes: logical` in production; if it is left out, one of a name that is derived.
         #[serde(default)]
         pub(crate) slot: Option<String>,
-        /// The publication of `changes: logical`; named as the slot if it is left out.
+        /// The publication of `changes: logical`; if it is left out, named as the slot that is named here, or
+        /// `cordada_<source>_<stream>`.
         #[serde(default)]
         pub(crate) publication: Option<String>,
     }

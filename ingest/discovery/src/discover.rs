@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use cordada_core::scratch::ScratchFile;
 use cordada_core::{Context, Error, Result, storage};
 use futures::{StreamExt, TryStreamExt};
 use glob::{MatchOptions, Pattern};
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
-use tempfile::{NamedTempFile, TempPath};
 use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -209,16 +209,16 @@ impl FoundFile {
     }
 }
 
-async fn download(store: &Arc<dyn ObjectStore>, location: &ObjectPath, name: &str) -> Result<TempPath> {
-    let doing = || format!("downloading {name} into {}", std::env::temp_dir().display());
-    let (file, path) = NamedTempFile::new().doing(doing)?.into_parts();
-    let mut file = tokio::fs::File::from_std(file);
+async fn download(store: &Arc<dyn ObjectStore>, location: &ObjectPath, name: &str) -> Result<ScratchFile> {
+    let doing = || format!("downloading {name} into {}", ScratchFile::folder().display());
+    let target = ScratchFile::new().doing(doing)?;
+    let mut file = tokio::fs::File::from_std(target.file().try_clone().doing(doing)?);
     let mut stream = store.get(location).await.doing(doing)?.into_stream();
     while let Some(bytes) = stream.next().await {
         file.write_all(&bytes.doing(doing)?).await.doing(doing)?;
     }
     file.flush().await.doing(doing)?;
-    Ok(path)
+    Ok(target)
 }
 
 #[cfg(test)]

@@ -161,6 +161,7 @@ impl EventsStream {
             contract: cordada_ingest_source::contract::Contract::default(),
             deleted: None,
             unnest: BTreeMap::new(),
+            trust_clock: false,
         }
     }
 

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::config::EventsStream;
-use super::wal::{Entry, Log, Segment};
+use super::wal::{Damage, Entry, Found, Log, Segment};
 
 /// Writers of a log that a table remembers: each time a collector begins it is another one, and one whose log is gone
 /// never comes back.
@@ -136,14 +136,24 @@ impl Extraction for Events {
             if segment.next <= before {
                 // It landed, and a crash came before it could be removed.
                 if !self.keep {
-                    log.remove(&segment, false)?;
+                    let log = log.clone();
+                    let removing = move || log.remove(&segment, !segment.is_whole()?);
+                    blocking("reading the log of events", removing).await?;
                 }
                 continue;
             }
-            let (columns, reading) = (self.columns.clone(), self.records.clone());
-            let origin = format!("{}/{}", self.origin, segment.name());
+            let reader = SegmentReader {
+                columns: self.columns.clone(),
+                reading: self.records.clone(),
+                origin: format!("{}/{}", self.origin, segment.name()),
+                before,
+                kept: match self.keep {
+                    true => segment.path.display().to_string(),
+                    false => segment.aside().display().to_string(),
+                },
+            };
             let (spool, segment, is_damaged) = blocking("reading the log of events", move || {
-                let (spool, is_damaged) = spool(&segment, before, &columns, &origin, &reading)?;
+                let (spool, is_damaged) = reader.spool(&segment)?;
                 Ok((spool, segment, is_damaged))
             })
             .await?;
@@ -171,32 +181,54 @@ impl Extraction for Events {
     }
 }
 
-/// The records of a segment from number `before` on, and whether some are missing.
-fn spool(segment: &Segment, before: u64, columns: &[String], origin: &str, reading: &Reading) -> Result<(Spool, bool)> {
-    let mut spool = Spool::new(origin, reading)?;
-    let mut records = segment.records()?;
-    let mut next = segment.first;
-    while let Some((number, entry)) = records.next()? {
-        next = number + 1;
-        if number < before {
-            continue;
-        }
-        match entry {
-            Entry::Record(json) if spool.rows() == 0 => spool.push(&complete(&json, columns)?)?,
-            Entry::Record(json) => spool.push(&json)?,
-            Entry::Rejected(json) => {
-                let rejected: UnreadableRecord = serde_json::from_slice(&json).doing(|| "reading the log of events")?;
-                spool.reject(next - segment.first, rejected.reason, rejected.record);
+/// Makes records that land of what is in a segment.
+struct SegmentReader {
+    columns: Arc<Vec<String>>,
+    reading: Arc<Reading>,
+    origin: String,
+    /// The number of the first record that has not landed.
+    before: u64,
+    /// Where the segment is kept if it is damaged.
+    kept: String,
+}
+
+impl SegmentReader {
+    /// What has not landed of a segment, and whether it is damaged.
+    fn spool(&self, segment: &Segment) -> Result<(Spool, bool)> {
+        let mut spool = Spool::new(&self.origin, &self.reading)?;
+        let mut is_damaged = false;
+        let line = |number: u64| number - segment.first + 1;
+        let mut scan = segment.scan()?;
+        while let Some(found) = scan.next()? {
+            match found {
+                Found::Record(number, _) if number < self.before => {}
+                Found::Record(_, Entry::Record(json)) if spool.rows() == 0 => {
+                    spool.push(&complete(&json, &self.columns)?)?;
+                }
+                Found::Record(_, Entry::Record(json)) => spool.push(&json)?,
+                Found::Record(number, Entry::Rejected(json)) => {
+                    let rejected: UnreadableRecord =
+                        serde_json::from_slice(&json).doing(|| "reading the log of events")?;
+                    spool.reject(line(number), rejected.reason, rejected.record);
+                }
+                Found::Damage(damage) => {
+                    is_damaged = true;
+                    self.warn(&damage);
+                    spool.reject(line(damage.numbers.start), damage.to_string(), self.kept.clone());
+                }
             }
         }
+        Ok((spool, is_damaged))
     }
-    let missing = segment.next - next;
-    if missing > 0 {
-        tracing::error!(file = %segment.path.display(), missing, "this part of the log of events is damaged");
-        let reason = format!("{missing} events from here on cannot be read: the log is damaged");
-        spool.reject(next - segment.first + 1, reason, segment.path.display().to_string());
+
+    fn warn(&self, damage: &Damage) {
+        tracing::warn!(
+            segment = self.origin,
+            %damage,
+            kept = self.kept,
+            "the log of events is damaged; what can be read of it lands"
+        );
     }
-    Ok((spool, missing > 0))
 }
 
 /// The record with all columns, null where it has no value: the table has them from the first record on.

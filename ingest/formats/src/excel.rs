@@ -11,10 +11,10 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
 use calamine::{Data, DataRef, ExcelDateTime, Ods, Reader, Xls, Xlsb, Xlsx};
+use cordada_core::scratch::ScratchFile;
 use cordada_core::{Context, Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
-use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
 use super::local::Local;
@@ -100,11 +100,11 @@ pub fn records(workbook: &Plain, options: &ExcelOptions, cancel: &CancellationTo
     let name = workbook.name();
     let doing = || format!("reading {name}");
     let broken = |error: String| Error::failed(doing(), error).hint("is it a workbook of Excel or LibreOffice?");
-    let target = NamedTempFile::new().doing(doing)?;
+    let target = ScratchFile::new().doing(doing)?;
     let mut rows = Rows {
         name,
         options,
-        target: BufWriter::new(target.as_file()),
+        target: BufWriter::new(target.file()),
         line: 0,
         header: None,
         errors: 0,
@@ -173,7 +173,7 @@ pub fn records(workbook: &Plain, options: &ExcelOptions, cancel: &CancellationTo
     drop(rows);
     // Whether it is still what was read.
     workbook.open()?;
-    Local::temporary(target.into_temp_path(), name)
+    Local::temporary(target, name)
 }
 
 fn bounded(name: &str, bytes: u64) -> Result<()> {

@@ -85,12 +85,10 @@ const ROWS: &str = r#"
 "#;
 
 fn read(workbook: Vec<u8>, options: &str) -> Result<Vec<String>> {
-    let path = NamedTempFile::new().unwrap().into_temp_path();
-    std::fs::write(&path, workbook).unwrap();
-    let plain = Plain::binary(Local::temporary(path, "sales.xlsx")?, &CancellationToken::new())?;
+    let plain = Plain::binary(Local::holding(&workbook, "sales.xlsx")?, &CancellationToken::new())?;
     let options: ExcelOptions = serde_json::from_str(options).unwrap();
     let local = records(&plain, &options, &CancellationToken::new())?;
-    let text = std::fs::read_to_string(&local.path).unwrap();
+    let text = std::io::read_to_string(local.open()?).unwrap();
     Ok(text.lines().map(str::to_owned).collect())
 }
 

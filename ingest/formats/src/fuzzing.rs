@@ -9,7 +9,6 @@ use arrow::datatypes::{DataType, Field, Schema};
 use cordada_core::Result;
 use cordada_core::names::snake_case;
 use serde_json::value::RawValue;
-use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
 use super::csv::Csv;
@@ -124,10 +123,8 @@ fn declared_type(which: u8) -> Option<DataType> {
 }
 
 fn plain(content: &[u8], options: &CsvOptions) -> Result<Plain> {
-    let path = NamedTempFile::new().unwrap().into_temp_path();
-    std::fs::write(&path, content).unwrap();
     Plain::text(
-        Local::temporary(path, "input")?,
+        Local::holding(content, "input")?,
         options.encoding,
         &CancellationToken::new(),
     )

@@ -5,10 +5,10 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use cordada_core::scratch::ScratchFile;
 use cordada_core::threads::in_order;
 use cordada_core::{Context, Error, Result};
 use sha2::{Digest, Sha256};
-use tempfile::TempPath;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes hashed at a time.
@@ -17,41 +17,53 @@ const BLOCK: u64 = 1 << 20;
 /// A file on a local disk.
 #[derive(Debug)]
 pub struct Local {
-    /// Where it is.
-    pub path: PathBuf,
+    place: Place,
     /// What it is called in messages and in `_origin`.
     pub name: String,
     /// Its length.
     pub bytes: u64,
     /// When it was written last.
     pub modified: Option<SystemTime>,
-    /// Removes the file when it is one of ours.
-    _temporary: Option<TempPath>,
+}
+
+/// Where a file is.
+#[derive(Debug)]
+enum Place {
+    Path(PathBuf),
+    Scratch(ScratchFile),
 }
 
 impl Local {
     /// A file that is there, of a size and a time of its last change that were looked up before.
     pub fn found(path: &Path, name: &str, bytes: u64, modified: Option<SystemTime>) -> Local {
         Local {
-            path: path.to_owned(),
+            place: Place::Path(path.to_owned()),
             name: name.to_owned(),
             bytes,
             modified,
-            _temporary: None,
         }
     }
 
-    /// A file of ours, which is removed when it is no longer used.
-    pub fn temporary(path: TempPath, name: &str) -> Result<Local> {
-        let metadata = std::fs::metadata(&path).doing(|| format!("reading {name}"))?;
+    /// A file of ours, which is gone when it is no longer used.
+    pub fn temporary(file: ScratchFile, name: &str) -> Result<Local> {
+        let metadata = file.file().metadata().doing(|| format!("reading {name}"))?;
         let (bytes, modified) = (metadata.len(), metadata.modified().ok());
         Ok(Local {
-            path: path.to_path_buf(),
+            place: Place::Scratch(file),
             name: name.to_owned(),
             bytes,
             modified,
-            _temporary: Some(path),
         })
+    }
+
+    /// A file of ours with that content.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn holding(content: &[u8], name: &str) -> Result<Local> {
+        use std::io::Write;
+
+        let file = ScratchFile::new().doing(|| format!("writing {name}"))?;
+        file.file().write_all(content).doing(|| format!("writing {name}"))?;
+        Local::temporary(file, name)
     }
 
     /// Opens the file.
@@ -60,7 +72,11 @@ impl Local {
     /// Conflict if it is not what it was when it was found.
     pub fn open(&self) -> Result<File> {
         let doing = || format!("reading {}", self.name);
-        let file = File::open(&self.path).doing(doing)?;
+        let file = match &self.place {
+            Place::Path(path) => File::open(path),
+            Place::Scratch(file) => file.open(),
+        };
+        let file = file.doing(doing)?;
         let metadata = file.metadata().doing(doing)?;
         if metadata.len() == self.bytes && metadata.modified().ok() == self.modified {
             return Ok(file);

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use cordada_core::scratch::ScratchFile;
 use cordada_core::{Context, Error, Result};
-use tempfile::{NamedTempFile, TempPath};
 
 use crate::json::{self, Json, newlines};
 use crate::local::Local;
@@ -25,13 +25,12 @@ const BLOCK: usize = 1 << 20;
 /// Blocks that wait to be looked at.
 const WAITING: usize = 2;
 
-/// Records on their way: one JSON object a line, in a file that is removed when it is no longer used.
+/// Records on their way: one JSON object a line, in a file that is gone when it is no longer used.
 pub struct Spool {
     name: String,
     reading: Reading,
     json: Arc<Json>,
-    file: std::fs::File,
-    path: TempPath,
+    file: ScratchFile,
     /// Lines that are not in the file yet.
     block: Vec<u8>,
     survey: Option<Surveyor>,
@@ -64,14 +63,12 @@ impl Spool {
     /// # Errors
     /// A temporary folder that cannot be written.
     pub fn new(name: &str, reading: &Reading) -> Result<Self> {
-        let doing = || format!("creating a temporary file in {}", std::env::temp_dir().display());
-        let (file, path) = NamedTempFile::new().doing(doing)?.into_parts();
+        let doing = || format!("creating a temporary file in {}", ScratchFile::folder().display());
         Ok(Self {
             name: name.to_owned(),
             reading: reading.clone(),
             json: Arc::new(Json::lines(reading)),
-            file,
-            path,
+            file: ScratchFile::new().doing(doing)?,
             block: Vec::new(),
             survey: None,
             before: 0,
@@ -143,7 +140,8 @@ impl Spool {
     /// A full disk.
     pub fn text(mut self) -> Result<String> {
         self.write()?;
-        std::fs::read_to_string(&self.path).doing(|| format!("reading from {}", std::env::temp_dir().display()))
+        let text = self.file.open().and_then(std::io::read_to_string);
+        text.doing(|| format!("reading from {}", ScratchFile::folder().display()))
     }
 
     /// Its records with their types, and those that were rejected before.
@@ -158,8 +156,7 @@ impl Spool {
             None => Survey::after(self.before),
         };
         survey.add(&self.json, &last);
-        drop(self.file);
-        let local = Local::temporary(self.path, &self.name)?;
+        let local = Local::temporary(self.file, &self.name)?;
         let plan = |originals| scanned::plan(originals, &self.name, &self.reading.declared);
         let scanned = json::scanned(survey.shape, survey.pieces, plan)?;
         let json = Arc::unwrap_or_clone(self.json);
@@ -180,8 +177,8 @@ impl Spool {
     }
 
     fn write(&mut self) -> Result<()> {
-        let doing = || format!("writing into {}", std::env::temp_dir().display());
-        self.file.write_all(&self.block).doing(doing)
+        let doing = || format!("writing into {}", ScratchFile::folder().display());
+        self.file.file().write_all(&self.block).doing(doing)
     }
 }
 

@@ -8,10 +8,10 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
 use bzip2::read::MultiBzDecoder;
+use cordada_core::scratch::ScratchFile;
 use cordada_core::{Context, Error, Result};
 use encoding_rs::{DecoderResult, Encoding, UTF_8};
 use flate2::read::MultiGzDecoder;
-use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
 use super::local::Local;
@@ -159,10 +159,10 @@ fn spill(
     encoding: &'static Encoding,
     cancel: &CancellationToken,
 ) -> Result<Local> {
-    let doing = || format!("unpacking {} into {}", file.name, std::env::temp_dir().display());
+    let doing = || format!("unpacking {} into {}", file.name, ScratchFile::folder().display());
     let mut source = decompress(file, compression)?;
-    let target = NamedTempFile::new().doing(doing)?;
-    let mut writer = BufWriter::with_capacity(BUFFER, target.as_file());
+    let target = ScratchFile::new().doing(doing)?;
+    let mut writer = BufWriter::with_capacity(BUFFER, target.file());
     let mut transcoder = (encoding != UTF_8).then(|| Transcoder::new(encoding));
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -183,7 +183,7 @@ fn spill(
     drop(writer);
     // Whether it is still what was read.
     file.open()?;
-    Local::temporary(target.into_temp_path(), &file.name)
+    Local::temporary(target, &file.name)
 }
 
 fn corrupt(file: &Local, error: io::Error) -> Error {
@@ -231,9 +231,7 @@ mod tests {
     use super::*;
 
     fn local(content: &[u8], name: &str) -> Local {
-        let path = NamedTempFile::new().unwrap().into_temp_path();
-        std::fs::write(&path, content).unwrap();
-        Local::temporary(path, name).unwrap()
+        Local::holding(content, name).unwrap()
     }
 
     fn plain(bytes: &[u8], encoding: &'static Encoding) -> Vec<u8> {
@@ -298,8 +296,11 @@ mod tests {
 
     #[test]
     fn a_file_that_changes_is_noticed() {
-        let file = local(b"a\n", "x");
-        let path = file.path.clone();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        std::fs::write(&path, b"a\n").unwrap();
+        let modified = std::fs::metadata(&path).unwrap().modified().ok();
+        let file = Local::found(&path, "x", 2, modified);
         let plain = Plain::text(file, UTF_8, &CancellationToken::new()).unwrap();
         std::fs::write(path, b"a\nb\n").unwrap();
         assert!(plain.read(0, 2, &mut Vec::new()).is_err());

@@ -289,7 +289,7 @@ impl<'a> Logs<'a> {
         let cancel = self.request.cancel.clone();
         let unpacked = blocking("reading the logs", move || {
             let mut head = [0; 4];
-            let read = read_head(&local.path, &mut head).doing(|| format!("reading {}", local.name))?;
+            let read = read_head(local.open()?, &mut head).doing(|| format!("reading {}", local.name))?;
             let compressed = is_compressed(&head[..read]);
             let plain = Plain::binary(local, &cancel)?;
             Ok((plain.open()?, plain, compressed))
@@ -439,9 +439,9 @@ fn fill(mut open: OpenLog, context: &LogContext, room: (u64, usize)) -> Result<L
     })
 }
 
-fn read_head(path: &Path, head: &mut [u8; 4]) -> std::io::Result<usize> {
+fn read_head(file: File, head: &mut [u8; 4]) -> std::io::Result<usize> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(4).read_to_end(&mut bytes)?;
+    file.take(4).read_to_end(&mut bytes)?;
     head[..bytes.len()].copy_from_slice(&bytes);
     Ok(bytes.len())
 }
@@ -449,5 +449,6 @@ fn read_head(path: &Path, head: &mut [u8; 4]) -> std::io::Result<usize> {
 /// Whether a file is not compressed; one that cannot be read says why when it is.
 fn is_plain(path: &Path) -> bool {
     let mut head = [0; 4];
-    read_head(path, &mut head).map_or(true, |read| !is_compressed(&head[..read]))
+    let read = File::open(path).and_then(|file| read_head(file, &mut head));
+    read.map_or(true, |read| !is_compressed(&head[..read]))
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use cordada_core::{Error, Result};
 use cordada_http::template::Filter;
 use cordada_ingest_formats::json::pointer::Pointer;
@@ -73,6 +74,18 @@ impl Parents {
 }
 
 impl Progress {
+    /// The system's own clock said `at` when it answered.
+    fn answered(&mut self, at: DateTime<Utc>) {
+        match self {
+            Self::Nothing => {}
+            Self::Stream(tracker) => tracker.answered(at),
+            Self::PerParent(parents) => {
+                parents.ceiling = parents.cursor.end(at).into_iter().chain(parents.ceiling.take()).min();
+            }
+            Self::OfParents(tracker) => tracker.lock().unwrap_or_else(PoisonError::into_inner).answered(at),
+        }
+    }
+
     /// The state of what has been read.
     pub(crate) fn state(&self) -> Result<Option<State>> {
         Ok(match self {
@@ -107,6 +120,9 @@ impl Sink {
     pub(crate) fn take(&mut self, page: &Page) -> Result<()> {
         let added = members(&page.origin.included);
         self.bytes += page.answer.bytes;
+        if let Some(at) = page.answer.date() {
+            self.progress.answered(at);
+        }
         page.answer.each(&mut |record| self.push(record, &page.origin, &added))
     }
 

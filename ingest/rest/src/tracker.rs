@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use cordada_core::{Error, Result};
 use cordada_ingest_formats::json::pointer::Pointer;
 use cordada_ingest_formats::json::scan;
@@ -127,6 +128,11 @@ impl Tracker {
         if self.max.as_ref().is_none_or(|max| max < mark) {
             self.max = Some(mark.clone());
         }
+    }
+
+    /// The system's own clock said `at` when it answered. Where ours is ahead of it, what comes after that is the future.
+    pub(crate) fn answered(&mut self, at: DateTime<Utc>) {
+        self.ceiling = self.cursor.end(at).into_iter().chain(self.ceiling.take()).min();
     }
 
     /// The state of a stream that has been read so far.
@@ -295,6 +301,19 @@ mod tests {
         let mut tracker = Tracker::new(cursor, None, ceiling, None).unwrap();
         tracker.observe(br#"{"at":"2999-01-01"}"#).unwrap();
         assert_eq!(tracker.state(), Some(json!({"cursor": "2026-01-01T00:00:00Z"})));
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_of_the_systems_passes_over_nothing() {
+        let spec = json!({"cursor": "at"});
+        let cursor = Arc::new(Cursor::new(&serde_json::from_value(spec).unwrap(), chrono_tz::Tz::UTC));
+        let time = |text: &str| cursor.parse(text).unwrap();
+        let mut tracker = Tracker::new(cursor.clone(), None, Some(time("2031-01-01")), None).unwrap();
+        for hour in [10, 11] {
+            tracker.answered(format!("2026-01-01T{hour}:00:00Z").parse().unwrap());
+            tracker.reach(&time("2030-12-01"));
+        }
+        assert_eq!(tracker.state(), Some(json!({"cursor": "2026-01-01T10:00:00Z"})));
     }
 
     #[test]

@@ -6,6 +6,15 @@ use async_trait::async_trait;
 use cordada_core::Result;
 use datafusion_execution::SendableRecordBatchStream;
 
+/// Which of the tables of that name it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// The identifier of the lake, which no other has.
+    pub lake: String,
+    /// The target; `None` for production.
+    pub target: Option<String>,
+}
+
 /// The table that a stream lands in, as it is now.
 #[async_trait]
 pub trait Landed: Send + Sync {
@@ -21,4 +30,10 @@ pub trait Landed: Send + Sync {
     /// # Errors
     /// What the lake says.
     async fn keys(&self, columns: &[String]) -> Result<Option<SendableRecordBatchStream>>;
+
+    /// Where the table is: what tells it from those of the same name in other lakes and targets.
+    ///
+    /// # Errors
+    /// What the lake says.
+    async fn environment(&self) -> Result<Environment>;
 }

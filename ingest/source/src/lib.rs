@@ -14,5 +14,5 @@ pub mod seen;
 mod source;
 pub mod transform;
 
-pub use landed::Landed;
+pub use landed::{Environment, Landed};
 pub use source::{Kind, Source, unknown_stream};

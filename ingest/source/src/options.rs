@@ -34,6 +34,8 @@ macro_rules! stream {
             deleted: Option<String>,
             #[serde(default)]
             unnest: std::collections::BTreeMap<String, Option<String>>,
+            #[serde(default)]
+            trust_clock: bool,
         }
 
         impl $name {
@@ -46,6 +48,7 @@ macro_rules! stream {
                     contract: self.contract,
                     deleted: self.deleted.clone(),
                     unnest: self.unnest.clone(),
+                    trust_clock: self.trust_clock,
                 }
             }
         }
@@ -67,6 +70,8 @@ pub struct Options {
     pub deleted: Option<String>,
     /// Lists that become tables of their own, with the names of those; `<stream>__<column>` if `None`.
     pub unnest: BTreeMap<String, Option<String>>,
+    /// Whether a history is written although the clock must be wrong.
+    pub trust_clock: bool,
 }
 
 /// What landing does with rows that are there.
@@ -191,6 +196,7 @@ impl Options {
         for (column, table) in &defaults.unnest {
             self.unnest.entry(column.clone()).or_insert_with(|| table.clone());
         }
+        self.trust_clock |= defaults.trust_clock;
         self
     }
 
@@ -208,6 +214,12 @@ impl Options {
             return wrong(
                 format!("`deleted` has no effect with `disposition: {}`", disposition.name()),
                 "use merge or scd2, which know rows by their key",
+            );
+        }
+        if self.trust_clock && disposition != Disposition::Scd2 {
+            return wrong(
+                format!("`trust_clock` has no effect with `disposition: {}`", disposition.name()),
+                "take it out: only the history of scd2 goes by the clock",
             );
         }
         if !self.unnest.is_empty() && self.key.is_empty() {

@@ -398,29 +398,76 @@ async fn a_crash_between_commit_and_removal_doubles_nothing() {
     assert_eq!(project.sql("select count(*) from ops.rejected_rows").await, ["15"]);
 }
 
+/// Runs the project's collector while `visit` sends it hits, and kills it before they land: its future is dropped.
+async fn collect_and_die<V: Future<Output = ()>>(project: &Project, visit: impl FnOnce(SocketAddr) -> V) {
+    let (sources, key) = (sources(project), key());
+    let collector = sources[0].listen(project.path(), Some(&key)).await.unwrap().unwrap();
+    let address = collector.local_addr();
+    let cancel = CancellationToken::new();
+    let running = listen(collector, &project.lake, project.path(), &sources, Some(&key), cancel);
+    tokio::select! {
+        () = visit(address) => {}
+        ended = running => panic!("{ended:?}"),
+    }
+}
+
 #[tokio::test]
 async fn what_the_log_holds_lands_without_a_collector_too() {
     let project = project("streams: [segment]").await;
-    {
-        let (sources, key) = (sources(&project), key());
-        let collector = sources[0].listen(project.path(), Some(&key)).await.unwrap().unwrap();
-        let address = collector.local_addr();
-        // Killed before it could land anything: its future is dropped.
-        let cancel = CancellationToken::new();
-        let running = listen(collector, &project.lake, project.path(), &sources, Some(&key), cancel);
-        let visiting = async {
-            let hit = json!({"type": "page", "userId": "u", "messageId": "M"});
-            assert_eq!(post(address, "/v1/page", &hit).await.status, 200);
-        };
-        tokio::select! {
-            () = visiting => {}
-            ended = running => panic!("{ended:?}"),
-        }
-    }
+    collect_and_die(&project, async |address| {
+        let hit = json!({"type": "page", "userId": "u", "messageId": "M"});
+        assert_eq!(post(address, "/v1/page", &hit).await.status, 200);
+    })
+    .await;
     let report = project.ingest().await;
     assert_eq!(report.streams[0].rows, 1);
     assert_eq!(project.sql("select event_id from raw_web.segment").await, ["M"]);
     assert_eq!(project.ingest().await.streams[0].rows, 0);
+}
+
+#[tokio::test]
+async fn what_rots_in_the_log_is_told_and_kept_and_the_rest_lands() {
+    let project = project("streams: [segment]").await;
+    collect_and_die(&project, async |address| {
+        for number in 0..20 {
+            let hit = json!({"type": "page", "userId": "ana-maria", "messageId": number.to_string()});
+            assert_eq!(post(address, "/v1/page", &hit).await.status, 200);
+        }
+    })
+    .await;
+    let written = logs(&project);
+    let (path, bytes) = written.iter().find(|(_, bytes)| !bytes.is_empty()).unwrap();
+    let mut rotten = bytes.clone();
+    for place in ["\"event_id\":\"5\"", "\"event_id\":\"11\""] {
+        let at = bytes.windows(place.len()).position(|part| part == place.as_bytes());
+        rotten[at.unwrap()] ^= 1;
+    }
+    std::fs::write(path, &rotten).unwrap();
+    assert_eq!(project.ingest().await.streams[0].rows, 18);
+    let landed = "select count(*), count(distinct event_id) from raw_web.segment where event_id not in ('5', '11')";
+    assert_eq!(project.sql(landed).await, ["18|18"]);
+    let rejected = project
+        .sql("select line, reason, record from ops.rejected_rows order by 1")
+        .await;
+    let kept = path.with_extension("damaged");
+    assert_eq!(rejected.len(), 2, "{rejected:?}");
+    for (line, row) in [(6, &rejected[0]), (12, &rejected[1])] {
+        assert!(
+            row.starts_with(&format!("{line}|1 event cannot be read: bytes ")),
+            "{row}"
+        );
+        assert!(
+            row.ends_with(&kept.display().to_string()) && !row.contains("ana-maria"),
+            "{row}"
+        );
+    }
+    let left: BTreeMap<_, _> = logs(&project)
+        .into_iter()
+        .filter(|(_, bytes)| !bytes.is_empty())
+        .collect();
+    assert_eq!(left, BTreeMap::from([(kept, rotten)]));
+    assert_eq!(project.ingest().await.streams[0].rows, 0);
+    assert_eq!(project.sql("select count(*) from ops.rejected_rows").await, ["2"]);
 }
 
 #[tokio::test]

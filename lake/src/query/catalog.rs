@@ -65,7 +65,7 @@ impl ReleaseCatalog {
         }
         match self.release.relation(&table).map(|relation| &relation.kind) {
             None => Ok(None),
-            Some(RelationKind::Table { path, version }) => {
+            Some(RelationKind::Table { path, version, .. }) => {
                 let snapshot = self.lake.snapshot(path, *version).await?;
                 Ok(Some(Arc::new(PinnedTable::new(snapshot))))
             }

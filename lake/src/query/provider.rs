@@ -28,7 +28,7 @@ use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
 use crate::resources;
-use crate::table::snapshot::{DataFile, TableSnapshot};
+use crate::table::snapshot::{self, DataFile, TableSnapshot};
 
 /// What a plan says of a table of the lake: enough to open it in another process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -60,31 +60,6 @@ impl PinnedTable {
             version: self.snapshot.version(),
         }
     }
-
-    /// The files that may hold rows for which `filters` hold.
-    fn files(&self, state: &dyn Session, filters: &[Expr]) -> DataFusionResult<Vec<&DataFile>> {
-        let files = self.snapshot.files();
-        let Some(filter) = conjunction(filters.iter().cloned()) else {
-            return Ok(files.iter().collect());
-        };
-        let schema = DFSchema::try_from(self.schema.clone())?;
-        let Ok(filter) = state.create_physical_expr(filter, &schema) else {
-            return Ok(files.iter().collect());
-        };
-        let builder = PruningPredicateBuilder::new().with_file_schema(self.schema.clone());
-        let Ok(predicate) = builder.try_build(filter) else {
-            return Ok(files.iter().collect());
-        };
-        let keep = predicate.prune(&Bounds {
-            files,
-            schema: &self.schema,
-        })?;
-        Ok(files
-            .iter()
-            .zip(keep)
-            .filter_map(|(file, keep)| keep.then_some(file))
-            .collect())
-    }
 }
 
 #[async_trait]
@@ -112,6 +87,91 @@ impl TableProvider for PinnedTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let scan = FileScan {
+            files: self.snapshot.files(),
+            statistics: self.snapshot.statistics(),
+            stored: self.snapshot.schema(),
+            schema: &self.schema,
+        };
+        scan.plan(state, projection, filters, limit)
+    }
+}
+
+/// Some files of a table at a version, as a table.
+#[derive(Debug)]
+pub(crate) struct PinnedFiles {
+    files: Vec<Arc<DataFile>>,
+    statistics: Statistics,
+    stored: SchemaRef,
+    schema: SchemaRef,
+}
+
+impl PinnedFiles {
+    /// Those files of a table, whose columns are `stored`.
+    pub(crate) fn new(files: Vec<Arc<DataFile>>, stored: &SchemaRef) -> Self {
+        let files: Vec<_> = files.iter().map(|file| Arc::new(file.with_schema(stored))).collect();
+        Self {
+            statistics: snapshot::merged(files.iter(), stored),
+            schema: types::readable(stored),
+            stored: stored.clone(),
+            files,
+        }
+    }
+}
+
+#[async_trait]
+impl TableProvider for PinnedFiles {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        Some(self.statistics.clone())
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let scan = FileScan {
+            files: &self.files,
+            statistics: &self.statistics,
+            stored: &self.stored,
+            schema: &self.schema,
+        };
+        scan.plan(state, projection, filters, limit)
+    }
+}
+
+/// How files of a table are scanned.
+struct FileScan<'a> {
+    files: &'a [Arc<DataFile>],
+    statistics: &'a Statistics,
+    /// The table's columns, as it stores them.
+    stored: &'a SchemaRef,
+    /// The table's columns, as sessions read them.
+    schema: &'a SchemaRef,
+}
+
+impl FileScan<'_> {
+    fn plan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         let files = self.files(state, filters)?;
         if files.is_empty() {
             let schema = match projection {
@@ -120,12 +180,12 @@ impl TableProvider for PinnedTable {
             };
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let statistics = if files.len() == self.snapshot.files().len() {
-            self.snapshot.statistics().clone()
+        let statistics = if files.len() == self.files.len() {
+            self.statistics.clone()
         } else {
-            Statistics::try_merge_iter(files.iter().map(|file| file.statistics.as_ref()), &self.schema)?
+            snapshot::merged(files.iter().copied(), self.stored)
         };
-        let files: Vec<_> = files.into_iter().map(partitioned_file).collect();
+        let files: Vec<_> = files.into_iter().map(|file| partitioned_file(file)).collect();
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         let url = resources::store_url();
         let runtime = state.runtime_env();
@@ -144,6 +204,27 @@ impl TableProvider for PinnedTable {
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
+
+    /// The files that may hold rows for which `filters` hold.
+    fn files(&self, state: &dyn Session, filters: &[Expr]) -> DataFusionResult<Vec<&Arc<DataFile>>> {
+        let Some(filter) = conjunction(filters.iter().cloned()) else {
+            return Ok(self.files.iter().collect());
+        };
+        let schema = DFSchema::try_from(self.schema.clone())?;
+        let Ok(filter) = state.create_physical_expr(filter, &schema) else {
+            return Ok(self.files.iter().collect());
+        };
+        let builder = PruningPredicateBuilder::new().with_file_schema(self.schema.clone());
+        let Ok(predicate) = builder.try_build(filter) else {
+            return Ok(self.files.iter().collect());
+        };
+        let keep = predicate.prune(&Bounds {
+            files: self.files,
+            schema: self.schema,
+        })?;
+        let files = self.files.iter().zip(keep);
+        Ok(files.filter_map(|(file, keep)| keep.then_some(file)).collect())
+    }
 }
 
 fn partitioned_file(file: &DataFile) -> PartitionedFile {
@@ -157,12 +238,12 @@ fn partitioned_file(file: &DataFile) -> PartitionedFile {
         e_tag: None,
         version: None,
     };
-    PartitionedFile::new_from_meta(meta).with_statistics(file.statistics.clone())
+    PartitionedFile::new_from_meta(meta).with_statistics(Arc::new(file.statistics()))
 }
 
 /// The files' bounds for pruning, where a bound that is not itself a value is as good as one that is.
 struct Bounds<'a> {
-    files: &'a [DataFile],
+    files: &'a [Arc<DataFile>],
     schema: &'a SchemaRef,
 }
 
@@ -171,10 +252,9 @@ impl Bounds<'_> {
         let (index, field) = self.schema.column_with_name(column.name())?;
         let null = ScalarValue::try_from(field.data_type()).ok()?;
         let values = self.files.iter().map(|file| {
-            get(&file.statistics.column_statistics[index])
-                .get_value()
-                .cloned()
-                .unwrap_or_else(|| null.clone())
+            let column = file.column(index);
+            let value = column.as_ref().and_then(|column| get(column).get_value());
+            value.cloned().unwrap_or_else(|| null.clone())
         });
         ScalarValue::iter_to_array(values).ok()
     }
@@ -196,16 +276,16 @@ impl PruningStatistics for Bounds<'_> {
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
         let (index, _) = self.schema.column_with_name(column.name())?;
         let counts = self.files.iter().map(|file| {
-            file.statistics.column_statistics[index]
-                .null_count
-                .get_value()
-                .map(|count| *count as u64)
+            let nulls = file.column(index)?.null_count;
+            nulls.get_value().map(|count| *count as u64)
         });
         Some(Arc::new(counts.collect::<UInt64Array>()))
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {
-        Some(Arc::new(self.files.iter().map(DataFile::rows).collect::<UInt64Array>()))
+        Some(Arc::new(
+            self.files.iter().map(|file| file.rows()).collect::<UInt64Array>(),
+        ))
     }
 
     fn contained(&self, _: &Column, _: &std::collections::HashSet<ScalarValue>) -> Option<BooleanArray> {

@@ -1,6 +1,6 @@
 //! Changes to a release that are not published yet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -60,6 +60,18 @@ impl Draft {
         self.changes.insert(name, None);
     }
 
+    /// Refers to other versions of tables, by folder and version, than those it was set with. What was made of them is
+    /// not recognised by its fingerprint then, and is built again by the next build.
+    pub(crate) fn follow(&mut self, versions: &HashMap<(String, u64), u64>) {
+        if versions.iter().all(|((_, version), now)| version == now) {
+            return;
+        }
+        for relation in self.changes.values_mut().flatten() {
+            relation.fingerprint = None;
+            relation.follow(versions);
+        }
+    }
+
     /// Notes that what it sets was made of that relation, as its base has it.
     pub fn read(&mut self, name: TableName) {
         self.reads.insert(name);
@@ -110,10 +122,14 @@ impl Draft {
     }
 
     /// # Errors
-    /// Conflict: since its base, a release changed a relation that it changes too, or took one away that it was made of.
+    /// Conflict: since its base, a release changed the rows of a relation that it changes too, or took one away that it was made of.
     pub(super) fn check_conflict(&self, newest: &Release) -> Result<()> {
         for name in self.changes.keys() {
-            if self.base.relation(name) != newest.relation(name) {
+            let same = match (self.base.relation(name), newest.relation(name)) {
+                (Some(then), Some(now)) => then.is_same(now),
+                (then, now) => then == now,
+            };
+            if !same {
                 return Err(Error::conflict(
                     format!("publishing {name}"),
                     format!("release {} by {} changed it meanwhile", newest.number, newest.by),

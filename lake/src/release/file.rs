@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use cordada_core::{Context, Result};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -92,12 +93,23 @@ impl ReleaseFiles {
     /// # Errors
     /// The store cannot be read.
     pub(super) async fn numbers(&self, first: u64) -> Result<Vec<u64>> {
+        Ok(self.list(first).await?.into_iter().map(|(number, _)| number).collect())
+    }
+
+    /// The numbers from `first` on, in order, and when their files were written, by the store's clock.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) async fn list(&self, first: u64) -> Result<Vec<(u64, DateTime<Utc>)>> {
         let files = match first.checked_sub(1) {
             Some(before) => self.store.list_with_offset(Some(&self.folder), &self.file(before)),
             None => self.store.list(Some(&self.folder)),
         };
-        let numbers = files.try_filter_map(|file| async move { Ok(self.number(&file.location)) });
-        let mut numbers: Vec<u64> = numbers
+        let numbers = files.try_filter_map(|file| async move {
+            let number = self.number(&file.location);
+            Ok(number.map(|number| (number, file.last_modified)))
+        });
+        let mut numbers: Vec<_> = numbers
             .try_collect()
             .await
             .doing(|| format!("listing the {}s", self.what))

@@ -1,6 +1,6 @@
 //! What a release is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use cordada_core::TableName;
@@ -80,6 +80,9 @@ pub enum RelationKind {
         path: String,
         /// The Delta version that this release publishes.
         version: u64,
+        /// If that version only put the rows of an earlier one into other files: that one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rows_of: Option<u64>,
     },
     /// A query over other relations.
     View {
@@ -99,6 +102,7 @@ impl Relation {
             kind: RelationKind::Table {
                 path: path.into(),
                 version,
+                rows_of: None,
             },
             docs: DocsRef::default(),
             fingerprint: None,
@@ -129,10 +133,49 @@ impl Relation {
         }
     }
 
+    /// The same rows at a later version, which has them in other files. A view stays what it is.
+    #[must_use]
+    pub(crate) fn in_other_files(&self, at: u64) -> Self {
+        let mut moved = self.clone();
+        if let RelationKind::Table { version, rows_of, .. } = &mut moved.kind {
+            *rows_of = Some(rows_of.unwrap_or(*version));
+            *version = at;
+        }
+        moved
+    }
+
+    /// Whether the other one has the same rows and the same is said about it, whichever files they are in.
+    pub(super) fn is_same(&self, other: &Relation) -> bool {
+        let same_kind = match (&self.kind, &other.kind) {
+            (
+                RelationKind::Table { path, version, rows_of },
+                RelationKind::Table {
+                    path: path_there,
+                    version: version_there,
+                    rows_of: rows_of_there,
+                },
+            ) => path == path_there && rows_of.unwrap_or(*version) == rows_of_there.unwrap_or(*version_there),
+            (kind, there) => kind == there,
+        };
+        same_kind && self.docs == other.docs && self.fingerprint == other.fingerprint
+    }
+
+    /// Refers to other versions of tables, by folder and version.
+    pub(super) fn follow(&mut self, versions: &HashMap<(String, u64), u64>) {
+        match &mut self.kind {
+            RelationKind::Table { path, version, .. } => {
+                if let Some(now) = versions.get(&(path.clone(), *version)) {
+                    *version = *now;
+                }
+            }
+            RelationKind::View { reads, .. } => reads.values_mut().for_each(|read| read.follow(versions)),
+        }
+    }
+
     /// If it is a table at `path`: the version.
     pub fn version_at(&self, path: &str) -> Option<u64> {
         match &self.kind {
-            RelationKind::Table { path: at, version } if at == path => Some(*version),
+            RelationKind::Table { path: at, version, .. } if at == path => Some(*version),
             _ => None,
         }
     }
@@ -201,6 +244,19 @@ impl Release {
         pins
     }
 
+    /// The version whose rows `version` of the relation's table has, as far as this release tells: an earlier one, if it
+    /// only put them into other files.
+    pub fn rows_version(&self, name: &TableName, version: u64) -> u64 {
+        match self.relation(name).map(|relation| &relation.kind) {
+            Some(RelationKind::Table {
+                version: published,
+                rows_of: Some(rows_of),
+                ..
+            }) if *published == version => *rows_of,
+            _ => version,
+        }
+    }
+
     /// The timeline that the relation is on: the last rollback that changed it, 0 if none did.
     pub fn timeline(&self, name: &TableName) -> u64 {
         self.timelines.get(name).copied().unwrap_or_default()
@@ -215,8 +271,9 @@ impl Release {
                 Some(RelationKind::Table {
                     path: was,
                     version: from,
+                    ..
                 }),
-                Some(RelationKind::Table { path, version }),
+                Some(RelationKind::Table { path, version, .. }),
             ) => was == path && from <= version && before.timeline(name) == self.timeline(name),
             _ => false,
         };

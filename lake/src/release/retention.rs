@@ -3,28 +3,39 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use cordada_core::Result;
+use cordada_core::{Error, Result};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::file::ReleaseFile;
-use super::log::ReleaseLog;
+use super::log::{PARALLEL_READS, ReleaseLog};
 
 impl ReleaseLog {
     /// The number of the first release that was published at `time` or later; `None` if all are older.
     ///
+    /// A clock that was behind does not make a release older than those before it, and one that was ahead none younger
+    /// than its file.
+    ///
     /// # Errors
     /// The releases cannot be read.
     pub async fn first_since(&self, time: DateTime<Utc>) -> Result<Option<u64>> {
-        let numbers = self.files.numbers(0).await?;
-        let (mut older, mut newer) = (0, numbers.len());
-        while let Some(&number) = numbers[older..newer].get((newer - older) / 2) {
-            let middle = older + (newer - older) / 2;
-            let file = self.files.read(number).await?;
-            match file.is_some_and(|file| file.head.published_at >= time) {
-                true => newer = middle,
-                false => older = middle + 1,
+        let files = self.files.list(0).await?;
+        let mut heads = stream::iter(files)
+            .map(|(number, written)| async move {
+                let file = self.files.read(number).await?;
+                Ok::<_, Error>(file.map(|file| (number, written, file.head.published_at)))
+            })
+            .buffered(PARALLEL_READS);
+        let mut latest = DateTime::<Utc>::MIN_UTC;
+        while let Some(head) = heads.try_next().await? {
+            let Some((number, written, published_at)) = head else {
+                continue;
+            };
+            latest = latest.max(published_at);
+            if latest.min(written) >= time {
+                return Ok(Some(number));
             }
         }
-        Ok(numbers.get(newer).copied())
+        Ok(None)
     }
 
     /// Drops the releases before `number`, and says how many those were. The newest stays in any case, and those that

@@ -2,18 +2,28 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use arrow::datatypes::Schema;
-use cordada_core::{Context, ErrorKind, Result};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cordada_core::types::PII;
+use cordada_core::{Context, Error, ErrorKind, Result, TableName};
+use deltalake::DeltaTableError;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
-use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TableReference};
-use deltalake::kernel::{Action, Add, Metadata, MetadataExt, Protocol, StructType, Transaction, new_metadata};
+use deltalake::kernel::transaction::CommitData;
+use deltalake::kernel::{
+    Action, Add, ArrayType, DataType, MapType, Metadata, MetadataExt, Protocol, StructField, StructType, Transaction,
+    new_metadata,
+};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 
 use crate::delta_error::DeltaContext;
+use crate::lake::Lake;
+use crate::table::log::Put;
 use crate::table::mode::{Base, Mode, WriteReport};
 use crate::table::outcome::Outcome;
 use crate::table::rival::{COMMIT_ID, Entries};
-use crate::table::snapshot::{DataFile, TableSnapshot, data_file};
+use crate::table::snapshot::{DataFile, TableSnapshot};
+use crate::table::statistics;
 use crate::table::tip::TIMELINE;
 use crate::table::write::TableWriter;
 
@@ -24,8 +34,8 @@ pub(crate) const STATE: &str = "cordada.state";
 /// The table property of rows that cannot be had again from where they came.
 pub(crate) const UNREPEATABLE: &str = "cordada.unrepeatable";
 
-/// Commits that are tried while others compact the table.
-const ATTEMPTS: usize = 5;
+/// Commits that are tried while others compact the table, or add rows beside ours.
+const ATTEMPTS: usize = 15;
 
 /// What a transaction that was undone says: no load gives it, so that what it stood for can be landed again.
 const UNDONE: i64 = -1;
@@ -38,7 +48,7 @@ const PROTECTION: [(&str, &str); 3] = [
     ("delta.deletedFileRetentionDuration", "interval 1000 weeks"),
 ];
 
-impl TableWriter<'_> {
+impl TableWriter {
     /// Puts the files of `outcome` in the place of those they replace. No commit is made that would say nothing.
     pub(crate) async fn commit(mut self, mut outcome: Outcome) -> Result<WriteReport> {
         let id = uuid::Uuid::now_v7().to_string();
@@ -51,60 +61,100 @@ impl TableWriter<'_> {
             };
             match self.give_way(&mut outcome, &id).await? {
                 Rival::Ourselves(version) => return Ok(self.written(&outcome, version)),
-                Rival::Compaction if attempt < ATTEMPTS => attempt += 1,
+                Rival::Bearable if attempt < ATTEMPTS => attempt += 1,
                 _ => return Err(error),
             }
         }
     }
 
     async fn try_commit(&self, outcome: &Outcome, undone: &[Transaction], id: &str) -> Result<WriteReport> {
-        let mut actions = Vec::new();
-        self.describe(&mut actions)?;
-        let kept = self.kept(outcome);
-        let latest = self.latest.as_deref().map(TableSnapshot::files).unwrap_or_default();
-        let gone = latest.iter().filter(|file| !kept.contains_key(file.add.path.as_str()));
-        actions.extend(gone.map(|file| Action::Remove(file.remove())));
-        // What a version that is being undone had taken away comes back.
-        let there: HashSet<&str> = latest.iter().map(|file| file.add.path.as_str()).collect();
-        let back = kept.values().filter(|file| !there.contains(file.add.path.as_str()));
-        actions.extend(back.map(|file| Action::Add(file.add.clone())));
-        actions.extend(outcome.added.iter().cloned().map(Action::Add));
-
+        let actions = self.actions(outcome)?;
         let version = match &self.latest {
-            Some(latest) if actions.is_empty() && self.write.transactions.is_empty() => latest.version(),
+            Some(latest) if self.says_nothing(&actions) => latest.version(),
             _ => self.write_log(actions, undone, id).await?,
         };
         Ok(self.written(outcome, version))
     }
 
-    /// The files of the base that stay.
-    fn kept(&self, outcome: &Outcome) -> HashMap<&str, &DataFile> {
-        let replaced: HashSet<&str> = outcome
-            .replaced
-            .iter()
-            .map(|&file| self.base[file].add.path.as_str())
-            .collect();
-        let files = self.base.iter().map(|file| (file.add.path.as_str(), file));
-        files.filter(|(path, _)| !replaced.contains(path)).collect()
+    /// The table as the commit of `outcome` will make it; `None` if it would say nothing.
+    pub(crate) fn candidate(&self, outcome: &Outcome) -> Result<Option<TableSnapshot>> {
+        let actions = self.actions(outcome)?;
+        match &self.latest {
+            Some(_) if self.says_nothing(&actions) => Ok(None),
+            latest => TableSnapshot::candidate(&self.path, latest.as_deref(), &actions).map(Some),
+        }
     }
 
-    /// What to make of a version that somebody committed instead of ours: if it only put the same rows into other files,
-    /// this write goes on from it.
+    fn says_nothing(&self, actions: &[Action]) -> bool {
+        actions.is_empty() && self.write.transactions.is_empty()
+    }
+
+    /// What the commit does to the table's files and what is known about it.
+    fn actions(&self, outcome: &Outcome) -> Result<Vec<Action>> {
+        let mut actions = Vec::new();
+        self.describe(&mut actions)?;
+        let files = self.files(outcome);
+        actions.extend(files.gone.iter().map(|file| Action::Remove(file.remove())));
+        // What a version that is being undone had taken away comes back.
+        actions.extend(files.back.iter().map(|file| Action::Add(file.add.clone())));
+        actions.extend(outcome.added.iter().cloned().map(Action::Add));
+        Ok(actions)
+    }
+
+    /// What becomes of the files of the base and of the newest version.
+    fn files(&self, outcome: &Outcome) -> Files<'_> {
+        let latest = self.latest.as_deref().map(TableSnapshot::files).unwrap_or_default();
+        let replaced: HashSet<usize> = outcome.replaced.iter().copied().collect();
+        let kept = self.base.iter().enumerate();
+        let kept: Vec<_> = kept
+            .filter(|(file, _)| !replaced.contains(file))
+            .map(|(_, file)| file)
+            .collect();
+        // Mostly the base is the newest version itself, and as large as the table.
+        if self.base.len() == latest.len() && self.base.iter().zip(latest).all(|(a, b)| Arc::ptr_eq(a, b)) {
+            return Files {
+                gone: outcome.replaced.iter().map(|&file| &self.base[file]).collect(),
+                back: Vec::new(),
+                kept,
+            };
+        }
+        let stays: HashSet<&str> = kept.iter().map(|file| file.add.path.as_str()).collect();
+        let there: HashSet<&str> = latest.iter().map(|file| file.add.path.as_str()).collect();
+        Files {
+            gone: latest
+                .iter()
+                .filter(|file| !stays.contains(file.add.path.as_str()))
+                .collect(),
+            back: kept
+                .iter()
+                .copied()
+                .filter(|file| !there.contains(file.add.path.as_str()))
+                .collect(),
+            kept,
+        }
+    }
+
+    /// What to make of a version that somebody committed instead of ours: if it only put the same rows into other files, or
+    /// ours are merely added, this write goes on from it.
     async fn give_way(&mut self, outcome: &mut Outcome, id: &str) -> Result<Rival> {
         let first = self.latest.as_ref().map_or(0, |latest| latest.version() + 1);
-        let Some(newest) = self.lake.latest_version_at(self.path).await? else {
+        let Some(moved) = self.lake.newest_at(&self.path).await? else {
             return Ok(Rival::Other);
         };
-        let log = self.lake.log_store(self.path)?;
-        let entries = Entries::read(self.table, &log, first..=newest).await?;
-        if entries.has(id) {
-            return Ok(Rival::Ourselves(newest));
+        let entries = Entries::read(&self.table, &self.lake.log(&self.path), first..=moved.version()).await?;
+        if let Some(version) = entries.version_of(id) {
+            return Ok(Rival::Ourselves(version));
         }
-        let Some(latest) = self.latest.take().filter(|_| entries.keep_rows()) else {
-            return Ok(Rival::Other);
+        let bearable = match &self.latest {
+            // The same table was made, so far without rows or for rows beside which ours can be.
+            None => moved.schema() == &self.schema && (moved.files().is_empty() || self.only_adds()),
+            Some(_) => entries.keep_rows() || (self.only_adds() && entries.leave_room(&self.write.transactions)),
         };
-        let moved = self.lake.snapshot(self.path, newest).await?;
-        if !self.is_undoing() && !self.base.is_empty() {
+        if !bearable {
+            return Ok(Rival::Other);
+        }
+        let undoes = self.is_undoing();
+        if !undoes && (!self.base.is_empty() || self.only_adds()) {
             let places = moved.files().iter().enumerate();
             let places: HashMap<&str, usize> = places.map(|(at, file)| (file.add.path.as_str(), at)).collect();
             let replaced = outcome.replaced.iter();
@@ -117,9 +167,19 @@ impl TableWriter<'_> {
             outcome.replaced = replaced;
             self.base = moved.files().to_vec();
         }
-        drop(latest);
+        if !undoes && let Base::Version(version) = &mut self.write.base {
+            *version = moved.version();
+        }
         self.latest = Some(moved);
-        Ok(Rival::Compaction)
+        Ok(Rival::Bearable)
+    }
+
+    /// Whether the rows are merely added, to whatever others add meanwhile.
+    fn only_adds(&self) -> bool {
+        self.write.mode == Mode::Append
+            && self.write.base == Base::Latest
+            && !self.widened
+            && self.write.state.is_none()
     }
 
     /// Whether the write builds on a version before the newest one.
@@ -139,14 +199,14 @@ impl TableWriter<'_> {
         if !tip.undoes() {
             return Ok(Vec::new());
         }
-        let log = self.lake.log_store(self.path)?;
+        let log = self.lake.log(&self.path);
         let since = tip.version.map_or(0, |version| version + 1);
-        let entries = Entries::read(self.table, &log, since..=latest.version()).await?;
+        let entries = Entries::read(&self.table, &log, since..=latest.version()).await?;
         let own = |id: &str| self.write.transactions.iter().any(|(own, _)| own == id);
         let ids: BTreeSet<&str> = entries.applications().filter(|id| !own(id)).collect();
         let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
         let before = match tip.version {
-            Some(version) => self.lake.transactions_at(self.path, version, &ids).await?,
+            Some(version) => self.lake.transactions_at(&self.path, version, &ids).await?,
             None => HashMap::new(),
         };
         let restored = ids
@@ -155,13 +215,12 @@ impl TableWriter<'_> {
         Ok(restored.collect())
     }
 
-    fn written(&self, outcome: &Outcome, version: u64) -> WriteReport {
+    pub(crate) fn written(&self, outcome: &Outcome, version: u64) -> WriteReport {
         let latest = self.latest.as_deref().map(TableSnapshot::files).unwrap_or_default();
-        let kept = self.kept(outcome);
         let rows_written = rows(&outcome.added);
-        let kept_rows: u64 = kept.values().filter_map(|file| file.rows()).sum();
-        let base_rows: u64 = self.base.iter().filter_map(DataFile::rows).sum();
-        let latest_rows: u64 = latest.iter().filter_map(DataFile::rows).sum();
+        let kept_rows: u64 = self.files(outcome).kept.iter().filter_map(|file| file.rows()).sum();
+        let base_rows: u64 = self.base.iter().filter_map(|file| file.rows()).sum();
+        let latest_rows: u64 = latest.iter().filter_map(|file| file.rows()).sum();
         let total = kept_rows + rows_written;
         let rows_removed = if self.base.is_empty() {
             latest_rows
@@ -189,32 +248,17 @@ impl TableWriter<'_> {
             .iter()
             .map(|(id, version)| Transaction::new(id, *version))
             .chain(undone.iter().cloned());
-        let appends = self.write.mode == Mode::Append;
-        let mut properties = CommitProperties::default()
-            // Old versions belong to old releases: only the lake's own maintenance may clean the log up.
-            .with_cleanup_expired_logs(Some(false))
-            .with_application_transactions(transactions.collect())
-            .with_metadata([(COMMIT_ID.to_owned(), id.into())]);
-        let only_adds = appends && self.write.base == Base::Latest && !self.widened && self.write.state.is_none();
-        if !only_adds {
-            // Whatever somebody else commits meanwhile could be undone or doubled by this one.
-            properties = properties.with_max_retries(0);
-        }
         let operation = DeltaOperation::Write {
-            mode: if appends { SaveMode::Append } else { SaveMode::Overwrite },
+            mode: match self.write.mode {
+                Mode::Append => SaveMode::Append,
+                _ => SaveMode::Overwrite,
+            },
             partition_by: None,
             predicate: None,
         };
-        let state = self
-            .latest
-            .as_deref()
-            .map(|latest| latest.state() as &dyn TableReference);
-        let finished = CommitBuilder::from(properties)
-            .with_actions(actions)
-            .build(state, self.lake.log_store(self.path)?, operation)
-            .await
-            .doing(|| format!("committing {}", self.table))?;
-        Ok(finished.version())
+        let said = HashMap::from([(COMMIT_ID.to_owned(), id.into())]);
+        let commit = CommitData::new(actions, operation, said, transactions.collect());
+        put(&self.lake, &self.table, &self.path, self.latest.as_deref(), commit).await
     }
 
     /// The protocol of a new table; the columns and the state where they are new, in one action.
@@ -230,13 +274,10 @@ impl TableWriter<'_> {
                 let named = metadata.and_then(|metadata| metadata.with_name(self.table.to_string()));
                 (named.doing(doing)?, true)
             }
-            Some(latest) => (latest.state().metadata().clone(), false),
+            Some(latest) => (latest.metadata().clone(), false),
         };
-        if self
-            .latest
-            .as_ref()
-            .is_some_and(|latest| latest.schema() != &self.schema)
-        {
+        if let Some(latest) = self.latest.as_ref().filter(|latest| latest.schema() != &self.schema) {
+            let columns = described(&columns, &latest.described()?)?;
             (metadata, changed) = (metadata.with_schema(&columns).doing(doing)?, true);
         }
         let mut properties: Vec<(&str, String)> = PROTECTION.map(|(key, value)| (key, value.to_owned())).into();
@@ -259,15 +300,111 @@ impl TableWriter<'_> {
     }
 }
 
+/// Commits the version after `latest`, the first one if there is none, and checkpoints the table if that is due.
+///
+/// # Errors
+/// Conflict: there is a version after `latest`.
+pub(crate) async fn put(
+    lake: &Lake,
+    table: &TableName,
+    path: &str,
+    latest: Option<&TableSnapshot>,
+    commit: CommitData,
+) -> Result<u64> {
+    let doing = || format!("committing {table}");
+    let candidate = TableSnapshot::candidate(path, latest, &commit.actions)?;
+    let version = candidate.version();
+    let entry = commit.get_bytes().map_err(DeltaTableError::from).doing(doing)?;
+    let log = lake.log(path);
+    match log.put(version, entry).await? {
+        Put::Written => {
+            lake.committed(log.checkpoint_if_due(candidate).await);
+            return Ok(version);
+        }
+        Put::Taken => {}
+        Put::Torn => log.clear_torn(version, nothing(version, &commit.actions)?).await?,
+    }
+    Err(Error::conflict(doing(), "another writer changed the table meanwhile").hint("run again"))
+}
+
+/// What a commit does with the files that are there.
+struct Files<'a> {
+    /// Those of the newest version that it takes out.
+    gone: Vec<&'a Arc<DataFile>>,
+    /// Those of the base that the newest version has no more.
+    back: Vec<&'a Arc<DataFile>>,
+    /// Those of the base that stay.
+    kept: Vec<&'a Arc<DataFile>>,
+}
+
+/// The columns with all that was said of them before, by whomever: comments, invariants, that they are never null.
+/// What kind of personal data they hold is for the new rows to say.
+fn described(columns: &StructType, before: &StructType) -> Result<StructType> {
+    let fields = columns.fields().map(|field| {
+        let Some(old) = before.field(&field.name) else {
+            return Ok(field.clone());
+        };
+        let mut metadata = old.metadata.clone();
+        metadata.remove(PII);
+        metadata.extend(field.metadata.clone());
+        Ok(StructField {
+            name: field.name.clone(),
+            data_type: described_type(&field.data_type, &old.data_type)?,
+            nullable: old.nullable,
+            metadata,
+        })
+    });
+    let fields = fields.collect::<Result<Vec<_>>>()?;
+    StructType::try_new(fields).map_err(|error| Error::failed("describing the columns of a table", error))
+}
+
+fn described_type(data_type: &DataType, before: &DataType) -> Result<DataType> {
+    Ok(match (data_type, before) {
+        (DataType::Struct(new), DataType::Struct(old)) => DataType::Struct(Box::new(described(new, old)?)),
+        (DataType::Array(new), DataType::Array(old)) => {
+            let element = described_type(&new.element_type, &old.element_type)?;
+            DataType::Array(Box::new(ArrayType::new(element, old.contains_null)))
+        }
+        (DataType::Map(new), DataType::Map(old)) => {
+            let value = described_type(&new.value_type, &old.value_type)?;
+            let key = new.key_type.clone();
+            DataType::Map(Box::new(MapType::new(key, value, old.value_contains_null)))
+        }
+        (new, _) => new.clone(),
+    })
+}
+
 /// Who committed instead of us.
 enum Rival {
     /// We did, at this version: the store's answer was lost.
     Ourselves(u64),
-    Compaction,
+    /// Somebody whose commit ours can go on from.
+    Bearable,
     Other,
 }
 
+/// The entry that takes the place of one that was cut off: it changes nothing, or makes the table that those actions would
+/// make, without rows and without what they would say of their source.
+fn nothing(version: u64, actions: &[Action]) -> Result<Bytes> {
+    let doing = || "clearing a version that was cut off";
+    let said = serde_json::json!({"commitInfo": {
+        "timestamp": chrono::Utc::now().timestamp_millis(),
+        "operation": "RECOVERY",
+        "engineInfo": concat!("cordada:", env!("CARGO_PKG_VERSION")),
+    }});
+    let mut lines = vec![said.to_string()];
+    for action in actions.iter().filter(|_| version == 0) {
+        let action = match action {
+            Action::Metadata(metadata) => Action::Metadata(metadata.clone().remove_config_key(STATE).doing(doing)?),
+            Action::Protocol(_) => action.clone(),
+            _ => continue,
+        };
+        lines.push(serde_json::to_string(&action).doing(doing)?);
+    }
+    Ok(lines.join("\n").into())
+}
+
 fn rows(files: &[Add]) -> u64 {
-    let files = files.iter().map(|add| data_file("", add.clone(), &Schema::empty()));
-    files.filter_map(|file| file.rows()).sum()
+    let stats = files.iter().filter_map(|add| add.stats.as_deref());
+    stats.filter_map(statistics::rows).sum()
 }

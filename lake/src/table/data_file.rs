@@ -1,5 +1,6 @@
 //! Parquet files of a table: written from a stream of batches, read back as one.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
@@ -9,6 +10,7 @@ use arrow::datatypes::{
     Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
 use arrow::record_batch::RecordBatch;
+use chrono::Datelike;
 use cordada_core::names::ORIGIN;
 use cordada_core::{Context, Error, Result, types};
 use datafusion::datasource::listing::PartitionedFile;
@@ -50,6 +52,10 @@ const TEXT_BOUND: usize = 32;
 /// Digits that a decimal may have in the log's statistics: their JSON numbers are doubles to most readers, and beyond
 /// these they could be off.
 pub(crate) const EXACT_DIGITS: u32 = 15;
+
+/// Years that a bound in the log may have: other readers cannot open a table whose log has one of five digits, or of
+/// before Christ.
+const YEARS: RangeInclusive<i32> = 1..=9999;
 
 /// Rows a batch when a file is read to be rewritten, as many as a query's scan has: fewer than
 /// [`cordada_core::batches::BATCH_ROWS`], because as many files are rewritten at a time as there are cores.
@@ -288,7 +294,8 @@ fn bound(values: &ArrayRef, field: &Field, greatest: bool) -> Option<Value> {
         DataType::Float64 => extreme!(Float64Type).filter(|v| v.is_finite()).map(|v| json!(v)),
         DataType::Date32 => {
             let day = extreme!(Date32Type)?;
-            Date32Type::to_naive_date_opt(day).map(|date| json!(date.to_string()))
+            let date = Date32Type::to_naive_date_opt(day).filter(|date| YEARS.contains(&date.year()))?;
+            Some(json!(date.to_string()))
         }
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             let micros = extreme!(TimestampMicrosecondType)?;
@@ -298,7 +305,7 @@ fn bound(values: &ArrayRef, field: &Field, greatest: bool) -> Option<Value> {
             } else {
                 micros.div_euclid(1000)
             };
-            let time = chrono::DateTime::from_timestamp_millis(millis)?;
+            let time = chrono::DateTime::from_timestamp_millis(millis).filter(|time| YEARS.contains(&time.year()))?;
             Some(json!(time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()))
         }
         DataType::Decimal128(_, scale) => {

@@ -7,8 +7,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::compute::kernels::zip::zip;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit, TimestampMicrosecondType};
 use cordada_core::{Context, Error, Result, TableName};
 use datafusion::common::ScalarValue;
@@ -30,9 +29,6 @@ pub const ROW_HASH: &str = "_row_hash";
 /// The columns that a history adds.
 pub const COLUMNS: [&str; 3] = [VALID_FROM, VALID_TO, ROW_HASH];
 
-/// Statistics round times up to milliseconds.
-const ROUNDED_BY: i64 = 1000;
-
 /// What a write to a history goes by.
 #[derive(Debug)]
 pub(crate) struct History {
@@ -43,19 +39,11 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// A write of rows of `incoming` at that time; not before the last change that is in the files of `base` and
-    /// their schema, so that a clock that was put back makes no periods that overlap.
-    pub(crate) fn new(
-        incoming: &Schema,
-        ignored: &[String],
-        at: i64,
-        missing: MissingKey,
-        base: Option<(&Schema, &[DataFile])>,
-    ) -> Self {
-        let newest = base.and_then(|(schema, files)| newest_change(schema, files));
+    /// A write of rows of `incoming` at that time.
+    pub(crate) fn new(incoming: &Schema, ignored: &[String], at: i64, missing: MissingKey) -> Self {
         let content = incoming.fields().iter().map(|field| field.name().clone());
         Self {
-            at: newest.filter(|newest| at <= newest - ROUNDED_BY).unwrap_or(at),
+            at,
             missing,
             content: content.filter(|name| !ignored.contains(name)).collect(),
         }
@@ -77,7 +65,8 @@ impl History {
     }
 
     /// Says what becomes of the rows of `batch`, which has the history's columns: those that are current and have
-    /// changed, or are no more, close. One that began no earlier than it would end never held, and goes.
+    /// changed, or are no more, close. Whatever the clock, a row ends after it began and before the next of its key
+    /// begins.
     pub(crate) fn judge(
         &self,
         batch: &RecordBatch,
@@ -85,44 +74,82 @@ impl History {
         incoming: &IncomingRows,
         verdict: &mut Verdict,
     ) -> Result<()> {
-        let column = |name: &str| {
-            let why = || Error::failed("reading a table's history", format!("there is no column {name}"));
-            batch.column_by_name(name).ok_or_else(why)
-        };
-        let from = column(VALID_FROM)?.as_primitive::<TimestampMicrosecondType>();
-        let to = column(VALID_TO)?;
-        let hashes = column(ROW_HASH)?.as_string::<i32>();
+        let from = column(batch, VALID_FROM)?.as_primitive::<TimestampMicrosecondType>();
+        let to = column(batch, VALID_TO)?.as_primitive::<TimestampMicrosecondType>();
+        let hashes = column(batch, ROW_HASH)?.as_string::<i32>();
         for (row, position) in positions.enumerate() {
+            let is_current = to.is_null(row);
             let changed = match position {
                 Some(position) => {
                     let content = incoming.content(position);
                     let same = hashes.is_valid(row) && content.map(to_text).as_deref() == Some(hashes.value(row));
-                    if same && to.is_null(row) {
-                        verdict.unwanted.push(position);
+                    if same && is_current {
+                        verdict.findings.unwanted.push(position);
                     }
                     !same
                 }
                 None => self.closes_missing(),
             };
-            verdict.next(match (changed && to.is_null(row), from.is_valid(row)) {
-                (false, _) => Fate::Stays,
-                (true, true) if from.value(row) >= self.at => Fate::Goes,
-                (true, _) => Fate::Closes,
-            });
+            let (fate, end) = match is_current {
+                false => (Fate::Stays, Some(to.value(row))),
+                true if changed => (Fate::Closes, Some(self.end(from, row))),
+                true => (Fate::Stays, None),
+            };
+            if let (Some(position), Some(end)) = (position, end.filter(|end| *end > self.at)) {
+                verdict.findings.later.push((position, end));
+            }
+            verdict.next(fate);
         }
         Ok(())
     }
 
+    /// When a current row ends that closes now.
+    fn end(&self, from: &TimestampMicrosecondArray, row: usize) -> i64 {
+        match from.is_valid(row) {
+            true => self.at.max(from.value(row).saturating_add(1)),
+            false => self.at,
+        }
+    }
+
     /// The rows with an end where they close.
     pub(crate) fn close(&self, batch: RecordBatch, fates: &[Fate]) -> Result<RecordBatch> {
-        let closes: BooleanArray = fates.iter().map(|fate| Some(*fate == Fate::Closes)).collect();
-        let Some(to) = batch.column_by_name(VALID_TO).filter(|_| closes.true_count() > 0) else {
+        if !fates.contains(&Fate::Closes) {
             return Ok(batch);
-        };
-        let end = arrow::array::Scalar::new(times(vec![self.at]));
-        let to = zip(&closes, &end, to).doing(|| "closing rows")?;
-        with_column(batch, VALID_TO, to)
+        }
+        let from = column(&batch, VALID_FROM)?.as_primitive::<TimestampMicrosecondType>();
+        let to = column(&batch, VALID_TO)?.as_primitive::<TimestampMicrosecondType>();
+        let ends = fates.iter().enumerate().map(|(row, fate)| match fate {
+            Fate::Closes => Some(self.end(from, row)),
+            _ => to.is_valid(row).then(|| to.value(row)),
+        });
+        let ends: TimestampMicrosecondArray = ends.collect();
+        with_column(batch, VALID_TO, Arc::new(ends.with_timezone("UTC")))
     }
+
+    /// Whether the file may hold former rows that end after the write's time, as far as its statistics tell.
+    pub(crate) fn may_end_later(&self, schema: &Schema, file: &DataFile) -> bool {
+        let column = schema.index_of(VALID_TO).ok();
+        let newest = column.and_then(|column| file.column(column)?.max_value.get_value().cloned());
+        match newest {
+            Some(ScalarValue::TimestampMicrosecond(Some(newest), _)) => newest > self.at,
+            _ => true,
+        }
+    }
+}
+
+/// The rows of which some begin later than the write, as `begins` says by their numbers in the batch.
+pub(crate) fn begin_later(batch: RecordBatch, begins: impl Iterator<Item = (usize, i64)>) -> Result<RecordBatch> {
+    let from = column(&batch, VALID_FROM)?.as_primitive::<TimestampMicrosecondType>();
+    let mut from = from.values().to_vec();
+    for (row, begin) in begins {
+        from[row] = begin;
+    }
+    with_column(batch, VALID_FROM, Arc::new(times(from)))
+}
+
+fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef> {
+    let why = || Error::failed("reading a table's history", format!("there is no column {name}"));
+    batch.column_by_name(name).ok_or_else(why)
 }
 
 /// The incoming columns with those of a history.
@@ -142,22 +169,8 @@ pub(crate) fn with_columns(table: &TableName, incoming: &Schema) -> Result<Schem
 /// Whether the file may hold current rows, as far as its statistics tell.
 pub(crate) fn may_have_current(schema: &Schema, file: &DataFile) -> bool {
     let column = schema.index_of(VALID_TO).ok();
-    let column = column.and_then(|column| file.statistics.column_statistics.get(column));
+    let column = column.and_then(|column| file.column(column));
     column.is_none_or(|column| column.null_count.get_value() != Some(&0))
-}
-
-fn newest_change(schema: &Schema, files: &[DataFile]) -> Option<i64> {
-    let columns = [VALID_FROM, VALID_TO].map(|name| schema.index_of(name).ok());
-    let newest = columns.into_iter().flatten().flat_map(|column| {
-        files.iter().filter_map(move |file| {
-            let column = file.statistics.column_statistics.get(column)?;
-            match column.max_value.get_value()? {
-                ScalarValue::TimestampMicrosecond(micros, _) => *micros,
-                _ => None,
-            }
-        })
-    });
-    newest.max()
 }
 
 fn times(micros: Vec<i64>) -> TimestampMicrosecondArray {

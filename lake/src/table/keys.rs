@@ -261,9 +261,9 @@ impl KeyBounds {
                 Range::Anything => true,
                 Range::Within(least, greatest) => {
                     let index = schema.index_of(column).ok();
-                    let column = index.and_then(|index| file.statistics.column_statistics.get(index));
-                    let low = column.and_then(|column| column.min_value.get_value());
-                    let high = column.and_then(|column| column.max_value.get_value());
+                    let column = index.and_then(|index| file.column(index));
+                    let low = column.as_ref().and_then(|column| column.min_value.get_value());
+                    let high = column.as_ref().and_then(|column| column.max_value.get_value());
                     let below = low.is_some_and(|low| greatest.partial_cmp(low) == Some(Ordering::Less));
                     let above = high.is_some_and(|high| least.partial_cmp(high) == Some(Ordering::Greater));
                     !below && !above

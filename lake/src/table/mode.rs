@@ -2,6 +2,7 @@
 
 use arrow::datatypes::SchemaRef;
 
+use super::constraints::TakeBroken;
 use super::keys::Duplicates;
 use super::tip::Tip;
 
@@ -42,10 +43,14 @@ pub enum Mode {
         deleted: Option<String>,
         /// Columns whose change alone is none, such as `_load_id`. They keep the value that began the row.
         ignored: Vec<String>,
-        /// When the new rows begin and the former ones end, in microseconds UTC.
+        /// When the new rows begin and the former ones end, in microseconds UTC; later where a row of the same key began
+        /// later.
         at: i64,
         /// What becomes of current rows whose key is not among the new ones.
         missing: MissingKey,
+        /// Whether to write although the clock must be wrong: it is off by more than a day by the store's clock, or that
+        /// much behind the rows that are there.
+        trust_clock: bool,
     },
 }
 
@@ -111,6 +116,8 @@ pub struct Write {
     pub state: Option<String>,
     /// Whether its rows cannot be had again from where they came: a rollback leaves the table as it is then.
     pub unrepeatable: bool,
+    /// What takes rows that break a constraint of the table. Without it such a row fails the write.
+    pub broken: Option<TakeBroken>,
 }
 
 impl Write {
@@ -124,6 +131,7 @@ impl Write {
             transactions: Vec::new(),
             state: None,
             unrepeatable: false,
+            broken: None,
         }
     }
 }

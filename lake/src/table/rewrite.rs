@@ -14,6 +14,7 @@ use datafusion::common::runtime::SpawnedTask;
 use deltalake::kernel::Add;
 use futures::{StreamExt, stream};
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter, ProjectionMask};
@@ -39,7 +40,8 @@ impl Folder {
         if self.can_thin(metadata.metadata(), keep) {
             let source = Source {
                 folder: self.clone(),
-                file: file.clone(),
+                location: file.location.clone(),
+                size,
                 metadata,
             };
             return Ok(source.thin(keep).await?.into_iter().collect());
@@ -71,7 +73,8 @@ impl Folder {
 #[derive(Clone)]
 struct Source {
     folder: Folder,
-    file: DataFile,
+    location: Path,
+    size: u64,
     metadata: ArrowReaderMetadata,
 }
 
@@ -126,7 +129,7 @@ impl Source {
         let start = ranges().map(|(start, _)| start).min().unwrap_or(0);
         let end = ranges().map(|(start, length)| start + length).max().unwrap_or(0);
         let store = self.folder.lake.object_store();
-        let bytes = store.get_range(&self.file.location, start..end).await;
+        let bytes = store.get_range(&self.location, start..end).await;
         let bytes = bytes.doing(|| self.doing())?;
         let of_chunk = |column: usize| {
             let (offset, length) = columns[column].byte_range();
@@ -166,8 +169,7 @@ impl Source {
     /// The chunks of one of the table's columns, decoded and encoded.
     async fn encoded(&self, group: usize, field: usize, keep: &BooleanBuffer) -> Result<Vec<Chunk>> {
         let doing = || self.doing();
-        let size = u64::try_from(self.file.add.size).unwrap_or_default();
-        let reader = data_file::open(self.folder.lake.object_store(), &self.file.location, size)?;
+        let reader = data_file::open(self.folder.lake.object_store(), &self.location, self.size)?;
         let mut batches = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, self.metadata.clone())
             .with_projection(ProjectionMask::roots(self.metadata.parquet_schema(), [field]))
             .with_row_groups(vec![group])
@@ -197,6 +199,6 @@ impl Source {
     }
 
     fn doing(&self) -> String {
-        format!("rewriting {}", self.file.location)
+        format!("rewriting {}", self.location)
     }
 }

@@ -1,41 +1,41 @@
 //! What others committed to a table since it was read.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use cordada_core::{Error, Result, TableName};
-use deltalake::logstore::LogStoreRef;
 use serde_json::Value;
 
-use crate::delta_error::DeltaContext;
+use crate::table::log::Log;
 
 /// Which of a version's commit is ours, in what it says of itself.
 pub(crate) const COMMIT_ID: &str = "cordadaCommit";
 
-/// The entries of those versions of a table's log.
+/// The entries of those versions of a table's log, by version.
 #[derive(Debug)]
-pub(crate) struct Entries(Vec<Vec<Value>>);
+pub(crate) struct Entries(BTreeMap<u64, Vec<Value>>);
 
 impl Entries {
     /// Reads them; one that is no longer there is passed over.
     ///
     /// # Errors
     /// One cannot be read.
-    pub(crate) async fn read(table: &TableName, log: &LogStoreRef, versions: RangeInclusive<u64>) -> Result<Self> {
-        let mut entries = Vec::new();
+    pub(crate) async fn read(table: &TableName, log: &Log, versions: RangeInclusive<u64>) -> Result<Self> {
+        let mut entries = BTreeMap::new();
         for version in versions {
             let doing = || format!("reading entry {version} of the log of {table}");
-            let Some(bytes) = log.read_commit_entry(version).await.doing(doing)? else {
+            let Some(bytes) = log.entry(version).await? else {
                 continue;
             };
             let actions = serde_json::Deserializer::from_slice(&bytes).into_iter();
             let actions: Result<Vec<Value>, _> = actions.collect();
-            entries.push(actions.map_err(|error| Error::failed(doing(), error))?);
+            entries.insert(version, actions.map_err(|error| Error::failed(doing(), error))?);
         }
         Ok(Self(entries))
     }
 
     fn actions<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
-        self.0.iter().flatten().filter_map(move |action| action.get(kind))
+        self.0.values().flatten().filter_map(move |action| action.get(kind))
     }
 
     /// Whether they only put the same rows into other files, as a compaction does.
@@ -48,10 +48,19 @@ impl Entries {
         moves("add") && moves("remove") && ["metaData", "protocol", "txn"].into_iter().all(is_quiet)
     }
 
-    /// Whether one of them is the commit that calls itself `id`.
-    pub(crate) fn has(&self, id: &str) -> bool {
-        let mut commits = self.actions("commitInfo");
-        commits.any(|commit| commit.get(COMMIT_ID).and_then(Value::as_str) == Some(id))
+    /// Whether rows that are added beside them, with those transactions, are added as if they were not there: they leave
+    /// the table's columns and properties, and record nothing of the same applications.
+    pub(crate) fn leave_room(&self, transactions: &[(String, i64)]) -> bool {
+        let is_quiet = |kind| self.actions(kind).next().is_none();
+        let same = |id: &str| transactions.iter().any(|(own, _)| own == id);
+        ["metaData", "protocol"].into_iter().all(is_quiet) && !self.applications().any(same)
+    }
+
+    /// The version of the commit that calls itself `id`, if it is one of them.
+    pub(crate) fn version_of(&self, id: &str) -> Option<u64> {
+        let is_own = |action: &Value| action["commitInfo"][COMMIT_ID] == id;
+        let own = self.0.iter().find(|(_, actions)| actions.iter().any(is_own));
+        own.map(|(version, _)| *version)
     }
 
     /// The ids of applications whose transactions they record.

@@ -1,48 +1,117 @@
-//! A table at one version: its file list and statistics, read once.
+//! A table at one version: its columns and properties, its files, and what the log says of their rows.
+//!
+//! A version is made from the one before it and shares with it what did not change.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
-use cordada_core::{Error, Result, types};
+use arrow::datatypes::{Schema, SchemaRef};
+use cordada_core::{Context, Error, Result, types};
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
-use deltalake::kernel::{Add, EagerSnapshot, Remove};
-use deltalake::logstore::LogStoreRef;
+use datafusion::common::{ColumnStatistics, Statistics};
+use deltalake::DeltaTableError;
+use deltalake::kernel::engine::arrow_conversion::TryIntoArrow;
+use deltalake::kernel::{Action, Add, Metadata, Remove, StructType};
 use object_store::path::Path;
-use serde_json::Value;
 
 use crate::delta_error::DeltaContext;
-use crate::table::data_file::EXACT_DIGITS;
+use crate::table::log::{AddedFile, Changes, Content, Protocol};
+use crate::table::statistics::{self, FileStatistics};
+use crate::table::transactions::Transactions;
 
 /// The table property that says how columns are named in the files.
 const COLUMN_MAPPING: &str = "delta.columnMapping.mode";
+
+/// Files whose statistics are merged at a time: each of them takes some hundred bytes a column until then.
+const MERGED_FILES: usize = 64;
 
 /// A table at one version.
 #[derive(Debug)]
 pub struct TableSnapshot {
     path: String,
+    version: u64,
+    protocol: Arc<Protocol>,
+    metadata: Arc<Metadata>,
     schema: SchemaRef,
-    state: EagerSnapshot,
-    files: Vec<DataFile>,
-    statistics: Statistics,
+    files: Arc<Vec<Arc<DataFile>>>,
+    transactions: Transactions,
+    statistics: OnceLock<Statistics>,
+    since_checkpoint: SinceCheckpoint,
+}
+
+/// How much there is to read after the last checkpoint.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SinceCheckpoint {
+    /// The checkpoint, if there is one, and how many actions it has.
+    pub(crate) checkpoint: Option<(u64, usize)>,
+    pub(crate) versions: u64,
+    /// Those of these versions that a checkpoint would keep.
+    pub(crate) actions: usize,
 }
 
 /// One Parquet file of a table.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct DataFile {
     /// Where it is, relative to the lake.
     pub location: Path,
     /// The log's entry, whose path is relative to the table.
     pub add: Add,
-    /// What the log says about its rows, for the table's columns.
-    pub statistics: Arc<Statistics>,
+    /// The table's columns.
+    schema: SchemaRef,
+    rows: OnceLock<Option<u64>>,
+    statistics: OnceLock<FileStatistics>,
 }
 
 impl DataFile {
+    /// The file of that entry of the log of the table at `table`, whose columns are those of `schema`.
+    pub(crate) fn new(table: &str, add: Add, schema: &SchemaRef) -> Self {
+        let location = Path::from_iter(Path::from(table).parts().chain(Path::from(add.path.as_str()).parts()));
+        Self {
+            location,
+            add,
+            schema: schema.clone(),
+            rows: OnceLock::new(),
+            statistics: OnceLock::new(),
+        }
+    }
+
+    /// The same file where the table has other columns.
+    pub(crate) fn with_schema(&self, schema: &SchemaRef) -> Self {
+        Self {
+            location: self.location.clone(),
+            add: self.add.clone(),
+            schema: schema.clone(),
+            rows: self.rows.clone(),
+            statistics: OnceLock::new(),
+        }
+    }
+
     /// The number of rows, if the log says it.
     pub fn rows(&self) -> Option<u64> {
-        self.statistics.num_rows.get_value().map(|rows| *rows as u64)
+        *self
+            .rows
+            .get_or_init(|| self.add.stats.as_deref().and_then(statistics::rows))
+    }
+
+    /// What the log says of the column of that number among the table's; `None` if there is no such column.
+    pub fn column(&self, column: usize) -> Option<ColumnStatistics> {
+        self.parsed().column(column)
+    }
+
+    /// What the log says of the file's rows, for the table's columns.
+    pub fn statistics(&self) -> Statistics {
+        Statistics {
+            num_rows: self
+                .rows()
+                .map_or(Precision::Absent, |rows| Precision::Exact(rows as usize)),
+            total_byte_size: Precision::Inexact(usize::try_from(self.add.size).unwrap_or_default()),
+            column_statistics: self.parsed().columns(),
+        }
+    }
+
+    fn parsed(&self) -> &FileStatistics {
+        self.statistics
+            .get_or_init(|| FileStatistics::parse(self.add.stats.as_deref(), &self.schema))
     }
 
     /// The log's entry that takes the file out of the table.
@@ -57,58 +126,127 @@ impl DataFile {
             ..Remove::default()
         }
     }
+
+    /// About how much memory it takes, in bytes; its statistics are there twice once a query has asked for them.
+    fn bytes(&self) -> usize {
+        let stats = self.add.stats.as_ref().map_or(0, String::len);
+        size_of::<Self>() + self.location.as_ref().len() + self.add.path.len() + 2 * stats
+    }
 }
 
 impl TableSnapshot {
-    pub(crate) async fn load(path: &str, log_store: &LogStoreRef, version: u64) -> Result<Self> {
-        let doing = || format!("reading version {version} of the table at {path}");
-        let state = EagerSnapshot::try_new(log_store.as_ref(), Some(version))
-            .await
-            .doing(doing)?;
-        Self::from_state(path, state)
+    /// The first version of the table at `path` that can be read.
+    ///
+    /// # Errors
+    /// It is not a table that we can read.
+    pub(crate) fn first(path: &str, version: u64, changes: Changes) -> Result<Self> {
+        Self::make(path, version, None, changes, Vec::new())
     }
 
-    pub(crate) fn from_state(path: &str, state: EagerSnapshot) -> Result<Self> {
-        let doing = format!("reading version {} of the table at {path}", state.version());
-        if !state.metadata().partition_columns().is_empty() {
-            return Err(
-                Error::failed(doing, "the table is partitioned, which the lake's own tables never are")
-                    .hint("rewrite it without partitions"),
-            );
-        }
-        let mapping = state.metadata().configuration().get(COLUMN_MAPPING);
-        if mapping.is_some_and(|mode| mode != "none") {
-            let why = "another writer mapped the table's columns to other names in its files";
-            return Err(Error::failed(doing, why).hint("rewrite it without `delta.columnMapping.mode`"));
-        }
-        let schema = Arc::new(types::storable(&state.arrow_schema()));
-        let mut files = Vec::new();
-        for view in state.log_data().iter() {
-            if view.deletion_vector_descriptor().is_some() {
-                return Err(
-                    Error::failed(doing, "another writer left deletion vectors in the table")
-                        .hint("purge them with the tool that wrote them"),
-                );
+    /// The table as a checkpoint has it.
+    ///
+    /// # Errors
+    /// It is not a table that we can read.
+    pub(crate) fn of_checkpoint(path: &str, version: u64, content: Content) -> Result<Self> {
+        let actions = content.changes.actions;
+        let mut table = Self::make(path, version, None, content.changes, content.files)?;
+        table.since_checkpoint = SinceCheckpoint {
+            checkpoint: Some((version, actions)),
+            ..SinceCheckpoint::default()
+        };
+        Ok(table)
+    }
+
+    /// The table at a later version, once the changes between them were made.
+    ///
+    /// # Errors
+    /// It is no longer a table that we can read.
+    pub(crate) fn then(&self, version: u64, changes: Changes) -> Result<Self> {
+        Self::make(&self.path, version, Some(self), changes, Vec::new())
+    }
+
+    /// The table as a commit of those actions on `latest` will make it, at the version after it, before anybody commits
+    /// them; `latest` is `None` for a table that is yet to be.
+    ///
+    /// # Errors
+    /// It would not be a table that we can read.
+    pub(crate) fn candidate(path: &str, latest: Option<&Self>, actions: &[Action]) -> Result<Self> {
+        let version = latest.map_or(0, |latest| latest.version + 1);
+        Self::make(path, version, latest, Changes::of(actions)?, Vec::new())
+    }
+
+    fn make(
+        path: &str,
+        version: u64,
+        before: Option<&Self>,
+        mut changes: Changes,
+        more: Vec<AddedFile>,
+    ) -> Result<Self> {
+        let doing = || format!("reading version {version} of the table at {path}");
+        let unknown = |what: &str| Error::failed(doing(), format!("its log does not say what {what} it has"));
+        let protocol = match changes.protocol.take() {
+            Some(protocol) => {
+                protocol.check_readable(doing)?;
+                Arc::new(protocol)
             }
-            let add = Add {
-                path: view.path().into_owned(),
-                size: view.size(),
-                modification_time: view.modification_time(),
-                data_change: true,
-                stats: view.stats(),
-                ..Add::default()
-            };
-            files.push(data_file(path, add, &schema));
-        }
-        // The log lists files newest first; the order of arrival is the one people expect.
-        files.sort_by(|a, b| (a.add.modification_time, &a.add.path).cmp(&(b.add.modification_time, &b.add.path)));
-        let statistics = summarize(&files, &schema);
+            None => before
+                .map(|before| before.protocol.clone())
+                .ok_or_else(|| unknown("protocol"))?,
+        };
+        let (metadata, schema) = match (changes.metadata.take(), before) {
+            (Some(metadata), before) => {
+                let schema = Arc::new(columns(&metadata, doing)?);
+                let known = before.map(|before| &before.schema).filter(|known| **known == schema);
+                (Arc::new(metadata), known.cloned().unwrap_or(schema))
+            }
+            (None, Some(before)) => (before.metadata.clone(), before.schema.clone()),
+            (None, None) => return Err(unknown("columns")),
+        };
+        let since = before.map(|before| before.since_checkpoint).unwrap_or_default();
+        let since_checkpoint = SinceCheckpoint {
+            checkpoint: since.checkpoint,
+            versions: since.versions + version + 1 - before.map_or(0, |before| before.version + 1),
+            actions: since.actions + changes.actions,
+        };
+        let transactions = before.map(|before| before.transactions.clone()).unwrap_or_default();
+        let transactions = transactions.then(std::mem::take(&mut changes.transactions));
+        let same_columns = before.is_some_and(|before| Arc::ptr_eq(&before.schema, &schema));
+        let files = match before {
+            Some(before) if same_columns && changes.files.is_empty() => before.files.clone(),
+            _ => {
+                let there = before.map(|before| before.files.as_slice()).unwrap_or_default();
+                let stays = |file: &&Arc<DataFile>| !changes.files.contains_key(&file.add.path);
+                let kept = there.iter().filter(stays).map(|file| match same_columns {
+                    true => file.clone(),
+                    false => Arc::new(file.with_schema(&schema)),
+                });
+                let mut files: Vec<Arc<DataFile>> = kept.collect();
+                for file in more.into_iter().chain(changes.files.into_values().flatten()) {
+                    if file.has_deletions {
+                        return Err(
+                            Error::failed(doing(), "another writer left deletion vectors in the table")
+                                .hint("purge them with the tool that wrote them"),
+                        );
+                    }
+                    files.push(Arc::new(DataFile::new(path, file.into_add(), &schema)));
+                }
+                // The log lists files in no order; that of their arrival is the one people expect.
+                files.sort_by(|a, b| {
+                    (a.add.modification_time, &a.add.path).cmp(&(b.add.modification_time, &b.add.path))
+                });
+                Arc::new(files)
+            }
+        };
         Ok(Self {
             path: path.to_owned(),
+            version,
+            protocol,
+            metadata,
             schema,
-            state,
             files,
-            statistics,
+            transactions,
+            statistics: OnceLock::new(),
+            since_checkpoint,
         })
     }
 
@@ -119,7 +257,12 @@ impl TableSnapshot {
 
     /// The Delta version.
     pub fn version(&self) -> u64 {
-        self.state.version()
+        self.version
+    }
+
+    /// Identifies the table: another one at the same place has another id.
+    pub fn id(&self) -> &str {
+        self.metadata.id()
     }
 
     /// The columns as the table stores them, with `comment` and `pii` as field metadata.
@@ -129,143 +272,113 @@ impl TableSnapshot {
 
     /// The number of rows, when every file says how many it has.
     pub fn rows(&self) -> Option<u64> {
-        self.files.iter().map(DataFile::rows).sum()
+        self.files.iter().map(|file| file.rows()).sum()
     }
 
     /// The files, oldest first.
-    pub fn files(&self) -> &[DataFile] {
+    pub fn files(&self) -> &[Arc<DataFile>] {
         &self.files
     }
 
     /// The statistics of the whole table, for the optimizer.
     pub fn statistics(&self) -> &Statistics {
-        &self.statistics
+        self.statistics.get_or_init(|| merged(self.files.iter(), &self.schema))
     }
 
     /// The table property of that name.
     pub fn property(&self, name: &str) -> Option<&str> {
-        self.state.metadata().configuration().get(name).map(String::as_str)
+        self.metadata.configuration().get(name).map(String::as_str)
     }
 
-    pub(crate) fn state(&self) -> &EagerSnapshot {
-        &self.state
+    /// The columns with all that is said of them, by whomever.
+    ///
+    /// # Errors
+    /// The log says what is not a column.
+    pub(crate) fn described(&self) -> Result<StructType> {
+        let doing = || format!("reading the columns of the table at {}", self.path);
+        self.metadata.parse_schema().map_err(DeltaTableError::from).doing(doing)
     }
 
-    pub(crate) async fn transactions(&self, log_store: &LogStoreRef, ids: &[String]) -> Result<HashMap<String, i64>> {
-        let mut versions = HashMap::new();
-        for id in ids {
-            let version = self.state.transaction_version(log_store.as_ref(), id).await;
-            let version = version.doing(|| format!("reading the transactions of the table at {}", self.path))?;
-            versions.extend(version.map(|version| (id.clone(), version)));
-        }
-        Ok(versions)
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.metadata
     }
-}
 
-pub(crate) fn data_file(table: &str, add: Add, schema: &Schema) -> DataFile {
-    let statistics = add
-        .stats
-        .as_deref()
-        .and_then(|json| serde_json::from_str::<Value>(json).ok());
-    let statistics = statistics.map_or_else(
-        || Statistics::new_unknown(schema),
-        |json| file_statistics(&json, schema),
-    );
-    let statistics = statistics.with_total_bytes(add.size);
-    let location = Path::from_iter(Path::from(table).parts().chain(Path::from(add.path.as_str()).parts()));
-    DataFile {
-        location,
-        add,
-        statistics: Arc::new(statistics),
+    pub(crate) fn protocol(&self) -> &Protocol {
+        &self.protocol
     }
-}
 
-trait WithTotalBytes {
-    fn with_total_bytes(self, compressed: i64) -> Self;
-}
-
-impl WithTotalBytes for Statistics {
-    fn with_total_bytes(mut self, compressed: i64) -> Self {
-        self.total_byte_size = Precision::Inexact(usize::try_from(compressed).unwrap_or_default());
-        self
+    pub(crate) fn since_checkpoint(&self) -> SinceCheckpoint {
+        self.since_checkpoint
     }
-}
 
-/// The file's statistics from the log's JSON (Delta protocol, "Per-file Statistics").
-fn file_statistics(json: &Value, schema: &Schema) -> Statistics {
-    let rows = json["numRecords"]
-        .as_u64()
-        .map_or(Precision::Absent, |rows| Precision::Exact(rows as usize));
-    let columns = schema.fields().iter().map(|field| {
-        let bound = |which: &str| bound(&json[which][field.name()], field.data_type());
-        ColumnStatistics {
-            null_count: json["nullCount"][field.name()]
-                .as_u64()
-                .map_or(Precision::Absent, |nulls| Precision::Exact(nulls as usize)),
-            min_value: bound("minValues"),
-            max_value: bound("maxValues"),
-            ..ColumnStatistics::new_unknown()
-        }
-    });
-    Statistics {
-        num_rows: rows,
-        total_byte_size: Precision::Absent,
-        column_statistics: columns.collect(),
-    }
-}
-
-/// A minimum or maximum. Exact where the writers' conventions leave nothing out: text is cut off and timestamps are
-/// rounded to milliseconds by some, so theirs bound the values but need not be among them.
-fn bound(value: &Value, data_type: &DataType) -> Precision<ScalarValue> {
-    let scalar = match (data_type, value) {
-        (_, Value::Null) => None,
-        (DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64, value) => value
-            .as_i64()
-            .and_then(|v| ScalarValue::Int64(Some(v)).cast_to(data_type).ok()),
-        (DataType::Float32 | DataType::Float64, value) => value
-            .as_f64()
-            .and_then(|v| ScalarValue::Float64(Some(v)).cast_to(data_type).ok()),
-        (DataType::Decimal128(precision, scale), value) => decimal(value, *precision, *scale),
-        (DataType::Utf8, Value::String(text)) => {
-            return Precision::Inexact(ScalarValue::Utf8View(Some(text.clone())));
-        }
-        (DataType::Date32, Value::String(text)) => {
-            ScalarValue::Utf8(Some(text.clone())).cast_to(&DataType::Date32).ok()
-        }
-        (DataType::Timestamp(TimeUnit::Microsecond, _), Value::String(text)) => {
-            let parsed = chrono::DateTime::parse_from_rfc3339(text).ok();
-            let micros = parsed.map(|time| time.timestamp_micros());
-            let scalar = micros.map(|micros| ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
-            return scalar.map_or(Precision::Absent, Precision::Inexact);
-        }
-        _ => None,
-    };
-    scalar.map_or(Precision::Absent, Precision::Exact)
-}
-
-fn decimal(value: &Value, precision: u8, scale: i8) -> Option<ScalarValue> {
-    let number = value.as_f64()?;
-    let text = format!("{number:.*}", usize::try_from(scale).ok()?);
-    let unscaled: i128 = text.replace('.', "").parse().ok()?;
-    (unscaled.unsigned_abs() < 10_u128.pow(EXACT_DIGITS)).then_some(ScalarValue::Decimal128(
-        Some(unscaled),
-        precision,
-        scale,
-    ))
-}
-
-fn summarize(files: &[DataFile], schema: &Schema) -> Statistics {
-    match Statistics::try_merge_iter(
-        files.iter().map(|file| file.statistics.as_ref()),
-        &types::readable(schema),
-    ) {
-        Ok(statistics) if !files.is_empty() => statistics,
-        _ => {
-            let mut unknown = Statistics::new_unknown(schema);
-            if files.is_empty() {
-                unknown.num_rows = Precision::Exact(0);
-            }
-            unknown
+    /// The same version, once it has a checkpoint of so many actions.
+    pub(crate) fn checkpointed(self, actions: usize) -> Self {
+        let since_checkpoint = SinceCheckpoint {
+            checkpoint: Some((self.version, actions)),
+            ..SinceCheckpoint::default()
+        };
+        Self {
+            since_checkpoint,
+            ..self
         }
     }
+
+    /// The numbers that those applications recorded last, by their ids.
+    pub(crate) fn transactions(&self, ids: &[String]) -> HashMap<String, i64> {
+        let known = ids
+            .iter()
+            .filter_map(|id| Some((id.clone(), self.transactions.get(id)?)));
+        known.collect()
+    }
+
+    /// About how much memory it takes, in bytes, what it shares with other versions included.
+    pub(crate) fn bytes(&self) -> usize {
+        let files: usize = self.files.iter().map(|file| file.bytes()).sum();
+        let columns = self.schema.fields().len() * size_of::<ColumnStatistics>();
+        let configuration = self.metadata.configuration().iter();
+        let properties: usize = configuration.map(|(key, value)| key.len() + value.len()).sum();
+        size_of::<Self>() + files + self.transactions.bytes() + 4 * columns + properties
+    }
+}
+
+fn columns(metadata: &Metadata, doing: impl Fn() -> String) -> Result<Schema> {
+    if !metadata.partition_columns().is_empty() {
+        return Err(Error::failed(
+            doing(),
+            "the table is partitioned, which the lake's own tables never are",
+        )
+        .hint("rewrite it without partitions"));
+    }
+    let mapping = metadata.configuration().get(COLUMN_MAPPING);
+    if mapping.is_some_and(|mode| mode != "none") {
+        let why = "another writer mapped the table's columns to other names in its files";
+        return Err(Error::failed(doing(), why).hint("rewrite it without `delta.columnMapping.mode`"));
+    }
+    let schema = metadata.parse_schema().map_err(DeltaTableError::from).doing(&doing)?;
+    let schema: Schema = (&schema).try_into_arrow().doing(&doing)?;
+    Ok(types::storable(&schema))
+}
+
+/// The statistics of those files together, of a table with those columns.
+pub(crate) fn merged<'a>(mut files: impl Iterator<Item = &'a Arc<DataFile>>, schema: &Schema) -> Statistics {
+    let readable = types::readable(schema);
+    let mut all: Option<Statistics> = None;
+    loop {
+        let some: Vec<Statistics> = files
+            .by_ref()
+            .take(MERGED_FILES)
+            .map(|file| file.statistics())
+            .collect();
+        if some.is_empty() {
+            break;
+        }
+        all = match Statistics::try_merge_iter(all.iter().chain(&some), &readable) {
+            Ok(merged) => Some(merged),
+            Err(_) => return Statistics::new_unknown(schema),
+        };
+    }
+    all.unwrap_or_else(|| Statistics {
+        num_rows: Precision::Exact(0),
+        ..Statistics::new_unknown(schema)
+    })
 }

@@ -18,10 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::incoming::IncomingRows;
 use crate::lake::Lake;
+use crate::table::constraints::{Constraints, TakeBroken};
 use crate::table::data_file::{self, FileWriter};
-use crate::table::history::History;
+use crate::table::fate::Findings;
+use crate::table::history::{self, History};
 use crate::table::keys::{Duplicates, Key, KeyBounds, KeyIndex, RowPosition};
-use crate::table::snapshot::{DataFile, data_file};
+use crate::table::snapshot::DataFile;
+use crate::table::statistics;
 
 /// Where a write's files go, and the columns they have.
 #[derive(Clone)]
@@ -83,6 +86,14 @@ impl Folder {
     }
 }
 
+/// Which incoming rows a table lets in.
+#[derive(Clone)]
+pub(crate) struct Admission {
+    pub(crate) constraints: Arc<Constraints>,
+    /// What takes the others; without it there must be none.
+    pub(crate) broken: Option<TakeBroken>,
+}
+
 /// How a write by key treats its incoming rows.
 #[derive(Clone)]
 pub(crate) struct Rules {
@@ -116,6 +127,7 @@ pub(crate) async fn stage(
     folder: &Folder,
     table: &TableName,
     partitions: Vec<SendableRecordBatchStream>,
+    admission: &Admission,
     rules: Option<&Rules>,
     added: &mut Vec<Add>,
 ) -> Result<StagedRows> {
@@ -129,6 +141,7 @@ pub(crate) async fn stage(
             number,
             writer: folder.writer()?,
             schema: folder.schema.clone(),
+            admission: admission.clone(),
             rules: rules.cloned(),
             index: index.clone(),
             doing: doing.clone(),
@@ -163,7 +176,7 @@ pub(crate) async fn stage(
         contents.push(partition.contents);
         let mut start = 0;
         for add in partition.writer.into_files() {
-            let rows = data_file("", add.clone(), &Schema::empty()).rows().unwrap_or_default();
+            let rows = add.stats.as_deref().and_then(statistics::rows).unwrap_or_default();
             added.push(add.clone());
             files.push(StagedFile {
                 add,
@@ -192,6 +205,7 @@ struct Partition {
     number: u16,
     writer: FileWriter,
     schema: SchemaRef,
+    admission: Admission,
     rules: Option<Rules>,
     index: Option<Arc<KeyIndex>>,
     doing: String,
@@ -219,12 +233,12 @@ impl Partition {
     }
 
     async fn take(&mut self, incoming: &RecordBatch) -> Result<()> {
-        let mut batch = types::conform(incoming, &self.schema)?;
+        let (incoming, mut batch) = self.admit(incoming)?;
         if let (Some(rules), Some(index)) = (&self.rules, &self.index) {
             let lands = rules
                 .deleted
                 .as_ref()
-                .map(|deleted| landing(incoming, deleted))
+                .map(|deleted| landing(&incoming, deleted))
                 .transpose()?;
             self.bounds.extend(&rules.key, &batch)?;
             for (row, hash) in rules.key.hashes(&batch)?.into_iter().enumerate() {
@@ -243,6 +257,34 @@ impl Partition {
             }
         }
         self.writer.write(&batch).await
+    }
+
+    /// The rows that the table lets in: as they came in, and with the table's columns.
+    fn admit(&self, incoming: &RecordBatch) -> Result<(RecordBatch, RecordBatch)> {
+        let batch = types::conform(incoming, &self.schema)?;
+        let mut broken = self.admission.constraints.broken(&batch)?;
+        let deleted = self.rules.as_ref().and_then(|rules| rules.deleted.as_deref());
+        if let Some(deleted) = deleted.filter(|_| !broken.is_empty()) {
+            let lands = landing(incoming, deleted)?;
+            broken.retain(|broken| lands.value(broken.row));
+        }
+        let Some(first) = broken.first() else {
+            return Ok((incoming.clone(), batch));
+        };
+        let Some(take) = &self.admission.broken else {
+            let rows = broken.iter().filter(|broken| broken.reason == first.reason).count();
+            let why = format!("{}; rows that break it, at least: {rows}", first.reason);
+            return Err(Error::failed(&self.doing, why).hint("mend the rows, or drop the constraint"));
+        };
+        take.take(incoming, &broken)?;
+        let mut keep = BooleanBufferBuilder::new(batch.num_rows());
+        keep.append_n(batch.num_rows(), true);
+        for broken in &broken {
+            keep.set_bit(broken.row, false);
+        }
+        let keep = BooleanArray::new(keep.finish(), None);
+        let kept = |batch: &RecordBatch| filter_record_batch(batch, &keep).doing(|| &self.doing);
+        Ok((kept(incoming)?, kept(&batch)?))
     }
 }
 
@@ -280,31 +322,59 @@ pub(crate) fn without_deleted(table: &TableName, incoming: &Schema, deleted: &st
     }
 }
 
-/// Takes those rows out of the staged files; `added` has the files' entries, and gets those of what they become.
-pub(crate) async fn drop_rows(
+/// Makes of the staged files what was found out about their rows; `added` has the files' entries, and gets those of
+/// what they become.
+pub(crate) async fn settle(
     folder: &Folder,
     files: &[StagedFile],
-    mut unwanted: Vec<RowPosition>,
+    findings: Findings,
     added: &mut Vec<Add>,
 ) -> Result<()> {
+    let Findings {
+        mut unwanted,
+        mut later,
+    } = findings;
     unwanted.sort_unstable();
     unwanted.dedup();
+    later.sort_unstable();
     for file in files {
-        let first = unwanted.partition_point(|position| *position < RowPosition::row(file.partition, file.rows.start));
-        let end = unwanted.partition_point(|position| *position < RowPosition::row(file.partition, file.rows.end));
-        let unwanted = &unwanted[first..end];
-        if unwanted.is_empty() {
+        let first = RowPosition::row(file.partition, file.rows.start);
+        let end = RowPosition::row(file.partition, file.rows.end);
+        let unwanted = &unwanted[within(&unwanted, |position| *position, first, end)];
+        let later = &later[within(&later, |(position, _)| *position, first, end)];
+        if unwanted.is_empty() && later.is_empty() {
             continue;
         }
+        let number = |position: RowPosition| {
+            let row = position.parts().1.unwrap_or(file.rows.start);
+            (row - file.rows.start) as usize
+        };
         let rows = (file.rows.end - file.rows.start) as usize;
         if unwanted.len() < rows {
             let mut keep = BooleanBufferBuilder::new(rows);
             keep.append_n(rows, true);
-            for row in unwanted.iter().filter_map(|position| position.parts().1) {
-                keep.set_bit((row - file.rows.start) as usize, false);
+            for position in unwanted {
+                keep.set_bit(number(*position), false);
             }
-            let old = data_file(&folder.path, file.add.clone(), &folder.schema);
-            added.extend(folder.keep_rows(&old, &keep.finish()).await?);
+            let keep = keep.finish();
+            let old = DataFile::new(&folder.path, file.add.clone(), &folder.schema);
+            if later.is_empty() {
+                added.extend(folder.keep_rows(&old, &keep).await?);
+            } else {
+                let fewer = folder.rewrite(&old, |rows, mut batch| {
+                    let place = |row: usize| RowPosition::row(file.partition, file.rows.start + row as u64);
+                    let later = &later[within(later, |(position, _)| *position, place(rows.start), place(rows.end))];
+                    if !later.is_empty() {
+                        let begins = later
+                            .iter()
+                            .map(|(position, begin)| (number(*position) - rows.start, *begin));
+                        batch = history::begin_later(batch, begins)?;
+                    }
+                    let keep = BooleanArray::new(keep.slice(rows.start, rows.len()), None);
+                    filter_record_batch(&batch, &keep).doing(|| format!("rewriting {}", old.location))
+                });
+                added.extend(fewer.await?);
+            }
         }
         added.retain(|add| add.path != file.add.path);
         data_file::discard(
@@ -315,4 +385,10 @@ pub(crate) async fn drop_rows(
         .await;
     }
     Ok(())
+}
+
+/// Which of the sorted items are at positions from `first` to before `end`.
+fn within<T>(items: &[T], position: impl Fn(&T) -> RowPosition, first: RowPosition, end: RowPosition) -> Range<usize> {
+    let start = items.partition_point(|item| position(item) < first);
+    start..items.partition_point(|item| position(item) < end)
 }

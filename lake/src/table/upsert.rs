@@ -17,10 +17,10 @@ use futures::StreamExt;
 use tokio::task::JoinSet;
 
 use crate::table::data_file;
-use crate::table::fate::{Fate, Verdict};
+use crate::table::fate::{Fate, Findings, Verdict};
 use crate::table::history::{self, History};
 use crate::table::incoming::IncomingRows;
-use crate::table::keys::{Key, RowPosition};
+use crate::table::keys::Key;
 use crate::table::outcome::Outcome;
 use crate::table::snapshot::DataFile;
 use crate::table::stage::Folder;
@@ -54,20 +54,15 @@ struct ExaminedFile {
 
 impl Upsert {
     /// Looks at the files of `base`, as many at a time as there are cores, and rewrites those whose rows change; all
-    /// of them if `always`, because a column became wider. Returns the incoming rows that turn out not to be wanted.
-    pub(crate) async fn apply(
-        &self,
-        base: &[DataFile],
-        always: bool,
-        outcome: &mut Outcome,
-    ) -> Result<Vec<RowPosition>> {
+    /// of them if `always`, because a column became wider. Returns what it found out about the incoming rows.
+    pub(crate) async fn apply(&self, base: &[Arc<DataFile>], always: bool, outcome: &mut Outcome) -> Result<Findings> {
         let candidates = base.iter().enumerate();
         let candidates = candidates.filter(|(_, file)| always || self.may_concern(file));
         let candidates: Vec<_> = candidates.map(|(number, file)| (number, file.clone())).collect();
         let mut waiting = candidates.into_iter();
         // Dropped with the write, so that a cancelled write stops its work.
         let mut tasks = JoinSet::new();
-        let mut unwanted = Vec::new();
+        let mut findings = Findings::default();
         let mut failure = None;
         loop {
             while failure.is_none()
@@ -77,11 +72,11 @@ impl Upsert {
                 tasks.spawn(self.clone().apply_to(number, file, always));
             }
             let Some(examined) = tasks.join_next().await else {
-                return failure.map_or(Ok(unwanted), Err);
+                return failure.map_or(Ok(findings), Err);
             };
             match examined.unwrap_or_else(|error| Err(Error::failed("rewriting a data file", error))) {
                 Ok(examined) => {
-                    unwanted.extend(examined.verdict.unwanted);
+                    findings.merge(examined.verdict.findings);
                     if let Some(files) = examined.rewritten {
                         outcome.added.extend(files);
                         outcome.replaced.push(examined.file);
@@ -103,12 +98,14 @@ impl Upsert {
         match &self.effect {
             Effect::Replaces | Effect::Yields => may_hold(),
             Effect::History(history) => {
-                history::may_have_current(&self.place.schema, file) && (history.closes_missing() || may_hold())
+                let may_have_current = history::may_have_current(&self.place.schema, file);
+                may_have_current && history.closes_missing()
+                    || (may_have_current || history.may_end_later(&self.place.schema, file)) && may_hold()
             }
         }
     }
 
-    async fn apply_to(self, number: usize, file: DataFile, always: bool) -> Result<ExaminedFile> {
+    async fn apply_to(self, number: usize, file: Arc<DataFile>, always: bool) -> Result<ExaminedFile> {
         let verdict = self.judge(&file).await?;
         if verdict.removed + verdict.closed == 0 && !always {
             return Ok(ExaminedFile {
@@ -173,7 +170,7 @@ impl Upsert {
                 });
             }),
             Effect::Yields => positions.for_each(|position| {
-                verdict.unwanted.extend(position);
+                verdict.findings.unwanted.extend(position);
                 verdict.next(Fate::Stays);
             }),
             Effect::History(history) => history.judge(batch, positions, &self.incoming, verdict)?,

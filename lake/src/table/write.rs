@@ -14,14 +14,16 @@ use datafusion::execution::SendableRecordBatchStream;
 use super::mode::{Base, Mode, Write, WriteReport};
 use super::outcome::Outcome;
 use crate::lake::Lake;
+use crate::table::constraints::Constraints;
 use crate::table::history::{self, History};
 use crate::table::keys::Key;
+use crate::table::protocol::{self, Change};
 use crate::table::rival::Entries;
 use crate::table::snapshot::{DataFile, TableSnapshot};
 use crate::table::stage::{self, Folder};
 use crate::table::tip::Tip;
 use crate::table::upsert::{self, Effect};
-use crate::table::{commit, data_file};
+use crate::table::{clock, commit, data_file};
 
 impl Lake {
     /// Writes the rows of all partitions, each partition in a task of its own, as one commit.
@@ -61,11 +63,17 @@ impl Lake {
         let mut outcome = Outcome::default();
         let staged = async {
             writer.produce(partitions, &mut outcome).await?;
+            if let Mode::History { trust_clock: false, .. } = &writer.write.mode {
+                clock::check_store(self, table, &path, &outcome.added).await?;
+            }
             before_commit.await
         };
         if let Err(error) = staged.await {
             data_file::discard(self.object_store(), &path, &outcome.added).await;
             return Err(error);
+        }
+        if let Some(pending) = self.pending() {
+            return pending.keep(writer, outcome);
         }
         // From here on nothing is discarded: a commit that reports an error may be durable all the same (its
         // checkpoint failed, its answer was lost), and then the files are the table's. Otherwise they are garbage.
@@ -88,28 +96,26 @@ impl Lake {
 }
 
 /// A write in progress.
-pub(crate) struct TableWriter<'a> {
-    pub(crate) lake: &'a Lake,
-    pub(crate) table: &'a TableName,
-    pub(crate) path: &'a str,
+pub(crate) struct TableWriter {
+    pub(crate) lake: Lake,
+    pub(crate) table: TableName,
+    pub(crate) path: String,
     pub(crate) write: Write,
     /// The newest version, if the table exists.
     pub(crate) latest: Option<Arc<TableSnapshot>>,
     /// The files that the write builds on, and their columns.
-    pub(crate) base: Vec<DataFile>,
+    pub(crate) base: Vec<Arc<DataFile>>,
     /// The columns that the table will have.
     pub(crate) schema: SchemaRef,
     /// Whether the base's files must be rewritten because a column became wider.
     pub(crate) widened: bool,
     history: Option<Arc<History>>,
+    constraints: Arc<Constraints>,
 }
 
-impl<'a> TableWriter<'a> {
-    async fn begin(lake: &'a Lake, table: &'a TableName, path: &'a str, write: Write) -> Result<Self> {
-        let latest = match lake.latest_version_at(path).await? {
-            Some(version) => Some(lake.snapshot(path, version).await?),
-            None => None,
-        };
+impl TableWriter {
+    async fn begin(lake: &Lake, table: &TableName, path: &str, write: Write) -> Result<Self> {
+        let latest = lake.newest_at(path).await?;
         let newest = latest.as_ref().map(|latest| latest.version());
         let moved = match write.base {
             Base::Tip(tip) if tip.newest != newest => !only_moved(lake, table, path, tip, newest).await?,
@@ -141,36 +147,53 @@ impl<'a> TableWriter<'a> {
         check_names(table, &incoming)?;
         let mut history = None;
         if let Mode::History {
-            ignored, at, missing, ..
+            ignored,
+            at,
+            missing,
+            trust_clock,
+            ..
         } = &write.mode
         {
-            let files = base.as_ref().map(|base| (base.schema().as_ref(), base.files()));
-            history = Some(Arc::new(History::new(&incoming, ignored, *at, *missing, files)));
+            if let Some(base) = base.as_ref().filter(|_| !trust_clock) {
+                clock::check_history(table, *at, base)?;
+            }
+            history = Some(Arc::new(History::new(&incoming, ignored, *at, *missing)));
             incoming = history::with_columns(table, &incoming)?;
         }
         let (schema, widened) = match &base {
             None => (Arc::new(incoming), false),
             Some(base) => evolve(table, base.schema(), &incoming, write.widen)?,
         };
+        let mut constraints = Constraints::default();
+        if let Some(latest) = &latest {
+            let undoes = version != newest;
+            protocol::check(table, latest, Change::of(&write.mode, widened, undoes))?;
+            constraints = Constraints::of(table, latest, &schema)?;
+        }
         let base = base.map(|base| base.files().to_vec()).unwrap_or_default();
         Ok(Self {
-            lake,
-            table,
-            path,
+            lake: lake.clone(),
+            table: table.clone(),
+            path: path.to_owned(),
             write,
             latest,
             base,
             schema,
             widened,
             history,
+            constraints: Arc::new(constraints),
         })
     }
 
     /// Writes all files that the commit will add, into `outcome` as they come, so that a failure can discard them.
     async fn produce(&self, partitions: Vec<SendableRecordBatchStream>, outcome: &mut Outcome) -> Result<()> {
-        let place = Folder::new(self.lake, self.path, &self.schema);
+        let place = Folder::new(&self.lake, &self.path, &self.schema);
+        let admission = stage::Admission {
+            constraints: self.constraints.clone(),
+            broken: self.write.broken.clone(),
+        };
         let Some((columns, duplicates)) = self.write.mode.key() else {
-            stage::stage(&place, self.table, partitions, None, &mut outcome.added).await?;
+            stage::stage(&place, &self.table, partitions, &admission, None, &mut outcome.added).await?;
             if self.widened {
                 for (index, file) in self.base.iter().enumerate() {
                     let rewritten = place.rewrite(file, |_, batch| Ok(batch)).await?;
@@ -181,12 +204,20 @@ impl<'a> TableWriter<'a> {
             return Ok(());
         };
         let rules = stage::Rules {
-            key: Key::new(self.table, columns, &self.schema)?,
+            key: Key::new(&self.table, columns, &self.schema)?,
             duplicates,
             deleted: self.write.mode.deleted().map(str::to_owned),
             history: self.history.clone(),
         };
-        let staged = stage::stage(&place, self.table, partitions, Some(&rules), &mut outcome.added).await?;
+        let staged = stage::stage(
+            &place,
+            &self.table,
+            partitions,
+            &admission,
+            Some(&rules),
+            &mut outcome.added,
+        );
+        let staged = staged.await?;
         let Some(incoming) = staged.incoming else {
             return Ok(());
         };
@@ -200,9 +231,12 @@ impl<'a> TableWriter<'a> {
                 _ => Effect::Replaces,
             },
         };
-        let mut unwanted = staged.superseded;
-        unwanted.extend(upsert.apply(&self.base, self.widened, outcome).await?);
-        stage::drop_rows(&place, &staged.files, unwanted, &mut outcome.added).await
+        let mut findings = upsert.apply(&self.base, self.widened, outcome).await?;
+        findings.unwanted.extend(staged.superseded);
+        if self.history.is_some() {
+            clock::say_if_ahead(&self.table, &findings);
+        }
+        stage::settle(&place, &staged.files, findings, &mut outcome.added).await
     }
 }
 
@@ -211,7 +245,7 @@ async fn only_moved(lake: &Lake, table: &TableName, path: &str, tip: Tip, newest
     let (Some(then), Some(now)) = (tip.newest, newest) else {
         return Ok(false);
     };
-    let since = Entries::read(table, &lake.log_store(path)?, then + 1..=now).await?;
+    let since = Entries::read(table, &lake.log(path), then + 1..=now).await?;
     Ok(then <= now && since.keep_rows())
 }
 

@@ -3,6 +3,7 @@
 use arrow::array::AsArray;
 
 use super::*;
+use crate::table::clock;
 
 fn history(at: i64, missing: MissingKey) -> Mode {
     Mode::History {
@@ -11,6 +12,7 @@ fn history(at: i64, missing: MissingKey) -> Mode {
         ignored: vec!["load".into()],
         at,
         missing,
+        trust_clock: false,
     }
 }
 
@@ -25,6 +27,15 @@ pub(super) async fn rows(lake: &Lake) -> String {
     let release = publish(lake, version).await;
     let hours = |column: &str| format!("arrow_cast({column}, 'Int64') / 3600000000");
     let (from, to) = (hours("_valid_from"), hours("_valid_to"));
+    let sql = format!("select id, text, {from}, {to} from raw_a.t order by id, _valid_from, _valid_to, text");
+    query(lake, &release, &sql).await.unwrap()
+}
+
+/// The rows of the newest version as `|id|text|from|to|`, times in microseconds.
+pub(super) async fn periods(lake: &Lake) -> String {
+    let version = lake.latest_version(&name("raw_a.t")).await.unwrap().unwrap();
+    let release = publish(lake, version).await;
+    let [from, to] = ["_valid_from", "_valid_to"].map(|column| format!("arrow_cast({column}, 'Int64')"));
     let sql = format!("select id, text, {from}, {to} from raw_a.t order by id, _valid_from, _valid_to, text");
     query(lake, &release, &sql).await.unwrap()
 }
@@ -116,34 +127,77 @@ async fn only_files_with_a_row_that_closes_are_rewritten() {
         lake.snapshot("raw_a/t", 2).await.unwrap(),
     ];
     let stays =
-        |file: &&crate::table::snapshot::DataFile| after.files().iter().any(|new| new.add.path == file.add.path);
+        |file: &&Arc<crate::table::snapshot::DataFile>| after.files().iter().any(|new| new.add.path == file.add.path);
     assert_eq!(before.files().iter().filter(stays).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn loads_at_one_time_make_no_empty_periods_and_a_clock_put_back_none_that_overlap() {
+async fn rows_of_a_key_follow_each_other_whatever_the_clock() {
     let (_folder, lake) = temporary().await;
     for text in ["a", "b", "c"] {
         load(&lake, history(hour(1), MissingKey::Keep), &[&[(Some(1), text, false)]])
             .await
             .unwrap();
     }
-    assert_eq!(rows(&lake).await, "|1|c|1||");
-    load(
-        &lake,
-        history(hour(5), MissingKey::Keep),
-        &[&[(Some(1), "d", false), (Some(2), "x", false)]],
-    )
-    .await
-    .unwrap();
-    load(
-        &lake,
-        history(hour(3), MissingKey::Keep),
-        &[&[(Some(2), "y", false), (Some(3), "z", false)]],
-    )
-    .await
-    .unwrap();
-    assert_eq!(rows(&lake).await, "|1|c|1|5| |1|d|5|| |2|y|5|| |3|z|5||");
+    assert_eq!(
+        periods(&lake).await,
+        format!(
+            "|1|a|{0}|{1}| |1|b|{1}|{2}| |1|c|{2}||",
+            hour(1),
+            hour(1) + 1,
+            hour(1) + 2
+        )
+    );
+    for (at, rows) in [
+        (5, [(Some(2), "x", false), (Some(3), "p", false)]),
+        (3, [(Some(2), "y", false), (Some(4), "z", false)]),
+        (2, [(Some(3), "", true), (Some(1), "c", false)]),
+        (4, [(Some(3), "q", false), (Some(1), "c", false)]),
+    ] {
+        load(&lake, history(hour(at), MissingKey::Keep), &[&rows])
+            .await
+            .unwrap();
+    }
+    let late = hour(5) + 1;
+    assert_eq!(
+        periods(&lake).await,
+        format!(
+            "|1|a|{}|{}| |1|b|{1}|{}| |1|c|{2}|| |2|x|{}|{late}| |2|y|{late}|| |3|p|{3}|{late}| |3|q|{late}|| |4|z|{}||",
+            hour(1),
+            hour(1) + 1,
+            hour(1) + 2,
+            hour(5),
+            hour(3)
+        ),
+        "only keys whose rows are ahead begin later than their load"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_more_than_a_day_behind_the_history_is_refused_unless_it_is_trusted() {
+    let (folder, lake) = temporary().await;
+    let load_at = async |hours, text, trust| {
+        let mut mode = history(hour(hours), MissingKey::Keep);
+        if let Mode::History { trust_clock, .. } = &mut mode {
+            *trust_clock = trust;
+        }
+        load(&lake, mode, &[&[(Some(1), text, false)]]).await
+    };
+    load_at(100, "a", false).await.unwrap();
+    load_at(77, "b", false).await.unwrap();
+    let files = data_files(folder.path());
+    let refused = load_at(75, "c", false).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("the clock says 1970-01-04T03:00:00Z, and the history has changes of 1970-01-05T04:00:00Z"),
+        "{refused}"
+    );
+    assert_eq!(data_files(folder.path()), files);
+    load_at(75, "c", true).await.unwrap();
+    load_at(24 * 365, "d", false).await.unwrap();
+    assert_eq!(
+        rows(&lake).await,
+        "|1|a|100|100| |1|b|100|100| |1|c|100|8760| |1|d|8760||"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -231,6 +285,7 @@ async fn rows_with_a_column_of_the_history_are_refused() {
         ignored: vec![],
         at: 0,
         missing: MissingKey::Keep,
+        trust_clock: false,
     };
     let rows = stream(vec![batch.clone()], &batch.schema());
     let error = lake
@@ -289,4 +344,25 @@ async fn the_hash_of_a_row_is_text() {
         batches[0].column(0).as_string_view().value(0),
         "6936acba0b03e9cf085615da3e5947af"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_the_store_contradicts_is_refused() {
+    let (folder, lake) = temporary().await;
+    put(&lake, Mode::Append, &[(1, "a")]).await;
+    let file = lake.snapshot("raw_a/t", 0).await.unwrap().files()[0].clone();
+    let table = name("raw_a.t");
+    let check = || clock::check_store(&lake, &table, "raw_a/t", std::slice::from_ref(&file.add));
+    check().await.unwrap();
+    let ours = std::time::UNIX_EPOCH + std::time::Duration::from_millis(file.add.modification_time as u64);
+    let day = std::time::Duration::from_secs(24 * 3600);
+    for (stored, agrees) in [(ours - day / 2, true), (ours - day * 2, false), (ours + day * 2, false)] {
+        let on_disk = std::fs::File::options()
+            .append(true)
+            .open(folder.path().join(file.location.as_ref()))
+            .unwrap();
+        on_disk.set_modified(stored).unwrap();
+        let checked = check().await;
+        assert_eq!(checked.is_ok(), agrees, "{checked:?}");
+    }
 }

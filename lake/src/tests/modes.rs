@@ -360,6 +360,6 @@ async fn a_table_with_mapped_columns_is_refused() {
         });
     }
     edit_first_version(folder.path(), ",\\\"metadata\\\":{}", |_| String::new());
-    let error = lake.snapshot("raw_a/t", 0).await.unwrap_err();
+    let error = another(folder.path()).await.snapshot("raw_a/t", 0).await.unwrap_err();
     assert!(error.to_string().contains("mapped the table's columns"), "{error}");
 }

@@ -58,6 +58,7 @@ async fn a_state_outlives_the_log_before_a_checkpoint_and_leaves_other_propertie
     let (folder, lake) = temporary().await;
     put(&lake, Mode::Append, &[(1, "a")]).await;
     checkpoint_every(3, folder.path());
+    let lake = another(folder.path()).await;
     put_with(&lake, Mode::Append, pairs(&[]).schema(), Some("kept")).await;
     put(&lake, Mode::Append, &[(2, "b")]).await;
     put(&lake, Mode::Append, &[(3, "c")]).await;
@@ -66,9 +67,7 @@ async fn a_state_outlives_the_log_before_a_checkpoint_and_leaves_other_propertie
     for version in 0..3 {
         std::fs::remove_file(log.join(format!("{version:020}.json"))).unwrap();
     }
-    let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default())
-        .await
-        .unwrap();
+    let lake = another(folder.path()).await;
     assert_eq!(state(&lake).await.unwrap(), "kept");
     put_with(&lake, Mode::Append, pairs(&[]).schema(), Some("newer")).await;
     assert_eq!(state(&lake).await.unwrap(), "newer");

@@ -22,7 +22,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::table::data_file::FileWriter;
-use crate::table::snapshot::data_file;
+use crate::table::snapshot::DataFile;
 use crate::table::stage::Folder;
 
 /// A simple generator, so that a table of any size comes from one number.
@@ -189,7 +189,7 @@ async fn both_ways(batch: &RecordBatch, keep: &BooleanBuffer) -> [Vec<WrittenFil
     let [whole, kept] = [written(&folder, batch).await, written(&folder, &kept).await];
     let mut thinned = Vec::new();
     for add in whole {
-        let file = data_file("raw_a/t", add, &batch.schema());
+        let file = DataFile::new("raw_a/t", add, &batch.schema());
         thinned.extend(folder.keep_rows(&file, keep).await.unwrap());
     }
     [read(&folder, thinned).await, read(&folder, kept).await]
@@ -396,7 +396,7 @@ async fn what_is_not_as_we_write_it_is_decoded() {
             .put(&Path::from("raw_a/t/other.parquet"), bytes.into())
             .await
             .unwrap();
-        let file = data_file("raw_a/t", add, &batch.schema());
+        let file = DataFile::new("raw_a/t", add, &batch.schema());
         let found = read(&folder, folder.keep_rows(&file, &keep).await.unwrap()).await;
         same_rows(&found[0].rows(&batch.schema(), None), &kept);
     }

@@ -30,7 +30,7 @@ impl Build<'_> {
             return Ok(Vec::new());
         }
         let release = draft.preview();
-        let session = self.lake.session(&release);
+        let session = self.drafted.session(&release);
         let task = self.progress.start("tests", Some(tests.len() as u64), "tests");
         let (session, task) = (&session, &task);
         let run = |test| async move {
@@ -91,7 +91,7 @@ impl Build<'_> {
 
     async fn failures(&self, test: &CompiledTest, session: &SessionContext) -> Result<u64> {
         let doing = || format!("testing {}", test.name);
-        let plan = sql::plan(self.lake, session, &test.sql).await?;
+        let plan = sql::plan(&self.drafted, session, &test.sql).await?;
         let counted = DataFrame::new(session.state(), plan).collect().await.doing(doing)?;
         let counts = counted
             .iter()

@@ -34,6 +34,7 @@ pub(super) fn of_inputs<'a>(
             // As the plan has it: a view may read another version than the release's.
             match pinned.filter(|_| release.relation(&table).is_some()) {
                 Some(PinnedReference { path, version }) => {
+                    let version = release.rows_version(&table, version);
                     // Writing to a text cannot fail.
                     let _ = writeln!(versions, "{table} {path} {version}");
                 }
@@ -157,14 +158,6 @@ pub(super) fn reusable<'a>(
     let relation = release.relation(&node.table)?;
     let is_table = matches!(relation.kind, RelationKind::Table { .. });
     (is_table && relation.fingerprint.is_some() && relation.fingerprint.as_deref() == fingerprint).then_some(relation)
-}
-
-/// The version of a table.
-pub(super) fn version(relation: &Relation) -> Option<u64> {
-    match relation.kind {
-        RelationKind::Table { version, .. } => Some(version),
-        RelationKind::View { .. } => None,
-    }
 }
 
 #[cfg(test)]

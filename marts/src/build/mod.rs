@@ -69,6 +69,7 @@ pub async fn build(
     let build = Build {
         compiled,
         lake,
+        drafted: lake.with_pending_writes(),
         estimators,
         options,
         progress,
@@ -85,6 +86,7 @@ pub async fn build(
     match result {
         Ok(report) => Ok(report),
         Err(error) => {
+            build.drafted.discard_pending().await;
             // The first error is the one to report, so one of the journal only adds to the log.
             let nodes = build.ended.into_inner().unwrap_or_else(PoisonError::into_inner);
             if let Err(unrecorded) = journal::record_nodes(lake, &run_id, &nodes).await {
@@ -99,6 +101,8 @@ pub async fn build(
 struct Build<'a> {
     compiled: &'a CompiledProject,
     lake: &'a Lake,
+    /// The lake with what is built: nobody else sees it until the tests have passed.
+    drafted: Lake,
     estimators: &'a Estimators,
     options: &'a BuildOptions,
     progress: Arc<dyn Progress>,
@@ -119,6 +123,13 @@ impl Build<'_> {
             tests,
             release: None,
         };
+        match report.succeeded() {
+            true => {
+                self.drafted.commit_pending(&mut draft).await?;
+                report.note_versions(&draft.preview());
+            }
+            false => self.drafted.discard_pending().await,
+        }
         journal::record_tests(self.lake, &self.run_id, &report.tests).await?;
         journal::record_nodes(self.lake, &self.run_id, &report.nodes).await?;
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -226,7 +237,7 @@ impl Build<'_> {
         let task: Arc<dyn cordada_core::progress::Task> = self.progress.start(&node.name, None, "rows").into();
         let (started_at, clock) = (Utc::now(), Instant::now());
         let materialize = Materialize {
-            lake: self.lake,
+            lake: &self.drafted,
             estimators: self.estimators,
             goals: self.goals(id),
             source: &self.compiled.project.0.nodes[id.0],
@@ -283,7 +294,6 @@ impl Build<'_> {
         };
         let report = |relation: &BuiltRelation| NodeReport {
             rows: relation.rows,
-            version: fingerprint::version(&relation.relation),
             seconds,
             ..NodeReport::new(&self.compiled.nodes[relation.node.0], status, started_at)
         };

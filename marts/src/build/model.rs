@@ -95,7 +95,7 @@ impl Materialize<'_> {
     /// The fit behind the rows that are published.
     async fn last_fit(&self) -> Result<Option<Fit>> {
         let relation = self.base.relation(&self.node().table);
-        let Some(RelationKind::Table { path, version }) = relation.map(|relation| &relation.kind) else {
+        let Some(RelationKind::Table { path, version, .. }) = relation.map(|relation| &relation.kind) else {
             return Ok(None);
         };
         let state = self.lake.state_at(path, *version).await?;

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use cordada_core::TableName;
+use cordada_lake::{RelationKind, Release};
 
 use crate::compiled::CompiledNode;
 use crate::config::Materialization;
@@ -59,7 +60,7 @@ pub struct NodeReport {
     pub status: NodeStatus,
     /// The rows that were written; `None` for a view and for what was not run.
     pub rows: Option<u64>,
-    /// The table's version.
+    /// The table's version; `None` for a view and for what was not committed because something failed.
     pub version: Option<u64>,
     /// When it began.
     pub started_at: DateTime<Utc>,
@@ -143,5 +144,15 @@ impl BuildReport {
         let node_is_good = |node: &NodeReport| matches!(node.status, NodeStatus::Built | NodeStatus::Reused);
         let test_is_good = |test: &TestReport| matches!(test.status, TestStatus::Passed | TestStatus::Warned);
         self.nodes.iter().all(node_is_good) && self.tests.iter().all(test_is_good)
+    }
+
+    /// Notes the versions of tables, as `release` has them.
+    pub(super) fn note_versions(&mut self, release: &Release) {
+        for node in &mut self.nodes {
+            node.version = match release.relation(&node.table).map(|relation| &relation.kind) {
+                Some(RelationKind::Table { version, .. }) => Some(*version),
+                _ => None,
+            };
+        }
     }
 }

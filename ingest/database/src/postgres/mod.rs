@@ -7,6 +7,7 @@ mod copy;
 mod follower;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod log_identity;
 mod numeric;
 mod pgoutput;
 mod relation;

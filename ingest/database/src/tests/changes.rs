@@ -8,6 +8,10 @@ use arrow::util::display::array_value_to_string;
 use super::servers::TestPostgres;
 use super::{Load, Source};
 
+const FOLLOWED: &str = "{table: public.sales, key: [id], changes: logical}";
+
+const DROP_SLOTS: &str = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots";
+
 /// What the lake would hold: rows by their key, as landing upserts them.
 #[derive(Default)]
 struct Mirror(BTreeMap<String, String>);
@@ -53,7 +57,7 @@ async fn changes_are_followed() {
               INSERT INTO sales VALUES (1, 1, 'a', '1 day'), (2, 2, 'b', NULL)",
         )
         .await;
-    let source = Source::new(&server.url(), "{table: public.sales, key: [id], changes: logical}").await;
+    let source = Source::new(&server.url(), FOLLOWED).await;
     let mut mirror = Mirror::default();
     let mut load = source.load(None).await.unwrap();
     mirror.land(&load);
@@ -128,7 +132,8 @@ async fn truncated(server: &TestPostgres, source: &Source, mirror: &mut Mirror, 
     // Without its slot, everything is copied again, and what the lake has too much is removed.
     server
         .run(
-            "SELECT pg_drop_replication_slot('cordada_erp_sales'); DELETE FROM sales; INSERT INTO sales VALUES (10, 1)",
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots; DELETE FROM sales; \
+             INSERT INTO sales VALUES (10, 1)",
         )
         .await;
     let load = source.load(load.state).await.unwrap();
@@ -149,7 +154,7 @@ async fn truncated(server: &TestPostgres, source: &Source, mirror: &mut Mirror, 
         ),
         [Some("10".to_owned())]
     );
-    server.run("SELECT pg_drop_replication_slot('cordada_erp_sales')").await;
+    server.run(DROP_SLOTS).await;
 }
 
 async fn refused(server: &TestPostgres) {
@@ -185,4 +190,164 @@ async fn refused(server: &TestPostgres) {
         said.contains("REPLICA IDENTITY") || said.contains("ADD TABLE"),
         "{said}"
     );
+}
+
+/// The table `sales` with a row.
+async fn sales(server: &TestPostgres) {
+    let table = "CREATE TABLE sales (id int PRIMARY KEY, v int, w int, x int); INSERT INTO sales VALUES (1, 1)";
+    server.run(table).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_takes_nothing_from_production() {
+    let Some(server) = TestPostgres::start().await else {
+        return;
+    };
+    sales(&server).await;
+    for stream in [
+        FOLLOWED,
+        "{table: public.sales, key: [id], changes: logical, slot: named}",
+    ] {
+        let (production, target) = (
+            Source::new(&server.url(), stream).await,
+            Source::new(&server.url(), stream).await.in_target("dev"),
+        );
+        let landed = production.load(None).await.unwrap();
+        server.run("UPDATE sales SET v = v + 1").await;
+        let there = target.load(None).await.unwrap();
+        server.run("UPDATE sales SET v = v + 1").await;
+        assert_eq!(target.load(there.state).await.unwrap().rows(), 1);
+        let landed = production.load(landed.state).await.unwrap();
+        assert_eq!(landed.rows(), 2);
+        assert_eq!(
+            server.run("SELECT count(*) FROM pg_replication_slots").await.as_deref(),
+            Some("2")
+        );
+        server.run(DROP_SLOTS).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_somebody_else_has_moved_is_told_until_it_is_dropped() {
+    let Some(server) = TestPostgres::start().await else {
+        return;
+    };
+    sales(&server).await;
+    let source = Source::new(&server.url(), FOLLOWED).await;
+    for moved in [
+        "SELECT pg_replication_slot_advance(slot_name, pg_current_wal_lsn()) FROM pg_replication_slots",
+        "SELECT pg_drop_replication_slot(slot_name), \
+         pg_create_logical_replication_slot(slot_name, 'pgoutput') FROM pg_replication_slots",
+    ] {
+        let landed = source.load(None).await.unwrap();
+        server.run("UPDATE sales SET v = v + 1").await;
+        server.run(moved).await;
+        let error = source.load(landed.state.clone()).await.err().unwrap();
+        assert_eq!(error.exit_code(), 1);
+        copies_again_as_it_says(&server, &source, landed, &error.to_string()).await;
+        server.run(DROP_SLOTS).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_has_lost_changes_is_told_until_it_is_dropped() {
+    let Some(server) = TestPostgres::start().await else {
+        return;
+    };
+    sales(&server).await;
+    let source = Source::new(&server.url(), FOLLOWED).await;
+    let landed = source.load(None).await.unwrap();
+    server.run("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'").await;
+    server.run("SELECT pg_reload_conf()").await;
+    for _ in 0..5 {
+        server.run("UPDATE sales SET v = v + 1; SELECT pg_switch_wal()").await;
+        server.run("CHECKPOINT").await;
+    }
+    let error = source.load(landed.state.clone()).await.err().unwrap();
+    assert_eq!(error.exit_code(), 2);
+    copies_again_as_it_says(&server, &source, landed, &error.to_string()).await;
+}
+
+/// Does what the error says, after which the lake has again what the server has.
+async fn copies_again_as_it_says(server: &TestPostgres, source: &Source, landed: Load, error: &str) {
+    let slot = server.run("SELECT slot_name FROM pg_replication_slots").await.unwrap();
+    let drop = format!("SELECT pg_drop_replication_slot('{slot}')");
+    assert!(error.contains(&drop), "{error}");
+    server.run(&drop).await;
+    let mut mirror = Mirror::default();
+    let again = source.load(landed.state).await.unwrap();
+    mirror.land(&again);
+    let now = server.run("SELECT v::text FROM sales").await.unwrap();
+    assert_eq!(mirror.rows(), [format!("1:{now},,")]);
+    assert!(source.load(again.state).await.unwrap().batches.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_log_of_another_server_says_is_not_taken() {
+    let Some(server) = TestPostgres::start().await else {
+        return;
+    };
+    sales(&server).await;
+    let source = Source::new(&server.url(), FOLLOWED).await;
+    let state = source.load(None).await.unwrap().state.unwrap();
+    for (key, value) in [
+        ("/lsn", serde_json::json!("FF/0")),
+        ("/log/system", serde_json::json!("1")),
+        ("/log/timeline", serde_json::json!("00000007")),
+    ] {
+        let mut other = state.clone();
+        *other.pointer_mut(key).unwrap() = value;
+        let error = source.load(Some(other)).await.err().unwrap();
+        assert_eq!(error.exit_code(), 1);
+        assert!(error.to_string().contains("restored from a backup"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_of_before_goes_on_being_used() {
+    let Some(server) = TestPostgres::start().await else {
+        return;
+    };
+    sales(&server).await;
+    let source = Source::new(&server.url(), FOLLOWED).await;
+    server.run("CREATE PUBLICATION cordada_erp_sales FOR TABLE sales").await;
+    server
+        .run("SELECT pg_create_logical_replication_slot('cordada_erp_sales', 'pgoutput')")
+        .await;
+    // What a load of before has left; then nothing of the table changed, and the slot moved on without a note.
+    let lsn = server
+        .run("SELECT confirmed_flush_lsn::text FROM pg_replication_slots")
+        .await;
+    let former = serde_json::json!({"of": "public.sales by ", "lsn": lsn});
+    server.run("CREATE TABLE other (id int)").await;
+    server
+        .run("SELECT pg_replication_slot_advance('cordada_erp_sales', pg_current_wal_lsn())")
+        .await;
+    server.run("UPDATE sales SET v = 2").await;
+    let target = Source::new(&server.url(), FOLLOWED).await.in_target("dev");
+    assert_eq!(target.load(Some(former.clone())).await.unwrap().rows(), 1, "a copy");
+    let load = source.load(Some(former)).await.unwrap();
+    assert_eq!(load.rows(), 1);
+    assert_eq!(load.state.as_ref().unwrap()["slot"], "cordada_erp_sales");
+    server.run("UPDATE sales SET v = 3").await;
+    assert_eq!(source.load(load.state).await.unwrap().rows(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_is_let_go_when_only_others_write() {
+    let Some(server) = TestPostgres::start().await else {
+        return;
+    };
+    sales(&server).await;
+    let source = Source::new(&server.url(), FOLLOWED).await;
+    let first = source.load(None).await.unwrap();
+    server
+        .run("CREATE TABLE other AS SELECT i, repeat('x', 1000) AS v FROM generate_series(1, 20000) AS i")
+        .await;
+    let second = source.load(first.state.clone()).await.unwrap();
+    assert!(second.rows() == 0 && second.state != first.state);
+    let behind = "SELECT (pg_current_wal_lsn() - confirmed_flush_lsn < 1000000)::text FROM pg_replication_slots";
+    assert_eq!(server.run(behind).await.as_deref(), Some("true"));
+    let third = source.load(second.state.clone()).await.unwrap();
+    assert_eq!(third.state, second.state, "nothing new leaves no trace");
 }

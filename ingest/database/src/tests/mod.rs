@@ -25,7 +25,7 @@ use cordada_ingest_formats::reading::{Declared, Reading};
 use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
 use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::transform::Transforms;
-use cordada_ingest_source::{Landed, Source as _};
+use cordada_ingest_source::{Environment, Landed, Source as _};
 use datafusion_execution::SendableRecordBatchStream;
 use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
@@ -61,12 +61,16 @@ impl Load {
 
 /// A table of rows that are there, as the lake would have them.
 #[derive(Default)]
-pub(crate) struct Table(Mutex<Option<RecordBatch>>);
+pub(crate) struct Table {
+    rows: Mutex<Option<RecordBatch>>,
+    /// Which of the lake's targets it is in.
+    target: Option<String>,
+}
 
 impl Table {
     /// Those rows are all there is.
     pub(crate) fn fill(&self, rows: RecordBatch) {
-        *self.0.lock().unwrap() = Some(rows);
+        *self.rows.lock().unwrap() = Some(rows);
     }
 }
 
@@ -77,7 +81,7 @@ impl Landed for Table {
     }
 
     async fn keys(&self, columns: &[String]) -> Result<Option<SendableRecordBatchStream>> {
-        let Some(rows) = self.0.lock().unwrap().clone() else {
+        let Some(rows) = self.rows.lock().unwrap().clone() else {
             return Ok(None);
         };
         let indexes: Vec<_> = columns
@@ -87,6 +91,13 @@ impl Landed for Table {
         let rows = rows.project(&indexes).unwrap();
         let stream = futures::stream::iter([Ok(rows.clone())]);
         Ok(Some(Box::pin(RecordBatchStreamAdapter::new(rows.schema(), stream))))
+    }
+
+    async fn environment(&self) -> Result<Environment> {
+        Ok(Environment {
+            lake: "lake".to_owned(),
+            target: self.target.clone(),
+        })
     }
 }
 
@@ -110,6 +121,15 @@ impl Source {
             table: TableName::new("raw_erp", "sales").unwrap(),
             folder,
         }
+    }
+
+    /// The same, landing in a target.
+    pub(crate) fn in_target(mut self, target: &str) -> Self {
+        self.landed = Arc::new(Table {
+            target: Some(target.to_owned()),
+            ..Table::default()
+        });
+        self
     }
 
     pub(super) fn request(&self, state: Option<State>) -> Request<'_> {

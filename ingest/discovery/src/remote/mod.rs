@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cordada_core::scratch::ScratchFile;
 use cordada_core::{Context, Error, Result};
 use glob::Pattern;
-use tempfile::{NamedTempFile, TempPath};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Mutex;
 
@@ -233,10 +233,10 @@ impl Server {
     ///
     /// # Errors
     /// Unavailable for a server that goes away; conflict for a file that has another size by now.
-    pub async fn download(&self, path: &str, size: u64, name: &str) -> Result<TempPath> {
-        let doing = || format!("downloading {name} into {}", std::env::temp_dir().display());
-        let (file, target) = NamedTempFile::new().doing(doing)?.into_parts();
-        let mut file = tokio::fs::File::from_std(file);
+    pub async fn download(&self, path: &str, size: u64, name: &str) -> Result<ScratchFile> {
+        let doing = || format!("downloading {name} into {}", ScratchFile::folder().display());
+        let target = ScratchFile::new().doing(doing)?;
+        let mut file = tokio::fs::File::from_std(target.file().try_clone().doing(doing)?);
         let mut session = self.session().await?;
         let bytes = match &mut session {
             Session::Ftp(session) => session.download(self, path, &mut file).await?,
@@ -285,7 +285,7 @@ impl Server {
                 return Ok(bytes);
             }
             let written = target.write_all(&buffer[..read]).await;
-            written.doing(|| format!("writing into {}", std::env::temp_dir().display()))?;
+            written.doing(|| format!("writing into {}", ScratchFile::folder().display()))?;
             bytes += read as u64;
         }
     }

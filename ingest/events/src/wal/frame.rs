@@ -1,15 +1,19 @@
-//! How a record is written: length, checksum, body. The checksum covers the record's number too, so that bytes of
-//! another place or of an earlier use of the disk's blocks are not taken for it.
-
-use std::io::{ErrorKind, Read};
+//! How a record is written: a head, then the body.
+//!
+//! A head is known for one wherever a search comes upon it. It begins with bytes that JSON cannot hold, so that nothing
+//! that a visitor sends looks like one, and its checksum covers the segment's identifier and the record's number too,
+//! so that bytes of another place or of an earlier use of the disk's blocks are not taken for it.
 
 use flate2::Crc;
+use uuid::Uuid;
 
-/// Bytes before a body.
-pub(super) const HEAD: usize = 8;
+use super::window::Window;
 
-/// The longest body; a greater length is not a length.
-const LONGEST: usize = 64 << 20;
+/// Bytes before a body: mark, length, number, checksum of the body, checksum of all these.
+pub(super) const HEAD: usize = 4 + 4 + 8 + 4 + 4;
+
+/// What every head begins with.
+pub(super) const MARK: [u8; 4] = [0xff, 0x00, b'r', 0xff];
 
 const RECORD: u8 = b'+';
 const REJECTED: u8 = b'-';
@@ -23,6 +27,18 @@ pub(crate) enum Entry {
     Rejected(Vec<u8>),
 }
 
+/// What is at a place of a segment.
+pub(super) enum Frame {
+    /// A record.
+    Whole { number: u64, entry: Entry, bytes: u64 },
+    /// A record whose head is as it was, and whose body is not.
+    Broken { number: u64, bytes: u64 },
+    /// The beginning of a record, within which the file ends.
+    Cut,
+    /// Something else.
+    Nothing,
+}
+
 impl Entry {
     /// Bytes that it takes up.
     pub(super) fn size(&self) -> usize {
@@ -30,73 +46,68 @@ impl Entry {
         HEAD + 1 + json.len()
     }
 
-    /// Adds it to what is to be written, as record number `sequence`.
-    pub(super) fn write(&self, sequence: u64, buffer: &mut Vec<u8>) {
+    /// Adds it to what is to be written, as that record of the process called `id`.
+    pub(super) fn write(&self, id: Uuid, number: u64, buffer: &mut Vec<u8>) {
         let (kind, json) = match self {
             Entry::Record(json) => (RECORD, json),
             Entry::Rejected(json) => (REJECTED, json),
         };
-        let length = (json.len() + 1) as u32;
-        buffer.extend_from_slice(&length.to_le_bytes());
-        buffer.extend_from_slice(&checksum(sequence, length, &[&[kind], json]).to_le_bytes());
+        let start = buffer.len();
+        buffer.extend_from_slice(&MARK);
+        buffer.extend_from_slice(&((json.len() + 1) as u32).to_le_bytes());
+        buffer.extend_from_slice(&number.to_le_bytes());
+        buffer.extend_from_slice(&checksum(&[&[kind], json]).to_le_bytes());
+        let head = checksum(&[id.as_bytes(), &buffer[start..]]);
+        buffer.extend_from_slice(&head.to_le_bytes());
         buffer.push(kind);
         buffer.extend_from_slice(json);
     }
 
-    /// Reads record number `sequence`; `None` at the end, which is also where something other than it is.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub(super) fn read(input: &mut impl Read, sequence: u64) -> std::io::Result<Option<Entry>> {
-        let mut head = [0; HEAD];
-        if !fill(input, &mut head)? {
-            return Ok(None);
-        }
-        let [l0, l1, l2, l3, c0, c1, c2, c3] = head;
-        let (length, sum) = (
-            u32::from_le_bytes([l0, l1, l2, l3]),
-            u32::from_le_bytes([c0, c1, c2, c3]),
-        );
-        if length == 0 || length as usize > LONGEST {
-            return Ok(None);
-        }
-        // The length is not to be believed before there are as many bytes.
-        let mut body = Vec::new();
-        input.take(u64::from(length)).read_to_end(&mut body)?;
-        if body.len() != length as usize || checksum(sequence, length, &[&body]) != sum {
-            return Ok(None);
-        }
-        let kind = body.remove(0);
-        Ok(match kind {
-            RECORD => Some(Entry::Record(body)),
-            REJECTED => Some(Entry::Rejected(body)),
+    /// What a body says; `None` if it is none.
+    pub(super) fn of_body(body: &[u8]) -> Option<Entry> {
+        match body.split_first()? {
+            (&RECORD, json) => Some(Entry::Record(json.to_vec())),
+            (&REJECTED, json) => Some(Entry::Rejected(json.to_vec())),
             _ => None,
-        })
+        }
     }
 }
 
-fn checksum(sequence: u64, length: u32, parts: &[&[u8]]) -> u32 {
+/// What is at that byte of a segment of the process called `id`.
+///
+/// # Errors
+/// The disk's.
+pub(super) fn read(file: &mut Window, at: u64, id: Uuid) -> std::io::Result<Frame> {
+    let Some(head) = file.bytes(at, HEAD)?.first_chunk::<HEAD>().copied() else {
+        let rest = file.bytes(at, MARK.len())?;
+        return Ok(match MARK.starts_with(rest) {
+            true => Frame::Cut,
+            false => Frame::Nothing,
+        });
+    };
+    let (covered, sum) = head.split_at(HEAD - 4);
+    if !head.starts_with(&MARK) || checksum(&[id.as_bytes(), covered]).to_le_bytes() != sum {
+        return Ok(Frame::Nothing);
+    }
+    let [_, _, _, _, l0, l1, l2, l3, number @ .., b0, b1, b2, b3, _, _, _, _] = head;
+    let (length, number) = (u32::from_le_bytes([l0, l1, l2, l3]), u64::from_le_bytes(number));
+    let body = file.bytes(at + HEAD as u64, length as usize)?;
+    if body.len() < length as usize {
+        return Ok(Frame::Cut);
+    }
+    let is_whole = checksum(&[body]).to_le_bytes() == [b0, b1, b2, b3];
+    let bytes = HEAD as u64 + u64::from(length);
+    Ok(match Entry::of_body(body).filter(|_| is_whole) {
+        Some(entry) => Frame::Whole { number, entry, bytes },
+        None => Frame::Broken { number, bytes },
+    })
+}
+
+/// The checksum of all parts, one after the other.
+pub(super) fn checksum(parts: &[&[u8]]) -> u32 {
     let mut crc = Crc::new();
-    crc.update(&sequence.to_le_bytes());
-    crc.update(&length.to_le_bytes());
     for part in parts {
         crc.update(part);
     }
     crc.sum()
-}
-
-/// The checksum of a segment's header.
-pub(super) fn checksum_of(bytes: &[u8]) -> u32 {
-    let mut crc = Crc::new();
-    crc.update(bytes);
-    crc.sum()
-}
-
-/// Fills the buffer; false if there are fewer bytes.
-pub(super) fn fill(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<bool> {
-    match input.read_exact(buffer) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
-    }
 }

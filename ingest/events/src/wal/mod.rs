@@ -5,12 +5,15 @@
 //! numbers them from 0, so that nothing of what an earlier one left is ever written to again. One thread writes: it
 //! takes whatever has arrived, writes it at once, synchronises once, and acknowledges all of it.
 
+mod former;
 mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::unwrap_used)]
 pub mod fuzzing;
 mod recover;
+mod scan;
 mod segment;
+mod window;
 mod writer;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -26,6 +29,7 @@ use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
 pub(crate) use self::frame::Entry;
+pub(crate) use self::scan::{Damage, Found};
 pub(crate) use self::segment::Segment;
 use self::writer::Writer;
 
@@ -177,7 +181,7 @@ impl Log {
         self.shared.unsealed.load(Ordering::Acquire) > 0 || !self.shared.sealed().is_empty()
     }
 
-    /// Forgets a segment that has landed. One that is damaged is put aside rather than removed.
+    /// Forgets a segment that has landed. One that is damaged is kept, where [`Segment::aside`] says.
     ///
     /// # Errors
     /// Unavailable: a disk that cannot be written.

@@ -3,41 +3,48 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use cordada_core::local_store::sync_folder;
 use cordada_core::{Context, Result};
 
+use super::scan::{Found, Scan};
 use super::segment::{self, EXTENSION, Segment};
 
-/// The segments in a folder, oldest first, each with the records that are whole.
+/// The segments in a folder, oldest first, with the numbers of what was written to them.
 ///
-/// A record counts if it and all before it in its segment are whole, and no later segment of the same process has its
-/// number: that process had failed to write it.
+/// A record counts if no later segment of the same process has its number: that process had failed to write it.
 ///
 /// # Errors
 /// Unavailable: a disk that cannot be read.
 pub(super) fn segments(dir: &Path) -> Result<Vec<Segment>> {
     let mut found: Vec<Segment> = Vec::new();
     for path in paths(dir)? {
-        let Some((header, mut records)) = segment::open(&path)? else {
-            tracing::error!(file = %path.display(), "this part of the log of events is damaged: it is put aside");
+        let Some(mut scan) = Scan::open(&path)? else {
+            tracing::error!(file = %path.display(), "this is not a part of the log of events: it is put aside");
             put_aside(&path)?;
             continue;
         };
         let bytes = std::fs::metadata(&path)
             .doing(|| format!("reading {}", path.display()))?
             .len();
+        let header = scan.header();
         let mut next = header.first;
-        while let Some((number, _)) = records.next()? {
-            next = number + 1;
+        while let Some(found) = scan.next()? {
+            next = match found {
+                Found::Record(number, _) => number + 1,
+                Found::Damage(damage) => damage.numbers.end,
+            };
         }
         if let Some(before) = found.last_mut().filter(|before| before.id == header.id) {
             // Names sort by number: what this one has, the one before does not, and the other way round.
             before.next = header.first;
+            before.is_open = false;
         }
         found.push(Segment {
             path,
             id: header.id,
             first: header.first,
             next,
+            is_open: true,
             bytes,
         });
     }
@@ -66,5 +73,7 @@ fn paths(dir: &Path) -> Result<Vec<PathBuf>> {
 
 /// Gives a file a name by which nobody takes it for a segment, and keeps it.
 pub(super) fn put_aside(path: &Path) -> Result<()> {
-    std::fs::rename(path, path.with_extension("damaged")).doing(|| format!("putting {} aside", path.display()))
+    let renamed = std::fs::rename(path, segment::aside(path));
+    let durable = renamed.and_then(|()| path.parent().map_or(Ok(()), sync_folder));
+    durable.doing(|| format!("putting {} aside", path.display()))
 }

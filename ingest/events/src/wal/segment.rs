@@ -1,25 +1,23 @@
-//! A segment: a file of records that follow each other, behind a header that says whose they are.
+//! A segment: a file of records that follow each other, behind a header that says whose they are. Its name says it too.
 
 use std::fs::File;
-use std::io::{BufReader, Seek, SeekFrom, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use cordada_core::{Context, Result};
+use cordada_core::{Error, Result};
 use uuid::Uuid;
 
-use super::frame::{self, Entry};
+use super::frame;
+use super::scan::{Found, Scan};
 
-/// What every segment begins with: the format and its version.
-const MAGIC: [u8; 8] = *b"cordada1";
-
-/// Bytes of a header: magic, identifier, number of the first record, checksum.
+/// Bytes of a header: format, identifier, number of the first record, checksum.
 pub(super) const HEADER: usize = 8 + 16 + 8 + 4;
-
-/// Bytes read at a time.
-const BUFFER: usize = 256 << 10;
 
 /// How the names of segments end.
 pub(super) const EXTENSION: &str = "log";
+
+/// How the names of segments end that were damaged, and have landed as far as they could be read.
+const DAMAGED: &str = "damaged";
 
 /// A complete segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +29,8 @@ pub(crate) struct Segment {
     pub(crate) first: u64,
     /// The number after its last record's.
     pub(crate) next: u64,
+    /// Whether `next` is only the number after the last record that was found: its process was killed, or ended.
+    pub(crate) is_open: bool,
     pub(crate) bytes: u64,
 }
 
@@ -41,79 +41,97 @@ pub(super) struct Header {
     pub(super) first: u64,
 }
 
-/// Reads the records of a segment, in their order.
-pub(crate) struct Records {
-    input: BufReader<File>,
-    path: PathBuf,
-    next: u64,
-    end: u64,
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// With heads that can be searched for: [`frame`].
+    Current,
+    /// As before: [`super::former`].
+    Former,
+}
+
+impl Format {
+    /// What a segment begins with.
+    const fn magic(self) -> [u8; 8] {
+        match self {
+            Format::Current => *b"cordada2",
+            Format::Former => *b"cordada1",
+        }
+    }
+
+    /// The format of a segment that begins like this, be it damaged.
+    pub(super) fn of(bytes: &[u8]) -> Format {
+        match bytes.starts_with(&Format::Former.magic()) {
+            true => Format::Former,
+            false => Format::Current,
+        }
+    }
 }
 
 impl Segment {
-    /// Its records; fewer than it should have if it is damaged.
+    /// What it holds.
     ///
     /// # Errors
     /// Unavailable: a disk that cannot be read.
-    pub(crate) fn records(&self) -> Result<Records> {
-        let doing = || format!("reading {}", self.path.display());
-        let mut file = File::open(&self.path).doing(doing)?;
-        file.seek(SeekFrom::Start(HEADER as u64)).doing(doing)?;
-        Ok(Records {
-            input: BufReader::with_capacity(BUFFER, file),
-            path: self.path.clone(),
-            next: self.first,
-            end: self.next,
-        })
+    pub(crate) fn scan(&self) -> Result<Scan> {
+        let unknown = || Error::failed(format!("reading {}", self.path.display()), "it is not a part of a log");
+        let scan = Scan::open(&self.path)?.ok_or_else(unknown)?;
+        Ok(scan.until(self.next, self.is_open))
+    }
+
+    /// Whether all that was written is there.
+    ///
+    /// # Errors
+    /// As [`Self::scan`].
+    pub(crate) fn is_whole(&self) -> Result<bool> {
+        let mut scan = self.scan()?;
+        while let Some(found) = scan.next()? {
+            if let Found::Damage(_) = found {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Its name, which tells it from all others.
     pub(crate) fn name(&self) -> String {
         self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
-}
 
-impl Records {
-    /// The next record with its number; `None` at the end of those that are whole.
-    ///
-    /// # Errors
-    /// Unavailable: a disk that cannot be read.
-    pub(crate) fn next(&mut self) -> Result<Option<(u64, Entry)>> {
-        if self.next >= self.end {
-            return Ok(None);
-        }
-        let number = self.next;
-        let entry = Entry::read(&mut self.input, number).doing(|| format!("reading {}", self.path.display()))?;
-        self.next += u64::from(entry.is_some());
-        Ok(entry.map(|entry| (number, entry)))
+    /// Where it is kept when it is damaged and has landed.
+    pub(crate) fn aside(&self) -> PathBuf {
+        aside(&self.path)
     }
 }
 
-/// Opens a segment whatever it holds; `None` if its header is not one.
-pub(super) fn open(path: &Path) -> Result<Option<(Header, Records)>> {
-    let doing = || format!("reading {}", path.display());
-    let mut input = BufReader::with_capacity(BUFFER, File::open(path).doing(doing)?);
-    let mut bytes = [0; HEADER];
-    if !frame::fill(&mut input, &mut bytes).doing(doing)? {
-        return Ok(None);
-    }
+/// The name by which nobody takes a file for a segment.
+pub(super) fn aside(path: &Path) -> PathBuf {
+    path.with_extension(DAMAGED)
+}
+
+/// The header that these bytes are; `None` if they are none.
+pub(super) fn header(bytes: &[u8]) -> Option<(Format, Header)> {
+    let bytes = bytes.first_chunk::<HEADER>()?;
     let (content, sum) = bytes.split_at(HEADER - 4);
-    if sum != frame::checksum_of(content).to_le_bytes() || content[..8] != MAGIC {
-        return Ok(None);
+    let format = Format::of(content);
+    if sum != frame::checksum(&[content]).to_le_bytes() || !content.starts_with(&format.magic()) {
+        return None;
     }
-    let (mut id, mut first) = ([0; 16], [0; 8]);
-    id.copy_from_slice(&content[8..24]);
-    first.copy_from_slice(&content[24..]);
+    let (id, first) = (content[8..24].try_into().ok()?, content[24..].try_into().ok()?);
     let header = Header {
         id: Uuid::from_bytes(id),
         first: u64::from_le_bytes(first),
     };
-    let records = Records {
-        input,
-        path: path.to_owned(),
-        next: header.first,
-        end: u64::MAX,
-    };
-    Ok(Some((header, records)))
+    Some((format, header))
+}
+
+/// The header of the segment that has that name.
+pub(super) fn header_of_name(path: &Path) -> Option<Header> {
+    let (id, first) = path.file_stem()?.to_str()?.rsplit_once('-')?;
+    Some(Header {
+        id: id.parse().ok()?,
+        first: first.parse().ok()?,
+    })
 }
 
 /// Begins a segment, so that it is there with its header or not at all.
@@ -124,10 +142,10 @@ pub(super) fn create(dir: &Path, header: Header) -> std::io::Result<(PathBuf, Fi
     let path = dir.join(format!("{}-{:012}.{EXTENSION}", header.id, header.first));
     let temporary = path.with_extension("new");
     let mut bytes = Vec::with_capacity(HEADER);
-    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&Format::Current.magic());
     bytes.extend_from_slice(header.id.as_bytes());
     bytes.extend_from_slice(&header.first.to_le_bytes());
-    bytes.extend_from_slice(&frame::checksum_of(&bytes).to_le_bytes());
+    bytes.extend_from_slice(&frame::checksum(&[&bytes]).to_le_bytes());
     let mut file = File::create(&temporary)?;
     file.write_all(&bytes)?;
     file.sync_all()?;

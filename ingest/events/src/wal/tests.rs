@@ -1,3 +1,6 @@
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -18,9 +21,11 @@ fn entry(number: u64, size: usize) -> Entry {
 fn entries(log: &Log) -> Vec<Entry> {
     let mut found = Vec::new();
     for segment in log.sealed() {
-        let mut records = segment.records().unwrap();
-        while let Some((_, entry)) = records.next().unwrap() {
-            found.push(entry);
+        let mut scan = segment.scan().unwrap();
+        while let Some(next) = scan.next().unwrap() {
+            if let Found::Record(_, entry) = next {
+                found.push(entry);
+            }
         }
     }
     found
@@ -139,61 +144,143 @@ async fn a_disk_that_fails_loses_nothing_that_was_acknowledged() {
     assert_eq!(entries(&log), [entry(1, 10), entry(3, 10)]);
 }
 
-/// The one segment that a log with these records has, and the offset at which each record ends.
-fn one_segment(dir: &Path, sizes: &[usize]) -> (PathBuf, Vec<u64>) {
+/// A log of records of these sizes, and where each of them is: its file, and its bytes in that.
+fn written(dir: &Path, segment: u64, sizes: &[usize]) -> Vec<(PathBuf, Range<usize>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let log = open(dir);
-    let mut ends = Vec::new();
+    let limits = Limits { segment, ..LIMITS };
+    let log = Logs::default().open(dir, limits).unwrap().unwrap();
+    let mut places = Vec::new();
     runtime.block_on(async {
         for (number, size) in (0..).zip(sizes) {
-            log.append(vec![entry(number, *size)], None).await.unwrap();
-            ends.push(std::fs::metadata(&segment_files(dir)[0]).unwrap().len());
+            let entry = entry(number, *size);
+            let bytes = entry.size();
+            log.append(vec![entry], None).await.unwrap();
+            let file = segment_files(dir).pop().unwrap();
+            let end = std::fs::metadata(&file).unwrap().len() as usize;
+            places.push((file, end - bytes..end));
         }
     });
-    drop(log);
-    (segment_files(dir).remove(0), ends)
+    places
 }
 
-/// Recovery of a folder that holds nothing but a segment with these bytes.
-fn recovered(bytes: &[u8], name: &std::ffi::OsStr) -> Vec<Entry> {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join(name), bytes).unwrap();
-    entries(&open(dir.path()))
+/// What may happen to a file.
+#[derive(Debug, Clone)]
+enum Rot {
+    Flip(prop::sample::Index, u8),
+    Zeros(prop::sample::Index, usize),
+    Garbage(prop::sample::Index, Vec<u8>),
+    Cut(prop::sample::Index),
+}
+
+impl Rot {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        let len = bytes.len();
+        match self {
+            Rot::Flip(at, bit) => bytes[at.index(len)] ^= 1 << bit,
+            Rot::Zeros(at, length) => {
+                let at = at.index(len);
+                bytes[at..(at + length).min(len)].fill(0);
+            }
+            Rot::Garbage(at, garbage) => {
+                let at = at.index(len);
+                let length = garbage.len().min(len - at);
+                bytes[at..at + length].copy_from_slice(&garbage[..length]);
+            }
+            Rot::Cut(at) => bytes.truncate(at.index(len + 1)),
+        }
+    }
+}
+
+fn rot() -> impl Strategy<Value = Rot> {
+    prop_oneof![
+        4 => (any::<prop::sample::Index>(), 0u8..8).prop_map(|(at, bit)| Rot::Flip(at, bit)),
+        2 => (any::<prop::sample::Index>(), 1usize..300).prop_map(|(at, length)| Rot::Zeros(at, length)),
+        1 => (any::<prop::sample::Index>(), prop::collection::vec(any::<u8>(), 1..100))
+            .prop_map(|(at, garbage)| Rot::Garbage(at, garbage)),
+        1 => any::<prop::sample::Index>().prop_map(Rot::Cut),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_intact_is_found_once_and_what_is_not_is_told(
+        sizes in prop::collection::vec(0usize..120, 1..25),
+        segment in 1u64..1500,
+        rots in prop::collection::vec((any::<prop::sample::Index>(), rot()), 0..5),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let places = written(dir.path(), segment, &sizes);
+        let files = segment_files(dir.path());
+        let before: BTreeMap<_, _> = files.iter().map(|file| (file, std::fs::read(file).unwrap())).collect();
+        let mut after = before.clone();
+        for (file, rot) in &rots {
+            rot.apply(after.get_mut(file.get(&files)).unwrap());
+        }
+        for (file, bytes) in &after {
+            std::fs::write(file, bytes).unwrap();
+        }
+        let is_intact = |(file, range): &(PathBuf, Range<usize>)| {
+            after[file].get(range.clone()) == before[file].get(range.clone())
+        };
+
+        let log = open(dir.path());
+        let (mut found, mut lost, mut bad) = (Vec::new(), BTreeSet::new(), BTreeMap::<_, Vec<_>>::new());
+        for segment in log.sealed() {
+            let mut scan = segment.scan().unwrap();
+            while let Some(next) = scan.next().unwrap() {
+                match next {
+                    Found::Record(number, entry) => found.push((number, entry)),
+                    Found::Damage(damage) => {
+                        lost.extend(damage.numbers);
+                        let bytes = damage.bytes.start as usize..damage.bytes.end as usize;
+                        bad.entry(segment.path.clone()).or_default().push(bytes);
+                    }
+                }
+            }
+        }
+        let intact: Vec<_> = (0..).zip(&places).filter(|(_, place)| is_intact(place)).collect();
+        let intact: Vec<_> = intact.iter().map(|(number, _)| (*number, entry(*number, sizes[*number as usize]))).collect();
+        prop_assert_eq!(&found, &intact);
+        for (number, place) in (0..).zip(&places).filter(|(_, place)| !is_intact(place)) {
+            let (file, range) = place;
+            let is_newest = file == files.last().unwrap();
+            let is_cut = range.end > after[file].len();
+            let is_told = bad.get(file).into_iter().flatten().any(|bad| bad.start < range.end && bad.end > range.start);
+            prop_assert!(lost.contains(&number) || is_newest && (is_cut || is_told), "record {} is lost silently", number);
+        }
+        for (number, _) in &found {
+            prop_assert!(!lost.contains(number), "record {} is told to be lost", number);
+        }
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_torn_or_damaged_tail_ends_the_log_where_the_damage_is(
-        sizes in proptest::collection::vec(0usize..60, 1..6),
-        flips in proptest::collection::vec((any::<prop::sample::Index>(), 0u8..8), 40),
-        garbage in proptest::collection::vec(any::<u8>(), 0..40),
-    ) {
+    fn a_log_that_was_torn_ends_there_without_a_word(sizes in prop::collection::vec(0usize..60, 1..6)) {
         let dir = tempfile::tempdir().unwrap();
-        let (path, ends) = one_segment(dir.path(), &sizes);
-        let (bytes, name) = (std::fs::read(&path).unwrap(), path.file_name().unwrap());
+        let places = written(dir.path(), LIMITS.segment, &sizes);
+        let path = &places[0].0;
+        let bytes = std::fs::read(path).unwrap();
         let all: Vec<_> = (0..).zip(&sizes).map(|(number, size)| entry(number, *size)).collect();
-        let whole_before = |at: usize| ends.iter().filter(|end| **end <= at as u64).count();
-        for cut in 0..=bytes.len() {
-            let found = recovered(&bytes[..cut], name);
-            prop_assert_eq!(&found, &all[..whole_before(cut)], "cut at {}", cut);
+        for cut in segment::HEADER..=bytes.len() {
+            std::fs::write(path, &bytes[..cut]).unwrap();
+            let whole = places.iter().filter(|(_, range)| range.end <= cut).count();
+            let log = open(dir.path());
+            prop_assert_eq!(&entries(&log), &all[..whole], "cut at {}", cut);
+            prop_assert!(log.sealed().iter().all(|segment| segment.is_whole().unwrap()));
         }
-        for (at, bit) in flips {
-            let at = at.index(bytes.len());
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 1 << bit;
-            let whole = if at < segment::HEADER { 0 } else { whole_before(at) };
-            prop_assert_eq!(&recovered(&damaged, name), &all[..whole], "bit {} of byte {}", bit, at);
-        }
-        let mut longer = bytes.clone();
-        longer.extend(&garbage);
-        prop_assert_eq!(&recovered(&longer, name), &all);
     }
 }
 
 #[tokio::test]
-async fn damage_in_the_middle_is_noticed() {
+async fn a_damaged_segment_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let limits = Limits { segment: 1, ..LIMITS };
     let log = Logs::default().open(dir.path(), limits).unwrap().unwrap();
@@ -204,7 +291,7 @@ async fn damage_in_the_middle_is_noticed() {
     let files = segment_files(dir.path());
     let mut bytes = std::fs::read(&files[1]).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
-    std::fs::write(&files[1], bytes).unwrap();
+    std::fs::write(&files[1], &bytes).unwrap();
     let log = open(dir.path());
     let sealed = log.sealed();
     assert_eq!(
@@ -212,8 +299,8 @@ async fn damage_in_the_middle_is_noticed() {
         (1, 2),
         "the next segment tells how many there were"
     );
-    assert!(sealed[1].records().unwrap().next().unwrap().is_none());
+    assert!(!sealed[1].is_whole().unwrap());
     log.remove(&sealed[1], true).unwrap();
-    assert!(files[1].with_extension("damaged").exists());
+    assert_eq!(std::fs::read(sealed[1].aside()).unwrap(), bytes);
     assert_eq!(entries(&log), [entry(1, 10), entry(3, 10)]);
 }

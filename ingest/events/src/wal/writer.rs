@@ -95,7 +95,7 @@ impl Writer {
         let doing = || format!("writing the log of events in {}", self.dir.display());
         self.buffer.clear();
         for (number, entry) in (self.next..).zip(batch) {
-            entry.write(number, &mut self.buffer);
+            entry.write(self.id, number, &mut self.buffer);
         }
         let size = self.buffer.len() as u64;
         let backlog = self.shared.backlog.load(Ordering::Relaxed);
@@ -165,6 +165,7 @@ impl Writer {
             id: self.id,
             first: active.first,
             next: self.next,
+            is_open: false,
             bytes: active.bytes,
         });
         self.shared.unsealed.store(0, Ordering::Release);

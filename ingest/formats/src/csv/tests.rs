@@ -1,6 +1,5 @@
 use arrow::array::AsArray;
 use proptest::prelude::*;
-use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -18,10 +17,8 @@ struct Fixture {
 }
 
 fn scan(content: &[u8], options: &CsvOptions, block: u64) -> Fixture {
-    let file = NamedTempFile::new().unwrap().into_temp_path();
-    std::fs::write(&file, content).unwrap();
     let cancel = CancellationToken::new();
-    let local = Local::temporary(file, "x.csv").unwrap();
+    let local = Local::holding(content, "x.csv").unwrap();
     let text = Plain::text(local, options.encoding, &cancel).unwrap();
     let csv = Csv::new(options, Format::Csv, options.notation(chrono_tz::UTC));
     let plan = |names: Vec<String>| {

@@ -7,9 +7,9 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use async_trait::async_trait;
 use cordada_core::Result;
 use cordada_core::threads::locked;
-use cordada_ingest_source::Landed;
 use cordada_ingest_source::extract::State;
 use cordada_ingest_source::options::Disposition;
+use cordada_ingest_source::{Environment, Landed};
 use datafusion_execution::SendableRecordBatchStream;
 use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 
@@ -97,5 +97,12 @@ impl Landed for Table {
         let schema = batch.schema();
         let rows = RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)]));
         Ok(Some(Box::pin(rows)))
+    }
+
+    async fn environment(&self) -> Result<Environment> {
+        Ok(Environment {
+            lake: "trial".to_owned(),
+            target: None,
+        })
     }
 }

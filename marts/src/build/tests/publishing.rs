@@ -75,6 +75,17 @@ async fn a_failed_test_publishes_nothing_and_a_warning_does() {
     assert_eq!(bad, [("accepted_values_stg_orders_status", 1), ("total_is_right", 1)]);
     assert_eq!(house.query("select * from marts.total").await, "11.00");
     assert_eq!(house.query("select count(*) from seeds.orders").await, "3");
+    let seeds = "seeds.orders".parse().unwrap();
+    let versions = [house.lake.latest_version(&seeds).await.unwrap(), Some(0)];
+    assert_eq!(
+        versions[0], versions[1],
+        "what failed is not what other engines read as newest"
+    );
+    assert!(
+        report.nodes.iter().all(|node| node.version.is_none()),
+        "{:?}",
+        report.nodes
+    );
     assert_eq!(
         house
             .query("select count(*) from ops.test_results where status = 'failed'")
@@ -197,4 +208,34 @@ async fn another_environment_starts_from_production_and_leaves_it_alone() {
     assert_eq!(house.query("select * from marts.total").await, "1");
     house.lake = production;
     assert_eq!(house.query("select * from marts.total").await, "11.00");
+}
+
+#[tokio::test]
+async fn a_node_whose_rows_break_a_constraint_of_its_table_fails() {
+    let house = House::with(&[(
+        "marts/totals.sql",
+        "{{ config(materialized='table') }}select 1 as spent",
+    )])
+    .await;
+    house.build().await;
+    // Another engine puts a constraint on the table.
+    let log = house.dir.path().join("lake/marts/totals/_delta_log");
+    let first = std::fs::read_to_string(log.join("00000000000000000000.json")).unwrap();
+    let actions = first
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let mut metadata = actions.clone().find(|action| action.get("metaData").is_some()).unwrap();
+    metadata["metaData"]["configuration"]["delta.constraints.positive"] = "spent > 0".into();
+    std::fs::write(log.join("00000000000000000001.json"), metadata.to_string()).unwrap();
+    house.write(
+        "marts/totals.sql",
+        "{{ config(materialized='table') }}select -1 as spent",
+    );
+    let report = house.build_with(BuildOptions::default()).await.unwrap();
+    let message = report.nodes[0].message.clone().unwrap();
+    assert!(
+        message.contains("constraint `positive` must hold: spent > 0"),
+        "{message}"
+    );
+    assert_eq!(house.query("select spent from marts.totals").await, "1");
 }

@@ -1,0 +1,84 @@
+"""`cordada up` collecting hits, and clients that send them and know which were acknowledged."""
+
+import http.client
+import itertools
+import json
+import re
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+
+WEB = """
+kind: events
+listen: 127.0.0.1:0
+flush: 300ms
+streams: [snowplow, segment]
+"""
+
+
+class Collector:
+    """`cordada up`, running."""
+
+    def __init__(self, project):
+        self.process = subprocess.Popen(
+            project.command("up", "--addr", "127.0.0.1:0"),
+            env=project.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for line in self.process.stdout:
+            if found := re.search(r"collecting web on (http://\S+)", line):
+                self.url = found.group(1)
+                break
+        else:
+            raise AssertionError(f"it ended without collecting: exit code {self.process.wait()}")
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(timeout=60) == 0
+
+
+def post(url, path, body):
+    request = urllib.request.Request(url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.status
+
+
+class Client(threading.Thread):
+    """Sends numbered hits until told to stop, and keeps which were acknowledged, with what `moment` said then."""
+
+    def __init__(self, name, where, moment=time.monotonic):
+        super().__init__(daemon=True)
+        self.label, self.where, self.moment, self.stopping = name, where, moment, threading.Event()
+        self.sent, self.acknowledged, self.wrong = set(), {}, None
+
+    def run(self):
+        for number in itertools.count():
+            if self.stopping.is_set():
+                return
+            hit = f"{self.label}-{number}"
+            self.sent.add(hit)
+            try:
+                if number % 2:
+                    message = {"type": "track", "event": "x", "userId": "u", "messageId": hit}
+                    post(self.where["url"], "/v1/track", message)
+                else:
+                    schema = "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4"
+                    body = {"schema": schema, "data": [{"e": "pv", "p": "web", "eid": hit}]}
+                    post(self.where["url"], "/com.snowplowanalytics.snowplow/tp2", body)
+                self.acknowledged[hit] = self.moment()
+            except urllib.error.HTTPError as error:
+                self.wrong = error
+                return
+            except (OSError, http.client.HTTPException):
+                # Killed while the hit was on its way: nobody knows, so it may land or not.
+                time.sleep(0.01)
