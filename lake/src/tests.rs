@@ -28,6 +28,7 @@ mod modes;
 mod pending;
 mod rollback;
 mod state;
+mod thinning;
 
 /// A journal of the tests' own.
 const NOTES: Journal = Journal::new("notes", &[("noted_at", JournalType::Time), ("note", JournalType::Text)]);

@@ -114,18 +114,23 @@ impl Upsert {
                 verdict,
             });
         }
-        let rewritten = self.place.rewrite(&file, |rows, mut batch| {
-            let fates = &verdict.fates[rows];
-            if let Effect::History(history) = &self.effect {
-                batch = history.close(batch, fates)?;
-            }
-            let stays: BooleanArray = fates.iter().map(|fate| Some(*fate != Fate::Goes)).collect();
-            filter_record_batch(&batch, &stays).doing(|| format!("rewriting {}", file.location))
-        });
-        let rewritten = Some(rewritten.await?);
+        let rewritten = if always || verdict.closed > 0 {
+            let rewritten = self.place.rewrite(&file, |rows, mut batch| {
+                let fates = &verdict.fates[rows];
+                if let Effect::History(history) = &self.effect {
+                    batch = history.close(batch, fates)?;
+                }
+                let stays: BooleanArray = fates.iter().map(|fate| Some(*fate != Fate::Goes)).collect();
+                filter_record_batch(&batch, &stays).doing(|| format!("rewriting {}", file.location))
+            });
+            rewritten.await?
+        } else {
+            let stays = verdict.fates.iter().map(|fate| *fate != Fate::Goes).collect();
+            self.place.keep_rows(&file, &stays).await?
+        };
         Ok(ExaminedFile {
             file: number,
-            rewritten,
+            rewritten: Some(rewritten),
             verdict,
         })
     }

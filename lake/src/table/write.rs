@@ -187,11 +187,7 @@ impl TableWriter {
 
     /// Writes all files that the commit will add, into `outcome` as they come, so that a failure can discard them.
     async fn produce(&self, partitions: Vec<SendableRecordBatchStream>, outcome: &mut Outcome) -> Result<()> {
-        let place = Folder {
-            lake: self.lake.clone(),
-            path: self.path.clone(),
-            schema: self.schema.clone(),
-        };
+        let place = Folder::new(&self.lake, &self.path, &self.schema);
         let admission = stage::Admission {
             constraints: self.constraints.clone(),
             broken: self.write.broken.clone(),

@@ -1,0 +1,89 @@
+//! Levels and dictionary indexes: runs of one value, and integers of a few bits side by side ("RLE / bit-packing
+//! hybrid" of the Parquet format).
+
+use super::bits::{pack, put_varint, take_varint, unpack};
+
+/// Values of a bit-packed run come in groups of as many.
+const GROUP: usize = 8;
+
+/// Reads `count` integers of `width` bits into `values`, in place of what was there; `None` if the bytes are not such.
+pub(super) fn decode(mut bytes: &[u8], width: u8, count: usize, values: &mut Vec<u32>) -> Option<()> {
+    values.clear();
+    if width > 32 {
+        return None;
+    }
+    while values.len() < count {
+        let missing = count - values.len();
+        let header = take_varint(&mut bytes)?;
+        let length = usize::try_from(header >> 1).ok()?;
+        if header & 1 == 1 {
+            let packed = bytes.split_off(..length.checked_mul(usize::from(width))?)?;
+            values.extend(unpack(packed, width, missing.min(length.checked_mul(GROUP)?)));
+        } else {
+            let value = bytes.split_off(..usize::from(width.div_ceil(8)))?;
+            let mut word = [0; 4];
+            word[..value.len()].copy_from_slice(value);
+            if length > missing {
+                return None;
+            }
+            values.resize(values.len() + length, u32::from_le_bytes(word));
+        }
+    }
+    Some(())
+}
+
+/// Appends the integers, none of which needs more than `width` bits.
+pub(super) fn encode(values: &[u32], width: u8, out: &mut Vec<u8>) {
+    let mut literal = 0;
+    let mut at = 0;
+    while at < values.len() {
+        let value = values[at];
+        let run = values[at..].iter().take_while(|other| **other == value).count();
+        // What is not yet written becomes whole groups with the first of the run.
+        let lacking = (at - literal).next_multiple_of(GROUP) - (at - literal);
+        if run >= lacking + GROUP || width == 0 {
+            put_literal(&values[literal..at + lacking], width, out);
+            put_varint(((run - lacking) as u64) << 1, out);
+            out.extend_from_slice(&value.to_le_bytes()[..usize::from(width.div_ceil(8))]);
+            literal = at + run;
+        }
+        at += run;
+    }
+    put_literal(&values[literal..], width, out);
+}
+
+fn put_literal(values: &[u32], width: u8, out: &mut Vec<u8>) {
+    if values.is_empty() {
+        return;
+    }
+    let groups = values.len().div_ceil(GROUP);
+    put_varint((groups as u64) << 1 | 1, out);
+    let padding = std::iter::repeat_n(0, groups * GROUP - values.len());
+    pack(values.iter().copied().chain(padding), width, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn runs_and_literals_come_back(runs in prop::collection::vec((any::<u32>(), 1_usize..40), 0..40), width in 0_u8..=32) {
+            let mask = ((1_u64 << width) - 1) as u32;
+            let values: Vec<_> = runs.into_iter().flat_map(|(value, run)| vec![value & mask; run]).collect();
+            let (mut bytes, mut back) = (Vec::new(), vec![7]);
+            encode(&values, width, &mut bytes);
+            prop_assert_eq!(decode(&bytes, width, values.len(), &mut back), Some(()));
+            prop_assert_eq!(back, values);
+        }
+
+        #[test]
+        fn any_bytes_are_as_many_integers_or_none(bytes: Vec<u8>, width in 0_u8..40, count in 0_usize..10_000) {
+            let mut values = Vec::new();
+            let decoded = decode(&bytes, width, count, &mut values);
+            prop_assert!(decoded.is_none() || values.len() == count);
+        }
+    }
+}
