@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use cordada_core::{Context, Result};
+use cordada_core::{Context, Error, Result};
 use deltalake::kernel::Add;
 use object_store::ObjectStore;
 use object_store::buffered::BufWriter;
@@ -54,10 +54,16 @@ impl ChunkWriter {
         self.sink.put(bytes.into()).await.doing(doing)
     }
 
-    /// The file's entry once it is written; none if it would have no rows.
-    pub(crate) async fn end(mut self) -> Result<Option<Add>> {
+    /// The file's entry once it is written; none if it would have no rows. Fails if they are not as many as `rows`.
+    pub(crate) async fn end(mut self, rows: usize) -> Result<Option<Add>> {
         let doing = || data_file::writing(&self.table);
-        if self.writer.flushed_row_groups().is_empty() {
+        let groups = self.writer.flushed_row_groups();
+        let written: i64 = groups.iter().map(|group| group.num_rows()).sum();
+        if written != rows as i64 {
+            let why = format!("it would have {written} rows where {rows} are to stay");
+            return Err(Error::failed(doing(), why));
+        }
+        if groups.is_empty() {
             return Ok(None);
         }
         let metadata = self.writer.finish().doing(doing)?;

@@ -18,7 +18,8 @@ use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter, ProjectionMask};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
+use parquet::file::properties::EnabledStatistics;
 
 use crate::table::chunk_writer::ChunkWriter;
 use crate::table::data_file;
@@ -37,7 +38,7 @@ impl Folder {
         let metadata = ArrowReaderMetadata::load_async(&mut reader, options)
             .await
             .doing(doing)?;
-        if self.can_thin(metadata.metadata(), keep) {
+        if self.can_thin(metadata.metadata(), keep)? {
             let source = Source {
                 folder: self.clone(),
                 location: file.location.clone(),
@@ -55,17 +56,38 @@ impl Folder {
 
     /// Whether the file is as we write one of the table's columns today, and will have row groups worth having: each
     /// upsert leaves less in them.
-    fn can_thin(&self, metadata: &ParquetMetaData, keep: &BooleanBuffer) -> bool {
+    fn can_thin(&self, metadata: &ParquetMetaData, keep: &BooleanBuffer) -> Result<bool> {
         let file = metadata.file_metadata();
+        let groups = metadata.row_groups();
         let ours = file
             .created_by()
             .is_some_and(|writer| writer.starts_with(data_file::OURS));
         let same_columns = ArrowSchemaConverter::new()
             .convert(&self.schema)
             .is_ok_and(|schema| schema.root_schema() == file.schema_descr().root_schema());
-        let groups = metadata.num_row_groups();
-        let full = groups <= 1 || keep.count_set_bits() >= groups * data_file::ROW_GROUP_ROWS / 2;
-        ours && same_columns && full && metadata.offset_index().is_some() && file.num_rows() == keep.len() as i64
+        let rows = groups
+            .iter()
+            .map(|group| usize::try_from(group.num_rows()).unwrap_or(usize::MAX));
+        let known_rows =
+            rows.clone().all(|rows| rows <= data_file::ROW_GROUP_ROWS) && rows.sum::<usize>() == keep.len();
+        let full = groups.len() <= 1 || keep.count_set_bits() >= groups.len() * data_file::ROW_GROUP_ROWS / 2;
+        Ok(ours
+            && same_columns
+            && known_rows
+            && full
+            && metadata.offset_index().is_some()
+            && self.has_our_statistics(groups)?)
+    }
+
+    /// Whether the footer has the statistics that we would write today, no fewer and no more: bounds of some row groups
+    /// are not those of the file, and a column may have become personal.
+    fn has_our_statistics(&self, groups: &[RowGroupMetaData]) -> Result<bool> {
+        let properties = data_file::properties(&self.schema)?;
+        let mut chunks = groups.iter().flat_map(RowGroupMetaData::columns);
+        Ok(chunks.all(|chunk| {
+            let wanted = properties.statistics_enabled(chunk.column_path()) != EnabledStatistics::None;
+            chunk.statistics().is_some() == wanted
+        }))
     }
 }
 
@@ -118,7 +140,7 @@ impl Source {
             let (chunks, _turn): (Vec<Chunk>, _) = next?;
             writer.write(chunks).await?;
         }
-        writer.end().await
+        writer.end(keep.count_set_bits()).await
     }
 
     /// The row group's chunks without the rows that `keep` does not name.
@@ -128,6 +150,12 @@ impl Source {
         let ranges = || columns.iter().map(|column| column.byte_range());
         let start = ranges().map(|(start, _)| start).min().unwrap_or(0);
         let end = ranges().map(|(start, length)| start + length).max().unwrap_or(0);
+        if end > self.size {
+            return Err(Error::failed(
+                self.doing(),
+                "its footer says that it is longer than it is",
+            ));
+        }
         let store = self.folder.lake.object_store();
         let bytes = store.get_range(&self.location, start..end).await;
         let bytes = bytes.doing(|| self.doing())?;
@@ -189,9 +217,15 @@ impl Source {
             writer.write(&batch).doing(doing)?;
         }
         let metadata = writer.close().doing(doing)?;
+        let [written] = metadata.row_groups() else {
+            return Err(Error::failed(doing(), "its pages have no rows"));
+        };
+        if row != keep.len() || written.num_rows() != keep.count_set_bits() as i64 {
+            return Err(Error::failed(doing(), "its pages have other rows than its footer says"));
+        }
         let bytes = Bytes::from(bytes);
-        let chunks = (0..metadata.row_group(0).num_columns()).map(|column| {
-            let (start, length) = metadata.row_group(0).column(column).byte_range();
+        let chunks = (0..written.num_columns()).map(|column| {
+            let (start, length) = written.column(column).byte_range();
             let bytes = bytes.slice(start as usize..(start + length) as usize);
             Chunk::copied(&metadata, 0, column, bytes)
         });

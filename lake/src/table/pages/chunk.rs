@@ -15,8 +15,8 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
 use snap::raw::{Encoder, max_compress_len};
 
-use super::bounds::Bounds;
-use super::{page, values};
+use super::page;
+use super::values::Values;
 
 /// A column chunk as it goes into a file, with what the file's footer says of it.
 pub(crate) struct Chunk {
@@ -33,20 +33,14 @@ impl Chunk {
         let start = chunk.byte_range().0 as i64;
         let locations = metadata
             .offset_index()
-            .and_then(|index| Some(index.get(group)?.get(column)?.page_locations()));
-        let offset_index = locations.map(|locations| {
-            let mut index = OffsetIndexBuilder::new();
-            let ends = locations
-                .iter()
-                .skip(1)
-                .map(|page| page.first_row_index)
-                .chain([rows as i64]);
-            for (page, end) in locations.iter().zip(ends) {
-                index.append_offset_and_size(page.offset - start, page.compressed_page_size);
-                index.append_row_count(end - page.first_row_index);
-            }
-            index.build()
-        });
+            .and_then(|index| Some(index.get(group)?.get(column)?.page_locations()))
+            .ok_or_else(|| ParquetError::General("there is no index of pages".to_owned()))?;
+        let mut index = OffsetIndexBuilder::new();
+        let next = locations.iter().skip(1).map(|page| page.first_row_index);
+        for (page, end) in locations.iter().zip(next.chain([rows as i64])) {
+            index.append_offset_and_size(page.offset - start, page.compressed_page_size);
+            index.append_row_count(end - page.first_row_index);
+        }
         Ok(Self {
             close: ColumnCloseResult {
                 bytes_written: bytes.len() as u64,
@@ -54,7 +48,7 @@ impl Chunk {
                 metadata: from_zero(chunk)?,
                 bloom_filter: None,
                 column_index: None,
-                offset_index,
+                offset_index: Some(index.build()),
             },
             bytes,
         })
@@ -139,7 +133,7 @@ impl Chunk {
 struct Thinning<'a> {
     chunk: &'a ColumnChunkMetaData,
     keep: &'a BooleanBuffer,
-    bounds: Bounds,
+    values: Values<'a>,
     /// Rows whose pages have been.
     row: usize,
     /// Levels that stay.
@@ -166,7 +160,7 @@ impl<'a> Thinning<'a> {
         Self {
             chunk,
             keep,
-            bounds: Bounds::new(chunk.statistics()),
+            values: Values::new(chunk.column_descr(), chunk.statistics()),
             row: 0,
             levels: 0,
             nulls_removed: 0,
@@ -184,7 +178,7 @@ impl<'a> Thinning<'a> {
                 encoding: Encoding::PLAIN,
                 is_sorted,
             } => {
-                if values::read_dictionary(self.chunk.column_descr(), &buf, &mut self.bounds).is_none() {
+                if self.values.read_dictionary(&buf, num_values).is_none() {
                     return Ok(Next::Unknown);
                 }
                 let page = Page::DictionaryPage {
@@ -203,10 +197,9 @@ impl<'a> Thinning<'a> {
                 rep_level_encoding: Encoding::RLE,
                 ..
             } if i64::from(num_values) <= self.chunk.num_values() => {
-                let column = self.chunk.column_descr();
                 let levels = num_values as usize;
                 let keep = self.keep.slice(self.row, self.keep.len() - self.row);
-                let thin = page::thin(column, encoding, &buf, levels, &keep, &mut self.bounds, &mut self.plain);
+                let thin = page::thin(&mut self.values, encoding, &buf, levels, &keep, &mut self.plain);
                 let Some(thin) = thin else {
                     return Ok(Next::Unknown);
                 };
@@ -232,7 +225,7 @@ impl<'a> Thinning<'a> {
 
     /// Whether all rows have been, and the bounds are still exact.
     fn is_complete(&self) -> bool {
-        self.row == self.keep.len() && !self.bounds.are_lost()
+        self.row == self.keep.len() && !self.values.bounds_are_lost()
     }
 }
 

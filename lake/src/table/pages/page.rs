@@ -2,11 +2,10 @@
 
 use arrow::buffer::BooleanBuffer;
 use parquet::basic::Encoding;
-use parquet::schema::types::ColumnDescriptor;
 
 use super::bits::width_of;
-use super::bounds::Bounds;
-use super::{hybrid, values};
+use super::hybrid;
+use super::values::Values;
 
 /// A page with fewer rows.
 pub(super) struct ThinPage {
@@ -23,33 +22,31 @@ pub(super) struct ThinPage {
 /// and may go on. What stays, as a data page of version 1 has it before it is compressed, is put in the place of `out`.
 /// `None` if the page is not as we have them written.
 pub(super) fn thin(
-    column: &ColumnDescriptor,
+    values: &mut Values<'_>,
     encoding: Encoding,
     mut bytes: &[u8],
     levels: usize,
     keep: &BooleanBuffer,
-    bounds: &mut Bounds,
     out: &mut Vec<u8>,
 ) -> Option<ThinPage> {
+    let column = values.column();
     out.clear();
-    let repetition = take_levels(column.max_rep_level(), levels, &mut bytes)?;
-    let definition = take_levels(column.max_def_level(), levels, &mut bytes)?;
+    let repetition = Levels::take(column.max_rep_level(), levels, &mut bytes)?;
+    let definition = Levels::take(column.max_def_level(), levels, &mut bytes)?;
     let rows_before = match &repetition {
-        None => levels,
-        Some(repetition) if repetition.first().is_some_and(|level| *level == 0) => {
-            repetition.iter().filter(|level| **level == 0).count()
-        }
-        Some(_) => return None,
+        Levels::Same(0) => levels,
+        Levels::Each(each) if each.first() == Some(&0) => each.iter().filter(|level| **level == 0).count(),
+        _ => return None,
     };
     if rows_before > keep.len() {
         return None;
     }
     let keep = keep.slice(0, rows_before);
     let keep_levels: BooleanBuffer = match &repetition {
-        None => keep.clone(),
-        Some(repetition) => {
+        Levels::Same(_) => keep.clone(),
+        Levels::Each(each) => {
             let mut begun = 0;
-            let of_row = repetition.iter().map(|level| {
+            let of_row = each.iter().map(|level| {
                 begun += usize::from(*level == 0);
                 keep.value(begun - 1)
             });
@@ -58,18 +55,19 @@ pub(super) fn thin(
     };
     let full = u32::try_from(column.max_def_level()).ok()?;
     let keep_values: BooleanBuffer = match &definition {
-        Some(definition) if definition.iter().any(|level| *level != full) => {
-            let of_level = definition.iter().zip(&keep_levels);
+        Levels::Same(level) if *level == full => keep_levels.clone(),
+        Levels::Same(_) => BooleanBuffer::new_unset(0),
+        Levels::Each(each) => {
+            let of_level = each.iter().zip(&keep_levels);
             of_level
                 .filter(|(level, _)| **level == full)
                 .map(|(_, keep)| keep)
                 .collect()
         }
-        _ => keep_levels.clone(),
     };
-    put_levels(column.max_rep_level(), repetition, &keep_levels, out)?;
-    put_levels(column.max_def_level(), definition, &keep_levels, out)?;
-    values::keep_values(column, encoding, bytes, &keep_values, bounds, out)?;
+    repetition.put(column.max_rep_level(), &keep_levels, out)?;
+    definition.put(column.max_def_level(), &keep_levels, out)?;
+    values.keep(encoding, bytes, &keep_values, out)?;
     let levels_kept = keep_levels.count_set_bits();
     let values_removed = keep_values.len() - keep_values.count_set_bits();
     Some(ThinPage {
@@ -80,34 +78,50 @@ pub(super) fn thin(
     })
 }
 
-/// Takes the levels off the front of a page's bytes; none if they cannot differ.
-fn take_levels(max: i16, count: usize, bytes: &mut &[u8]) -> Option<Option<Vec<u32>>> {
-    if max == 0 {
-        return Some(None);
+/// The repetition or definition levels of a page.
+enum Levels {
+    /// All are the same, as where nothing repeats or is null.
+    Same(u32),
+    Each(Vec<u32>),
+}
+
+impl Levels {
+    /// Takes `count` levels of at most `max` off the front of a page's bytes.
+    fn take(max: i16, count: usize, bytes: &mut &[u8]) -> Option<Self> {
+        if max == 0 {
+            return Some(Self::Same(0));
+        }
+        let length = u32::from_le_bytes(*bytes.split_off(..4)?.first_chunk()?);
+        let encoded = bytes.split_off(..usize::try_from(length).ok()?)?;
+        let max = u32::try_from(max).ok()?;
+        let width = width_of(max);
+        if let Some(level) = hybrid::only_run(encoded, width, count) {
+            return (level <= max).then_some(Self::Same(level));
+        }
+        let mut levels = Vec::new();
+        hybrid::decode(encoded, width, count, &mut levels)?;
+        levels.iter().all(|level| *level <= max).then_some(Self::Each(levels))
     }
-    let length = u32::from_le_bytes(*bytes.split_off(..4)?.first_chunk()?);
-    let encoded = bytes.split_off(..usize::try_from(length).ok()?)?;
-    let mut levels = Vec::new();
-    hybrid::decode(encoded, width_of_levels(max)?, count, &mut levels)?;
-    Some(Some(levels))
-}
 
-/// Appends those of the levels that stay.
-fn put_levels(max: i16, levels: Option<Vec<u32>>, keep: &BooleanBuffer, out: &mut Vec<u8>) -> Option<()> {
-    let Some(mut levels) = levels else {
-        return Some(());
-    };
-    keep_in_place(&mut levels, keep);
-    let start = out.len();
-    out.extend_from_slice(&[0; 4]);
-    hybrid::encode(&levels, width_of_levels(max)?, out);
-    let length = u32::try_from(out.len() - start - 4).ok()?;
-    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-    Some(())
-}
-
-fn width_of_levels(max: i16) -> Option<u8> {
-    u32::try_from(max).ok().map(width_of)
+    /// Appends those that stay, as a page has them.
+    fn put(self, max: i16, keep: &BooleanBuffer, out: &mut Vec<u8>) -> Option<()> {
+        if max == 0 {
+            return Some(());
+        }
+        let width = width_of(u32::try_from(max).ok()?);
+        let start = out.len();
+        out.extend_from_slice(&[0; 4]);
+        match self {
+            Self::Same(level) => hybrid::put_run(level, keep.count_set_bits(), width, out),
+            Self::Each(mut levels) => {
+                keep_in_place(&mut levels, keep);
+                hybrid::encode(&levels, width, out);
+            }
+        }
+        let length = u32::try_from(out.len() - start - 4).ok()?;
+        out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+        Some(())
+    }
 }
 
 /// Leaves the numbers that `keep` names.

@@ -5,42 +5,73 @@ use arrow::array::{AsArray, BooleanArray};
 use arrow::buffer::{BooleanBuffer, Buffer};
 use arrow::compute::filter;
 use parquet::basic::{Encoding, Type};
+use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescriptor;
 
 use super::bounds::Bounds;
 use super::page::keep_in_place;
 use super::{delta, hybrid};
 
-/// Takes in the entries of a dictionary page.
-pub(super) fn read_dictionary(column: &ColumnDescriptor, mut bytes: &[u8], bounds: &mut Bounds) -> Option<()> {
-    let mut index = 0;
-    while !bytes.is_empty() {
-        let value = match fixed_width(column) {
-            Some(width) => bytes.split_off(..width)?,
-            None => take_text(&mut bytes)?,
-        };
-        bounds.entry(index, value);
-        index = index.checked_add(1)?;
-    }
-    Some(())
+/// The values of a column chunk, page after page.
+pub(super) struct Values<'a> {
+    column: &'a ColumnDescriptor,
+    bounds: Bounds,
+    /// How many entries the dictionary has, once it has come.
+    entries: Option<u32>,
 }
 
-/// Appends the values of `bytes` that `keep` names; it has a bit for each of them.
-pub(super) fn keep_values(
-    column: &ColumnDescriptor,
-    encoding: Encoding,
-    bytes: &[u8],
-    keep: &BooleanBuffer,
-    bounds: &mut Bounds,
-    out: &mut Vec<u8>,
-) -> Option<()> {
-    match (encoding, column.physical_type()) {
-        (Encoding::RLE_DICTIONARY, _) => dictionary_indexes(bytes, keep, bounds, out),
-        (Encoding::PLAIN, Type::BOOLEAN) => booleans(bytes, keep, bounds, out),
-        (Encoding::PLAIN, Type::BYTE_ARRAY) => texts(bytes, keep, bounds, out),
-        (Encoding::PLAIN, _) => numbers(bytes, fixed_width(column)?, keep, bounds, out),
-        (Encoding::DELTA_BYTE_ARRAY, Type::BYTE_ARRAY) => delta_texts(bytes, keep, bounds, out),
-        _ => None,
+impl<'a> Values<'a> {
+    /// Those of a chunk of `column` whose footer says `statistics` of them.
+    pub(super) fn new(column: &'a ColumnDescriptor, statistics: Option<&Statistics>) -> Self {
+        Self {
+            column,
+            bounds: Bounds::new(statistics),
+            entries: None,
+        }
+    }
+
+    pub(super) fn column(&self) -> &'a ColumnDescriptor {
+        self.column
+    }
+
+    /// Takes in a dictionary page of so many entries.
+    pub(super) fn read_dictionary(&mut self, mut bytes: &[u8], entries: u32) -> Option<()> {
+        if self.entries.is_some() {
+            return None;
+        }
+        for index in 0..entries {
+            let value = match self.column.physical_type() {
+                Type::BYTE_ARRAY => take_text(&mut bytes)?,
+                _ => bytes.split_off(..fixed_width(self.column)?)?,
+            };
+            self.bounds.entry(index, value);
+        }
+        self.entries = Some(entries);
+        bytes.is_empty().then_some(())
+    }
+
+    /// Appends the values of a page that `keep` names; it has a bit for each of them.
+    pub(super) fn keep(
+        &mut self,
+        encoding: Encoding,
+        bytes: &[u8],
+        keep: &BooleanBuffer,
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        let bounds = &mut self.bounds;
+        match (encoding, self.column.physical_type()) {
+            (Encoding::RLE_DICTIONARY, _) => dictionary_indexes(bytes, self.entries?, keep, bounds, out),
+            (Encoding::PLAIN, Type::BOOLEAN) => booleans(bytes, keep, bounds, out),
+            (Encoding::PLAIN, Type::BYTE_ARRAY) => texts(bytes, keep, bounds, out),
+            (Encoding::PLAIN, _) => numbers(bytes, fixed_width(self.column)?, keep, bounds, out),
+            (Encoding::DELTA_BYTE_ARRAY, Type::BYTE_ARRAY) => delta_texts(bytes, keep, bounds, out),
+            _ => None,
+        }
+    }
+
+    /// Whether a bound that the footer says may no longer be among the values.
+    pub(super) fn bounds_are_lost(&self) -> bool {
+        self.bounds.are_lost()
     }
 }
 
@@ -59,10 +90,19 @@ fn take_text<'b>(bytes: &mut &'b [u8]) -> Option<&'b [u8]> {
     bytes.split_off(..usize::try_from(length).ok()?)
 }
 
-fn dictionary_indexes(bytes: &[u8], keep: &BooleanBuffer, bounds: &mut Bounds, out: &mut Vec<u8>) -> Option<()> {
+fn dictionary_indexes(
+    bytes: &[u8],
+    entries: u32,
+    keep: &BooleanBuffer,
+    bounds: &mut Bounds,
+    out: &mut Vec<u8>,
+) -> Option<()> {
     let (width, bytes) = bytes.split_first()?;
     let mut indexes = Vec::new();
     hybrid::decode(bytes, *width, keep.len(), &mut indexes)?;
+    if indexes.iter().any(|index| *index >= entries) {
+        return None;
+    }
     for row in (!keep).set_indices() {
         bounds.removed_index(indexes[row]);
     }
