@@ -157,11 +157,7 @@ impl Upsert {
     }
 
     fn judge_batch(&self, batch: &RecordBatch, verdict: &mut Verdict) -> Result<()> {
-        let positions = self
-            .key
-            .hashes(batch)?
-            .into_iter()
-            .map(|key| self.incoming.keys.get(key));
+        let positions = self.incoming.keys.find(&self.key, batch)?.into_iter();
         match &self.effect {
             Effect::Replaces => positions.for_each(|position| {
                 verdict.next(match position {
