@@ -380,3 +380,42 @@ fn as_in_statistics(value: ScalarValue) -> ScalarValue {
         other => other,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::Int64Array;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A batch of keys of two columns.
+    fn batch(keys: &[(Option<i64>, i64)]) -> RecordBatch {
+        let one: Int64Array = keys.iter().map(|key| key.0).collect();
+        let two: Int64Array = keys.iter().map(|key| Some(key.1)).collect();
+        let columns: [(&str, ArrayRef); 2] = [("one", Arc::new(one)), ("two", Arc::new(two))];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    fn some_keys() -> impl Strategy<Value = Vec<(Option<i64>, i64)>> {
+        prop::collection::vec((prop::option::of(0_i64..30), 0_i64..30), 0..400)
+    }
+
+    proptest! {
+        #[test]
+        fn incoming_keys_are_found_and_no_others(incoming in some_keys(), there in some_keys()) {
+            let rows = batch(&there);
+            let columns = ["one".to_owned(), "two".to_owned()];
+            let key = Key::new(&"raw_a.t".parse().unwrap(), &columns, &rows.schema()).unwrap();
+            let index = KeyIndex::new(Duplicates::LastStays);
+            for (row, hash) in key.hashes(&batch(&incoming)).unwrap().into_iter().enumerate() {
+                index.add(hash, RowPosition::row(0, row as u64));
+            }
+            let expected = there.iter().map(|key| incoming.iter().rposition(|other| other == key));
+            let expected: Vec<_> = expected.map(|row| row.map(|row| RowPosition::row(0, row as u64))).collect();
+            prop_assert_eq!(index.finish().0.find(&key, &rows).unwrap(), expected);
+        }
+    }
+}
