@@ -184,8 +184,8 @@ pub(crate) async fn discard(store: &Arc<dyn ObjectStore>, table: &str, files: &[
     }
 }
 
-/// Opens a file of that many bytes.
-pub(crate) fn open(store: &Arc<dyn ObjectStore>, location: &Path, size: u64) -> Result<Box<dyn AsyncFileReader>> {
+/// A reader of the file of that many bytes.
+pub(crate) fn reader(store: &Arc<dyn ObjectStore>, location: &Path, size: u64) -> Result<Box<dyn AsyncFileReader>> {
     let file = PartitionedFile::new(location.as_ref(), size);
     let reader = DefaultParquetFileReaderFactory::new(store.clone()).create_reader(
         0,
@@ -204,7 +204,7 @@ pub(crate) async fn read(
     columns: Option<&[String]>,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
     let doing = format!("reading {location}");
-    let reader = open(store, location, size)?;
+    let reader = reader(store, location, size)?;
     let builder = ParquetRecordBatchStreamBuilder::new(reader).await.doing(|| &doing)?;
     let mask = match columns {
         None => ProjectionMask::all(),

@@ -33,7 +33,7 @@ impl Folder {
     pub(crate) async fn keep_rows(&self, file: &DataFile, keep: &BooleanBuffer) -> Result<Vec<Add>> {
         let doing = || format!("rewriting {}", file.location);
         let size = u64::try_from(file.add.size).unwrap_or_default();
-        let mut reader = data_file::open(self.lake.object_store(), &file.location, size)?;
+        let mut reader = data_file::reader(self.lake.object_store(), &file.location, size)?;
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load_async(&mut reader, options)
             .await
@@ -170,8 +170,14 @@ impl Source {
         }
         let mut chunks = Vec::with_capacity(columns.len());
         for (field, leaves) in self.leaves().into_iter().enumerate() {
-            let thinned = leaves.map(|column| Chunk::thinned(&columns[column], &of_chunk(column), &keep));
-            let thinned: Option<Vec<_>> = thinned.collect::<parquet::errors::Result<_>>().doing(|| self.doing())?;
+            let repeats = |column: usize| columns[column].column_descr().max_rep_level() > 0;
+            let thinned: Option<Vec<_>> = if leaves.len() > 1 && leaves.clone().any(repeats) {
+                // Which item is whose is said in each of the columns: that they agree is checked when they are decoded.
+                None
+            } else {
+                let thinned = leaves.map(|column| Chunk::thinned(&columns[column], &of_chunk(column), &keep));
+                thinned.collect::<parquet::errors::Result<_>>().doing(|| self.doing())?
+            };
             match thinned {
                 Some(thinned) => chunks.extend(thinned),
                 None => chunks.extend(self.encoded(group, field, &keep).await?),
@@ -197,7 +203,7 @@ impl Source {
     /// The chunks of one of the table's columns, decoded and encoded.
     async fn encoded(&self, group: usize, field: usize, keep: &BooleanBuffer) -> Result<Vec<Chunk>> {
         let doing = || self.doing();
-        let reader = data_file::open(self.folder.lake.object_store(), &self.location, self.size)?;
+        let reader = data_file::reader(self.folder.lake.object_store(), &self.location, self.size)?;
         let mut batches = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, self.metadata.clone())
             .with_projection(ProjectionMask::roots(self.metadata.parquet_schema(), [field]))
             .with_row_groups(vec![group])

@@ -56,6 +56,9 @@ pub(super) fn unpack(packed: &[u8], width: u8, count: usize) -> impl Iterator<It
 
 /// Appends the integers in `width` bits each (at most 32), and zeroes up to the next whole byte.
 pub(super) fn pack(values: impl Iterator<Item = u32>, width: u8, out: &mut Vec<u8>) {
+    if width == 0 {
+        return;
+    }
     let (mut word, mut bits) = (0_u64, 0);
     for value in values {
         word |= u64::from(value) << bits;

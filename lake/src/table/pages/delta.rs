@@ -48,18 +48,24 @@ pub(super) fn put(values: &[i32], out: &mut Vec<u8>) {
     put_varint((BLOCK / MINIBLOCK) as u64, out);
     put_varint(values.len() as u64, out);
     put_varint(to_zigzag(values.first().copied().unwrap_or(0).into()), out);
-    let differences: Vec<_> = values.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).collect();
-    for block in differences.chunks(BLOCK) {
+    let pairs = values.iter().zip(values.iter().skip(1));
+    let mut differences: Vec<_> = pairs.map(|(one, next)| next.wrapping_sub(*one)).collect();
+    for block in differences.chunks_mut(BLOCK) {
         let least = block.iter().copied().min().unwrap_or(0);
         put_varint(to_zigzag(least.into()), out);
-        let above = |difference: &i32| difference.wrapping_sub(least) as u32;
-        let miniblocks = || block.chunks(MINIBLOCK);
-        let widths = miniblocks().map(|part| width_of(part.iter().map(above).max().unwrap_or(0)));
-        out.extend(widths.chain(std::iter::repeat(0)).take(BLOCK / MINIBLOCK));
-        for part in miniblocks() {
-            let width = width_of(part.iter().map(above).max().unwrap_or(0));
+        let mut widths = [0; BLOCK / MINIBLOCK];
+        for (width, part) in widths.iter_mut().zip(block.chunks_mut(MINIBLOCK)) {
+            let mut bits = 0;
+            for difference in part {
+                *difference = difference.wrapping_sub(least);
+                bits |= *difference as u32;
+            }
+            *width = width_of(bits);
+        }
+        out.extend_from_slice(&widths);
+        for (width, part) in widths.into_iter().zip(block.chunks(MINIBLOCK)) {
             let padding = std::iter::repeat_n(0, MINIBLOCK - part.len());
-            pack(part.iter().map(above).chain(padding), width, out);
+            pack(part.iter().map(|above| *above as u32).chain(padding), width, out);
         }
     }
 }

@@ -50,21 +50,23 @@ fn take_value(bytes: &mut &[u8], width: u8) -> Option<u32> {
 
 /// Appends the integers, none of which needs more than `width` bits.
 pub(super) fn encode(values: &[u32], width: u8, out: &mut Vec<u8>) {
-    let mut literal = 0;
-    let mut at = 0;
-    while at < values.len() {
-        let value = values[at];
-        let run = values[at..].iter().take_while(|other| **other == value).count();
-        // What is not yet written becomes whole groups with the first of the run.
-        let lacking = (at - literal).next_multiple_of(GROUP) - (at - literal);
-        if run >= lacking + GROUP || width == 0 {
-            put_literal(&values[literal..at + lacking], width, out);
-            put_run(value, run - lacking, width, out);
-            literal = at + run;
+    let (mut literal, mut at) = (0, 0);
+    while let Some((first, others)) = values.get(at..at + GROUP).and_then(<[_]>::split_first) {
+        if others.iter().any(|other| other != first) {
+            at += GROUP;
+            continue;
         }
+        put_literal(&values[literal..at], width, out);
+        let run = values[at..].iter().take_while(|other| *other == first).count();
+        put_run(*first, run, width, out);
         at += run;
+        literal = at;
     }
-    put_literal(&values[literal..], width, out);
+    match &values[literal..] {
+        // Of no bits nothing can be packed.
+        [0, rest @ ..] if width == 0 => put_run(0, 1 + rest.len(), width, out),
+        rest => put_literal(rest, width, out),
+    }
 }
 
 /// Appends `count` copies of the integer of `width` bits, as one run.

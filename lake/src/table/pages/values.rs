@@ -98,9 +98,18 @@ fn dictionary_indexes(
     out: &mut Vec<u8>,
 ) -> Option<()> {
     let (width, bytes) = bytes.split_first()?;
+    let kept = keep.count_set_bits();
+    if let Some(only) = hybrid::only_run(bytes, *width, keep.len()).filter(|only| *only < entries && kept > 0) {
+        // Some of the only value stay, so that no bound is lost.
+        bounds.kept_indexes(&[only]);
+        out.push(*width);
+        hybrid::put_run(only, kept, *width, out);
+        return Some(());
+    }
     let mut indexes = Vec::new();
     hybrid::decode(bytes, *width, keep.len(), &mut indexes)?;
-    if indexes.iter().any(|index| *index >= entries) {
+    let greatest = indexes.iter().copied().max();
+    if greatest.is_some_and(|greatest| greatest >= entries) {
         return None;
     }
     for row in (!keep).set_indices() {

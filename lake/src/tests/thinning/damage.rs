@@ -45,7 +45,7 @@ async fn thinned(folder: Folder, file: Arc<DataFile>, keep: BooleanBuffer) -> Op
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
     fn damaged_pages_give_the_same_rows_as_decoding_or_an_error(
