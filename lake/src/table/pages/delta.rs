@@ -32,11 +32,14 @@ pub(super) fn take(bytes: &mut &[u8], count: usize) -> Option<Vec<i32>> {
             if *width > 32 {
                 return None;
             }
-            let packed = bytes.split_off(..(miniblock / 8).checked_mul(usize::from(*width))?)?;
-            values.extend(unpack(packed, *width, missing.min(miniblock)).map(|difference| {
-                last = last.wrapping_add(least).wrapping_add(difference as i32);
-                last
-            }));
+            let packed = *bytes;
+            bytes.split_off(..(miniblock / 8).checked_mul(usize::from(*width))?)?;
+            let begin = values.len();
+            values.extend(unpack(packed, *width, missing.min(miniblock)).map(|difference| difference as i32));
+            for value in &mut values[begin..] {
+                last = last.wrapping_add(least).wrapping_add(*value);
+                *value = last;
+            }
         }
     }
     Some(values)

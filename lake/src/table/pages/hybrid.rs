@@ -17,7 +17,8 @@ pub(super) fn decode(mut bytes: &[u8], width: u8, count: usize, values: &mut Vec
         let header = take_varint(&mut bytes)?;
         let length = usize::try_from(header >> 1).ok()?;
         if header & 1 == 1 {
-            let packed = bytes.split_off(..length.checked_mul(usize::from(width))?)?;
+            let packed = bytes;
+            bytes.split_off(..length.checked_mul(usize::from(width))?)?;
             values.extend(unpack(packed, width, missing.min(length.checked_mul(GROUP)?)));
         } else {
             let value = take_value(&mut bytes, width)?;
