@@ -106,7 +106,7 @@ impl Upsert {
     }
 
     async fn apply_to(self, number: usize, file: Arc<DataFile>, always: bool) -> Result<ExaminedFile> {
-        let verdict = self.judge(&file).await?;
+        let mut verdict = self.judge(&file).await?;
         if verdict.removed + verdict.closed == 0 && !always {
             return Ok(ExaminedFile {
                 file: number,
@@ -125,7 +125,10 @@ impl Upsert {
             });
             rewritten.await?
         } else {
-            let stays = verdict.fates.iter().map(|fate| *fate != Fate::Goes).collect();
+            // A bit for each row instead of a byte, while the file is written.
+            let fates = std::mem::take(&mut verdict.fates);
+            let stays = fates.iter().map(|fate| *fate != Fate::Goes).collect();
+            drop(fates);
             self.place.keep_rows(&file, &stays).await?
         };
         Ok(ExaminedFile {
