@@ -12,7 +12,7 @@ fn read(content: &str, format: Format) -> Result<(u64, Vec<Rejected>, Vec<DataTy
         encoding_rs::UTF_8,
         &cancel,
     )?;
-    let declared = Declared::from([("n".to_owned(), DataType::Int64)]);
+    let declared = [("n".to_owned(), DataType::Int64)].into_iter().collect::<Declared>();
     let json = Json::new(&text, &Reading::of_records(declared, chrono_tz::UTC), format)?;
     let mut all = Vec::new();
     for block in [1 << 20, 3] {
@@ -145,5 +145,5 @@ fn the_text_of_what_is_deep_is_what_was_written() {
     for _ in 0..MAX_LEVELS {
         values = values.as_list::<i32>().value(0);
     }
-    assert_eq!(values.as_string::<i32>().value(0), "{\"b\": [1.10, \"é\"]}");
+    assert_eq!(values.as_string::<i32>().value(0), "{\"b\":[1.10,\"é\"]}");
 }
