@@ -27,8 +27,6 @@ const COLUMN_MAPPING: &str = "delta.columnMapping.mode";
 /// The table property that lists the columns that no row has a value of yet (JSON).
 pub(crate) const OPEN: &str = "cordada.open";
 
-/// Files whose statistics are merged at a time: each of them takes some hundred bytes a column until then.
-const MERGED_FILES: usize = 64;
 /// What the number of an application takes in memory, about, in bytes: an id of a file's name and a number, in a table
 /// that is half full.
 const TRANSACTION_BYTES: usize = 192;
