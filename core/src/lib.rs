@@ -10,6 +10,7 @@ mod latin;
 pub mod local_store;
 pub mod names;
 pub mod places;
+pub mod private;
 pub mod progress;
 pub mod scratch;
 pub mod shown;

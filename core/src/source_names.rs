@@ -43,7 +43,7 @@ impl SourceNames {
         }
     }
 
-    /// Takes down that the column `lake` is what the source calls `source`.
+    /// Takes down that the column `lake` is what the source calls `source`; empty if that is not known.
     pub fn know(&mut self, source: &str, lake: &str) {
         if !self.known.iter().any(|known| known.lake == lake) {
             self.known.push(Known {
@@ -77,12 +77,20 @@ impl SourceNames {
             let given = self.given.get(source).cloned();
             let is_given = given.is_some();
             let name = given.unwrap_or_else(|| base(source));
+            let is_anothers = self.given.values().any(|given| *given == name);
             let same = taken.get(&name).copied().filter(|at| {
                 let known = &self.known[*at];
-                !used[*at] && (is_given || is_written_alike(&known.source, source) || base(&known.source) != known.lake)
+                let is_unknown = !is_anothers && base(&known.source) != known.lake;
+                !used[*at] && (is_given || is_unknown || is_written_alike(&known.source, source))
             });
             let at = match same {
-                Some(at) => at,
+                Some(at) => {
+                    // What it was called was not known, or somebody else has described the column since.
+                    if base(&self.known[at].source) != self.known[at].lake && !is_given {
+                        self.known[at].source.clone_from(source);
+                    }
+                    at
+                }
                 None => {
                     let name = self.free(name, is_given, &taken);
                     taken.insert(name.clone(), self.known.len());
@@ -250,6 +258,14 @@ mod tests {
         let mut names = SourceNames::new(given, Vec::new());
         names.know("Score %", "score");
         assert_eq!(names.assign(&texts(&["Score %", "Score #"])), ["percent", "score_2"]);
+    }
+
+    #[test]
+    fn a_column_of_which_only_the_name_is_known_is_the_first_that_would_have_it() {
+        let mut names = SourceNames::default();
+        names.know("", "score");
+        assert_eq!(names.assign(&texts(&["Score %", "Score #"])), ["score", "score_2"]);
+        assert_eq!(names.source("score"), Some("Score %"));
     }
 
     #[test]

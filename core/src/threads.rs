@@ -23,8 +23,8 @@ pub async fn blocking<T: Send + 'static>(
         .map_err(|error| not_joined(doing, &error))?
 }
 
-/// The error of a task that did not come to its end. Of a panic, which has been reported, nothing is repeated: its message
-/// may quote a value.
+/// The error of a task that did not come to its end. Of a panic, which has been reported, nothing is repeated: its
+/// message may quote a value.
 pub fn not_joined(doing: impl Into<String>, error: &JoinError) -> Error {
     match error.is_panic() {
         true => Error::panicked(doing),

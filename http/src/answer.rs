@@ -116,7 +116,9 @@ impl Answer {
                 let body = in_utf8(body, &raw.headers);
                 let mut json = decode::to_json(&options.format, &body).map_err(|error| broken(&error))?;
                 if !options.fields.is_empty() {
-                    json = decode::with_fields(&json, &options.fields).map_err(|error| broken(&error))?.into();
+                    json = decode::with_fields(&json, &options.fields)
+                        .map_err(|error| broken(&error))?
+                        .into();
                 }
                 let text = match json {
                     std::borrow::Cow::Borrowed(part) => body.slice_ref(part),

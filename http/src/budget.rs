@@ -97,7 +97,10 @@ impl Limiter {
                 return Err(Error::unavailable("asking the system", why).hint("run again later"));
             }
             if wait >= TOLD && std::mem::replace(&mut self.state().told_until, at) < at {
-                tracing::warn!(seconds = wait.as_secs(), "waiting, as what may be asked of the system is used up");
+                tracing::warn!(
+                    seconds = wait.as_secs(),
+                    "waiting, as what may be asked of the system is used up"
+                );
             }
             self.clock.wait_until(at, cancel).await?;
         }

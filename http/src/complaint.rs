@@ -21,10 +21,35 @@ const NOTHING: [&str; 7] = ["null", "false", "0", "\"\"", "[]", "{}", "\"0\""];
 const NO_ERROR: [&str; 5] = ["none", "no", "ok", "success", "false"];
 /// Words that errors are described by, and few records by nothing else.
 const VOCABULARY: [&str; 29] = [
-    "code", "data", "description", "detail", "details", "docs", "documentation_url", "error", "error_code",
-    "error_description", "error_message", "error_type", "errors", "exception", "fault", "instance", "message",
-    "messages", "ok", "path", "request_id", "result", "status", "status_code", "success", "timestamp", "title",
-    "trace_id", "type",
+    "code",
+    "data",
+    "description",
+    "detail",
+    "details",
+    "docs",
+    "documentation_url",
+    "error",
+    "error_code",
+    "error_description",
+    "error_message",
+    "error_type",
+    "errors",
+    "exception",
+    "fault",
+    "instance",
+    "message",
+    "messages",
+    "ok",
+    "path",
+    "request_id",
+    "result",
+    "status",
+    "status_code",
+    "success",
+    "timestamp",
+    "title",
+    "trace_id",
+    "type",
 ];
 
 /// How clearly an answer says that it is an error.
@@ -65,7 +90,11 @@ pub(crate) fn complaint(answer: &Answer, options: &AnswerOptions) -> Option<&'st
 
 /// Whether the root of an answer says that it is an error.
 fn announced(answer: &Answer) -> Option<Clarity> {
-    let text = |name: &str| answer.text(&Pointer::dotted(name)).and_then(|text| std::str::from_utf8(text).ok());
+    let text = |name: &str| {
+        answer
+            .text(&Pointer::dotted(name))
+            .and_then(|text| std::str::from_utf8(text).ok())
+    };
     let word = |text: &str| text.trim_matches('"').to_lowercase();
     let is_fault = |text: &str| {
         let bare: String = text.split_ascii_whitespace().collect();
@@ -74,7 +103,11 @@ fn announced(answer: &Answer) -> Option<Clarity> {
     if FAULTS.iter().filter_map(|name| text(name)).any(is_fault) {
         return Some(Clarity::Fault);
     }
-    if SUCCESSES.iter().filter_map(|name| text(name)).any(|text| text == "false") {
+    if SUCCESSES
+        .iter()
+        .filter_map(|name| text(name))
+        .any(|text| text == "false")
+    {
         return Some(Clarity::Fault);
     }
     let mut states = STATES.iter().filter_map(|name| text(name));
@@ -96,10 +129,18 @@ fn is_error(record: &[u8], key: &[Pointer], announced: Option<Clarity>) -> bool 
         return true;
     }
     let in_vocabulary = names.iter().all(|name| VOCABULARY.contains(&name.as_str()));
-    let says_so = names.iter().any(|name| name.contains("error") || name == "fault" || name == "exception");
-    let told = ["message", "detail", "title"].iter().any(|name| members.contains_key(*name));
-    let code = ["code", "status", "statusCode", "status_code"].iter().filter_map(|name| members.get(*name));
-    let refused = code.into_iter().any(|code| code.as_u64().is_some_and(|code| (400..600).contains(&code)));
+    let says_so = names
+        .iter()
+        .any(|name| name.contains("error") || name == "fault" || name == "exception");
+    let told = ["message", "detail", "title"]
+        .iter()
+        .any(|name| members.contains_key(*name));
+    let code = ["code", "status", "statusCode", "status_code"]
+        .iter()
+        .filter_map(|name| members.get(*name));
+    let refused = code
+        .into_iter()
+        .any(|code| code.as_u64().is_some_and(|code| (400..600).contains(&code)));
     in_vocabulary && !names.is_empty() && (announced.is_some() || says_so || (told && refused))
 }
 
@@ -164,15 +205,27 @@ mod tests {
         for (body, at) in [
             (r#"{"id": 1, "status": "failed", "error": "disk full"}"#, ""),
             (r#"{"id": 1, "message": "hello"}"#, ""),
-            (r#"{"items": [{"id": 1}], "errors": [], "error": null, "success": true}"#, "/items"),
+            (
+                r#"{"items": [{"id": 1}], "errors": [], "error": null, "success": true}"#,
+                "/items",
+            ),
             (r#"{"items": [{"id": 1}], "error": false, "status": "error"}"#, "/items"),
-            (r#"{"items": [], "errors": {}, "error": "none", "status": "ok"}"#, "/items"),
+            (
+                r#"{"items": [], "errors": {}, "error": "none", "status": "ok"}"#,
+                "/items",
+            ),
             (r#"[{"id": 1, "error": "disk full"}, {"id": 2, "error": "x"}]"#, ""),
             (r#"[]"#, ""),
         ] {
             assert_eq!(found(body, at, false, false, &["id"]), None, "{body}");
         }
-        assert_eq!(found(r#"[{"code": "ES", "title": "Spain"}]"#, "", false, true, &[]), None);
-        assert_eq!(found(r#"{"status": "up", "message": "fine"}"#, "", false, false, &[]), None);
+        assert_eq!(
+            found(r#"[{"code": "ES", "title": "Spain"}]"#, "", false, true, &[]),
+            None
+        );
+        assert_eq!(
+            found(r#"{"status": "up", "message": "fine"}"#, "", false, false, &[]),
+            None
+        );
     }
 }

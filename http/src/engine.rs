@@ -7,13 +7,14 @@ use chrono::{DateTime, Utc};
 use cordada_core::{Error, ErrorKind, Result};
 use cordada_ingest_formats::json::pointer::{Pointer, Records};
 use reqwest::header::HeaderMap;
+use tokio::sync::MutexGuard;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::answer::{Answer, AnswerOptions};
 use super::ask::Ask;
-use super::auth::Authenticator;
 use super::auth::standing::{Gate, Standing};
+use super::auth::{Authenticator, Generation};
 use super::budget::{LONGEST_WAIT, Limiter, TOLD};
 use super::client::{Failure, Http};
 use super::clock::Clock;
@@ -145,20 +146,10 @@ impl Engine {
         loop {
             attempts += 1;
             let mut sent = outgoing.clone();
-            let (mut token, mut held) = (None, None);
-            if let (true, Some(gate)) = (outgoing.credentials, &self.gate) {
-                held = gate.enter(cancel).await?;
-                // The token's own requests come back here, without credentials.
-                token = match Box::pin(self.auth.apply(&mut sent, self, cancel)).await {
-                    Ok(token) => token,
-                    Err(error) => {
-                        if error.kind() == ErrorKind::Config {
-                            gate.refuse(held, &error).await;
-                        }
-                        return Err(error);
-                    }
-                };
-            }
+            let (token, held) = match outgoing.credentials {
+                true => self.show_credentials(&mut sent, cancel).await?,
+                false => (None, None),
+            };
             let permit = self.limiter.pass(cancel).await?;
             let raw = self.http.send(&sent, options.target, cancel).await;
             drop(permit);
@@ -259,13 +250,35 @@ impl Engine {
         }
     }
 
+    /// Puts the credentials on a request: which token it was, and what is known of them, held by who asks first.
+    async fn show_credentials(
+        &self,
+        sent: &mut Outgoing,
+        cancel: &CancellationToken,
+    ) -> Result<(Option<Generation>, Option<MutexGuard<'_, Standing>>)> {
+        let Some(gate) = &self.gate else {
+            return Ok((None, None));
+        };
+        let held = gate.enter(cancel).await?;
+        // A token's own requests come back to `ask`, without credentials.
+        match Box::pin(self.auth.apply(sent, self, cancel)).await {
+            Ok(token) => Ok((token, held)),
+            Err(error) => {
+                if error.kind() == ErrorKind::Config {
+                    gate.refuse(held, &error).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
     /// Proves the credentials as far as they are asked for at another place than the records.
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
     pub async fn prove_credentials(&self, cancel: &CancellationToken) -> Result<()> {
         let mut outgoing = self.outgoing(&Request::default(), &self.scope(self.clock.now()), &Addition::default())?;
-        self.auth.apply(&mut outgoing, self, cancel).await.map(|_| ())
+        self.show_credentials(&mut outgoing, cancel).await.map(|_| ())
     }
 }
 

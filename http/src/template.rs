@@ -191,7 +191,11 @@ impl Scope {
 
     /// Whether `config` has a value for a key: not null and not an empty text.
     pub fn is_configured(&self, key: &str) -> bool {
-        let config = self.0.iter().find(|(name, _)| *name == "config").map(|(_, config)| config);
+        let config = self
+            .0
+            .iter()
+            .find(|(name, _)| *name == "config")
+            .map(|(_, config)| config);
         let value = config.and_then(|config| config.get_attr(key).ok());
         value.is_some_and(|value| {
             !value.is_undefined() && !value.is_none() && value.as_str().is_none_or(|text| !text.is_empty())

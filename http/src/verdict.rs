@@ -71,13 +71,7 @@ pub fn pointers(system: &System) -> Vec<Pointer> {
 }
 
 /// Decides about an answer to `sent`.
-pub fn judge(
-    system: &System,
-    sent: &Outgoing,
-    raw: Raw,
-    options: &Arc<AnswerOptions>,
-    now: DateTime<Utc>,
-) -> Verdict {
+pub fn judge(system: &System, sent: &Outgoing, raw: Raw, options: &Arc<AnswerOptions>, now: DateTime<Utc>) -> Verdict {
     let status = raw.status;
     let place = &sent.place;
     let doing = format!("asking {}", place.text);
@@ -225,8 +219,11 @@ fn by_rule(rule: &ErrorRule, doing: String, error: Error, after: Option<Duration
             lasting: rule.lasting.map(|lasting| lasting.0),
         },
         Action::Refuse => Verdict::Refused {
-            error: Error::config(doing, error.why().to_owned())
-                .hint(rule.hint.clone().unwrap_or_else(|| "check the credentials in `config`".to_owned())),
+            error: Error::config(doing, error.why().to_owned()).hint(
+                rule.hint
+                    .clone()
+                    .unwrap_or_else(|| "check the credentials in `config`".to_owned()),
+            ),
             unknown: true,
         },
         Action::Fail | Action::Accept => Verdict::Fail(error),
@@ -274,7 +271,10 @@ fn said(system: &System, place: &ShownPlace, value: &dyn Fn(&Pointer) -> Option<
         Some(text).filter(|text| !text.is_empty())
     };
     let own = [&system.error_body.code, &system.error_body.message];
-    let mut parts: Vec<_> = own.into_iter().filter_map(|places| places.iter().find_map(text)).collect();
+    let mut parts: Vec<_> = own
+        .into_iter()
+        .filter_map(|places| places.iter().find_map(text))
+        .collect();
     if parts.is_empty() {
         let is_code = |text: &String| {
             let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:".contains(c);

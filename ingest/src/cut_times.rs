@@ -26,7 +26,7 @@ impl CutTimes {
             tracing::warn!(
                 %table,
                 %columns,
-                "nanoseconds were cut to microseconds, which is what timestamps of the lake have; `type: text` keeps them"
+                "nanoseconds were cut to the microseconds of the lake's timestamps; `type: text` keeps them"
             );
         }
     }

@@ -22,8 +22,9 @@ pub(crate) struct KeptState {
     pub(crate) state: Option<State>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) incomplete: bool,
-    #[serde(default, skip_serializing_if = "RenamedFields::is_empty")]
-    pub(crate) renamed: RenamedFields,
+    /// `None` of a table that was written before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) renamed: Option<RenamedFields>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) shapes: Shapes,
 }

@@ -125,7 +125,7 @@ impl Landing<'_> {
         let table = Arc::new(LandedTable::open(self.lake, &self.table).await?);
         self.tag(&table, landed).await?;
         let kept = KeptState::of(self.lake, &self.table, table.tip()).await?;
-        let names = names_of(&self.options, table.schema().await?.as_deref(), &kept.renamed);
+        let names = names_of(&self.options, table.schema().await?.as_deref(), kept.renamed.as_ref());
         let transforms = Transforms::new(&self.options, self.key)?;
         let replace = self.options.disposition() == Disposition::Replace;
         let task: Arc<dyn Task> = match self.source.source().shows_progress() {
@@ -254,7 +254,7 @@ impl Landing<'_> {
         let kept = KeptState {
             state,
             incomplete: self.options.disposition() == Disposition::Replace && !chunk.last,
-            renamed: renamed_fields(&attempt.names, columns),
+            renamed: Some(renamed_fields(&attempt.names, columns)),
             shapes: match incoming.shapes {
                 Some(shapes) => landing_as(shapes, &check.schema),
                 None => landed.shapes.clone(),
@@ -357,7 +357,7 @@ impl Landing<'_> {
         let kept = KeptState {
             state: landed.state.clone(),
             incomplete: false,
-            renamed: renamed_fields(&attempt.names, [existing.as_ref()]),
+            renamed: Some(renamed_fields(&attempt.names, [existing.as_ref()])),
             shapes: landed.shapes.clone(),
         };
         let write = Write {

@@ -16,7 +16,7 @@ const HISTORY: [&str; 3] = ["_valid_from", "_valid_to", "_row_hash"];
 pub(crate) type RenamedFields = BTreeMap<String, String>;
 
 /// The names of a table's columns, and those that the configuration gives.
-pub(crate) fn names_of(options: &Options, table: Option<&Schema>, renamed: &RenamedFields) -> SourceNames {
+pub(crate) fn names_of(options: &Options, table: Option<&Schema>, renamed: Option<&RenamedFields>) -> SourceNames {
     let mut reserved = OURS.to_vec();
     if options.disposition() == Disposition::Scd2 {
         reserved.extend(HISTORY);
@@ -35,10 +35,11 @@ pub(crate) fn names_of(options: &Options, table: Option<&Schema>, renamed: &Rena
     names
 }
 
-fn know_fields(names: &mut SourceNames, fields: &Fields, path: &str, renamed: &RenamedFields) {
+fn know_fields(names: &mut SourceNames, fields: &Fields, path: &str, renamed: Option<&RenamedFields>) {
     for field in fields {
         let path = format!("{path}.{}", field.name());
-        names.know(renamed.get(&path).unwrap_or(field.name()), field.name());
+        let source = renamed.map_or("", |renamed| renamed.get(&path).unwrap_or(field.name()));
+        names.know(source, field.name());
         if let Some(fields) = records(field.data_type()) {
             know_fields(names.within(field.name()), fields, &path, renamed);
         }
@@ -62,7 +63,8 @@ fn add_renamed(names: &SourceNames, fields: &Fields, path: &str, renamed: &mut R
         if let (Some(names), Some(fields)) = (names.fields(field.name()), records(field.data_type())) {
             add_renamed(names, fields, &path, renamed);
         }
-        if let Some(source) = names.source(field.name()).filter(|source| source != field.name()) {
+        let source = names.source(field.name());
+        if let Some(source) = source.filter(|source| !source.is_empty() && source != field.name()) {
             renamed.insert(path, source.to_owned());
         }
     }
@@ -79,5 +81,5 @@ fn records(data_type: &DataType) -> Option<&Fields> {
 
 /// What is said of a table's columns, by their names in it.
 pub(crate) fn options_of(options: &Options, table: &Schema) -> Options {
-    options.named(&names_of(options, Some(table), &RenamedFields::new()))
+    options.named(&names_of(options, Some(table), None))
 }

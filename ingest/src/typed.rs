@@ -1,8 +1,8 @@
 //! The rows of a chunk whose types are known before they are read: by their names in the lake, of the types that are
 //! declared, with the provenance behind them.
 //!
-//! A row with a value that cannot land is rejected. Where rows go by their key, the lake's older version of it goes too:
-//! the table then shows what it would show after a full load, and not what is no longer true.
+//! A row with a value that cannot land is rejected. Where rows go by their key, the lake's older version of it goes
+//! too: the table then shows what it would show after a full load, and not what is no longer true.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -31,6 +31,7 @@ mod pending;
 mod personal;
 mod rollback;
 mod state;
+mod thinning;
 
 /// A journal of the tests' own.
 const NOTES: Journal = Journal::new("notes", &[("noted_at", JournalType::Time), ("note", JournalType::Text)]);

@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import random
 
 import duckdb
 import pyarrow as pa
@@ -90,6 +91,26 @@ def write_parquet_with_field_ids(path):
     pq.write_table(pa.table({name: list(values) for name, values in columns.items()}, schema=schema), path)
 
 
+def accounts(ids, version):
+    """Rows whose columns are encoded in every way, with nulls, lists and structs."""
+    ids = list(ids)
+    start = datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)
+    columns = {
+        "id": pa.array(ids, pa.int64()),
+        "version": pa.array([version] * len(ids), pa.int64()),
+        "name": [f"account {id:09}" for id in ids],
+        "city": [None if id % 11 == 0 else f"city {id * 7919 % 500}" for id in ids],
+        "balance": [None if id % 13 == 0 else id * 7919 % 100_003 / 100 for id in ids],
+        "limit": [decimal.Decimal(id * 31 % 999_983) / 100 for id in ids],
+        "active": [id % 3 == 0 for id in ids],
+        "opened": [start.date() + datetime.timedelta(days=id % 1000) for id in ids],
+        "seen_at": [start + datetime.timedelta(seconds=id) for id in ids],
+        "labels": [None if id % 5 == 0 else [f"label {n}" for n in range(id % 3)] for id in ids],
+        "place": [{"lat": id / 1000, "note": None if id % 7 == 0 else f"note {id % 90}"} for id in ids],
+    }
+    return pa.table(columns)
+
+
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory):
     """A project that has been landed and built, and a connection to its server."""
@@ -172,3 +193,34 @@ def test_no_field_ids_in_the_log(lake):
     for path in tables(lake_dir):
         log = "".join(file.read_text() for file in (lake_dir / path / "_delta_log").glob("*.json"))
         assert "field.id" not in log and "field_id" not in log, path
+
+
+def test_foreign_readers_get_the_rows_that_an_upsert_leaves(tmp_path):
+    """An upsert takes rows out of pages where they are encoded, with more than one row group and page a column."""
+    project = Project(tmp_path).write(
+        {
+            "cordada.yml": "name: acme\nlake: ./lake\n",
+            "sources/bank.yml": "kind: files\nstreams:\n"
+            "  accounts: {path: data/*.parquet, key: [id], disposition: merge}\n",
+        }
+    )
+    (project.dir / "data").mkdir()
+    rows = 200_000
+    changed = sorted(random.Random(1).sample(range(rows), rows // 100))
+    for number, part in enumerate([accounts(range(rows), 1), accounts(changed, 2)]):
+        pq.write_table(part, project.dir / "data" / f"{number}.parquet")
+        project.run("ingest")
+    kept = sorted(set(range(rows)) - set(changed))
+    expected = pa.concat_tables([accounts(kept, 1), accounts(changed, 2)]).sort_by("id")
+    path = project.dir / "lake" / "raw_bank" / "accounts"
+    for reader in (through_deltalake, through_duckdb):
+        found = reader(path).select(expected.column_names).sort_by("id")
+        for name in expected.column_names:
+            assert found[name].cast(expected[name].type).equals(expected[name]), f"{reader.__name__}: {name}"
+    with duckdb.connect() as connection:
+        import_extension("delta", con=connection)
+        for name in ("id", "name", "city", "balance", "limit", "active", "opened", "seen_at"):
+            value = expected[name][rows // 2 + 5].as_py()
+            count = pc.sum(pc.equal(expected[name], pa.scalar(value, expected[name].type))).as_py()
+            where = f'select count(*) from delta_scan(?) where "{name}" = ?'
+            assert connection.execute(where, [str(path), value]).fetchone() == (count,), name

@@ -125,7 +125,12 @@ pub(super) async fn ask(
         .await
         .map_err(|error| match error.kind() {
             ErrorKind::Failed | ErrorKind::Config => Error::config(doing(), error.why())
-                .hint(error.advice().unwrap_or("check the id and the secret of the client, and the token").to_owned())
+                .hint(
+                    error
+                        .advice()
+                        .unwrap_or("check the id and the secret of the client, and the token")
+                        .to_owned(),
+                )
                 .caused_by(error),
             _ => error,
         })?;

@@ -52,7 +52,10 @@ struct Value<'a> {
 pub(super) fn to_json(body: &[u8]) -> Result<Vec<u8>> {
     let wrong = |why: &str| malformed("a report of Google Analytics", why);
     let report: Report<'_> = serde_json::from_slice(without_mark(body)).map_err(|_| wrong("it is none"))?;
-    let error = report.error.map(|error| format!("\"error\":{},", error.get())).unwrap_or_default();
+    let error = report
+        .error
+        .map(|error| format!("\"error\":{},", error.get()))
+        .unwrap_or_default();
     let mut out = format!("{{{error}\"rowCount\":{},\"rows\":[", report.row_count).into_bytes();
     for (number, row) in report.rows.iter().enumerate() {
         if row.dimension_values.len() != report.dimension_headers.len()
@@ -90,6 +93,8 @@ pub(super) fn to_json(body: &[u8]) -> Result<Vec<u8>> {
 /// A day as others write it: Google writes `20260901`.
 fn day(dimension: &str, text: &str) -> Option<String> {
     let is_day = matches!(dimension, "date" | "firstSessionDate") && text.len() == 8;
-    let day = chrono::NaiveDate::parse_from_str(text, "%Y%m%d").ok().filter(|_| is_day)?;
+    let day = chrono::NaiveDate::parse_from_str(text, "%Y%m%d")
+        .ok()
+        .filter(|_| is_day)?;
     Some(day.to_string())
 }

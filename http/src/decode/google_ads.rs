@@ -37,7 +37,11 @@ pub(super) fn to_json(body: &[u8]) -> Result<Vec<u8>> {
     }
     // The last page of a query without rows has no results.
     if answer.get("results").is_none() {
-        out.extend_from_slice(if out.len() > 1 { b",\"results\":[]" } else { b"\"results\":[]" });
+        out.extend_from_slice(if out.len() > 1 {
+            b",\"results\":[]"
+        } else {
+            b"\"results\":[]"
+        });
     }
     out.push(b'}');
     Ok(out)
@@ -78,7 +82,8 @@ mod tests {
         let body = r#"{"results":[{"campaign":{"resourceName":"customers/1/campaigns/2","id":"2"},
             "metrics":{"clicks":"7","costMicros":"1230000","conversions":1.50},"segments":{"date":"2026-01-01"}}],
             "nextPageToken":"x"}"#;
-        let expected = r#"{"results":[{"campaign_resource_name":"customers/1/campaigns/2","campaign_id":"2","#.to_owned()
+        let expected = r#"{"results":[{"campaign_resource_name":"customers/1/campaigns/2","campaign_id":"2","#
+            .to_owned()
             + r#""metrics_clicks":7,"metrics_cost_micros":1230000,"metrics_conversions":1.50,"#
             + r#""segments_date":"2026-01-01"}],"nextPageToken":"x"}"#;
         assert_eq!(String::from_utf8(to_json(body.as_bytes()).unwrap()).unwrap(), expected);

@@ -36,7 +36,9 @@ pub(super) fn rows(body: &[u8], at: &Pointer) -> Result<Vec<u8>> {
         while names.len() < row.len() {
             names.push(distinct("", &names));
         }
-        let values = row.iter().map(|value| if is_empty(value) { "null" } else { value.get() });
+        let values = row
+            .iter()
+            .map(|value| if is_empty(value) { "null" } else { value.get() });
         let values = values.chain(std::iter::repeat("null"));
         object(&mut out, names.iter().map(String::as_str).zip(values));
     }
@@ -60,7 +62,9 @@ pub(super) fn columns(body: &[u8], at: &Pointer) -> Result<Vec<u8>> {
     }
     let mut out = vec![b'['];
     for row in 0..length {
-        let of_row = columns.iter().filter_map(|(name, values)| Some((*name, values.get(row)?.get())));
+        let of_row = columns
+            .iter()
+            .filter_map(|(name, values)| Some((*name, values.get(row)?.get())));
         object(&mut out, of_row);
     }
     out.push(b']');
@@ -71,7 +75,9 @@ pub(super) fn columns(body: &[u8], at: &Pointer) -> Result<Vec<u8>> {
 pub(super) fn items(body: &[u8], each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let mut wanted = Wanted::default();
     wanted.records(&Pointer(Vec::new()));
-    let found = wanted.find(body).map_err(|malformed| self::malformed("JSON", malformed.why))?;
+    let found = wanted
+        .find(body)
+        .map_err(|malformed| self::malformed("JSON", malformed.why))?;
     let items = found.records.into_iter().filter_map(|place| body.get(place));
     items.into_iter().try_for_each(each)
 }
@@ -79,7 +85,9 @@ pub(super) fn items(body: &[u8], each: &mut dyn FnMut(&[u8]) -> Result<()>) -> R
 fn find<'b>(body: &'b [u8], at: &Pointer) -> Result<Option<&'b [u8]>> {
     let mut wanted = Wanted::default();
     wanted.value(at);
-    let found = wanted.find(body).map_err(|malformed| self::malformed("JSON", malformed.why))?;
+    let found = wanted
+        .find(body)
+        .map_err(|malformed| self::malformed("JSON", malformed.why))?;
     Ok(wanted.place(&found, at).and_then(|place| body.get(place)))
 }
 
@@ -103,7 +111,11 @@ fn object<'a>(out: &mut Vec<u8>, members: impl Iterator<Item = (&'a str, &'a str
 /// `name`, or one like it that is none of `names`: a column without a name has a number.
 fn distinct(name: &str, names: &[String]) -> String {
     let number = names.len() + 1;
-    let name = if name.is_empty() { format!("column_{number}") } else { name.to_owned() };
+    let name = if name.is_empty() {
+        format!("column_{number}")
+    } else {
+        name.to_owned()
+    };
     match names.contains(&name) {
         false => name,
         true => distinct(&format!("{name}_{number}"), names),
@@ -140,7 +152,12 @@ mod tests {
             text(columns(body.as_bytes(), &at)),
             r#"[{"time":"2026-01-01T00:00","t":1.50},{"time":"2026-01-01T01:00","t":null}]"#
         );
-        for wrong in [r#"{"hourly": {"a": [1], "b": []}}"#, r#"{"hourly": {"a": 1}}"#, "{}", "[1"] {
+        for wrong in [
+            r#"{"hourly": {"a": [1], "b": []}}"#,
+            r#"{"hourly": {"a": 1}}"#,
+            "{}",
+            "[1",
+        ] {
             assert!(columns(wrong.as_bytes(), &at).is_err(), "{wrong}");
         }
     }

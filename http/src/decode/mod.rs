@@ -44,8 +44,8 @@ pub enum Format {
     #[default]
     #[serde(alias = "decimal_strings")]
     Json,
-    /// JSON in which fields, at any depth, are days that are written as a midnight with its zone: `2026-01-01T00:00+01:00`
-    /// is the first of January.
+    /// JSON in which fields, at any depth, are days that are written as a midnight with its zone:
+    /// `2026-01-01T00:00+01:00` is the first of January.
     LocalDays {
         /// The fields.
         fields: Vec<String>,

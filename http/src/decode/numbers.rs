@@ -39,7 +39,10 @@ impl Notation for Fields {
                 }
             }
             Some(time) if is(&self.rfc2822) => match DateTime::parse_from_rfc2822(time) {
-                Ok(at) => Member::Is(format!("\"{}\"", at.to_utc().to_rfc3339_opts(SecondsFormat::AutoSi, true))),
+                Ok(at) => Member::Is(format!(
+                    "\"{}\"",
+                    at.to_utc().to_rfc3339_opts(SecondsFormat::AutoSi, true)
+                )),
                 Err(_) => Member::Stays,
             },
             Some(time) if is(&self.utc) && NaiveDateTime::parse_from_str(time, "%Y-%m-%dT%H:%M:%S%.f").is_ok() => {

@@ -76,8 +76,8 @@ impl Parquet {
         })
     }
 
-    /// Reads a row group into batches of `types`, one for each of the file's columns. Rows with a value that does not fit
-    /// are rejected. Nanoseconds are cut to microseconds, as Delta has no smaller unit, unless a type is declared.
+    /// Reads a row group into batches of `types`, one for each of the file's columns. Rows with a value that does not
+    /// fit are rejected. Nanoseconds are cut to microseconds, as Delta has no smaller unit, unless a type is declared.
     pub fn decode(
         &self,
         file: &Plain,

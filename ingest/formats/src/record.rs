@@ -45,8 +45,8 @@ pub fn text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The values of those rows as JSON, `None` if null: numbers with all their digits, and what JSON has no number for (NaN,
-/// infinity) or no form of its own as text.
+/// The values of those rows as JSON, `None` if null: numbers with all their digits, and what JSON has no number for
+/// (NaN, infinity) or no form of its own as text.
 ///
 /// # Errors
 /// None that is known.

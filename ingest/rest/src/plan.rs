@@ -175,7 +175,10 @@ pub(crate) async fn look_up(run: &Run, streams: &PreparedStreams, name: &str) ->
             let value = value.or(lookup.optional.then_some(Json::Null)).ok_or_else(missing)?;
             looked_up.entry(name.clone()).or_default().insert(key.clone(), value);
         }
-        next = stream.parent.as_ref().and_then(|parent| streams.get_key_value(&parent.stream));
+        next = stream
+            .parent
+            .as_ref()
+            .and_then(|parent| streams.get_key_value(&parent.stream));
     }
     Ok(looked_up)
 }

@@ -1,5 +1,6 @@
 //! Records on their way from a page into the spool: which of them land, and what is added to them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,6 +22,9 @@ const MAX_PARENTS: usize = 100_000;
 
 /// Records that are rejected, at most: with more of them the manifest is wrong, not the records.
 const MAX_REJECTED: u64 = 10_000;
+
+/// Why a record does not land of which nobody knows what is to be transformed.
+const UNTRANSFORMED: &str = "what is to be transformed cannot be told apart in it";
 
 /// How far a stream is.
 pub(crate) enum Progress {
@@ -133,25 +137,23 @@ impl Sink {
                 .hint("check `records` in the manifest: it is the place of a list of objects"));
         }
         // Only where a manifest asks for it is a record made into a value, and then that value does not land.
-        if let Some(filter) = &self.filter
-            && !filter.passes(&parse(record)?)?
-        {
-            return Ok(());
+        if let Some(filter) = &self.filter {
+            let Ok(value) = serde_json::from_slice(record) else {
+                return self.refuse("values are nested too deep for `filter`");
+            };
+            if !filter.passes(&value)? {
+                return Ok(());
+            }
         }
         // What tells a record from others goes into the state, and is of what lands: a hash of what is to be hidden
         // would tell it to whoever tries what it may be.
-        let transformed = match self.transforms.is_empty() {
-            true => None,
-            false => match self.transforms.apply_json(record)? {
-                None => return self.withhold(),
-                transformed => transformed,
-            },
+        let Some(landing) = self.transformed(Cow::Borrowed(record))? else {
+            return self.refuse(UNTRANSFORMED);
         };
-        let landing = transformed.as_deref().unwrap_or(record);
         let status = match &mut self.progress {
             Progress::Nothing | Progress::OfParents(_) => RecordStatus::New,
-            Progress::Stream(tracker) => tracker.observe(landing)?,
-            Progress::PerParent(parents) => parents.tracker(&origin.parent)?.observe(landing)?,
+            Progress::Stream(tracker) => tracker.observe(&landing)?,
+            Progress::PerParent(parents) => parents.tracker(&origin.parent)?.observe(&landing)?,
         };
         match status {
             RecordStatus::Known => return Ok(()),
@@ -175,31 +177,29 @@ impl Sink {
             }
             RecordStatus::New => {}
         }
-        if !added.is_empty() {
-            let spliced = splice(record, origin, added)?;
-            if self.transforms.is_empty() {
-                return self.spool.push(&spliced);
-            }
-            return match self.transforms.apply_json(&spliced)? {
-                Some(landing) => self.spool.push(&landing),
-                None => self.withhold(),
-            };
+        if added.is_empty() {
+            return self.spool.push(&landing);
         }
-        self.spool.push(landing)
+        match self.transformed(Cow::Owned(splice(record, origin, added)?))? {
+            Some(landing) => self.spool.push(&landing),
+            None => self.refuse(UNTRANSFORMED),
+        }
     }
 
-    /// Rejects a record of which it cannot be told what must not be written.
-    fn withhold(&mut self) -> Result<()> {
-        let reason = "what is to be transformed cannot be told apart in it";
+    /// The record without what is not to be written; `None` if it cannot be looked into.
+    fn transformed<'r>(&self, record: Cow<'r, [u8]>) -> Result<Option<Cow<'r, [u8]>>> {
+        match self.transforms.is_empty() {
+            true => Ok(Some(record)),
+            false => Ok(self.transforms.apply_json(&record)?.map(Cow::Owned)),
+        }
+    }
+
+    /// Rejects a record that cannot be looked into, without showing it.
+    fn refuse(&mut self, reason: &str) -> Result<()> {
         self.spool.reject(self.seen, reason.to_owned(), String::new());
         self.rejected += 1;
         Ok(())
     }
-}
-
-fn parse(record: &[u8]) -> Result<Json> {
-    // The text has been checked; the library's own message would quote it.
-    serde_json::from_slice(record).map_err(|_| Error::failed("reading a record", "it is not JSON"))
 }
 
 /// The members of an object, as they stand between its braces, with a comma after them.

@@ -49,7 +49,7 @@ impl RestSource {
         let parsed: RestFile = yaml::read(file)?;
         // Files are named as seen from the project, whose folder `sources` this is.
         let project = file.parent().and_then(Path::parent).unwrap_or(Path::new(""));
-        let mut manifest = match (&parsed.connector, &parsed.manifest) {
+        let manifest = match (&parsed.connector, &parsed.manifest) {
             (Some(name), None) => Manifest::connector(name).map_err(|error| placed(error, file))?,
             (None, Some(path)) => Manifest::read(&project.join(path))?,
             _ => {
@@ -60,6 +60,11 @@ impl RestSource {
                     .at(file.display(), 0, 0));
             }
         };
+        Self::described(manifest, parsed, file)
+    }
+
+    /// The source that `parsed`, which came from `file`, makes of a manifest.
+    fn described(mut manifest: Manifest, parsed: RestFile, file: &Path) -> Result<Self> {
         manifest.limits = parsed.limits.clone().over(manifest.limits);
         manifest.retry = parsed.retry.clone().over(manifest.retry);
         manifest.trusted_hosts.extend(parsed.trusted_hosts.iter().cloned());
@@ -81,7 +86,11 @@ impl RestSource {
             let Some((spec, _)) = prepared.get_mut(&name) else {
                 continue;
             };
-            spec.format = own.format.clone().or_else(|| file.format.clone()).or(spec.format.take());
+            spec.format = own
+                .format
+                .clone()
+                .or_else(|| file.format.clone())
+                .or(spec.format.take());
             set_lag(spec, &name, own.lag, file.lag)?;
             own_columns.insert(name.clone(), own.options().columns.into_keys().collect());
             let incremental = spec.is_incremental(spec.incremental.as_ref());
@@ -220,5 +229,53 @@ impl Source for RestSource {
         let looked_up = look_up(&run, &self.prepared, stream).await?;
         let plan = Plan::new(&run, &self.prepared, &looked_up, stream, self.cursor_zone(stream))?;
         check(&run, &plan).await
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use cordada_core::units::Span;
+    use cordada_http::decode::Format;
+
+    use super::*;
+
+    fn source(text: &str) -> Result<RestSource> {
+        let file = Path::new("sources/pay.yml");
+        let text = format!("kind: rest\nconnector: stripe\nconfig: {{api_key: x}}\n{text}");
+        RestSource::described(Manifest::connector("stripe")?, yaml::parse(file, &text)?, file)
+    }
+
+    #[test]
+    fn a_source_sets_what_its_manifest_does() {
+        let source = source(
+            "limits: {concurrency: 1}\nretry: {attempts: 2}\nlag: 1h\ntrusted_hosts: [b.example]\nstreams:\n  \
+             charges: {lag: 90d}\n  refunds: {}\n  prices: {format: xml, columns: {extra: {pii: text}}}\n",
+        )
+        .unwrap();
+        let manifest = &source.manifest;
+        assert_eq!((manifest.limits.concurrency, manifest.limits.budgets.len()), (1, 1));
+        assert_eq!((manifest.retry.attempts, manifest.retry.first), (2, Span::seconds(1)));
+        assert_eq!(manifest.trusted_hosts.len(), 1);
+        let lag = |stream: &str| source.prepared[stream].0.incremental.as_ref().unwrap().lag;
+        assert_eq!(lag("charges"), Some(Distance::Time(Span::seconds(90 * 86_400))));
+        assert_eq!(lag("refunds"), Some(Distance::Time(Span::seconds(3600))));
+        assert_eq!(source.prepared["prices"].0.format, Some(Format::Xml));
+        // What the connector says of columns holds for accounts that have them; what the source says holds.
+        assert!(source.may_lack("charges", "receipt_email") && !source.may_lack("prices", "extra"));
+    }
+
+    #[test]
+    fn what_a_source_sets_has_to_make_sense() {
+        for (text, expected) in [
+            ("limits: {concurrency: 0}\n", "limits.concurrency: it is 0"),
+            ("limits: {concurency: 1}\n", "did you mean `concurrency`"),
+            ("streams: {prices: {lag: 1h}}\n", "its `lag` does not fit"),
+            ("streams: {charges: {lag: 5}}\n", "its `lag` does not fit"),
+        ] {
+            let error = source(text).err().unwrap();
+            assert!(error.to_string().contains(expected), "{error}");
+            assert!(error.to_string().starts_with("sources/pay.yml"), "{error}");
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A [`Source`] is what one file in `sources/` describes, and a [`Kind`] reads such a file. An [`extract::Extraction`]
 //! gives chunks of rows, each with the state that the stream is in once they have landed. What a user says about rows
-//! is in the [`options`]: [`contract`]s, [`transform`]s of personal columns. Values that cannot land are [`misfits`]. A [`listener`] is told of events instead.
+//! is in the [`options`]: [`contract`]s, [`transform`]s of personal columns. Values that cannot land are [`misfits`]. A
+//! [`listener`] is told of events instead.
 
 pub mod contract;
 pub mod extract;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -563,6 +564,10 @@ async fn personal_data_reaches_no_disk() {
         assert_eq!(post(address, "/v1/identify", &hit).await.status, 200);
         assert_eq!(send(address, "POST /v1/identify", b"{\"userId\": \"ana-maria\"").await.status, 200);
         assert_eq!(send(address, "POST /v1/page\nDNT: 1", br#"{"anonymousId": "ana-maria"}"#).await.status, 200);
+        for folder in ["events", "events/web", "events/web/segment"] {
+            let metadata = std::fs::metadata(project.path().join(".cordada").join(folder)).unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o777, 0o700, "{folder}");
+        }
         for (path, content) in logs(&project) {
             let text = String::from_utf8_lossy(&content);
             for personal in ["ana-maria", "ana@example.org", "127.0.0.1"] {

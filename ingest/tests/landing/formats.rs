@@ -388,8 +388,9 @@ async fn json_that_is_not_whole_is_on_record_or_fails() {
             "trees|3|values are nested too deep"
         ]
     );
-    let leaves = project
-        .sql("select count(*) from raw_shop.trees where cast(c as varchar) like '%1.10%'")
-        .await;
-    assert_eq!(leaves, ["2"]);
+    let trees = project.sql("select c from raw_shop.trees").await;
+    assert!(
+        trees.len() == 2 && trees.iter().all(|tree| tree.contains("1.10")),
+        "{trees:?}"
+    );
 }

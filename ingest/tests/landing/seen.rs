@@ -63,7 +63,7 @@ async fn a_stream_knows_nothing_of_another() {
 
 #[tokio::test]
 async fn a_file_that_is_read_another_way_lands_anew_once() {
-    for disposition in ["append", "insert-only"] {
+    for disposition in ["append", "insert-only", "merge"] {
         let stream = |csv: &str| {
             format!("kind: files\nstreams: {{t: {{path: 't-*.csv', key: [id], disposition: {disposition}{csv}}}}}\n")
         };

@@ -33,10 +33,14 @@ use parquet::schema::types::ColumnPath;
 use serde_json::{Map, Value, json};
 
 /// Rows a row group: small enough to bound a writer's memory, large enough for dictionaries to pay.
-const ROW_GROUP_ROWS: usize = 128 * 1024;
+pub(crate) const ROW_GROUP_ROWS: usize = 128 * 1024;
 
 /// Bytes after which a writer begins the next file.
 const FILE_BYTES: usize = 128 << 20;
+
+/// Bytes that a writer has in memory before it sends them: the least that S3 takes as a part of a file, because as many
+/// files are written at a time as there are cores.
+const PART_BYTES: usize = 5 << 20;
 
 /// Bytes of a column's dictionary after which the rest of its row group is written plain: values that differ more
 /// than this make the dictionary cost more than it saves.
@@ -55,7 +59,10 @@ const YEARS: RangeInclusive<i32> = 1..=9999;
 
 /// Rows a batch when a file is read to be rewritten, as many as a query's scan has: fewer than
 /// [`cordada_core::batches::BATCH_ROWS`], because as many files are rewritten at a time as there are cores.
-const READ_BATCH_ROWS: usize = 8192;
+pub(crate) const READ_BATCH_ROWS: usize = 8192;
+
+/// How the name of a file's writer begins if that is us.
+pub(crate) const OURS: &str = "cordada ";
 
 /// Writes batches into as many files as their size asks for; the files join a table when their entries are committed.
 pub(crate) struct FileWriter {
@@ -108,16 +115,12 @@ impl FileWriter {
     }
 
     fn doing(&self) -> String {
-        format!("writing a data file of the table at {}", self.table)
+        writing(&self.table)
     }
 
     fn begin(&self) -> Result<(String, AsyncArrowWriter<BufWriter>)> {
-        let name = format!("part-{}.parquet", uuid::Uuid::now_v7());
-        let sink = BufWriter::new(self.store.clone(), self.table.clone().join(name.as_str()));
-        // Without the embedded Arrow schema every reader, ours too, goes by the Parquet and Delta types alone.
-        let options = ArrowWriterOptions::new()
-            .with_properties(self.properties.clone())
-            .with_skip_arrow_metadata(true);
+        let (name, sink) = new_file(&self.store, &self.table);
+        let options = options(self.properties.clone());
         let writer = AsyncArrowWriter::try_new_with_options(sink, self.schema.clone(), options);
         Ok((name, writer.doing(|| self.doing())?))
     }
@@ -128,17 +131,47 @@ impl FileWriter {
             return Ok(());
         };
         let metadata = writer.finish().await.doing(|| self.doing())?;
-        let size = i64::try_from(writer.bytes_written()).unwrap_or(i64::MAX);
-        self.done.push(Add {
-            path: name,
-            size,
-            modification_time: chrono::Utc::now().timestamp_millis(),
-            data_change: true,
-            stats: Some(statistics(&metadata, &self.schema).doing(|| self.doing())?.to_string()),
-            ..Add::default()
-        });
+        let add = entry(name, writer.bytes_written(), &metadata, &self.schema);
+        self.done.push(add.doing(|| self.doing())?);
         Ok(())
     }
+}
+
+/// What a writer of the table's files is doing, for errors.
+pub(crate) fn writing(table: &Path) -> String {
+    format!("writing a data file of the table at {table}")
+}
+
+/// A file of the table that is to be written: its name, and where its bytes go.
+pub(crate) fn new_file(store: &Arc<dyn ObjectStore>, table: &Path) -> (String, BufWriter) {
+    let name = format!("part-{}.parquet", uuid::Uuid::now_v7());
+    let sink = BufWriter::with_capacity(store.clone(), table.clone().join(name.as_str()), PART_BYTES);
+    (name, sink)
+}
+
+/// How a writer of Arrow batches writes.
+pub(crate) fn options(properties: WriterProperties) -> ArrowWriterOptions {
+    // Without the embedded Arrow schema every reader, ours too, goes by the Parquet and Delta types alone.
+    ArrowWriterOptions::new()
+        .with_properties(properties)
+        .with_skip_arrow_metadata(true)
+}
+
+/// The entry of a file that has been written.
+pub(crate) fn entry(
+    name: String,
+    size: usize,
+    metadata: &ParquetMetaData,
+    schema: &Schema,
+) -> Result<Add, parquet::errors::ParquetError> {
+    Ok(Add {
+        path: name,
+        size: i64::try_from(size).unwrap_or(i64::MAX),
+        modification_time: chrono::Utc::now().timestamp_millis(),
+        data_change: true,
+        stats: Some(statistics(metadata, schema)?.to_string()),
+        ..Add::default()
+    })
 }
 
 /// Removes files that were written but will not be committed. Best effort: what stays is garbage, not data.
@@ -153,22 +186,23 @@ pub(crate) async fn discard(store: &Arc<dyn ObjectStore>, table: &str, files: &[
 
 /// The names of the columns that a file has.
 pub(crate) async fn columns(store: &Arc<dyn ObjectStore>, location: &Path, size: u64) -> Result<Vec<String>> {
-    let builder = open(store, location, size).await?;
+    let reader = reader(store, location, size)?;
+    let builder = ParquetRecordBatchStreamBuilder::new(reader).await;
+    let builder = builder.doing(|| format!("reading {location}"))?;
     let fields = builder.schema().fields().iter();
     Ok(fields.map(|field| field.name().clone()).collect())
 }
 
-async fn open(
-    store: &Arc<dyn ObjectStore>,
-    location: &Path,
-    size: u64,
-) -> Result<ParquetRecordBatchStreamBuilder<Box<dyn AsyncFileReader>>> {
-    let doing = || format!("reading {location}");
+/// A reader of the file of that many bytes.
+pub(crate) fn reader(store: &Arc<dyn ObjectStore>, location: &Path, size: u64) -> Result<Box<dyn AsyncFileReader>> {
     let file = PartitionedFile::new(location.as_ref(), size);
-    let reader: Box<dyn AsyncFileReader> = DefaultParquetFileReaderFactory::new(store.clone())
-        .create_reader(0, file, None, &ExecutionPlanMetricsSet::new())
-        .doing(doing)?;
-    ParquetRecordBatchStreamBuilder::new(reader).await.doing(doing)
+    let reader = DefaultParquetFileReaderFactory::new(store.clone()).create_reader(
+        0,
+        file,
+        None,
+        &ExecutionPlanMetricsSet::new(),
+    );
+    Ok(reader.doing(|| format!("reading {location}"))?)
 }
 
 /// Reads a file's columns of those names (all if `None`) as they are in the file.
@@ -179,7 +213,8 @@ pub(crate) async fn read(
     columns: Option<&[String]>,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
     let doing = format!("reading {location}");
-    let builder = open(store, location, size).await?;
+    let reader = reader(store, location, size)?;
+    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.doing(|| &doing)?;
     let mask = match columns {
         None => ProjectionMask::all(),
         // By their places, for a name with a dot would be taken for a path.
@@ -199,13 +234,14 @@ pub(crate) async fn read(
         .boxed())
 }
 
-fn properties(schema: &Schema) -> Result<WriterProperties> {
+/// How columns of `schema` are written.
+pub(crate) fn properties(schema: &Schema) -> Result<WriterProperties> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_created_by(concat!("cordada ", env!("CARGO_PKG_VERSION")).to_owned());
+        .set_created_by(format!("{OURS}{}", env!("CARGO_PKG_VERSION")));
     // Places differ in every row and share their beginning: a dictionary of them is all cost.
     let origin = ColumnPath::from(ORIGIN);
     properties = properties

@@ -6,7 +6,9 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, BooleanArray, BooleanBufferBuilder};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::filter;
 use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
 use cordada_core::threads::locked;
@@ -21,6 +23,9 @@ use crate::table::snapshot::DataFile;
 
 /// Parts of the index: enough that partitions seldom wait for each other, and that one part's growth costs little.
 const SHARDS: usize = 64;
+
+/// Bits of [`Marks`] for each key: of the rows whose key is not incoming, one in as many is looked up nevertheless.
+const MARKS_A_KEY: usize = 16;
 
 /// What the hash so far is multiplied by before the next column's is added: odd, so that nothing of it is lost.
 const NEXT_COLUMN: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -65,16 +70,21 @@ impl Key {
 
     /// A hash for each row's key. Null is a value like others.
     pub(crate) fn hashes(&self, batch: &RecordBatch) -> Result<Vec<KeyHash>> {
-        let mut hashes = vec![KeyHash([0; 2]); batch.num_rows()];
-        let mut values = vec![0; batch.num_rows()];
-        for column in self.arrays(batch) {
-            for (half, seed) in self.seeds.iter().enumerate() {
-                // Column by column, because hashing them at once passes over nulls: (null, 1) would be (1, null).
-                values.fill(0);
-                create_hashes([column], seed, &mut values).doing(|| "hashing keys")?;
-                for (hash, value) in hashes.iter_mut().zip(&values) {
-                    hash.0[half] = hash.0[half].wrapping_mul(NEXT_COLUMN).wrapping_add(*value);
-                }
+        let columns: Vec<_> = self.arrays(batch).cloned().collect();
+        let halves = self.half(0, &columns)?.into_iter().zip(self.half(1, &columns)?);
+        Ok(halves.map(|(one, two)| KeyHash([one, two])).collect())
+    }
+
+    /// That half of the hash for each row of the key's columns.
+    fn half(&self, half: usize, columns: &[ArrayRef]) -> Result<Vec<u64>> {
+        let rows = columns.first().map_or(0, |column| column.len());
+        let (mut hashes, mut values) = (vec![0_u64; rows], vec![0; rows]);
+        for column in columns {
+            // Column by column, because hashing them at once passes over nulls: (null, 1) would be (1, null).
+            values.fill(0);
+            create_hashes([column], &self.seeds[half], &mut values).doing(|| "hashing keys")?;
+            for (hash, value) in hashes.iter_mut().zip(&values) {
+                *hash = hash.wrapping_mul(NEXT_COLUMN).wrapping_add(*value);
             }
         }
         Ok(hashes)
@@ -202,7 +212,7 @@ impl KeyIndex {
             all.extend(shard.superseded);
             shard.positions
         });
-        (Keys(shards.collect()), all)
+        (Keys::new(shards.collect()), all)
     }
 }
 
@@ -211,12 +221,69 @@ fn shard(key: KeyHash) -> usize {
 }
 
 /// The keys of all incoming rows: 30 to 60 bytes each.
-pub(crate) struct Keys(Vec<RowPositions>);
+pub(crate) struct Keys {
+    shards: Vec<RowPositions>,
+    marks: Marks,
+}
 
 impl Keys {
-    /// The row that counts for the key, if it is incoming.
-    pub(crate) fn get(&self, key: KeyHash) -> Option<RowPosition> {
-        self.0[shard(key)].get(&key).copied()
+    fn new(shards: Vec<RowPositions>) -> Self {
+        let keys = shards.iter().map(HashMap::len).sum();
+        let mut marks = Marks::new(keys);
+        shards
+            .iter()
+            .flat_map(HashMap::keys)
+            .for_each(|key| marks.add(key.0[0]));
+        Self { shards, marks }
+    }
+
+    /// For each row of the batch the one that counts for its key, if that is incoming.
+    pub(crate) fn find(&self, key: &Key, batch: &RecordBatch) -> Result<Vec<Option<RowPosition>>> {
+        let columns: Vec<_> = key.arrays(batch).cloned().collect();
+        let first = key.half(0, &columns)?;
+        let may_be = BooleanBuffer::collect_bool(first.len(), |row| self.marks.may_have(first[row]));
+        let mask = BooleanArray::new(may_be, None);
+        let few = columns.iter().map(|column| filter(column, &mask));
+        let few = few.collect::<Result<Vec<_>, _>>().doing(|| "looking keys up")?;
+        let mut found = vec![None; first.len()];
+        for (row, second) in mask.values().set_indices().zip(key.half(1, &few)?) {
+            found[row] = self.get(KeyHash([first[row], second]));
+        }
+        Ok(found)
+    }
+
+    fn get(&self, key: KeyHash) -> Option<RowPosition> {
+        self.shards[shard(key)].get(&key).copied()
+    }
+}
+
+/// Which first halves of hashes are among the keys', as far as a bit tells that some of them share: small enough for a
+/// processor's cache, which the keys are not, and most rows' keys are not incoming.
+struct Marks {
+    bits: BooleanBufferBuilder,
+    /// How many of a hash's first bits number the bit.
+    width: u32,
+}
+
+impl Marks {
+    /// Marks for so many keys.
+    fn new(keys: usize) -> Self {
+        let width = (keys.max(1) * MARKS_A_KEY).next_power_of_two().ilog2();
+        let mut bits = BooleanBufferBuilder::new(1 << width);
+        bits.append_n(1 << width, false);
+        Self { bits, width }
+    }
+
+    fn add(&mut self, hash: u64) {
+        self.bits.set_bit(self.place(hash), true);
+    }
+
+    fn may_have(&self, hash: u64) -> bool {
+        self.bits.get_bit(self.place(hash))
+    }
+
+    fn place(&self, hash: u64) -> usize {
+        (hash >> (u64::BITS - self.width)) as usize
     }
 }
 
@@ -311,5 +378,44 @@ fn as_in_statistics(value: ScalarValue) -> ScalarValue {
     match value {
         ScalarValue::Utf8(text) => ScalarValue::Utf8View(text),
         other => other,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::Int64Array;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A batch of keys of two columns.
+    fn batch(keys: &[(Option<i64>, i64)]) -> RecordBatch {
+        let one: Int64Array = keys.iter().map(|key| key.0).collect();
+        let two: Int64Array = keys.iter().map(|key| Some(key.1)).collect();
+        let columns: [(&str, ArrayRef); 2] = [("one", Arc::new(one)), ("two", Arc::new(two))];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    fn some_keys() -> impl Strategy<Value = Vec<(Option<i64>, i64)>> {
+        prop::collection::vec((prop::option::of(0_i64..30), 0_i64..30), 0..400)
+    }
+
+    proptest! {
+        #[test]
+        fn incoming_keys_are_found_and_no_others(incoming in some_keys(), there in some_keys()) {
+            let rows = batch(&there);
+            let columns = ["one".to_owned(), "two".to_owned()];
+            let key = Key::new(&"raw_a.t".parse().unwrap(), &columns, &rows.schema()).unwrap();
+            let index = KeyIndex::new(Duplicates::LastStays);
+            for (row, hash) in key.hashes(&batch(&incoming)).unwrap().into_iter().enumerate() {
+                index.add(hash, RowPosition::row(0, row as u64));
+            }
+            let expected = there.iter().map(|key| incoming.iter().rposition(|other| other == key));
+            let expected: Vec<_> = expected.map(|row| row.map(|row| RowPosition::row(0, row as u64))).collect();
+            prop_assert_eq!(index.finish().0.find(&key, &rows).unwrap(), expected);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Writing a table, and what a version of it holds.
 
 pub(crate) mod changes;
+pub(crate) mod chunk_writer;
 pub(crate) mod clock;
 pub(crate) mod commit;
 pub(crate) mod constraints;
@@ -14,8 +15,10 @@ pub(crate) mod layers;
 pub(crate) mod log;
 pub(crate) mod mode;
 pub(crate) mod outcome;
+pub(crate) mod pages;
 pub(crate) mod pending;
 pub(crate) mod protocol;
+pub(crate) mod rewrite;
 pub(crate) mod rival;
 pub(crate) mod row_hash;
 pub(crate) mod snapshot;

@@ -15,6 +15,7 @@ use cordada_core::{Classify, Context, Error, Result, TableName};
 use datafusion::execution::SendableRecordBatchStream;
 use deltalake::kernel::Add;
 use futures::StreamExt;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -39,9 +40,28 @@ pub(crate) struct Folder {
     pub(crate) open: Vec<String>,
     /// What is known of the rows that are there.
     pub(crate) former: Arc<Former>,
+    /// Row groups that the write may have in memory at a time while it rewrites files.
+    pub(crate) turns: Arc<Semaphore>,
 }
 
 impl Folder {
+    /// The folder at `path` in the lake, for files of `schema`.
+    pub(crate) fn new(lake: &Lake, path: &str, schema: &SchemaRef) -> Self {
+        Self {
+            lake: lake.clone(),
+            path: path.to_owned(),
+            schema: schema.clone(),
+            open: Vec::new(),
+            former: Arc::default(),
+            turns: Arc::new(Semaphore::new(lake.parallelism())),
+        }
+    }
+
+    /// The columns that files of ours have.
+    pub(crate) fn written(&self) -> SchemaRef {
+        snapshot::written(&self.schema, &self.open, &[])
+    }
+
     fn writer(&self, written: &SchemaRef) -> Result<FileWriter> {
         FileWriter::new(self.lake.object_store().clone(), &self.path, written.clone())
     }
@@ -381,19 +401,23 @@ pub(crate) async fn settle(
             }
             let keep = keep.finish();
             let old = DataFile::new(&folder.path, file.add.clone(), &folder.schema);
-            let fewer = folder.rewrite(&old, |rows, mut batch| {
-                let place = |row: usize| RowPosition::row(file.partition, file.rows.start + row as u64);
-                let later = &later[within(later, |(position, _)| *position, place(rows.start), place(rows.end))];
-                if !later.is_empty() {
-                    let begins = later
-                        .iter()
-                        .map(|(position, begin)| (number(*position) - rows.start, *begin));
-                    batch = history::begin_later(batch, begins)?;
-                }
-                let keep = BooleanArray::new(keep.slice(rows.start, rows.len()), None);
-                filter_record_batch(&batch, &keep).doing(|| format!("rewriting {}", old.location))
-            });
-            added.extend(fewer.await?);
+            if later.is_empty() {
+                added.extend(folder.keep_rows(&old, &keep).await?);
+            } else {
+                let fewer = folder.rewrite(&old, |rows, mut batch| {
+                    let place = |row: usize| RowPosition::row(file.partition, file.rows.start + row as u64);
+                    let later = &later[within(later, |(position, _)| *position, place(rows.start), place(rows.end))];
+                    if !later.is_empty() {
+                        let begins = later
+                            .iter()
+                            .map(|(position, begin)| (number(*position) - rows.start, *begin));
+                        batch = history::begin_later(batch, begins)?;
+                    }
+                    let keep = BooleanArray::new(keep.slice(rows.start, rows.len()), None);
+                    filter_record_batch(&batch, &keep).doing(|| format!("rewriting {}", old.location))
+                });
+                added.extend(fewer.await?);
+            }
         }
         added.retain(|add| add.path != file.add.path);
         data_file::discard(

@@ -112,7 +112,7 @@ impl Upsert {
     }
 
     async fn apply_to(self, number: usize, file: Arc<DataFile>, always: bool) -> Result<ExaminedFile> {
-        let verdict = self.judge(&file, always).await?;
+        let mut verdict = self.judge(&file, always).await?;
         if verdict.removed + verdict.closed == 0 && !always {
             return Ok(ExaminedFile {
                 file: number,
@@ -120,21 +120,29 @@ impl Upsert {
                 verdict,
             });
         }
-        let rewritten = self.place.rewrite(&file, |rows, mut batch| {
-            let fates = &verdict.fates[rows];
-            if let Effect::History(history) = &self.effect {
-                if always {
-                    batch = history.hash_again(batch)?;
+        let rewritten = if always || verdict.closed > 0 {
+            let rewritten = self.place.rewrite(&file, |rows, mut batch| {
+                let fates = &verdict.fates[rows];
+                if let Effect::History(history) = &self.effect {
+                    if always {
+                        batch = history.hash_again(batch)?;
+                    }
+                    batch = history.close(batch, fates)?;
                 }
-                batch = history.close(batch, fates)?;
-            }
-            let stays: BooleanArray = fates.iter().map(|fate| Some(*fate != Fate::Goes)).collect();
-            filter_record_batch(&batch, &stays).doing(|| format!("rewriting {}", file.location))
-        });
-        let rewritten = Some(rewritten.await?);
+                let stays: BooleanArray = fates.iter().map(|fate| Some(*fate != Fate::Goes)).collect();
+                filter_record_batch(&batch, &stays).doing(|| format!("rewriting {}", file.location))
+            });
+            rewritten.await?
+        } else {
+            // A bit for each row instead of a byte, while the file is written.
+            let fates = std::mem::take(&mut verdict.fates);
+            let stays = fates.iter().map(|fate| *fate != Fate::Goes).collect();
+            drop(fates);
+            self.place.keep_rows(&file, &stays).await?
+        };
         Ok(ExaminedFile {
             file: number,
-            rewritten,
+            rewritten: Some(rewritten),
             verdict,
         })
     }
@@ -180,11 +188,7 @@ impl Upsert {
     }
 
     fn judge_batch(&self, batch: &RecordBatch, verdict: &mut Verdict) -> Result<()> {
-        let positions = self
-            .key
-            .hashes(batch)?
-            .into_iter()
-            .map(|key| self.incoming.keys.get(key));
+        let positions = self.incoming.keys.find(&self.key, batch)?.into_iter();
         let stays = match &self.effect {
             Effect::History(_) => None,
             _ => Some(&self.superseded).filter(|superseded| !superseded.is_empty()),

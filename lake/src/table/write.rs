@@ -226,11 +226,9 @@ impl TableWriter {
     /// Writes all files that the commit will add, into `outcome` as they come, so that a failure can discard them.
     async fn produce(&self, partitions: Vec<SendableRecordBatchStream>, outcome: &mut Outcome) -> Result<()> {
         let place = Folder {
-            lake: self.lake.clone(),
-            path: self.path.clone(),
-            schema: self.schema.clone(),
             open: self.open.clone(),
             former: self.write.evolution.former(),
+            ..Folder::new(&self.lake, &self.path, &self.schema)
         };
         let admission = stage::Admission {
             constraints: self.constraints.clone(),

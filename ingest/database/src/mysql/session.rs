@@ -67,7 +67,9 @@ impl MysqlSession {
         let columns = columns.iter().map(|column| {
             let name = snake_case(&column.name_str());
             let known = request.known.field_with_name(&name).ok();
-            let known = known.filter(|_| MysqlColumn::is_truth(column)).map(|field| field.data_type());
+            let known = known
+                .filter(|_| MysqlColumn::is_truth(column))
+                .map(|field| field.data_type());
             MysqlColumn::new(column, options.declared(&name).or(known), zones.column(&name).tz)
         });
         Ok(Self {
@@ -79,8 +81,8 @@ impl MysqlSession {
         })
     }
 
-    /// Finds out which columns that are called truths are of numbers, if nothing says what they are: those with one that is
-    /// neither 0 nor 1.
+    /// Finds out which columns that are called truths are of numbers, if nothing says what they are: those with one that
+    /// is neither 0 nor 1.
     async fn decide(&mut self) -> Result<()> {
         let undecided = |column: &MysqlColumn| column.is_undecided;
         while let Some(at) = self.columns.position(undecided) {

@@ -219,9 +219,10 @@ impl MysqlConverter {
     /// # Errors
     /// A date that is none, such as one that is all zeros.
     pub(super) fn convert<'v>(&'v mut self, value: &'v Value) -> Result<Scalar<'v>, BadValue> {
+        let is_date = self.conversion == Conversion::Date;
         let bad = |error| BadValue {
             error,
-            text: text_of(value),
+            text: text_of(value, is_date),
         };
         let days = |year: u16, month: u8, day: u8| {
             let date = NaiveDate::from_ymd_opt(year.into(), month.into(), day.into());
@@ -266,12 +267,17 @@ impl MysqlConverter {
 }
 
 /// The value as MySQL writes it.
-fn text_of(value: &Value) -> String {
+fn text_of(value: &Value, is_date: bool) -> String {
     match value {
         Value::Bytes(bytes) => shown(bytes),
-        Value::Date(year, month, day, 0, 0, 0, 0) => format!("{year:04}-{month:02}-{day:02}"),
+        Value::Date(year, month, day, ..) if is_date => format!("{year:04}-{month:02}-{day:02}"),
         Value::Date(year, month, day, hour, minute, second, micros) => {
-            format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{micros:06}")
+            let fraction = if *micros > 0 {
+                format!(".{micros:06}")
+            } else {
+                String::new()
+            };
+            format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}{fraction}")
         }
         other => other.as_sql(true).trim_matches('\'').to_owned(),
     }

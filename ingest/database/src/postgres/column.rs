@@ -27,6 +27,10 @@ use crate::value_error::{ValueError, digits, shown};
 const EPOCH_DAYS: i32 = 10_957;
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
+/// Days before and after 1970-01-01 that the lake's engine can show: about 260,000 years.
+const MOST_DAYS: i32 = 95_000_000;
+const MOST_MICROS: i64 = MOST_DAYS as i64 * 86_400_000_000;
+
 /// What a column's values are, and so how they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -317,7 +321,8 @@ impl Column {
         }
     }
 
-    /// A value of the binary format that could not be read, as PostgreSQL writes it; in digits if even that is not known.
+    /// A value of the binary format that could not be read, as PostgreSQL writes it; in digits if even that is not
+    /// known.
     #[cold]
     pub(crate) fn text_of_binary(&self, value: &[u8]) -> String {
         let infinite = |is_positive: bool| if is_positive { "infinity" } else { "-infinity" }.to_owned();
@@ -423,7 +428,12 @@ fn fixed<const N: usize>(value: &[u8]) -> Read<[u8; N]> {
 fn date(days: i32) -> Read<i32> {
     match days {
         i32::MAX | i32::MIN => Err(ValueError::Infinite),
-        days => days.checked_add(EPOCH_DAYS).ok_or(ValueError::OutOfRange),
+        days => {
+            let days = days
+                .checked_add(EPOCH_DAYS)
+                .filter(|days| (-MOST_DAYS..=MOST_DAYS).contains(days));
+            days.ok_or(ValueError::OutOfRange)
+        }
     }
 }
 
@@ -432,7 +442,11 @@ fn date(days: i32) -> Read<i32> {
 fn timestamp(micros: i64) -> Read<i64> {
     match micros {
         i64::MAX | i64::MIN => Err(ValueError::Infinite),
-        micros => micros.checked_add(EPOCH_MICROS).ok_or(ValueError::OutOfRange),
+        micros => {
+            let micros = micros.checked_add(EPOCH_MICROS);
+            let micros = micros.filter(|micros| (-MOST_MICROS..=MOST_MICROS).contains(micros));
+            micros.ok_or(ValueError::OutOfRange)
+        }
     }
 }
 

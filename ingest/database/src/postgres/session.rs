@@ -240,7 +240,9 @@ impl Session for PostgresSession {
 /// # Errors
 /// One is not UTF-8.
 pub(super) fn texts(row: &SimpleQueryRow) -> Result<Vec<Option<String>>, tokio_postgres::Error> {
-    (0..row.len()).map(|at| Ok(row.try_get(at)?.map(str::to_owned))).collect()
+    (0..row.len())
+        .map(|at| Ok(row.try_get(at)?.map(str::to_owned)))
+        .collect()
 }
 
 /// The type that a domain is of, whatever it is called.

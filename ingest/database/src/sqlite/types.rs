@@ -45,8 +45,8 @@ impl StorageClasses {
     }
 }
 
-/// What a declaration prefers. Source: "Datatypes In SQLite", Determination Of Column Affinity; dates, for which SQLite has
-/// no type, are what their values are.
+/// What a declaration prefers. Source: "Datatypes In SQLite", Determination Of Column Affinity; dates, for which SQLite
+/// has no type, are what their values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Preference {
     Boolean,
@@ -84,9 +84,9 @@ pub(super) fn is_of_numbers(declared: Option<&str>) -> bool {
 /// A decimal that holds whole numbers of 64 bits and fractions.
 const MIXED: DataType = DataType::Decimal128(38, 18);
 
-/// The type that holds the values, each as it is: that of `known`, the lake's column so far, as far as it can. Text holds
-/// numbers as SQLite writes them, bytes hold texts. Values that are of another type than the declaration, among others
-/// that are of it, do not decide, and are rejected.
+/// The type that holds the values, each as it is: that of `known`, the lake's column so far, as far as it can. Text
+/// holds numbers as SQLite writes them, bytes hold texts. Values that are of another type than the declaration, among
+/// others that are of it, do not decide, and are rejected.
 pub(super) fn data_type(declared: Option<&str>, classes: StorageClasses, known: Option<&DataType>) -> DataType {
     let preference = Preference::of(declared);
     let has_numbers = classes.integer || classes.real;

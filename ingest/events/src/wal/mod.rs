@@ -17,15 +17,14 @@ mod window;
 mod writer;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{DirBuilder, File, Permissions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread::JoinHandle;
 
 use cordada_core::threads::locked;
-use cordada_core::{Context, Error, Result};
+use cordada_core::{Context, Error, Result, private};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
@@ -36,9 +35,6 @@ use self::writer::Writer;
 
 /// The file that only one process at a time has locked.
 const LOCK: &str = "lock";
-
-/// What its owner alone may do with a folder: look into it, and write.
-const PRIVATE: u32 = 0o700;
 
 /// How much a log may hold.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +98,7 @@ impl Logs {
     /// Unavailable: a disk that cannot be read or written.
     pub(crate) fn open(&self, dir: &Path, limits: Limits) -> Result<Option<Arc<Log>>> {
         let doing = || format!("opening the log of events in {}", dir.display());
-        make_private(dir).doing(doing)?;
+        private::folder(dir).doing(doing)?;
         let dir = dir.canonicalize().doing(doing)?;
         let mut open = locked(&self.0);
         if let Some(log) = open.get(&dir).and_then(Weak::upgrade) {
@@ -145,16 +141,6 @@ impl Logs {
         });
         open.insert(dir, Arc::downgrade(&log));
         Ok(Some(log))
-    }
-}
-
-/// Makes the folder, or makes it one that only its owner may look into: what is in it is personal.
-fn make_private(dir: &Path) -> std::io::Result<()> {
-    DirBuilder::new().recursive(true).mode(PRIVATE).create(dir)?;
-    let permissions = std::fs::metadata(dir)?.permissions();
-    match permissions.mode() & 0o777 & !PRIVATE {
-        0 => Ok(()),
-        _ => std::fs::set_permissions(dir, Permissions::from_mode(PRIVATE)),
     }
 }
 

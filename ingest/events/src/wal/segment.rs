@@ -2,10 +2,9 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use cordada_core::{Error, Result};
+use cordada_core::{Error, Result, private};
 use uuid::Uuid;
 
 use super::frame;
@@ -147,12 +146,7 @@ pub(super) fn create(dir: &Path, header: Header) -> std::io::Result<(PathBuf, Fi
     bytes.extend_from_slice(header.id.as_bytes());
     bytes.extend_from_slice(&header.first.to_le_bytes());
     bytes.extend_from_slice(&frame::checksum(&[&bytes]).to_le_bytes());
-    let mut file = File::options()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&temporary)?;
+    let mut file = private::file(&temporary)?;
     file.write_all(&bytes)?;
     file.sync_all()?;
     std::fs::rename(&temporary, &path)?;

@@ -1,6 +1,8 @@
-//! What to say of a file that is not written as is assumed: which delimiter would split it, which line names its columns.
+//! What to say of a file that is not written as is assumed: which delimiter would split it, which line names its
+//! columns.
 
-use super::tokenizer::{Dialect, Records, Width};
+use super::records::{Records, Width};
+use super::tokenizer::Dialect;
 
 /// Delimiters that a file may have instead, the likeliest first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -55,7 +57,7 @@ impl Advice {
                 return Some(Self {
                     why: format!("the header has {width} fields, the records {columns}"),
                     hint: format!(
-                        "mend the header, or set `csv: {{header: false, skip: {line}}}` to name the columns by their numbers"
+                        "mend the header, or set `csv: {{header: false, skip: {line}}}`: columns are named by their numbers"
                     ),
                     is_certain: false,
                 });

@@ -61,7 +61,8 @@ impl Begin {
     }
 }
 
-/// What ends the lines: a carriage return where there are more of them by themselves than line feeds, quoted ones aside.
+/// What ends the lines: a carriage return where more of them stand by themselves than there are line feeds, those
+/// within quotes aside.
 fn line_end(head: &[u8], quote: Option<u8>) -> u8 {
     if memchr::memchr(b'\r', head).is_none() {
         return b'\n';

@@ -2,6 +2,7 @@
 
 mod advice;
 mod begin;
+mod records;
 mod scan;
 mod tokenizer;
 
@@ -9,7 +10,8 @@ use arrow::datatypes::DataType;
 use cordada_core::Result;
 
 use self::begin::Begin;
-use self::tokenizer::{Dialect, Records, Span, Width};
+use self::records::{Records, Span, Width};
+use self::tokenizer::Dialect;
 use super::piece::{Decoded, Piece, TextPlan};
 use super::reading::{CsvOptions, Format};
 use super::text::Plain;
@@ -147,7 +149,7 @@ impl Csv {
     fn value<'a>(&self, data: &'a [u8], span: Span, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         // Whoever escapes writes null as an escape, `\\N`.
         let is_null = self.dialect.escape.is_some() && self.nulls.contains(span.raw(data));
-        let value = span.value(data, self.dialect, scratch);
+        let value = span.value(data, &self.dialect, scratch);
         (!is_null && !self.nulls.contains(value)).then_some(value)
     }
 }

@@ -12,7 +12,8 @@ use cordada_core::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
 use super::advice::{Advice, LOOKED_AT};
-use super::tokenizer::{Records, Stop, Width};
+use super::records::{Records, Width};
+use super::tokenizer::Stop;
 use super::{Column, Csv, numbered};
 use crate::headings::Headings;
 use crate::piece::{Piece, Scanned, TextPlan};

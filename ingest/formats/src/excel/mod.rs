@@ -110,6 +110,7 @@ pub fn records(workbook: &Plain, options: &ExcelOptions, cancel: &CancellationTo
     let locked =
         || Error::config(doing(), "the workbook is protected by a password").hint("save it without one, and land that");
     let target = ScratchFile::new().doing(doing)?;
+    let mut unknown_errors = 0;
     let mut rows = Rows::new(name, options, BufWriter::new(target.file()), cancel);
     let open = || Ok::<_, Error>(BufReader::new(workbook.open()?));
     let mut head = Vec::new();
@@ -174,12 +175,18 @@ pub fn records(workbook: &Plain, options: &ExcelOptions, cancel: &CancellationTo
                 .worksheet_cells_reader(&sheet)
                 .map_err(|error| broken(error.to_string()))?;
             rows.take_cells(|| {
-                let cell = cells.next_cell().map_err(|error| broken(error.to_string()))?;
-                Ok(cell.map(|cell| (cell.get_position(), owned(cell.get_value()))))
+                loop {
+                    match cells.next_cell() {
+                        // One that newer programs have, such as `#SPILL!`.
+                        Err(calamine::XlsxError::CellError(_)) => unknown_errors += 1,
+                        Err(error) => return Err(broken(error.to_string())),
+                        Ok(cell) => return Ok(cell.map(|cell| (cell.get_position(), owned(cell.get_value())))),
+                    }
+                }
             })?;
         }
     }
-    let errors = rows.finish()?;
+    let errors = rows.finish()? + unknown_errors;
     if errors > 0 {
         tracing::warn!(file = name, cells = errors, "cells that hold errors land as null");
     }

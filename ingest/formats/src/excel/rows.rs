@@ -157,6 +157,10 @@ fn json(value: Data) -> Value {
         Data::Float(number) => float(number),
         Data::Bool(truth) => truth.into(),
         Data::String(text) | Data::DateTimeIso(text) | Data::DurationIso(text) => text.into(),
+        // A number that has the format of a date, and is none: the first day and the last one have these.
+        Data::DateTime(time) if !time.is_duration() && !(0.0..2_958_466.0).contains(&time.as_f64()) => {
+            float(time.as_f64())
+        }
         Data::DateTime(time) => date(&time).into(),
         Data::Error(_) | Data::Empty => Value::Null,
     }

@@ -80,7 +80,7 @@ const ROWS: &str = r#"
 <row r="2"><c r="A2" t="s"><v>0</v></c><c r="B2" t="inlineStr"><is><t>Amount</t></is></c><c r="C2" t="inlineStr"><is><t> Day </t></is></c><c r="D2"><v>2024</v></c></row>
 <row r="3"><c r="A3" t="s"><v>1</v></c><c r="B3"><v>5</v></c><c r="C3" s="1"><v>45292</v></c><c r="D3" t="b"><v>1</v></c></row>
 <row r="4"><c r="A4" s="1"/></row>
-<row r="6"><c r="B6"><v>12.5</v></c><c r="C6" s="2"><v>45292.5</v></c><c r="D6" t="e"><v>#N/A</v></c><c r="F6" s="3"><v>0.75</v></c></row>
+<row r="6"><c r="B6"><v>12.5</v></c><c r="C6" s="2"><v>45292.5</v></c><c r="D6" t="e"><v>#N/A</v></c><c r="E6" t="e"><v>#SPILL!</v></c><c r="F6" s="3"><v>0.75</v></c></row>
 <row r="7"><c r="B7"><v>0.1</v></c><c r="C7" s="4"><v>1.5</v></c></row>
 "#;
 
@@ -142,6 +142,25 @@ fn no_column_goes_without_a_name() {
         .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
         .collect();
     assert_eq!(record, named);
+}
+
+#[test]
+fn a_number_that_looks_like_a_date_stays_a_number() {
+    let cell = |at: &str, value: &str| format!("<c r=\"{at}\" s=\"1\"><v>{value}</v></c>");
+    let cells = [
+        cell("A2", "2958465"),
+        cell("B2", "4915112345678"),
+        cell("C2", "-5"),
+        cell("D2", "61"),
+    ]
+    .concat();
+    let header = "<c r=\"A1\" t=\"s\"><v>0</v></c>";
+    let rows = format!("<row r=\"1\">{header}</row><row r=\"2\">{cells}</row>");
+    let lines = read(xlsx(&rows), r#"{"sheet": 2}"#).unwrap();
+    assert_eq!(
+        lines[1],
+        r#"{"Name":"9999-12-31","B":4915112345678,"C":-5,"D":"1900-03-01"}"#
+    );
 }
 
 #[test]

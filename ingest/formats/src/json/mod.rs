@@ -9,6 +9,7 @@ pub(crate) mod split;
 mod tape;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
@@ -40,6 +41,14 @@ pub struct Json {
     /// The names of the fields of records.
     names: Arc<SourceNames>,
     zones: Zones,
+}
+
+/// What is known of the keys of a piece's objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    Unknown,
+    /// None is twice in one object.
+    Distinct,
 }
 
 /// The records of a piece.
@@ -124,7 +133,7 @@ impl Json {
 
     /// The piece that begins at `start` with the bytes `data`, and what its records look like. Its line is not known.
     pub(crate) fn survey(&self, data: &[u8], start: u64) -> (Piece, Shape) {
-        let records = self.records(data, 0);
+        let records = self.records(data, 0, Keys::Unknown);
         let mut shape = Shape::Object(Object::default());
         for root in &records.roots {
             observe(&mut shape, &records.tape, *root, 0);
@@ -143,7 +152,13 @@ impl Json {
     pub fn decode(&self, text: &Plain, piece: &Piece, plan: &TextPlan, types: &[DataType]) -> Result<Decoded> {
         let mut data = Vec::new();
         text.read(piece.start, piece.end, &mut data)?;
-        let records = self.records(&data, piece.first);
+        // Where nothing was rejected no key is there twice.
+        let keys = if piece.rejected == 0 {
+            Keys::Distinct
+        } else {
+            Keys::Unknown
+        };
+        let records = self.records(&data, piece.first, keys);
         let roots: Vec<_> = records.roots.iter().map(|root| Some(*root)).collect();
         let place = |key: &str| plan.originals.iter().position(|original| original == key);
         let columns = build::object_values(&records.tape, &roots, plan.originals.len(), place);
@@ -166,7 +181,7 @@ impl Json {
     }
 
     /// The records of a piece whose first line is `first`.
-    fn records<'d>(&self, data: &'d [u8], first: u64) -> Records<'d> {
+    fn records<'d>(&self, data: &'d [u8], first: u64, keys: Keys) -> Records<'d> {
         let mut records = Records {
             tape: Tape::new(data),
             roots: Vec::new(),
@@ -180,7 +195,7 @@ impl Json {
             counted = place.start;
             let record = match outside {
                 true => Err("it stands behind the end of the array".to_owned()),
-                false => self.record(&mut records.tape, place.start, place.end, &mut declared),
+                false => self.record(&mut records.tape, place.clone(), keys, &mut declared),
             };
             match record {
                 Ok(root) => {
@@ -201,13 +216,17 @@ impl Json {
     fn record<'o>(
         &'o self,
         tape: &mut Tape<'_>,
-        start: usize,
-        end: usize,
+        place: Range<usize>,
+        keys: Keys,
         declared: &mut Met<'o>,
     ) -> Result<u32, String> {
-        let root = tape.push(start, end)?;
+        let root = tape.push(place.start, place.end)?;
+        let repeated = |tape: &Tape<'_>| match keys {
+            Keys::Unknown => tape.repeated_key(root),
+            Keys::Distinct => None,
+        };
         let wrong = match tape.node(root).kind {
-            Kind::Object => match tape.repeated_key(root) {
+            Kind::Object => match repeated(tape) {
                 Some(key) => Some(format!("the key `{key}` is in it twice")),
                 None => self.misfit(tape, root, declared),
             },
@@ -325,156 +344,4 @@ fn observe_scalar(evidence: &mut Evidence, kind: Kind, text: &[u8]) {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use arrow::array::{Array, AsArray};
-
-    use super::*;
-    use crate::local::Local;
-    use crate::scanned::plan;
-
-    /// Rows, what was rejected, and the types.
-    fn read(content: &str, format: Format) -> Result<(u64, Vec<Rejected>, Vec<DataType>)> {
-        let cancel = CancellationToken::new();
-        let text = Plain::text(
-            Local::holding(content.as_bytes(), "x.json")?,
-            encoding_rs::UTF_8,
-            &cancel,
-        )?;
-        let declared = Declared::from_iter([("n".to_owned(), DataType::Int64)]);
-        let json = Json::new(&text, &Reading::of_records(declared, chrono_tz::UTC), format)?;
-        let mut all = Vec::new();
-        for block in [1 << 20, 3] {
-            let scanned =
-                json.scan_in_blocks(block, &text, |names| Ok(plan(names, &json.declared)), 2, &cancel)?;
-            let types: Vec<_> = scanned
-                .shapes
-                .iter()
-                .map(|shape| shape.data_type(None))
-                .collect::<Result<_>>()?;
-            let (mut rows, mut rejected) = (0, Vec::new());
-            for piece in &scanned.pieces {
-                let decoded = json.decode(&text, piece, &scanned.plan, &types)?;
-                rows += decoded.lines.len() as u64;
-                rejected.extend(decoded.rejected);
-            }
-            all.push((rows, rejected, types));
-        }
-        assert_eq!(all[0], all[1]);
-        Ok(all.remove(0))
-    }
-
-    fn reasons(content: &str, format: Format) -> (u64, Vec<(u64, String)>) {
-        let (rows, rejected, _) = read(content, format).unwrap();
-        (
-            rows,
-            rejected
-                .into_iter()
-                .map(|rejected| (rejected.line, rejected.reason))
-                .collect(),
-        )
-    }
-
-    #[test]
-    fn an_array_that_breaks_off_is_no_file() {
-        for cut in [
-            "[{\"a\":1},\n{\"a\":2}",
-            "[{\"a\":1},\n{\"a\":2},\n",
-            "[{\"a\":1},{\"a\":",
-            "[{\"a\":\"x]},{}]",
-            "[",
-            "[{}],[{}",
-        ] {
-            let error = read(cut, Format::Json).unwrap_err().to_string();
-            assert!(error.contains("x.json") && error.contains("not closed"), "{error}");
-        }
-        for (whole, rows) in [
-            ("[]", 0),
-            ("[{\"a\":1}\n]\n", 1),
-            ("[{\"a\":1}][{\"a\":2}]\n[]\n[{\"a\":3},{\"a\":4}]", 4),
-            ("\u{feff}[{\"a\":1}]\n\u{feff}[{\"a\":1}]", 2),
-        ] {
-            assert_eq!(reasons(whole, Format::Json), (rows, Vec::new()), "{whole}");
-        }
-        let behind = reasons("[{\"a\":1},\n{\"a\":2}]\n{\"error\": [{\"a\":3}]}\n", Format::Json);
-        assert_eq!(
-            behind,
-            (2, vec![(3, "it stands behind the end of the array".to_owned())])
-        );
-    }
-
-    #[test]
-    fn a_key_that_is_there_twice_costs_its_record() {
-        let content =
-            "{\"a\":1,\"b\":{\"x\":1}}\n{\"a\":1,\"a\":2}\n{\"b\":{\"x\":1,\"\\u0078\":2}}\n\u{feff}{\"a\":3}\n";
-        let twice = |line, key| (line, format!("the key `{key}` is in it twice"));
-        assert_eq!(
-            reasons(content, Format::Ndjson),
-            (2, vec![twice(2, "a"), twice(3, "x")])
-        );
-        assert_eq!(reasons("{\"a\":1}\r{\"a\":2}\r", Format::Ndjson).0, 2);
-    }
-
-    #[test]
-    fn an_empty_text_is_nothing_where_a_number_is_declared() {
-        let found = reasons("{\"n\":\"\"}\n{\"n\":\"7\"}\n{\"n\":\" \"}\n", Format::Ndjson);
-        assert_eq!(found, (2, vec![(3, "n is not of the declared type".to_owned())]));
-    }
-
-    #[test]
-    fn what_is_deep_is_text_and_what_has_no_end_is_rejected() {
-        let nested = |depth: usize| {
-            format!(
-                "{{\"a\":{}1{}}}\n",
-                "[{\"b\":".repeat(depth / 2),
-                "}]".repeat(depth / 2)
-            )
-        };
-        for depth in [2, 16, 18, 60, 126] {
-            let content = nested(depth);
-            let (rows, rejected, types) = read(&content, Format::Ndjson).unwrap();
-            assert_eq!((rows, rejected.len()), (1, 0), "{depth}");
-            let mut levels = 0;
-            let mut within = types[0].clone();
-            loop {
-                within = match within {
-                    DataType::List(item) => item.data_type().clone(),
-                    DataType::Struct(fields) => fields[0].data_type().clone(),
-                    innermost => break assert_eq!(innermost == DataType::Utf8, depth > MAX_LEVELS, "{depth}"),
-                };
-                levels += 1;
-            }
-            assert_eq!(levels, depth.min(MAX_LEVELS));
-        }
-        let (rows, rejected, _) = read(&(nested(2) + &nested(100_000)), Format::Ndjson).unwrap();
-        assert_eq!((rows, rejected.len()), (1, 1));
-    }
-
-    #[test]
-    fn the_text_of_what_is_deep_is_what_was_written() {
-        let deep = "[".repeat(MAX_LEVELS) + "{\"b\":[1.10,\"é\"]}" + &"]".repeat(MAX_LEVELS);
-        let content = format!("{{\"a\":{deep}}}\n{{\"a\":[[]]}}\n");
-        let cancel = CancellationToken::new();
-        let text = Plain::text(
-            Local::holding(content.as_bytes(), "x").unwrap(),
-            encoding_rs::UTF_8,
-            &cancel,
-        )
-        .unwrap();
-        let json = Json::new(
-            &text,
-            &Reading::of_records(Declared::new(), chrono_tz::UTC),
-            Format::Ndjson,
-        )
-        .unwrap();
-        let scanned = json
-            .scan(&text, |names| Ok(plan(names, &json.declared)), 1, &cancel)
-            .unwrap();
-        let types = [scanned.shapes[0].data_type(None).unwrap()];
-        let decoded = json.decode(&text, &scanned.pieces[0], &scanned.plan, &types).unwrap();
-        let mut values = decoded.columns[0].slice(0, 1);
-        for _ in 0..MAX_LEVELS {
-            values = values.as_list::<i32>().value(0);
-        }
-        assert_eq!(values.as_string::<i32>().value(0), "{\"b\":[1.10,\"é\"]}");
-    }
-}
+mod tests;

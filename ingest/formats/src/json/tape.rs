@@ -105,27 +105,42 @@ impl<'d> Tape<'d> {
     fn repeated(&self, object: u32) -> Option<String> {
         /// Objects of up to as many keys are searched by comparing them, larger ones with a table.
         const FEW: usize = 64;
-        let raw = |key: u32| {
-            let node = self.node(key);
-            &self.data[node.start as usize..node.end as usize]
-        };
-        let mut seen = 0_u128;
-        for (count, (key, _)) in self.entries(object).enumerate() {
-            let text = raw(key);
-            if count >= FEW || (matches!(self.node(key).kind, Kind::String { escaped: true })) {
+        let mut seen = [0_u64; 8];
+        let (mut key, end) = (object + 1, self.node(object).next);
+        let mut count = 0;
+        while key < end {
+            let text = self.raw(key);
+            if count == FEW || self.node(key).kind != (Kind::String { escaped: false }) {
                 return self.repeated_of_many(object);
             }
-            let ends = text.first().zip(text.last()).map_or(0, |(first, last)| {
-                usize::from(*first) + 31 * usize::from(*last) + 7 * usize::from(text[text.len() / 2])
-            });
             // Most keys differ in this already.
-            let mark = 1 << ((text.len() * 5 + ends) % 128);
-            if seen & mark != 0 && self.entries(object).take(count).any(|(other, _)| raw(other) == text) {
+            let ends = match text {
+                [] => 0,
+                [first, .., last] => {
+                    31 * usize::from(*first) + usize::from(*last) + 7 * usize::from(text[text.len() / 2])
+                }
+                [only] => usize::from(*only),
+            };
+            let mark = text.len() * 37 + ends;
+            let (word, bit) = (&mut seen[mark % 8], 1 << (mark / 8 % 64));
+            if *word & bit != 0
+                && self
+                    .entries(object)
+                    .take(count)
+                    .any(|(other, _)| self.raw(other) == text)
+            {
                 return Some(String::from_utf8_lossy(text).into_owned());
             }
-            seen |= mark;
+            *word |= bit;
+            key = self.node(key + 1).next;
+            count += 1;
         }
         None
+    }
+
+    fn raw(&self, node: u32) -> &[u8] {
+        let node = self.node(node);
+        &self.data[node.start as usize..node.end as usize]
     }
 
     fn repeated_of_many(&self, object: u32) -> Option<String> {

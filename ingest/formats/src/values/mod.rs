@@ -1,5 +1,5 @@
-//! Values: what type texts could be ([`evidence`]), how they are read into columns ([`build`]), and how columns that have
-//! types already are [`convert`]ed.
+//! Values: what type texts could be ([`evidence`]), how they are read into columns ([`build`]), and how columns that
+//! have types already are [`convert`]ed.
 
 pub mod build;
 pub mod convert;

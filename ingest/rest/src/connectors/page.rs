@@ -17,7 +17,7 @@ use crate::manifest::{ANY, StreamSpec};
 pub fn index() -> Result<String> {
     let mut text = "# Connectors\n\nSystems that are described in one file each, in `ingest/rest/connectors/`. These pages are \
                     made from those files.\n\n    cordada connectors               what there is\n    cordada connectors \
-                    show NAME     what it lands and what to know\n    cordada init --source NAME       a source to begin \
+                    show NAME     what it lands and what to know; --yaml prints the file\n    cordada init --source NAME       a source to begin \
                     with\n\n| connector | system | lands |\n|---|---|---|\n"
         .to_owned();
     for connector in Connector::all()? {
@@ -42,6 +42,9 @@ pub(super) fn page(connector: &Connector) -> String {
     let mut text = format!("# {}\n\n{}\n", connector.title(), connector.description());
     if let Some(docs) = &manifest.docs {
         let _ = writeln!(text, "The system's own documentation: <{docs}>.");
+    }
+    if let Some(evidence) = &manifest.held_against {
+        let _ = writeln!(text, "It was held against {evidence}.");
     }
     let _ = writeln!(text, "\n`cordada init --source {name}` writes `sources/{name}.yml`:\n");
     for line in connector.source().lines() {

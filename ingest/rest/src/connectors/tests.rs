@@ -67,6 +67,7 @@ fn every_connector_is_documented() {
             manifest.description.ends_with('.') && !manifest.notes.is_empty(),
             "{name}"
         );
+        assert!(manifest.held_against.is_some(), "{name} was held against nothing");
         assert!(manifest.check.is_some(), "{name} has no check");
         assert!(manifest.config.contains_key("base_url"), "{name}");
         assert!(manifest.base_url.source().contains("config.base_url"), "{name}");

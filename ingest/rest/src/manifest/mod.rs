@@ -39,6 +39,9 @@ pub(crate) struct Manifest {
     /// Where the system documents its interface.
     #[serde(default)]
     pub(crate) docs: Option<String>,
+    /// Which published schema, source or real server it was tried against: shown in the documentation.
+    #[serde(default)]
+    pub(crate) held_against: Option<String>,
     /// What a user should know beforehand: shown in the documentation.
     #[serde(default)]
     pub(crate) notes: Vec<String>,

@@ -10,7 +10,16 @@ use super::validate::{Validation, wrong};
 use super::{CursorType, Incremental, Order, Paginate};
 
 /// Parts of the names of columns that change with their records.
-const CHANGES: [&str; 8] = ["updated", "modified", "changed", "lastchange", "lastmod", "dateupd", "writedate", "mtime"];
+const CHANGES: [&str; 8] = [
+    "updated",
+    "modified",
+    "changed",
+    "lastchange",
+    "lastmod",
+    "dateupd",
+    "writedate",
+    "mtime",
+];
 
 /// That counted pages are not sorted by something that changes.
 pub(super) fn validate(
@@ -58,7 +67,10 @@ fn sorts(request: &Request) -> Vec<String> {
     for (name, value) in &request.params {
         collect(name, value, &mut sorts);
     }
-    for body in [&request.json, &request.jsonrpc.as_ref().map(|call| call.params.clone())].into_iter().flatten() {
+    for body in [&request.json, &request.jsonrpc.as_ref().map(|call| call.params.clone())]
+        .into_iter()
+        .flatten()
+    {
         collect("", body, &mut sorts);
     }
     for (name, value) in request.form.iter().flatten() {
@@ -70,7 +82,9 @@ fn sorts(request: &Request) -> Vec<String> {
         }
         // Arguments in the query itself: `sortKey: UPDATED_AT`, `sort: {updatedAt: ASC}`.
         let words = graphql.query.source().split([' ', '(', ',', '\n']).collect::<Vec<_>>();
-        let pairs = words.windows(2).filter(|pair| pair[0].ends_with(':') && is_sort(pair[0]));
+        let pairs = words
+            .windows(2)
+            .filter(|pair| pair[0].ends_with(':') && is_sort(pair[0]));
         sorts.extend(pairs.map(|pair| plain(pair[1])));
     }
     sorts
@@ -98,5 +112,8 @@ fn is_sort(name: &str) -> bool {
 
 /// A name without what languages write differently: `updated_at` and `updatedAt` are the same.
 fn plain(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+    name.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }

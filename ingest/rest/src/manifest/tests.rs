@@ -117,11 +117,31 @@ fn counted_pages_are_not_sorted_by_what_changes() {
     let updated = "{cursor: updated_at}";
     for (request, incremental, paginate) in [
         ("{path: /o, params: {sort: updated_at}}", updated, page),
-        ("{path: /o, params: {order_by: \"-updatedAt,id\"}}", "{cursor: created_at}", page),
-        ("{path: /o, params: {\"sortOrders[0][field]\": updated_at}}", updated, page),
-        ("{path: /o, json: {sort: {updatedAt: ASC, id: ASC}}}", updated, "{kind: offset, into: skip}"),
-        ("{path: /o, params: {$orderby: \"ts desc\"}}", "{cursor: ts}", "{kind: offset, param: $skip}"),
-        ("{path: /o, graphql: {query: \"query { o(sortKey: UPDATED_AT, first: 5) { id } }\"}}", updated, page),
+        (
+            "{path: /o, params: {order_by: \"-updatedAt,id\"}}",
+            "{cursor: created_at}",
+            page,
+        ),
+        (
+            "{path: /o, params: {\"sortOrders[0][field]\": updated_at}}",
+            updated,
+            page,
+        ),
+        (
+            "{path: /o, json: {sort: {updatedAt: ASC, id: ASC}}}",
+            updated,
+            "{kind: offset, into: skip}",
+        ),
+        (
+            "{path: /o, params: {$orderby: \"ts desc\"}}",
+            "{cursor: ts}",
+            "{kind: offset, param: $skip}",
+        ),
+        (
+            "{path: /o, graphql: {query: \"query { o(sortKey: UPDATED_AT, first: 5) { id } }\"}}",
+            updated,
+            page,
+        ),
         ("{path: /o}", "{cursor: updated_at, order: ascending}", page),
     ] {
         let error = shop(request, incremental, paginate).unwrap_err();
@@ -130,11 +150,23 @@ fn counted_pages_are_not_sorted_by_what_changes() {
         assert_eq!(shop(request, incremental, &stable), Ok(()), "{request}");
     }
     for (request, incremental, paginate) in [
-        ("{path: /o, params: {sort: id, updated_after: \"{{ cursor.start }}\"}}", updated, page),
+        (
+            "{path: /o, params: {sort: id, updated_after: \"{{ cursor.start }}\"}}",
+            updated,
+            page,
+        ),
         ("{path: /o, params: {sort: created_at}}", "{cursor: created_at}", page),
         ("{path: /o, params: {sort: updated_at}}", updated, "{kind: link_header}"),
-        ("{path: /o, params: {sort: updated_at}}", updated, "{kind: keyset, field: updated_at, param: since}"),
-        ("{path: /o, params: {sort: id}}", "{cursor: id, type: counter, order: ascending}", page),
+        (
+            "{path: /o, params: {sort: updated_at}}",
+            updated,
+            "{kind: keyset, field: updated_at, param: since}",
+        ),
+        (
+            "{path: /o, params: {sort: id}}",
+            "{cursor: id, type: counter, order: ascending}",
+            page,
+        ),
     ] {
         assert_eq!(shop(request, incremental, paginate), Ok(()), "{request}");
     }

@@ -229,7 +229,12 @@ impl Manifest {
         self.validate_parent(name, stream, &place)?;
         for (name, lookup) in &stream.lookups {
             let scope = ["config", "now", "stream"];
-            names.request(&self.effective(&lookup.request), &scope, None, &format!("{place}.lookups.{name}"))?;
+            names.request(
+                &self.effective(&lookup.request),
+                &scope,
+                None,
+                &format!("{place}.lookups.{name}"),
+            )?;
         }
         if !stream.lookups.is_empty() {
             scope.push("lookup");

@@ -13,7 +13,7 @@ pub(super) fn address(answer: &Answer, body: Option<&Pointer>, header: Option<&s
     Some(address).filter(|address| !address.trim().is_empty())
 }
 
-/// What to send for the next page; none if there is none. `more` says whether there is one, `end` whether there is none.
+/// What to send for the next page, if there is one. `more` says whether there is, `end` whether there is none.
 pub(super) fn cursor(answer: &Answer, next: &Locator, more: Option<&Locator>, end: Option<&Locator>) -> Option<Json> {
     if let Some(more) = more
         && is_no(&answer.locate(more)?)

@@ -202,6 +202,10 @@ impl<'p> Pager<'p> {
                     return Ok(Next::End);
                 }
                 let last = follow::last(answer, field)?;
+                // Where a page begins with the last record of the one before, the last one is that record alone.
+                if after == Next::Perhaps && self.state.after.as_ref() == Some(&last) {
+                    return Ok(Next::End);
+                }
                 self.begin_after(Some(last), asked)?;
                 Ok(after)
             }

@@ -329,3 +329,98 @@ async fn a_session_is_opened_once_and_again_when_it_has_ended() {
     system.ids("a").await.unwrap();
     assert_eq!(logins.load(Ordering::SeqCst), 7);
 }
+
+/// Wrong credentials of each kind, and how many times a system sees them: once, whatever the number of streams.
+#[tokio::test]
+async fn wrong_credentials_are_shown_once() {
+    let basic = "{kind: basic, user: ana, password: \"{{ config.token }}\"}";
+    let oauth = "{kind: oauth2, grant: client_credentials, token_url: \"{{ config.base_url }}/token\", client_id: x, \
+                 client_secret: y}";
+    let session = "{kind: session, login: {path: /token, json: {}}, token: /token}";
+    for (auth, path) in [(basic, "/a"), (oauth, "/token"), (session, "/token")] {
+        let server = Server::new(|_| reply(401, &[], "")).await;
+        let streams = "streams: {a: {request: {path: /a}}, b: {request: {path: /b}}, c: {request: {path: /c}}}\n";
+        let system = System::new(&format!("auth: {auth}\n{streams}"), &server.base);
+        let all = join_all(["a", "b", "c"].map(|stream| system.error(stream))).await;
+        for error in all {
+            assert_eq!(error.exit_code(), 2, "{error}");
+        }
+        assert_eq!(server.seen().len(), 1, "{auth}");
+        assert!(server.count(path) == 1 || path == "/a", "{auth}");
+        // Whoever runs it again may have mended them.
+        system.run.engine.begin();
+        system.error("b").await;
+        assert_eq!(server.seen().len(), 2, "{auth}");
+    }
+}
+
+#[tokio::test]
+async fn what_one_request_may_not_others_may() {
+    let server = Server::new(|seen| match seen.path.as_str() {
+        "/a" => json(json!([{"id": 1}])),
+        "/b" => reply(403, &[], ""),
+        _ => reply(401, &[], ""),
+    })
+    .await;
+    let streams = "streams: {a: {request: {path: /a}}, b: {request: {path: /b}}, c: {request: {path: /c}}}\n";
+    let auth = "auth: {kind: bearer, token: \"{{ config.token }}\"}\n";
+    let system = System::new(&format!("{auth}{streams}"), &server.base);
+    system.error("b").await;
+    assert_eq!(system.ids("a").await.unwrap(), [1]);
+    system.error("c").await;
+    assert_eq!(system.ids("a").await.unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn a_rule_may_say_that_credentials_are_wrong() {
+    let server = Server::new(|_| json(json!({"error": {"name": "AccessDenied"}}))).await;
+    let rule = "errors: [{status: 200, body: /error/name, equals: AccessDenied, action: refuse, hint: check them}]\n";
+    let streams = "streams: {a: {request: {path: /a}}, b: {request: {path: /b}}}\n";
+    let system = System::new(&format!("{rule}{streams}"), &server.base);
+    for stream in ["a", "b"] {
+        let error = system.error(stream).await;
+        assert!(
+            error.exit_code() == 2 && error.to_string().ends_with("; check them"),
+            "{error}"
+        );
+    }
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn credentials_are_chosen_by_what_is_configured() {
+    let server = Server::new(|seen| {
+        assert_eq!(seen.header("authorization"), Some("Basic YW5hOnMzY3JldA=="));
+        json(json!([{"id": 1}]))
+    })
+    .await;
+    let choice = "auth:\n  kind: choice\n  choices:\n    \
+                  - {when: base_urls, auth: {kind: bearer, token: x}}\n    \
+                  - {when: token, auth: {kind: basic, user: ana, password: \"{{ config.token }}\"}}\n";
+    let streams = "streams: {a: {request: {path: /a}}}\n";
+    let wrong = System::try_new(&format!("{choice}{streams}"), &server.base, "2026-07-01T00:00:00Z");
+    assert!(wrong.err().unwrap().to_string().contains("no key `base_urls`"));
+    let choice = choice.replace("- {when: base_urls, auth: {kind: bearer, token: x}}\n    ", "");
+    let system = System::new(&format!("{choice}{streams}"), &server.base);
+    assert_eq!(system.ids("a").await.unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn a_token_may_go_into_another_header() {
+    let server = Server::new(|seen| match seen.path.as_str() {
+        "/token" => json(json!({"access_token": "t1"})),
+        _ => {
+            assert_eq!(
+                (seen.header("x-amz-access-token"), seen.header("authorization")),
+                (Some("t1"), None)
+            );
+            json(json!([{"id": 1}]))
+        }
+    })
+    .await;
+    let auth = "{kind: oauth2, grant: refresh_token, token_url: \"{{ config.base_url }}/token\", client_id: me, \
+                refresh_token: r, header: x-amz-access-token, value: \"{{ token }}\"}";
+    let streams = "streams: {a: {request: {path: /a}}}\n";
+    let system = System::new(&format!("auth: {auth}\n{streams}"), &server.base);
+    assert_eq!(system.ids("a").await.unwrap(), [1]);
+}

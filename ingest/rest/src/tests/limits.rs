@@ -146,3 +146,41 @@ async fn cancelling_ends_a_wait() {
     system.run.cancel.cancel();
     assert!(system.error("a").await.to_string().contains("cancelled"));
 }
+
+#[tokio::test]
+async fn a_budget_that_is_used_up_for_hours_is_an_error() {
+    let server = Server::new(|seen| {
+        let left = if seen.number("page", 1) == 1 { "0" } else { "5" };
+        reply(
+            200,
+            &[("x-left", left), ("x-reset", "40000")],
+            json!([{"id": 1}]).to_string(),
+        )
+    })
+    .await;
+    let system = System::new(
+        "limits: {remaining_header: X-Left, reset_header: X-Reset}\n\
+         streams: {a: {request: {path: /a}, paginate: {kind: page, param: page}}}\n",
+        &server.base,
+    );
+    let error = system.error("a").await;
+    assert_eq!((error.exit_code(), system.clock.elapsed().as_secs()), (3, 0), "{error}");
+    assert!(error.to_string().contains("used up for 40000 s"), "{error}");
+}
+
+#[tokio::test]
+async fn what_the_system_is_busy_with_is_waited_for_as_long_as_a_rule_says() {
+    for (busy, expected) in [(60, Ok(())), (200, Err(()))] {
+        let asked = AtomicUsize::new(0);
+        let server = Server::new(move |_| match asked.fetch_add(1, Ordering::SeqCst) < busy {
+            true => json(json!({"code": "OPERATION_IN_PROGRESS", "data": []})),
+            false => json(json!({"data": [{"id": 1}]})),
+        })
+        .await;
+        let rule = "{status: 200, body: /code, equals: OPERATION_IN_PROGRESS, action: retry, wait: 30s, for: 1h}";
+        let streams = "streams: {a: {request: {path: /a}, records: /data}}\n";
+        let system = System::new(&format!("errors: [{rule}]\n{streams}"), &server.base);
+        assert_eq!(system.ids("a").await.map(drop).map_err(drop), expected);
+        assert_eq!(system.clock.elapsed().as_secs(), (busy as u64 * 30).min(3600));
+    }
+}

@@ -211,3 +211,137 @@ async fn a_next_page_on_another_host_is_refused() {
     assert!(error.to_string().contains("another host: 127.0.0.1"), "{error}");
     assert!(other.seen().is_empty());
 }
+
+/// Pages that say less than they seem to: short ones and empty ones in the middle, flags that mean the end, cursors
+/// that stay.
+fn sparse(seen: &ReceivedRequest) -> Response<Body> {
+    let page = seen.number("page", 1);
+    let offset = seen.number("offset", 0);
+    let some = |ids: &[u64]| ids.iter().map(|id| json!({"id": id})).collect::<Vec<_>>();
+    match seen.path.as_str() {
+        // Five are asked for, and some of a page are kept from us.
+        "/short" => json(json!(
+            [&[1, 2, 3, 4, 5][..], &[6, 7], &[8, 9, 10, 11, 12], &[13], &[]]
+                .get(page - 1)
+                .map_or_else(Vec::new, |ids| some(ids))
+        )),
+        "/beyond" if page > 2 => reply(404, &[], r#"{"detail": "Invalid page."}"#),
+        "/beyond" => json(json!(some(if page == 1 { &[1, 2, 3, 4, 5] } else { &[6, 7] }))),
+        "/counted" => {
+            let ids: &[u64] = [&[1, 2, 3, 4, 5][..], &[], &[11, 12]]
+                .get(page - 1)
+                .copied()
+                .unwrap_or_default();
+            json(json!({"items": some(ids), "total": 12}))
+        }
+        "/offset" => {
+            let ids: &[u64] = match offset {
+                0 => &[1, 2, 3, 4, 5],
+                10 => &[11, 12],
+                _ => &[],
+            };
+            json(json!({"items": some(ids), "total": 12}))
+        }
+        "/end" => {
+            let ids: &[u64] = [&[1, 2][..], &[], &[3]]
+                .get(seen.number("cursor", 0))
+                .copied()
+                .unwrap_or_default();
+            let next = seen.number("cursor", 0) + 1;
+            json(json!({"items": some(ids), "after": next.to_string(), "end_of_stream": next == 3}))
+        }
+        // It begins with the last one of the page before.
+        "/inclusive" => {
+            let all = [1, 2, 3, 4];
+            let from = seen.number("since", 1) as u64;
+            json(json!(some(
+                &all.into_iter().filter(|id| *id >= from).take(3).collect::<Vec<_>>()
+            )))
+        }
+        "/alternating" => {
+            let (id, next) = match seen.get("cursor") {
+                None => (1, "a"),
+                Some("a") => (2, "b"),
+                Some(_) => (3, "a"),
+            };
+            json(json!({"items": some(&[id]), "next": next}))
+        }
+        "/two" => json(json!(some(if page % 2 == 1 { &[1, 2] } else { &[3, 4] }))),
+        other => reply(404, &[], other.to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn pages_say_less_than_they_seem_to() {
+    let server = Server::new(sparse).await;
+    let streams = r#"
+streams:
+  short: {request: {path: /short}, paginate: {kind: page, param: page, size: 5}}
+  beyond: {request: {path: /beyond}, paginate: {kind: page, param: page, size: 5}}
+  counted: {request: {path: /counted}, records: /items, paginate: {kind: page, param: page, size: 5, total: /total}}
+  offset: {request: {path: /offset}, records: /items, paginate: {kind: offset, param: offset, size: 5, total: /total}}
+  end: {request: {path: /end}, records: /items, paginate: {kind: cursor, next: /after, end: /end_of_stream, param: cursor}}
+  inclusive: {request: {path: /inclusive}, paginate: {kind: keyset, field: id, param: since, size: 3}}
+  alternating: {request: {path: /alternating}, records: /items, paginate: {kind: cursor, next: /next, param: cursor}}
+  two: {request: {path: /two}, paginate: {kind: page, param: page}}
+"#;
+    let system = System::new(streams, &server.base);
+    for (stream, expected) in [
+        ("short", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13][..]),
+        ("beyond", &[1, 2, 3, 4, 5, 6, 7]),
+        ("counted", &[1, 2, 3, 4, 5, 11, 12]),
+        ("offset", &[1, 2, 3, 4, 5, 11, 12]),
+        ("end", &[1, 2, 3]),
+        ("inclusive", &[1, 2, 3, 3, 4, 4]),
+    ] {
+        assert_eq!(system.ids(stream).await.unwrap(), expected, "{stream}");
+    }
+    for stream in ["alternating", "two"] {
+        let error = system.error(stream).await.to_string();
+        assert!(error.contains("has been read already"), "{stream}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_in_place_of_a_page_is_not_its_end() {
+    for body in [
+        r#"{"error": {"code": "ACCESS_DENIED", "message": "the token ran out"}}"#,
+        r#"{"message": "Unauthorized", "code": 401}"#,
+        r#"{"success": false}"#,
+        r#"[{"errorCode": "EXPIRED", "message": "log in again"}]"#,
+        r#"{"id": 9}"#,
+    ] {
+        let server = Server::new(move |seen| match seen.number("page", 1) {
+            1 => json(json!([{"id": 1}, {"id": 2}])),
+            _ => reply(200, &[], body),
+        })
+        .await;
+        let system = System::new(
+            "streams: {a: {request: {path: /a}, key: [id], paginate: {kind: page, param: page, size: 3}}}\n",
+            &server.base,
+        );
+        let error = system.error("a").await.to_string();
+        assert!(error.contains("the status is 200, but"), "{body}: {error}");
+        assert!(!error.contains("ran out") && !error.contains("log in"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_next_page_on_a_trusted_host_is_followed() {
+    let other = Server::new(|seen| {
+        assert_eq!(seen.header("authorization"), Some("Bearer s3cret"));
+        json(json!({"items": [{"id": 2}]}))
+    })
+    .await;
+    let next = format!("{}/", other.base);
+    let trusted = next.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let server = Server::new(move |_| json(json!({"items": [{"id": 1}], "next": next}))).await;
+    let system = System::new(
+        &format!(
+            "trusted_hosts: [\"{trusted}\"]\nauth: {{kind: bearer, token: \"{{{{ config.token }}}}\"}}\n\
+             streams: {{a: {{request: {{path: /a}}, records: /items, paginate: {{kind: next_url, body: /next}}}}}}\n"
+        ),
+        &server.base,
+    );
+    assert_eq!(system.ids("a").await.unwrap(), [1, 2]);
+}

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::System;
 use super::server::{Server, json, reply};
+use crate::plan::look_up;
 
 const STREAMS: &str = r#"
 limits: {concurrency: 3}
@@ -98,4 +99,38 @@ async fn a_parent_that_lacks_a_field_is_an_error_and_so_is_a_child_that_fails() 
             .to_string()
             .contains("reading the records of parents: one has no /code")
     );
+}
+
+#[tokio::test]
+async fn what_is_looked_up_is_in_templates() {
+    let server = Server::new(|seen| match seen.path.as_str() {
+        "/describe" => json(json!({"fields": [{"name": "Id", "custom": false}, {"name": "X__c", "custom": true}]})),
+        "/query" => {
+            assert_eq!(seen.get("q"), Some("SELECT Id, X__c FROM Account"));
+            json(json!([{"id": 1}]))
+        }
+        _ => reply(404, &[], ""),
+    })
+    .await;
+    let manifest = r#"
+streams:
+  a:
+    lookups: {fields: {request: {path: /describe}, at: /fields}}
+    request:
+      path: /query
+      params:
+        q: "SELECT {{ (['Id', 'Hidden'] | select('in', lookup.fields | map(attribute='name')) | list + (lookup.fields | selectattr('custom') | map(attribute='name') | list)) | join(', ') }} FROM Account"
+  b:
+    lookups: {fields: {request: {path: /none}, at: /fields, optional: true}}
+    request: {path: /query, params: {q: "SELECT {{ lookup.fields or 'Id, X__c' }} FROM Account"}}
+  c:
+    lookups: {fields: {request: {path: /none}, at: /fields}}
+    request: {path: /query}
+"#;
+    let mut system = System::new(manifest, &server.base);
+    for stream in ["a", "b"] {
+        system.looked_up = look_up(&system.run, &system.prepared, stream).await.unwrap();
+        assert_eq!(system.ids(stream).await.unwrap(), [1]);
+    }
+    assert!(look_up(&system.run, &system.prepared, "c").await.is_err());
 }

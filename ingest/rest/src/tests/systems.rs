@@ -33,8 +33,6 @@ const PEM: &str = include_str!("../../../../http/src/auth/keys/pkcs8.pem");
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Described {
-    /// Which published schema or which source its answers are after.
-    held_against: String,
     /// Of the source; `{base}` is where the server is, `{pem}` a private key.
     config: Map<String, Json>,
     /// What a request has to carry, and what the source has to say instead to be refused.
@@ -167,7 +165,7 @@ enum Pages {
     /// All at once.
     #[default]
     None,
-    /// After the record whose `field` is in `param`; `more` says whether there are others, `end` whether there are none.
+    /// After the record whose `field` is in `param`; `more` says whether there are others.
     After {
         param: String,
         field: String,
@@ -217,13 +215,12 @@ struct Connected {
 }
 
 impl Connected {
-    async fn new(name: &str, described: Described) -> Self {
+    async fn new(described: Described) -> Self {
         let emulated = Arc::new(Emulated::new(&described));
         let answering = emulated.clone();
         let server = super::server::Server::new(move |seen| answering.answer(seen)).await;
         emulated.set_base(&server.base);
         let base = server.base.clone();
-        assert!(!described.held_against.is_empty(), "{name}");
         Self {
             described,
             emulated,
@@ -281,7 +278,11 @@ impl Connected {
                 true => vec![json!(number + landed.rows.len())],
                 false => options.key.iter().map(|name| value(&record, name)).collect(),
             };
-            assert!(key.iter().all(|value| !value.is_null()), "{stream}: {record} has no {:?}", options.key);
+            assert!(
+                key.iter().all(|value| !value.is_null()),
+                "{stream}: {record} has no {:?}",
+                options.key
+            );
             landed.rows.insert(Json::from(key).to_string(), record);
         }
         if let Some((_, Some(state))) = loaded.chunks.into_iter().next_back() {
@@ -292,7 +293,9 @@ impl Connected {
 }
 
 fn value(record: &Json, path: &str) -> Json {
-    path.split('.').fold(record.clone(), |value, name| value.get(name).cloned().unwrap_or_default())
+    path.split('.').fold(record.clone(), |value, name| {
+        value.get(name).cloned().unwrap_or_default()
+    })
 }
 
 #[derive(Default)]
@@ -326,7 +329,7 @@ fn descriptions() -> Vec<(String, Described)> {
 #[tokio::test]
 async fn streams_land_whole_whatever_changes_between_their_pages() {
     for (name, described) in descriptions() {
-        let connected = Connected::new(&name, described.clone()).await;
+        let connected = Connected::new(described.clone()).await;
         let mut system = connected.system(&name, true);
         for stream in described.streams.keys() {
             let mut landed = Landed::default();
@@ -342,7 +345,11 @@ async fn streams_land_whole_whatever_changes_between_their_pages() {
                     assert_eq!(versions(&landed), there, "{name}.{stream}, load {round}");
                 }
             }
-            assert!(connected.emulated.unknown().is_empty(), "{name}: {:?}", connected.emulated.unknown());
+            assert!(
+                connected.emulated.unknown().is_empty(),
+                "{name}: {:?}",
+                connected.emulated.unknown()
+            );
         }
     }
 }
@@ -350,14 +357,17 @@ async fn streams_land_whole_whatever_changes_between_their_pages() {
 #[tokio::test]
 async fn limits_are_waited_out() {
     for (name, described) in descriptions() {
-        let connected = Connected::new(&name, described.clone()).await;
+        let connected = Connected::new(described.clone()).await;
         let mut system = connected.system(&name, true);
         let stream = described.streams.keys().next().unwrap();
         connected.emulated.set(Mood::Limited);
         let mut landed = Landed::default();
         let loaded = connected.load(&mut system, stream, &mut landed).await;
         loaded.unwrap_or_else(|error| panic!("{name}.{stream}: {error}"));
-        assert!(!landed.rows.is_empty() && system.clock.elapsed() > Duration::ZERO, "{name}");
+        assert!(
+            !landed.rows.is_empty() && system.clock.elapsed() > Duration::ZERO,
+            "{name}"
+        );
     }
 }
 
@@ -367,7 +377,7 @@ async fn wrong_credentials_are_shown_once() {
         let Some(credential) = &described.credential else {
             continue;
         };
-        let connected = Connected::new(&name, described.clone()).await;
+        let connected = Connected::new(described.clone()).await;
         let system = connected.system(&name, false);
         for stream in described.streams.keys() {
             let error = match look_up(&system.run, &system.prepared, stream).await {
@@ -384,7 +394,7 @@ async fn wrong_credentials_are_shown_once() {
 #[tokio::test]
 async fn a_systems_own_message_is_told() {
     for (name, described) in descriptions() {
-        let connected = Connected::new(&name, described.clone()).await;
+        let connected = Connected::new(described.clone()).await;
         let system = connected.system(&name, true);
         let stream = described.streams.keys().next().unwrap();
         connected.emulated.set(Mood::Failing);

@@ -192,7 +192,10 @@ fn what_is_within_counts_for_its_row() {
 proptest! {
     #[test]
     fn a_double_becomes_the_number_that_it_is_written_as_or_nothing(
-        values in proptest::collection::vec(prop_oneof![any::<f64>(), (-10_000i32..10_000).prop_map(|n| f64::from(n) / 8.0)], 1..20),
+        values in proptest::collection::vec(
+            prop_oneof![any::<f64>(), (-10_000i32..10_000).prop_map(|n| f64::from(n) / 8.0)],
+            1..20,
+        ),
         scale in 0i8..20,
     ) {
         let floats = array(Float64Array::from(values.clone()));

@@ -97,7 +97,9 @@ impl Emulated {
         let state = self.state.lock().unwrap();
         let parents = described.streams[stream].at.matches('*').count();
         let parents = (0..parents).fold(1, |all, _| all * parents_of(&state, described, stream));
-        let rows = state.rows[stream].iter().map(|row| format!("{}#{}", row.number, row.version));
+        let rows = state.rows[stream]
+            .iter()
+            .map(|row| format!("{}#{}", row.number, row.version));
         let mut found: Vec<_> = rows.flat_map(|row| std::iter::repeat_n(row, parents)).collect();
         found.sort();
         found
@@ -122,7 +124,12 @@ impl Emulated {
                 }
             }
         }
-        if let Some(also) = self.described.also.iter().find(|also| is_at(&also.at) && told(&also.body)) {
+        if let Some(also) = self
+            .described
+            .also
+            .iter()
+            .find(|also| is_at(&also.at) && told(&also.body))
+        {
             let body = also.answer.to_string().replace("{base}", &state.base);
             return reply(200, &[("content-type", "application/json")], body);
         }
@@ -140,7 +147,11 @@ impl Emulated {
             return reply(404, &[], "");
         };
         for (param, expected) in &stream.params {
-            assert_eq!(field(seen, param).as_deref(), Some(expected.as_str()), "{name}: {param}");
+            assert_eq!(
+                field(seen, param).as_deref(),
+                Some(expected.as_str()),
+                "{name}: {param}"
+            );
         }
         for (param, part) in &stream.contains {
             let given = field(seen, param).unwrap_or_default();
@@ -154,7 +165,10 @@ fn parents_of(state: &State, described: &Described, stream: &str) -> usize {
     // A parent is the stream whose path this one begins with, or the first with as many records.
     let at = &described.streams[stream].at;
     let before = at.split('*').next().unwrap_or_default().trim_end_matches('/');
-    let parent = described.streams.iter().find(|(_, parent)| parent.at.trim_end_matches('/') == before);
+    let parent = described
+        .streams
+        .iter()
+        .find(|(_, parent)| parent.at.trim_end_matches('/') == before);
     parent.map_or(super::five(), |(name, _)| state.rows[name].len())
 }
 
@@ -163,11 +177,22 @@ fn page(state: &mut State, name: &str, stream: &DescribedStream, seen: &Received
     let parent = captured(&stream.at, path);
     let since = stream.since.as_ref().and_then(|since| {
         let text = field(seen, &since.param)?;
-        let (_, rest) = if since.after.is_empty() { ("", text.as_str()) } else { text.split_once(&since.after)? };
-        let end = rest.find([' ', '\'', ')', ',']).filter(|_| !stream.times.contains(' ')).unwrap_or(rest.len());
+        let (_, rest) = if since.after.is_empty() {
+            ("", text.as_str())
+        } else {
+            text.split_once(&since.after)?
+        };
+        let end = rest
+            .find([' ', '\'', ')', ','])
+            .filter(|_| !stream.times.contains(' '))
+            .unwrap_or(rest.len());
         Some(read(&stream.times, rest[..end].trim_matches('\'')).unwrap_or_else(|| panic!("{name}: {text}")))
     });
-    let all: Vec<_> = state.rows[name].iter().filter(|row| since.is_none_or(|since| row.changed >= since)).copied().collect();
+    let all: Vec<_> = state.rows[name]
+        .iter()
+        .filter(|row| since.is_none_or(|since| row.changed >= since))
+        .copied()
+        .collect();
     let record = |row: &Row| record(stream, row, &parent);
     let number = |param: &str| field(seen, param).and_then(|text| text.parse::<usize>().ok());
     let begin = match &stream.pages {
@@ -176,14 +201,24 @@ fn page(state: &mut State, name: &str, stream: &DescribedStream, seen: &Received
             let after = field(seen, param).filter(|after| !after.is_empty() && after != "0" && after != "null");
             let of_row = |row: &Row| super::value(&record(row), of);
             let text = |value: Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            after.map_or(0, |after| all.iter().position(|row| text(of_row(row)) == after).map_or(all.len(), |at| at + 1))
+            after.map_or(0, |after| {
+                all.iter()
+                    .position(|row| text(of_row(row)) == after)
+                    .map_or(all.len(), |at| at + 1)
+            })
         }
-        Pages::Token { param, .. } => field(seen, param).and_then(|token| token.strip_prefix('t')?.parse().ok()).unwrap_or(0),
+        Pages::Token { param, .. } => field(seen, param)
+            .and_then(|token| token.strip_prefix('t')?.parse().ok())
+            .unwrap_or(0),
         Pages::Number { param, start, .. } => (number(param).unwrap_or(*start) - start) * SIZE,
         Pages::Offset { param, .. } => number(param).unwrap_or(0),
         Pages::Url { .. } => number("_page").unwrap_or(0),
     };
-    let size = if matches!(stream.pages, Pages::None) { all.len() } else { SIZE };
+    let size = if matches!(stream.pages, Pages::None) {
+        all.len()
+    } else {
+        SIZE
+    };
     let records: Vec<_> = all.iter().skip(begin).take(size).map(record).collect();
     let (next, is_last) = (begin + records.len(), begin + size >= all.len());
     let mut body = match stream.list.is_empty() {
@@ -202,7 +237,9 @@ fn page(state: &mut State, name: &str, stream: &DescribedStream, seen: &Received
                 put(&mut body, more, (!is_last).into());
             }
         }
-        Pages::Token { next: at, more, end, .. } => {
+        Pages::Token {
+            next: at, more, end, ..
+        } => {
             // A token may be there to the end.
             if !is_last || end.is_some() || more.is_some() {
                 put(&mut body, at, format!("t{next}").into());
@@ -229,7 +266,10 @@ fn page(state: &mut State, name: &str, stream: &DescribedStream, seen: &Received
         state.changing = None;
         change(state, name);
     }
-    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     reply(200, &headers, body.to_string())
 }
 
@@ -254,9 +294,16 @@ fn record(stream: &DescribedStream, row: &Row, parent: &str) -> Json {
     };
     filled(&stream.record, &|text| {
         let version = format!("{}#{}", row.number, row.version);
-        let values = [("{n}", row.number.to_string()), ("{changed}", changed.clone()), ("{version}", version), ("{parent}", parent.to_owned())];
+        let values = [
+            ("{n}", row.number.to_string()),
+            ("{changed}", changed.clone()),
+            ("{version}", version),
+            ("{parent}", parent.to_owned()),
+        ];
         let is_number = text == "{n}" || (text == "{changed}" && stream.times.starts_with("epoch"));
-        let text = values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+        let text = values
+            .iter()
+            .fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
         match is_number {
             true => text.parse::<i64>().unwrap().into(),
             false => text.into(),
@@ -268,7 +315,11 @@ fn filled(json: &Json, fill: &dyn Fn(&str) -> Json) -> Json {
     match json {
         Json::String(text) => fill(text),
         Json::Array(items) => items.iter().map(|item| filled(item, fill)).collect(),
-        Json::Object(entries) => entries.iter().map(|(name, value)| (name.clone(), filled(value, fill))).collect::<Map<_, _>>().into(),
+        Json::Object(entries) => entries
+            .iter()
+            .map(|(name, value)| (name.clone(), filled(value, fill)))
+            .collect::<Map<_, _>>()
+            .into(),
         other => other.clone(),
     }
 }
@@ -289,7 +340,13 @@ fn read(times: &str, text: &str) -> Option<DateTime<Utc>> {
         "epoch_ms" => DateTime::from_timestamp_millis(text.parse().ok()?),
         format => {
             let at = NaiveDateTime::parse_from_str(text, format).ok();
-            let day = || Some(chrono::NaiveDate::parse_from_str(text.get(..10)?, "%Y-%m-%d").ok()?.and_time(chrono::NaiveTime::MIN));
+            let day = || {
+                Some(
+                    chrono::NaiveDate::parse_from_str(text.get(..10)?, "%Y-%m-%d")
+                        .ok()?
+                        .and_time(chrono::NaiveTime::MIN),
+                )
+            };
             let zoned = || DateTime::parse_from_rfc3339(text).ok().map(|at| at.naive_utc());
             Some(Utc.from_utc_datetime(&at.or_else(zoned).or_else(day)?))
         }
@@ -304,7 +361,10 @@ fn field(seen: &ReceivedRequest, name: &str) -> Option<String> {
         return Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     }
     let header = || seen.header(name).map(str::to_owned);
-    seen.get(name).map(str::to_owned).or_else(|| seen.form(name)).or_else(header)
+    seen.get(name)
+        .map(str::to_owned)
+        .or_else(|| seen.form(name))
+        .or_else(header)
 }
 
 fn put(body: &mut Json, at: &str, value: Json) {
@@ -335,17 +395,31 @@ fn fits(pattern: &str, path: &str) -> bool {
 /// The first segment that is any.
 fn captured(at: &str, path: &str) -> String {
     let at = at.split_once(' ').map_or(at, |(_, path)| path);
-    let pair = at.split('/').zip(path.split('/')).find(|(expected, _)| *expected == "*");
+    let pair = at
+        .split('/')
+        .zip(path.split('/'))
+        .find(|(expected, _)| *expected == "*");
     pair.map_or_else(String::new, |(_, segment)| segment.to_owned())
 }
 
 fn percent_encoding_free(path: &str) -> String {
-    path.replace("%7E", "~").replace("%20", " ").replace("%40", "@").replace("%3A", ":")
+    path.replace("%7E", "~")
+        .replace("%20", " ")
+        .replace("%40", "@")
+        .replace("%3A", ":")
 }
 
 fn send(answer: &Reply) -> Response<Body> {
-    let mut headers: Vec<_> = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut headers: Vec<_> = answer
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     headers.push(("content-type", "application/json"));
-    let body = if answer.body.is_null() { String::new() } else { answer.body.to_string() };
+    let body = if answer.body.is_null() {
+        String::new()
+    } else {
+        answer.body.to_string()
+    };
     reply(answer.status, &headers, body)
 }
