@@ -2,6 +2,8 @@
 
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{concat_batches, filter_record_batch};
+use cordada_core::conform::conform;
+use cordada_core::spelling::Former;
 use deltalake::kernel::Add;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -98,7 +100,7 @@ impl WrittenFile {
         let batches = reader
             .build()
             .unwrap()
-            .map(|batch| types::conform(&batch.unwrap(), schema).unwrap());
+            .map(|batch| conform(&batch.unwrap(), schema, &Former::default()).unwrap());
         concat_batches(schema, &batches.collect::<Vec<_>>()).unwrap()
     }
 
@@ -204,7 +206,7 @@ async fn row_groups_keep_their_pages() {
 async fn row_groups_that_lost_most_of_their_rows_become_one() {
     let rows = 300_000;
     let batch = pairs(&vec![(1, "a"); rows]);
-    let batch = types::conform(&batch, &Arc::new(types::storable(&batch.schema()))).unwrap();
+    let batch = conform(&batch, &Arc::new(types::storable(&batch.schema())), &Former::default()).unwrap();
     let keep: BooleanBuffer = (0..rows).map(|row| row % 3 == 0).collect();
     let [thinned, _] = both_ways(&batch, &keep).await;
     assert_eq!(thinned[0].reader().metadata().num_row_groups(), 1);
