@@ -400,14 +400,18 @@ mod tests {
         let scope = Scope::default()
             .with("config", json!({"id": "x"}))
             .with("parent", parent);
-        let base = Url::parse("https://u:p@acme.example/api").unwrap();
+        let base = Base {
+            url: Url::parse("https://u:p@acme.example/api").unwrap(),
+            trusted_hosts: Vec::new(),
+            headers: HeaderMap::new(),
+        };
         let next = Url::parse("https://acme.example/api/customers/ana@example.org?page=2").unwrap();
         for url in [None, Some(next)] {
             let added = Addition {
                 url,
                 ..Addition::default()
             };
-            let sent = Outgoing::new(&request, &base, &HeaderMap::new(), &scope, &added).unwrap();
+            let sent = Outgoing::new(&request, &base, &scope, &added).unwrap();
             assert!(sent.url.as_str().contains("ana"), "{}", sent.url);
             assert_eq!(sent.place.text, "https://acme.example/api/customers/:email/x/:n");
             let said = sent
@@ -417,7 +421,7 @@ mod tests {
         }
         // What cannot be filled in without the record shows no path at all.
         let request: Request = serde_json::from_value(json!({"path": "/{{ parent.n.age + 1 }}"})).unwrap();
-        let sent = Outgoing::new(&request, &base, &HeaderMap::new(), &scope, &Addition::default()).unwrap();
+        let sent = Outgoing::new(&request, &base, &scope, &Addition::default()).unwrap();
         assert_eq!(sent.place.text, "https://acme.example/…");
     }
 

@@ -149,7 +149,11 @@ pub fn judge(system: &System, sent: &Outgoing, raw: Raw, options: &Arc<AnswerOpt
     if rule.is_none()
         && let Some(why) = complaint(&answer, options)
     {
-        let why = format!("the status is {}, but {why}{}", status.as_u16(), said(system, place, &value));
+        let why = format!(
+            "the status is {}, but {why}{}",
+            status.as_u16(),
+            said(system, place, &value)
+        );
         let hint = "if it holds records, say so by a rule in `errors` with `action: accept`";
         return Verdict::Fail(Error::failed(doing, why).hint(hint));
     }

@@ -35,9 +35,7 @@ pub(crate) fn flagged(
         let nulls = says.logical_nulls();
         let is_said = |row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
         let gone = (0..says.len()).map(|row| {
-            let said = says
-                .as_boolean_opt()
-                .map_or(is_said(row), |flags| is_true(flags, row));
+            let said = says.as_boolean_opt().map_or(is_said(row), |flags| is_true(flags, row));
             Some(said || before.is_some_and(|flags| is_true(flags, row)))
         });
         let gone: ArrayRef = Arc::new(gone.collect::<BooleanArray>());

@@ -226,9 +226,7 @@ impl Landing<'_> {
             columns: existing.as_ref(),
             shapes: &landed.shapes,
         };
-        let incoming = self
-            .incoming(chunk.rows, attempt, known, &rejects, &task)
-            .await?;
+        let incoming = self.incoming(chunk.rows, attempt, known, &rejects, &task).await?;
         let (files, bytes) = (landed.files + chunk.files, landed.bytes + chunk.bytes);
         let state = chunk.state.or_else(|| landed.state.clone());
         let Some(incoming) = incoming else {
@@ -274,9 +272,7 @@ impl Landing<'_> {
             passed: Arc::default(),
         };
         let replaces_all = self.options.disposition() == Disposition::Replace && first && chunk.last;
-        let partitions = partitions
-            .map(|rows| gate.clone().admit(rows))
-            .collect();
+        let partitions = partitions.map(|rows| gate.clone().admit(rows)).collect();
         let superseded = chunk.supersedes.into_iter();
         let superseded = superseded.map(|(file, since)| Superseded { file, since });
         let dated = chunk.dated.into_iter();
@@ -519,12 +515,7 @@ impl Landing<'_> {
     }
 
     /// The columns of all files, of types that hold every value of theirs and of the table; what all these look like.
-    fn columns(
-        &self,
-        files: &[ScannedFile],
-        known: Known<'_>,
-        names: &SourceNames,
-    ) -> Result<(SchemaRef, Shapes)> {
+    fn columns(&self, files: &[ScannedFile], known: Known<'_>, names: &SourceNames) -> Result<(SchemaRef, Shapes)> {
         let mut columns: Vec<(&str, Shape)> = Vec::new();
         let mut by_name = HashMap::new();
         for file in files {

@@ -65,7 +65,10 @@ async fn first_page(run: &Arc<Run>, plan: &Arc<Plan>) -> Result<Option<Page>> {
         let Some(page) = Box::pin(first_page(run, &parent.plan)).await? else {
             return Ok(None);
         };
-        let Some(first) = parents::read(parent, &page, None, &Range::default())?.into_iter().next() else {
+        let Some(first) = parents::read(parent, &page, None, &Range::default())?
+            .into_iter()
+            .next()
+        else {
             return Ok(None);
         };
         scope = scope.with("parent", first.fields);

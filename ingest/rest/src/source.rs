@@ -213,7 +213,13 @@ impl Source for RestSource {
     async fn extract<'a>(&'a self, request: Request<'a>) -> Result<Box<dyn Extraction + 'a>> {
         let run = self.run(request.load_at, &request.cancel)?;
         let looked_up = look_up(&run, &self.prepared, request.stream).await?;
-        let plan = Plan::new(&run, &self.prepared, &looked_up, request.stream, self.cursor_zone(request.stream))?;
+        let plan = Plan::new(
+            &run,
+            &self.prepared,
+            &looked_up,
+            request.stream,
+            self.cursor_zone(request.stream),
+        )?;
         let missing = || unknown_stream(request.stream, self.streams.keys().map(String::as_str));
         let options = self.streams.get(request.stream).ok_or_else(missing)?;
         let request = ExtractionRequest {

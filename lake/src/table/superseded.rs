@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Schema, TimestampMicrosecondType};
-use cordada_core::names::{LOADED_AT, ORIGIN};
 use cordada_core::conform::conform;
+use cordada_core::names::{LOADED_AT, ORIGIN};
 use cordada_core::{Context, Result};
 use futures::StreamExt;
 

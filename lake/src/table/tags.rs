@@ -86,7 +86,13 @@ mod tests {
         let expected = r#"{"minValues":{"note":"customer"},"numRecords":1}"#;
         assert_eq!(without_columns(of_others, &["customer".to_owned()]).unwrap(), expected);
         assert_eq!(without_columns(r#"{"note":"email"}"#, &["email".to_owned()]), None);
-        assert_eq!(without_columns(r#"{"minValues":"email""#, &["email".to_owned()]).unwrap(), "{}");
-        assert_eq!(without_columns(r#"{"minValues":"email"}"#, &["email".to_owned()]).unwrap(), "{}");
+        assert_eq!(
+            without_columns(r#"{"minValues":"email""#, &["email".to_owned()]).unwrap(),
+            "{}"
+        );
+        assert_eq!(
+            without_columns(r#"{"minValues":"email"}"#, &["email".to_owned()]).unwrap(),
+            "{}"
+        );
     }
 }

@@ -48,7 +48,10 @@ async fn land_in(
         state,
         replace: options.disposition() == cordada_ingest_source::options::Disposition::Replace,
         transforms: Arc::new(Transforms::new(options, None)?),
-        records: Arc::new(Reading::of_records(options.declared_types(&SourceNames::default()), chrono_tz::UTC)),
+        records: Arc::new(Reading::of_records(
+            options.declared_types(&SourceNames::default()),
+            chrono_tz::UTC,
+        )),
         task: Arc::new(Silent),
         personal_parents: false,
     };
