@@ -50,20 +50,28 @@ pub struct ForeignKey {
 
 /// Documentation by the hash of its content: equal references mean equal documentation.
 ///
-/// It holds the documentation itself until that is stored apart; [`crate::Lake::docs`] reads it.
+/// It holds the documentation itself until that is stored apart; [`crate::Lake::docs`] reads it. Which columns hold
+/// personal data is said where the reference is, so that a release alone tells it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(from = "DocsEntry", into = "String")]
+#[serde(from = "DocsEntry", into = "DocsEntry")]
 pub struct DocsRef {
     /// SHA-256 of the JSON, in hexadecimal; empty if nothing is said.
     hash: String,
+    /// The kinds of personal data, by the columns that hold it.
+    personal: Arc<BTreeMap<String, String>>,
     unstored: Option<Arc<Docs>>,
 }
 
-/// What a release's file says: the hash, or the documentation itself if the file is of the time before it was apart.
-#[derive(Deserialize)]
+/// What a release's file says: the hash, with the personal columns if there are any; or the documentation itself if the
+/// file is of the time before it was apart.
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 enum DocsEntry {
     Hash(String),
+    Personal {
+        hash: String,
+        pii: BTreeMap<String, String>,
+    },
     Docs(Docs),
 }
 
@@ -104,8 +112,11 @@ impl From<Docs> for DocsRef {
         let mut digest = Sha256::new();
         // Lists and maps of text can always be written as JSON, and a digest takes any bytes.
         let _ = serde_json::to_writer(&mut digest, &docs);
+        let personal = docs.columns.iter();
+        let personal = personal.filter_map(|(name, column)| Some((name.clone(), column.pii.clone()?)));
         Self {
             hash: hex::encode(&digest.finalize()),
+            personal: Arc::new(personal.collect()),
             unstored: Some(Arc::new(docs)),
         }
     }
@@ -114,14 +125,25 @@ impl From<Docs> for DocsRef {
 impl From<DocsEntry> for DocsRef {
     fn from(recorded: DocsEntry) -> Self {
         match recorded {
-            DocsEntry::Hash(hash) => Self { hash, unstored: None },
+            DocsEntry::Hash(hash) => Self { hash, ..Self::default() },
+            DocsEntry::Personal { hash, pii } => Self {
+                hash,
+                personal: Arc::new(pii),
+                unstored: None,
+            },
             DocsEntry::Docs(docs) => docs.into(),
         }
     }
 }
 
-impl From<DocsRef> for String {
+impl From<DocsRef> for DocsEntry {
     fn from(docs: DocsRef) -> Self {
-        docs.hash
+        match docs.personal.is_empty() {
+            true => DocsEntry::Hash(docs.hash),
+            false => DocsEntry::Personal {
+                hash: docs.hash,
+                pii: Arc::unwrap_or_clone(docs.personal),
+            },
+        }
     }
 }
