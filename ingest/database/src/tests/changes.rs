@@ -374,7 +374,7 @@ async fn a_change_that_cannot_land_costs_its_row() {
     server
         .run("UPDATE sales SET v = 'NaN', at = 'infinity' WHERE id = 1; INSERT INTO sales VALUES (3, 3, NULL)")
         .await;
-    let mut extraction = source.extract(source.request(copied.state)).await.unwrap();
+    let mut extraction = source.source.extract(source.request(copied.state)).await.unwrap();
     let chunk = extraction.next().await.unwrap().unwrap();
     let Rows::Typed { partitions, .. } = chunk.rows else {
         panic!("a database's rows have types");
