@@ -1,8 +1,8 @@
 //! Reading a release: sessions, their catalog, and the statements that they take.
 
 pub(crate) mod catalog;
+mod comparisons;
 pub mod dialect;
-mod microseconds;
 mod pinned_view;
 pub(crate) mod provider;
 pub mod session;

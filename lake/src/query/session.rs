@@ -11,7 +11,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::lake::Lake;
 use crate::query::catalog::{Handle, ReleaseCatalog};
-use crate::query::microseconds::InMicroseconds;
+use crate::query::comparisons::InOwnType;
 use crate::release::Release;
 
 /// The catalog's name in SQL.
@@ -47,7 +47,7 @@ impl Lake {
         // Exact decimals: a literal such as 0.21 is a DECIMAL, not a float, so that money stays money.
         options.sql_parser.parse_float_as_decimal = true;
         let mut rules = Analyzer::new().rules;
-        rules.insert(0, Arc::new(InMicroseconds));
+        rules.insert(0, Arc::new(InOwnType));
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.runtime().clone())

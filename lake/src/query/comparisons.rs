@@ -1,5 +1,6 @@
-//! Times are compared as the lake stores them, in microseconds. Left to itself, the engine compares what is not of one
-//! unit in nanoseconds, which reach from 1677 to 2262: a contract without end, in the year 9999, could not be filtered.
+//! Times are compared as the lake stores them, in microseconds, and doubles as doubles. Left to itself, the engine compares
+//! times that are not of one unit in nanoseconds, which reach from 1677 to 2262: a contract without end, in the year 9999,
+//! could not be filtered. And a double with `2.5` as decimals of 15 digits, which NaN is not and others are cut to.
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -10,17 +11,17 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
 
-/// Puts comparisons with a time in microseconds into microseconds.
+/// Puts comparisons with a column into the column's own type.
 #[derive(Debug)]
-pub(super) struct InMicroseconds;
+pub(super) struct InOwnType;
 
-impl AnalyzerRule for InMicroseconds {
+impl AnalyzerRule for InOwnType {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(of_plan).map(|plan| plan.data)
     }
 
     fn name(&self) -> &str {
-        "in_microseconds"
+        "in_own_type"
     }
 }
 
@@ -72,14 +73,24 @@ fn compares(op: Operator) -> bool {
     )
 }
 
-/// The type of the expression, if it is a time in microseconds.
+/// The type that the expression is compared in, if it is a time in microseconds or a float.
 fn unit(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
-    let data_type = expr.get_type(schema).ok()?;
-    matches!(data_type, DataType::Timestamp(TimeUnit::Microsecond, _)).then_some(data_type)
+    match expr.get_type(schema).ok()? {
+        time @ DataType::Timestamp(TimeUnit::Microsecond, _) => Some(time),
+        DataType::Float32 | DataType::Float64 => Some(DataType::Float64),
+        _ => None,
+    }
 }
 
-/// What is compared with a time of the type `unit`, in that type if it is a time or may stand for one.
+/// What is compared with a value of the type `unit`, in that type: a decimal with a float, and with a time what is one or
+/// may stand for one.
 fn fitted(expr: Expr, unit: &DataType, schema: &DFSchema) -> Expr {
+    if *unit == DataType::Float64 {
+        return match expr.get_type(schema) {
+            Ok(DataType::Decimal128(..)) => Expr::Cast(Cast::new(Box::new(expr), unit.clone())),
+            _ => expr,
+        };
+    }
     let stands_for_a_time = |expr: &Expr| {
         use DataType as T;
         let data_type = expr.get_type(schema);
