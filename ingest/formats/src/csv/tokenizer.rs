@@ -8,7 +8,7 @@
 //! that are empty are passed over: many programs end each row with a delimiter. A byte order mark where a record begins
 //! is one that files had which were put together.
 
-use super::records::{Records, Row, Span};
+use super::records::{Records, Row, Span, Width};
 
 /// The characters with a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Dialect {
     }
 
     /// Where the line that `start` is in ends; an escape takes the meaning of a line end too.
-    fn line_end_after(self, data: &[u8], start: usize) -> Option<usize> {
+    pub fn line_end_after(self, data: &[u8], start: usize) -> Option<usize> {
         memchr::memchr_iter(self.line_end, &data[start..])
             .map(|at| start + at)
             .find(|end| match self.escape {
