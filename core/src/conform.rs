@@ -94,7 +94,7 @@ impl Of<'_> {
                 self.convert(&cast(array, &list)?, to)
             }
             (T::Map(..), T::Map(entries, sorted)) => self.maps(array.as_map(), entries, *sorted),
-            (T::Utf8, to) if to.is_nested() => self.from_json(array.as_string(), to),
+            (T::Utf8, to) if to.is_nested() => self.of_json(array.as_string(), to),
             (T::Struct(_) | T::Map(..) | T::List(_), T::Utf8) => {
                 let storable = storable_type(array.data_type());
                 let array = self.convert(array, &storable)?;
@@ -182,7 +182,7 @@ impl Of<'_> {
     }
 
     /// JSON text that stands for objects and lists in which nothing had a value yet.
-    fn from_json(self, texts: &StringArray, to: &DataType) -> Converted {
+    fn of_json(self, texts: &StringArray, to: &DataType) -> Converted {
         let parsed = |row: usize| texts.is_valid(row).then(|| texts.value(row));
         let rows = 0..texts.len();
         match to {
