@@ -38,8 +38,8 @@ pub(super) fn width_of(value: u32) -> u8 {
     (u32::BITS - value.leading_zeros()) as u8
 }
 
-/// The first `count` integers of `width` bits each (at most 32) in `packed`, which holds as many. What follows them there
-/// does not matter, but reading is slower for the last 8 bytes.
+/// The first `count` integers of `width` bits each (at most 32) in `packed`, which holds as many. What follows them
+/// there does not matter, but the last 8 bytes are read more slowly.
 pub(super) fn unpack(packed: &[u8], width: u8, count: usize) -> impl Iterator<Item = u32> {
     let width = usize::from(width);
     let mask = (1_u64 << width) - 1;
