@@ -290,10 +290,23 @@ fn row_of(record: &[u8], keys: &[String]) -> Vec<Option<String>> {
         row[column] = match value.get() {
             "null" => None,
             text if text.starts_with('"') => Some(serde_json::from_str(text).unwrap()),
-            text => Some(text.to_owned()),
+            text => Some(without_spaces(text)),
         };
     }
     row
+}
+
+/// JSON without the spaces between its tokens, and without escapes that need not be; numbers stay as they are written.
+fn without_spaces(json: &str) -> String {
+    let (mut plain, mut rest) = (String::new(), json);
+    while let Some(at) = rest.find('"') {
+        plain.extend(rest[..at].chars().filter(|c| !c.is_ascii_whitespace()));
+        let mut strings = serde_json::Deserializer::from_str(&rest[at..]).into_iter::<serde_json::Value>();
+        plain += &strings.next().unwrap().unwrap().to_string();
+        rest = &rest[at + strings.byte_offset()..];
+    }
+    plain.extend(rest.chars().filter(|c| !c.is_ascii_whitespace()));
+    plain
 }
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ async fn nested_json_lands_as_structs_and_lists() {
         .await;
     let expected = [
         "1|0.100000000|12345678901234567890|1|null",
-        "2|123456789.123456789|null|{\"a\":[1, 2]}|2024-01-01T00:00:00Z",
+        "2|123456789.123456789|null|{\"a\":[1,2]}|2024-01-01T00:00:00Z",
         "3|null|null|null|null",
     ];
     assert_eq!(rows, expected);

@@ -30,7 +30,7 @@ async fn headings_of_any_kind_land_under_names_of_their_own() {
         "score",
         "score_2",
         "score_3",
-        "score_4",
+        "score_2_2",
         "ming_cheng",
         "ano",
         "thumbsup",

@@ -186,7 +186,7 @@ async fn no_statistics_tell_of_rejected_records() {
     let project = Project::new("{people: {path: p*.csv, contract: {types: discard_row}}}").await;
     project.write("p1.csv", "id,n\nana@example.org,1\n");
     project.ingest().await;
-    project.write("p2.csv", "id,n\nbo@example.org,zoe@example.org\n");
+    project.write("p2.csv", "id,n\nbo@example.org,zoe@example.org\ncy@example.org,2\n");
     project.ingest().await;
     let rejected = project.sql("select record from ops.rejected_rows").await;
     assert!(rejected.len() == 1 && rejected[0].contains("zoe@"), "{rejected:?}");

@@ -112,7 +112,8 @@ async fn rows_without_a_key_are_rejected() {
     for disposition in ["merge", "insert-only", "scd2"] {
         let run = Run::new(&format!("key: [id], disposition: {disposition}"), loads()).await;
         run.load().await.unwrap();
-        run.load().await.unwrap();
+        let error = run.load().await.unwrap_err().to_string();
+        assert!(error.contains("every row was rejected"), "{disposition}: {error}");
         assert_eq!(run.rows().await, ["1|a"], "{disposition}");
         let rejected = "select reason, record from ops.rejected_rows order by record, rejected_at";
         let expected = [r#"{"name":"b"}"#, r#"{"name":"c"}"#, r#"{"name":"c"}"#];

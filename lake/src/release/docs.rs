@@ -125,7 +125,10 @@ impl From<Docs> for DocsRef {
 impl From<DocsEntry> for DocsRef {
     fn from(recorded: DocsEntry) -> Self {
         match recorded {
-            DocsEntry::Hash(hash) => Self { hash, ..Self::default() },
+            DocsEntry::Hash(hash) => Self {
+                hash,
+                ..Self::default()
+            },
             DocsEntry::Personal { hash, pii } => Self {
                 hash,
                 personal: Arc::new(pii),

@@ -296,7 +296,11 @@ async fn releases_of_the_time_when_each_was_whole_are_read_and_built_on() {
     let newest = reopened.newest().await.unwrap();
     assert_eq!((newest.number, newest.relations.len()), (42, 3));
     let told = serde_json::to_value(&newest.relation(&name("raw_shop.orders")).unwrap().docs).unwrap();
-    assert_eq!(told["pii"], serde_json::json!({"email": "email"}), "a release tells what is personal");
+    assert_eq!(
+        told["pii"],
+        serde_json::json!({"email": "email"}),
+        "a release tells what is personal"
+    );
     for log in [&log, &reopened] {
         let orders = newest.relation(&name("raw_shop.orders")).unwrap();
         let docs = log.docs.get(&orders.docs).await.unwrap();

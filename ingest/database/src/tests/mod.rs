@@ -280,8 +280,8 @@ fn what_makes_no_sense_is_refused() {
         ("{table: a, lag: 5m, cursor: t}", "`lag` does not go"),
         ("{table: a, initial: 5}", "need a cursor"),
         (
-            "{table: a, cursor: [t, EMail], key: [id], columns: {email: {transform: hash}}}",
-            "the cursor `EMail` has a `transform`",
+            "{table: a, cursor: [t, Email], key: [id], columns: {email: {transform: hash}}}",
+            "the cursor `Email` has a `transform`",
         ),
         (
             "{table: a, cursor: phone, key: [id], columns: {phone: {transform: drop}}}",

@@ -4,11 +4,14 @@ use std::borrow::Cow;
 
 use super::lexer::{Lexer, Malformed, Token};
 
+/// A key with its quotes, and its value, as they are written.
+pub type Entry<'j> = (&'j [u8], &'j [u8]);
+
 /// The keys of an object, with their quotes, and their values, as they are written: those that are there twice too.
 ///
 /// # Errors
 /// The text is not an object.
-pub fn entries(object: &[u8]) -> Result<Vec<(&[u8], &[u8])>, Malformed> {
+pub fn entries(object: &[u8]) -> Result<Vec<Entry<'_>>, Malformed> {
     let mut entries = Vec::new();
     each(object, Token::Object, b'}', |lexer| {
         let (key, _) = lexer.key()?;

@@ -88,7 +88,6 @@ impl Chunk {
             }
         }
         writer.close()?;
-        drop(writer);
         let (Some(data_offset), true) = (data_offset, thinning.is_complete()) else {
             return Ok(None);
         };
