@@ -40,6 +40,7 @@ TABLES = {
 
 SHOP = """
 kind: files
+allow_outside: true
 streams:
   appended: {path: "%(data)s/appended-*.csv"}
   merged: {path: "%(data)s/merged-*.csv", key: [id], disposition: merge, deleted: gone}

@@ -187,7 +187,8 @@ def test_a_change_that_cannot_land(shop, mode):
     """It is on record, what was there before is not shown as if it were true, and the mended row is back."""
     shop.streams(sales=mode).ingest()
     execute(shop, "update sales set amount = 'NaN', updated_at = now() where id in (5, 7)")
-    shop.ingest()
+    # The log has nothing else; by the cursor the last row comes again.
+    shop.ingest(code=1 if mode == LOGICAL else 0)
     same(shop.rows("sales", "id"), [row for row in source_rows(shop) if row["id"] not in (5, 7)])
     records = shop.project.query("select reason, record from ops.rejected_rows order by record")
     assert [reason.split(":")[0] for reason, _ in records] == ["amount", "amount"], records
