@@ -46,6 +46,9 @@ struct Described {
     /// An answer that is an error, and what of it a user reads.
     error: Reply,
     says: String,
+    /// The answer to who has used up what comes back in hours.
+    #[serde(default)]
+    used_up: Option<Reply>,
     /// What else is asked for, answered always the same.
     #[serde(default)]
     also: Vec<Also>,
@@ -156,6 +159,9 @@ struct Since {
     param: String,
     #[serde(default)]
     after: String,
+    /// How the time is written, if not as in records.
+    #[serde(default)]
+    times: Option<String>,
 }
 
 /// How the server hands out its records, two at a time.
@@ -298,6 +304,17 @@ fn value(record: &Json, path: &str) -> Json {
     })
 }
 
+/// The error that reading the stream ends with, or looking up what it needs.
+async fn error(system: &mut System, stream: &str) -> cordada_core::Error {
+    match look_up(&system.run, &system.prepared, stream).await {
+        Err(error) => error,
+        Ok(looked_up) => {
+            system.looked_up = looked_up;
+            system.error(stream).await
+        }
+    }
+}
+
 #[derive(Default)]
 struct Landed {
     rows: BTreeMap<String, Json>,
@@ -372,18 +389,35 @@ async fn limits_are_waited_out() {
 }
 
 #[tokio::test]
+async fn what_is_used_up_for_hours_is_not_waited_for() {
+    let mut tried = 0;
+    for (name, mut described) in descriptions() {
+        let Some(used_up) = described.used_up.take() else {
+            continue;
+        };
+        described.error = used_up;
+        let connected = Connected::new(described.clone()).await;
+        let mut system = connected.system(&name, true);
+        let stream = described.streams.keys().next().unwrap();
+        connected.emulated.set(Mood::Failing);
+        let error = error(&mut system, stream).await.to_string();
+        assert!(error.contains("used up"), "{name}: {error}");
+        assert_eq!(system.clock.elapsed(), Duration::ZERO, "{name}");
+        tried += 1;
+    }
+    assert!(tried > 1);
+}
+
+#[tokio::test]
 async fn wrong_credentials_are_shown_once() {
     for (name, described) in descriptions() {
         let Some(credential) = &described.credential else {
             continue;
         };
         let connected = Connected::new(described.clone()).await;
-        let system = connected.system(&name, false);
+        let mut system = connected.system(&name, false);
         for stream in described.streams.keys() {
-            let error = match look_up(&system.run, &system.prepared, stream).await {
-                Err(error) => error,
-                Ok(_) => system.error(stream).await,
-            };
+            let error = error(&mut system, stream).await;
             assert_eq!(error.kind(), ErrorKind::Config, "{name}.{stream}: {error}");
             assert!(!error.to_string().contains("wr0ng"), "{name}: {error}");
         }
@@ -395,13 +429,10 @@ async fn wrong_credentials_are_shown_once() {
 async fn a_systems_own_message_is_told() {
     for (name, described) in descriptions() {
         let connected = Connected::new(described.clone()).await;
-        let system = connected.system(&name, true);
+        let mut system = connected.system(&name, true);
         let stream = described.streams.keys().next().unwrap();
         connected.emulated.set(Mood::Failing);
-        let error = match look_up(&system.run, &system.prepared, stream).await {
-            Err(error) => error,
-            Ok(_) => system.error(stream).await,
-        };
+        let error = error(&mut system, stream).await;
         assert!(error.to_string().contains(&described.says), "{name}: {error}");
     }
 }

@@ -182,11 +182,12 @@ fn page(state: &mut State, name: &str, stream: &DescribedStream, seen: &Received
         } else {
             text.split_once(&since.after)?
         };
+        let times = since.times.as_ref().unwrap_or(&stream.times);
         let end = rest
             .find([' ', '\'', ')', ','])
-            .filter(|_| !stream.times.contains(' '))
+            .filter(|_| !times.contains(' '))
             .unwrap_or(rest.len());
-        Some(read(&stream.times, rest[..end].trim_matches('\'')).unwrap_or_else(|| panic!("{name}: {text}")))
+        Some(read(times, rest[..end].trim_matches('\'')).unwrap_or_else(|| panic!("{name}: {text}")))
     });
     let all: Vec<_> = state.rows[name]
         .iter()
