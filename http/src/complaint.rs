@@ -15,6 +15,8 @@ const FAULTS: [&str; 5] = ["error", "errors", "Error", "fault", "exception"];
 const SUCCESSES: [&str; 2] = ["success", "ok"];
 /// Members that are a word for it then.
 const STATES: [&str; 2] = ["status", "result"];
+/// Members that are a status of HTTP then.
+const STATUSES: [&str; 3] = ["code", "status", "status_code"];
 const WORDS: [&str; 4] = ["error", "fail", "failed", "failure"];
 /// What stands for no error where one would be.
 const NOTHING: [&str; 7] = ["null", "false", "0", "\"\"", "[]", "{}", "\"0\""];
@@ -62,7 +64,7 @@ enum Clarity {
 
 /// The places that are looked at.
 pub(crate) fn pointers() -> Vec<Pointer> {
-    let names = FAULTS.iter().chain(&SUCCESSES).chain(&STATES);
+    let names = FAULTS.iter().chain(&SUCCESSES).chain(&STATES).chain(&STATUSES);
     names.map(|name| Pointer::dotted(name)).collect()
 }
 
@@ -80,12 +82,23 @@ pub(crate) fn complaint(answer: &Answer, options: &AnswerOptions) -> Option<&'st
         }
         return is_error(answer.last()?, &options.key, announced).then_some("it answers with an error");
     }
-    if announced == Some(Clarity::Fault) || (announced.is_some() && answer.rows() == 0) {
+    if announced == Some(Clarity::Fault) || (answer.rows() == 0 && (announced.is_some() || is_refusal(answer))) {
         return Some("it answers with an error");
     }
     // A list of errors, or a line that is one.
     let alone = answer.last().filter(|_| at_root && answer.rows() == 1)?;
     is_error(alone, &options.key, None).then_some("it answers with an error")
+}
+
+/// Whether the root of an answer without records has the status of an error.
+fn is_refusal(answer: &Answer) -> bool {
+    let is_error = |name: &&str| {
+        let status = answer.text(&Pointer::dotted(name));
+        let status = status.and_then(|text| std::str::from_utf8(text).ok());
+        let status = status.and_then(|text| text.trim_matches('"').parse::<u16>().ok());
+        status.is_some_and(|status| (400..600).contains(&status))
+    };
+    STATUSES.iter().any(|name| is_error(&name))
 }
 
 /// Whether the root of an answer says that it is an error.
@@ -106,7 +119,7 @@ fn announced(answer: &Answer) -> Option<Clarity> {
     if SUCCESSES
         .iter()
         .filter_map(|name| text(name))
-        .any(|text| text == "false")
+        .any(|text| word(text) == "false")
     {
         return Some(Clarity::Fault);
     }
@@ -196,6 +209,13 @@ mod tests {
             }
         }
         assert!(found(r#"{"items": [], "error": "quota"}"#, "/items", false, true, &[]).is_some());
+        for refused in [
+            r#"{"items": [], "code": 401, "msg": "unauthorized"}"#,
+            r#"{"items": [], "status": "503", "detail": "later"}"#,
+            r#"{"items": [], "success": "false", "message": "session expired"}"#,
+        ] {
+            assert!(found(refused, "/items", false, true, &[]).is_some(), "{refused}");
+        }
         assert!(found(r#"{"items": [{"id": 1}], "errors": [{}]}"#, "/items", false, true, &[]).is_some());
         assert!(found(r#"{"name": "x"}"#, "", false, true, &[]).is_some());
     }
@@ -210,6 +230,8 @@ mod tests {
                 "/items",
             ),
             (r#"{"items": [{"id": 1}], "error": false, "status": "error"}"#, "/items"),
+            (r#"{"items": [{"id": 1}], "code": 404}"#, "/items"),
+            (r#"{"items": [], "code": 200, "status": "0"}"#, "/items"),
             (
                 r#"{"items": [], "errors": {}, "error": "none", "status": "ok"}"#,
                 "/items",

@@ -34,8 +34,12 @@ pub(crate) fn flagged(
         let before = known.and_then(|at| batch.column(at).as_boolean_opt());
         let nulls = says.logical_nulls();
         let is_said = |row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+        // A flag that became text, because something else was in the column too, is a flag all the same.
+        let texts = says.as_string_opt::<i32>();
+        let is_no = |row: usize| texts.is_some_and(|texts| texts.value(row).eq_ignore_ascii_case("false"));
         let gone = (0..says.len()).map(|row| {
-            let said = says.as_boolean_opt().map_or(is_said(row), |flags| is_true(flags, row));
+            let says_so = || is_said(row) && !is_no(row);
+            let said = says.as_boolean_opt().map_or_else(says_so, |flags| is_true(flags, row));
             Some(said || before.is_some_and(|flags| is_true(flags, row)))
         });
         let gone: ArrayRef = Arc::new(gone.collect::<BooleanArray>());

@@ -86,13 +86,21 @@ async fn follow(
     if followed.as_ref() == Some(&now) {
         return Ok(None);
     }
-    let Some(list) = List::of(
+    let list = List::of(
         (snapshot.schema(), &snapshot.open_columns()),
         parent,
         column,
         options.key(),
-    )?
-    else {
+    );
+    let list = match list {
+        // The stream goes on: its own table has every value.
+        Err(error) if followed.is_some() => {
+            tracing::warn!(%table, %error, "the column is not one of lists any more; its table stays as it was");
+            return Ok(None);
+        }
+        list => list?,
+    };
+    let Some(list) = list else {
         return Ok(None);
     };
     let reference = PinnedReference { path, version };

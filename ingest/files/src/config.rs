@@ -127,6 +127,14 @@ impl FileStream {
         settings.join("\n")
     }
 
+    /// The character around fields that may hold line ends, in a file of that name.
+    pub(crate) fn quote_in(&self, name: &str) -> Option<u8> {
+        match self.format.or_else(|| Format::of_name(name)) {
+            Some(Format::Csv | Format::Tsv) => self.csv.quote(),
+            _ => None,
+        }
+    }
+
     /// Whether a file of that name is of lines that may become more.
     pub(crate) fn grows(&self, name: &str) -> bool {
         let format = self.format.or_else(|| Format::of_name(name));

@@ -109,7 +109,7 @@ impl<'a> Files<'a> {
     }
 
     /// Finds out whether a file that has changed has only grown: then what it had stays in the table, or goes if its
-    /// last line was not whole. Since when its rows are there then; `None` if it holds something else.
+    /// last record was not whole. Since when its rows are there then; `None` if it holds something else.
     async fn grown(
         &self,
         former: &Former,
@@ -125,9 +125,10 @@ impl<'a> Files<'a> {
         }
         let (local, former) = (file.local, former.clone());
         let (workers, cancel) = (self.request.parallelism, self.request.cancel.clone());
+        let quote = self.stream.quote_in(&file.found.name);
         let (local, lines) = blocking("reading the files", move || {
             let grown = former.is(&hash_beginning(&local, length, workers, &cancel)?);
-            let lines = grown.then(|| whole_lines(&local, length)).transpose()?;
+            let lines = grown.then(|| whole_lines(&local, length, quote)).transpose()?;
             Ok((local, lines))
         })
         .await?;

@@ -113,11 +113,12 @@ pub fn hash_beginning(file: &Local, bytes: u64, workers: usize, cancel: &Cancell
 }
 
 /// How many lines end within the first `bytes` of a file, if the last of them ends there: with a line feed, which may
-/// be the next byte. `None` if the file goes on in the middle of a line.
-pub fn whole_lines(file: &Local, bytes: u64) -> Result<Option<u64>> {
+/// be the next byte. `None` if the file goes on in the middle of a line, or of a field in quotes, as an odd number of
+/// `quote` says.
+pub fn whole_lines(file: &Local, bytes: u64, quote: Option<u8>) -> Result<Option<u64>> {
     let doing = || format!("reading {}", file.name);
     let mut beginning = BufReader::with_capacity(BLOCK as usize, file.open()?);
-    let (mut lines, mut left, mut last) = (0, bytes, None);
+    let (mut lines, mut quotes, mut left, mut last) = (0, 0, bytes, None);
     while left > 0 {
         let read = beginning.fill_buf().doing(doing)?;
         let read = &read[..read.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
@@ -126,9 +127,13 @@ pub fn whole_lines(file: &Local, bytes: u64) -> Result<Option<u64>> {
         };
         last = Some(*byte);
         lines += memchr::memchr_iter(b'\n', read).count() as u64;
+        quotes += quote.map_or(0, |quote| memchr::memchr_iter(quote, read).count());
         let read = read.len();
         beginning.consume(read);
         left -= read as u64;
+    }
+    if quotes % 2 == 1 {
+        return Ok(None);
     }
     if last == Some(b'\n') {
         return Ok(Some(lines));
@@ -164,9 +169,16 @@ mod tests {
             ("a\r\nb\r\nc", 4, Some(2)),
             ("a\nbb\n", 3, None),
             ("a", 1, None),
+            ("a\n\"b\"\n\"c\nd\"\n", 6, Some(2)),
+            ("a\n\"b\"\n\"c\nd\"\n", 9, None),
+            ("a\n\"b\"\n\"c\nd\"\n", 8, None),
         ] {
             let file = Local::holding(content.as_bytes(), "x").unwrap();
-            assert_eq!(whole_lines(&file, bytes).unwrap(), lines, "{content:?} {bytes}");
+            assert_eq!(
+                whole_lines(&file, bytes, Some(b'"')).unwrap(),
+                lines,
+                "{content:?} {bytes}"
+            );
         }
     }
 }

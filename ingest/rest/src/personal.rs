@@ -30,6 +30,35 @@ pub(crate) fn refuse_cursors(prepared: &PreparedStreams, streams: &BTreeMap<Stri
     Ok(())
 }
 
+/// Refuses streams whose records include a field of their parent that is hidden there and would not be here.
+///
+/// # Errors
+/// Config, naming the stream.
+pub(crate) fn refuse_included(prepared: &PreparedStreams, streams: &BTreeMap<String, Options>) -> Result<()> {
+    for (name, own) in streams {
+        let parent = prepared.get(name).and_then(|(spec, _)| spec.parent.as_ref());
+        let Some((parent, (parent_spec, _))) = parent.and_then(|parent| Some((parent, prepared.get(&parent.stream)?)))
+        else {
+            continue;
+        };
+        let of_parent = options(parent_spec, streams.get(&parent.stream));
+        let is_shown = |field: &&String| {
+            let path = parent.fields.get(*field);
+            let is_hidden = path.is_some_and(|path| of_parent.check_cursor([path.as_str()]).is_err());
+            is_hidden && own.check_cursor([field.as_str()]).is_ok()
+        };
+        if let Some(field) = parent.include.iter().find(is_shown) {
+            let why = format!(
+                "`{field}` is a column of {} that has a `transform` there",
+                parent.stream
+            );
+            return Err(Error::config(format!("reading stream {name}"), why)
+                .hint("give it one here too: `columns: {…: {transform: …}}`"));
+        }
+    }
+    Ok(())
+}
+
 /// Whether the stream called `name` is asked for by values of its parents that are personal.
 pub(crate) fn has_personal_parents(
     prepared: &PreparedStreams,

@@ -114,6 +114,7 @@ impl RestSource {
                 .hint("name under `streams` what this connector is to read"));
         }
         personal::refuse_cursors(&prepared, &streams)?;
+        personal::refuse_included(&prepared, &streams)?;
         Ok(Self {
             manifest: Arc::new(manifest),
             values,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray, StructArray};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -309,13 +309,16 @@ impl Transforms {
             return Ok(Arc::new(values.collect::<Result<StringArray>>()?));
         }
         let DataType::Struct(fields) = array.data_type() else {
-            return Ok(array.clone());
+            return match array.as_string_opt::<i32>() {
+                Some(texts) => self.texts(node, texts),
+                None => Ok(array.clone()),
+            };
         };
         let record = array.as_struct();
         let (mut kept, mut columns) = (Vec::new(), Vec::new());
         for (field, column) in fields.iter().zip(record.columns()) {
             let column = match node.within.get(field.name()) {
-                Some(child) if matches!(child.transform, Some((Transform::Drop, _))) => continue,
+                Some(child) if transformed_type(child, field.data_type()).is_none() => continue,
                 Some(child) => self.array(child, column)?,
                 None => column.clone(),
             };
@@ -324,6 +327,24 @@ impl Transforms {
         }
         let record = StructArray::try_new_with_length(kept.into(), columns, record.nulls().cloned(), record.len());
         Ok(Arc::new(record.doing(doing)?))
+    }
+
+    /// Texts in a column within which something is hidden: what was an object or a list became its JSON beside others.
+    /// One that cannot be looked into is hidden as a whole.
+    fn texts(&self, node: &Node, texts: &StringArray) -> Result<ArrayRef> {
+        let hidden = |text: &str| -> Result<String> {
+            let json = text.trim_ascii_start();
+            if !json.starts_with(['{', '[']) {
+                return Ok(text.to_owned());
+            }
+            let mut out = Vec::with_capacity(text.len());
+            match self.json_within(node, json.trim_ascii_end().as_bytes(), 0, &mut out)? {
+                true => String::from_utf8(out).doing(|| "transforming a column"),
+                false => Ok(self.pseudonym(text)),
+            }
+        };
+        let values = texts.iter().map(|text| text.map(hidden).transpose());
+        Ok(Arc::new(values.collect::<Result<StringArray>>()?))
     }
 }
 
@@ -348,8 +369,8 @@ fn transformed_type(node: &Node, data_type: &DataType) -> Option<DataType> {
             DataType::List(Arc::new(item.as_ref().clone().with_data_type(within)))
         }
         _ if node.transform.is_some() => DataType::Utf8,
-        DataType::Struct(fields) => DataType::Struct(
-            fields
+        DataType::Struct(fields) => {
+            let kept: Fields = fields
                 .iter()
                 .filter_map(|field| -> Option<Field> {
                     let data_type = match node.within.get(field.name()) {
@@ -358,8 +379,13 @@ fn transformed_type(node: &Node, data_type: &DataType) -> Option<DataType> {
                     };
                     Some(field.as_ref().clone().with_data_type(data_type))
                 })
-                .collect(),
-        ),
+                .collect();
+            // Of an object nothing is left without its fields: tables have no records without any.
+            if kept.is_empty() {
+                return None;
+            }
+            DataType::Struct(kept)
+        }
         other => other.clone(),
     })
 }

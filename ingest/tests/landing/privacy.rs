@@ -182,6 +182,51 @@ async fn what_is_declared_to_be_personal_later_leaves_the_statistics_at_once() {
 }
 
 #[tokio::test]
+async fn what_is_hidden_within_records_is_hidden_whatever_stands_beside_them() {
+    let project = Project::new(
+        "{c: {path: c*.ndjson, columns: {c.e: {transform: hash}, c.l.d: {transform: drop}}}, \
+         only: {path: o.ndjson, columns: {c.e: {transform: drop}, l.e: {transform: drop}}}, \
+         deep: {path: d.ndjson, columns: {a.a.e: {transform: hash}}}}",
+    )
+    .await;
+    project.write(
+        "o.ndjson",
+        "{\"i\":1,\"c\":{\"e\":\"secret0\"},\"l\":[{\"e\":\"secret1\"}]}\n",
+    );
+    let deep = "{\"a\":".repeat(20) + "1" + &"}".repeat(20);
+    project.write(
+        "d.ndjson",
+        &format!("{{\"a\":{{\"a\":{{\"e\":\"secret2\",\"x\":{deep}}}}}}}\n"),
+    );
+    project.write(
+        "c1.ndjson",
+        "{\"i\":1,\"c\":{\"e\":\"secret3\",\"l\":[{\"d\":\"secret4\",\"k\":1}]}}\n",
+    );
+    land(&project).await;
+    project.write(
+        "c2.ndjson",
+        "{\"i\":2,\"c\":{\"e\":\"secret5\"}}\n{\"i\":3,\"c\":\"\"}\n",
+    );
+    land(&project).await;
+    project.write(
+        "c3.ndjson",
+        "{\"i\":4,\"c\":{\"e\":{\"x\":\"secret6\"},\"l\":{\"a\":{\"d\":\"secret7\"},\"d\":\"secret8\"}}}\n",
+    );
+    land(&project).await;
+    let (mut text, lake) = (String::new(), project.path().join("lake"));
+    everything(&lake, &mut text);
+    assert!(
+        !text.contains("secret7") || text.contains("\"a\":{\"d\""),
+        "only what is at its path is hidden"
+    );
+    for secret in [0, 1, 2, 3, 4, 5, 6, 8].map(|number| format!("secret{number}")) {
+        assert!(!text.contains(&secret), "{secret}");
+    }
+    assert_eq!(project.sql("select count(*) from raw_shop.c").await, ["4"]);
+    assert_eq!(project.sql("select i from raw_shop.only").await, ["1"]);
+}
+
+#[tokio::test]
 async fn no_statistics_tell_of_rejected_records() {
     let project = Project::new("{people: {path: p*.csv, contract: {types: discard_row}}}").await;
     project.write("p1.csv", "id,n\nana@example.org,1\n");

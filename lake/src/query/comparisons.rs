@@ -2,9 +2,9 @@
 //! times that are not of one unit in nanoseconds, which reach from 1677 to 2262: a contract without end, in the year 9999,
 //! could not be filtered. And a double with `2.5` as decimals of 15 digits, which NaN is not and others are cut to.
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, Decimal128Type, DecimalType, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
@@ -87,7 +87,9 @@ fn unit(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
 fn fitted(expr: Expr, unit: &DataType, schema: &DFSchema) -> Expr {
     if *unit == DataType::Float64 {
         return match expr.get_type(schema) {
-            Ok(DataType::Decimal128(..)) => Expr::Cast(Cast::new(Box::new(expr), unit.clone())),
+            Ok(DataType::Decimal128(..)) => {
+                double(&expr).unwrap_or_else(|| Expr::Cast(Cast::new(Box::new(expr), unit.clone())))
+            }
             _ => expr,
         };
     }
@@ -110,6 +112,19 @@ fn fitted(expr: Expr, unit: &DataType, schema: &DFSchema) -> Expr {
     match stands_for_a_time(&expr) {
         true => Expr::Cast(Cast::new(Box::new(expr), unit.clone())),
         false => expr,
+    }
+}
+
+/// The double that a decimal literal is written as: the engine's cast divides by a power of ten, which is not exact.
+fn double(expr: &Expr) -> Option<Expr> {
+    match expr {
+        Expr::Negative(inner) => Some(Expr::Negative(Box::new(double(inner)?))),
+        Expr::Literal(ScalarValue::Decimal128(Some(value), precision, scale), metadata) => {
+            let text = Decimal128Type::format_decimal(*value, *precision, *scale);
+            let value = ScalarValue::Float64(Some(text.parse().ok()?));
+            Some(Expr::Literal(value, metadata.clone()))
+        }
+        _ => None,
     }
 }
 
