@@ -339,7 +339,7 @@ impl Transforms {
             }
             let mut out = Vec::with_capacity(text.len());
             match self.json_within(node, json.trim_ascii_end().as_bytes(), 0, &mut out)? {
-                true => String::from_utf8(out).doing(|| "transforming a column"),
+                true => String::from_utf8(out).map_err(|error| Error::failed("transforming a column", error)),
                 false => Ok(self.pseudonym(text)),
             }
         };

@@ -22,7 +22,7 @@ impl Transforms {
     }
 
     /// Writes a value in which `node` says what becomes of its columns; whether it could be looked into.
-    fn json_within(&self, node: &Node, value: &[u8], depth: usize, out: &mut Vec<u8>) -> Result<bool> {
+    pub(super) fn json_within(&self, node: &Node, value: &[u8], depth: usize, out: &mut Vec<u8>) -> Result<bool> {
         match value.first() {
             Some(b'[') => self.json_items(value, depth, out, |item, out| {
                 self.json_within(node, item, depth + 1, out)
