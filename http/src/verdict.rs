@@ -78,7 +78,9 @@ pub fn judge(system: &System, sent: &Outgoing, raw: Raw, options: &Arc<AnswerOpt
     let after = raw
         .headers
         .get(RETRY_AFTER)
-        .and_then(|value| retry::retry_after(value.to_str().ok()?, now));
+        .and_then(|value| retry::retry_after(value.to_str().ok()?, now))
+        // No time, or one that has passed, says nothing: the usual wait counts.
+        .filter(|wait| !wait.is_zero());
     let none = |_: &Pointer| None;
     let accepted = |rule: &&ErrorRule| rule.action == Action::Accept;
     if !status.is_success() {

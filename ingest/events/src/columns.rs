@@ -265,7 +265,8 @@ const MATOMO: &[Column] = &[
 /// Columns of Segment's messages: the fields of its specification.
 const SEGMENT: &[Column] = &[
     text("type"),
-    text("name"),
+    // Of a page, or whatever a site calls so: a person too.
+    personal("name", "free_text"),
     text("category"),
     personal("anonymous_id", "id"),
     personal("previous_id", "id"),

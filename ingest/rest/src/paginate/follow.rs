@@ -35,6 +35,14 @@ pub(super) fn cursor(answer: &Answer, next: &Locator, more: Option<&Locator>, en
     (!is_none).then_some(next)
 }
 
+/// Whether a page says by a flag that another one follows.
+pub(super) fn promises(answer: &Answer, more: Option<&Locator>, end: Option<&Locator>) -> bool {
+    let more = more.and_then(|more| answer.locate(more));
+    let end = end.and_then(|end| answer.locate(end));
+    let is_yes = |flag: &Json| !flag.is_null() && !is_no(flag);
+    more.is_some_and(|more| is_yes(&more)) || end.is_some_and(|end| is_no(&end))
+}
+
 /// Whether a flag says no.
 pub(super) fn is_no(flag: &Json) -> bool {
     match flag {

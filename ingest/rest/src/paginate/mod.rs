@@ -189,12 +189,17 @@ impl<'p> Pager<'p> {
                 self.follow(next, asked)
             }
             Paginate::Cursor { next, more, end, .. } => {
+                let promised = follow::promises(answer, more.as_ref(), end.as_ref());
                 let next = follow::cursor(answer, next, more.as_ref(), end.as_ref());
+                if promised && next.is_none() {
+                    return Err(self.contradicts(asked, "does not say where"));
+                }
                 self.begin_after(next, asked)
             }
             Paginate::Keyset { field, size, more, .. } => {
                 let after = match more.as_ref().and_then(|more| answer.locate(more)) {
-                    Some(flag) if follow::is_no(&flag) || answer.rows() == 0 => Next::End,
+                    Some(flag) if follow::is_no(&flag) => Next::End,
+                    Some(_) if answer.rows() == 0 => return Err(self.contradicts(asked, "has no records")),
                     Some(_) => Next::Page,
                     None => numbered::short(answer.rows(), *size).unwrap_or(Next::Page),
                 };
@@ -210,6 +215,13 @@ impl<'p> Pager<'p> {
                 Ok(after)
             }
         }
+    }
+
+    /// The error about a page after which there is more, but nothing to go on from: to stop there would be to take half
+    /// of a table for all of it.
+    fn contradicts(&self, asked: &Outgoing, what: &str) -> Error {
+        let doing = format!("reading page {} of {}", self.state.pages + 1, asked.place.text);
+        Error::unavailable(doing, format!("it says that there is more, and {what}")).hint("run again later")
     }
 
     fn follow(&mut self, next: Option<String>, asked: &Outgoing) -> Result<Next> {
