@@ -1,6 +1,6 @@
 //! The options of a channel, as a campaign writes them.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, Result, places};
@@ -81,10 +81,66 @@ pub(super) fn resolve(project: &Path, path: &str, allow_outside: bool) -> Result
             return Err(wrong(format!("`{path}` leaves the project's folder")).hint(hint.to_owned()));
         }
     }
+    if is_ours(project, Path::new(path)) {
+        let hint = "write it into a folder of its own, as out/";
+        return Err(wrong(format!("`{path}` is a file of the project or of its lake")).hint(hint.to_owned()));
+    }
     match std::fs::metadata(&target) {
         Ok(metadata) if places::is_special(&metadata) => Err(wrong(format!(
             "`{path}` is a pipe, a socket or a device, and has to be a file"
         ))),
         _ => Ok(target),
+    }
+}
+
+/// Whether a path is one that the project itself is made of, or in a table or the books of a lake.
+fn is_ours(project: &Path, path: &Path) -> bool {
+    let relative = path.strip_prefix(project).unwrap_or(path);
+    let mut parts = relative.components().filter(|part| *part != Component::CurDir);
+    let first = parts.next().map(Component::as_os_str);
+    let is_alone = parts.next().is_none();
+    let is_of_project = first.is_some_and(|first| match is_alone {
+        true => first == "cordada.yml",
+        false => ["sources", "sql", "campaigns"].iter().any(|folder| first == *folder),
+    });
+    let within = relative
+        .ancestors()
+        .skip(1)
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let is_of_lake = |folder: &Path| {
+        let folder = project.join(folder);
+        folder.join("_delta_log").is_dir() || folder.join("_cordada").is_dir()
+    };
+    is_of_project || within.into_iter().any(is_of_lake)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_campaign_does_not_write_over_the_project_or_its_lake() {
+        let project = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(project.path().join("lake/_cordada/releases")).unwrap();
+        std::fs::create_dir_all(project.path().join("data/t/_delta_log")).unwrap();
+        for ours in [
+            "cordada.yml",
+            "./cordada.yml",
+            "sql/dbt_project.yml",
+            "sources/a/b.yml",
+            "lake/x/y.csv",
+            "data/t/x.csv",
+        ] {
+            assert!(resolve(project.path(), ours, false).is_err(), "{ours}");
+            let absolute = project.path().join(ours);
+            assert!(
+                resolve(project.path(), absolute.to_str().unwrap(), true).is_err(),
+                "{ours}"
+            );
+        }
+        for fine in ["out/cordada.yml", "out.csv", "data/x.csv", "exports/sql/x.csv"] {
+            assert!(resolve(project.path(), fine, false).is_ok(), "{fine}");
+        }
     }
 }
