@@ -196,7 +196,7 @@ async fn what_is_hidden_within_records_is_hidden_whatever_stands_beside_them() {
     let deep = "{\"a\":".repeat(20) + "1" + &"}".repeat(20);
     project.write(
         "d.ndjson",
-        &format!("{{\"a\":{{\"a\":{{\"e\":\"secret2\",\"x\":{deep}}}}}}}\n"),
+        format!("{{\"a\":{{\"a\":{{\"e\":\"secret2\",\"x\":{deep}}}}}}}\n"),
     );
     project.write(
         "c1.ndjson",
