@@ -24,7 +24,7 @@ def run(runs, folder):
         (project / name).mkdir(parents=True)
     (project / "cordada.yml").write_text("name: bench\nlake: ./lake\n")
     (project / "sources" / "bench.yml").write_text(
-        "kind: files\nstreams:\n  customers: {path: 'arrived/*.parquet', key: [id], disposition: merge}\n"
+        "kind: files\nallow_outside: true\nstreams:\n  customers: {path: 'arrived/*.parquet', key: [id], disposition: merge}\n"
     )
     (project / "arrived" / "1.parquet").symlink_to(target)
     contest.measured(contest.CORDADA, "ingest", "--project", project)
