@@ -98,7 +98,7 @@ fn is_refusal(answer: &Answer) -> bool {
         let status = status.and_then(|text| text.trim_matches('"').parse::<u16>().ok());
         status.is_some_and(|status| (400..600).contains(&status))
     };
-    STATUSES.iter().any(|name| is_error(name))
+    STATUSES.iter().any(is_error)
 }
 
 /// Whether the root of an answer says that it is an error.

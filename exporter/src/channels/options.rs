@@ -111,7 +111,7 @@ fn is_ours(project: &Path, path: &Path) -> bool {
         let folder = project.join(folder);
         folder.join("_delta_log").is_dir() || folder.join("_cordada").is_dir()
     };
-    is_of_project || within.into_iter().any(is_of_lake)
+    is_of_project || within.any(is_of_lake)
 }
 
 #[cfg(test)]
