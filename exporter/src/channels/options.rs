@@ -103,7 +103,7 @@ fn is_ours(project: &Path, path: &Path) -> bool {
         true => first == "cordada.yml",
         false => ["sources", "sql", "campaigns"].iter().any(|folder| first == *folder),
     });
-    let within = relative
+    let mut within = relative
         .ancestors()
         .skip(1)
         .filter(|folder| !folder.as_os_str().is_empty());
