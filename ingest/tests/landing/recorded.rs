@@ -348,7 +348,7 @@ async fn a_socrata_portals_datasets() {
     project.configure(&source("{private: {config: {dataset: priv-ate1}}}"));
     let error = project.try_ingest(&[]).await.map(|_| ()).unwrap_err().to_string();
     assert!(
-        error.contains("the dataset is private") && !error.contains("logged in"),
+        error.contains("You must be logged in to access this resource; the dataset is private"),
         "{error}"
     );
 }
