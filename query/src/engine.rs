@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
 use cordada_core::{Context, Error, Result};
-use cordada_lake::query::{dialect, sql};
+use cordada_lake::query::sql;
 use cordada_lake::{Lake, Release, journal};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -133,13 +133,12 @@ impl Engine {
     /// Failed: the SQL is wrong, it would change something, or (caused by [`Forbidden`]) its result is not for
     /// everybody.
     pub async fn plan(&self, scope: &Scope, sql: &str) -> Result<Arc<PlannedQuery>> {
-        let sql = dialect::to_engine(sql);
-        let key = (scope.key(), sql.to_string());
+        let key = (scope.key(), sql.to_owned());
         if let Some(planned) = self.plans.get(&key) {
             return Ok(planned);
         }
         let workspace = self.workspace(scope);
-        let plan = sql::plan(&self.lake, &workspace.session, &sql).await?;
+        let plan = sql::plan(&self.lake, &workspace.session, sql).await?;
         if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) && *scope.access != Access::Everything {
             return Err(Error::failed(
                 "planning the query",

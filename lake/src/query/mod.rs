@@ -2,7 +2,8 @@
 
 pub(crate) mod catalog;
 mod comparisons;
-pub mod dialect;
+mod dialect;
+mod functions;
 mod pinned_view;
 pub(crate) mod provider;
 pub mod session;

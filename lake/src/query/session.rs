@@ -12,6 +12,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use crate::lake::Lake;
 use crate::query::catalog::{Handle, ReleaseCatalog};
 use crate::query::comparisons::InOwnType;
+use crate::query::functions;
 use crate::release::Release;
 
 /// The catalog's name in SQL.
@@ -48,13 +49,25 @@ impl Lake {
         options.sql_parser.parse_float_as_decimal = true;
         let mut rules = Analyzer::new().rules;
         rules.insert(0, Arc::new(InOwnType));
-        let state = SessionStateBuilder::new()
+        let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.runtime().clone())
             .with_default_features()
-            .with_analyzer_rules(rules)
-            .build();
-        let session = SessionContext::new_with_state(state);
+            .with_analyzer_rules(rules);
+        let functions = functions::all();
+        builder
+            .scalar_functions()
+            .get_or_insert_default()
+            .extend(functions.scalar);
+        builder
+            .aggregate_functions()
+            .get_or_insert_default()
+            .extend(functions.aggregate);
+        builder
+            .window_functions()
+            .get_or_insert_default()
+            .extend(functions.window);
+        let session = SessionContext::new_with_state(builder.build());
         session.register_catalog(CATALOG, Arc::new(Handle(catalog)));
         session
     }

@@ -1,0 +1,152 @@
+//! The SQL that is spoken here: what analysts and tools write, made into what the engine plans.
+//!
+//! A statement goes one way: text → tokens, where [`tokens`] rewrites what no grammar reads → a syntax tree, which
+//! [`grammar`] reads → a syntax tree in which [`rewrites`] has replaced what the engine does not plan, or plans wrongly →
+//! a plan. Whatever can be a function is one: `functions/`.
+
+use std::collections::BTreeSet;
+
+use cordada_core::{Context, Result};
+use datafusion::common::DataFusionError;
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::tokenizer::{TokenWithSpan, Tokenizer};
+
+mod grammar;
+mod rewrites;
+mod tokens;
+
+pub(super) use tokens::versions::catalog as release_catalog;
+
+use grammar::Grammar;
+
+/// How deep expressions and subqueries may be nested.
+const DEEPEST: usize = 50;
+
+/// A statement that the engine plans.
+pub(super) struct Parsed {
+    pub statement: Statement,
+    /// The releases that it names.
+    pub releases: BTreeSet<u64>,
+}
+
+/// Reads one statement.
+///
+/// # Errors
+/// Failed: it is not SQL, or not one statement.
+pub(super) fn parse(sql: &str) -> Result<Parsed> {
+    let mut tokens = tokenize(sql).doing(|| "planning the query")?;
+    tokens::odbc::unescape(&mut tokens);
+    tokens::parameters::number(&mut tokens);
+    let releases = tokens::versions::resolve(&mut tokens)?;
+    let mut statement = statement(tokens).doing(|| "planning the query")?;
+    rewrites::rewrite(&mut statement).doing(|| "planning the query")?;
+    Ok(Parsed { statement, releases })
+}
+
+fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>, DataFusionError> {
+    let tokens = Tokenizer::new(&Grammar, sql).tokenize_with_location();
+    Ok(tokens.map_err(ParserError::from)?)
+}
+
+fn statement(tokens: Vec<TokenWithSpan>) -> Result<Statement, DataFusionError> {
+    let mut parser = DFParserBuilder::new(tokens)
+        .with_dialect(&Grammar)
+        .with_recursion_limit(DEEPEST)
+        .build()?;
+    let mut statements = parser.parse_statements()?;
+    match (statements.pop_front(), statements.is_empty()) {
+        (Some(statement), true) => Ok(statement),
+        (None, _) => Err(DataFusionError::Plan("there is no statement".to_owned())),
+        (Some(_), false) => Err(DataFusionError::Plan("there is more than one statement".to_owned())),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The statement as the engine gets it.
+    fn read(sql: &str) -> String {
+        parse(sql).unwrap().statement.to_string()
+    }
+
+    #[test]
+    fn question_marks_become_numbered_outside_of_text_and_comments() {
+        for (client, engine) in [
+            (
+                "select ?, '?', \"?\" from t where a = ? -- ?\nand b=?",
+                "SELECT $1, '?', \"?\" FROM t WHERE a = $2 AND b = $3",
+            ),
+            ("select 'año ''?''', ?", "SELECT 'año ''?''', $1"),
+            ("select $1, $2", "SELECT $1, $2"),
+        ] {
+            assert_eq!(read(client), engine);
+        }
+        assert!(parse("select 'unfinished ?").is_err());
+    }
+
+    #[test]
+    fn odbc_escapes_become_sql() {
+        for (client, engine) in [
+            ("select {d '2024-02-29'}", "SELECT DATE '2024-02-29'"),
+            (
+                "select { ts '2024-02-29 10:00:00' }",
+                "SELECT TIMESTAMP '2024-02-29 10:00:00'",
+            ),
+            (
+                "select {fn upper({fn lower(a)})} from t",
+                "SELECT upper(lower(a)) FROM t",
+            ),
+            ("select a like '\\_%' {escape '\\'}", "SELECT a LIKE '\\_%' ESCAPE '\\'"),
+            ("select {'a': 1}", "SELECT {'a': 1}"),
+        ] {
+            assert_eq!(read(client), engine);
+        }
+    }
+
+    #[test]
+    fn version_as_of_names_the_release_and_leaves_the_rest_alone() {
+        for (sql, expected) in [
+            ("select 1", "SELECT 1"),
+            (
+                "select * from marts.x version as of 12 where a = 'version as of 3'",
+                "SELECT * FROM release_12.marts.x WHERE a = 'version as of 3'",
+            ),
+            (
+                "select * from x VERSION AS OF 2 y, lake.a.b version as of 3",
+                "SELECT * FROM release_2.marts.x y, release_3.a.b",
+            ),
+            ("select version as of_ from t", "SELECT version AS of_ FROM t"),
+            (
+                "select \"a\"\"b\" from \"m\".\"x\" version as of 1",
+                "SELECT \"a\"\"b\" FROM release_1.\"m\".\"x\"",
+            ),
+        ] {
+            assert_eq!(read(sql), expected);
+        }
+        assert_eq!(
+            parse("select * from a.b version as of 3").unwrap().releases,
+            BTreeSet::from([3])
+        );
+        assert!(parse("select 1 + version as of 3").is_err());
+    }
+
+    #[test]
+    fn an_error_names_the_place_in_the_text_that_was_sent() {
+        let error = parse("select {fn upper('a')},\n  from_ from from t")
+            .map(|_| ())
+            .unwrap_err();
+        assert!(error.to_string().contains("Line: 2, Column: 14"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(sql in "[ -~ñ\n]{0,60}") {
+            let _ = parse(&sql);
+        }
+    }
+}

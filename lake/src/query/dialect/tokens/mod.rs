@@ -1,0 +1,24 @@
+//! Rewrites of tokens: what no grammar of the parser reads. One file a clause.
+//!
+//! A token that is put in has the place of the one that it stands for, so that places in error messages stay right.
+
+use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
+
+pub(super) mod odbc;
+pub(super) mod parameters;
+pub(super) mod versions;
+
+/// The token, at the place of another.
+pub(super) fn at(token: Token, span: Span) -> TokenWithSpan {
+    TokenWithSpan { token, span }
+}
+
+/// Whether the token is that word, not in quotes. `word` is in lower case.
+pub(super) fn is_word(token: &Token, word: &str) -> bool {
+    matches!(token, Token::Word(Word { value, quote_style: None, .. }) if value.eq_ignore_ascii_case(word))
+}
+
+/// The place of the first token that is not white space or a comment, from `start` on.
+pub(super) fn solid(tokens: &[TokenWithSpan], start: usize) -> Option<usize> {
+    (start..tokens.len()).find(|&at| !matches!(tokens[at].token, Token::Whitespace(_)))
+}
