@@ -5,6 +5,10 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod page;
+
 /// What a family registers.
 #[derive(Default)]
 pub(super) struct Functions {
