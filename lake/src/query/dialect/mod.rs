@@ -38,6 +38,7 @@ pub(super) fn parse(sql: &str) -> Result<Parsed> {
     let mut tokens = tokenize(sql).doing(|| "planning the query")?;
     tokens::odbc::unescape(&mut tokens);
     tokens::parameters::number(&mut tokens);
+    tokens::windows::resolve(&mut tokens)?;
     let releases = tokens::versions::resolve(&mut tokens)?;
     let mut statement = statement(tokens).doing(|| "planning the query")?;
     rewrites::rewrite(&mut statement).doing(|| "planning the query")?;
