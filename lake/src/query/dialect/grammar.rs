@@ -9,6 +9,8 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::tokens::is_word;
+
 #[cfg(test)]
 mod precedence;
 
@@ -125,6 +127,7 @@ impl Dialect for Grammar {
             | Token::ExclamationMarkDoubleTildeAsterisk
             | Token::CaretAt => binding::OTHER,
             Token::Word(word) if word.keyword == Keyword::OPERATOR => binding::OTHER,
+            token if is_word(token, "isnull") => binding::IS,
             // `document:path`, as Snowflake writes it, unless the colon separates.
             Token::Colon if in_brackets(parser) => binding::NONE,
             Token::Colon => binding::CAST,
@@ -148,8 +151,12 @@ impl Dialect for Grammar {
         }))
     }
 
-    /// `is [not] distinct from`, whose right side the parser would read up to the end, `and` and `or` included.
+    /// `is [not] distinct from`, whose right side the parser would read up to the end, `and` and `or` included; `isnull`.
     fn parse_infix(&self, parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
+        if is_word(&parser.peek_token_ref().token, "isnull") {
+            parser.advance_token();
+            return Some(Ok(Expr::IsNull(Box::new(left.clone()))));
+        }
         let negated = is_keyword(parser, 1, Keyword::NOT);
         let distinct = 1 + usize::from(negated);
         let is_distinct = is_keyword(parser, 0, Keyword::IS)
