@@ -6,13 +6,15 @@ use std::sync::Arc;
 use cordada_core::TableName;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionStateBuilder;
-use datafusion::optimizer::Analyzer;
+use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::lake::Lake;
 use crate::query::catalog::{Handle, ReleaseCatalog};
 use crate::query::comparisons::InOwnType;
 use crate::query::functions;
+use crate::query::set_operations::CountedRows;
+use crate::query::subqueries::PredicateSubqueries;
 use crate::release::Release;
 
 /// The catalog's name in SQL.
@@ -49,11 +51,16 @@ impl Lake {
         options.sql_parser.parse_float_as_decimal = true;
         let mut rules = Analyzer::new().rules;
         rules.insert(0, Arc::new(InOwnType));
+        rules.insert(0, Arc::new(CountedRows));
+        let mut optimizer = Optimizer::new().rules;
+        // Before the rule that makes joins of subqueries in filters, after the one that makes EXISTS of ANY and ALL.
+        optimizer.insert(1, Arc::new(PredicateSubqueries));
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.runtime().clone())
             .with_default_features()
-            .with_analyzer_rules(rules);
+            .with_analyzer_rules(rules)
+            .with_optimizer_rules(optimizer);
         let functions = functions::all();
         builder
             .scalar_functions()

@@ -4,14 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cordada_core::{Context, Error, Result, TableName};
+use datafusion::common::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
 
 use crate::lake::Lake;
 use crate::query::catalog::{Handle, ReleaseCatalog};
 use crate::query::dialect::{self, Parsed, release_catalog};
+use crate::query::select_lists;
 use crate::query::session::{CATALOG, DEFAULT_SCHEMA};
+use crate::query::stack::Large;
 
 /// Plans one read-only statement. `from marts.x version as of 12` reads `marts.x` as release 12 published it.
 ///
@@ -19,6 +23,10 @@ use crate::query::session::{CATALOG, DEFAULT_SCHEMA};
 /// Failed: the SQL is wrong (the message names what and what exists), or it would change something. Config: there is
 /// no release of that number.
 pub async fn plan(lake: &Lake, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
+    Large::new(plan_here(lake, session, sql)).await
+}
+
+async fn plan_here(lake: &Lake, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
     let Parsed { statement, releases } = dialect::parse(sql)?;
     for number in releases {
         let name = release_catalog(number);
@@ -28,10 +36,19 @@ pub async fn plan(lake: &Lake, session: &SessionContext, sql: &str) -> Result<Lo
             session.register_catalog(name, Arc::new(Handle(catalog)));
         }
     }
-    // Boxed because views are planned while planning.
-    let plan = Box::pin(session.state().statement_to_plan(statement))
-        .await
-        .doing(|| "planning the query")?;
+    let plan = match planned(session, statement).await {
+        Ok(plan) => plan,
+        Err(error) => {
+            let Parsed { mut statement, .. } = dialect::parse(sql)?;
+            let resolved = select_lists::resolve(session, &mut statement).await;
+            match resolved.doing(|| "planning the query")? {
+                true => planned(session, statement).await,
+                false => Err(error),
+            }
+            .and_then(select_lists::shown)
+            .doing(|| "planning the query")?
+        }
+    };
     let read_only = SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)
@@ -41,6 +58,11 @@ pub async fn plan(lake: &Lake, session: &SessionContext, sql: &str) -> Result<Lo
             .hint("queries only read: tables are built by the SQL project and by ingestion")
     })?;
     Ok(plan)
+}
+
+async fn planned(session: &SessionContext, statement: Statement) -> Result<LogicalPlan, DataFusionError> {
+    // Boxed because views are planned while planning.
+    Box::pin(session.state().statement_to_plan(statement)).await
 }
 
 /// The relations of the lake that a statement names.

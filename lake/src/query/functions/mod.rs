@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
+mod coalesce;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod page;
@@ -19,5 +20,11 @@ pub(super) struct Functions {
 
 /// All functions of the lake's sessions, the engine's left out.
 pub(super) fn all() -> Functions {
-    Functions::default()
+    let mut all = Functions::default();
+    for family in [coalesce::all()] {
+        all.scalar.extend(family.scalar);
+        all.aggregate.extend(family.aggregate);
+        all.window.extend(family.window);
+    }
+    all
 }

@@ -1,5 +1,13 @@
 //! Rewrites of the syntax tree: what the parser reads and the engine does not plan, or plans wrongly. One file a family.
 
+mod build;
+mod chains;
+mod clauses;
+pub(super) mod depth;
+mod limits;
+mod rows;
+mod windows;
+
 use datafusion::common::Result;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
@@ -16,6 +24,11 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
     }
 }
 
-fn of_query(_statement: &mut ast::Statement) -> Result<()> {
+fn of_query(statement: &mut ast::Statement) -> Result<()> {
+    depth::flatten(statement)?;
+    clauses::rewrite(statement)?;
+    limits::rewrite(statement)?;
+    windows::rewrite(statement)?;
+    rows::rewrite(statement)?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 pub(super) mod odbc;
 pub(super) mod parameters;
 pub(super) mod versions;
+pub(super) mod windows;
 
 /// The token, at the place of another.
 pub(super) fn at(token: Token, span: Span) -> TokenWithSpan {
