@@ -9,9 +9,11 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 
 use crate::lake::Lake;
-use crate::query::catalog::{Handle, ReleaseCatalog};
+use crate::query::catalog::ReleaseCatalog;
 use crate::query::dialect::{self, Parsed, release_catalog};
+use crate::query::metadata::{self, Described};
 use crate::query::session::{CATALOG, DEFAULT_SCHEMA};
+use crate::query::session_statements;
 
 /// Plans one read-only statement. `from marts.x version as of 12` reads `marts.x` as release 12 published it.
 ///
@@ -20,12 +22,15 @@ use crate::query::session::{CATALOG, DEFAULT_SCHEMA};
 /// no release of that number.
 pub async fn plan(lake: &Lake, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
     let Parsed { statement, releases } = dialect::parse(sql)?;
+    if let Some(plan) = session_statements::plan(session, &statement)? {
+        return Ok(plan);
+    }
     for number in releases {
         let name = release_catalog(number);
         if session.catalog(&name).is_none() {
             let release = lake.releases().get(number).await?;
             let catalog = ReleaseCatalog::new(lake.clone(), release, Default::default());
-            session.register_catalog(name, Arc::new(Handle(catalog)));
+            session.register_catalog(name, Arc::new(Described::new(catalog)));
         }
     }
     // Boxed because views are planned while planning.
@@ -40,7 +45,7 @@ pub async fn plan(lake: &Lake, session: &SessionContext, sql: &str) -> Result<Lo
         Error::failed("planning the query", error.strip_backtrace())
             .hint("queries only read: tables are built by the SQL project and by ingestion")
     })?;
-    Ok(plan)
+    metadata::in_sqls_words(plan).doing(|| "planning the query")
 }
 
 /// The relations of the lake that a statement names.

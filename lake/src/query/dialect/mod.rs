@@ -36,8 +36,8 @@ pub(super) struct Parsed {
 /// Failed: it is not SQL, or not one statement.
 pub(super) fn parse(sql: &str) -> Result<Parsed> {
     let mut tokens = tokenize(sql).doing(|| "planning the query")?;
-    tokens::odbc::unescape(&mut tokens);
     tokens::parameters::number(&mut tokens);
+    tokens::odbc::unescape(&mut tokens)?;
     let releases = tokens::versions::resolve(&mut tokens)?;
     let mut statement = statement(tokens).doing(|| "planning the query")?;
     rewrites::rewrite(&mut statement).doing(|| "planning the query")?;
