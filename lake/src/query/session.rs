@@ -42,7 +42,11 @@ impl User {
 /// The state of the session, to plan and run a statement of that user with.
 pub fn state_for(session: &SessionContext, user: &str) -> SessionState {
     let mut state = session.state();
-    state.config_mut().options_mut().extensions.insert(User(user.to_owned()));
+    state
+        .config_mut()
+        .options_mut()
+        .extensions
+        .insert(User(user.to_owned()));
     // The options of a statement are those of its start.
     state.mark_start_execution();
     state

@@ -37,7 +37,10 @@ impl Change {
     /// Failed: it asks for what cannot be.
     pub fn of(session: &SessionContext, sql: &str) -> Result<Option<Self>> {
         let first = sql.trim_start().get(..3).unwrap_or_default();
-        match ["set", "use", "res", "dis"].iter().any(|word| first.eq_ignore_ascii_case(word)) {
+        match ["set", "use", "res", "dis"]
+            .iter()
+            .any(|word| first.eq_ignore_ascii_case(word))
+        {
             true => of_statement(session, &dialect::parse(sql)?.statement),
             false => Ok(None),
         }
@@ -81,9 +84,11 @@ fn of_statement(session: &SessionContext, statement: &Statement) -> Result<Optio
         S::StartTransaction {
             statements, exception, ..
         } if statements.is_empty() && exception.is_none() => Ok(Some(Change::Nothing)),
-        S::Commit { .. } | S::Rollback { .. } | S::Savepoint { .. } | S::ReleaseSavepoint { .. } | S::Discard { .. } => {
-            Ok(Some(Change::Nothing))
-        }
+        S::Commit { .. }
+        | S::Rollback { .. }
+        | S::Savepoint { .. }
+        | S::ReleaseSavepoint { .. }
+        | S::Discard { .. } => Ok(Some(Change::Nothing)),
         _ => Ok(None),
     }
 }
@@ -116,7 +121,10 @@ fn of_set(session: &SessionContext, statement: &Set) -> Result<Change> {
 /// Sets one variable to one or more values, or back to its default.
 fn set(session: &SessionContext, name: &str, values: Option<&[Expr]>) -> Result<Change> {
     let name = name.trim_start_matches(['@', '"']).to_lowercase();
-    let name = ["session.", "local.", "global."].iter().find_map(|scope| name.strip_prefix(scope)).unwrap_or(&name);
+    let name = ["session.", "local.", "global."]
+        .iter()
+        .find_map(|scope| name.strip_prefix(scope))
+        .unwrap_or(&name);
     let values: Option<Vec<String>> = values.map(|values| values.iter().map(value).collect());
     if name == "search_path" || name == "schema" {
         return search_path(session, values.unwrap_or_default());

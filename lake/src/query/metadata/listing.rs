@@ -117,7 +117,10 @@ impl Listing {
 
     /// The keys of the relations, those of primary keys first. A foreign key shows if what it refers to does.
     pub(super) fn keys(&self) -> Vec<Key<'_>> {
-        let primary = self.relations.iter().filter(|relation| !relation.docs.primary_key.is_empty());
+        let primary = self
+            .relations
+            .iter()
+            .filter(|relation| !relation.docs.primary_key.is_empty());
         let primary = primary.map(|relation| Key {
             relation,
             name: primary_key_name(&relation.name),

@@ -87,7 +87,11 @@ pub(super) struct Numeric {
 
 /// Precision, radix and scale of a number's type, as PostgreSQL gives them.
 pub(super) fn numeric(data_type: &DataType) -> Option<Numeric> {
-    let binary = |precision, scale| Numeric { precision, radix: 2, scale };
+    let binary = |precision, scale| Numeric {
+        precision,
+        radix: 2,
+        scale,
+    };
     Some(match data_type {
         DataType::Int8 | DataType::UInt8 => binary(8, Some(0)),
         DataType::Int16 | DataType::UInt16 => binary(16, Some(0)),
@@ -131,14 +135,27 @@ mod tests {
             (DataType::Decimal128(28, 2), "DECIMAL(28,2)"),
             (DataType::Utf8View, "VARCHAR"),
             (DataType::BinaryView, "BINARY"),
-            (DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), "TIMESTAMP WITH TIME ZONE"),
-            (DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)), "VARCHAR"),
+            (
+                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+                "TIMESTAMP WITH TIME ZONE",
+            ),
+            (
+                DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+                "VARCHAR",
+            ),
             (DataType::new_list(DataType::Int64, true), "ARRAY"),
         ] {
             assert_eq!(full_name(&data_type), expected);
         }
         let money = numeric(&DataType::Decimal128(28, 2));
-        assert_eq!(money, Some(Numeric { precision: 28, radix: 10, scale: Some(2) }));
+        assert_eq!(
+            money,
+            Some(Numeric {
+                precision: 28,
+                radix: 10,
+                scale: Some(2)
+            })
+        );
         assert_eq!(numeric(&DataType::Utf8), None);
     }
 }

@@ -39,7 +39,12 @@ impl VisitorMut for Dual {
     }
 
     fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        if let TableFactor::Table { name, alias, args: None, .. } = factor
+        if let TableFactor::Table {
+            name,
+            alias,
+            args: None,
+            ..
+        } = factor
             && let Some(last) = one_row(name)
             && !self.is_defined
         {

@@ -43,14 +43,17 @@ const RELATION: &str = "(SELECT max(CASE WHEN named.nspname = current_schema() T
     JOIN pg_catalog.pg_namespace named ON named.oid = described.relnamespace WHERE described.oid = arg_1)";
 
 /// The name of the schema with an identifier.
-const NAMESPACE: &str = "(SELECT max(described.nspname) FROM pg_catalog.pg_namespace described WHERE described.oid = arg_1)";
+const NAMESPACE: &str =
+    "(SELECT max(described.nspname) FROM pg_catalog.pg_namespace described WHERE described.oid = arg_1)";
 
 /// Rewrites them.
 ///
 /// # Errors
 /// None that a statement causes.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
-    let mut names = Names { defined: BTreeSet::new() };
+    let mut names = Names {
+        defined: BTreeSet::new(),
+    };
     match statement.visit(&mut names) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
@@ -67,7 +70,8 @@ impl VisitorMut for Names {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
         let tables = query.with.iter().flat_map(|with| &with.cte_tables);
-        self.defined.extend(tables.map(|cte| cte.alias.name.value.to_lowercase()));
+        self.defined
+            .extend(tables.map(|cte| cte.alias.name.value.to_lowercase()));
         ControlFlow::Continue(())
     }
 
@@ -130,8 +134,10 @@ fn of_expression(expr: &mut Expr) -> Result<()> {
                 *op = plain;
             }
         }
-        Expr::Collate { expr: inner, collation } if own_name(collation).as_deref() == Some("default") => {
-            *expr = (**inner).clone();
+        Expr::Collate { expr: inner, collation } => {
+            if own_name(collation).as_deref() == Some("default") {
+                *expr = (**inner).clone();
+            }
         }
         _ => {}
     }
@@ -174,9 +180,7 @@ fn is_text(expr: &Expr) -> bool {
 fn type_name(data_type: &DataType) -> String {
     match data_type {
         DataType::Regclass => "regclass".to_owned(),
-        DataType::Custom(name, arguments) if arguments.is_empty() => {
-            own_name(&mut name.clone()).unwrap_or_default()
-        }
+        DataType::Custom(name, arguments) if arguments.is_empty() => own_name(&mut name.clone()).unwrap_or_default(),
         _ => String::new(),
     }
 }

@@ -112,7 +112,11 @@ fn setting(parts: &[String]) -> String {
         "session authorization" => "session_authorization",
         other => other,
     };
-    format!("SELECT current_setting({}) AS \"{}\"", literal(&name), column.replace('"', "\"\""))
+    format!(
+        "SELECT current_setting({}) AS \"{}\"",
+        literal(&name),
+        column.replace('"', "\"\"")
+    )
 }
 
 /// A condition for the rows of `information_schema` that are about a relation. That it exists, and may be read, is asked in

@@ -25,7 +25,10 @@ pub(super) fn expression(text: &str, arguments: &[Expr]) -> Result<Expr> {
     let _: ControlFlow<()> = visit_expressions_mut(&mut expression, |part| {
         if let Expr::Identifier(name) = part
             && let Some(number) = name.value.strip_prefix("arg_")
-            && let Some(argument) = number.parse::<usize>().ok().and_then(|n| arguments.get(n.checked_sub(1)?))
+            && let Some(argument) = number
+                .parse::<usize>()
+                .ok()
+                .and_then(|n| arguments.get(n.checked_sub(1)?))
         {
             *part = argument.clone();
         }

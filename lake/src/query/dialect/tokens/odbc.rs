@@ -127,7 +127,10 @@ pub(in super::super) fn unescape(tokens: &mut Vec<TokenWithSpan>) -> Result<()> 
             Escape::Interval => interval(inside, place),
             Escape::Function => function(inside)?,
             Escape::Call => {
-                return Err(Error::failed(DOING, "procedures are not supported: there is nothing that `{call …}` calls"));
+                return Err(Error::failed(
+                    DOING,
+                    "procedures are not supported: there is nothing that `{call …}` calls",
+                ));
             }
         };
         tokens.splice(brace..=end, written);
@@ -141,7 +144,9 @@ fn escape(tokens: &[TokenWithSpan], brace: usize) -> Option<(Escape, usize)> {
     if matches!(tokens[first].token, Token::Placeholder(_)) {
         // `{? = call …}`.
         let call = solid(tokens, solid(tokens, first + 1)? + 1)?;
-        return word(&tokens[call].token).filter(|word| word == "call").map(|_| (Escape::Call, call));
+        return word(&tokens[call].token)
+            .filter(|word| word == "call")
+            .map(|_| (Escape::Call, call));
     }
     let keyword = word(&tokens[first].token)?;
     // `{d: 1}` is a structure.
@@ -203,11 +208,15 @@ fn function(inside: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>> {
     let arguments: Vec<_> = arguments.into_iter().map(|range| &inside[range]).collect();
     match (name.as_str(), arguments.as_slice()) {
         ("convert", [value, named]) => write("CAST($1 AS $2)", &[*value, &converted(named)?], place),
-        ("timestampadd" | "timestampdiff", [unit, first, second]) => {
-            write(&format!("{name}($1, $2, $3)"), &[&unit_of(unit)?, *first, *second], place)
-        }
+        ("timestampadd" | "timestampdiff", [unit, first, second]) => write(
+            &format!("{name}($1, $2, $3)"),
+            &[&unit_of(unit)?, *first, *second],
+            place,
+        ),
         (name, arguments) => {
-            let known = CALLS.iter().find(|(odbc, count, _)| *odbc == name && *count == arguments.len());
+            let known = CALLS
+                .iter()
+                .find(|(odbc, count, _)| *odbc == name && *count == arguments.len());
             known.map_or_else(|| Ok(inside.to_vec()), |(.., ours)| write(ours, arguments, place))
         }
     }
@@ -236,7 +245,9 @@ fn call(inside: &[TokenWithSpan]) -> Option<(String, Span, Vec<Range<usize>>)> {
             if !arguments.is_empty() || solid(inside, start).is_some_and(|next| next < place) {
                 arguments.push(start..place);
             }
-            return solid(inside, place + 1).is_none().then_some((name, inside[first].span, arguments));
+            return solid(inside, place + 1)
+                .is_none()
+                .then_some((name, inside[first].span, arguments));
         }
     }
     None
@@ -293,7 +304,9 @@ fn unit_of(unit: &[TokenWithSpan]) -> Result<Vec<TokenWithSpan>> {
 fn only_word(tokens: &[TokenWithSpan]) -> Option<(String, Span)> {
     let first = solid(tokens, 0)?;
     let is_only = solid(tokens, first + 1).is_none();
-    word(&tokens[first].token).filter(|_| is_only).map(|word| (word, tokens[first].span))
+    word(&tokens[first].token)
+        .filter(|_| is_only)
+        .map(|word| (word, tokens[first].span))
 }
 
 /// The word in lower case, if it is one and not in quotes.

@@ -15,11 +15,41 @@ pub(super) fn all() -> Vec<OfSession> {
     let nothing = "Always null: the lake has no such object.";
     let size = "Always null: what a relation takes is not known to a session.";
     vec![
-        of("format_type(type, modifier)", &[2], Utf8, type_text, "The SQL name of the type with that identifier."),
-        of("to_regclass(name)", &[1], Int64, relation, "The identifier of the relation of that name."),
-        of("to_regnamespace(name)", &[1], Int64, schema, "The identifier of the schema of that name."),
-        of("to_regtype(name)", &[1], Int64, type_of, "The identifier of the type of that name."),
-        of("pg_get_userbyid(role)", &[1], Utf8, owner, "The name of the role with that identifier."),
+        of(
+            "format_type(type, modifier)",
+            &[2],
+            Utf8,
+            type_text,
+            "The SQL name of the type with that identifier.",
+        ),
+        of(
+            "to_regclass(name)",
+            &[1],
+            Int64,
+            relation,
+            "The identifier of the relation of that name.",
+        ),
+        of(
+            "to_regnamespace(name)",
+            &[1],
+            Int64,
+            schema,
+            "The identifier of the schema of that name.",
+        ),
+        of(
+            "to_regtype(name)",
+            &[1],
+            Int64,
+            type_of,
+            "The identifier of the type of that name.",
+        ),
+        of(
+            "pg_get_userbyid(role)",
+            &[1],
+            Utf8,
+            owner,
+            "The name of the role with that identifier.",
+        ),
         of("pg_get_expr(expression, relation)", &[2, 3], Utf8, no_text, nothing),
         of("pg_get_indexdef(index)", &[1, 3], Utf8, no_text, nothing),
         of("pg_get_functiondef(function)", &[1], Utf8, no_text, nothing),
@@ -44,7 +74,9 @@ fn no_number(_: &[ScalarValue], _: &ConfigOptions) -> Result<ScalarValue> {
 fn type_text(arguments: &[ScalarValue], _: &ConfigOptions) -> Result<ScalarValue> {
     let numbers = arguments.iter().map(number_of).collect::<Result<Vec<_>>>()?;
     let said = numbers.first().copied().flatten();
-    Ok(text(said.map(|oid| format_type(oid, numbers.get(1).copied().flatten()))))
+    Ok(text(
+        said.map(|oid| format_type(oid, numbers.get(1).copied().flatten())),
+    ))
 }
 
 fn owner(arguments: &[ScalarValue], _: &ConfigOptions) -> Result<ScalarValue> {

@@ -21,7 +21,10 @@ use datafusion::logical_expr::{
 use super::Functions;
 
 pub(super) fn all() -> Functions {
-    let functions = settings::all().into_iter().chain(catalog::all()).chain(privileges::all());
+    let functions = settings::all()
+        .into_iter()
+        .chain(catalog::all())
+        .chain(privileges::all());
     Functions {
         scalar: functions.map(|function| Arc::new(ScalarUDF::from(function))).collect(),
         ..Functions::default()
@@ -123,7 +126,10 @@ impl ScalarUDFImpl for OfSession {
             });
             (self.answer)(&values.collect::<Result<Vec<_>>>()?, &args.config_options)
         };
-        let is_constant = args.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
+        let is_constant = args
+            .args
+            .iter()
+            .all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
         if is_constant {
             return Ok(ColumnarValue::Scalar(row(0)?));
         }

@@ -29,7 +29,13 @@ pub(super) fn all() -> Vec<OfSession> {
         "pg_operator_is_visible(operator)",
     ];
     let visible = visible.into_iter().map(|syntax| {
-        OfSession::new(syntax, &[1], DataType::Boolean, is_visible, "Whether what may be read can be named: always.")
+        OfSession::new(
+            syntax,
+            &[1],
+            DataType::Boolean,
+            is_visible,
+            "Whether what may be read can be named: always.",
+        )
     });
     privileges.chain(visible).collect()
 }
@@ -39,7 +45,10 @@ fn reads(arguments: &[ScalarValue], _: &ConfigOptions) -> Result<ScalarValue> {
     let arguments = arguments.iter().map(text_of).collect::<Result<Option<Vec<_>>>>()?;
     let to_read = ["select", "usage", "connect", "execute", "member"];
     Ok(ScalarValue::Boolean(arguments.and_then(|arguments| {
-        let mut privileges = arguments.last()?.split(',').map(|privilege| privilege.trim().to_lowercase());
+        let mut privileges = arguments
+            .last()?
+            .split(',')
+            .map(|privilege| privilege.trim().to_lowercase());
         Some(privileges.any(|privilege| to_read.contains(&privilege.as_str())))
     })))
 }

@@ -15,16 +15,60 @@ pub(super) fn all() -> Vec<OfSession> {
     let schemas = DataType::List(Arc::new(Field::new_list_field(Utf8, true)));
     let of = OfSession::new;
     vec![
-        of("current_schema()", &[0], Utf8, schema, "The schema of relations that are named without one.").also("schema"),
-        of("current_schemas(implicit)", &[1], schemas, path, "The schemas of relations that are named without one."),
-        of("current_catalog()", &[0], Utf8, catalog, "The catalog, which is `lake`."),
-        of("current_database()", &[0], Utf8, catalog, "The catalog, which is `lake`.").also("database"),
-        of("current_user()", &[0], Utf8, user, "The user who asks; `cordada` on the command line.")
-            .also("session_user")
-            .also("current_role")
-            .also("user"),
-        of("version()", &[0], Utf8, version, "The versions of Cordada and of the PostgreSQL whose answers it gives."),
-        of("current_setting(name)", &[1, 2], Utf8, setting, "What the session's setting of that name is."),
+        of(
+            "current_schema()",
+            &[0],
+            Utf8,
+            schema,
+            "The schema of relations that are named without one.",
+        )
+        .also("schema"),
+        of(
+            "current_schemas(implicit)",
+            &[1],
+            schemas,
+            path,
+            "The schemas of relations that are named without one.",
+        ),
+        of(
+            "current_catalog()",
+            &[0],
+            Utf8,
+            catalog,
+            "The catalog, which is `lake`.",
+        ),
+        of(
+            "current_database()",
+            &[0],
+            Utf8,
+            catalog,
+            "The catalog, which is `lake`.",
+        )
+        .also("database"),
+        of(
+            "current_user()",
+            &[0],
+            Utf8,
+            user,
+            "The user who asks; `cordada` on the command line.",
+        )
+        .also("session_user")
+        .also("current_role")
+        .also("user"),
+        of(
+            "version()",
+            &[0],
+            Utf8,
+            version,
+            "The versions of Cordada and of the PostgreSQL whose answers it gives.",
+        ),
+        of(
+            "current_setting(name)",
+            &[1, 2],
+            Utf8,
+            setting,
+            "What the session's setting of that name is.",
+        ),
         of(
             "set_config(name, value, local)",
             &[3],
@@ -32,9 +76,27 @@ pub(super) fn all() -> Vec<OfSession> {
             set_config,
             "What the setting becomes: only what it is already can be set, and what changes no answer.",
         ),
-        of("pg_backend_pid()", &[0], Int32, |_, _| process(), "The number of the server's process."),
-        of("pg_client_encoding()", &[0], Utf8, |_, _| Ok(text("UTF8".to_owned())), "The encoding of results."),
-        of("pg_encoding_to_char(number)", &[1], Utf8, encoding, "The name of the encoding with that number."),
+        of(
+            "pg_backend_pid()",
+            &[0],
+            Int32,
+            |_, _| process(),
+            "The number of the server's process.",
+        ),
+        of(
+            "pg_client_encoding()",
+            &[0],
+            Utf8,
+            |_, _| Ok(text("UTF8".to_owned())),
+            "The encoding of results.",
+        ),
+        of(
+            "pg_encoding_to_char(number)",
+            &[1],
+            Utf8,
+            encoding,
+            "The name of the encoding with that number.",
+        ),
         of(
             "pg_is_in_recovery()",
             &[0],
@@ -51,12 +113,17 @@ fn schema(_: &[ScalarValue], config: &ConfigOptions) -> Result<ScalarValue> {
 
 fn path(arguments: &[ScalarValue], config: &ConfigOptions) -> Result<ScalarValue> {
     let schema = text(config.catalog.default_schema.clone());
-    let with_implicit = arguments.first().is_some_and(|implicit| *implicit == ScalarValue::Boolean(Some(true)));
+    let with_implicit = arguments
+        .first()
+        .is_some_and(|implicit| *implicit == ScalarValue::Boolean(Some(true)));
     let schemas = match with_implicit {
         true => vec![text("pg_catalog".to_owned()), schema],
         false => vec![schema],
     };
-    Ok(ScalarValue::List(ScalarValue::new_list_nullable(&schemas, &DataType::Utf8)))
+    Ok(ScalarValue::List(ScalarValue::new_list_nullable(
+        &schemas,
+        &DataType::Utf8,
+    )))
 }
 
 fn catalog(_: &[ScalarValue], _: &ConfigOptions) -> Result<ScalarValue> {
@@ -84,7 +151,9 @@ fn setting(arguments: &[ScalarValue], config: &ConfigOptions) -> Result<ScalarVa
     let Some(name) = text_of(name)? else {
         return Ok(text(None));
     };
-    let may_be_missing = rest.first().is_some_and(|missing| *missing == ScalarValue::Boolean(Some(true)));
+    let may_be_missing = rest
+        .first()
+        .is_some_and(|missing| *missing == ScalarValue::Boolean(Some(true)));
     match settings::setting(&name, config) {
         None if !may_be_missing => exec_err!("unrecognized configuration parameter \"{name}\""),
         value => Ok(text(value)),
@@ -111,5 +180,7 @@ fn process() -> Result<ScalarValue> {
 
 fn encoding(arguments: &[ScalarValue], _: &ConfigOptions) -> Result<ScalarValue> {
     let number = arguments.first().map(number_of).transpose()?.flatten();
-    Ok(text(number.map(|number| if number == 6 { "UTF8" } else { "" }.to_owned())))
+    Ok(text(
+        number.map(|number| if number == 6 { "UTF8" } else { "" }.to_owned()),
+    ))
 }

@@ -37,7 +37,12 @@ pub(super) fn key_column_usage(listing: &Listing) -> Result<RecordBatch> {
     let keys = listing.keys();
     let columns: Vec<_> = keys
         .iter()
-        .flat_map(|key| key.columns.iter().zip(1..).map(move |(column, position)| (key, column, position)))
+        .flat_map(|key| {
+            key.columns
+                .iter()
+                .zip(1..)
+                .map(move |(column, position)| (key, column, position))
+        })
         .collect();
     let (all, columns) = (All(columns.len()), columns.iter());
     let schemas = || text(columns.clone().map(|(key, ..)| key.relation.name.schema()));
@@ -49,9 +54,15 @@ pub(super) fn key_column_usage(listing: &Listing) -> Result<RecordBatch> {
         ("constraint_name", text(columns.clone().map(|(key, ..)| &key.name))),
         ("table_catalog", all.text(CATALOG)),
         ("table_schema", schemas()),
-        ("table_name", text(columns.clone().map(|(key, ..)| key.relation.name.name()))),
+        (
+            "table_name",
+            text(columns.clone().map(|(key, ..)| key.relation.name.name())),
+        ),
         ("column_name", text(columns.clone().map(|(_, column, _)| column))),
-        ("ordinal_position", number(columns.clone().map(|(.., position)| *position))),
+        (
+            "ordinal_position",
+            number(columns.clone().map(|(.., position)| *position)),
+        ),
         ("position_in_unique_constraint", numbers(columns.clone().map(there))),
     ])
 }
@@ -73,7 +84,10 @@ pub(super) fn constraint_column_usage(listing: &Listing) -> Result<RecordBatch> 
         ("table_name", text(columns.clone().map(|(_, name, _)| name.name()))),
         ("column_name", text(columns.clone().map(|(.., column)| column))),
         ("constraint_catalog", all.text(CATALOG)),
-        ("constraint_schema", text(columns.clone().map(|(key, ..)| key.relation.name.schema()))),
+        (
+            "constraint_schema",
+            text(columns.clone().map(|(key, ..)| key.relation.name.schema())),
+        ),
         ("constraint_name", text(columns.clone().map(|(key, ..)| &key.name))),
     ])
 }
@@ -84,11 +98,20 @@ pub(super) fn referential_constraints(listing: &Listing) -> Result<RecordBatch> 
     let (all, foreign) = (All(foreign.len()), foreign.iter());
     batch(vec![
         ("constraint_catalog", all.text(CATALOG)),
-        ("constraint_schema", text(foreign.clone().map(|(key, _)| key.relation.name.schema()))),
+        (
+            "constraint_schema",
+            text(foreign.clone().map(|(key, _)| key.relation.name.schema())),
+        ),
         ("constraint_name", text(foreign.clone().map(|(key, _)| &key.name))),
         ("unique_constraint_catalog", all.text(CATALOG)),
-        ("unique_constraint_schema", text(foreign.clone().map(|(_, there)| there.schema()))),
-        ("unique_constraint_name", text(foreign.clone().map(|(_, there)| primary_key_name(there)))),
+        (
+            "unique_constraint_schema",
+            text(foreign.clone().map(|(_, there)| there.schema())),
+        ),
+        (
+            "unique_constraint_name",
+            text(foreign.clone().map(|(_, there)| primary_key_name(there))),
+        ),
         ("match_option", all.text("NONE")),
         ("update_rule", all.text("NO ACTION")),
         ("delete_rule", all.text("NO ACTION")),

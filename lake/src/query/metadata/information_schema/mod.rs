@@ -10,9 +10,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::information_schema::InformationSchemaProvider;
-use datafusion::catalog::{
-    CatalogProvider, MemoryCatalogProviderList, SchemaProvider, Session, TableProvider,
-};
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProviderList, SchemaProvider, Session, TableProvider};
 use datafusion::datasource::TableType;
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;

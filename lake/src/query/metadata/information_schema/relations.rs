@@ -27,7 +27,10 @@ pub(super) fn tables(listing: &Listing, own: impl Iterator<Item = &'static str>)
         ("table_catalog", all.text(CATALOG)),
         ("table_schema", text(schemas.chain(own.iter().map(|_| NAME)))),
         ("table_name", text(names.chain(own.iter().copied()))),
-        ("table_type", text(relations.iter().map(kind).chain(own.iter().map(|_| "VIEW")))),
+        (
+            "table_type",
+            text(relations.iter().map(kind).chain(own.iter().map(|_| "VIEW"))),
+        ),
         ("self_referencing_column_name", all.no_text()),
         ("reference_generation", all.no_text()),
         ("user_defined_type_catalog", all.no_text()),
@@ -80,12 +83,24 @@ pub(super) fn columns(listing: &Listing) -> Result<RecordBatch> {
         ("column_name", text(columns.clone().map(|c| c.field.name()))),
         ("ordinal_position", number(columns.clone().map(|c| c.position))),
         ("column_default", all.no_text()),
-        ("is_nullable", text(columns.clone().map(|c| yes_or_no(c.field.is_nullable())))),
-        ("data_type", text(columns.clone().map(|c| sql_types::full_name(c.data_type())))),
+        (
+            "is_nullable",
+            text(columns.clone().map(|c| yes_or_no(c.field.is_nullable()))),
+        ),
+        (
+            "data_type",
+            text(columns.clone().map(|c| sql_types::full_name(c.data_type()))),
+        ),
         ("character_maximum_length", all.no_number()),
         ("character_octet_length", numbers(columns.clone().map(length))),
-        ("numeric_precision", numbers(columns.clone().map(|c| Some(c.numeric()?.precision)))),
-        ("numeric_precision_radix", numbers(columns.clone().map(|c| Some(c.numeric()?.radix)))),
+        (
+            "numeric_precision",
+            numbers(columns.clone().map(|c| Some(c.numeric()?.precision))),
+        ),
+        (
+            "numeric_precision_radix",
+            numbers(columns.clone().map(|c| Some(c.numeric()?.radix))),
+        ),
         ("numeric_scale", numbers(columns.clone().map(|c| c.numeric()?.scale))),
         (
             "datetime_precision",

@@ -44,15 +44,33 @@ pub(super) fn functions(session: &dyn Session) -> Vec<Function> {
                 scalar_arguments: &scalar_arguments,
             })
         };
-        all.push(Function::new(name, "SCALAR", function.signature(), function.documentation(), gives));
+        all.push(Function::new(
+            name,
+            "SCALAR",
+            function.signature(),
+            function.documentation(),
+            gives,
+        ));
     }
     for (name, function) in session.aggregate_functions() {
         let gives = |arguments: &[FieldRef]| function.return_field(arguments);
-        all.push(Function::new(name, "AGGREGATE", function.signature(), function.documentation(), gives));
+        all.push(Function::new(
+            name,
+            "AGGREGATE",
+            function.signature(),
+            function.documentation(),
+            gives,
+        ));
     }
     for (name, function) in session.window_functions() {
         let gives = |arguments: &[FieldRef]| function.field(WindowUDFFieldArgs::new(arguments, function.name()));
-        all.push(Function::new(name, "WINDOW", function.signature(), function.documentation(), gives));
+        all.push(Function::new(
+            name,
+            "WINDOW",
+            function.signature(),
+            function.documentation(),
+            gives,
+        ));
     }
     if let Some(state) = session.as_any().downcast_ref::<SessionState>() {
         all.extend(state.table_functions().keys().map(|name| Function::table(name)));
@@ -72,10 +90,14 @@ impl Function {
         let arguments = documentation.and_then(|documentation| documentation.arguments.as_ref());
         let combination = |types: Vec<DataType>| {
             let fields = types.iter().zip(1..);
-            let fields = fields.map(|(data_type, nth)| Arc::new(Field::new(format!("${nth}"), data_type.clone(), true)));
+            let fields =
+                fields.map(|(data_type, nth)| Arc::new(Field::new(format!("${nth}"), data_type.clone(), true)));
             let result = gives(&fields.collect::<Vec<_>>()).ok();
             let result = result.map(|field| sql_types::name(field.data_type()).to_owned());
-            (types.iter().map(|one| sql_types::name(one).to_owned()).collect(), result)
+            (
+                types.iter().map(|one| sql_types::name(one).to_owned()).collect(),
+                result,
+            )
         };
         let mut types: BTreeSet<_> = signature
             .type_signature
@@ -148,8 +170,14 @@ pub(super) fn routines(functions: &[Function]) -> Result<RecordBatch> {
         ("sql_data_access", all.text("READS")),
         ("security_type", all.text("INVOKER")),
         ("function_type", text(rows.clone().map(|(function, _)| function.kind))),
-        ("description", texts(rows.clone().map(|(function, _)| function.description.as_ref()))),
-        ("syntax_example", texts(rows.clone().map(|(function, _)| function.syntax.as_ref()))),
+        (
+            "description",
+            texts(rows.clone().map(|(function, _)| function.description.as_ref())),
+        ),
+        (
+            "syntax_example",
+            texts(rows.clone().map(|(function, _)| function.syntax.as_ref())),
+        ),
     ])
 }
 
@@ -166,14 +194,20 @@ pub(super) fn parameters(functions: &[Function]) -> Result<RecordBatch> {
     let mut rows = Vec::new();
     for function in functions.iter().filter(|function| function.kind != "TABLE") {
         for ((arguments, result), combination) in function.types.iter().zip(0..) {
-            rows.extend(arguments.iter().zip(1..).enumerate().map(|(place, (data_type, position))| Parameter {
-                function,
-                combination,
-                position,
-                mode: "IN",
-                name: function.parameters.get(place),
-                data_type,
-            }));
+            rows.extend(
+                arguments
+                    .iter()
+                    .zip(1..)
+                    .enumerate()
+                    .map(|(place, (data_type, position))| Parameter {
+                        function,
+                        combination,
+                        position,
+                        mode: "IN",
+                        name: function.parameters.get(place),
+                        data_type,
+                    }),
+            );
             rows.extend(result.as_ref().map(|data_type| Parameter {
                 function,
                 combination,

@@ -20,8 +20,8 @@ use super::listing::{Depth, Listing, Wanted};
 use super::table::{MetadataTable, Rows};
 use crate::query::catalog::ReleaseCatalog;
 
-pub(in crate::query) use types::{format as format_type, oid_of as type_oid};
 pub(super) use types::name as type_name;
+pub(in crate::query) use types::{format as format_type, oid_of as type_oid};
 
 /// The schema's name.
 pub(super) const NAME: &str = "pg_catalog";

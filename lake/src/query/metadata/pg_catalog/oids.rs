@@ -35,7 +35,9 @@ pub(in crate::query) fn of_schema(schema: &str) -> i64 {
 pub(in crate::query) fn of_relation(schema: &str, name: &str) -> i64 {
     let system = SYSTEM.iter().filter(|_| schema == NAME);
     let mut system = system.filter(|(table, _)| *table == name);
-    system.next().map_or_else(|| of(&["relation", schema, name]), |(_, oid)| *oid)
+    system
+        .next()
+        .map_or_else(|| of(&["relation", schema, name]), |(_, oid)| *oid)
 }
 
 /// A key's.

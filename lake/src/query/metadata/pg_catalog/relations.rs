@@ -40,7 +40,10 @@ pub(super) fn class(listing: &Listing) -> Result<RecordBatch> {
         ("relhasindex", all.flag(false)),
         ("relisshared", all.flag(false)),
         ("relpersistence", all.text("p")),
-        ("relkind", text(rows.clone().map(|row| if row.is_view { "v" } else { "r" }))),
+        (
+            "relkind",
+            text(rows.clone().map(|row| if row.is_view { "v" } else { "r" })),
+        ),
         ("relnatts", all.no_number()),
         ("relchecks", all.number(0)),
         ("relhasrules", flag(rows.map(|row| row.is_view))),
@@ -74,11 +77,23 @@ pub(super) fn attribute(listing: &Listing) -> Result<RecordBatch> {
         ("attrelid", oid(rows.clone().map(|(relation, ..)| relation.oid()))),
         ("attname", text(rows.clone().map(|(_, _, field, _)| field.name()))),
         ("atttypid", oid(rows.clone().map(|(_, _, field, _)| known(field).oid))),
-        ("attlen", number(rows.clone().map(|(_, _, field, _)| known(field).length))),
+        (
+            "attlen",
+            number(rows.clone().map(|(_, _, field, _)| known(field).length)),
+        ),
         ("attnum", number(rows.clone().map(|(_, place, ..)| *place))),
-        ("attndims", number(rows.clone().map(|(_, _, field, _)| i32::from(known(field).is_array)))),
-        ("atttypmod", number(rows.clone().map(|(_, _, field, _)| types::modifier(field.data_type())))),
-        ("attnotnull", flag(rows.clone().map(|(_, _, field, _)| !field.is_nullable()))),
+        (
+            "attndims",
+            number(rows.clone().map(|(_, _, field, _)| i32::from(known(field).is_array))),
+        ),
+        (
+            "atttypmod",
+            number(rows.clone().map(|(_, _, field, _)| types::modifier(field.data_type()))),
+        ),
+        (
+            "attnotnull",
+            flag(rows.clone().map(|(_, _, field, _)| !field.is_nullable())),
+        ),
         ("atthasdef", all.flag(false)),
         ("atthasmissing", all.flag(false)),
         ("attidentity", all.text("")),
@@ -114,12 +129,18 @@ pub(super) fn constraint(listing: &Listing) -> Result<RecordBatch> {
     let keys = listing.keys();
     let (all, rows) = (All(keys.len()), keys.iter());
     let of = |key: &Key| oids::of_constraint(key.relation.name.schema(), key.relation.name.name(), &key.name);
-    let there = |key: &Key| key.references.map(|(name, _)| oids::of_relation(name.schema(), name.name()));
+    let there = |key: &Key| {
+        key.references
+            .map(|(name, _)| oids::of_relation(name.schema(), name.name()))
+    };
     batch(vec![
         ("oid", oid(rows.clone().map(of))),
         ("conname", text(rows.clone().map(|key| &key.name))),
         ("connamespace", oid(rows.clone().map(|key| key.relation.namespace()))),
-        ("contype", text(rows.clone().map(|key| if key.references.is_some() { "f" } else { "p" }))),
+        (
+            "contype",
+            text(rows.clone().map(|key| if key.references.is_some() { "f" } else { "p" })),
+        ),
         ("condeferrable", all.flag(false)),
         ("condeferred", all.flag(false)),
         ("convalidated", all.flag(true)),
@@ -134,7 +155,10 @@ pub(super) fn constraint(listing: &Listing) -> Result<RecordBatch> {
         ("conislocal", all.flag(true)),
         ("coninhcount", all.number(0)),
         ("connoinherit", all.flag(true)),
-        ("conkey", places(rows.clone().map(|key| Some(positions(key.relation, key.columns))))),
+        (
+            "conkey",
+            places(rows.clone().map(|key| Some(positions(key.relation, key.columns)))),
+        ),
         ("confkey", places(rows.clone().map(|key| referred(listing, key)))),
         // The clause that `pg_get_constraintdef` gives; PostgreSQL had this column until version 11.
         ("consrc", text(rows.map(clause))),
@@ -144,7 +168,10 @@ pub(super) fn constraint(listing: &Listing) -> Result<RecordBatch> {
 /// The places of columns in their relation, from 1.
 fn positions(relation: &Relation, columns: &[String]) -> Vec<i32> {
     let place = |name: &String| relation.columns().zip(1..).find(|((field, _), _)| field.name() == name);
-    columns.iter().filter_map(|name| place(name).map(|(_, place)| place)).collect()
+    columns
+        .iter()
+        .filter_map(|name| place(name).map(|(_, place)| place))
+        .collect()
 }
 
 fn referred(listing: &Listing, key: &Key) -> Option<Vec<i32>> {

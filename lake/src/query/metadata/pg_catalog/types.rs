@@ -215,21 +215,42 @@ pub(super) fn rows() -> Result<RecordBatch> {
         ("typname", text(rows.clone().map(|row| &row.name))),
         ("typnamespace", all.oid(oids::of_schema(super::NAME))),
         ("typowner", all.oid(oids::OWNER)),
-        ("typlen", number(rows.clone().map(|row| if row.is_array { -1 } else { row.of.length }))),
-        ("typbyval", flag(rows.clone().map(|row| !row.is_array && (1..=8).contains(&row.of.length)))),
+        (
+            "typlen",
+            number(rows.clone().map(|row| if row.is_array { -1 } else { row.of.length })),
+        ),
+        (
+            "typbyval",
+            flag(
+                rows.clone()
+                    .map(|row| !row.is_array && (1..=8).contains(&row.of.length)),
+            ),
+        ),
         ("typtype", text(rows.clone().map(kind))),
-        ("typcategory", text(rows.clone().map(|row| if row.is_array { "A" } else { row.of.category }))),
+        (
+            "typcategory",
+            text(rows.clone().map(|row| if row.is_array { "A" } else { row.of.category })),
+        ),
         ("typispreferred", all.flag(false)),
         ("typisdefined", all.flag(true)),
         ("typdelim", all.text(",")),
         ("typrelid", all.oid(0)),
-        ("typelem", oid(rows.clone().map(|row| if row.is_array { row.of.oid } else { 0 }))),
-        ("typarray", oid(rows.clone().map(|row| if row.is_array { 0 } else { row.of.array }))),
+        (
+            "typelem",
+            oid(rows.clone().map(|row| if row.is_array { row.of.oid } else { 0 })),
+        ),
+        (
+            "typarray",
+            oid(rows.clone().map(|row| if row.is_array { 0 } else { row.of.array })),
+        ),
         ("typnotnull", all.flag(false)),
         ("typbasetype", all.oid(0)),
         ("typtypmod", all.number(-1)),
         ("typndims", all.number(0)),
-        ("typcollation", oid(rows.map(|row| if row.of.category == "S" { 100 } else { 0 }))),
+        (
+            "typcollation",
+            oid(rows.map(|row| if row.of.category == "S" { 100 } else { 0 })),
+        ),
         ("typdefault", all.no_text()),
     ])
 }
