@@ -1,20 +1,24 @@
 //! Query sessions: the one place that makes them.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cordada_core::TableName;
 use datafusion::catalog::TableProvider;
-use datafusion::execution::SessionStateBuilder;
+use datafusion::common::{Result, config_err};
+use datafusion::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::lake::Lake;
-use crate::query::catalog::{Handle, ReleaseCatalog};
+use crate::query::catalog::ReleaseCatalog;
 use crate::query::comparisons::InOwnType;
 use crate::query::functions;
 use crate::query::set_operations::CountedRows;
 use crate::query::subqueries::PredicateSubqueries;
+use crate::query::metadata::Described;
 use crate::release::Release;
 
 /// The catalog's name in SQL.
@@ -22,6 +26,59 @@ pub const CATALOG: &str = "lake";
 
 /// The schema of relations that are named without one.
 pub const DEFAULT_SCHEMA: &str = "marts";
+
+/// Who owns everything, by the catalog's word.
+pub(crate) const OWNER: &str = "cordada";
+
+/// Who a statement runs for, among the options of its session: `current_user`.
+#[derive(Debug, Clone)]
+pub struct User(String);
+
+impl User {
+    /// The user of a session; without one, the owner of everything.
+    pub(crate) fn of(config: &ConfigOptions) -> &str {
+        config.extensions.get::<Self>().map_or(OWNER, |user| &user.0)
+    }
+}
+
+/// The state of the session, to plan and run a statement of that user with.
+pub fn state_for(session: &SessionContext, user: &str) -> SessionState {
+    let mut state = session.state();
+    state
+        .config_mut()
+        .options_mut()
+        .extensions
+        .insert(User(user.to_owned()));
+    // The options of a statement are those of its start.
+    state.mark_start_execution();
+    state
+}
+
+impl ConfigExtension for User {
+    const PREFIX: &'static str = "cordada_user";
+}
+
+impl ExtensionOptions for User {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
+        config_err!("{key} cannot be set")
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        Vec::new()
+    }
+}
 
 impl Lake {
     /// A session that reads `release`, in the catalog `lake` (the default one; default schema `marts`).
@@ -44,7 +101,8 @@ impl Lake {
             .with_target_partitions(self.parallelism())
             .with_default_catalog_and_schema(CATALOG, DEFAULT_SCHEMA)
             .with_create_default_catalog_and_schema(false)
-            .with_information_schema(true)
+            // The catalog has one of its own: `metadata`.
+            .with_information_schema(false)
             .with_collect_statistics(true);
         let options = config.options_mut();
         // Exact decimals: a literal such as 0.21 is a DECIMAL, not a float, so that money stays money.
@@ -75,7 +133,7 @@ impl Lake {
             .get_or_insert_default()
             .extend(functions.window);
         let session = SessionContext::new_with_state(builder.build());
-        session.register_catalog(CATALOG, Arc::new(Handle(catalog)));
+        session.register_catalog(CATALOG, Arc::new(Described::new(catalog)));
         session
     }
 }

@@ -11,11 +11,13 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 
 use crate::lake::Lake;
-use crate::query::catalog::{Handle, ReleaseCatalog};
+use crate::query::catalog::ReleaseCatalog;
 use crate::query::dialect::{self, Parsed, release_catalog};
 use crate::query::select_lists;
 use crate::query::session::{CATALOG, DEFAULT_SCHEMA};
 use crate::query::stack::Large;
+use crate::query::metadata::{self, Described};
+use crate::query::session_statements;
 
 /// Plans one read-only statement. `from marts.x version as of 12` reads `marts.x` as release 12 published it.
 ///
@@ -28,12 +30,15 @@ pub async fn plan(lake: &Lake, session: &SessionContext, sql: &str) -> Result<Lo
 
 async fn plan_here(lake: &Lake, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
     let Parsed { statement, releases } = dialect::parse(sql)?;
+    if let Some(plan) = session_statements::plan(session, &statement)? {
+        return Ok(plan);
+    }
     for number in releases {
         let name = release_catalog(number);
         if session.catalog(&name).is_none() {
             let release = lake.releases().get(number).await?;
             let catalog = ReleaseCatalog::new(lake.clone(), release, Default::default());
-            session.register_catalog(name, Arc::new(Handle(catalog)));
+            session.register_catalog(name, Arc::new(Described::new(catalog)));
         }
     }
     let plan = match planned(session, statement).await {
@@ -57,7 +62,7 @@ async fn plan_here(lake: &Lake, session: &SessionContext, sql: &str) -> Result<L
         Error::failed("planning the query", error.strip_backtrace())
             .hint("queries only read: tables are built by the SQL project and by ingestion")
     })?;
-    Ok(plan)
+    metadata::in_sqls_words(plan).doing(|| "planning the query")
 }
 
 async fn planned(session: &SessionContext, statement: Statement) -> Result<LogicalPlan, DataFusionError> {

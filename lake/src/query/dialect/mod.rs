@@ -43,9 +43,9 @@ pub(super) fn parse(sql: &str) -> Result<Parsed> {
 
 fn parse_here(sql: &str) -> Result<Parsed> {
     let mut tokens = tokenize(sql).doing(|| "planning the query")?;
-    tokens::odbc::unescape(&mut tokens);
     tokens::parameters::number(&mut tokens);
     tokens::windows::resolve(&mut tokens)?;
+    tokens::odbc::unescape(&mut tokens)?;
     let releases = tokens::versions::resolve(&mut tokens)?;
     let mut statement = statement(tokens).doing(|| "planning the query")?;
     rewrites::rewrite(&mut statement).doing(|| "planning the query")?;

@@ -9,6 +9,7 @@ mod coalesce;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod page;
+mod session;
 
 /// What a family registers.
 #[derive(Default)]
@@ -21,7 +22,7 @@ pub(super) struct Functions {
 /// All functions of the lake's sessions, the engine's left out.
 pub(super) fn all() -> Functions {
     let mut all = Functions::default();
-    for family in [coalesce::all()] {
+    for family in [coalesce::all(), session::all()] {
         all.scalar.extend(family.scalar);
         all.aggregate.extend(family.aggregate);
         all.window.extend(family.window);

@@ -7,6 +7,11 @@ pub(super) mod depth;
 mod limits;
 mod rows;
 mod windows;
+mod dual;
+mod postgresql_catalog;
+mod session_words;
+mod show;
+mod templates;
 
 use datafusion::common::Result;
 use datafusion::sql::parser::Statement;
@@ -25,7 +30,11 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
 }
 
 fn of_query(statement: &mut ast::Statement) -> Result<()> {
+    show::rewrite(statement)?;
     depth::flatten(statement)?;
+    session_words::rewrite(statement)?;
+    postgresql_catalog::rewrite(statement)?;
+    dual::rewrite(statement)?;
     clauses::rewrite(statement)?;
     limits::rewrite(statement)?;
     windows::rewrite(statement)?;
