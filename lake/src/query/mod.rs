@@ -1,5 +1,6 @@
 //! Reading a release: sessions, their catalog, and the statements that they take.
 
+mod casts;
 pub(crate) mod catalog;
 mod comparisons;
 mod dialect;
@@ -9,3 +10,5 @@ pub(crate) mod provider;
 pub mod session;
 pub(crate) mod sound_statistics;
 pub mod sql;
+mod time_operators;
+mod types;

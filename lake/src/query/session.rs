@@ -10,9 +10,12 @@ use datafusion::optimizer::Analyzer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::lake::Lake;
+use crate::query::casts::PostgresCasts;
 use crate::query::catalog::{Handle, ReleaseCatalog};
 use crate::query::comparisons::InOwnType;
 use crate::query::functions;
+use crate::query::time_operators::TimeOperators;
+use crate::query::types::Types;
 use crate::release::Release;
 
 /// The catalog's name in SQL.
@@ -49,11 +52,18 @@ impl Lake {
         options.sql_parser.parse_float_as_decimal = true;
         let mut rules = Analyzer::new().rules;
         rules.insert(0, Arc::new(InOwnType));
+        rules.insert(1, Arc::new(PostgresCasts { written: true }));
+        rules.push(Arc::new(PostgresCasts { written: false }));
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.runtime().clone())
             .with_default_features()
-            .with_analyzer_rules(rules);
+            .with_analyzer_rules(rules)
+            .with_type_planner(Arc::new(Types));
+        builder
+            .expr_planners()
+            .get_or_insert_default()
+            .insert(0, Arc::new(TimeOperators));
         let functions = functions::all();
         builder
             .scalar_functions()
