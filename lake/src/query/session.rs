@@ -64,6 +64,7 @@ impl Lake {
             .expr_planners()
             .get_or_insert_default()
             .insert(0, Arc::new(TimeOperators));
+        functions::dates::series::add_to(builder.table_functions().get_or_insert_default());
         let functions = functions::all();
         builder
             .scalar_functions()

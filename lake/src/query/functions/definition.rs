@@ -32,8 +32,6 @@ pub(super) enum Kind {
     Day,
     /// A timestamp in microseconds; dates and text are read as one.
     Stamp,
-    /// A timestamp without zone; one with a zone is refused.
-    Naive,
     /// An interval in months, days and nanoseconds, or a duration in microseconds.
     Span,
     /// A time of day, in nanoseconds.
@@ -313,7 +311,6 @@ impl Kind {
             (Self::Moment | Self::Stamp, T::Timestamp(_, zone)) => {
                 Some(T::Timestamp(TimeUnit::Microsecond, zone.clone()))
             }
-            (Self::Naive, T::Timestamp(_, None)) => Some(T::Timestamp(TimeUnit::Microsecond, None)),
             (Self::Span, T::Interval(_)) => Some(T::Interval(IntervalUnit::MonthDayNano)),
             (Self::Span, T::Duration(_)) => Some(T::Duration(TimeUnit::Microsecond)),
             (Self::Time, T::Time32(_) | T::Time64(_)) => Some(T::Time64(TimeUnit::Nanosecond)),
@@ -332,8 +329,7 @@ impl Kind {
             Self::Text if is_null => Some(T::Utf8),
             Self::Int if own.is_numeric() || is_text || is_null => Some(T::Int64),
             Self::Float | Self::Number if is_text || is_null => Some(T::Float64),
-            Self::Moment | Self::Naive if is_text || is_null => Some(T::Timestamp(TimeUnit::Microsecond, None)),
-            Self::Naive if matches!(own, T::Date32 | T::Date64) => Some(T::Timestamp(TimeUnit::Microsecond, None)),
+            Self::Moment if is_text || is_null => Some(T::Timestamp(TimeUnit::Microsecond, None)),
             Self::Stamp if is_text || is_null || matches!(own, T::Date32 | T::Date64) => {
                 Some(T::Timestamp(TimeUnit::Microsecond, None))
             }

@@ -2,6 +2,7 @@
 //! numbers are rounded. Everything else is left to the engine.
 
 pub(in crate::query) mod intervals;
+mod kinds;
 mod numbers;
 mod text;
 mod times;
@@ -25,6 +26,10 @@ use datafusion::logical_expr::{
 use super::Functions;
 use super::dates::values::{Moments, Span, Spans, collect};
 use super::dates::zones::Zone;
+use super::definition::udfs;
+
+/// Where the page of functions has them.
+const FAMILY: &str = "Types and casts";
 
 /// What becomes of a value that has no equal in the type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,7 +43,10 @@ pub(in crate::query) enum OnFailure {
 /// `cast_as` and `try_cast_as`: what casts become where PostgreSQL's answer is another than the engine's.
 pub(super) fn all() -> Functions {
     Functions {
-        scalar: vec![cast_as(OnFailure::Error), cast_as(OnFailure::Null)],
+        scalar: [cast_as(OnFailure::Error), cast_as(OnFailure::Null)]
+            .into_iter()
+            .chain(udfs(kinds::DEFINITIONS))
+            .collect(),
         ..Functions::default()
     }
 }
@@ -51,7 +59,7 @@ pub(in crate::query) fn cast_as(on_failure: OnFailure) -> Arc<ScalarUDF> {
     };
     let section = DocSection {
         include: true,
-        label: "Types and casts",
+        label: FAMILY,
         description: None,
     };
     let about = match on_failure {

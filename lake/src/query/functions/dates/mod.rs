@@ -10,6 +10,7 @@ mod make;
 pub(in crate::query) mod names;
 mod now;
 mod parts;
+pub(in crate::query) mod series;
 mod shift;
 mod trunc;
 pub(in crate::query) mod units;

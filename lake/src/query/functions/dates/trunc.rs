@@ -105,6 +105,21 @@ fn span_truncated(unit: Unit, span: Span) -> Result<Span> {
     })
 }
 
+/// A timestamp with so many digits of its second, to the nearest.
+fn round_time(args: &Arguments) -> Result<ArrayRef> {
+    let moments = Moments::of(args.array(0)?)?;
+    let digits = args.ints(1)?;
+    let rows = (0..args.rows).map(|row| {
+        let (Some(local), false) = (moments.local(row)?, args.any_null(row)) else {
+            return Ok(None);
+        };
+        let step = 10_i64.pow(u32::try_from(6 - digits.value(row).clamp(0, 6)).unwrap_or(0));
+        let up = local.checked_add(step / 2).ok_or_else(out_of_range)?;
+        Ok(Some(up - up.rem_euclid(step)))
+    });
+    collect(&args.result, rows)
+}
+
 /// `date_bin(stride, time[, origin])`.
 fn date_bin(args: &Arguments) -> Result<ArrayRef> {
     let strides = Spans::of(args.array(0)?)?;
@@ -282,6 +297,18 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         returns: |given| Ok(zoned_like(given, 1)),
         body: date_bin,
         keeps_order_of: Some(1),
+        ..PLAIN
+    },
+    Definition {
+        name: "round_time",
+        family: super::FAMILY,
+        about: "A timestamp to the nearest with so many digits of its second. What `timestamp(3)` is cast by.",
+        syntax: "round_time(at, digits)",
+        example: "select round_time(timestamp '2024-02-29 10:11:12.3456', 3)",
+        forms: &[&[Kind::Stamp, Kind::Int]],
+        returns: |given| Ok(zoned_like(given, 0)),
+        body: round_time,
+        keeps_order_of: Some(0),
         ..PLAIN
     },
     Definition {

@@ -61,10 +61,6 @@ impl<'a> Moments<'a> {
         self.zone
     }
 
-    pub fn is_date(&self) -> bool {
-        matches!(self.values, Values::Days(_))
-    }
-
     /// What the clock on the wall shows.
     pub fn local(&self, row: usize) -> Result<Option<i64>> {
         match self.instant(row)? {

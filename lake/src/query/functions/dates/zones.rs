@@ -86,12 +86,6 @@ impl Zone {
             .map_err(|_| exec_datafusion_err!("there is no time zone `{name}`"))
     }
 
-    /// An abbreviation's hours east of UTC, or of a zone's name at a time on the wall: what may end a timestamp's text.
-    pub fn is_abbreviation(name: &str) -> bool {
-        let lower = name.to_ascii_lowercase();
-        ABBREVIATIONS.iter().any(|(abbreviation, _)| *abbreviation == lower)
-    }
-
     /// Microseconds that the zone is east of UTC at an instant.
     pub fn offset(self, instant: i64) -> Result<i64> {
         match self {
