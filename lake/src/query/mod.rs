@@ -1,5 +1,6 @@
 //! Reading a release: sessions, their catalog, and the statements that they take.
 
+mod casts;
 pub(crate) mod catalog;
 mod comparisons;
 mod dialect;
@@ -15,3 +16,5 @@ mod set_operations;
 pub mod sql;
 mod stack;
 mod subqueries;
+mod time_operators;
+mod types;

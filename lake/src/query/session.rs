@@ -9,16 +9,20 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, config_err};
 use datafusion::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::optimizer::{Analyzer, Optimizer};
+use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::lake::Lake;
+use crate::query::casts::PostgresCasts;
 use crate::query::catalog::ReleaseCatalog;
 use crate::query::comparisons::InOwnType;
 use crate::query::functions;
+use crate::query::metadata::Described;
 use crate::query::set_operations::CountedRows;
 use crate::query::subqueries::PredicateSubqueries;
-use crate::query::metadata::Described;
+use crate::query::time_operators::TimeOperators;
+use crate::query::types::Types;
 use crate::release::Release;
 
 /// The catalog's name in SQL.
@@ -108,8 +112,13 @@ impl Lake {
         // Exact decimals: a literal such as 0.21 is a DECIMAL, not a float, so that money stays money.
         options.sql_parser.parse_float_as_decimal = true;
         let mut rules = Analyzer::new().rules;
-        rules.insert(0, Arc::new(InOwnType));
-        rules.insert(0, Arc::new(CountedRows));
+        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 3] = [
+            Arc::new(CountedRows),
+            Arc::new(InOwnType),
+            Arc::new(PostgresCasts { written: true }),
+        ];
+        rules.splice(0..0, first);
+        rules.push(Arc::new(PostgresCasts { written: false }));
         let mut optimizer = Optimizer::new().rules;
         // Before the rule that makes joins of subqueries in filters, after the one that makes EXISTS of ANY and ALL.
         optimizer.insert(1, Arc::new(PredicateSubqueries));
@@ -118,7 +127,11 @@ impl Lake {
             .with_runtime_env(self.runtime().clone())
             .with_default_features()
             .with_analyzer_rules(rules)
-            .with_optimizer_rules(optimizer);
+            .with_optimizer_rules(optimizer)
+            .with_type_planner(Arc::new(Types));
+        let planners: [Arc<dyn ExprPlanner>; 1] = [Arc::new(TimeOperators)];
+        builder.expr_planners().get_or_insert_default().splice(0..0, planners);
+        functions::dates::series::add_to(builder.table_functions().get_or_insert_default());
         let functions = functions::all();
         builder
             .scalar_functions()

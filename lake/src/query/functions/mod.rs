@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
+pub(in crate::query) mod casts;
 mod coalesce;
+pub(in crate::query) mod dates;
+mod definition;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod page;
@@ -22,7 +25,7 @@ pub(super) struct Functions {
 /// All functions of the lake's sessions, the engine's left out.
 pub(super) fn all() -> Functions {
     let mut all = Functions::default();
-    for family in [coalesce::all(), session::all()] {
+    for family in [casts::all(), coalesce::all(), dates::all(), session::all()] {
         all.scalar.extend(family.scalar);
         all.aggregate.extend(family.aggregate);
         all.window.extend(family.window);

@@ -12,6 +12,8 @@ mod postgresql_catalog;
 mod session_words;
 mod show;
 mod templates;
+mod dates;
+mod types;
 
 use datafusion::common::Result;
 use datafusion::sql::parser::Statement;
@@ -39,5 +41,7 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     limits::rewrite(statement)?;
     windows::rewrite(statement)?;
     rows::rewrite(statement)?;
+    types::rewrite(statement)?;
+    dates::rewrite(statement)?;
     Ok(())
 }
