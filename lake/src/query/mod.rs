@@ -1,5 +1,6 @@
 //! Reading a release: sessions, their catalog, and the statements that they take.
 
+mod arithmetic;
 pub(crate) mod catalog;
 mod comparisons;
 mod dialect;

@@ -10,6 +10,7 @@ use datafusion::optimizer::Analyzer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::lake::Lake;
+use crate::query::arithmetic;
 use crate::query::catalog::{Handle, ReleaseCatalog};
 use crate::query::comparisons::InOwnType;
 use crate::query::functions;
@@ -49,11 +50,19 @@ impl Lake {
         options.sql_parser.parse_float_as_decimal = true;
         let mut rules = Analyzer::new().rules;
         rules.insert(0, Arc::new(InOwnType));
+        rules.insert(1, Arc::new(arithmetic::CheckedArithmetic));
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.runtime().clone())
             .with_default_features()
             .with_analyzer_rules(rules);
+        let planners = builder.expr_planners().get_or_insert_default();
+        planners.insert(
+            0,
+            Arc::new(arithmetic::Planner {
+                power: functions::power(),
+            }),
+        );
         let functions = functions::all();
         builder
             .scalar_functions()

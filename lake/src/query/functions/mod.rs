@@ -5,6 +5,11 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
+mod conditionals;
+mod numbers;
+
+pub(super) use numbers::power;
+
 /// What a family registers.
 #[derive(Default)]
 pub(super) struct Functions {
@@ -15,5 +20,11 @@ pub(super) struct Functions {
 
 /// All functions of the lake's sessions, the engine's left out.
 pub(super) fn all() -> Functions {
-    Functions::default()
+    let mut all = Functions::default();
+    for family in [conditionals::all(), numbers::all()] {
+        all.scalar.extend(family.scalar);
+        all.aggregate.extend(family.aggregate);
+        all.window.extend(family.window);
+    }
+    all
 }
