@@ -51,6 +51,7 @@ impl Lake {
         let mut rules = Analyzer::new().rules;
         rules.insert(0, Arc::new(InOwnType));
         rules.insert(1, Arc::new(arithmetic::CheckedArithmetic));
+        rules.insert(2, Arc::new(arithmetic::Guards));
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.runtime().clone())

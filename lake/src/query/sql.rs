@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cordada_core::{Context, Error, Result, TableName};
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
@@ -40,7 +42,16 @@ pub async fn plan(lake: &Lake, session: &SessionContext, sql: &str) -> Result<Lo
         Error::failed("planning the query", error.strip_backtrace())
             .hint("queries only read: tables are built by the SQL project and by ingestion")
     })?;
-    Ok(plan)
+    typed(&session.state(), plan).doing(|| "planning the query")
+}
+
+/// The plan with the types that its answer has: until it is analysed, a `case` has the type of its first result, and who
+/// trusts that cuts the others. A plan whose parameters have no values yet stays as it is.
+fn typed(state: &SessionState, plan: LogicalPlan) -> DataFusionResult<LogicalPlan> {
+    match plan.get_parameter_names()?.is_empty() {
+        true => (state.analyzer()).execute_and_check(plan, state.config_options(), |_, _| ()),
+        false => Ok(plan),
+    }
 }
 
 /// The relations of the lake that a statement names.

@@ -28,6 +28,14 @@ impl Arithmetic {
         let signature = Signature::user_defined(Volatility::Immutable);
         Arc::new(ScalarUDF::from(Arithmetic { operation, signature }))
     }
+
+    /// Whether it fails where the second operand is zero.
+    pub fn divides(&self) -> bool {
+        matches!(
+            self.operation,
+            Operation::Divide | Operation::Modulo | Operation::DivideWhole
+        )
+    }
 }
 
 impl ScalarUDFImpl for Arithmetic {

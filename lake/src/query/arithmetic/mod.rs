@@ -8,6 +8,7 @@
 mod decimals;
 mod floats;
 mod function;
+mod guards;
 mod literals;
 mod operation;
 mod planner;
@@ -16,6 +17,7 @@ mod types;
 
 pub(super) use decimals::fits;
 pub(super) use function::{calculate, in_words};
+pub(super) use guards::Guards;
 pub(super) use operation::Operation;
 pub(super) use planner::Planner;
 pub(super) use rule::CheckedArithmetic;

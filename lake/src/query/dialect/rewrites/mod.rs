@@ -1,5 +1,7 @@
 //! Rewrites of the syntax tree: what the parser reads and the engine does not plan, or plans wrongly. One file a family.
 
+mod operators;
+
 use datafusion::common::Result;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
@@ -16,6 +18,7 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
     }
 }
 
-fn of_query(_statement: &mut ast::Statement) -> Result<()> {
+fn of_query(statement: &mut ast::Statement) -> Result<()> {
+    operators::rewrite(statement);
     Ok(())
 }
