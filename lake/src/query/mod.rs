@@ -10,3 +10,4 @@ pub(crate) mod provider;
 pub mod session;
 pub(crate) mod sound_statistics;
 pub mod sql;
+mod truth;

@@ -14,6 +14,7 @@ use crate::query::arithmetic;
 use crate::query::catalog::{Handle, ReleaseCatalog};
 use crate::query::comparisons::InOwnType;
 use crate::query::functions;
+use crate::query::truth::AsComparisons;
 use crate::release::Release;
 
 /// The catalog's name in SQL.
@@ -52,6 +53,7 @@ impl Lake {
         rules.insert(0, Arc::new(InOwnType));
         rules.insert(1, Arc::new(arithmetic::CheckedArithmetic));
         rules.insert(2, Arc::new(arithmetic::Guards));
+        rules.insert(3, Arc::new(AsComparisons));
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.runtime().clone())

@@ -32,8 +32,7 @@ class Sides:
 
     def theirs(self, statement):
         try:
-            answer = self.duckdb.execute(statement.text(DUCKDB))
-            return answer.to_arrow_table() if hasattr(answer, "to_arrow_table") else answer.fetch_arrow_table()
+            return self.duckdb.sql(statement.text(DUCKDB)).to_arrow_table()
         except duckdb.Error as error:
             return Failed(error)
 

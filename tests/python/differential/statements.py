@@ -150,7 +150,9 @@ class Statements:
         kinds = [self.random.choice(EXACT) for _ in range(self.random.choices([0, 1, 2], [2, 5, 3])[0])]
         # A constant would stand for a place in the list.
         keys = [made.of(kind, 1) for kind in kinds]
-        keys = [key for key in keys if "." in key.text()] or []
+        keys = [key for key in keys if "." in key.text()]
+        # Nor may a grouping set have a key twice.
+        keys = list({key.text(): key for key in keys}.values())
         kinds = [key.kind for key in keys]
         parts, shown = ["select "], []
         for key in keys:
