@@ -3,17 +3,23 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::config::ConfigOptions;
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
 use super::Operation;
 use super::function::Arithmetic;
 use super::types::{is_number, operands};
+
+/// Functions whose second argument is a number of places.
+const ROUNDING: [&str; 4] = ["ceil", "floor", "round", "trunc"];
 
 /// Puts checked operations in place of the engine's, of the same types.
 #[derive(Debug)]
@@ -63,8 +69,29 @@ fn of_expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             }
             Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })))
         }
+        Expr::ScalarFunction(call) => places(call),
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// The type of `round(x, 1 + 1)` depends on the sum, so it is calculated before types are told.
+fn places(mut call: ScalarFunction) -> Result<Transformed<Expr>> {
+    let is_constant = |places: &Expr| {
+        !matches!(places, Expr::Literal(..)) && places.column_refs().is_empty() && !places.is_volatile()
+    };
+    let changes = match call.args.get_mut(1) {
+        Some(places) if ROUNDING.contains(&call.func.name()) && is_constant(places) => {
+            let simplifier = ExprSimplifier::new(SimplifyContext::default());
+            *places = simplifier.simplify(places.clone())?;
+            true
+        }
+        _ => false,
+    };
+    Ok(Transformed::new(
+        Expr::ScalarFunction(call),
+        changes,
+        TreeNodeRecursion::Continue,
+    ))
 }
 
 /// What was planned has been told a type: it stays.
