@@ -1,5 +1,6 @@
 //! Reading a release: sessions, their catalog, and the statements that they take.
 
+mod arithmetic;
 mod casts;
 pub(crate) mod catalog;
 mod comparisons;
@@ -11,10 +12,11 @@ pub(crate) mod provider;
 mod select_lists;
 pub mod session;
 pub mod session_statements;
-pub(crate) mod sound_statistics;
 mod set_operations;
+pub(crate) mod sound_statistics;
 pub mod sql;
 mod stack;
 mod subqueries;
 mod time_operators;
+mod truth;
 mod types;

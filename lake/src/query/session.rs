@@ -14,6 +14,7 @@ use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::lake::Lake;
+use crate::query::arithmetic::{self, CheckedArithmetic, Guards};
 use crate::query::casts::PostgresCasts;
 use crate::query::catalog::ReleaseCatalog;
 use crate::query::comparisons::InOwnType;
@@ -22,6 +23,7 @@ use crate::query::metadata::Described;
 use crate::query::set_operations::CountedRows;
 use crate::query::subqueries::PredicateSubqueries;
 use crate::query::time_operators::TimeOperators;
+use crate::query::truth::AsComparisons;
 use crate::query::types::Types;
 use crate::release::Release;
 
@@ -112,10 +114,13 @@ impl Lake {
         // Exact decimals: a literal such as 0.21 is a DECIMAL, not a float, so that money stays money.
         options.sql_parser.parse_float_as_decimal = true;
         let mut rules = Analyzer::new().rules;
-        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 3] = [
+        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 6] = [
             Arc::new(CountedRows),
             Arc::new(InOwnType),
             Arc::new(PostgresCasts { written: true }),
+            Arc::new(CheckedArithmetic),
+            Arc::new(Guards),
+            Arc::new(AsComparisons),
         ];
         rules.splice(0..0, first);
         rules.push(Arc::new(PostgresCasts { written: false }));
@@ -129,7 +134,8 @@ impl Lake {
             .with_analyzer_rules(rules)
             .with_optimizer_rules(optimizer)
             .with_type_planner(Arc::new(Types));
-        let planners: [Arc<dyn ExprPlanner>; 1] = [Arc::new(TimeOperators)];
+        let power = functions::power();
+        let planners: [Arc<dyn ExprPlanner>; 2] = [Arc::new(TimeOperators), Arc::new(arithmetic::Planner { power })];
         builder.expr_planners().get_or_insert_default().splice(0..0, planners);
         functions::dates::series::add_to(builder.table_functions().get_or_insert_default());
         let functions = functions::all();

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use cordada_core::{Context, Error, Result, TableName};
 use datafusion::common::DataFusionError;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
@@ -13,11 +15,11 @@ use datafusion::sql::parser::Statement;
 use crate::lake::Lake;
 use crate::query::catalog::ReleaseCatalog;
 use crate::query::dialect::{self, Parsed, release_catalog};
+use crate::query::metadata::{self, Described};
 use crate::query::select_lists;
 use crate::query::session::{CATALOG, DEFAULT_SCHEMA};
-use crate::query::stack::Large;
-use crate::query::metadata::{self, Described};
 use crate::query::session_statements;
+use crate::query::stack::Large;
 
 /// Plans one read-only statement. `from marts.x version as of 12` reads `marts.x` as release 12 published it.
 ///
@@ -62,12 +64,22 @@ async fn plan_here(lake: &Lake, session: &SessionContext, sql: &str) -> Result<L
         Error::failed("planning the query", error.strip_backtrace())
             .hint("queries only read: tables are built by the SQL project and by ingestion")
     })?;
-    metadata::in_sqls_words(plan).doing(|| "planning the query")
+    let plan = metadata::in_sqls_words(plan).doing(|| "planning the query")?;
+    typed(&session.state(), plan).doing(|| "planning the query")
 }
 
 async fn planned(session: &SessionContext, statement: Statement) -> Result<LogicalPlan, DataFusionError> {
     // Boxed because views are planned while planning.
     Box::pin(session.state().statement_to_plan(statement)).await
+}
+
+/// The plan with the types that its answer has: until it is analysed, a `case` has the type of its first result, and who
+/// trusts that cuts the others. A plan whose parameters have no values yet stays as it is.
+fn typed(state: &SessionState, plan: LogicalPlan) -> DataFusionResult<LogicalPlan> {
+    match plan.get_parameter_names()?.is_empty() {
+        true => (state.analyzer()).execute_and_check(plan, state.config_options(), |_, _| ()),
+        false => Ok(plan),
+    }
 }
 
 /// The relations of the lake that a statement names.

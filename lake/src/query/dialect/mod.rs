@@ -45,6 +45,7 @@ fn parse_here(sql: &str) -> Result<Parsed> {
     let mut tokens = tokenize(sql).doing(|| "planning the query")?;
 
     tokens::numbers::to_decimal(&mut tokens);
+    tokens::exponent::join(&mut tokens);
     tokens::parameters::number(&mut tokens);
     tokens::windows::resolve(&mut tokens)?;
     tokens::odbc::unescape(&mut tokens)?;

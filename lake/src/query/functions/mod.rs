@@ -7,12 +7,16 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 pub(in crate::query) mod casts;
 mod coalesce;
+mod conditionals;
 pub(in crate::query) mod dates;
 mod definition;
+mod numbers;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod page;
 mod session;
+
+pub(super) use numbers::power;
 
 /// What a family registers.
 #[derive(Default)]
@@ -25,7 +29,14 @@ pub(super) struct Functions {
 /// All functions of the lake's sessions, the engine's left out.
 pub(super) fn all() -> Functions {
     let mut all = Functions::default();
-    for family in [casts::all(), coalesce::all(), dates::all(), session::all()] {
+    for family in [
+        casts::all(),
+        coalesce::all(),
+        conditionals::all(),
+        dates::all(),
+        numbers::all(),
+        session::all(),
+    ] {
         all.scalar.extend(family.scalar);
         all.aggregate.extend(family.aggregate);
         all.window.extend(family.window);

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use datafusion::common::{Result, plan_err};
-use datafusion::sql::sqlparser::ast::{Expr, Function, Query, Select, SelectItem, Visit, VisitMut, Visitor, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, Query, Select, SelectItem, Visit, VisitMut, Visitor, VisitorMut,
+};
 
 use super::{Inputs, normal};
 

@@ -3,17 +3,18 @@
 mod build;
 mod chains;
 mod clauses;
+mod dates;
 pub(super) mod depth;
-mod limits;
-mod rows;
-mod windows;
 mod dual;
+mod limits;
+mod operators;
 mod postgresql_catalog;
+mod rows;
 mod session_words;
 mod show;
 mod templates;
-mod dates;
 mod types;
+mod windows;
 
 use datafusion::common::Result;
 use datafusion::sql::parser::Statement;
@@ -43,5 +44,6 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     rows::rewrite(statement)?;
     types::rewrite(statement)?;
     dates::rewrite(statement)?;
+    operators::rewrite(statement);
     Ok(())
 }

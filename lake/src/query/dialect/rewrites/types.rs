@@ -38,8 +38,17 @@ impl VisitorMut for Types {
 
 fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
     match expr {
-        Expr::Cast { kind, expr, data_type, format, array: false } => {
-            let cast = Cast { lenient: matches!(kind, CastKind::TryCast | CastKind::SafeCast), data_type };
+        Expr::Cast {
+            kind,
+            expr,
+            data_type,
+            format,
+            array: false,
+        } => {
+            let cast = Cast {
+                lenient: matches!(kind, CastKind::TryCast | CastKind::SafeCast),
+                data_type,
+            };
             match format {
                 Some(CastFormat::Value(format) | CastFormat::ValueAtTimeZone(format, _)) => {
                     let format = Expr::Value(format.clone());
@@ -48,8 +57,17 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
                 None => Ok(cast.adjusted(expr)),
             }
         }
-        Expr::Convert { is_try, expr, data_type: Some(data_type), styles, .. } => {
-            let cast = Cast { lenient: *is_try, data_type };
+        Expr::Convert {
+            is_try,
+            expr,
+            data_type: Some(data_type),
+            styles,
+            ..
+        } => {
+            let cast = Cast {
+                lenient: *is_try,
+                data_type,
+            };
             match styles.first() {
                 Some(style) => {
                     let style = style.to_string();
@@ -59,7 +77,9 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
                         None => plan_err!("convert has no style {style} here: to_char writes a time by a template"),
                     }
                 }
-                None => Ok(Some(cast.adjusted(expr).unwrap_or_else(|| cast.plain((**expr).clone())))),
+                None => Ok(Some(
+                    cast.adjusted(expr).unwrap_or_else(|| cast.plain((**expr).clone())),
+                )),
             }
         }
         Expr::Value(ValueWithSpan { value, .. }) => Ok(literal(value)),
@@ -89,7 +109,11 @@ struct Cast<'a> {
 impl Cast<'_> {
     fn plain(&self, expr: Expr) -> Expr {
         Expr::Cast {
-            kind: if self.lenient { CastKind::TryCast } else { CastKind::Cast },
+            kind: if self.lenient {
+                CastKind::TryCast
+            } else {
+                CastKind::Cast
+            },
             expr: Box::new(expr),
             data_type: self.data_type.clone(),
             array: false,
@@ -99,7 +123,13 @@ impl Cast<'_> {
 
     /// A cast to a type with a length or a precision that the engine's type does not have.
     fn adjusted(&self, expr: &mut Expr) -> Option<Expr> {
-        let to = |data_type: DataType| Cast { data_type: &data_type, ..*self }.plain(expr.clone());
+        let to = |data_type: DataType| {
+            Cast {
+                data_type: &data_type,
+                ..*self
+            }
+            .plain(expr.clone())
+        };
         if let Some(length) = length(self.data_type) {
             return Some(call("left", vec![to(DataType::Varchar(None)), number(length)]));
         }
@@ -111,15 +141,17 @@ impl Cast<'_> {
             DataType::Custom(name, _) if name.to_string().eq_ignore_ascii_case("uniqueidentifier") => {
                 Some(call("to_uuid", vec![to(DataType::Varchar(None))]))
             }
-            DataType::Timestamp(Some(digits @ 0..6), zone) => {
-                Some(call("round_time", vec![to(DataType::Timestamp(None, *zone)), number(*digits)]))
-            }
+            DataType::Timestamp(Some(digits @ 0..6), zone) => Some(call(
+                "round_time",
+                vec![to(DataType::Timestamp(None, *zone)), number(*digits)],
+            )),
             DataType::Datetime(Some(digits @ 0..6)) => {
                 Some(call("round_time", vec![to(DataType::Datetime(None)), number(*digits)]))
             }
-            DataType::TimestampNtz(Some(digits @ 0..6)) => {
-                Some(call("round_time", vec![to(DataType::TimestampNtz(None)), number(*digits)]))
-            }
+            DataType::TimestampNtz(Some(digits @ 0..6)) => Some(call(
+                "round_time",
+                vec![to(DataType::TimestampNtz(None)), number(*digits)],
+            )),
             _ => None,
         }
     }
@@ -146,9 +178,16 @@ impl Cast<'_> {
                     (_, Some(length)) => call("left", vec![written, number(length)]),
                 }
             }
-            DataType::Date => call(if self.lenient { "try_to_date" } else { "to_date" }, vec![value, format]),
+            DataType::Date => call(
+                if self.lenient { "try_to_date" } else { "to_date" },
+                vec![value, format],
+            ),
             DataType::Timestamp(..) | DataType::Datetime(_) | DataType::TimestampNtz(_) | DataType::Custom(..) => {
-                let name = if self.lenient { "try_to_timestamp" } else { "to_timestamp_ntz" };
+                let name = if self.lenient {
+                    "try_to_timestamp"
+                } else {
+                    "to_timestamp_ntz"
+                };
                 self.plain(call(name, vec![value, format]))
             }
             DataType::Numeric(_) | DataType::Decimal(_) => self.plain(call("to_number", vec![value, format])),

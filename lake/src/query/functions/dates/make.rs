@@ -55,12 +55,18 @@ fn of_day(hour: i64, minute: i64, second: f64) -> Result<i64> {
 }
 
 /// Rows that are null where an argument is.
-fn rows<'a, T>(args: &'a Arguments, row: impl Fn(usize) -> Result<T> + 'a) -> impl Iterator<Item = Result<Option<T>>> + 'a {
+fn rows<'a, T>(
+    args: &'a Arguments,
+    row: impl Fn(usize) -> Result<T> + 'a,
+) -> impl Iterator<Item = Result<Option<T>>> + 'a {
     (0..args.rows).map(move |at| if args.any_null(at) { Ok(None) } else { row(at).map(Some) })
 }
 
 fn make_date(args: &Arguments) -> Result<ArrayRef> {
-    collect(&args.result, rows(args, |row| join(days(args, row)?, 0).ok_or_else(out_of_range)))
+    collect(
+        &args.result,
+        rows(args, |row| join(days(args, row)?, 0).ok_or_else(out_of_range)),
+    )
 }
 
 /// `date_from_parts`: months and days beyond their ends are counted on.
@@ -160,12 +166,18 @@ fn unix_timestamp(args: &Arguments) -> Result<ArrayRef> {
 
 fn date_of_days(args: &Arguments) -> Result<ArrayRef> {
     let numbers = args.ints(0)?;
-    collect(&args.result, rows(args, |row| join(numbers.value(row), 0).ok_or_else(out_of_range)))
+    collect(
+        &args.result,
+        rows(args, |row| join(numbers.value(row), 0).ok_or_else(out_of_range)),
+    )
 }
 
 fn days_of_date(args: &Arguments) -> Result<ArrayRef> {
     let moments = Moments::of(args.array(0)?)?;
-    collect(&args.result, moments.locals().map(|local| Ok(local?.map(|local| split(local).0))))
+    collect(
+        &args.result,
+        moments.locals().map(|local| Ok(local?.map(|local| split(local).0))),
+    )
 }
 
 /// `date(2024, 2, 29)`, `date(at[, zone])`.
@@ -240,7 +252,15 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         example: "select make_timestamptz(2024, 2, 29, 10, 11, 12.5, 'Europe/Madrid')",
         forms: &[
             SECONDS,
-            &[Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Float, Kind::Text],
+            &[
+                Kind::Int,
+                Kind::Int,
+                Kind::Int,
+                Kind::Int,
+                Kind::Int,
+                Kind::Float,
+                Kind::Text,
+            ],
         ],
         returns: |_| Ok(timestamp(true)),
         body: make_timestamp,
@@ -294,7 +314,15 @@ pub(super) const DEFINITIONS: &[Definition] = &[
             &[Kind::Int; 4],
             &[Kind::Int; 5],
             &[Kind::Int; 6],
-            &[Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Float],
+            &[
+                Kind::Int,
+                Kind::Int,
+                Kind::Int,
+                Kind::Int,
+                Kind::Int,
+                Kind::Int,
+                Kind::Float,
+            ],
         ],
         returns: always!(INTERVAL),
         body: make_interval,

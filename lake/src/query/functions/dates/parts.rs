@@ -5,10 +5,10 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, Decimal128Array, Float64Array, Int64Array};
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, plan_datafusion_err};
+use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::preimage::PreimageResult;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::Expr;
 
 use super::calendar::{DAY, Date, HOUR, MINUTE, SECOND, iso_week, iso_weekday, split, weekday};
 use super::units::{Field, Unit};
@@ -16,7 +16,11 @@ use super::values::{Moments, Span, Spans, out_of_range};
 use super::zones::Zone;
 use crate::query::functions::definition::{Arguments, Definition, Given, Kind, PLAIN, always};
 
-const FORMS: &[&[Kind]] = &[&[Kind::Text, Kind::Moment], &[Kind::Text, Kind::Time], &[Kind::Text, Kind::Span]];
+const FORMS: &[&[Kind]] = &[
+    &[Kind::Text, Kind::Moment],
+    &[Kind::Text, Kind::Time],
+    &[Kind::Text, Kind::Span],
+];
 
 /// A part, exactly: a number of 10^-scale.
 struct Part {
@@ -45,7 +49,11 @@ fn counted(year: i64) -> i64 {
 
 /// A century or a millennium: the first ends with the year of that number.
 fn period(year: i64, years: i64) -> i64 {
-    if year > 0 { (year + years - 1) / years } else { -((years - year) / years) }
+    if year > 0 {
+        (year + years - 1) / years
+    } else {
+        -((years - year) / years)
+    }
 }
 
 /// The field of a time on the wall.
@@ -87,7 +95,10 @@ fn of_moment(field: Field, local: i64, zone: Zone) -> Result<Part> {
         Field::TimezoneHour => whole(offset()? / HOUR),
         Field::TimezoneMinute => whole(offset()? / MINUTE % 60),
     };
-    Ok(Part { value, scale: scale(field) })
+    Ok(Part {
+        value,
+        scale: scale(field),
+    })
 }
 
 fn in_unit(micros: i128, unit: Unit) -> i128 {
@@ -135,7 +146,10 @@ fn of_span(field: Field, span: Span) -> Result<Part> {
         }
         _ => return exec_err!("an interval does not have that field"),
     };
-    Ok(Part { value, scale: scale(field) })
+    Ok(Part {
+        value,
+        scale: scale(field),
+    })
 }
 
 /// The field of a time on the wall, as a whole number.
@@ -172,7 +186,12 @@ fn parts(args: &Arguments, fields: impl Fn(usize) -> Result<Field>, place: usize
         _ => {
             let moments = Moments::of(array)?;
             let zone = moments.zone();
-            Box::new(move |row| moments.local(row)?.map(|local| of_moment(fields(row)?, local, zone)).transpose())
+            Box::new(move |row| {
+                moments
+                    .local(row)?
+                    .map(|local| of_moment(fields(row)?, local, zone))
+                    .transpose()
+            })
         }
     };
     (0..args.rows)
@@ -267,7 +286,11 @@ macro_rules! field {
             name: $name,
             aliases: $aliases,
             family: super::FAMILY,
-            about: concat!("The ", $what, " of a date, a timestamp, a time or an interval, as a bigint."),
+            about: concat!(
+                "The ",
+                $what,
+                " of a date, a timestamp, a time or an interval, as a bigint."
+            ),
             syntax: concat!($name, "(at)"),
             example: concat!("select ", $name, "(timestamp '2024-02-29 10:11:12.5')"),
             forms: &[&[Kind::Moment], &[Kind::Time], &[Kind::Span]],
@@ -334,24 +357,74 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     },
     field!("quarter", &[], "quarter", Field::Of(Unit::Quarter)),
     field!("month", &[], "month", Field::Of(Unit::Month)),
-    field!("week", &["weekofyear", "weekiso", "week_iso"], "week of ISO 8601", Field::Of(Unit::Week)),
-    field!("isoyear", &["yearofweekiso", "yearofweek"], "year of ISO 8601's week", Field::Of(Unit::IsoYear)),
-    field!("day", &["dayofmonth", "day_of_month"], "day of the month", Field::Of(Unit::Day)),
-    field!("dayofweek", &["weekday", "day_of_week"], "day of the week, Sunday is 0,", Field::Weekday),
-    field!("isodow", &["dayofweekiso", "dayofweek_iso"], "day of the week, Monday is 1,", Field::IsoWeekday),
+    field!(
+        "week",
+        &["weekofyear", "weekiso", "week_iso"],
+        "week of ISO 8601",
+        Field::Of(Unit::Week)
+    ),
+    field!(
+        "isoyear",
+        &["yearofweekiso", "yearofweek"],
+        "year of ISO 8601's week",
+        Field::Of(Unit::IsoYear)
+    ),
+    field!(
+        "day",
+        &["dayofmonth", "day_of_month"],
+        "day of the month",
+        Field::Of(Unit::Day)
+    ),
+    field!(
+        "dayofweek",
+        &["weekday", "day_of_week"],
+        "day of the week, Sunday is 0,",
+        Field::Weekday
+    ),
+    field!(
+        "isodow",
+        &["dayofweekiso", "dayofweek_iso"],
+        "day of the week, Monday is 1,",
+        Field::IsoWeekday
+    ),
     field!("dayofyear", &["day_of_year"], "day of the year", Field::DayOfYear),
     field!("hour", &[], "hour", Field::Of(Unit::Hour)),
     field!("minute", &[], "minute", Field::Of(Unit::Minute)),
     field!("second", &[], "whole second", Field::Of(Unit::Second)),
-    field!("millisecond", &[], "milliseconds of the minute", Field::Of(Unit::Millisecond)),
-    field!("microsecond", &[], "microseconds of the minute", Field::Of(Unit::Microsecond)),
+    field!(
+        "millisecond",
+        &[],
+        "milliseconds of the minute",
+        Field::Of(Unit::Millisecond)
+    ),
+    field!(
+        "microsecond",
+        &[],
+        "microseconds of the minute",
+        Field::Of(Unit::Microsecond)
+    ),
     field!("decade", &[], "decade", Field::Of(Unit::Decade)),
     field!("century", &[], "century", Field::Of(Unit::Century)),
     field!("millennium", &[], "millennium", Field::Of(Unit::Millennium)),
     field!("era", &[], "era, 0 before Christ,", Field::Era),
-    field!("epoch_ms", &["unix_millis"], "milliseconds since 1970", Field::EpochIn(Unit::Millisecond)),
-    field!("epoch_us", &["unix_micros"], "microseconds since 1970", Field::EpochIn(Unit::Microsecond)),
-    field!("epoch_ns", &[], "nanoseconds since 1970", Field::EpochIn(Unit::Nanosecond)),
+    field!(
+        "epoch_ms",
+        &["unix_millis"],
+        "milliseconds since 1970",
+        Field::EpochIn(Unit::Millisecond)
+    ),
+    field!(
+        "epoch_us",
+        &["unix_micros"],
+        "microseconds since 1970",
+        Field::EpochIn(Unit::Microsecond)
+    ),
+    field!(
+        "epoch_ns",
+        &[],
+        "nanoseconds since 1970",
+        Field::EpochIn(Unit::Nanosecond)
+    ),
     field!("unix_seconds", &[], "whole seconds since 1970", Field::Epoch),
     Definition {
         name: "epoch",

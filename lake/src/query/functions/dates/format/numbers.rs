@@ -34,9 +34,13 @@ enum Piece {
     /// `L`
     Currency,
     /// `TH`, `th`
-    Ordinal { upper: bool },
+    Ordinal {
+        upper: bool,
+    },
     /// `RN`, `rn`
-    Roman { upper: bool },
+    Roman {
+        upper: bool,
+    },
     /// `V`: digits after it multiply the number.
     Shift,
     /// `EEEE`
@@ -82,7 +86,10 @@ impl Template {
         let (mut pointed, mut shifted) = (false, false);
         let mut rest = text;
         while let Some(letter) = rest.chars().next() {
-            let begins = |word: &str| rest.get(..word.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(word));
+            let begins = |word: &str| {
+                rest.get(..word.len())
+                    .is_some_and(|begins| begins.eq_ignore_ascii_case(word))
+            };
             if letter == '"' {
                 let inside: String = rest.chars().skip(1).take_while(|&letter| letter != '"').collect();
                 template.pieces.extend(inside.chars().map(Piece::Text));
@@ -146,7 +153,10 @@ impl Digits {
             digits.insert_str(0, &"0".repeat(scale + 1 - digits.len()));
         }
         let (before, fraction) = digits.split_at(digits.len() - scale);
-        let mut all: Vec<u8> = before.bytes().chain(fraction.bytes().chain(std::iter::repeat(b'0')).take(after)).collect();
+        let mut all: Vec<u8> = before
+            .bytes()
+            .chain(fraction.bytes().chain(std::iter::repeat(b'0')).take(after))
+            .collect();
         if fraction.as_bytes().get(after).is_some_and(|digit| *digit >= b'5') {
             round_up(&mut all);
         }
@@ -155,7 +165,11 @@ impl Digits {
         let before = before.trim_start_matches('0');
         Self {
             negative: value < 0,
-            before: if before.is_empty() { "0".to_owned() } else { before.to_owned() },
+            before: if before.is_empty() {
+                "0".to_owned()
+            } else {
+                before.to_owned()
+            },
             after: fraction.to_owned(),
         }
     }
@@ -216,7 +230,11 @@ impl Number {
 }
 
 fn write(template: &Template, number: Number) -> Result<String> {
-    if let Some(Piece::Roman { upper }) = template.pieces.iter().find(|piece| matches!(piece, Piece::Roman { .. })) {
+    if let Some(Piece::Roman { upper }) = template
+        .pieces
+        .iter()
+        .find(|piece| matches!(piece, Piece::Roman { .. }))
+    {
         return Ok(roman(number, *upper, template.unpadded));
     }
     if template.has(Piece::Exponent) {
@@ -252,18 +270,32 @@ struct Writing<'a> {
 
 impl<'a> Writing<'a> {
     fn new(template: &'a Template, digits: &'a Digits, before: usize) -> Self {
-        let mut places = template.pieces.iter().filter(|piece| matches!(piece, Piece::Digit | Piece::Zero | Piece::Point));
+        let mut places = template
+            .pieces
+            .iter()
+            .filter(|piece| matches!(piece, Piece::Digit | Piece::Zero | Piece::Point));
         let first_zero = places.clone().take(before).position(|piece| *piece == Piece::Zero);
-        let any_zero = places.clone().take_while(|piece| **piece != Piece::Point).any(|piece| *piece == Piece::Zero);
+        let any_zero = places
+            .clone()
+            .take_while(|piece| **piece != Piece::Point)
+            .any(|piece| *piece == Piece::Zero);
         let first = before.saturating_sub(digits.before.len());
         // 0.5 is .5 where no zero is asked for.
         let blank_zero = !any_zero && digits.before == "0" && template.after > 0;
         let first_shown = if blank_zero { before } else { first };
         let last_zero_after = {
             let after = places.by_ref().skip_while(|piece| **piece != Piece::Point).skip(1);
-            after.enumerate().filter(|(_, piece)| **piece == Piece::Zero).map(|(place, _)| place + 1).last()
+            after
+                .enumerate()
+                .filter(|(_, piece)| **piece == Piece::Zero)
+                .map(|(place, _)| place + 1)
+                .last()
         };
-        let relevant = digits.after.trim_end_matches('0').len().max(last_zero_after.unwrap_or(0));
+        let relevant = digits
+            .after
+            .trim_end_matches('0')
+            .len()
+            .max(last_zero_after.unwrap_or(0));
         Self {
             template,
             digits,
@@ -286,7 +318,8 @@ impl<'a> Writing<'a> {
                 Piece::Digit | Piece::Zero if pointed => {
                     let of_after = place - self.before;
                     if of_after < self.relevant {
-                        self.out.push_str(self.digits.after.get(of_after..=of_after).unwrap_or(""));
+                        self.out
+                            .push_str(self.digits.after.get(of_after..=of_after).unwrap_or(""));
                     }
                     place += 1;
                 }
@@ -297,7 +330,8 @@ impl<'a> Writing<'a> {
                 Piece::Point => {
                     self.sign_before();
                     // FM9.9 of 0 is `0.`.
-                    if self.template.unpadded && self.shown_from == self.before && self.relevant == 0 && self.before > 0 {
+                    if self.template.unpadded && self.shown_from == self.before && self.relevant == 0 && self.before > 0
+                    {
                         self.out.push('0');
                     }
                     self.out.push('.');
@@ -338,7 +372,9 @@ impl<'a> Writing<'a> {
             return;
         }
         self.sign_before();
-        let digit = place.checked_sub(self.first).and_then(|at| self.digits.before.get(at..=at));
+        let digit = place
+            .checked_sub(self.first)
+            .and_then(|at| self.digits.before.get(at..=at));
         self.out.push_str(digit.unwrap_or("0"));
     }
 
@@ -386,7 +422,11 @@ impl<'a> Writing<'a> {
         if self.digits.negative || self.template.has(Piece::Point) || self.digits.before.starts_with('#') {
             return;
         }
-        let last_two = self.digits.before.get(self.digits.before.len().saturating_sub(2)..).unwrap_or_default();
+        let last_two = self
+            .digits
+            .before
+            .get(self.digits.before.len().saturating_sub(2)..)
+            .unwrap_or_default();
         let value: u32 = last_two.parse().unwrap_or(0);
         let suffix = match (value, value % 10) {
             (11..=13, _) => "th",
@@ -395,7 +435,11 @@ impl<'a> Writing<'a> {
             (_, 3) => "rd",
             _ => "th",
         };
-        self.out.push_str(&if upper { suffix.to_ascii_uppercase() } else { suffix.to_owned() });
+        self.out.push_str(&if upper {
+            suffix.to_ascii_uppercase()
+        } else {
+            suffix.to_owned()
+        });
     }
 }
 
@@ -404,15 +448,32 @@ fn scientific(template: &Template, number: Number) -> String {
     let text = format!("{:.*e}", template.after, value.abs());
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    let sign = if value < 0.0 { "-" } else if template.unpadded { "" } else { " " };
+    let sign = if value < 0.0 {
+        "-"
+    } else if template.unpadded {
+        ""
+    } else {
+        " "
+    };
     let exponent_sign = if exponent < 0 { '-' } else { '+' };
     format!("{sign}{mantissa}e{exponent_sign}{:02}", exponent.abs())
 }
 
 fn roman(number: Number, upper: bool, unpadded: bool) -> String {
     const NUMERALS: [(i64, &str); 13] = [
-        (1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"),
-        (9, "IX"), (5, "V"), (4, "IV"), (1, "I"),
+        (1000, "M"),
+        (900, "CM"),
+        (500, "D"),
+        (400, "CD"),
+        (100, "C"),
+        (90, "XC"),
+        (50, "L"),
+        (40, "XL"),
+        (10, "X"),
+        (9, "IX"),
+        (5, "V"),
+        (4, "IV"),
+        (1, "I"),
     ];
     let mut rest: i64 = number.digits(0, 0).before.parse().unwrap_or(0);
     let mut text = String::new();
@@ -460,7 +521,10 @@ pub(super) fn write_numbers(args: &Arguments) -> Result<ArrayRef> {
         if known.as_ref().is_none_or(|(known, _)| *known != text) {
             known = Some((text, Template::parse(text)?));
         }
-        known.as_ref().map(|(_, template)| write(template, number(row))).transpose()
+        known
+            .as_ref()
+            .map(|(_, template)| write(template, number(row)))
+            .transpose()
     });
     Ok(super::text_array(rows.collect::<Result<Vec<_>>>()?))
 }
@@ -496,7 +560,10 @@ pub(super) fn read_numbers(args: &Arguments) -> Result<ArrayRef> {
         if known.as_ref().is_none_or(|(known, _)| *known != text) {
             known = Some((text, Template::parse(text)?));
         }
-        known.as_ref().map(|(_, template)| read(template, texts.value(row), scale)).transpose()
+        known
+            .as_ref()
+            .map(|(_, template)| read(template, texts.value(row), scale))
+            .transpose()
     });
     let array = rows.collect::<Result<Decimal128Array>>()?;
     Ok(Arc::new(array.with_precision_and_scale(precision, scale)?))
@@ -504,7 +571,8 @@ pub(super) fn read_numbers(args: &Arguments) -> Result<ArrayRef> {
 
 /// Digits, signs and a point are taken, what else a template has room for is passed over.
 fn read(template: &Template, text: &str, scale: i8) -> Result<i128> {
-    let wrong = || exec_datafusion_err!("invalid input syntax for type numeric: the text is not what the template says");
+    let wrong =
+        || exec_datafusion_err!("invalid input syntax for type numeric: the text is not what the template says");
     let mut negative = false;
     let mut digits = String::new();
     let mut pointed = false;

@@ -1,0 +1,45 @@
+//! PostgreSQL's operators before a number, which the engine knows as functions: `~ 5`, `|/ 16`, `||/ 27`, `@ -5`.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
+    Statement, UnaryOperator, visit_expressions_mut,
+};
+
+/// Writes them as calls.
+pub(super) fn rewrite(statement: &mut Statement) {
+    let _ = visit_expressions_mut(statement, |expr| {
+        if let Expr::UnaryOp { op, expr: operand } = expr
+            && let Some(name) = function(*op)
+        {
+            let argument = FunctionArg::Unnamed(FunctionArgExpr::Expr((**operand).clone()));
+            *expr = Expr::Function(Function {
+                name: ObjectName::from(vec![Ident::new(name)]),
+                uses_odbc_syntax: false,
+                parameters: FunctionArguments::None,
+                args: FunctionArguments::List(FunctionArgumentList {
+                    duplicate_treatment: None,
+                    args: vec![argument],
+                    clauses: Vec::new(),
+                }),
+                filter: None,
+                null_treatment: None,
+                over: None,
+                within_group: Vec::new(),
+            });
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
+fn function(operator: UnaryOperator) -> Option<&'static str> {
+    match operator {
+        UnaryOperator::BitwiseNot => Some("bitnot"),
+        UnaryOperator::PGSquareRoot => Some("sqrt"),
+        UnaryOperator::PGCubeRoot => Some("cbrt"),
+        UnaryOperator::PGAbs => Some("abs"),
+        UnaryOperator::PGPrefixFactorial | UnaryOperator::PGPostfixFactorial => Some("factorial"),
+        _ => None,
+    }
+}

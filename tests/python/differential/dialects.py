@@ -1,0 +1,24 @@
+"""Where we and DuckDB differ on purpose: ours is PostgreSQL's answer. Each says what is done about it here.
+
+Written in each dialect's own way:
+
+| what | ours | DuckDB | because |
+|---|---|---|---|
+| `7 / 2` of integers | 3 | 3.5, so `//` is written | PostgreSQL divides integers to integers |
+| an integer that is written | bigint | integer, so a cast is written | the engine has one type of literal |
+| `date_trunc` of a date | a timestamp | a date, so both are cast to one | PostgreSQL's result is a timestamp |
+
+Not generated:
+
+| what | because |
+|---|---|
+| a division by zero | ours is an error, DuckDB's is null or infinity: divisors are `nullif(x, 0)` |
+| sums of doubles that meet a comparison, a group or a limit | they depend on the order of addition |
+| decimals' quotients within other expressions | DuckDB divides them as doubles |
+| `round` of doubles | PostgreSQL rounds a half to the even neighbour, DuckDB away from zero |
+| doubles and decimals as text | they are written with other digits |
+| `order by` without `nulls first` or `last` | DuckDB has nulls last always, PostgreSQL as the greatest value |
+| results beyond 38 digits | each has limits of its own |
+
+Compared with an allowance: numbers, if one of the two is a double, are the same to nine digits (`answers.py`).
+"""
