@@ -189,13 +189,9 @@ impl Compiler<'_> {
         if node.config.contract {
             contract::check(self.lake, &self.session, node, &schema).await?;
         }
-        if let Some(missing) = node
-            .config
-            .unique_key
-            .iter()
-            .find(|key| schema.field_with_name(key).is_err())
-        {
-            let why = format!("the `unique_key` column `{missing}` is not selected");
+        let (key, columns) = node.config.meeting_columns();
+        if let Some(missing) = columns.iter().find(|name| schema.field_with_name(name).is_err()) {
+            let why = format!("the `{key}` column `{missing}` is not selected");
             let names = schema.fields().iter().map(|field| field.name().as_str());
             let error = Error::config(format!("compiling {}", node.name), why);
             return Err(node
@@ -335,10 +331,13 @@ impl Compiler<'_> {
     async fn checked_plan(&self, sql: &str) -> Result<LogicalPlan> {
         let plan = sql::plan(self.lake, &self.session, sql).await?;
         let state = self.session.state();
-        state
+        let checked = state
             .analyzer()
-            .execute_and_check(plan, state.config_options(), |_, _| {})
-            .doing(|| "checking the query")
+            .execute_and_check(plan.clone(), state.config_options(), |_, _| {})
+            .doing(|| "checking the query")?;
+        // Not every plan can be run: some subqueries that refer to the query around them cannot.
+        state.create_physical_plan(&plan).await.doing(|| "checking the query")?;
+        Ok(checked)
     }
 
     /// The columns of a query; each must have a name of its own.
@@ -494,7 +493,7 @@ fn documented(node: &Node, schema: &Schema) -> Result<SchemaRef> {
 }
 
 /// The columns of a table once new ones were added.
-fn with_new_columns(existing: Option<&SchemaRef>, rows: &SchemaRef) -> SchemaRef {
+pub(crate) fn with_new_columns(existing: Option<&SchemaRef>, rows: &SchemaRef) -> SchemaRef {
     let Some(existing) = existing else { return rows.clone() };
     let new = rows
         .fields()

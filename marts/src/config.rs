@@ -178,8 +178,14 @@ impl fmt::Display for Materialization {
 /// How an incremental model's new rows meet the old ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Strategy {
+    /// They are added.
     Append,
+    /// They replace all rows with one of their keys; many may share one.
+    DeleteInsert,
+    /// Each replaces the row with its key.
     Merge,
+    /// They replace all rows of their partitions; without partitions, all rows.
+    InsertOverwrite,
 }
 
 /// What happens when an incremental model's columns are no longer the table's.
@@ -203,7 +209,10 @@ pub(crate) struct Config {
     pub(crate) enabled: bool,
     pub(crate) unique_key: Vec<String>,
     pub(crate) strategy: Strategy,
-    pub(crate) on_schema_change: OnSchemaChange,
+    /// The columns whose values make a partition, for [`Strategy::InsertOverwrite`].
+    pub(crate) partition_by: Vec<String>,
+    /// `None` if it is not said.
+    pub(crate) on_schema_change: Option<OnSchemaChange>,
     /// `Some(false)` protects a table from `--full-refresh`.
     pub(crate) full_refresh: Option<bool>,
     pub(crate) contract: bool,
@@ -277,6 +286,7 @@ impl Config {
             tags: raw.get("tags").map(strings).unwrap_or_default(),
             enabled: boolean(raw, "enabled")?.unwrap_or(true),
             strategy: strategy(raw, &unique_key)?,
+            partition_by: partition_by(raw)?,
             unique_key,
             on_schema_change: on_schema_change(raw)?,
             full_refresh: boolean(raw, "full_refresh")?,
@@ -285,14 +295,27 @@ impl Config {
             delimiter: delimiter(raw)?,
             model: Model::read(raw, materialization)?,
         };
-        if config.strategy == Strategy::Merge && config.unique_key.is_empty() {
+        if matches!(config.strategy, Strategy::Merge | Strategy::DeleteInsert) && config.unique_key.is_empty() {
             return Err(ConfigProblem::new(
                 "incremental_strategy",
-                "the strategy `merge` needs a `unique_key`",
+                "the strategies `merge` and `delete+insert` need a `unique_key`",
                 "name the columns that identify a row".to_owned(),
             ));
         }
         Ok(config)
+    }
+
+    /// What it says of changed columns, or what holds if it says nothing.
+    pub(crate) fn on_schema_change(&self) -> OnSchemaChange {
+        self.on_schema_change.unwrap_or(OnSchemaChange::Ignore)
+    }
+
+    /// The columns by which new rows of an incremental model meet those that are there.
+    pub(crate) fn meeting_columns(&self) -> (&'static str, &[String]) {
+        match self.strategy {
+            Strategy::InsertOverwrite => ("partition_by", &self.partition_by),
+            _ => ("unique_key", &self.unique_key),
+        }
     }
 
     /// The configuration of an output of `model`: the model's, with a few keys of its own.
@@ -331,30 +354,70 @@ fn materialization(raw: &RawConfig) -> Result<Materialization, ConfigProblem> {
 }
 
 fn strategy(raw: &RawConfig, unique_key: &[String]) -> Result<Strategy, ConfigProblem> {
+    const STRATEGIES: [&str; 4] = ["append", "delete+insert", "merge", "insert_overwrite"];
     match text(raw, "incremental_strategy")?.as_deref() {
         None | Some("default") if unique_key.is_empty() => Ok(Strategy::Append),
-        // Deleting the rows of the same key and inserting the new ones is what a merge here does.
-        None | Some("default" | "merge" | "delete+insert") => Ok(Strategy::Merge),
+        None | Some("default" | "delete+insert") => Ok(Strategy::DeleteInsert),
+        Some("merge") => Ok(Strategy::Merge),
         Some("append") => Ok(Strategy::Append),
+        Some("insert_overwrite") => Ok(Strategy::InsertOverwrite),
+        Some("microbatch") => Err(ConfigProblem::new(
+            "incremental_strategy",
+            "the strategy `microbatch` is not supported",
+            "filter what is new under `is_incremental()`, with the strategy `delete+insert`".to_owned(),
+        )),
         Some(other) => Err(ConfigProblem::new(
             "incremental_strategy",
             format!("unknown incremental strategy `{other}`"),
-            did_you_mean(other, "strategies", ["append", "merge"]),
+            did_you_mean(other, "strategies", STRATEGIES),
         )),
     }
 }
 
-fn on_schema_change(raw: &RawConfig) -> Result<OnSchemaChange, ConfigProblem> {
-    match text(raw, "on_schema_change")?.as_deref() {
-        None | Some("ignore") => Ok(OnSchemaChange::Ignore),
-        Some("fail") => Ok(OnSchemaChange::Fail),
-        Some("append_new_columns") => Ok(OnSchemaChange::AppendNewColumns),
-        Some(other) => Err(ConfigProblem::new(
-            "on_schema_change",
-            format!("unknown value `{other}`"),
-            did_you_mean(other, "values", ["ignore", "fail", "append_new_columns"]),
-        )),
+/// A column, a list of columns, or a column as BigQuery has it: `{field: day, data_type: date}`.
+fn partition_by(raw: &RawConfig) -> Result<Vec<String>, ConfigProblem> {
+    let is_used = raw.get("incremental_strategy").and_then(Value::as_str) == Some("insert_overwrite");
+    match raw.get("partition_by").filter(|_| is_used) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(columns @ (Value::String(_) | Value::Array(_))) => Ok(strings(columns)),
+        Some(Value::Object(of_bigquery)) => {
+            let is_day = |key: &str, day: &str| of_bigquery.get(key).is_none_or(|value| value.as_str() == Some(day));
+            let field = of_bigquery.get("field").and_then(Value::as_str);
+            let plain = field.filter(|_| is_day("data_type", "date") && is_day("granularity", "day"));
+            plain.map(|field| vec![field.to_owned()]).ok_or_else(|| {
+                ConfigProblem::new(
+                    "partition_by",
+                    "partitions are the values of columns, and this is more",
+                    "select a column with the partition, such as date_trunc('month', …), and name it".to_owned(),
+                )
+            })
+        }
+        Some(_) => Err(ConfigProblem::new("partition_by", "it names columns", None)),
     }
+}
+
+fn on_schema_change(raw: &RawConfig) -> Result<Option<OnSchemaChange>, ConfigProblem> {
+    let known = match text(raw, "on_schema_change")?.as_deref() {
+        None => return Ok(None),
+        Some("ignore") => OnSchemaChange::Ignore,
+        Some("fail") => OnSchemaChange::Fail,
+        Some("append_new_columns") => OnSchemaChange::AppendNewColumns,
+        Some("sync_all_columns") => {
+            return Err(ConfigProblem::new(
+                "on_schema_change",
+                "`sync_all_columns` is not supported",
+                "leave `on_schema_change` out: the model is then built from scratch when its columns change".to_owned(),
+            ));
+        }
+        Some(other) => {
+            return Err(ConfigProblem::new(
+                "on_schema_change",
+                format!("unknown value `{other}`"),
+                did_you_mean(other, "values", ["ignore", "fail", "append_new_columns"]),
+            ));
+        }
+    };
+    Ok(Some(known))
 }
 
 fn contract(raw: &RawConfig) -> bool {
@@ -448,12 +511,12 @@ mod tests {
     }
 
     #[test]
-    fn a_unique_key_makes_an_incremental_merge() {
+    fn a_unique_key_replaces_the_rows_of_a_key() {
         let config = json!({"materialized": "incremental", "unique_key": "id"});
         let config = Config::validate(&raw(config), false).unwrap();
         assert_eq!(
             (config.strategy, config.unique_key),
-            (Strategy::Merge, vec!["id".to_owned()])
+            (Strategy::DeleteInsert, vec!["id".to_owned()])
         );
         assert_eq!(
             problem(json!({"incremental_strategy": "merge"})).key,
