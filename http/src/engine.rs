@@ -96,10 +96,10 @@ impl Engine {
         })
     }
 
-    /// A load or a check begins: credentials that were refused before may have been mended.
+    /// A load or a check begins: credentials may have been mended or withdrawn since.
     pub fn begin(&self) {
         if let Some(gate) = &self.gate {
-            gate.forget_refusal();
+            gate.forget();
         }
     }
 
