@@ -185,7 +185,7 @@ impl Answer {
                 decode::each_record(format, &body[..], take)
             }
             Content::List(Body::File(file, _)) => {
-                let mut file = file.open().doing(|| "reading a temporary file")?;
+                let file = file.open().doing(|| "reading a temporary file")?;
                 let mut file = std::io::BufReader::new(file);
                 let head = file.fill_buf().doing(|| "reading a temporary file")?;
                 if marked(head).is_some_and(|encoding| encoding != UTF_8) || named(&self.headers).is_some() {

@@ -123,7 +123,7 @@ fn of_condition(search: &mut Search, condition: &Expr, sources: &[&TableFactor],
     match condition {
         Expr::Nested(inner) => of_condition(search, inner, sources, scope),
         Expr::BinaryOp { left, op, right } => {
-            let mut sides = |search: &mut Search| {
+            let sides = |search: &mut Search| {
                 let one = of_condition(search, left, sources, scope);
                 (one, of_condition(search, right, sources, scope))
             };
