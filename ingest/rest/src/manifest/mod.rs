@@ -147,7 +147,7 @@ pub(crate) struct StreamSpec {
     pub(crate) rfc2822: Vec<String>,
     /// Fields, at any depth, whose times are UTC although they carry no zone. Those of the defaults are too.
     pub(crate) utc: Vec<String>,
-    /// Where the records are in a response; the root by default.
+    /// Where the records are in a response; the root by default. The names on the way are templates over `config`.
     pub(crate) records: Option<Records>,
     /// Records for which it is false do not land.
     pub(crate) filter: Option<Filter>,
@@ -213,6 +213,14 @@ impl StreamSpec {
             }
             None => None,
         };
+        resolved.records = self.records.clone().or_else(|| defaults.records.clone());
+        for name in resolved.records.iter_mut().flat_map(|records| &mut records.at.0) {
+            if name.contains("{{") {
+                let template = Template::new(name.as_str())
+                    .map_err(|why| cordada_core::Error::config("reading where the records are", why))?;
+                *name = template.text(scope)?;
+            }
+        }
         Ok(resolved)
     }
 }
