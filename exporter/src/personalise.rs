@@ -12,15 +12,9 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind};
 use tokio_util::sync::CancellationToken;
 
+use crate::letters::{self, STEPS, TEXT};
 use crate::mapping::Mapping;
 use crate::wrong::wrong;
-
-/// Steps that the rendering of one text may take: thousands of times what a letter needs, and a moment of a machine's
-/// time.
-const STEPS: u64 = 100_000;
-
-/// Bytes that one text may have.
-const TEXT: usize = 4 << 20;
 
 /// Bytes of text that are rendered before they are handed over.
 const TEXTS: usize = 2 * TEXT;
@@ -219,8 +213,7 @@ impl Templates {
     /// # Errors
     /// The field whose template is wrong, and what is wrong with it.
     pub(crate) fn parse(templates: &Mapping) -> Result<Self, (String, String)> {
-        let mut environment = Environment::new();
-        environment.set_fuel(Some(STEPS));
+        let mut environment = letters::environment();
         environment.set_auto_escape_callback(|field| {
             if field.ends_with("html") {
                 AutoEscape::Html
@@ -232,6 +225,7 @@ impl Templates {
             environment
                 .add_template_owned(field.to_owned(), source.to_owned())
                 .map_err(|why| (field.to_owned(), why.to_string()))?;
+            letters::check(source).map_err(|why| (field.to_owned(), why))?;
         }
         Ok(Self {
             environment,
