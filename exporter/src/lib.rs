@@ -13,6 +13,7 @@ pub mod consent;
 mod deliver;
 mod export;
 mod manifest;
+mod letters;
 pub mod mapping;
 mod person_key;
 mod personalise;

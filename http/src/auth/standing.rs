@@ -49,11 +49,9 @@ impl Gate {
         *standing = Standing::Refused(error.again());
     }
 
-    /// Somebody may have mended the credentials since they were refused.
-    pub fn forget_refusal(&self) {
-        if let Ok(mut standing) = self.0.try_lock()
-            && matches!(*standing, Standing::Refused(_))
-        {
+    /// Somebody may have mended the credentials since they were refused, or withdrawn them since they were taken.
+    pub fn forget(&self) {
+        if let Ok(mut standing) = self.0.try_lock() {
             *standing = Standing::Unknown;
         }
     }
