@@ -79,7 +79,10 @@ fn write_times(args: &Arguments, time: usize, format: usize, dialect: Dialect) -
     let zone = matches!(array.data_type(), DataType::Timestamp(_, Some(_)) | DataType::Date32).then(|| moments.zone());
     let rows = (0..args.rows).map(|row| match moments.local(row)? {
         Some(local) if !args.any_null(row) => {
-            write::write(formats.get(row)?, Subject::Moment { local, zone }).map(Some)
+            let nodes = formats.get(row)?;
+            // As in PostgreSQL, nothing is made of an empty template.
+            let text = || write::write(nodes, Subject::Moment { local, zone });
+            (!nodes.is_empty()).then(text).transpose()
         }
         _ => Ok(None),
     });
