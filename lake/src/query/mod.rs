@@ -7,6 +7,7 @@ mod dialect;
 mod functions;
 mod pinned_view;
 pub(crate) mod provider;
+pub mod readable;
 pub mod session;
 pub(crate) mod sound_statistics;
 pub mod sql;

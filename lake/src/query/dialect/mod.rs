@@ -37,6 +37,7 @@ pub(super) struct Parsed {
 pub(super) fn parse(sql: &str) -> Result<Parsed> {
     let mut tokens = tokenize(sql).doing(|| "planning the query")?;
     tokens::odbc::unescape(&mut tokens);
+    tokens::convert::to_cast(&mut tokens);
     tokens::numbers::to_decimal(&mut tokens);
     tokens::parameters::number(&mut tokens);
     let releases = tokens::versions::resolve(&mut tokens)?;

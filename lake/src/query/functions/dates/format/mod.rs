@@ -126,7 +126,8 @@ fn to_char(args: &Arguments) -> Result<ArrayRef> {
 
 /// A text, a number of seconds, a time: as the type of the result.
 fn to_time(args: &Arguments, misfit: Misfit) -> Result<ArrayRef> {
-    if args.count() == 2 {
+    // What is a time already needs no template.
+    if args.count() == 2 && *args.array(0)?.data_type() == DataType::Utf8 {
         return read_times(args, 0, 1, Dialect::PostgresOrC, misfit);
     }
     let on_failure = match misfit {
@@ -160,11 +161,18 @@ fn to_date(args: &Arguments, misfit: Misfit) -> Result<ArrayRef> {
 
 const TIMES: &[&[Kind]] = &[
     &[Kind::Text, Kind::Text],
+    &[Kind::Moment, Kind::Text],
     &[Kind::Text],
     &[Kind::Float],
     &[Kind::Moment],
 ];
-const DATES: &[&[Kind]] = &[&[Kind::Text, Kind::Text], &[Kind::Text], &[Kind::Int], &[Kind::Moment]];
+const DATES: &[&[Kind]] = &[
+    &[Kind::Text, Kind::Text],
+    &[Kind::Moment, Kind::Text],
+    &[Kind::Text],
+    &[Kind::Int],
+    &[Kind::Moment],
+];
 const TEXT: fn(&crate::query::functions::definition::Given) -> Result<DataType> = always!(DataType::Utf8);
 
 /// A function that reads text by a format, whose place and dialect are given.

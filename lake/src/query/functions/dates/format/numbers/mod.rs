@@ -38,6 +38,7 @@ pub(super) fn write_numbers(args: &Arguments) -> Result<ArrayRef> {
             Box::new(move |row| Number::Decimal(array.as_primitive::<Decimal128Type>().value(row), scale))
         }
     };
+    let plain = casts::cast_array(array, &DataType::Utf8, casts::OnFailure::Error)?;
     let mut known: Option<(&str, Template)> = None;
     let rows = (0..args.rows).map(|row| {
         if args.any_null(row) {
@@ -46,6 +47,10 @@ pub(super) fn write_numbers(args: &Arguments) -> Result<ArrayRef> {
         let text = templates.value(row);
         if known.as_ref().is_none_or(|(known, _)| *known != text) {
             known = Some((text, Template::parse(text)?));
+        }
+        // A style of times does not concern a number: SQL Server's `convert(varchar, 5, 120)`.
+        if known.as_ref().is_some_and(|(_, template)| !template.has_places()) {
+            return Ok(Some(plain.as_string::<i32>().value(row).to_owned()));
         }
         Ok(known.as_ref().map(|(_, template)| write(template, number(row))))
     });

@@ -113,6 +113,12 @@ impl Template {
         Ok(template)
     }
 
+    /// Whether a number is written by it at all.
+    pub fn has_places(&self) -> bool {
+        let is_place = |piece: &Piece| matches!(piece, Piece::Digit | Piece::Zero | Piece::Roman { .. });
+        self.pieces.iter().any(is_place)
+    }
+
     pub fn has(&self, piece: Piece) -> bool {
         self.pieces.contains(&piece)
     }
