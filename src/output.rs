@@ -11,6 +11,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use cordada_core::{Context, Result};
+use cordada_lake::query::readable;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 use parquet::arrow::ArrowWriter;
@@ -25,6 +26,7 @@ const SHOWN_ROWS: usize = 100;
 ///
 /// Returns the number of rows.
 pub async fn write(rows: SendableRecordBatchStream, format: Format, output: Option<&Path>) -> Result<u64> {
+    let rows = readable::intervals_as_text(rows);
     let Some(file) = output else {
         return write_to(rows, format, io::BufWriter::new(io::stdout())).await;
     };

@@ -9,6 +9,7 @@ mod functions;
 pub mod metadata;
 mod pinned_view;
 pub(crate) mod provider;
+pub mod readable;
 mod select_lists;
 pub mod session;
 pub mod session_statements;

@@ -29,18 +29,45 @@ use crate::plan::{LookedUp, PreparedStreams, look_up, prepare};
 
 /// Connectors that are not described here, and why.
 const ELSEWHERE: [(&str, &str); 13] = [
-    ("aemet", "its rows come by the address of a file that is asked for apart"),
-    ("ckan", "open data without a position: pages by offset are in `pagination.rs`"),
+    (
+        "aemet",
+        "its rows come by the address of a file that is asked for apart",
+    ),
+    (
+        "ckan",
+        "open data without a position: pages by offset are in `pagination.rs`",
+    ),
     ("datos_gob_es", "open data without a position"),
-    ("eurostat", "its answer is one cube, without pages: `http/src/decode/tests.rs` has recorded ones"),
-    ("google_sheets", "a sheet is one answer, without pages: `http/src/decode/lists.rs`"),
+    (
+        "eurostat",
+        "its answer is one cube, without pages: `http/src/decode/tests.rs` has recorded ones",
+    ),
+    (
+        "google_sheets",
+        "a sheet is one answer, without pages: `http/src/decode/lists.rs`",
+    ),
     ("ine", "open data without a position"),
-    ("odata_v2", "it has no streams of its own; `sap_s4hana` is read the same way"),
-    ("open_meteo", "an answer is one table of columns, without pages: `http/src/decode/lists.rs`"),
-    ("prestashop", "its keyset asks for numbers from one on, which the server here cannot tell from after one"),
+    (
+        "odata_v2",
+        "it has no streams of its own; `sap_s4hana` is read the same way",
+    ),
+    (
+        "open_meteo",
+        "an answer is one table of columns, without pages: `http/src/decode/lists.rs`",
+    ),
+    (
+        "prestashop",
+        "its keyset asks for numbers from one on, which the server here cannot tell from after one",
+    ),
     ("salesforce_bulk", "its rows come by jobs, which `jobs.rs` has"),
-    ("socrata", "a dataset may be asked for without a credential, and a refusal says nothing of it"),
-    ("tryton", "it is held against a real server: `tests/python/test_tryton.py`"),
+    (
+        "socrata",
+        "a dataset may be asked for without a credential, and a refusal says nothing of it",
+    ),
+    (
+        "tryton",
+        "it is held against a real server: `tests/python/test_tryton.py`",
+    ),
     ("world_bank", "open data without a position"),
 ];
 

@@ -43,12 +43,12 @@ pub(super) fn parse(sql: &str) -> Result<Parsed> {
 
 fn parse_here(sql: &str) -> Result<Parsed> {
     let mut tokens = tokenize(sql).doing(|| "planning the query")?;
-
+    tokens::parameters::number(&mut tokens);
+    tokens::odbc::unescape(&mut tokens)?;
+    tokens::convert::to_cast(&mut tokens);
     tokens::numbers::to_decimal(&mut tokens);
     tokens::exponent::join(&mut tokens);
-    tokens::parameters::number(&mut tokens);
     tokens::windows::resolve(&mut tokens)?;
-    tokens::odbc::unescape(&mut tokens)?;
     let releases = tokens::versions::resolve(&mut tokens)?;
     let mut statement = statement(tokens).doing(|| "planning the query")?;
     rewrites::rewrite(&mut statement).doing(|| "planning the query")?;

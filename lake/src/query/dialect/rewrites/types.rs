@@ -1,4 +1,4 @@
-//! Casts of all spellings: `convert(type, value)`, formats, lengths that cut, precisions that round, and literals that the
+//! Casts of all spellings: `convert(value, type)`, formats, lengths that cut, precisions that round, and literals that the
 //! engine does not have.
 
 use std::ops::ControlFlow;
@@ -13,7 +13,7 @@ use super::dates::{call, text};
 /// Rewrites them.
 ///
 /// # Errors
-/// Plan: a style or a format is not one.
+/// Plan: the type has no format.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
     match statement.visit(&mut Types) {
         ControlFlow::Break(error) => Err(error),
@@ -61,26 +61,15 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
             is_try,
             expr,
             data_type: Some(data_type),
-            styles,
             ..
         } => {
             let cast = Cast {
                 lenient: *is_try,
                 data_type,
             };
-            match styles.first() {
-                Some(style) => {
-                    let style = style.to_string();
-                    match template(&style) {
-                        Some(template) => cast.by_format(expr, text(template)).map(Some),
-                        // Styles of other types than times are not needed to read them.
-                        None => plan_err!("convert has no style {style} here: to_char writes a time by a template"),
-                    }
-                }
-                None => Ok(Some(
-                    cast.adjusted(expr).unwrap_or_else(|| cast.plain((**expr).clone())),
-                )),
-            }
+            Ok(Some(
+                cast.adjusted(expr).unwrap_or_else(|| cast.plain((**expr).clone())),
+            ))
         }
         Expr::Value(ValueWithSpan { value, .. }) => Ok(literal(value)),
         _ => Ok(None),
@@ -221,42 +210,4 @@ fn length(data_type: &DataType) -> Option<u64> {
         }
         _ => None,
     }
-}
-
-/// SQL Server's styles of times, as templates. (Microsoft, "CAST and CONVERT", "Date and time styles".)
-fn template(style: &str) -> Option<&'static str> {
-    Some(match style {
-        "0" | "100" => "Mon FMDD YYYY FMHH12:MIAM",
-        "1" => "MM/DD/YY",
-        "2" => "YY.MM.DD",
-        "3" => "DD/MM/YY",
-        "4" => "DD.MM.YY",
-        "5" => "DD-MM-YY",
-        "6" => "DD Mon YY",
-        "7" => "Mon DD, YY",
-        "8" | "24" | "108" => "HH24:MI:SS",
-        "9" | "109" => "Mon FMDD YYYY FMHH12:MI:SS:MSAM",
-        "10" => "MM-DD-YY",
-        "11" => "YY/MM/DD",
-        "12" => "YYMMDD",
-        "13" | "113" => "DD Mon YYYY HH24:MI:SS:MS",
-        "14" | "114" => "HH24:MI:SS:MS",
-        "20" | "120" => "YYYY-MM-DD HH24:MI:SS",
-        "21" | "25" | "121" => "YYYY-MM-DD HH24:MI:SS.MS",
-        "22" => "MM/DD/YY HH12:MI:SS AM",
-        "23" => "YYYY-MM-DD",
-        "101" => "MM/DD/YYYY",
-        "102" => "YYYY.MM.DD",
-        "103" => "DD/MM/YYYY",
-        "104" => "DD.MM.YYYY",
-        "105" => "DD-MM-YYYY",
-        "106" => "DD Mon YYYY",
-        "107" => "Mon DD, YYYY",
-        "110" => "MM-DD-YYYY",
-        "111" => "YYYY/MM/DD",
-        "112" => "YYYYMMDD",
-        "126" => "YYYY-MM-DD\"T\"HH24:MI:SS.MS",
-        "127" => "YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"",
-        _ => return None,
-    })
 }

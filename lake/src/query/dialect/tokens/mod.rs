@@ -4,6 +4,7 @@
 
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
+pub(super) mod convert;
 pub(super) mod exponent;
 pub(super) mod numbers;
 pub(super) mod odbc;

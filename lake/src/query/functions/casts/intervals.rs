@@ -8,6 +8,14 @@ use crate::query::functions::dates::values::Span;
 /// The interval that a text says. A number without a unit is of `unit`, seconds if there is none.
 pub(in crate::query) fn parse(text: &str, unit: Option<Unit>) -> Option<Span> {
     let text = text.trim();
+    // A comma is between parts, and not within a number.
+    let parts = text.as_bytes();
+    if parts
+        .windows(3)
+        .any(|three| three[1] == b',' && three[0].is_ascii_digit() && three[2].is_ascii_digit())
+    {
+        return None;
+    }
     match text.strip_prefix(['P', 'p']) {
         Some(rest) => iso(rest),
         None => words(text, unit.unwrap_or(Unit::Second)),

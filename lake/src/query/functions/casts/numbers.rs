@@ -73,16 +73,25 @@ fn rounded(value: i128, power: i128) -> i128 {
 pub(super) fn float64(text: &str) -> Option<f64> {
     let text = text.trim();
     let value: f64 = text.parse().ok()?;
-    let fits = !value.is_infinite() || text.to_ascii_lowercase().contains("inf");
-    fits.then_some(value)
+    fits(value, text).then_some(value)
+}
+
+/// Whether infinity and zero are what the text says, and not the nearest that there is.
+fn fits(value: f64, text: &str) -> bool {
+    let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+    let is_zero = !mantissa.bytes().any(|byte| (b'1'..=b'9').contains(&byte));
+    match value {
+        value if value.is_infinite() => text.to_ascii_lowercase().contains("inf"),
+        0.0 => is_zero,
+        _ => true,
+    }
 }
 
 /// A float of 32 bits, if it is in the range of the type.
 pub(super) fn float32(text: &str) -> Option<f32> {
     let text = text.trim();
     let value: f32 = text.parse().ok()?;
-    let fits = !value.is_infinite() || text.to_ascii_lowercase().contains("inf");
-    fits.then_some(value)
+    fits(value.into(), text).then_some(value)
 }
 
 /// A decimal, with or without an exponent, rounded half away from zero to the scale.

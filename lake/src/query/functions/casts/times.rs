@@ -210,14 +210,13 @@ impl Said {
             let number: i64 = digits.parse().ok()?;
             match length {
                 8 => self.days = Some(Date::checked(number / 10_000, number / 100 % 100, number % 100)),
+                // `2024-01-31 101112`
+                6 if self.days.is_some() || self.numbers.len() + usize::from(self.month.is_some()) == 3 => {
+                    return self.time_and_zone(word);
+                }
                 6 if self.month.is_none() && self.numbers.is_empty() => {
                     let year = two_digits(number / 10_000);
                     self.days = Some(Date::checked(year, number / 100 % 100, number % 100));
-                }
-                14 => {
-                    let (date, time) = digits.split_at(8);
-                    self.date(date)?;
-                    self.of_day = Some(clock(time, true)?);
                 }
                 1..=6 => self.numbers.push((number, length)),
                 _ => return None,

@@ -83,7 +83,10 @@ fn write_times(args: &Arguments, time: usize, format: usize, dialect: Dialect) -
     let zone = matches!(array.data_type(), DataType::Timestamp(_, Some(_)) | DataType::Date32).then(|| moments.zone());
     let rows = (0..args.rows).map(|row| match moments.local(row)? {
         Some(local) if !args.any_null(row) => {
-            write::write(formats.get(row)?, Subject::Moment { local, zone }).map(Some)
+            let nodes = formats.get(row)?;
+            // As in PostgreSQL, nothing is made of an empty template.
+            let text = || write::write(nodes, Subject::Moment { local, zone });
+            (!nodes.is_empty()).then(text).transpose()
         }
         _ => Ok(None),
     });
@@ -127,7 +130,8 @@ fn to_char(args: &Arguments) -> Result<ArrayRef> {
 
 /// A text, a number of seconds, a time: as the type of the result.
 fn to_time(args: &Arguments, misfit: Misfit) -> Result<ArrayRef> {
-    if args.count() == 2 {
+    // What is a time already needs no template.
+    if args.count() == 2 && *args.array(0)?.data_type() == DataType::Utf8 {
         return read_times(args, 0, 1, Dialect::PostgresOrC, misfit);
     }
     let on_failure = match misfit {
@@ -161,11 +165,18 @@ fn to_date(args: &Arguments, misfit: Misfit) -> Result<ArrayRef> {
 
 const TIMES: &[&[Kind]] = &[
     &[Kind::Text, Kind::Text],
+    &[Kind::Moment, Kind::Text],
     &[Kind::Text],
     &[Kind::Float],
     &[Kind::Moment],
 ];
-const DATES: &[&[Kind]] = &[&[Kind::Text, Kind::Text], &[Kind::Text], &[Kind::Int], &[Kind::Moment]];
+const DATES: &[&[Kind]] = &[
+    &[Kind::Text, Kind::Text],
+    &[Kind::Moment, Kind::Text],
+    &[Kind::Text],
+    &[Kind::Int],
+    &[Kind::Moment],
+];
 const TEXT: fn(&crate::query::functions::definition::Given) -> Result<DataType> = always!(DataType::Utf8);
 
 /// A function that reads text by a format, whose place and dialect are given.

@@ -118,7 +118,11 @@ pub(super) fn of_c(format: &str) -> Result<Vec<Node>> {
             'z' => node(What::PlainOffset),
             'Z' => node(What::Zone),
             '%' => Node::Separator('%'),
-            'n' => Node::Separator('\n'),
+            'n' => {
+                nodes.push(node(What::Microseconds));
+                nodes.extend(['0'; 3].map(Node::Text));
+                continue;
+            }
             't' => Node::Separator('\t'),
             'S' if precision.is_some() => {
                 nodes.extend([node(What::Second), Node::Separator('.')]);

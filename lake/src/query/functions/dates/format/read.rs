@@ -12,6 +12,7 @@ use crate::query::functions::dates::values::out_of_range;
 /// What a text said.
 #[derive(Debug, Default)]
 struct Said {
+    default_year: i64,
     year: Option<i64>,
     /// Digits of the year.
     year_digits: u32,
@@ -47,7 +48,11 @@ struct Said {
 /// # Errors
 /// Execution: it does not say what the template asks, or says a time that is none.
 pub(super) fn read(nodes: &[Node], text: &str, whole: bool) -> Result<i64> {
-    let mut said = Said::default();
+    // Without a year: 1 BC in PostgreSQL, 1900 in C.
+    let mut said = Said {
+        default_year: if whole { 1900 } else { 0 },
+        ..Said::default()
+    };
     let fixed = nodes
         .iter()
         .any(|node| matches!(node, Node::Field(field) if field.what == What::Fixed));
@@ -64,6 +69,13 @@ pub(super) fn read(nodes: &[Node], text: &str, whole: bool) -> Result<i64> {
             skipped += skip_spaces(&mut rest);
         }
         match node {
+            Node::Separator(letter) if whole && letter.is_whitespace() => {
+                skip_spaces(&mut rest);
+            }
+            Node::Separator(letter) | Node::Text(letter) if whole => match rest.strip_prefix(*letter) {
+                Some(after) => rest = after,
+                None => return exec_err!("the text has something else where the format has `{letter}`"),
+            },
             Node::Separator(_) if fixed => skip(&mut rest),
             Node::Separator(_) => {
                 skipped -= 1;
@@ -368,7 +380,7 @@ impl Said {
         if let Some(julian) = self.julian {
             return julian.checked_sub(2_440_588);
         }
-        let mut year = self.year.unwrap_or(0);
+        let mut year = self.year.unwrap_or(self.default_year);
         if let Some(century) = self.century {
             // With less than three digits of the year, the century has the others.
             year = match self.year {

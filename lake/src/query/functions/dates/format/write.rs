@@ -92,8 +92,10 @@ impl Parts {
 fn write_field(out: &mut String, field: &Field, subject: Subject) -> Result<()> {
     let parts = Parts::of(subject);
     let of_day = parts.of_day;
+    // Digits after a point have their places whether padding is asked for or not.
+    let is_fraction = matches!(field.what, What::Fraction(_) | What::Milliseconds | What::Microseconds);
     let mut number = |value: i64, width: usize| {
-        let text = padded(value, if field.unpadded { 0 } else { width });
+        let text = padded(value, if field.unpadded && !is_fraction { 0 } else { width });
         let suffix = field.ordinal.map_or("", |case| ordinal(value, case));
         // A String takes all that is written.
         let _ = write!(out, "{text}{suffix}");
@@ -113,8 +115,9 @@ fn write_field(out: &mut String, field: &Field, subject: Subject) -> Result<()> 
         What::Milliseconds => number(of_day % SECOND / 1000, 3),
         What::Microseconds => number(of_day % SECOND, 6),
         What::SecondsOfDay => number(of_day / SECOND, 0),
-        What::Day => number(parts.day, 2),
-        What::DayOfYear => number(parts.day_of_year, 3),
+        // Of an interval's days, and of these alone, the sign takes a place.
+        What::Day => number(parts.day, if parts.day < 0 { 1 } else { 2 }),
+        What::DayOfYear => number(parts.day_of_year, if parts.day_of_year < 0 { 2 } else { 3 }),
         What::Month => number(parts.month, 2),
         What::Quarter if parts.month == 0 => {}
         What::Quarter => number((parts.month - 1).div_euclid(3) + 1, 0),
@@ -157,7 +160,7 @@ fn write_field(out: &mut String, field: &Field, subject: Subject) -> Result<()> 
             };
         }
         What::Meridiem { dotted } => {
-            let text = match (hour.rem_euclid(24) >= 12, dotted) {
+            let text = match (hour % 24 >= 12, dotted) {
                 (true, true) => "P.M.",
                 (true, false) => "PM",
                 (false, true) => "A.M.",
@@ -219,6 +222,11 @@ fn of_moment(out: &mut String, field: &Field, subject: Subject, parts: &Parts) -
         }
         What::ZoneMinutes => {
             let _ = write!(out, "{:02}", offset()?.abs() / MINUTE % 60);
+        }
+        What::Offset if field.unpadded => {
+            let text = offset_text(offset()?);
+            let (sign, digits) = text.split_at(1);
+            let _ = write!(out, "{sign}{}", digits.strip_prefix('0').unwrap_or(digits));
         }
         What::Offset => out.push_str(&offset_text(offset()?)),
         What::PlainOffset => {
