@@ -54,6 +54,7 @@ impl Lake {
         rules.insert(1, Arc::new(arithmetic::CheckedArithmetic));
         rules.insert(2, Arc::new(arithmetic::Guards));
         rules.insert(3, Arc::new(AsComparisons));
+        rules.insert(4, Arc::new(arithmetic::DoublesAmongDecimals));
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.runtime().clone())

@@ -110,6 +110,10 @@ fn common<'a>(
         .fold(Some(DataType::Null), |all, own| match (all?, own?) {
             (DataType::Null, own) => Some(own.clone()),
             (all, DataType::Null) => Some(all),
+            // A double beside a decimal is a double.
+            (all, own) if all.is_floating() && own.is_decimal() || all.is_decimal() && own.is_floating() => {
+                Some(DataType::Float64)
+            }
             (all, own) => of_two(&all, own),
         })
 }
