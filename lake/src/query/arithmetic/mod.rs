@@ -18,7 +18,7 @@ mod types;
 
 pub(super) use decimals::fits;
 pub(super) use function::{calculate, in_words};
-pub(super) use guards::Guards;
+pub(super) use guards::{Guards, may_fail, shielded};
 pub(super) use mixed::DoublesAmongDecimals;
 pub(super) use operation::Operation;
 pub(super) use planner::Planner;
