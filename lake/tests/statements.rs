@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
@@ -94,8 +93,10 @@ async fn statements_answer_as_their_files_say() {
         }
         tried += 1;
         let mut runner = Runner::new(|| async { Ok(Session { lake: lake.clone() }) });
-        if let Err(error) = runner.run_file_async(&file).await {
-            wrong.push(error.to_string());
+        for record in sqllogictest::parse_file::<DefaultColumnType>(&file).unwrap() {
+            if let Err(error) = runner.run_async(record).await {
+                wrong.push(error.to_string());
+            }
         }
     }
     assert!(tried > 0, "there is no file of that name");
@@ -129,7 +130,7 @@ async fn answers_have_the_types_that_were_planned() {
             .map(|field| field.data_type().clone())
             .collect();
         assert_eq!(planned, run, "{statement}");
-        let physical = Arc::clone(&frame.create_physical_plan().await.unwrap());
+        let physical = frame.create_physical_plan().await.unwrap();
         let physical: Vec<_> = physical
             .schema()
             .fields()

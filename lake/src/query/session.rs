@@ -14,7 +14,7 @@ use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::lake::Lake;
-use crate::query::arithmetic::{self, CheckedArithmetic, Guards};
+use crate::query::arithmetic::{self, CheckedArithmetic, DoublesAmongDecimals, Guards};
 use crate::query::casts::PostgresCasts;
 use crate::query::catalog::ReleaseCatalog;
 use crate::query::comparisons::InOwnType;
@@ -114,13 +114,14 @@ impl Lake {
         // Exact decimals: a literal such as 0.21 is a DECIMAL, not a float, so that money stays money.
         options.sql_parser.parse_float_as_decimal = true;
         let mut rules = Analyzer::new().rules;
-        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 6] = [
+        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 7] = [
             Arc::new(CountedRows),
             Arc::new(InOwnType),
             Arc::new(PostgresCasts { written: true }),
             Arc::new(CheckedArithmetic),
             Arc::new(Guards),
             Arc::new(AsComparisons),
+            Arc::new(DoublesAmongDecimals),
         ];
         rules.splice(0..0, first);
         rules.push(Arc::new(PostgresCasts { written: false }));

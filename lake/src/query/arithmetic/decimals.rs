@@ -55,10 +55,19 @@ pub(super) fn calculate(
         }
     };
     let exact = exact.as_primitive::<Decimal128Type>();
-    if precision == DIGITS {
+    if may_exceed(operation, left, right, precision) {
         fits(exact)?;
     }
     Ok(Arc::new(exact.clone().with_precision_and_scale(precision, scale)?))
+}
+
+/// Whether a result can have more digits than there are: the kernels see only what 128 bits do not hold.
+fn may_exceed(operation: Operation, left: &dyn Datum, right: &dyn Datum, precision: u8) -> bool {
+    match (operation, left.get().0.data_type(), right.get().0.data_type()) {
+        (Operation::Multiply, DataType::Decimal128(p1, _), DataType::Decimal128(p2, _)) => p1 + p2 > DIGITS,
+        (Operation::Modulo, ..) => false,
+        _ => precision == DIGITS,
+    }
 }
 
 fn scale_of(side: &dyn Datum) -> i8 {

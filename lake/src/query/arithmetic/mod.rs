@@ -10,6 +10,7 @@ mod floats;
 mod function;
 mod guards;
 mod literals;
+mod mixed;
 mod operation;
 mod planner;
 mod rule;
@@ -17,7 +18,8 @@ mod types;
 
 pub(super) use decimals::fits;
 pub(super) use function::{calculate, in_words};
-pub(super) use guards::Guards;
+pub(super) use guards::{Guards, may_fail, shielded};
+pub(super) use mixed::DoublesAmongDecimals;
 pub(super) use operation::Operation;
 pub(super) use planner::Planner;
 pub(super) use rule::CheckedArithmetic;

@@ -28,16 +28,6 @@ pub(super) const ALL: &[Definition] = &[
         is_condition: |_| false,
     },
     Definition {
-        name: "ifnull",
-        aliases: &[],
-        about: "The first argument, or the second where that is null.",
-        syntax: "ifnull(x, otherwise)",
-        example: "select ifnull(null, 2) -- 2",
-        arguments: |count| (count == 2).then(|| vec![A::Result; 2]),
-        stands_for: |args, _| Some(coalesce(args)),
-        is_condition: |_| false,
-    },
-    Definition {
         name: "nvl2",
         aliases: &[],
         about: "The second argument where the first is not null, otherwise the third.",

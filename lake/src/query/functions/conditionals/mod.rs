@@ -11,6 +11,7 @@ use datafusion::logical_expr::{
 };
 
 use super::Functions;
+use crate::query::arithmetic::{may_fail, shielded};
 
 mod forms;
 
@@ -110,6 +111,10 @@ fn common<'a>(
         .fold(Some(DataType::Null), |all, own| match (all?, own?) {
             (DataType::Null, own) => Some(own.clone()),
             (all, DataType::Null) => Some(all),
+            // A double beside a decimal is a double.
+            (all, own) if all.is_floating() && own.is_decimal() || all.is_decimal() && own.is_floating() => {
+                Some(DataType::Float64)
+            }
             (all, own) => of_two(&all, own),
         })
 }
@@ -178,6 +183,15 @@ impl ScalarUDFImpl for Conditional {
         let types = args.iter().map(|arg| context.get_data_type(arg));
         let data_type = self.return_type(&types.collect::<Result<Vec<_>>>()?)?;
         match (self.definition.stands_for)(args, &data_type) {
+            Some(Expr::Case(case)) if data_type == DataType::Boolean => {
+                let expr = Expr::Case(case);
+                Ok(ExprSimplifyResult::Simplified(
+                    match (may_fail(&expr, context.schema())?, expr) {
+                        (true, Expr::Case(case)) => shielded(case),
+                        (_, expr) => expr,
+                    },
+                ))
+            }
             Some(expr) => Ok(ExprSimplifyResult::Simplified(expr)),
             None => plan_err!("{} is called as {}", self.name(), self.definition.syntax),
         }
