@@ -135,7 +135,11 @@ impl Writer<'_> {
                 self.sorts(distinct.sort_expr.as_deref().unwrap_or_default(), &scope)?;
             }
             LogicalPlan::Unnest(unnest) => {
-                let lists: Vec<_> = unnest.list_type_columns.iter().map(|(at, list)| (at, list.depth)).collect();
+                let lists: Vec<_> = unnest
+                    .list_type_columns
+                    .iter()
+                    .map(|(at, list)| (at, list.depth))
+                    .collect();
                 let (records, nulls) = (&unnest.struct_type_columns, &unnest.options.null_handling);
                 self.write(format_args!("(unnest {lists:?} {records:?} {nulls:?}"));
                 for column in &unnest.exec_columns {
@@ -147,7 +151,10 @@ impl Writer<'_> {
                 }
             }
             LogicalPlan::RecursiveQuery(recursive) => {
-                self.write(format_args!("(recursive {:?} {}", recursive.name, recursive.is_distinct));
+                self.write(format_args!(
+                    "(recursive {:?} {}",
+                    recursive.name, recursive.is_distinct
+                ));
             }
             // Nothing that a model is made of today. It is built every time.
             other => {
@@ -246,7 +253,9 @@ impl Writer<'_> {
 
     fn outer_column(&mut self, column: &Column) {
         let found = self.outer.iter().rev().enumerate();
-        let found = found.filter_map(|(level, scope)| Some((level, position(column, scope)?))).next();
+        let found = found
+            .filter_map(|(level, scope)| Some((level, position(column, scope)?)))
+            .next();
         match found {
             Some((level, at)) => self.write(format_args!("^{level}#{at}")),
             None => self.write(format_args!("^{:?}", column.flat_name())),
@@ -376,7 +385,10 @@ mod tests {
 
     async fn canonical(sql: &str) -> Canonical {
         let session = SessionContext::new();
-        for table in ["create table t (a int, b text, c double)", "create table u (a int, d text)"] {
+        for table in [
+            "create table t (a int, b text, c double)",
+            "create table u (a int, d text)",
+        ] {
             session.sql(table).await.unwrap();
         }
         let plan = session.state().create_logical_plan(sql).await.unwrap();
@@ -409,13 +421,22 @@ mod tests {
         for (one, other) in [
             ("select a from t", "SELECT  a -- the first\nFROM t"),
             ("select x.a from t as x", "select t.a from t"),
-            ("select x.a + y.a as s from t x join t y on x.a = y.a", "select p.a + q.a as s from t p join t q on p.a = q.a"),
-            ("with w as (select a, b from t) select a from w", "select a from (select a from t) z"),
+            (
+                "select x.a + y.a as s from t x join t y on x.a = y.a",
+                "select p.a + q.a as s from t p join t q on p.a = q.a",
+            ),
+            (
+                "with w as (select a, b from t) select a from w",
+                "select a from (select a from t) z",
+            ),
             (
                 "select a from t where exists (select 1 from u where u.a = t.a)",
                 "select a from t o where exists (select 1 from u i where i.a = o.a)",
             ),
-            ("select s + 1 as n from (select a as s from t)", "select k + 1 as n from (select a as k from t)"),
+            (
+                "select s + 1 as n from (select a as s from t)",
+                "select k + 1 as n from (select a as k from t)",
+            ),
         ] {
             assert_eq!(text(one).await, text(other).await, "{one}");
         }
@@ -426,22 +447,58 @@ mod tests {
         let many = |last: &str| format!("select * from (values (1), (2), (3), (4), (5), (6), ({last})) as v(x)");
         let (seven, eight) = (many("7"), many("8"));
         for (one, other) in [
-            ("select a from t where not (a = 1 and b = 'x')", "select a from t where (not a = 1) and b = 'x'"),
-            ("select x.a from t x join t y on x.a = y.a where x.c > 1", "select x.a from t x join t y on x.a = y.a where y.c > 1"),
-            ("select a from t where b = 'x' or b = 'y'", "select a from t where b = 'x\" or b = \"y'"),
+            (
+                "select a from t where not (a = 1 and b = 'x')",
+                "select a from t where (not a = 1) and b = 'x'",
+            ),
+            (
+                "select x.a from t x join t y on x.a = y.a where x.c > 1",
+                "select x.a from t x join t y on x.a = y.a where y.c > 1",
+            ),
+            (
+                "select a from t where b = 'x' or b = 'y'",
+                "select a from t where b = 'x\" or b = \"y'",
+            ),
             ("select a from t limit 1", "select a from t limit 2"),
-            ("select a from t order by a limit 1", "select a from t order by a desc limit 1"),
+            (
+                "select a from t order by a limit 1",
+                "select a from t order by a desc limit 1",
+            ),
             ("select count(a) from t", "select count(distinct a) from t"),
             ("select sum(c) filter (where a > 1) from t", "select sum(c) from t"),
             ("select cast(a as bigint) from t", "select cast(a as smallint) from t"),
-            ("select a from t intersect select a from u", "select a from t except select a from u"),
-            ("select a from t union select a from u", "select a from t union all select a from u"),
-            ("select sum(c) over (order by a rows 1 preceding) from t", "select sum(c) over (order by a rows 2 preceding) from t"),
-            ("select t.a from t left join u on t.a = u.a", "select t.a from t right join u on t.a = u.a"),
-            ("select a from t where b like 'x!%' escape '!'", "select a from t where b like 'x!%'"),
-            ("select case a when 1 then 2 end from t", "select case when a = 1 then 2 end from t"),
-            ("select a from t where a in (select a from u where d = 'x')", "select a from t where a in (select a from u where d = 'z')"),
-            ("select x'0102030405060708090a0b0c' as v", "select x'0102030405060708090a0b0d' as v"),
+            (
+                "select a from t intersect select a from u",
+                "select a from t except select a from u",
+            ),
+            (
+                "select a from t union select a from u",
+                "select a from t union all select a from u",
+            ),
+            (
+                "select sum(c) over (order by a rows 1 preceding) from t",
+                "select sum(c) over (order by a rows 2 preceding) from t",
+            ),
+            (
+                "select t.a from t left join u on t.a = u.a",
+                "select t.a from t right join u on t.a = u.a",
+            ),
+            (
+                "select a from t where b like 'x!%' escape '!'",
+                "select a from t where b like 'x!%'",
+            ),
+            (
+                "select case a when 1 then 2 end from t",
+                "select case when a = 1 then 2 end from t",
+            ),
+            (
+                "select a from t where a in (select a from u where d = 'x')",
+                "select a from t where a in (select a from u where d = 'z')",
+            ),
+            (
+                "select x'0102030405060708090a0b0c' as v",
+                "select x'0102030405060708090a0b0d' as v",
+            ),
             ("select a as b, b as a from t", "select a, b from t"),
             (&seven, &eight),
         ] {

@@ -94,7 +94,10 @@ impl Materialize<'_> {
         let Some(version) = work.published.filter(|_| !self.full_refresh) else {
             return Ok(None);
         };
-        let has_other_columns = work.existing.as_ref().is_some_and(|existing| !same_names(existing, &work.schema));
+        let has_other_columns = work
+            .existing
+            .as_ref()
+            .is_some_and(|existing| !same_names(existing, &work.schema));
         // Rows that must stay stay, and so do those whose model says what becomes of them when its columns change.
         if config.full_refresh == Some(false) || (has_other_columns && config.on_schema_change.is_some()) {
             return Ok(Some(version));
