@@ -94,8 +94,12 @@ pub(super) fn of_estimator(
 
 /// The fingerprint of a seed.
 pub(super) fn of_seed(node: &CompiledNode, source: &Node) -> String {
-    let delimiter = source.config.delimiter.to_string();
-    of_nodes([node], &source.config, &delimiter, &source.file.text)
+    let config = &source.config;
+    let reading = format!(
+        "{} {} {:?}",
+        config.delimiter, config.quote_columns, config.column_types
+    );
+    of_nodes([node], config, &reading, &source.file.text)
 }
 
 /// The fingerprint of what a node and its further outputs hold, made as `definition` says of inputs with the

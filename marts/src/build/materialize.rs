@@ -79,6 +79,10 @@ impl Materialize<'_> {
         let mut built = match (self.node().materialization, &self.source.config.model) {
             (Materialization::Model, Some(model)) => self.model(model).await,
             (Materialization::Seed, _) => self.seed().await,
+            (Materialization::Snapshot, _) => match &self.node().work.snapshot {
+                Some(snapshot) => self.snapshot(snapshot).await,
+                None => Err(Error::failed(self.doing(), "it has no query")),
+            },
             (Materialization::Table | Materialization::Incremental, _) => self.query().await,
             _ => self.view().await,
         }?;
@@ -159,23 +163,20 @@ impl Materialize<'_> {
         if self.full_refresh {
             return None;
         }
-        let published = |goal: &Goal<'_>| {
-            let relation = fingerprint::reusable(self.base, goal.node, fingerprint)?;
-            let relation = Relation {
-                docs: goal.docs.clone(),
-                ..relation.clone()
-            };
-            Some(BuiltRelation {
-                node: goal.node.id,
-                relation,
-                rows: None,
-            })
-        };
+        let published = |goal: &Goal<'_>| Some(found(goal, fingerprint::reusable(self.base, goal.node, fingerprint)?));
         Some(BuiltNode {
             relations: self.goals.iter().map(published).collect::<Option<_>>()?,
             reused: true,
             reads: BTreeSet::new(),
         })
+    }
+
+    /// The node as it is published.
+    pub(super) fn reused(&self, relation: &Relation) -> BuiltNode {
+        BuiltNode {
+            reused: true,
+            ..BuiltNode::one(found(&self.goals.main, relation))
+        }
     }
 
     pub(super) async fn write(
@@ -215,6 +216,18 @@ impl BuiltNode {
             reused: false,
             reads: BTreeSet::new(),
         }
+    }
+}
+
+/// A relation that is published, with what there is to say about it now.
+fn found(goal: &Goal<'_>, relation: &Relation) -> BuiltRelation {
+    BuiltRelation {
+        node: goal.node.id,
+        relation: Relation {
+            docs: goal.docs.clone(),
+            ..relation.clone()
+        },
+        rows: None,
     }
 }
 

@@ -10,6 +10,7 @@ mod model;
 mod query;
 mod report;
 mod rows;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
