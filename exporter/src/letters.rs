@@ -56,12 +56,7 @@ fn join(state: &State, value: &Value, joiner: Option<StringInput<'_>>) -> Result
     filters::join(state, value, joiner)
 }
 
-fn replace(
-    state: &State,
-    value: StringInput<'_>,
-    from: StringInput<'_>,
-    to: StringInput<'_>,
-) -> Result<Value, Error> {
+fn replace(state: &State, value: StringInput<'_>, from: StringInput<'_>, to: StringInput<'_>) -> Result<Value, Error> {
     let times = value.as_str().matches(from.as_str()).count();
     fits(value.as_str().len() + times.saturating_mul(to.as_str().len()))?;
     filters::replace(state, value, from, to)
@@ -76,7 +71,11 @@ fn indent(
 ) -> Result<Value, Error> {
     let text = value.as_str();
     let wide = width.or(options.peek::<Option<usize>>("width")?).unwrap_or(4);
-    fits((text.lines().count() + 1).saturating_mul(wide).saturating_add(text.len()))?;
+    fits(
+        (text.lines().count() + 1)
+            .saturating_mul(wide)
+            .saturating_add(text.len()),
+    )?;
     filters::indent(value, width, first, blank, options)
 }
 
@@ -158,7 +157,9 @@ fn statement(text: &str) -> Result<&str, String> {
     let end = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (word, rest) = text.split_at(end);
     if !STATEMENTS.contains(&word) {
-        return Err(format!("there is no `{word}` in letters; there are `if`, `for` and `set`"));
+        return Err(format!(
+            "there is no `{word}` in letters; there are `if`, `for` and `set`"
+        ));
     }
     let plain = without_texts(rest);
     if word == "for" && plain.split_whitespace().any(|word| word == "recursive") {
@@ -179,7 +180,10 @@ fn statement(text: &str) -> Result<&str, String> {
 /// Whether an expression puts texts together: `+` with a number is a sum.
 fn puts_together(plain: &str) -> bool {
     let is_sum = |(at, _): (usize, &str)| {
-        let before = plain[..at].trim_end().rsplit(|c: char| !c.is_ascii_alphanumeric()).next();
+        let before = plain[..at]
+            .trim_end()
+            .rsplit(|c: char| !c.is_ascii_alphanumeric())
+            .next();
         let after = plain[at + 1..].trim_start();
         let is_number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
         before.is_some_and(is_number) || is_number(after)

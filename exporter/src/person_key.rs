@@ -207,7 +207,10 @@ impl Search {
         let mut found = Vec::new();
         match column {
             Column::Name(name) => {
-                let named = select.projection.iter().filter(|item| output(item).as_deref() == Some(name));
+                let named = select
+                    .projection
+                    .iter()
+                    .filter(|item| output(item).as_deref() == Some(name));
                 found.extend(named.map(|item| (expression(item), None)));
                 if !found.is_empty() {
                     return Ok(found);
@@ -338,7 +341,9 @@ fn wildcard(item: &SelectItem, sources: &[&sqlparser::ast::TableFactor]) -> Resu
         return Err("comes from a wildcard that changes columns".to_owned());
     }
     let meant = |source: &sqlparser::ast::TableFactor| of.is_none() || name_of(source) == of;
-    Ok((0..sources.len()).filter(|at| sources.get(*at).is_some_and(|source| meant(source))).collect())
+    Ok((0..sources.len())
+        .filter(|at| sources.get(*at).is_some_and(|source| meant(source)))
+        .collect())
 }
 
 fn is_changed(options: &WildcardAdditionalOptions) -> bool {

@@ -265,7 +265,10 @@ fn unreadable(why: String) -> Error {
 /// The name of the encoding that a `Content-Type` has, if it is another than UTF-8.
 fn named(headers: &HeaderMap) -> Option<&str> {
     let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    let parameters = content_type.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let parameters = content_type
+        .split(';')
+        .skip(1)
+        .filter_map(|parameter| parameter.split_once('='));
     let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
     let name = charsets.next()?.1.trim().trim_matches(['"', '\'']);
     (Encoding::for_label(name.as_bytes()) != Some(UTF_8)).then_some(name)
@@ -292,9 +295,8 @@ fn in_utf8(body: Bytes, headers: &HeaderMap, format: &Format) -> Result<Bytes, S
         (Some(encoding), _) => encoding,
         (None, None) => return Ok(body),
         (None, Some(_)) if std::str::from_utf8(&body).is_ok() => return Ok(body),
-        (None, Some(name)) => {
-            Encoding::for_label(name.as_bytes()).ok_or_else(|| format!("its `charset` is `{name}`, which is unknown"))?
-        }
+        (None, Some(name)) => Encoding::for_label(name.as_bytes())
+            .ok_or_else(|| format!("its `charset` is `{name}`, which is unknown"))?,
     };
     let (text, has_errors) = encoding.decode_with_bom_removal(&body);
     if has_errors {
@@ -347,10 +349,16 @@ mod tests {
             ("application/json; charset=iso-8859-1", json.as_bytes().to_vec()),
             ("application/json; Charset=\"ISO-8859-1\"", latin.to_vec()),
             ("application/json;profile=x; CHARSET = latin1", latin.to_vec()),
-            ("application/json; charset=utf-16", utf_16(&format!("\u{feff}{json}"), u16::to_be_bytes)),
+            (
+                "application/json; charset=utf-16",
+                utf_16(&format!("\u{feff}{json}"), u16::to_be_bytes),
+            ),
             ("application/json; charset=utf-16le", utf_16(json, u16::to_le_bytes)),
             ("application/json", utf_16(json, u16::to_be_bytes)),
-            ("application/json; charset=utf-8", format!("\u{feff}{json}").into_bytes()),
+            (
+                "application/json; charset=utf-8",
+                format!("\u{feff}{json}").into_bytes(),
+            ),
         ] {
             let found = records(Format::Json, content_type, &body);
             assert_eq!(found.unwrap(), [r#"{"a":"Zoé"}"#], "{content_type}");
@@ -360,12 +368,18 @@ mod tests {
         for (content_type, body) in [
             ("text/xml; charset=ISO-8859-1", latin.clone()),
             ("text/xml", latin),
-            ("text/xml; charset=utf-16", utf_16(&format!("\u{feff}{xml}"), u16::to_le_bytes)),
+            (
+                "text/xml; charset=utf-16",
+                utf_16(&format!("\u{feff}{xml}"), u16::to_le_bytes),
+            ),
         ] {
             let found = records(Format::Xml, content_type, &body);
             assert_eq!(found.unwrap(), [r#"{"c":"Zoé"}"#], "{content_type}");
         }
-        assert_eq!(records(Format::Csv, "text/csv; charset=latin1", b"a\nZo\xe9\n").unwrap(), [r#"{"a":"Zoé"}"#]);
+        assert_eq!(
+            records(Format::Csv, "text/csv; charset=latin1", b"a\nZo\xe9\n").unwrap(),
+            [r#"{"a":"Zoé"}"#]
+        );
     }
 
     #[test]

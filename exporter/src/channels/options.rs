@@ -102,7 +102,9 @@ fn is_ours(project: &Path, path: &Path) -> bool {
         let is_alone = parts.next().is_none();
         first.is_some_and(|first| match is_alone {
             true => first == "cordada.yml",
-            false => ["sources", "sql", "campaigns", ".cordada"].iter().any(|folder| first == *folder),
+            false => ["sources", "sql", "campaigns", ".cordada"]
+                .iter()
+                .any(|folder| first == *folder),
         })
     });
     let mut within = target.ancestors().skip(1);

@@ -1,9 +1,9 @@
 //! What a query reads: tables, and queries in their place.
 
+use sqlparser::ast::Query;
 use sqlparser::ast::{
     JoinConstraint, JoinOperator, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Values,
 };
-use sqlparser::ast::Query;
 
 use super::{Column, Origin, Scope, Search, folded, is_unclear, output, wildcard};
 
@@ -75,7 +75,10 @@ pub(super) fn merges(from: &[TableWithJoins]) -> bool {
     };
     from.iter().any(|table| {
         of_factor(&table.relation)
-            || table.joins.iter().any(|join| of_join(&join.join_operator) || of_factor(&join.relation))
+            || table
+                .joins
+                .iter()
+                .any(|join| of_join(&join.join_operator) || of_factor(&join.relation))
     })
 }
 
@@ -158,7 +161,12 @@ fn named_anew(columns: Columns, alias: Option<&TableAlias>) -> Columns {
 
 impl Search {
     /// Where a column of a source comes from.
-    pub(super) fn source(&mut self, source: &TableFactor, column: &Column, scope: &Scope<'_>) -> Result<Origin, String> {
+    pub(super) fn source(
+        &mut self,
+        source: &TableFactor,
+        column: &Column,
+        scope: &Scope<'_>,
+    ) -> Result<Origin, String> {
         let alias = alias_of(source);
         let column = renamed(alias, column);
         match source {

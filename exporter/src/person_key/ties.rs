@@ -58,7 +58,9 @@ pub(super) fn check(
             let source = sources.get(*at).copied();
             if source.is_some_and(|source| !is_one_row(source, scope)) {
                 let name = source.and_then(name_of).unwrap_or_else(|| "a subquery".to_owned());
-                return Err(format!("is beside what may be of other persons: no condition ties `{name}` to it"));
+                return Err(format!(
+                    "is beside what may be of other persons: no condition ties `{name}` to it"
+                ));
             }
         }
     }
@@ -104,7 +106,14 @@ fn of_factor(
     ties: &mut Ties,
 ) {
     if let TableFactor::NestedJoin { table_with_joins, .. } = factor {
-        return of_joins(search, std::slice::from_ref(table_with_joins), sources, next, scope, ties);
+        return of_joins(
+            search,
+            std::slice::from_ref(table_with_joins),
+            sources,
+            next,
+            scope,
+            ties,
+        );
     }
     let is_of_each_row = match factor {
         TableFactor::Derived { lateral, .. } => *lateral,

@@ -155,7 +155,10 @@ fn a_template_that_goes_on_and_on_is_ended() {
     }
     let doubling = "{% set ns = namespace(a='a') %}{% for i in range(60) %}{% set ns.a = ns.a ~ ns.a %}{% endfor %}";
     assert!(personaliser(json!({}), json!({"text": doubling})).is_err());
-    assert_eq!(rendered("{{ ['a', 'b'] | join(', ') | replace('a', 'x') | e }}"), ["x, b", "x, b"]);
+    assert_eq!(
+        rendered("{{ ['a', 'b'] | join(', ') | replace('a', 'x') | e }}"),
+        ["x, b", "x, b"]
+    );
     let long = "{% for i in range(3000) %}{{ i }},{% endfor %}";
     assert_eq!(rendered(long)[0].len(), 13_890);
 }

@@ -11,7 +11,10 @@ const LONGEST: usize = 48;
 /// The address that a text is, whatever stands around it: quotes, brackets, a port, a zone.
 pub(crate) fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim().trim_matches('"');
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
     let bare = bare.split_once('%').map_or(bare, |(address, _)| address);
     let socket = || text.parse::<SocketAddr>().ok().map(|socket| socket.ip());
     let address = bare.parse().ok().or_else(socket)?;
@@ -37,7 +40,11 @@ pub(crate) fn replaced<'t>(text: &'t str, keep: &dyn Fn(IpAddr) -> Option<IpAddr
         if let Some(address) = keep(found.address) {
             let address = address.to_string();
             let is_escaped = spelt.contains("%3A") || spelt.contains("%3a");
-            kept.push_str(&if is_escaped { address.replace(':', "%3A") } else { address });
+            kept.push_str(&if is_escaped {
+                address.replace(':', "%3A")
+            } else {
+                address
+            });
         }
         (done, at) = (place.end, found.letters.end);
     }
@@ -105,7 +112,9 @@ impl Letters {
     /// Where the host ends, if the text is a URL.
     fn behind_host(&self) -> usize {
         let start: String = self.text(0..self.len().min(8)).to_ascii_lowercase();
-        let begins = ["https://", "http://"].into_iter().find(|scheme| start.starts_with(scheme));
+        let begins = ["https://", "http://"]
+            .into_iter()
+            .find(|scheme| start.starts_with(scheme));
         let Some(begins) = begins else {
             return 0;
         };
@@ -184,7 +193,8 @@ impl Letters {
             let Ok(address) = self.text(start..end).parse::<Ipv6Addr>() else {
                 continue;
             };
-            let is_word = self.at(end).is_some_and(char::is_alphanumeric) || (is_colon && before.is_some_and(char::is_alphanumeric));
+            let is_word = self.at(end).is_some_and(char::is_alphanumeric)
+                || (is_colon && before.is_some_and(char::is_alphanumeric));
             if address.is_unspecified() || is_word {
                 return None;
             }
@@ -198,7 +208,10 @@ impl Letters {
         let Range { mut start, mut end } = letters;
         let word = |from: usize| {
             (from..self.len())
-                .take_while(|at| self.at(*at).is_some_and(|letter| letter.is_alphanumeric() || letter == '_'))
+                .take_while(|at| {
+                    self.at(*at)
+                        .is_some_and(|letter| letter.is_alphanumeric() || letter == '_')
+                })
                 .count()
         };
         if address.is_ipv6() && self.at(end) == Some('%') {
@@ -263,12 +276,18 @@ mod tests {
             ("[fe80::1%25eth0]:80", "2001:db8::"),
             ("from 1.2.3.4, 5.6.7.8.", "from 1.2.3.0, 1.2.3.0"),
             ("1.2.3.4,5.6.7.8:80 2001:db8::7", "1.2.3.0,1.2.3.0 2001:db8::"),
-            ("1.2.3.4-a 1.2.3.4! ‹1.2.3.4› 1.2.3.4_x", "1.2.3.0-a 1.2.3.0! ‹1.2.3.0› 1.2.3.0_x"),
+            (
+                "1.2.3.4-a 1.2.3.4! ‹1.2.3.4› 1.2.3.4_x",
+                "1.2.3.0-a 1.2.3.0! ‹1.2.3.0› 1.2.3.0_x",
+            ),
             ("ip1.2.3.4 ip:1.2.3.4 ip=1.2.3.4;", "ip1.2.3.0 ip:1.2.3.0 ip=1.2.3.0;"),
             ("ip:2001:db8::7", "ip:2001:db8::"),
             ("001.002.003.004", "1.2.3.0"),
             ("1.2.3.4/32", "1.2.3.0"),
-            ("https://1.2.3.4/a?ip=1.2.3.4&b=1#1.2.3.4", "https://1.2.3.4/a?ip=1.2.3.0&b=1#1.2.3.0"),
+            (
+                "https://1.2.3.4/a?ip=1.2.3.4&b=1#1.2.3.4",
+                "https://1.2.3.4/a?ip=1.2.3.0&b=1#1.2.3.0",
+            ),
             ("http://a.example?ip=1.2.3.4", "http://a.example?ip=1.2.3.0"),
             ("http://a.example and 1.2.3.4", "http://a.example and 1.2.3.0"),
             ("seen http://1.2.3.4/", "seen http://1.2.3.0/"),

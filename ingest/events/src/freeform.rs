@@ -210,7 +210,10 @@ mod tests {
                 json!({"conversion": "1.2.3.4", "version": "at 1.2.3.4", "con-version-ip": "1.2.3.4"}),
                 json!({"conversion": "1.2.3.0", "version": "at 1.2.3.0", "con-version-ip": "1.2.3.0"}),
             ),
-            (json!({"version": {"ip": "1.2.3.4"}}), json!({"version": {"ip": "1.2.3.0"}})),
+            (
+                json!({"version": {"ip": "1.2.3.4"}}),
+                json!({"version": {"ip": "1.2.3.0"}}),
+            ),
             (
                 json!({"by": {"1.2.3.4": 1, "1.2.3.5": 2, "x": 3}}),
                 json!({"by": {"1.2.3.0": 1, "1.2.3.0_": 2, "x": 3}}),
@@ -232,7 +235,10 @@ mod tests {
             "traits": {"email": "ana@example.org"},
             "data": "Ana of Main Street 5", "value": "Ana", "items": ["Ana", {"sku": "B8"}], "product": "Ana's rope",
         });
-        assert_eq!(harmless(&json!({"value": "9.50"}), "properties"), Some(json!({"value": "9.50"})));
+        assert_eq!(
+            harmless(&json!({"value": "9.50"}), "properties"),
+            Some(json!({"value": "9.50"}))
+        );
         assert_eq!(harmless(&json!(["Ana"]), "properties"), Some(json!([])));
         let expected = json!({
             "price": 9.5, "currency": "EUR", "products": [{"sku": "B7", "name": "Rope"}],

@@ -217,10 +217,22 @@ mod tests {
     #[test]
     fn what_is_hidden_is_taken_out_of_wherever_it_is() {
         for (path, left) in [
-            ("extra.uid", json!({"properties": {"a/b": {"c~d": "ana"}, "list": ["ana"]}, "extra": {"o": {"uid": "ana"}}})),
-            ("extra.o.uid", json!({"properties": {"a/b": {"c~d": "ana"}, "list": ["ana"]}, "extra": {"o": {}, "uid": "ana"}})),
-            ("properties.a/b.c~d", json!({"properties": {"a/b": {}, "list": ["ana"]}, "extra": {"o": {"uid": "ana"}, "uid": "ana"}})),
-            ("properties.list.0", json!({"properties": {"a/b": {"c~d": "ana"}, "list": [null]}, "extra": {"o": {"uid": "ana"}, "uid": "ana"}})),
+            (
+                "extra.uid",
+                json!({"properties": {"a/b": {"c~d": "ana"}, "list": ["ana"]}, "extra": {"o": {"uid": "ana"}}}),
+            ),
+            (
+                "extra.o.uid",
+                json!({"properties": {"a/b": {"c~d": "ana"}, "list": ["ana"]}, "extra": {"o": {}, "uid": "ana"}}),
+            ),
+            (
+                "properties.a/b.c~d",
+                json!({"properties": {"a/b": {}, "list": ["ana"]}, "extra": {"o": {"uid": "ana"}, "uid": "ana"}}),
+            ),
+            (
+                "properties.list.0",
+                json!({"properties": {"a/b": {"c~d": "ana"}, "list": [null]}, "extra": {"o": {"uid": "ana"}, "uid": "ana"}}),
+            ),
         ] {
             let mut record = Record::new(Protocol::Segment);
             record.json("properties", json!({"a/b": {"c~d": "ana"}, "list": ["ana"]}));

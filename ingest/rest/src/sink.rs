@@ -163,9 +163,9 @@ impl Sink {
                     // What is to be hashed or dropped is not written anywhere else either.
                     false => String::new(),
                 };
-                return self.reject("the record has no cursor", shown).map_err(|error| {
-                    error.hint("check `incremental.cursor` in the manifest")
-                });
+                return self
+                    .reject("the record has no cursor", shown)
+                    .map_err(|error| error.hint("check `incremental.cursor` in the manifest"));
             }
             RecordStatus::New => {}
         }

@@ -61,7 +61,12 @@ fn addresses_are_shortened() {
         record.default_text("user_ipaddress", spelt);
         record.extra("proxies", json!(format!("{spelt}, {spelt}")));
         record.extra("appVersion", json!("1.2.3.4"));
-        let record = kept(&Privacy::default(), Hit::Record(Box::new(record)), PrivacySignals::default()).unwrap();
+        let record = kept(
+            &Privacy::default(),
+            Hit::Record(Box::new(record)),
+            PrivacySignals::default(),
+        )
+        .unwrap();
         assert_eq!(record["user_ipaddress"], expected, "{spelt}");
         assert_eq!(record["extra"]["proxies"], format!("{expected}, {expected}"), "{spelt}");
         assert_eq!(record["extra"]["appVersion"], "1.2.3.4");

@@ -16,7 +16,11 @@ pub(super) fn by_page(
     total: Option<&Locator>,
 ) -> Next {
     if let Some(pages) = total_pages.and_then(|locator| number(&answer.locate(locator)?)) {
-        return if state.pages.saturating_add(1) < pages { Next::Page } else { Next::End };
+        return if state.pages.saturating_add(1) < pages {
+            Next::Page
+        } else {
+            Next::End
+        };
     }
     if let (Some(total), Some(size)) = (total.and_then(|locator| number(&answer.locate(locator)?)), size) {
         // Pages are counted, not records: some that a page should have may be kept from us, even all of them. Or the
