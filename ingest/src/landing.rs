@@ -14,6 +14,7 @@ use cordada_core::{Context, Error, ErrorKind, Result, TableName};
 use cordada_ingest_formats::reading::Reading;
 use cordada_ingest_formats::scanned::ScannedFile;
 use cordada_ingest_formats::shape::Shape;
+use cordada_ingest_formats::spool::Spool;
 use cordada_ingest_source::contract::Breach;
 use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
 use cordada_ingest_source::landed::Landed as _;
@@ -195,7 +196,7 @@ impl Landing<'_> {
     /// Lands a chunk, as one commit; whether there is something to commit.
     async fn land(&self, chunk: Chunk, first: bool, attempt: &mut Attempt, landed: &mut Outcome) -> Result<bool> {
         // Nothing new leaves no trace.
-        let is_empty = matches!(&chunk.rows, Rows::Records(spools) if spools.iter().all(|spool| spool.rows() == 0));
+        let is_empty = matches!(&chunk.rows, Rows::Records(spools) if spools.iter().all(Spool::is_empty));
         let unchanged = chunk.state.is_none() || chunk.state == landed.state;
         let unchanged = unchanged && chunk.transactions.is_empty();
         if is_empty && unchanged && self.options.disposition() != Disposition::Replace {

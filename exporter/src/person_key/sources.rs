@@ -191,7 +191,10 @@ impl Search {
                 origin
             }
             // What a function makes is not a person's key; another column of the same name may be.
-            TableFactor::Function { .. } | TableFactor::UNNEST { .. } | TableFactor::TableFunction { .. }
+            TableFactor::Table { .. }
+            | TableFactor::Function { .. }
+            | TableFactor::UNNEST { .. }
+            | TableFactor::TableFunction { .. }
                 if alias.is_some_and(|alias| !alias.columns.is_empty()) && matches!(column, Column::Name(_)) =>
             {
                 Ok(None)

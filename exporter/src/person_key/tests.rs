@@ -107,6 +107,7 @@ fn a_key_that_comes_from_the_rows_is_taken() {
         "select c.customer_id, c.email, d.today from customers c, (select max(day) as today from days) d",
         "select c.customer_id, s.name from customers c join segments s on c.spent between s.low and s.high",
         "select customer_id, email from t where customer_id in (select customer_id from u)",
+        "select customer_id, n from t cross join generate_series(1, 3) as g (n)",
         "select t.customer_id, (select max(at) from orders o where o.customer_id = t.customer_id) as last from t",
         "select * from (select customer_id, email, row_number() over (partition by email) as n from t) a where n = 1",
     ] {

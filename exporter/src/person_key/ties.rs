@@ -40,7 +40,7 @@ pub(super) fn check(
     for condition in select.selection.iter().chain(&select.qualify) {
         ties.extend(of_condition(search, condition, sources, scope));
     }
-    let mut tied = of.clone();
+    let mut tied: BTreeSet<usize> = of.first().into_iter().copied().collect();
     loop {
         let more = ties.iter().filter(|(a, b)| tied.contains(a) != tied.contains(b));
         let more: Vec<_> = more.flat_map(|(a, b)| [*a, *b]).collect();
@@ -48,6 +48,9 @@ pub(super) fn check(
             break;
         }
         tied.extend(more);
+    }
+    if !of.is_subset(&tied) {
+        return Err("may be of one table or of another, which no condition ties: say of which".to_owned());
     }
     for item in &select.projection {
         let used = match expression(item) {

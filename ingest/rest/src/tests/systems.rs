@@ -28,14 +28,10 @@ use crate::page::Run;
 use crate::plan::{LookedUp, PreparedStreams, look_up, prepare};
 
 /// Connectors that are not described here, and why.
-const ELSEWHERE: [(&str, &str); 13] = [
+const ELSEWHERE: [(&str, &str); 10] = [
     (
         "aemet",
         "its rows come by the address of a file that is asked for apart",
-    ),
-    (
-        "ckan",
-        "open data without a position: pages by offset are in `pagination.rs`",
     ),
     ("datos_gob_es", "open data without a position"),
     (
@@ -55,20 +51,15 @@ const ELSEWHERE: [(&str, &str); 13] = [
         "open_meteo",
         "an answer is one table of columns, without pages: `http/src/decode/lists.rs`",
     ),
-    (
-        "prestashop",
-        "its keyset asks for numbers from one on, which the server here cannot tell from after one",
-    ),
     ("salesforce_bulk", "its rows come by jobs, which `jobs.rs` has"),
-    (
-        "socrata",
-        "a dataset may be asked for without a credential, and a refusal says nothing of it",
-    ),
     (
         "tryton",
         "it is held against a real server: `tests/python/test_tryton.py`",
     ),
-    ("world_bank", "open data without a position"),
+    (
+        "world_bank",
+        "its pages are lists of two, which the server here does not make",
+    ),
 ];
 
 /// A key that was made for tests.
@@ -225,6 +216,9 @@ enum Pages {
         field: String,
         #[serde(default)]
         behind: String,
+        /// Whether it says where the page begins, and not what it follows.
+        #[serde(default)]
+        from: bool,
         #[serde(default)]
         more: Option<String>,
     },

@@ -202,6 +202,7 @@ fn page(state: &mut State, name: &str, stream: &DescribedStream, seen: &Received
             param,
             field: of,
             behind,
+            from,
             ..
         } => {
             let after = field(seen, param).and_then(|text| match behind.is_empty() {
@@ -214,10 +215,16 @@ fn page(state: &mut State, name: &str, stream: &DescribedStream, seen: &Received
             let after = after.filter(|after| !after.is_empty() && after != "0" && after != "null");
             let of_row = |row: &Row| super::value(&record(row), of);
             let text = |value: Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            after.map_or(0, |after| {
-                all.iter()
+            let number = |text: &str| text.parse::<u64>().unwrap_or_default();
+            after.map_or(0, |after| match from {
+                true => {
+                    let is_there = |row: &Row| number(&text(of_row(row))) >= number(&after);
+                    all.iter().position(is_there).unwrap_or(all.len())
+                }
+                false => all
+                    .iter()
                     .position(|row| text(of_row(row)) == after)
-                    .map_or(all.len(), |at| at + 1)
+                    .map_or(all.len(), |at| at + 1),
             })
         }
         Pages::Token { param, .. } => field(seen, param)
