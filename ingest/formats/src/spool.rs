@@ -231,8 +231,9 @@ impl Surveyor {
     }
 }
 
+/// The thread ends before its time only if it panics.
 fn broken() -> Error {
-    Error::failed("looking at the records", "the thread that does it has ended")
+    Error::panicked("looking at the records")
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ const COLUMNS: [&[&str]; 8] = [
         "{}",
         "{\"a\":1}",
         "{\"a\":2,\"b\":{\"c\":\"\\u00e9 \\\"\"}}",
+        "{\"b\":{\"d\":null,\"c\":\"x\"},\"a\":3}",
+        "{\"a\":null,\"e\":1}",
         "\"text\"",
         "7",
     ],
@@ -276,5 +278,90 @@ async fn what_becomes_text_is_written_as_it_was() {
         .await;
     assert_eq!(rows, ["1|1.10|2024-07-01 10:00:00|TRUE", "2|n/a|n/a|n/a"]);
     let rows = project.sql("select id, c from raw_shop.j order by id").await;
-    assert_eq!(rows, ["1|{\"zipCode\":\"é\",\"n\":1.10}", "2|x"]);
+    assert_eq!(rows, ["1|{\"n\":1.10,\"zipCode\":\"é\"}", "2|x"]);
+}
+
+/// Values, and others of which one makes their column another type.
+const WIDENED: [(&str, &[&str], &[&str]); 4] = [
+    (
+        "csv",
+        &["7", "1.10", "12345678901"],
+        &["x", "2.5", "123456789012345678901234567890", "1e-3"],
+    ),
+    (
+        "csv",
+        &["true", "TRUE", "2024-01-01", "2024-01-01 10:00:00"],
+        &["x", "2024-01-02T10:00:00.5Z"],
+    ),
+    (
+        "ndjson",
+        &["7", "1.5", "\"a\"", "true", "\"2024-01-01\""],
+        &["\"x\"", "2.25", "{\"a\":1}", "[1]"],
+    ),
+    (
+        "ndjson",
+        &[
+            "{\"a\":1}",
+            "{\"b\":1.50,\"a\":[1,2]}",
+            "[1]",
+            "[{\"a\":1}]",
+            "[]",
+            "{}",
+        ],
+        &[
+            "\"x\"",
+            "{\"a\":2.5}",
+            "{\"c\":1}",
+            "[2.5]",
+            "[\"x\"]",
+            "[{\"a\":1,\"b\":2}]",
+            "7",
+        ],
+    ),
+];
+
+/// Files with those rows, of an id and a value.
+fn file(format: &str, rows: &[(&str, &str)]) -> String {
+    let rows = rows.iter().map(|(id, value)| match format {
+        "csv" => format!("{id},{value}\n"),
+        _ => format!("{{\"id\":{id},\"v\":{value}}}\n"),
+    });
+    let header = if format == "csv" { "id,v\n" } else { "" };
+    header.to_owned() + &rows.collect::<String>()
+}
+
+#[tokio::test]
+async fn a_row_that_comes_again_beside_another_type_is_no_new_version() {
+    for (format, values, others) in WIDENED {
+        for value in values {
+            for other in others {
+                let streams = format!("{{t: {{path: 'in/*.{format}', key: [id], disposition: scd2}}}}");
+                let project = Project::new(&streams).await;
+                project.write(&format!("in/1.{format}"), file(format, &[("1", value)]));
+                project.ingest().await;
+                project.write(&format!("in/2.{format}"), file(format, &[("1", value), ("2", other)]));
+                project.ingest().await;
+                let versions = project.sql("select id from raw_shop.t order by id").await;
+                assert_eq!(versions, ["1", "2"], "{value} beside {other}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_comes_again_beside_another_type_is_the_same() {
+    for (format, values, others) in &WIDENED[..3] {
+        for value in *values {
+            for other in others.iter().filter(|other| !other.starts_with(['{', '['])) {
+                let streams = format!("{{t: {{path: 'in/*.{format}', key: [id], disposition: merge}}}}");
+                let project = Project::new(&streams).await;
+                project.write(&format!("in/1.{format}"), file(format, &[(value, "1")]));
+                project.ingest().await;
+                project.write(&format!("in/2.{format}"), file(format, &[(value, "2"), (other, "3")]));
+                project.ingest().await;
+                let rows = project.sql("select v from raw_shop.t order by v").await;
+                assert_eq!(rows, ["2", "3"], "{value} beside {other}");
+            }
+        }
+    }
 }
