@@ -13,6 +13,8 @@ use crate::lake::Lake;
 use crate::query::catalog::{Handle, ReleaseCatalog};
 use crate::query::comparisons::InOwnType;
 use crate::query::functions;
+use crate::query::operators::TextOperators;
+use crate::query::relations::{self, DependentJoins};
 use crate::release::Release;
 
 /// The catalog's name in SQL.
@@ -49,11 +51,15 @@ impl Lake {
         options.sql_parser.parse_float_as_decimal = true;
         let mut rules = Analyzer::new().rules;
         rules.insert(0, Arc::new(InOwnType));
+        rules.insert(0, Arc::new(DependentJoins));
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.runtime().clone())
             .with_default_features()
-            .with_analyzer_rules(rules);
+            .with_analyzer_rules(rules)
+            .with_relation_planners(relations::planners());
+        let planners = builder.expr_planners().get_or_insert_default();
+        planners.insert(0, Arc::new(TextOperators::new()));
         let functions = functions::all();
         builder
             .scalar_functions()

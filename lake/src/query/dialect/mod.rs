@@ -37,6 +37,7 @@ pub(super) struct Parsed {
 pub(super) fn parse(sql: &str) -> Result<Parsed> {
     let mut tokens = tokenize(sql).doing(|| "planning the query")?;
     tokens::odbc::unescape(&mut tokens);
+    tokens::json::tell_operators(&mut tokens);
     tokens::parameters::number(&mut tokens);
     let releases = tokens::versions::resolve(&mut tokens)?;
     let mut statement = statement(tokens).doing(|| "planning the query")?;

@@ -5,6 +5,12 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
+mod aggregates;
+mod define;
+pub(super) mod json;
+mod lists;
+pub(super) mod text;
+
 /// What a family registers.
 #[derive(Default)]
 pub(super) struct Functions {
@@ -15,5 +21,11 @@ pub(super) struct Functions {
 
 /// All functions of the lake's sessions, the engine's left out.
 pub(super) fn all() -> Functions {
-    Functions::default()
+    let mut all = Functions::default();
+    for family in [aggregates::all(), json::all(), lists::all(), text::all()] {
+        all.scalar.extend(family.scalar);
+        all.aggregate.extend(family.aggregate);
+        all.window.extend(family.window);
+    }
+    all
 }

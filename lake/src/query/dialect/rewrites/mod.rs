@@ -1,5 +1,11 @@
 //! Rewrites of the syntax tree: what the parser reads and the engine does not plan, or plans wrongly. One file a family.
 
+mod aggregates;
+mod calls;
+mod json;
+mod patterns;
+mod relations;
+
 use datafusion::common::Result;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
@@ -16,6 +22,10 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
     }
 }
 
-fn of_query(_statement: &mut ast::Statement) -> Result<()> {
+fn of_query(statement: &mut ast::Statement) -> Result<()> {
+    json::rewrite(statement)?;
+    patterns::rewrite(statement)?;
+    aggregates::rewrite(statement)?;
+    relations::rewrite(statement)?;
     Ok(())
 }
