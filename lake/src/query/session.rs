@@ -20,6 +20,8 @@ use crate::query::catalog::ReleaseCatalog;
 use crate::query::comparisons::InOwnType;
 use crate::query::functions;
 use crate::query::metadata::Described;
+use crate::query::operators::TextOperators;
+use crate::query::relations::{self, DependentJoins};
 use crate::query::set_operations::CountedRows;
 use crate::query::subqueries::PredicateSubqueries;
 use crate::query::time_operators::TimeOperators;
@@ -114,7 +116,8 @@ impl Lake {
         // Exact decimals: a literal such as 0.21 is a DECIMAL, not a float, so that money stays money.
         options.sql_parser.parse_float_as_decimal = true;
         let mut rules = Analyzer::new().rules;
-        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 7] = [
+        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 8] = [
+            Arc::new(DependentJoins),
             Arc::new(CountedRows),
             Arc::new(InOwnType),
             Arc::new(PostgresCasts { written: true }),
@@ -134,9 +137,14 @@ impl Lake {
             .with_default_features()
             .with_analyzer_rules(rules)
             .with_optimizer_rules(optimizer)
-            .with_type_planner(Arc::new(Types));
+            .with_type_planner(Arc::new(Types))
+            .with_relation_planners(relations::planners());
         let power = functions::power();
-        let planners: [Arc<dyn ExprPlanner>; 2] = [Arc::new(TimeOperators), Arc::new(arithmetic::Planner { power })];
+        let planners: [Arc<dyn ExprPlanner>; 3] = [
+            Arc::new(TimeOperators),
+            Arc::new(TextOperators::new()),
+            Arc::new(arithmetic::Planner { power }),
+        ];
         builder.expr_planners().get_or_insert_default().splice(0..0, planners);
         functions::dates::series::add_to(builder.table_functions().get_or_insert_default());
         let functions = functions::all();

@@ -43,6 +43,7 @@ pub(super) fn parse(sql: &str) -> Result<Parsed> {
 
 fn parse_here(sql: &str) -> Result<Parsed> {
     let mut tokens = tokenize(sql).doing(|| "planning the query")?;
+    tokens::json::tell_operators(&mut tokens);
     tokens::parameters::number(&mut tokens);
     tokens::odbc::unescape(&mut tokens)?;
     tokens::convert::to_cast(&mut tokens);

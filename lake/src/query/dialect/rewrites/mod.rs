@@ -1,14 +1,19 @@
 //! Rewrites of the syntax tree: what the parser reads and the engine does not plan, or plans wrongly. One file a family.
 
+mod aggregates;
 mod build;
+mod calls;
 mod chains;
 mod clauses;
 mod dates;
 pub(super) mod depth;
 mod dual;
+mod json;
 mod limits;
 mod operators;
+mod patterns;
 mod postgresql_catalog;
+mod relations;
 mod rows;
 mod session_words;
 mod show;
@@ -38,6 +43,10 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     session_words::rewrite(statement)?;
     postgresql_catalog::rewrite(statement)?;
     dual::rewrite(statement)?;
+    json::rewrite(statement)?;
+    patterns::rewrite(statement)?;
+    aggregates::rewrite(statement)?;
+    relations::rewrite(statement)?;
     clauses::rewrite(statement)?;
     limits::rewrite(statement)?;
     windows::rewrite(statement)?;

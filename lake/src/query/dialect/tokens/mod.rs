@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
 pub(super) mod convert;
 pub(super) mod exponent;
+pub(super) mod json;
 pub(super) mod numbers;
 pub(super) mod odbc;
 pub(super) mod parameters;
