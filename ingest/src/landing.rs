@@ -13,7 +13,6 @@ use cordada_core::threads::blocking;
 use cordada_core::{Context, Error, ErrorKind, Result, TableName};
 use cordada_ingest_formats::reading::Reading;
 use cordada_ingest_formats::scanned::ScannedFile;
-use cordada_ingest_formats::shape::Shape;
 use cordada_ingest_formats::spool::Spool;
 
 use cordada_ingest_source::contract::Breach;
