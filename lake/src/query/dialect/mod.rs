@@ -24,7 +24,7 @@ use grammar::Grammar;
 use super::stack;
 
 /// How deep expressions and subqueries may be nested.
-const DEEPEST: usize = 300;
+const DEEPEST: usize = 500;
 
 /// A statement that the engine plans.
 pub(super) struct Parsed {

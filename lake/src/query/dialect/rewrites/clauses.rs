@@ -76,7 +76,13 @@ fn of_query(query: &mut Query) -> Result<()> {
                 return refused("TABLE without a name");
             };
             let schema = table.schema_name.take();
-            let parts = schema.into_iter().chain([name]).map(|part| format!("\"{}\"", part.replace('"', "\"\"")));
+            let parts = schema.into_iter().chain([name]).map(|part| {
+                let is_plain = part.chars().all(|each| each.is_ascii_alphanumeric() || each == '_');
+                match is_plain {
+                    true => part,
+                    false => format!("\"{}\"", part.replace('"', "\"\"")),
+                }
+            });
             let named = build::query_of(&format!("select * from {}", parts.collect::<Vec<_>>().join(".")))?;
             query.body = named.body;
             Ok(())
