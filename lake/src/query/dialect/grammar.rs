@@ -178,7 +178,6 @@ impl Dialect for Grammar {
     // What the generic dialect supports.
     supports! {
         supports_named_fn_args_with_colon_operator,
-        supports_named_fn_args_with_expr_name,
         supports_unicode_string_literal,
         supports_partition_by_after_order_by,
         supports_array_join_syntax,

@@ -24,7 +24,7 @@ use grammar::Grammar;
 use super::stack;
 
 /// How deep expressions and subqueries may be nested.
-const DEEPEST: usize = 300;
+const DEEPEST: usize = 500;
 
 /// A statement that the engine plans.
 pub(super) struct Parsed {
@@ -43,6 +43,7 @@ pub(super) fn parse(sql: &str) -> Result<Parsed> {
 
 fn parse_here(sql: &str) -> Result<Parsed> {
     let mut tokens = tokenize(sql).doing(|| "planning the query")?;
+    tokens::brackets::quote(&mut tokens);
     tokens::json::tell_operators(&mut tokens);
     tokens::parameters::number(&mut tokens);
     tokens::odbc::unescape(&mut tokens)?;

@@ -1,7 +1,7 @@
 //! Aliases that are used beside their definition: `select a + 1 as b, b * 2 as c`, `where b > 3`.
 //! A column of that name in FROM wins. (Snowflake, DuckDB and Redshift, "lateral column aliases".)
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::common::{Result, plan_err};
@@ -14,13 +14,42 @@ use super::{Inputs, normal};
 /// How many expressions a select may have once aliases are written out.
 const LARGEST: usize = 100_000;
 
-/// Whether the select gives a name that something might use.
+/// Whether the select uses a name that it gives.
 pub(super) fn any(select: &Select) -> bool {
-    let named = select
-        .projection
-        .iter()
-        .any(|item| matches!(item, SelectItem::ExprWithAlias { .. }));
-    named && (select.projection.len() > 1 || select.selection.is_some())
+    let mut given = BTreeSet::new();
+    for item in &select.projection {
+        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
+            continue;
+        };
+        if uses(expr, &given) {
+            return true;
+        }
+        if let SelectItem::ExprWithAlias { expr, alias } = item {
+            // `a as a` gives no name that is not there.
+            let is_itself = matches!(expr, Expr::Identifier(name) if normal(name) == normal(alias));
+            if !is_itself {
+                given.insert(normal(alias));
+            }
+        }
+    }
+    select.selection.as_ref().is_some_and(|selection| uses(selection, &given))
+}
+
+fn uses(expr: &Expr, given: &BTreeSet<String>) -> bool {
+    struct Uses<'a>(&'a BTreeSet<String>);
+
+    impl Visitor for Uses<'_> {
+        type Break = ();
+
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            match expr {
+                Expr::Identifier(name) if self.0.contains(&normal(name)) => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+
+    !given.is_empty() && expr.visit(&mut Uses(given)).is_break()
 }
 
 /// Puts the expression in the place of each alias that is not a column of FROM.

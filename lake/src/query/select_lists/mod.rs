@@ -32,7 +32,10 @@ pub(super) async fn resolve(session: &SessionContext, statement: &mut Statement)
     relations::complete(session, inner)?;
     let mut done = 0;
     while let Some(found) = next(inner, done) {
-        let inputs = found.inputs(session).await;
+        let inputs = match found.needs_inputs {
+            true => found.inputs(session).await,
+            false => None,
+        };
         apply(inner, found.number, inputs.as_ref())?;
         done = found.number + 1;
     }
@@ -65,6 +68,8 @@ struct Inputs {
 /// A select whose list may need work: the n-th of the statement, inner ones first.
 struct Found {
     number: usize,
+    /// Whether what it means depends on the columns of FROM.
+    needs_inputs: bool,
     /// Queries with the columns of FROM, and of each wildcard of the list.
     all: Query,
     wildcards: Vec<Query>,
@@ -161,6 +166,7 @@ impl VisitorMut for Search {
                 let (all, wildcards) = self.questions(select);
                 self.found = Some(Found {
                     number: self.number,
+                    needs_inputs: aliases::any(select) || select.projection.iter().any(wildcards::is_one),
                     all,
                     wildcards,
                 });
@@ -261,7 +267,7 @@ fn query_of(body: SetExpr) -> Query {
 fn needs_work(select: &Select, order_by: &Option<ast::OrderBy>) -> bool {
     select.projection.len() > 1
         || select.projection.iter().any(wildcards::renames)
-        || aliases::any(select)
+        || select.selection.is_some()
         || is_by_all(order_by)
 }
 

@@ -14,6 +14,11 @@ fn options(item: &SelectItem) -> Option<&WildcardAdditionalOptions> {
     }
 }
 
+/// Whether this is a wildcard.
+pub(super) fn is_one(item: &SelectItem) -> bool {
+    options(item).is_some()
+}
+
 /// Whether this is a wildcard that gives columns other names.
 pub(super) fn renames(item: &SelectItem) -> bool {
     options(item).is_some_and(|options| options.opt_rename.is_some())
@@ -87,7 +92,7 @@ fn renamed(options: &WildcardAdditionalOptions, name: &str) -> Option<Ident> {
 
 /// `order by all` orders by every column of the list, from the first (DuckDB, "ORDER BY ALL").
 pub(super) fn order_by_all(select: &Select, order_by: &mut Option<OrderBy>) {
-    if !is_by_all(order_by) || select.projection.iter().any(|item| options(item).is_some()) {
+    if !is_by_all(order_by) || select.projection.iter().any(is_one) {
         return;
     }
     let Some(OrderBy {

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, GroupByWithModifier, Ident, LimitClause, OrderBy, OrderByKind, Query, Select, SelectFlavor,
-    SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableSample, TableSampleKind, TableSampleMethod,
-    TableSampleQuantity, TableSampleUnit, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    Expr, GroupByExpr, GroupByWithModifier, Ident, LimitClause, OrderBy, OrderByKind, Query, Select,
+    SelectFlavor, SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableSample, TableSampleKind,
+    TableSampleMethod, TableSampleQuantity, TableSampleUnit, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 
 use super::build;
@@ -76,10 +76,13 @@ fn of_query(query: &mut Query) -> Result<()> {
                 return refused("TABLE without a name");
             };
             let schema = table.schema_name.take();
-            let parts = schema
-                .into_iter()
-                .chain([name])
-                .map(|part| format!("\"{}\"", part.replace('"', "\"\"")));
+            let parts = schema.into_iter().chain([name]).map(|part| {
+                let is_plain = part.chars().all(|each| each.is_ascii_alphanumeric() || each == '_');
+                match is_plain {
+                    true => part,
+                    false => format!("\"{}\"", part.replace('"', "\"\"")),
+                }
+            });
             let named = build::query_of(&format!("select * from {}", parts.collect::<Vec<_>>().join(".")))?;
             query.body = named.body;
             Ok(())
@@ -155,10 +158,7 @@ fn of_table(factor: &mut TableFactor) -> Result<()> {
             if json_path.is_some() {
                 return refused("a path after a table's name");
             }
-            let TableFactor::Table {
-                sample, name, alias, ..
-            } = factor
-            else {
+            let TableFactor::Table { sample, name, alias, .. } = factor else {
                 return Ok(());
             };
             let Some(sample) = sample.take() else {

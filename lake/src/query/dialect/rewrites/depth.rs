@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Query, Statement, VisitMut, VisitorM
 use super::chains;
 
 /// How deep expressions and subqueries may be nested within each other.
-const DEEPEST: usize = 1000;
+const DEEPEST: usize = 600;
 
 /// Makes the statement as flat as it can be.
 ///

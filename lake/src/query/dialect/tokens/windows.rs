@@ -74,10 +74,11 @@ pub(in super::super) fn resolve(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
             Token::Word(_) => {
                 if let Some((excluded, end)) = excluded(tokens, place) {
                     tokens.drain(place..end);
-                    if let (Some(excluded), Some(&start)) = (excluded, open.last()) {
-                        let span = tokens[start].span;
-                        tokens.insert(start + 1, at(Token::make_word(&excluded.marker(), Some('"')), span));
-                    }
+                    let (Some(excluded), Some(&start)) = (excluded, open.last()) else {
+                        continue;
+                    };
+                    let span = tokens[start].span;
+                    tokens.insert(start + 1, at(Token::make_word(&excluded.marker(), Some('"')), span));
                 }
             }
             _ => {}
