@@ -32,12 +32,19 @@ fn of_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         LogicalPlan::Join(join)
             if matches!(join.join_type, JoinType::LeftAnti | JoinType::LeftSemi)
                 && join.null_equality == NullEquality::NullEqualsNull
-                && !matches!(&*join.left, LogicalPlan::Distinct(_)) =>
+                && !matches!(&*join.left, LogicalPlan::Distinct(_))
+                && !is_counted(&join) =>
         {
             counted(&join).map(Transformed::yes)
         }
         plan => Ok(Transformed::no(plan)),
     }
+}
+
+/// A plan may be analysed more than once.
+fn is_counted(join: &Join) -> bool {
+    let keys = join.on.iter().filter_map(|(left, _)| left.try_as_col());
+    keys.into_iter().any(|key| key.name == PLACES[0])
 }
 
 fn counted(join: &Join) -> Result<LogicalPlan> {

@@ -3,7 +3,7 @@
 use datafusion::common::{Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, Ident, JsonNullClause, ObjectName, Statement,
+    FunctionArguments, Ident, JsonNullClause, ObjectName, Statement, Value,
 };
 
 use super::calls::{argument, call, each, name_of, take, text};
@@ -94,7 +94,10 @@ fn of_function(function: &mut Function) -> Result<()> {
                 arg: FunctionArgExpr::Expr(value),
                 ..
             } => {
-                let name = Expr::Identifier(name);
+                let name = match name.quote_style {
+                    Some('\'') => Expr::value(Value::SingleQuotedString(name.value)),
+                    _ => Expr::Identifier(name),
+                };
                 args.extend([argument(name), argument(value)]);
             }
             FunctionArg::Unnamed(_) => args.push(arg),
