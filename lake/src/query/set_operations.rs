@@ -42,7 +42,10 @@ fn of_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 
 fn counted(join: &Join) -> Result<LogicalPlan> {
     let columns = |side: fn(&(Expr, Expr)) -> &Expr| -> Vec<Column> {
-        join.on.iter().filter_map(|pair| side(pair).try_as_col().cloned()).collect()
+        join.on
+            .iter()
+            .filter_map(|pair| side(pair).try_as_col().cloned())
+            .collect()
     };
     let mut left_keys = columns(|(left, _)| left);
     let mut right_keys = columns(|(_, right)| right);

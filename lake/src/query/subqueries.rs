@@ -7,9 +7,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable, Filter, LogicalPlan, Operator, Subquery, lit, when,
-};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Filter, LogicalPlan, Operator, Subquery, lit, when};
 use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
@@ -58,7 +56,10 @@ fn in_filter(filter: Filter) -> Result<Transformed<LogicalPlan>> {
     let input = Arc::clone(&filter.input);
     let predicate = where_null_is_false(filter.predicate, true, &input)?;
     match predicate.transformed {
-        true => Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(predicate.data, input)?))),
+        true => Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(
+            predicate.data,
+            input,
+        )?))),
         false => Ok(Transformed::no(LogicalPlan::Filter(Filter::new(predicate.data, input)))),
     }
 }

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use arrow::compute::kernels::zip::zip;
 use arrow::compute::is_null;
+use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::Result;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::common::{Result, plan_err};
-use datafusion::sql::sqlparser::ast::{Expr, Function, Query, Select, SelectItem, Visit, VisitMut, Visitor, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, Query, Select, SelectItem, Visit, VisitMut, Visitor, VisitorMut,
+};
 
 use super::{Inputs, normal};
 
@@ -30,7 +32,10 @@ pub(super) fn any(select: &Select) -> bool {
             }
         }
     }
-    select.selection.as_ref().is_some_and(|selection| uses(selection, &given))
+    select
+        .selection
+        .as_ref()
+        .is_some_and(|selection| uses(selection, &given))
 }
 
 fn uses(expr: &Expr, given: &BTreeSet<String>) -> bool {

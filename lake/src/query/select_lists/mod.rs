@@ -11,9 +11,7 @@ use datafusion::common::Result;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{
-    self, Ident, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut, With,
-};
+use datafusion::sql::sqlparser::ast::{self, Ident, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut, With};
 
 mod aliases;
 mod names;
@@ -95,7 +93,12 @@ impl Found {
 async fn plan(session: &SessionContext, query: &Query) -> Result<LogicalPlan> {
     let statement = ast::Statement::Query(Box::new(query.clone()));
     // Boxed because views are planned while planning.
-    Box::pin(session.state().statement_to_plan(Statement::Statement(Box::new(statement)))).await
+    Box::pin(
+        session
+            .state()
+            .statement_to_plan(Statement::Statement(Box::new(statement))),
+    )
+    .await
 }
 
 /// The columns of a plan, each with the name of its table if it has one.
@@ -103,8 +106,14 @@ fn columns(plan: &LogicalPlan) -> Vec<Vec<Ident>> {
     let quoted = |name: &str| Ident::with_quote('"', name.replace('"', "\"\""));
     let parts = |(table, field): (Option<&datafusion::common::TableReference>, &std::sync::Arc<_>)| {
         let field: &arrow::datatypes::FieldRef = field;
-        let table = table.map(datafusion::common::TableReference::to_vec).unwrap_or_default();
-        table.iter().map(|part| quoted(part)).chain([quoted(field.name())]).collect()
+        let table = table
+            .map(datafusion::common::TableReference::to_vec)
+            .unwrap_or_default();
+        table
+            .iter()
+            .map(|part| quoted(part))
+            .chain([quoted(field.name())])
+            .collect()
     };
     plan.schema().iter().map(parts).collect()
 }

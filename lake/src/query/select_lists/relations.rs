@@ -41,7 +41,8 @@ impl VisitorMut for Complete<'_> {
         let Some(with) = &mut query.with else {
             return ControlFlow::Continue(());
         };
-        self.defined.extend(with.cte_tables.iter().map(|cte| normal(&cte.alias.name)));
+        self.defined
+            .extend(with.cte_tables.iter().map(|cte| normal(&cte.alias.name)));
         if with.recursive {
             return ControlFlow::Continue(());
         }

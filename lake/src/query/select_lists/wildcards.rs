@@ -51,9 +51,10 @@ pub(super) fn expand(select: &mut Select, inputs: &Inputs) {
             let Some(name) = column.last().map(|name| name.value.replace("\"\"", "\"")) else {
                 continue;
             };
-            let replaced = options.opt_replace.as_ref().and_then(|replace| {
-                replace.items.iter().find(|item| normal(&item.column_name) == name)
-            });
+            let replaced = options
+                .opt_replace
+                .as_ref()
+                .and_then(|replace| replace.items.iter().find(|item| normal(&item.column_name) == name));
             let expr = match replaced {
                 Some(item) => item.expr.clone(),
                 None => column_of(column),

@@ -10,7 +10,9 @@ use super::Grammar;
 
 /// The expression as we read it, all parentheses written.
 fn read(sql: &str) -> Result<String, String> {
-    let mut parser = Parser::new(&Grammar).try_with_sql(sql).map_err(|error| error.to_string())?;
+    let mut parser = Parser::new(&Grammar)
+        .try_with_sql(sql)
+        .map_err(|error| error.to_string())?;
     let expr = parser.parse_expr().map_err(|error| error.to_string())?;
     match parser.peek_token_ref().token {
         datafusion::sql::sqlparser::tokenizer::Token::EOF => Ok(written(&expr)),
@@ -23,7 +25,12 @@ fn written(expr: &Expr) -> String {
     match expr {
         Expr::Identifier(name) => name.value.clone(),
         Expr::BinaryOp { left, op, right } => {
-            format!("({} {} {})", written(left), op.to_string().to_lowercase(), written(right))
+            format!(
+                "({} {} {})",
+                written(left),
+                op.to_string().to_lowercase(),
+                written(right)
+            )
         }
         Expr::UnaryOp { op, expr } => format!("({} {})", op.to_string().to_lowercase(), written(expr)),
         Expr::IsNull(expr) => format!("({} is null)", written(expr)),

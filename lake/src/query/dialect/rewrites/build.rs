@@ -57,7 +57,9 @@ pub(super) fn number(digits: &str) -> Expr {
 /// The expression in parentheses.
 pub(super) fn nested(expr: Expr) -> Expr {
     match expr {
-        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) | Expr::Nested(_) | Expr::Function(_) => expr,
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) | Expr::Nested(_) | Expr::Function(_) => {
+            expr
+        }
         expr => Expr::Nested(Box::new(expr)),
     }
 }

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CeilFloorKind, DateTimeField, Expr, Fetch, LimitClause, Offset, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, Statement,
-    TopQuantity, Value, ValueWithSpan, VisitMut, VisitorMut, WindowType,
+    BinaryOperator, CeilFloorKind, DateTimeField, Expr, Fetch, LimitClause, Offset, OrderByExpr, OrderByKind, Query,
+    Select, SelectItem, SetExpr, Statement, TopQuantity, Value, ValueWithSpan, VisitMut, VisitorMut, WindowType,
 };
 
 use super::build;
@@ -82,15 +82,7 @@ fn of_query(query: &mut Query) -> Result<()> {
 
 /// `limit null` and `offset null` are no limit (PostgreSQL, "LIMIT and OFFSET").
 fn without_null(query: &mut Query) -> Result<()> {
-    let is_null = |expr: &Expr| {
-        matches!(
-            expr,
-            Expr::Value(ValueWithSpan {
-                value: Value::Null,
-                ..
-            })
-        )
-    };
+    let is_null = |expr: &Expr| matches!(expr, Expr::Value(ValueWithSpan { value: Value::Null, .. }));
     if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
         limit.take_if(|limit| is_null(limit));
         offset.take_if(|offset| is_null(&offset.value));
@@ -117,22 +109,20 @@ fn operands(set: &mut SetExpr) -> Result<()> {
 }
 
 /// Keeps the rows by their place in the order.
-fn by_rank(
-    query: &mut Query,
-    quantity: Expr,
-    with_ties: bool,
-    percent: bool,
-    offset: Option<Offset>,
-) -> Result<()> {
+fn by_rank(query: &mut Query, quantity: Expr, with_ties: bool, percent: bool, offset: Option<Offset>) -> Result<()> {
     let order = query.order_by.as_ref().map(|order| &order.kind);
     if with_ties && order.is_none() {
         return plan_err!("WITH TIES needs ORDER BY, which says what a tie is");
     }
     let SetExpr::Select(select) = &mut *query.body else {
-        return plan_err!("WITH TIES and PERCENT of a set operation need it in a subquery: select * from (…) order by …");
+        return plan_err!(
+            "WITH TIES and PERCENT of a set operation need it in a subquery: select * from (…) order by …"
+        );
     };
     if select.distinct.is_some() {
-        return plan_err!("WITH TIES and PERCENT of SELECT DISTINCT need it in a subquery: select * from (…) order by …");
+        return plan_err!(
+            "WITH TIES and PERCENT of SELECT DISTINCT need it in a subquery: select * from (…) order by …"
+        );
     }
     let keys = match order {
         None => Vec::new(),
@@ -142,7 +132,11 @@ fn by_rank(
     let place = |function: &str| over(function, &keys);
     let last = match percent {
         true => ceil(build::binary(
-            build::binary(over("count(*)", &[])?, BinaryOperator::Multiply, build::nested(quantity)),
+            build::binary(
+                over("count(*)", &[])?,
+                BinaryOperator::Multiply,
+                build::nested(quantity),
+            ),
             BinaryOperator::Divide,
             build::number("100.0"),
         )),
@@ -153,7 +147,11 @@ fn by_rank(
         None => last,
         Some(offset) => {
             let skipped = build::nested(offset.value);
-            conditions.push(build::binary(place("row_number()")?, BinaryOperator::Gt, skipped.clone()));
+            conditions.push(build::binary(
+                place("row_number()")?,
+                BinaryOperator::Gt,
+                skipped.clone(),
+            ));
             build::nested(build::binary(skipped, BinaryOperator::Plus, last))
         }
     };

@@ -6,6 +6,8 @@ mod clauses;
 pub(super) mod depth;
 mod limits;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod windows;
 
 use datafusion::common::Result;

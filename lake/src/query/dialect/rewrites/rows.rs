@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, Query, Select, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor, VisitMut,
-    VisitorMut,
+    BinaryOperator, Expr, Ident, Query, Select, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor,
+    VisitMut, VisitorMut,
 };
 
 use super::build;
@@ -62,7 +62,9 @@ fn replacement(expr: &Expr) -> Result<Option<Expr>> {
             _ => Ok(None),
         },
         Expr::IsDistinctFrom(left, right) => match (fields(left), fields(right)) {
-            (Some(left), Some(right)) => distinct(left, right, "($1 is distinct from $2)", BinaryOperator::Or).map(Some),
+            (Some(left), Some(right)) => {
+                distinct(left, right, "($1 is distinct from $2)", BinaryOperator::Or).map(Some)
+            }
             _ => Ok(None),
         },
         Expr::IsNotDistinctFrom(left, right) => match (fields(left), fields(right)) {
@@ -88,7 +90,11 @@ fn replacement(expr: &Expr) -> Result<Option<Expr>> {
             };
             Ok(Some(negate(build::binary(from, BinaryOperator::And, to), *negated)))
         }
-        Expr::InList { expr: row, list, negated } => {
+        Expr::InList {
+            expr: row,
+            list,
+            negated,
+        } => {
             let Some(row) = fields(row) else {
                 return Ok(None);
             };
@@ -156,7 +162,11 @@ fn distinct(left: &[Expr], right: &[Expr], template: &str, op: BinaryOperator) -
 /// The comparison, field by field; none if the operator is not one of comparison.
 fn compared(left: &[Expr], op: &BinaryOperator, right: &[Expr]) -> Result<Option<Expr>> {
     let pair = |op: &BinaryOperator, left: &Expr, right: &Expr| {
-        build::nested(build::binary(build::nested(left.clone()), op.clone(), build::nested(right.clone())))
+        build::nested(build::binary(
+            build::nested(left.clone()),
+            op.clone(),
+            build::nested(right.clone()),
+        ))
     };
     let all = |by: BinaryOperator| {
         let pairs = left.iter().zip(right).map(|(left, right)| pair(op, left, right));

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, NamedWindowExpr, Query, SetExpr, Statement, VisitMut, VisitorMut,
-    WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, NamedWindowExpr, Query, SetExpr, Statement,
+    VisitMut, VisitorMut, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
 };
 
 use super::build;
@@ -99,7 +99,11 @@ impl Named {
 
     /// A window that begins with the name of another: `over (w order by a)` (PostgreSQL, "Window Function Calls").
     fn complete(&self, window: WindowSpec) -> Result<WindowSpec> {
-        let Some(name) = window.window_name.as_ref().filter(|name| Excluded::named(name).is_none()) else {
+        let Some(name) = window
+            .window_name
+            .as_ref()
+            .filter(|name| Excluded::named(name).is_none())
+        else {
             return Ok(window);
         };
         let base = self.get(name)?;

@@ -44,7 +44,10 @@ impl Excluded {
 /// # Errors
 /// Failed: `from last`, which the engine does not compute.
 pub(in super::super) fn resolve(tokens: &mut Vec<TokenWithSpan>) -> Result<()> {
-    if !tokens.iter().any(|token| is_word(&token.token, "over") || is_word(&token.token, "window")) {
+    if !tokens
+        .iter()
+        .any(|token| is_word(&token.token, "over") || is_word(&token.token, "window"))
+    {
         return Ok(());
     }
     let mut open = Vec::new();
