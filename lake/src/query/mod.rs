@@ -15,6 +15,7 @@ mod relations;
 mod select_lists;
 pub mod session;
 pub mod session_statements;
+
 mod set_operations;
 pub(crate) mod sound_statistics;
 pub mod sql;

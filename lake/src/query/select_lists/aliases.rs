@@ -32,7 +32,10 @@ pub(super) fn any(select: &Select) -> bool {
             }
         }
     }
-    select.selection.as_ref().is_some_and(|selection| uses(selection, &given))
+    select
+        .selection
+        .as_ref()
+        .is_some_and(|selection| uses(selection, &given))
 }
 
 fn uses(expr: &Expr, given: &BTreeSet<String>) -> bool {

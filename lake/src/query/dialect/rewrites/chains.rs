@@ -9,9 +9,17 @@ fn longest(op: &BinaryOperator) -> Option<usize> {
     match op {
         BinaryOperator::And | BinaryOperator::Or => Some(16),
         // Grouping changes the last digits of doubles, so that only what would be too deep otherwise is grouped anew.
-        BinaryOperator::Plus | BinaryOperator::Multiply | BinaryOperator::StringConcat => Some(200),
+        BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply | BinaryOperator::StringConcat => {
+            Some(200)
+        }
         _ => None,
     }
+}
+
+/// Whether the operators may stand in one chain: `a + b - c` is what is added less what is taken away.
+fn go_together(op: &BinaryOperator, other: &BinaryOperator) -> bool {
+    let adds = |op: &BinaryOperator| matches!(op, BinaryOperator::Plus | BinaryOperator::Minus);
+    op == other || (adds(op) && adds(other))
 }
 
 /// Balances the chain that ends in this operator.
@@ -26,7 +34,7 @@ pub(super) fn balance(expr: &mut Expr) {
     let mut length = 1;
     let mut at = &*expr;
     while let Expr::BinaryOp { left, op: other, .. } = at
-        && *other == op
+        && go_together(&op, other)
     {
         length += 1;
         at = left;
@@ -35,11 +43,15 @@ pub(super) fn balance(expr: &mut Expr) {
         return;
     }
     let mut operands = Vec::with_capacity(length);
+    let mut taken = Vec::new();
     let mut rest = std::mem::replace(expr, Expr::Tuple(Vec::new()));
     loop {
         match rest {
-            Expr::BinaryOp { left, op: other, right } if other == op => {
-                operands.push(*right);
+            Expr::BinaryOp { left, op: other, right } if go_together(&op, &other) => {
+                match other {
+                    BinaryOperator::Minus => taken.push(*right),
+                    _ => operands.push(*right),
+                }
                 rest = *left;
             }
             first => {
@@ -48,14 +60,19 @@ pub(super) fn balance(expr: &mut Expr) {
             }
         }
     }
-    let join = |left, right| Expr::BinaryOp {
-        left: Box::new(left),
-        op: op.clone(),
-        right: Box::new(right),
+    let op = match op {
+        BinaryOperator::Minus => BinaryOperator::Plus,
+        op => op,
     };
-    if let Some(tree) = in_pairs(operands, join) {
-        *expr = tree;
-    }
+    let join = |left, right| build::binary(left, op.clone(), right);
+    let taken = in_pairs(taken, join);
+    let joined = in_pairs(operands, join);
+    *expr = match (joined, taken) {
+        (Some(joined), Some(taken)) => build::binary(joined, BinaryOperator::Minus, taken),
+        (Some(joined), None) => joined,
+        // There is a first operand always.
+        (None, _) => return,
+    };
 }
 
 /// Balances a chain of one set operation: `… union all … union all …`.

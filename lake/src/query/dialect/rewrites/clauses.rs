@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, GroupByWithModifier, Ident, LimitClause, OrderBy, OrderByKind, Query, Select,
-    SelectFlavor, SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableSample, TableSampleKind,
-    TableSampleMethod, TableSampleQuantity, TableSampleUnit, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    Expr, GroupByExpr, GroupByWithModifier, Ident, LimitClause, OrderBy, OrderByKind, Query, Select, SelectFlavor,
+    SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableSample, TableSampleKind, TableSampleMethod,
+    TableSampleQuantity, TableSampleUnit, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 
 use super::build;
@@ -158,7 +158,10 @@ fn of_table(factor: &mut TableFactor) -> Result<()> {
             if json_path.is_some() {
                 return refused("a path after a table's name");
             }
-            let TableFactor::Table { sample, name, alias, .. } = factor else {
+            let TableFactor::Table {
+                sample, name, alias, ..
+            } = factor
+            else {
                 return Ok(());
             };
             let Some(sample) = sample.take() else {

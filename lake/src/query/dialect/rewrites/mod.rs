@@ -18,6 +18,8 @@ mod rows;
 mod session_words;
 mod show;
 mod templates;
+#[cfg(test)]
+mod tests;
 mod types;
 mod windows;
 

@@ -38,7 +38,10 @@ fn places(tokens: &[TokenWithSpan]) -> impl Iterator<Item = usize> {
 /// What the bracket holds, if it may be a name, and the place after it.
 fn content(tokens: &[TokenWithSpan], open: usize) -> Option<(String, usize)> {
     let close = (open + 1..tokens.len()).find(|&place| tokens[place].token == Token::RBracket)?;
-    let name: String = tokens[open + 1..close].iter().map(|token| token.token.to_string()).collect();
+    let name: String = tokens[open + 1..close]
+        .iter()
+        .map(|token| token.token.to_string())
+        .collect();
     let is_name = !name.trim().is_empty() && !name.contains(['\'', '"', '\n']);
     is_name.then_some((name, close + 1))
 }
@@ -46,7 +49,9 @@ fn content(tokens: &[TokenWithSpan], open: usize) -> Option<(String, usize)> {
 /// The solid token before this place.
 fn before(tokens: &[TokenWithSpan], place: usize) -> Option<&Token> {
     let solid = tokens[..place].iter().rev();
-    solid.map(|token| &token.token).find(|token| !matches!(token, Token::Whitespace(_)))
+    solid
+        .map(|token| &token.token)
+        .find(|token| !matches!(token, Token::Whitespace(_)))
 }
 
 fn is_name_for_sure(tokens: &[TokenWithSpan], place: usize) -> bool {
@@ -67,6 +72,8 @@ fn may_be_name(tokens: &[TokenWithSpan], place: usize, name: &str) -> bool {
         _ => false,
     };
     let first_is_letter = name.starts_with(|first: char| first.is_alphabetic() || first == '_');
-    let is_plain = name.chars().all(|each| each.is_alphanumeric() || "_ %-.#$€()/&".contains(each));
+    let is_plain = name
+        .chars()
+        .all(|each| each.is_alphanumeric() || "_ %-.#$€()/&".contains(each));
     !is_subscript && first_is_letter && is_plain
 }

@@ -4,11 +4,11 @@
 
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
+pub(super) mod brackets;
 pub(super) mod convert;
 pub(super) mod exponent;
 pub(super) mod json;
 pub(super) mod numbers;
-pub(super) mod brackets;
 pub(super) mod odbc;
 pub(super) mod parameters;
 pub(super) mod versions;
