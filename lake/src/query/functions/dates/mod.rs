@@ -4,6 +4,8 @@
 
 pub(in crate::query) mod calendar;
 mod difference;
+mod epoch;
+mod fields;
 mod format;
 pub(in crate::query) mod intervals;
 mod make;
@@ -12,6 +14,7 @@ mod now;
 mod parts;
 pub(in crate::query) mod series;
 mod shift;
+mod slices;
 mod trunc;
 pub(in crate::query) mod units;
 pub(in crate::query) mod values;
@@ -31,12 +34,14 @@ const FAMILY: &str = "Dates and times";
 pub(super) fn all() -> Functions {
     let defined = [
         difference::DEFINITIONS,
+        epoch::DEFINITIONS,
         format::DEFINITIONS,
         intervals::DEFINITIONS,
         make::DEFINITIONS,
         names::DEFINITIONS,
         parts::DEFINITIONS,
         shift::DEFINITIONS,
+        slices::DEFINITIONS,
         trunc::DEFINITIONS,
         zones::DEFINITIONS,
     ];

@@ -5,7 +5,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::{Result, exec_datafusion_err};
 
 use super::calendar::{Date, split, weekday};
-use super::parts;
+use super::fields;
 use super::units::{Field, Unit};
 use super::values::{Moments, collect_text};
 use crate::query::functions::definition::{Arguments, Definition, Kind, PLAIN, always};
@@ -84,10 +84,10 @@ fn datename(args: &Arguments) -> Result<ArrayRef> {
             return Ok(None);
         };
         let days = split(local).0;
-        Ok(Some(match parts::named(fields.value(row))? {
+        Ok(Some(match fields::named(fields.value(row))? {
             Field::Of(Unit::Month) => month_name(Date::of(days).month).to_owned(),
             Field::Weekday | Field::WeekdayFromOne => weekday_name(weekday(days)).to_owned(),
-            field => parts::whole_of(field, local, moments.zone())?.to_string(),
+            field => fields::whole_of(field, local, moments.zone())?.to_string(),
         }))
     });
     collect_text(rows)

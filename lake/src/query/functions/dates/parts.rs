@@ -2,166 +2,22 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Decimal128Array, Float64Array, Int64Array};
-use arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, plan_datafusion_err};
-use datafusion::logical_expr::Expr;
+use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType};
+use datafusion::common::{Result, ScalarValue, exec_err, plan_datafusion_err};
 use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::preimage::PreimageResult;
 use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::Expr;
 
-use super::calendar::{DAY, Date, HOUR, MINUTE, SECOND, iso_week, iso_weekday, split, weekday};
+use super::calendar::{DAY, Date, iso_week, iso_weekday, split, weekday};
+use super::fields::{Part, counted, named, of_moment, of_span, of_time, scale};
 use super::units::{Field, Unit};
-use super::values::{Moments, Span, Spans, out_of_range};
-use super::zones::Zone;
+use super::values::{Moments, Spans, out_of_range};
 use crate::query::functions::definition::{Arguments, Definition, Given, Kind, PLAIN, always};
 
-const FORMS: &[&[Kind]] = &[
-    &[Kind::Text, Kind::Moment],
-    &[Kind::Text, Kind::Time],
-    &[Kind::Text, Kind::Span],
-];
-
-/// A part, exactly: a number of 10^-scale.
-struct Part {
-    value: i128,
-    scale: i8,
-}
-
-/// Digits after the point of a field.
-fn scale(field: Field) -> i8 {
-    match field {
-        Field::Of(Unit::Second) | Field::Epoch => 6,
-        Field::Of(Unit::Millisecond) => 3,
-        Field::Julian => 20,
-        _ => 0,
-    }
-}
-
-fn whole(value: i64) -> i128 {
-    value.into()
-}
-
-/// A year as it is counted: there is none between 1 BC and 1.
-fn counted(year: i64) -> i64 {
-    if year > 0 { year } else { year - 1 }
-}
-
-/// A century or a millennium: the first ends with the year of that number.
-fn period(year: i64, years: i64) -> i64 {
-    if year > 0 {
-        (year + years - 1) / years
-    } else {
-        -((years - year) / years)
-    }
-}
-
-/// The field of a time on the wall.
-///
-/// # Errors
-/// Execution: times have no such field.
-fn of_moment(field: Field, local: i64, zone: Zone) -> Result<Part> {
-    let (days, of_day) = split(local);
-    let of_date = |get: fn(Date) -> i64| whole(get(Date::of(days)));
-    let offset = || zone.to_instant(local).and_then(|instant| zone.offset(instant));
-    let value = match field {
-        Field::Of(unit) => match unit {
-            Unit::Nanosecond => whole(of_day % MINUTE) * 1000,
-            Unit::Microsecond | Unit::Millisecond | Unit::Second => whole(of_day % MINUTE),
-            Unit::Minute => whole(of_day / MINUTE % 60),
-            Unit::Hour => whole(of_day / HOUR),
-            Unit::Day => of_date(|date| date.day),
-            Unit::Week => whole(iso_week(days).1),
-            Unit::Month => of_date(|date| date.month),
-            Unit::Quarter => of_date(Date::quarter),
-            Unit::Year => of_date(|date| counted(date.year)),
-            Unit::IsoYear => whole(counted(iso_week(days).0)),
-            Unit::Decade => of_date(|date| date.year.div_euclid(10)),
-            Unit::Century => of_date(|date| period(date.year, 100)),
-            Unit::Millennium => of_date(|date| period(date.year, 1000)),
-        },
-        Field::Weekday => whole(weekday(days)),
-        Field::WeekdayFromOne => whole(weekday(days) + 1),
-        Field::IsoWeekday => whole(iso_weekday(days)),
-        Field::DayOfYear => of_date(Date::day_of_year),
-        Field::Epoch => whole(zone.to_instant(local)?),
-        Field::EpochIn(unit) => in_unit(whole(zone.to_instant(local)?), unit),
-        Field::Julian => {
-            let days = whole(days) + 2_440_588;
-            days * 10_i128.pow(20) + whole(of_day) * 10_i128.pow(20) / whole(DAY)
-        }
-        Field::Era => of_date(|date| i64::from(date.year > 0)),
-        Field::Timezone => whole(offset()? / SECOND),
-        Field::TimezoneHour => whole(offset()? / HOUR),
-        Field::TimezoneMinute => whole(offset()? / MINUTE % 60),
-    };
-    Ok(Part {
-        value,
-        scale: scale(field),
-    })
-}
-
-fn in_unit(micros: i128, unit: Unit) -> i128 {
-    match unit {
-        Unit::Nanosecond => micros * 1000,
-        Unit::Millisecond => micros.div_euclid(1000),
-        _ => micros,
-    }
-}
-
-/// The field of a time of day.
-fn of_time(field: Field, of_day: i64) -> Result<Part> {
-    match field {
-        Field::Of(unit) if unit <= Unit::Hour => of_moment(field, of_day, Zone::UTC),
-        Field::Epoch | Field::EpochIn(_) => of_moment(field, of_day, Zone::UTC),
-        _ => exec_err!("a time of day does not have that field"),
-    }
-}
-
-/// The field of an interval.
-fn of_span(field: Field, span: Span) -> Result<Part> {
-    let value = match field {
-        Field::Of(unit) => match unit {
-            Unit::Nanosecond => whole(span.micros % MINUTE) * 1000,
-            Unit::Microsecond | Unit::Millisecond | Unit::Second => whole(span.micros % MINUTE),
-            Unit::Minute => whole(span.micros / MINUTE % 60),
-            Unit::Hour => whole(span.micros / HOUR),
-            Unit::Day => whole(span.days),
-            Unit::Month => whole(span.months % 12),
-            Unit::Quarter => whole(span.months % 12 / 3 + 1),
-            Unit::Year => whole(span.months / 12),
-            Unit::Decade => whole(span.months / 120),
-            Unit::Century => whole(span.months / 1200),
-            Unit::Millennium => whole(span.months / 12_000),
-            Unit::Week | Unit::IsoYear => return exec_err!("an interval does not have that field"),
-        },
-        Field::Epoch | Field::EpochIn(_) => {
-            // A year is 365.25 days, a month 30.
-            let days = whole(span.months / 12) * 1461 + (whole(span.months % 12) * 30 + whole(span.days)) * 4;
-            let micros = days * whole(DAY) / 4 + whole(span.micros);
-            match field {
-                Field::EpochIn(unit) => in_unit(micros, unit),
-                _ => micros,
-            }
-        }
-        _ => return exec_err!("an interval does not have that field"),
-    };
-    Ok(Part {
-        value,
-        scale: scale(field),
-    })
-}
-
-/// The field of a time on the wall, as a whole number.
-pub(super) fn whole_of(field: Field, local: i64, zone: Zone) -> Result<i128> {
-    let part = of_moment(field, local, zone)?;
-    Ok(part.value.div_euclid(10_i128.pow(part.scale.unsigned_abs().into())))
-}
-
-/// The field that is named.
-pub(super) fn named(name: &str) -> Result<Field> {
-    Field::named(name).ok_or_else(|| exec_datafusion_err!("there is no field `{name}` of times"))
-}
+const FORMS: &[&[Kind]] = &[&[Kind::Text, Kind::Moment], &[Kind::Text, Kind::Time], &[Kind::Text, Kind::Span]];
 
 /// The field of an argument that is a constant: the type depends on it.
 fn constant(given: &Given) -> Result<Field> {
@@ -186,12 +42,7 @@ fn parts(args: &Arguments, fields: impl Fn(usize) -> Result<Field>, place: usize
         _ => {
             let moments = Moments::of(array)?;
             let zone = moments.zone();
-            Box::new(move |row| {
-                moments
-                    .local(row)?
-                    .map(|local| of_moment(fields(row)?, local, zone))
-                    .transpose()
-            })
+            Box::new(move |row| moments.local(row)?.map(|local| of_moment(fields(row)?, local, zone)).transpose())
         }
     };
     (0..args.rows)
@@ -209,7 +60,43 @@ fn parts_of(args: &Arguments) -> Result<Vec<Option<Part>>> {
     parts(args, |_| Ok(field), 1)
 }
 
+/// The field of the calendar of whole columns, which is most of what is asked: without a step for each row.
+fn of_calendar(array: &ArrayRef, field: Field) -> Option<Int64Array> {
+    let get: fn(i64) -> i64 = match field {
+        Field::Of(Unit::Year) => |days| counted(Date::of(days).year),
+        Field::Of(Unit::Quarter) => |days| Date::of(days).quarter(),
+        Field::Of(Unit::Month) => |days| Date::of(days).month,
+        Field::Of(Unit::Week) => |days| iso_week(days).1,
+        Field::Of(Unit::Day) => |days| Date::of(days).day,
+        Field::Weekday => weekday,
+        Field::IsoWeekday => iso_weekday,
+        Field::DayOfYear => |days| Date::of(days).day_of_year(),
+        _ => return None,
+    };
+    match array.data_type() {
+        DataType::Date32 => Some(array.as_primitive::<Date32Type>().unary(|days| get(days.into()))),
+        DataType::Timestamp(TimeUnit::Microsecond, zone) if zone.as_deref().is_none_or(|zone| zone == "UTC") => {
+            let array = array.as_primitive::<TimestampMicrosecondType>();
+            Some(array.unary(|micros| get(split(micros).0)))
+        }
+        _ => None,
+    }
+}
+
+/// The same for a field that is named by a constant.
+fn of_calendar_named(args: &Arguments) -> Result<Option<ArrayRef>> {
+    let names = args.text(0)?;
+    let Some(name) = names.iter().flatten().next().filter(|_| names.null_count() == 0) else {
+        return Ok(None);
+    };
+    let numbers = of_calendar(args.array(1)?, named(name)?);
+    numbers.map(|numbers| Ok(cast(&numbers, &args.result)?)).transpose()
+}
+
 fn numeric(args: &Arguments) -> Result<ArrayRef> {
+    if let Some(numbers) = of_calendar_named(args)? {
+        return Ok(numbers);
+    }
     let DataType::Decimal128(precision, scale) = args.result else {
         return exec_err!("the part of a time is a decimal");
     };
@@ -220,6 +107,9 @@ fn numeric(args: &Arguments) -> Result<ArrayRef> {
 
 #[allow(clippy::cast_precision_loss)]
 fn double(args: &Arguments) -> Result<ArrayRef> {
+    if let Some(numbers) = of_calendar_named(args)? {
+        return Ok(numbers);
+    }
     let value = |part: Part| part.value as f64 / 10_f64.powi(part.scale.into());
     let values = parts_of(args)?.into_iter().map(|part| part.map(value));
     Ok(Arc::new(Float64Array::from_iter(values)))
@@ -236,7 +126,10 @@ fn bigint(parts: Vec<Option<Part>>) -> Result<ArrayRef> {
 
 /// The field as a bigint.
 fn field_of(args: &Arguments, field: Field) -> Result<ArrayRef> {
-    bigint(parts(args, |_| Ok(field), 0)?)
+    match of_calendar(args.array(0)?, field) {
+        Some(numbers) => Ok(Arc::new(numbers)),
+        None => bigint(parts(args, |_| Ok(field), 0)?),
+    }
 }
 
 /// `extract(year from at) = 2024` is a range of times, by which files are passed over.
@@ -286,11 +179,7 @@ macro_rules! field {
             name: $name,
             aliases: $aliases,
             family: super::FAMILY,
-            about: concat!(
-                "The ",
-                $what,
-                " of a date, a timestamp, a time or an interval, as a bigint."
-            ),
+            about: concat!("The ", $what, " of a date, a timestamp, a time or an interval, as a bigint."),
             syntax: concat!($name, "(at)"),
             example: concat!("select ", $name, "(timestamp '2024-02-29 10:11:12.5')"),
             forms: &[&[Kind::Moment], &[Kind::Time], &[Kind::Span]],
@@ -357,74 +246,24 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     },
     field!("quarter", &[], "quarter", Field::Of(Unit::Quarter)),
     field!("month", &[], "month", Field::Of(Unit::Month)),
-    field!(
-        "week",
-        &["weekofyear", "weekiso", "week_iso"],
-        "week of ISO 8601",
-        Field::Of(Unit::Week)
-    ),
-    field!(
-        "isoyear",
-        &["yearofweekiso", "yearofweek"],
-        "year of ISO 8601's week",
-        Field::Of(Unit::IsoYear)
-    ),
-    field!(
-        "day",
-        &["dayofmonth", "day_of_month"],
-        "day of the month",
-        Field::Of(Unit::Day)
-    ),
-    field!(
-        "dayofweek",
-        &["weekday", "day_of_week"],
-        "day of the week, Sunday is 0,",
-        Field::Weekday
-    ),
-    field!(
-        "isodow",
-        &["dayofweekiso", "dayofweek_iso"],
-        "day of the week, Monday is 1,",
-        Field::IsoWeekday
-    ),
+    field!("week", &["weekofyear", "weekiso", "week_iso"], "week of ISO 8601", Field::Of(Unit::Week)),
+    field!("isoyear", &["yearofweekiso", "yearofweek"], "year of ISO 8601's week", Field::Of(Unit::IsoYear)),
+    field!("day", &["dayofmonth", "day_of_month"], "day of the month", Field::Of(Unit::Day)),
+    field!("dayofweek", &["weekday", "day_of_week"], "day of the week, Sunday is 0,", Field::Weekday),
+    field!("isodow", &["dayofweekiso", "dayofweek_iso"], "day of the week, Monday is 1,", Field::IsoWeekday),
     field!("dayofyear", &["day_of_year"], "day of the year", Field::DayOfYear),
     field!("hour", &[], "hour", Field::Of(Unit::Hour)),
     field!("minute", &[], "minute", Field::Of(Unit::Minute)),
     field!("second", &[], "whole second", Field::Of(Unit::Second)),
-    field!(
-        "millisecond",
-        &[],
-        "milliseconds of the minute",
-        Field::Of(Unit::Millisecond)
-    ),
-    field!(
-        "microsecond",
-        &[],
-        "microseconds of the minute",
-        Field::Of(Unit::Microsecond)
-    ),
+    field!("millisecond", &[], "milliseconds of the minute", Field::Of(Unit::Millisecond)),
+    field!("microsecond", &[], "microseconds of the minute", Field::Of(Unit::Microsecond)),
     field!("decade", &[], "decade", Field::Of(Unit::Decade)),
     field!("century", &[], "century", Field::Of(Unit::Century)),
     field!("millennium", &[], "millennium", Field::Of(Unit::Millennium)),
     field!("era", &[], "era, 0 before Christ,", Field::Era),
-    field!(
-        "epoch_ms",
-        &["unix_millis"],
-        "milliseconds since 1970",
-        Field::EpochIn(Unit::Millisecond)
-    ),
-    field!(
-        "epoch_us",
-        &["unix_micros"],
-        "microseconds since 1970",
-        Field::EpochIn(Unit::Microsecond)
-    ),
-    field!(
-        "epoch_ns",
-        &[],
-        "nanoseconds since 1970",
-        Field::EpochIn(Unit::Nanosecond)
-    ),
+    field!("epoch_ms", &["unix_millis"], "milliseconds since 1970", Field::EpochIn(Unit::Millisecond)),
+    field!("epoch_us", &["unix_micros"], "microseconds since 1970", Field::EpochIn(Unit::Microsecond)),
+    field!("epoch_ns", &[], "nanoseconds since 1970", Field::EpochIn(Unit::Nanosecond)),
     field!("unix_seconds", &[], "whole seconds since 1970", Field::Epoch),
     Definition {
         name: "epoch",
