@@ -1,5 +1,6 @@
 //! Rewrites of the syntax tree: what the parser reads and the engine does not plan, or plans wrongly. One file a family.
 
+mod exponents;
 mod operators;
 
 use datafusion::common::Result;
@@ -19,6 +20,7 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
 }
 
 fn of_query(statement: &mut ast::Statement) -> Result<()> {
+    exponents::rewrite(statement);
     operators::rewrite(statement);
     Ok(())
 }
