@@ -2,8 +2,8 @@
 //! what may fail is calculated only where the conditions before it ask for it.
 //!
 //! `g and f` becomes `g and case when g is distinct from false then f end`, and `g or f` becomes `g or case when g is
-//! distinct from true then f end`, which have the same answers also where `g` is null. `g` is what was said before of the very columns that `f` may
-//! fail on, and of no relation that `f` does not read: so `f` is pushed down as far as it was.
+//! distinct from true then f end`, which have the same answers also where `g` is null. `g` is what was said before of the
+//! very columns that `f` may fail on, and of no relation that `f` does not read: so `f` is pushed down as far as it was.
 
 use std::collections::HashSet;
 

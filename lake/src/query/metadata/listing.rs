@@ -120,7 +120,10 @@ impl Listing {
         let primary = self
             .relations
             .iter()
-            .filter(|relation| !relation.docs.primary_key.is_empty());
+            .filter(|relation| !relation.docs.primary_key.is_empty())
+            // The key of a landed stream tells rows of one record apart; whether a table holds them once is the
+            // disposition's to say.
+            .filter(|relation| !relation.name.schema().starts_with("raw_"));
         let primary = primary.map(|relation| Key {
             relation,
             name: primary_key_name(&relation.name),

@@ -10,6 +10,7 @@ pub(super) mod depth;
 mod dual;
 mod json;
 mod limits;
+mod exponents;
 mod operators;
 mod patterns;
 mod postgresql_catalog;
@@ -55,6 +56,7 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     rows::rewrite(statement)?;
     types::rewrite(statement)?;
     dates::rewrite(statement)?;
+    exponents::rewrite(statement);
     operators::rewrite(statement);
     Ok(())
 }

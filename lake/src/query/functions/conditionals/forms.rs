@@ -46,7 +46,7 @@ pub(super) const ALL: &[Definition] = &[
         about: "The number, or zero where it is null.",
         syntax: "zeroifnull(x)",
         example: "select zeroifnull(null) -- 0",
-        arguments: |count| (count == 1).then(|| vec![A::Result]),
+        arguments: |count| (count == 1).then(|| vec![A::Number]),
         stands_for: |mut args, data_type| {
             args.push(zero(data_type)?);
             Some(coalesce(args))
@@ -59,7 +59,7 @@ pub(super) const ALL: &[Definition] = &[
         about: "The number, or null where it is zero.",
         syntax: "nullifzero(x)",
         example: "select nullifzero(0) -- null",
-        arguments: |count| (count == 1).then(|| vec![A::Result]),
+        arguments: |count| (count == 1).then(|| vec![A::Number]),
         stands_for: |args, data_type| {
             let [x] = <[Expr; 1]>::try_from(args).ok()?;
             case([(x.clone().not_eq(zero(data_type)?), x)], None)

@@ -39,8 +39,8 @@ enum Argument {
     Compared,
     /// What may be answered.
     Result,
-    /// Both of them.
-    ComparedResult,
+    /// A number that may be answered.
+    Number,
     Integer,
     /// Whatever it is.
     Any,
@@ -140,11 +140,9 @@ impl ScalarUDFImpl for Conditional {
         use Argument as A;
         let arguments = self.arguments(arg_types.len())?;
         let both = || arguments.iter().zip(arg_types);
-        let of = |one: A, other: A| {
-            both().filter_map(move |(argument, own)| (*argument == one || *argument == other).then_some(own))
-        };
-        let compared = common(of(A::Compared, A::ComparedResult), comparison_coercion);
-        let results = common(of(A::Result, A::ComparedResult), type_union_coercion);
+        let of = |kinds: &'static [A]| both().filter_map(|(argument, own)| kinds.contains(argument).then_some(own));
+        let compared = common(of(&[A::Compared]), comparison_coercion);
+        let results = common(of(&[A::Result, A::Number]), type_union_coercion);
         let (Some(compared), Some(results)) = (compared, results) else {
             let given: Vec<_> = arg_types.iter().map(ToString::to_string).collect();
             return plan_err!("{} has no common type of {}", self.name(), given.join(", "));
@@ -152,7 +150,8 @@ impl ScalarUDFImpl for Conditional {
         let types = both().map(|(argument, own)| match argument {
             A::Condition => DataType::Boolean,
             A::Compared => compared.clone(),
-            A::Result | A::ComparedResult => results.clone(),
+            A::Number if results.is_null() => DataType::Int64,
+            A::Result | A::Number => results.clone(),
             A::Integer => DataType::Int64,
             A::Any => own.clone(),
         });
@@ -164,7 +163,7 @@ impl ScalarUDFImpl for Conditional {
             return Ok(DataType::Boolean);
         }
         let arguments = self.arguments(arg_types.len())?;
-        let is_result = |argument: &Argument| matches!(argument, Argument::Result | Argument::ComparedResult);
+        let is_result = |argument: &Argument| matches!(argument, Argument::Result | Argument::Number);
         match arguments
             .iter()
             .position(is_result)

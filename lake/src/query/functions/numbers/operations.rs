@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, new_null_array};
+use arrow::array::{Array, ArrayRef, BooleanArray, new_null_array};
 use arrow::compute::kernels::cmp::eq;
 use arrow::compute::kernels::zip::zip;
-use arrow::compute::{concat, is_null, nullif, or};
+use arrow::compute::{and, concat, is_not_null, is_null, nullif, or, prep_null_mask_filter};
 use arrow::datatypes::DataType;
 use datafusion::common::utils::take_function_args;
 use datafusion::common::{Result, ScalarValue, plan_err};
@@ -198,25 +198,31 @@ impl ScalarUDFImpl for Named {
             let zero = ScalarValue::new_zero(right.data_type())?.to_scalar()?;
             let by_zero = match self.operation {
                 Operation::Divide => eq(right, &zero)?,
-                _ => arrow::array::BooleanArray::from(vec![false; right.len()]),
+                _ => BooleanArray::from(vec![false; right.len()]),
             };
             let quotients = self.or_null(left, &nullif(right, &by_zero)?, data_type)?;
+            let by_zero = certain(by_zero);
             let nothing = match self.otherwise {
                 Otherwise::Zero => by_zero,
-                Otherwise::ZeroOfNull => or(&arrow::compute::prep_null_mask_filter(&by_zero), &is_null(right)?)?,
+                Otherwise::ZeroOfNull => or(&by_zero, &is_null(right)?)?,
                 _ => return Ok(quotients),
             };
             // Zero of a null dividend is null.
-            let nothing = arrow::compute::and(
-                &arrow::compute::prep_null_mask_filter(&nothing),
-                &arrow::compute::is_not_null(left)?,
-            )?;
+            let nothing = and(&nothing, &is_not_null(left)?)?;
             Ok(zip(
                 &nothing,
                 &ScalarValue::new_zero(data_type)?.to_scalar()?,
                 &quotients,
             )?)
         })
+    }
+}
+
+/// A condition that is false where it was null.
+fn certain(condition: BooleanArray) -> BooleanArray {
+    match condition.null_count() {
+        0 => condition,
+        _ => prep_null_mask_filter(&condition),
     }
 }
 

@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int6
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Float64Type, Int64Type};
 use arrow::error::ArrowError;
-use datafusion::common::{Result, ScalarValue, plan_err};
+use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -163,6 +163,16 @@ impl ScalarUDFImpl for Rounding {
                     rounded.map_err(|error| in_words(error.into(), self.name, target))?
                 }
             };
+            if let (DataType::Int64, Some(exact)) = (target, rounded.as_primitive_opt::<Decimal128Type>()) {
+                let narrow = exact.try_unary::<_, Int64Type, _>(|value| i64::try_from(value).map_err(drop));
+                return match narrow {
+                    Ok(whole) => Ok(Arc::new(whole)),
+                    Err(()) => exec_err!(
+                        "numeric overflow: a result of `{}` is out of the range of Int64",
+                        self.name
+                    ),
+                };
+            }
             let strict = CastOptions {
                 safe: false,
                 ..CastOptions::default()

@@ -7,7 +7,6 @@ use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Decimal128Array, Int64Array, UInt64Array,
 };
 use arrow::buffer::NullBuffer;
-use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::{DataType, Decimal128Type};
 use datafusion::common::{Result, ScalarValue, exec_err, internal_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
@@ -253,7 +252,10 @@ where
         ) else {
             return internal_err!("sum has no argument of its type");
         };
-        let kept = filter.map(|filter| NullBuffer::new(prep_null_mask_filter(filter).values().clone()));
+        let kept = filter.map(|filter| match filter.nulls() {
+            Some(nulls) => NullBuffer::new(filter.values() & nulls.inner()),
+            None => NullBuffer::new(filter.values().clone()),
+        });
         let sums = values
             .values()
             .iter()
