@@ -56,3 +56,20 @@ impl Gate {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_load_proves_the_credentials_anew() {
+        let (gate, never) = (Gate::default(), CancellationToken::new());
+        for standing in [Standing::Taken, Standing::Refused(Error::config("asking", "no"))] {
+            *gate.enter(&never).await.unwrap().unwrap() = standing;
+            assert!(!matches!(gate.enter(&never).await, Ok(Some(_))));
+            gate.forget();
+            assert!(matches!(gate.enter(&never).await, Ok(Some(_))));
+        }
+    }
+}
