@@ -112,7 +112,7 @@ impl Of<'_> {
             }
             (T::Int64, T::Float64) => {
                 let values = array.as_any().downcast_ref::<Int64Array>().ok_or_else(misfit)?;
-                let exact = |value: i64| (value as f64) as i128 == i128::from(value);
+                let exact = |value: i64| is_written(i128::from(value), value as f64);
                 match values.iter().flatten().all(exact) {
                     true => cast(array, to),
                     false => Err(misfit()),
@@ -349,7 +349,7 @@ fn decimals_as_doubles(array: &ArrayRef) -> Converted {
     Ok(Arc::new(doubles))
 }
 
-/// Whether the double is written with all digits of the decimal that it was read from.
+/// Whether the double is written with all digits of the number, whatever its scale, that it was read from.
 fn is_written(unscaled: i128, double: f64) -> bool {
     let mut unscaled = unscaled.unsigned_abs();
     // A double has any fifteen digits.

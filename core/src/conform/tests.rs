@@ -62,6 +62,20 @@ fn a_decimal_that_a_double_does_not_write_is_an_error() {
 }
 
 #[test]
+fn a_whole_number_that_a_double_does_not_write_is_an_error() {
+    for (number, fits) in [
+        (9_007_199_254_740_992, true),
+        (9_007_199_254_740_993, false),
+        (123_456_789_012_345_660, true),
+        (123_456_789_012_345_670, false),
+        (i64::MIN, false),
+    ] {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![number]));
+        assert_eq!(converted(numbers, &DataType::Float64).is_ok(), fits, "{number}");
+    }
+}
+
+#[test]
 fn a_key_twice_loses_no_value() {
     let of = |text: &str| converted(Arc::new(StringArray::from(vec![text])), &record(&["a_b"]));
     for (text, expected) in [
