@@ -44,6 +44,7 @@ pub(super) fn parse(sql: &str) -> Result<Parsed> {
 fn parse_here(sql: &str) -> Result<Parsed> {
     let mut tokens = tokenize(sql).doing(|| "planning the query")?;
     tokens::brackets::quote(&mut tokens);
+    tokens::materialized::leave_out(&mut tokens);
     tokens::odbc::unescape(&mut tokens);
     tokens::parameters::number(&mut tokens);
     tokens::windows::resolve(&mut tokens)?;

@@ -5,6 +5,7 @@
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
 pub(super) mod brackets;
+pub(super) mod materialized;
 pub(super) mod odbc;
 pub(super) mod parameters;
 pub(super) mod versions;
