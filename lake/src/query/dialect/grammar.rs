@@ -251,5 +251,6 @@ impl Dialect for Grammar {
     // What it does not, and people write.
     supports! {
         supports_notnull_operator,
+        supports_order_by_all,
     }
 }

@@ -45,6 +45,7 @@ fn parse_here(sql: &str) -> Result<Parsed> {
     let mut tokens = tokenize(sql).doing(|| "planning the query")?;
     tokens::brackets::quote(&mut tokens);
     tokens::json::tell_operators(&mut tokens);
+    tokens::materialized::leave_out(&mut tokens);
     tokens::parameters::number(&mut tokens);
     tokens::odbc::unescape(&mut tokens)?;
     tokens::convert::to_cast(&mut tokens);

@@ -10,7 +10,7 @@ fn longest(op: &BinaryOperator) -> Option<usize> {
         BinaryOperator::And | BinaryOperator::Or => Some(16),
         // Grouping changes the last digits of doubles, so that only what would be too deep otherwise is grouped anew.
         BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply | BinaryOperator::StringConcat => {
-            Some(200)
+            Some(50)
         }
         _ => None,
     }
@@ -20,6 +20,19 @@ fn longest(op: &BinaryOperator) -> Option<usize> {
 fn go_together(op: &BinaryOperator, other: &BinaryOperator) -> bool {
     let adds = |op: &BinaryOperator| matches!(op, BinaryOperator::Plus | BinaryOperator::Minus);
     op == other || (adds(op) && adds(other))
+}
+
+/// `minus` is Oracle's word for `except`.
+pub(super) fn name_except(set: &mut SetExpr) {
+    let mut rest = vec![set];
+    while let Some(set) = rest.pop() {
+        if let SetExpr::SetOperation { op, left, right, .. } = set {
+            if *op == SetOperator::Minus {
+                *op = SetOperator::Except;
+            }
+            rest.extend([&mut **left, &mut **right]);
+        }
+    }
 }
 
 /// Balances the chain that ends in this operator.

@@ -51,6 +51,7 @@ impl VisitorMut for Flatten {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        chains::name_except(&mut query.body);
         chains::balance_sets(&mut query.body);
         self.enter()
     }

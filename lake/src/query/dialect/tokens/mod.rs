@@ -9,6 +9,7 @@ pub(super) mod convert;
 pub(super) mod exponent;
 pub(super) mod json;
 pub(super) mod numbers;
+pub(super) mod materialized;
 pub(super) mod odbc;
 pub(super) mod parameters;
 pub(super) mod versions;
