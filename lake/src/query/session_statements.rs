@@ -68,7 +68,7 @@ fn of_statement(session: &SessionContext, statement: &Statement) -> Result<Optio
     use ast::Statement as S;
     let statement = match statement {
         Statement::Statement(statement) => statement,
-        Statement::Reset(ResetStatement::Variable(name)) => return set(session, &text(name), None).map(Some),
+        Statement::Reset(ResetStatement::Variable(name)) => return reset(session, name).map(Some),
         _ => return Ok(None),
     };
     match &**statement {
@@ -76,7 +76,7 @@ fn of_statement(session: &SessionContext, statement: &Statement) -> Result<Optio
         S::Use(target) => of_use(session, target).map(Some),
         S::Reset(statement) => match &statement.reset {
             ast::Reset::ALL => Ok(Some(Change::Schema(DEFAULT_SCHEMA.to_owned()))),
-            ast::Reset::ConfigurationParameter(name) => set(session, &text(name), None).map(Some),
+            ast::Reset::ConfigurationParameter(name) => reset(session, name).map(Some),
         },
         S::Discard {
             object_type: ast::DiscardObject::ALL,
@@ -90,6 +90,13 @@ fn of_statement(session: &SessionContext, statement: &Statement) -> Result<Optio
         | S::ReleaseSavepoint { .. }
         | S::Discard { .. } => Ok(Some(Change::Nothing)),
         _ => Ok(None),
+    }
+}
+
+fn reset(session: &SessionContext, name: &ObjectName) -> Result<Change> {
+    match text(name).as_str() {
+        "all" => Ok(Change::Schema(DEFAULT_SCHEMA.to_owned())),
+        name => set(session, name, None),
     }
 }
 

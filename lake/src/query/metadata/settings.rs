@@ -65,6 +65,7 @@ const UTC: Values = These(&[
     "+00:00",
     "-00:00",
     "utc0",
+    "local",
 ]);
 const UTF8: Values = These(&["utf8", "utf-8", "unicode", "utf8mb4", "utf8mb3"]);
 
@@ -194,10 +195,8 @@ fn find(name: &str) -> Option<&'static Setting> {
     let name = name.to_lowercase();
     let name = match name.as_str() {
         "time zone" | "time.zone" | "time_zone" => "timezone",
-        "session.characteristics" | "transaction" | "transaction isolation level" | "transaction.isolation.level" => {
-            "transaction_isolation"
-        }
-        "session authorization" => "session_authorization",
+        "transaction isolation level" => "transaction_isolation",
+        "session authorization" | "session.authorization" | "role" => "session_authorization",
         "names" => "client_encoding",
         other => other,
     };

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::sql::sqlparser::ast::{
     Ident, ObjectName, Query, Statement, TableAlias, TableFactor, VisitMut, VisitorMut,
 };
@@ -15,30 +15,27 @@ use super::templates::query;
 /// # Errors
 /// None that a statement causes.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
-    let mut dual = Dual {
-        row: query("SELECT 'X' AS dummy")?,
-        is_defined: false,
-    };
-    let _: ControlFlow<()> = statement.visit(&mut dual);
-    Ok(())
+    match statement.visit(&mut Dual { is_defined: false }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
 }
 
 struct Dual {
-    row: Box<Query>,
     /// Whether the statement has a query of that name itself.
     is_defined: bool,
 }
 
 impl VisitorMut for Dual {
-    type Break = ();
+    type Break = DataFusionError;
 
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
         let tables = query.with.iter().flat_map(|with| &with.cte_tables);
         self.is_defined |= tables.into_iter().any(|cte| is_dual(&cte.alias.name));
         ControlFlow::Continue(())
     }
 
-    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
         if let TableFactor::Table {
             name,
             alias,
@@ -56,12 +53,17 @@ impl VisitorMut for Dual {
                     at: None,
                 })
             });
-            *factor = TableFactor::Derived {
-                lateral: false,
-                subquery: self.row.clone(),
-                alias,
-                sample: None,
-            };
+            match query("SELECT 'X' AS dummy") {
+                Ok(subquery) => {
+                    *factor = TableFactor::Derived {
+                        lateral: false,
+                        subquery,
+                        alias,
+                        sample: None,
+                    };
+                }
+                Err(error) => return ControlFlow::Break(error),
+            }
         }
         ControlFlow::Continue(())
     }

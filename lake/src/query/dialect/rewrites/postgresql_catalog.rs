@@ -19,32 +19,31 @@ const PG_CATALOG: &str = "pg_catalog";
 const LOOKUPS: [(&str, &str); 4] = [
     (
         "obj_description",
-        "(SELECT max(described.description) FROM pg_catalog.pg_description described \
+        "(SELECT max(described.description) AS obj_description FROM pg_catalog.pg_description described \
          WHERE described.objoid = arg_1 AND described.objsubid = 0)",
     ),
     (
         "col_description",
-        "(SELECT max(described.description) FROM pg_catalog.pg_description described \
+        "(SELECT max(described.description) AS col_description FROM pg_catalog.pg_description described \
          WHERE described.objoid = arg_1 AND described.objsubid = arg_2)",
     ),
     (
         "pg_get_viewdef",
-        "(SELECT max(described.ev_action) FROM pg_catalog.pg_rewrite described WHERE described.ev_class = arg_1)",
+        "(SELECT max(described.ev_action) AS pg_get_viewdef FROM pg_catalog.pg_rewrite described WHERE described.ev_class = arg_1)",
     ),
     (
         "pg_get_constraintdef",
-        "(SELECT max(described.consrc) FROM pg_catalog.pg_constraint described WHERE described.oid = arg_1)",
+        "(SELECT max(described.consrc) AS pg_get_constraintdef FROM pg_catalog.pg_constraint described WHERE described.oid = arg_1)",
     ),
 ];
 
 /// The name of the relation with an identifier, as `regclass` writes it.
 const RELATION: &str = "(SELECT max(CASE WHEN named.nspname = current_schema() THEN described.relname \
-    ELSE named.nspname || '.' || described.relname END) FROM pg_catalog.pg_class described \
+    ELSE named.nspname || '.' || described.relname END) AS regclass FROM pg_catalog.pg_class described \
     JOIN pg_catalog.pg_namespace named ON named.oid = described.relnamespace WHERE described.oid = arg_1)";
 
 /// The name of the schema with an identifier.
-const NAMESPACE: &str =
-    "(SELECT max(described.nspname) FROM pg_catalog.pg_namespace described WHERE described.oid = arg_1)";
+const NAMESPACE: &str = "(SELECT max(described.nspname) AS regnamespace FROM pg_catalog.pg_namespace described WHERE described.oid = arg_1)";
 
 /// Rewrites them.
 ///

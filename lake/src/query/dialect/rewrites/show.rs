@@ -48,8 +48,15 @@ fn as_query(statement: &Statement) -> Result<Option<String>> {
             [all] if all == "all" => {
                 "SELECT name, setting, short_desc AS description FROM pg_catalog.pg_settings ORDER BY name".to_owned()
             }
+            // DuckDB's words.
+            [all, tables_of_all] if all == "all" && tables_of_all == "tables" => tables_where("true", "true", "true"),
             parts => setting(parts),
         },
+        Statement::ShowVariables { filter, .. } => format!(
+            "SELECT variable_name, value FROM (SELECT name AS variable_name, setting AS value \
+             FROM pg_catalog.pg_settings) v WHERE {} ORDER BY variable_name",
+            matching("variable_name", filter.as_ref())
+        ),
         _ => return Ok(None),
     }))
 }
@@ -65,11 +72,14 @@ fn tables(which: &str, options: &ShowStatementOptions) -> Result<String> {
             _ => return plan_err!("`{name}` is not a schema of the lake"),
         },
     };
-    let wanted = filter("table_name", options)?;
-    Ok(format!(
+    Ok(tables_where(which, &schema, &filter("table_name", options)?))
+}
+
+fn tables_where(which: &str, schema: &str, wanted: &str) -> String {
+    format!(
         "SELECT table_catalog, table_schema, table_name, table_type FROM information_schema.tables \
          WHERE {which} AND {schema} AND {wanted} ORDER BY table_schema, table_name"
-    ))
+    )
 }
 
 fn columns(options: &ShowStatementOptions, full: bool) -> Result<String> {
@@ -144,20 +154,24 @@ fn filter(column: &str, options: &ShowStatementOptions) -> Result<String> {
     let filter = options.filter_position.as_ref().map(|filter| match filter {
         ShowStatementFilterPosition::Infix(filter) | ShowStatementFilterPosition::Suffix(filter) => filter,
     });
-    let mut condition = match filter {
-        None => "true".to_owned(),
-        Some(ShowStatementFilter::Like(pattern) | ShowStatementFilter::NoKeyword(pattern)) => {
-            format!("{column} LIKE {}", literal(pattern))
-        }
-        Some(ShowStatementFilter::ILike(pattern)) => format!("{column} ILIKE {}", literal(pattern)),
-        Some(ShowStatementFilter::Where(condition)) => format!("({condition})"),
-    };
+    let mut condition = matching(column, filter);
     if let Some(start) = &options.starts_with {
         condition = format!("{condition} AND starts_with({column}, {start})");
     }
     match options.limit.is_some() || options.limit_from.is_some() {
         true => plan_err!("SHOW with LIMIT is not supported: query information_schema instead"),
         false => Ok(condition),
+    }
+}
+
+fn matching(column: &str, filter: Option<&ShowStatementFilter>) -> String {
+    match filter {
+        None => "true".to_owned(),
+        Some(ShowStatementFilter::Like(pattern) | ShowStatementFilter::NoKeyword(pattern)) => {
+            format!("{column} LIKE {}", literal(pattern))
+        }
+        Some(ShowStatementFilter::ILike(pattern)) => format!("{column} ILIKE {}", literal(pattern)),
+        Some(ShowStatementFilter::Where(condition)) => format!("({condition})"),
     }
 }
 

@@ -25,10 +25,10 @@ const CALLS: [(&str, usize, &str); 21] = [
     ("current_time", 1, "current_time"),
     ("curtime", 0, "current_time"),
     ("database", 0, "current_database()"),
-    ("dayofmonth", 1, "date_part('day', $1)"),
+    ("dayofmonth", 1, "CAST(date_part('day', $1) AS INTEGER)"),
     // From Sunday, which is 1.
-    ("dayofweek", 1, "(date_part('dow', $1) + 1)"),
-    ("dayofyear", 1, "date_part('doy', $1)"),
+    ("dayofweek", 1, "(CAST(date_part('dow', $1) AS INTEGER) + 1)"),
+    ("dayofyear", 1, "CAST(date_part('doy', $1) AS INTEGER)"),
     ("ifnull", 2, "coalesce($1, $2)"),
     ("lcase", 1, "lower($1)"),
     // Blanks at the end do not count.
