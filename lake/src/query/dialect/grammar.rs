@@ -38,6 +38,7 @@ impl Dialect for Grammar {
     // What the generic dialect supports.
     supports! {
         supports_unicode_string_literal,
+        supports_numeric_literal_underscores,
         supports_partition_by_after_order_by,
         supports_array_join_syntax,
         supports_group_by_expr,

@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::query::functions::casts::intervals;
 use crate::query::functions::dates::units::{Field, Unit};
+use crate::query::functions::dates::values::Span;
 
 /// Rewrites them.
 ///
@@ -39,6 +40,17 @@ impl VisitorMut for Dates {
                 Ok(made) => *expr = made,
                 Err(error) => return ControlFlow::Break(error),
             },
+            // The engine would negate the first of its parts alone.
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr: negated } => {
+                if let Expr::Interval(interval) = negated.as_ref()
+                    && let Some(span) = literal(&interval.value).and_then(|text| intervals::parse(&text, None))
+                {
+                    match of_span(span.negated()) {
+                        Ok(made) => *expr = made,
+                        Err(error) => return ControlFlow::Break(error),
+                    }
+                }
+            }
             Expr::BinaryOp { left, op: BinaryOperator::Overlaps, right } => {
                 if let (Expr::Tuple(left), Expr::Tuple(right)) = (left.as_mut(), right.as_mut())
                     && left.len() == 2
@@ -126,9 +138,13 @@ fn engine_interval(text: &str, unit: Option<Unit>, written: &Interval) -> Result
         && written.last_field.is_some()
         && text.matches(':').count() == 1;
     let text = if of_minutes { format!("00:{text}") } else { text.to_owned() };
-    let span = intervals::parse(&text, unit)
-        .ok_or_else(|| plan_datafusion_err!("invalid input syntax for type interval: '{text}'"))?
-        .to_engine()?;
+    let span = intervals::parse(&text, unit);
+    of_span(span.ok_or_else(|| plan_datafusion_err!("invalid input syntax for type interval: '{text}'"))?)
+}
+
+/// The interval as the engine reads it.
+fn of_span(span: Span) -> Result<Expr> {
+    let span = span.to_engine()?;
     let literal = format!("{} months {} days {} nanoseconds", span.months, span.days, span.nanoseconds);
     Ok(Expr::Interval(Interval {
         value: Box::new(self::text(literal)),

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    CastFormat, CastKind, CharacterLength, DataType, Expr, Statement, Value, ValueWithSpan, VisitMut, VisitorMut,
+    CastFormat, CastKind, CharacterLength, DataType, ExactNumberInfo, Expr, Statement, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 
 use super::dates::{call, text};
@@ -40,6 +40,12 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
     match expr {
         Expr::Cast { kind, expr, data_type, format, array: false } => {
             let cast = Cast { lenient: matches!(kind, CastKind::TryCast | CastKind::SafeCast), data_type };
+            if let (DataType::Numeric(ExactNumberInfo::None) | DataType::Decimal(ExactNumberInfo::None), None) =
+                (&cast.data_type, &format)
+                && let Some(number) = exact(expr)
+            {
+                return Ok(Some(number));
+            }
             match format {
                 Some(CastFormat::Value(format) | CastFormat::ValueAtTimeZone(format, _)) => {
                     let format = Expr::Value(format.clone());
@@ -55,6 +61,17 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
         Expr::Value(ValueWithSpan { value, .. }) => Ok(literal(value)),
         _ => Ok(None),
     }
+}
+
+/// A literal with a point as a decimal of its own digits, which `numeric` has in PostgreSQL.
+fn exact(expr: &Expr) -> Option<Expr> {
+    let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text) | Value::Number(text, _), span }) = expr else {
+        return None;
+    };
+    let (before, after) = text.split_once('.')?;
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = is_digits(before) && is_digits(after) && text.len() <= 38;
+    fits.then(|| Expr::Value(Value::Number(text.clone(), false).with_span(*span)))
 }
 
 /// A literal that the engine does not have, as one that it has.

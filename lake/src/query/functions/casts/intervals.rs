@@ -126,10 +126,7 @@ fn words(text: &str, last_unit: Unit) -> Option<Span> {
     if let Some(number) = waiting {
         add(&mut span, number, last_unit)?;
     }
-    Some(match ago {
-        true => Span { months: -span.months, days: -span.days, micros: -span.micros },
-        false => span,
-    })
+    Some(if ago { span.negated() } else { span })
 }
 
 /// Words, and numbers apart from the units that are written to them: `1d`.

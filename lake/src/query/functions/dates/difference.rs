@@ -118,8 +118,7 @@ fn months_between(args: &Arguments) -> Result<ArrayRef> {
 /// PostgreSQL's `age`: years, months, days and time, each as if counted by hand from the earlier time on.
 fn between(later: i64, earlier: i64) -> Span {
     if later < earlier {
-        let span = between(earlier, later);
-        return Span { months: -span.months, days: -span.days, micros: -span.micros };
+        return between(earlier, later).negated();
     }
     let ((late, late_time), (early, early_time)) = (split(later), split(earlier));
     let (to, from) = (Date::of(late), Date::of(early));
