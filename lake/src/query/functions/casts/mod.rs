@@ -127,7 +127,7 @@ pub(in crate::query) fn cast_array(array: &ArrayRef, to: &DataType, on_failure: 
     if !differs(from, to) {
         return by_engine(array, to, on_failure);
     }
-    let made = if is_text(to) {
+    let made: ArrayRef = if is_text(to) {
         to_text(array)?
     } else if is_text(from) {
         let texts = cast(array, &T::Utf8)?;

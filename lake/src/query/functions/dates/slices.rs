@@ -1,6 +1,6 @@
 //! Days and slices beside a time: `last_day`, `next_day`, `eomonth`, `time_slice`.
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, exec_err};
 
