@@ -179,6 +179,7 @@ impl Dialect for Grammar {
     supports! {
         supports_named_fn_args_with_colon_operator,
         supports_unicode_string_literal,
+        supports_numeric_literal_underscores,
         supports_partition_by_after_order_by,
         supports_array_join_syntax,
         supports_group_by_expr,

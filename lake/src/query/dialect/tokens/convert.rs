@@ -53,7 +53,7 @@ pub(in super::super) fn to_cast(tokens: &mut Vec<TokenWithSpan>) {
             }
         };
         if let Some((call, end)) = rewritten(tokens, place, cast) {
-            tokens.splice(place..=end, call);
+            drop(tokens.splice(place..=end, call));
         }
         place += 1;
     }
@@ -64,8 +64,8 @@ fn rewritten(tokens: &[TokenWithSpan], place: usize, cast: &str) -> Option<(Vec<
     let open = solid(tokens, place + 1).filter(|&open| tokens[open].token == Token::LParen)?;
     let (parts, end) = arguments(tokens, open)?;
     let (data_type, value, style) = match parts.as_slice() {
-        [data_type, value] => (data_type, value, None),
-        [data_type, value, style] => (data_type, value, Some(style)),
+        [data_type, value] => (*data_type, *value, None),
+        [data_type, value, style] => (*data_type, *value, Some(*style)),
         _ => return None,
     };
     let names_type = |part: &[TokenWithSpan]| {

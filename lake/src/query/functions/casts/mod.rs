@@ -115,6 +115,8 @@ pub(in crate::query) fn differs(from: &DataType, to: &DataType) -> bool {
                 )
         }
         (from, to) if from.is_floating() => to.is_integer() || is_decimal(to),
+        // Of a scale below zero, `1e15`, the engine's cast divides by a fraction, which is not exact.
+        (T::Decimal128(_, ..0), T::Float32 | T::Float64) => true,
         (from, to) if is_decimal(from) => to.is_integer(),
         (T::Duration(_), T::Interval(_)) | (T::Interval(_), T::Duration(_)) => true,
         _ => false,
@@ -143,7 +145,7 @@ pub(in crate::query) fn cast_array(array: &ArrayRef, to: &DataType, on_failure: 
     if !differs(from, to) {
         return by_engine(array, to, on_failure);
     }
-    let made = if is_text(to) {
+    let made: ArrayRef = if is_text(to) {
         to_text(array)?
     } else if is_text(from) {
         let texts = cast(array, &T::Utf8)?;
@@ -169,6 +171,13 @@ pub(in crate::query) fn cast_array(array: &ArrayRef, to: &DataType, on_failure: 
         let array = cast(array, &T::Float64)?;
         let values = array.as_primitive::<Float64Type>().iter();
         integers(values.map(|value| value.map(numbers::of_float)), to, on_failure)?
+    } else if let T::Decimal128(_, scale @ ..0) = from
+        && to.is_floating()
+    {
+        #[allow(clippy::cast_precision_loss)]
+        let double = |value: i128| value as f64 * 10_f64.powi(-i32::from(*scale));
+        let values = array.as_primitive::<Decimal128Type>().iter();
+        Arc::new(values.map(|value| value.map(double)).collect::<Float64Array>())
     } else if is_decimal(from) {
         let scale = match from {
             T::Decimal32(_, scale) | T::Decimal64(_, scale) | T::Decimal128(_, scale) | T::Decimal256(_, scale) => {

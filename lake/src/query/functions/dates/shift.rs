@@ -70,12 +70,7 @@ fn span(unit: Unit, count: i64) -> Result<Span> {
     span.ok_or_else(out_of_range)
 }
 
-fn moved(args: &Arguments, sign: i64) -> Result<ArrayRef> {
-    let signed = |span: Span| Span {
-        months: span.months * sign,
-        days: span.days * sign,
-        micros: span.micros * sign,
-    };
+fn moved(args: &Arguments, earlier: bool) -> Result<ArrayRef> {
     let moments = Moments::of(args.array(if args.count() == 3 { 2 } else { 0 })?)?;
     let spans = args.array(1).and_then(Spans::of).ok();
     let rows = (0..args.rows).map(|row| {
@@ -96,7 +91,7 @@ fn moved(args: &Arguments, sign: i64) -> Result<ArrayRef> {
                 span(unit, args.ints(1)?.value(row))?
             }
         };
-        add(local, signed(by)).map(Some)
+        add(local, if earlier { by.negated() } else { by }).map(Some)
     });
     collect(&args.result, rows)
 }
@@ -136,7 +131,7 @@ pub(super) const DATE_PLUS_DAYS: Definition = Definition {
     example: "select date '2024-02-28' + 2",
     forms: &[&[Kind::Day, Kind::Int]],
     returns: always!(DataType::Date32),
-    body: |args| moved(args, 1),
+    body: |args| moved(args, false),
     ..PLAIN
 };
 
@@ -158,7 +153,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         example: "select dateadd(month, 1, date '2024-01-31')",
         forms: MOVED,
         returns: moved_type,
-        body: |args| moved(args, 1),
+        body: |args| moved(args, false),
         ..PLAIN
     },
     Definition {
@@ -170,7 +165,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         example: "select datesub(date '2024-03-31', interval '1 month')",
         forms: MOVED,
         returns: moved_type,
-        body: |args| moved(args, -1),
+        body: |args| moved(args, true),
         ..PLAIN
     },
     Definition {
@@ -202,7 +197,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         },
         body: |args| match args.result {
             DataType::Int64 => super::difference::whole_units(args),
-            _ => moved(args, -1),
+            _ => moved(args, true),
         },
         ..PLAIN
     },

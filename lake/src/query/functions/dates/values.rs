@@ -136,6 +136,15 @@ impl Span {
         (i128::from(self.months) * 30 + i128::from(self.days)) * i128::from(DAY) + i128::from(self.micros)
     }
 
+    /// All of it in the other direction.
+    pub fn negated(self) -> Self {
+        Self {
+            months: -self.months,
+            days: -self.days,
+            micros: -self.micros,
+        }
+    }
+
     /// The engine's interval.
     ///
     /// # Errors
