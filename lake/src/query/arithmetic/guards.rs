@@ -21,7 +21,8 @@ use super::Operation;
 use super::function::Arithmetic;
 
 /// Functions that have no answer for some numbers.
-const PARTIAL: [&str; 13] = [
+const PARTIAL: [&str; 14] = [
+    "cast_as",
     "mod",
     "div",
     "divide",
