@@ -1,7 +1,9 @@
 //! Rows for people and for programs.
 
 use std::io::{self, Write};
+use std::mem;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
 use arrow::csv::WriterBuilder;
@@ -10,91 +12,130 @@ use arrow::json::LineDelimitedWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use cordada_core::atomic_file::AtomicFile;
+use cordada_core::threads::locked;
 use cordada_core::{Context, Result};
+use cordada_lake::query::readable;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 use parquet::arrow::ArrowWriter;
-use tempfile::Builder;
 
 use crate::cli::Format;
 
 /// Rows that a table shows; people who want all of them want a file.
 const SHOWN_ROWS: usize = 100;
 
-/// Writes the rows in the format to the file, or to stdout. A file appears when it is complete, or not at all.
+/// Writes the rows in the format to the file, or to stdout. A file appears when it is complete, or not at all, and only
+/// its owner may read it, for it may hold personal data.
 ///
 /// Returns the number of rows.
 pub async fn write(rows: SendableRecordBatchStream, format: Format, output: Option<&Path>) -> Result<u64> {
+    let rows = readable::intervals_as_text(rows);
     let Some(file) = output else {
-        return write_to(rows, format, io::BufWriter::new(io::stdout())).await;
+        return write_to(rows, format, &mut Target::Screen(io::BufWriter::new(io::stdout()))).await;
     };
-    let doing = || format!("writing {}", file.display());
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let name = format!(".{}.", file.file_name().unwrap_or_default().to_string_lossy());
-    // Only its owner may read it, for it may hold personal data; dropped before it has its name, it is removed.
-    let partial = Builder::new()
-        .prefix(&name)
-        .suffix(".partial")
-        .tempfile_in(folder)
-        .doing(doing)?;
-    let rows = write_to(rows, format, partial.as_file()).await?;
-    partial.persist(file).map_err(|failed| failed.error).doing(doing)?;
+    let target = std::path::absolute(file).doing(|| format!("writing {}", file.display()))?;
+    let mut target = Target::File(AtomicFile::create(target).await?);
+    let rows = write_to(rows, format, &mut target).await?;
+    if let Target::File(mut file) = target {
+        file.sync().await?;
+        file.rename().await?;
+    }
     Ok(rows)
 }
 
-async fn write_to(rows: SendableRecordBatchStream, format: Format, mut sink: impl Write + Send) -> Result<u64> {
-    let doing = || "writing the rows";
-    let schema = rows.schema();
-    match format {
-        Format::Table => write_table(rows, &mut sink).await,
-        Format::Csv => {
-            let mut writer = WriterBuilder::new().with_header(true).build(&mut sink);
-            // An empty result still has its columns.
-            writer.write(&RecordBatch::new_empty(schema)).doing(doing)?;
-            let count = each(rows, |batch| writer.write(batch).doing(doing)).await?;
-            drop(writer);
-            sink.flush().doing(doing)?;
-            Ok(count)
-        }
-        Format::Json => {
-            let mut writer = LineDelimitedWriter::new(&mut sink);
-            let count = each(rows, |batch| writer.write(batch).doing(doing)).await?;
-            writer.finish().doing(doing)?;
-            drop(writer);
-            sink.flush().doing(doing)?;
-            Ok(count)
-        }
-        Format::Parquet => {
-            let mut writer = ArrowWriter::try_new(&mut sink, schema, None).doing(doing)?;
-            let count = each(rows, |batch| writer.write(batch).doing(doing)).await?;
-            writer.close().doing(doing)?;
-            Ok(count)
+/// Where bytes go.
+enum Target {
+    Screen(io::BufWriter<io::Stdout>),
+    File(AtomicFile),
+}
+
+impl Target {
+    async fn take(&mut self, bytes: Vec<u8>) -> Result<()> {
+        match self {
+            Target::Screen(screen) => screen
+                .write_all(&bytes)
+                .and_then(|()| screen.flush())
+                .doing(|| "printing the rows"),
+            Target::File(file) => file.write(&bytes).await,
         }
     }
 }
 
-async fn each(mut rows: SendableRecordBatchStream, mut write: impl FnMut(&RecordBatch) -> Result<()>) -> Result<u64> {
+/// What a format has written and nobody has taken yet.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Written {
+    fn take(&self) -> Vec<u8> {
+        mem::take(&mut locked(&self.0))
+    }
+}
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        locked(&self.0).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn write_to(rows: SendableRecordBatchStream, format: Format, target: &mut Target) -> Result<u64> {
+    let doing = || "writing the rows";
+    let schema = rows.schema();
+    let written = Written::default();
+    let count = match format {
+        Format::Table => write_table(rows, &written).await?,
+        Format::Csv => {
+            let mut writer = WriterBuilder::new().with_header(true).build(written.clone());
+            // An empty result still has its columns.
+            writer.write(&RecordBatch::new_empty(schema)).doing(doing)?;
+            each(rows, (&written, target), |batch| writer.write(batch).doing(doing)).await?
+        }
+        Format::Json => {
+            let mut writer = LineDelimitedWriter::new(written.clone());
+            let count = each(rows, (&written, target), |batch| writer.write(batch).doing(doing)).await?;
+            writer.finish().doing(doing)?;
+            count
+        }
+        Format::Parquet => {
+            let mut writer = ArrowWriter::try_new(written.clone(), schema, None).doing(doing)?;
+            let count = each(rows, (&written, target), |batch| writer.write(batch).doing(doing)).await?;
+            writer.close().doing(doing)?;
+            count
+        }
+    };
+    target.take(written.take()).await?;
+    Ok(count)
+}
+
+/// Writes batch after batch, and hands on what each of them has made.
+async fn each(
+    mut rows: SendableRecordBatchStream,
+    (written, target): (&Written, &mut Target),
+    mut write: impl FnMut(&RecordBatch) -> Result<()>,
+) -> Result<u64> {
     let mut count = 0;
     while let Some(batch) = rows.try_next().await.doing(|| "running the query")? {
         count += batch.num_rows() as u64;
         write(&batch)?;
+        target.take(written.take()).await?;
     }
     Ok(count)
 }
 
-async fn write_table(rows: SendableRecordBatchStream, sink: &mut impl Write) -> Result<u64> {
+async fn write_table(mut rows: SendableRecordBatchStream, written: &Written) -> Result<u64> {
     let schema = rows.schema();
     let mut table = new_table(schema.fields().iter().map(|field| field.name().as_str()));
-    let mut shown = 0;
-    let count = each(rows, |batch| {
-        let rows = batch.num_rows().min(SHOWN_ROWS - shown);
-        shown += rows;
-        add_rows(&mut table, &batch.slice(0, rows))
-    })
-    .await?;
+    let (mut shown, mut count) = (0, 0);
+    while let Some(batch) = rows.try_next().await.doing(|| "running the query")? {
+        let more = batch.num_rows().min(SHOWN_ROWS - shown);
+        shown += more;
+        count += batch.num_rows() as u64;
+        add_rows(&mut table, &batch.slice(0, more))?;
+    }
     align_numbers(&mut table, &schema);
     let rest = count - shown as u64;
     let more = if rest > 0 {
@@ -103,9 +144,7 @@ async fn write_table(rows: SendableRecordBatchStream, sink: &mut impl Write) -> 
         String::new()
     };
     let rows = if count == 1 { "row" } else { "rows" };
-    writeln!(sink, "{table}\n{} {rows}{more}", grouped(count))
-        .and_then(|()| sink.flush())
-        .doing(|| "printing the rows")?;
+    writeln!(written.clone(), "{table}\n{} {rows}{more}", grouped(count)).doing(|| "printing the rows")?;
     Ok(count)
 }
 
@@ -186,9 +225,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_result_is_cut_and_says_so_and_cannot_drive_the_terminal() {
-        let mut text = Vec::new();
-        assert_eq!(write_table(rows(1234), &mut text).await.unwrap(), 1234);
-        let text = String::from_utf8(text).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("out.txt");
+        assert_eq!(write(rows(1234), Format::Table, Some(&file)).await.unwrap(), 1234);
+        let text = std::fs::read_to_string(&file).unwrap();
         assert!(
             text.ends_with("1,234 rows, 100 shown: --format csv prints all\n"),
             "{text}"

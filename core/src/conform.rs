@@ -3,6 +3,8 @@
 //! altered: one that the column cannot hold is an error.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -14,13 +16,14 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use chrono_tz::Tz;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::clock::Clock;
 use crate::names::snake_case;
 use crate::spelling::{self, Former, Key, Spelling};
-use crate::types::{counterpart, storable_type};
+use crate::types::{counterparts, storable_type};
 use crate::{Context, Error, Result};
 
 /// Microseconds in a day.
@@ -32,35 +35,22 @@ const DAY: i64 = 86_400_000_000;
 /// # Errors
 /// A value that does not fit its column's type; the value itself is not in the message.
 pub fn conform(batch: &RecordBatch, schema: &SchemaRef, former: &Former) -> Result<RecordBatch> {
-    let columns = schema
-        .fields()
-        .iter()
-        .map(|field| match batch.column_by_name(field.name()) {
-            None => Ok(new_null_array(field.data_type(), batch.num_rows())),
-            Some(column) => {
-                let spelling = former.get(field.name()).unwrap_or(&Spelling::Canonical);
-                Of { spelling }.convert(column, field.data_type()).map_err(|error| {
-                    Error::failed(format!("writing column {}", field.name()), error)
-                        .with("from", column.data_type())
-                        .with("to", field.data_type())
-                })
-            }
-        });
+    let there = counterparts(schema.fields(), batch.schema_ref().fields());
+    let columns = schema.fields().iter().zip(there).map(|(field, column)| match column {
+        None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+        Some(column) => {
+            let column = batch.column(column);
+            let spelling = former.get(field.name()).unwrap_or(&Spelling::Canonical);
+            Of { spelling }.convert(column, field.data_type()).map_err(|error| {
+                Error::failed(format!("writing column {}", field.name()), error)
+                    .with("from", column.data_type())
+                    .with("to", field.data_type())
+            })
+        }
+    });
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options).doing(|| "arranging the columns of a batch")
-}
-
-/// The values as `to` holds them.
-///
-/// # Errors
-/// A value that does not fit; it is not in the message.
-pub fn conform_column(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
-    let of = Of {
-        spelling: &Spelling::Canonical,
-    };
-    let converted = of.convert(array, to);
-    converted.map_err(|why| Error::failed(format!("converting {} to {to}", array.data_type()), why))
 }
 
 /// What is known of the values of one column, or within one.
@@ -110,13 +100,19 @@ impl Of<'_> {
                 };
                 let mut clock = Clock::new(zone);
                 let days = array.as_any().downcast_ref::<Date32Array>().ok_or_else(misfit)?;
-                let midnights = days.iter().map(|day| Some(clock.utc_of_local(i64::from(day?) * DAY)));
-                let midnights: TimestampMicrosecondArray = midnights.collect();
+                let midnights = days.iter().map(|day| match day {
+                    None => Ok(None),
+                    Some(day) => {
+                        let local = i64::from(day).checked_mul(DAY).ok_or_else(misfit)?;
+                        Ok(Some(clock.utc_of_local(local)))
+                    }
+                });
+                let midnights = midnights.collect::<Result<TimestampMicrosecondArray, String>>()?;
                 cast(&(Arc::new(midnights.with_timezone("UTC")) as ArrayRef), to)
             }
             (T::Int64, T::Float64) => {
                 let values = array.as_any().downcast_ref::<Int64Array>().ok_or_else(misfit)?;
-                let exact = |value: i64| (value as f64) as i128 == i128::from(value);
+                let exact = |value: i64| is_written(i128::from(value), value as f64);
                 match values.iter().flatten().all(exact) {
                     true => cast(array, to),
                     false => Err(misfit()),
@@ -133,7 +129,8 @@ impl Of<'_> {
     fn structs(self, record: &StructArray, fields: &arrow::datatypes::Fields) -> Converted {
         let columns = fields
             .iter()
-            .map(|field| match counterpart(field.name(), fields, record.fields()) {
+            .zip(counterparts(fields, record.fields()))
+            .map(|(field, column)| match column {
                 None => Ok(new_null_array(field.data_type(), record.len())),
                 Some(column) => self
                     .field(field.name())
@@ -190,14 +187,24 @@ impl Of<'_> {
                 let mut columns: Vec<_> = fields.iter().map(|_| StringBuilder::new()).collect();
                 let mut validity = Vec::with_capacity(texts.len());
                 for row in rows {
-                    let object: Option<HashMap<String, &RawValue>> = match parsed(row) {
+                    let object: Option<Pairs<'_>> = match parsed(row) {
                         Some(text) => Some(serde_json::from_str(text).map_err(|_| misfit())?),
                         None => None,
                     };
                     validity.push(object.is_some());
                     let mut by_name: HashMap<String, &RawValue> = HashMap::new();
-                    for (key, value) in object.into_iter().flatten() {
-                        by_name.insert(self.name_of(&key), value);
+                    for (key, value) in object.into_iter().flat_map(|pairs| pairs.0) {
+                        match by_name.entry(self.name_of(&key)) {
+                            Entry::Vacant(entry) => {
+                                entry.insert(value);
+                            }
+                            // A key that is there twice, or two that are called the same here: one value has its place.
+                            Entry::Occupied(_) if !has_value(value) => {}
+                            Entry::Occupied(entry) if has_value(entry.get()) => return Err(misfit()),
+                            Entry::Occupied(mut entry) => {
+                                entry.insert(value);
+                            }
+                        }
                     }
                     for (field, column) in fields.iter().zip(&mut columns) {
                         append_json(column, by_name.remove(field.name()))?;
@@ -270,6 +277,31 @@ impl Of<'_> {
     }
 }
 
+/// The keys of a JSON object and their values, as often as they are there.
+struct Pairs<'t>(Vec<(String, &'t RawValue)>);
+
+impl<'de> Deserialize<'de> for Pairs<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfObject;
+        impl<'de> Visitor<'de> for OfObject {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = object.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(OfObject)
+    }
+}
+
 /// The value's JSON; the text itself of a string, and nothing for null.
 fn append_json(column: &mut StringBuilder, value: Option<&RawValue>) -> Result<(), String> {
     match value.map(RawValue::get) {
@@ -307,10 +339,30 @@ fn decimals_as_doubles(array: &ArrayRef) -> Converted {
         digits.clear();
         write(row, &mut digits);
         let text = std::str::from_utf8(&digits).map_err(|_| misfit())?;
-        text.parse::<f64>().map(Some).map_err(|_| misfit())
+        let double: f64 = text.parse().map_err(|_| misfit())?;
+        match is_written(values.value(row), double) {
+            true => Ok(Some(double)),
+            false => Err(misfit()),
+        }
     });
     let doubles: Float64Array = doubles.collect::<Result<_, String>>()?;
     Ok(Arc::new(doubles))
+}
+
+/// Whether the double is written with all digits of the number, whatever its scale, that it was read from.
+fn is_written(unscaled: i128, double: f64) -> bool {
+    let mut unscaled = unscaled.unsigned_abs();
+    // A double has any fifteen digits.
+    if unscaled < 10_u128.pow(f64::DIGITS) {
+        return true;
+    }
+    while unscaled.is_multiple_of(10) {
+        unscaled /= 10;
+    }
+    let text = format!("{double:e}");
+    let written = text.split('e').next().unwrap_or_default();
+    let written = written.bytes().filter(u8::is_ascii_digit);
+    written.eq(unscaled.to_string().bytes())
 }
 
 /// The types whose values [`spelling::text`] writes.
@@ -350,3 +402,6 @@ fn misfit() -> String {
 fn described(error: arrow::error::ArrowError) -> String {
     error.to_string()
 }
+
+#[cfg(test)]
+mod tests;

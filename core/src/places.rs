@@ -4,6 +4,9 @@ use std::fs::Metadata;
 use std::io;
 use std::path::{Component, Path};
 
+/// Links that lead to links, as many as systems follow.
+const LINKS: usize = 40;
+
 /// Whether `path`, as seen from the folder `project`, stays in that folder: as it is written, and as far as it is
 /// there by where its links lead.
 ///
@@ -13,7 +16,7 @@ pub fn stays_within(project: &Path, path: &Path) -> io::Result<bool> {
     let relative = match path.strip_prefix(project) {
         Ok(relative) if path.is_absolute() => relative,
         _ if path.components().any(|part| part == Component::ParentDir) && path.is_absolute() => return Ok(false),
-        _ if path.is_absolute() => return leads_into(project, path),
+        _ if path.is_absolute() => return leads_into(project, path, LINKS),
         _ => path,
     };
     let mut depth = 0usize;
@@ -26,11 +29,12 @@ pub fn stays_within(project: &Path, path: &Path) -> io::Result<bool> {
             Component::RootDir | Component::Prefix(_) => return Ok(false),
         }
     }
-    leads_into(project, &project.join(relative))
+    leads_into(project, &project.join(relative), LINKS)
 }
 
-/// Whether the part of the path that is there leads into the folder.
-fn leads_into(folder: &Path, path: &Path) -> io::Result<bool> {
+/// Whether the part of the path that is there leads into the folder. A link to what is not there yet leads to where that
+/// would be; of such links one may lead to the next, `links` times.
+fn leads_into(folder: &Path, path: &Path, links: usize) -> io::Result<bool> {
     let folder = match folder.canonicalize() {
         Ok(folder) => folder,
         // There is no project yet.
@@ -43,8 +47,21 @@ fn leads_into(folder: &Path, path: &Path) -> io::Result<bool> {
             Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {}
             Err(error) => return Err(error),
         }
+        if let Ok(target) = part.read_link() {
+            // Where a way up leads from what is not there, nobody knows.
+            let leads_up = target.components().any(|part| part == Component::ParentDir);
+            let is_there = target
+                .parent()
+                .is_some_and(|parent| folder_of(part).join(parent).is_dir());
+            let is_known = links > 0 && (!leads_up || is_there);
+            return Ok(is_known && leads_into(&folder, &folder_of(part).join(target), links.saturating_sub(1))?);
+        }
     }
     Ok(false)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
 /// Whether it is neither a file nor a folder: a pipe, a socket or a device, of which nobody knows where it ends.
@@ -66,6 +83,16 @@ mod tests {
         std::fs::write(root.path().join("other/a.csv"), "").unwrap();
         std::os::unix::fs::symlink(root.path().join("other"), project.join("link")).unwrap();
         std::os::unix::fs::symlink("data", project.join("inner")).unwrap();
+        for (target, link) in [
+            ("data/new.csv", "soon"),
+            ("soon", "sooner"),
+            ("../other/new.csv", "out"),
+            ("out", "outer"),
+            ("/nowhere/at/all", "gone"),
+            ("data/new/../../../other/b.csv", "round"),
+        ] {
+            std::os::unix::fs::symlink(target, project.join(link)).unwrap();
+        }
         let stays = |path: &str| stays_within(&project, Path::new(path)).unwrap();
         for path in [
             "a.csv",
@@ -73,6 +100,8 @@ mod tests {
             "./data/../b.csv",
             "new/deep/a.csv",
             "inner/a.csv",
+            "soon",
+            "sooner",
             "",
         ] {
             assert!(stays(path), "{path}");
@@ -86,6 +115,11 @@ mod tests {
             "link/new/a.csv",
             "/etc/passwd",
             "/",
+            "out",
+            "outer",
+            "gone",
+            "gone/a.csv",
+            "round",
         ] {
             assert!(!stays(path), "{path}");
         }

@@ -26,7 +26,7 @@ pub fn folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes an empty file to be written, in the place of one that is there.
+/// Makes an empty file to be written; one that is there becomes empty and its owner's alone.
 ///
 /// # Errors
 /// The disk's.
@@ -35,7 +35,17 @@ pub fn file(path: &Path) -> io::Result<File> {
     options.create(true).truncate(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let metadata = file.metadata()?;
+        // Of what is not a file, such as a terminal, the owner is not ours to choose.
+        if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
+            file.set_permissions(PermissionsExt::from_mode(0o600))?;
+        }
+    }
+    Ok(file)
 }
 
 #[cfg(all(test, unix))]
@@ -57,5 +67,8 @@ mod tests {
         assert_eq!(mode("c"), 0o700);
         file(&root.path().join("c/d")).unwrap();
         assert_eq!(mode("c/d"), 0o600);
+        std::fs::set_permissions(root.path().join("c/d"), PermissionsExt::from_mode(0o644)).unwrap();
+        file(&root.path().join("c/d")).unwrap();
+        assert_eq!(mode("c/d"), 0o600, "one that was there is no different");
     }
 }

@@ -21,11 +21,11 @@ pub fn without_secrets(text: &str) -> Cow<'_, str> {
         shown.push_str(before);
         let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
         let scheme = before[..at].rsplit(|c| !is_scheme(c)).next().unwrap_or_default();
-        let end = after.find(|c: char| c.is_whitespace() || "'\"`<>".contains(c));
-        let (address, following) = after.split_at(end.unwrap_or(after.len()));
+        let is_web = matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https");
+        let (address, following) = after.split_at(end(after, is_web));
         match scheme.is_empty() {
             true => shown.push_str(address),
-            false => push_address(&mut shown, scheme, address),
+            false => push_address(&mut shown, address, is_web),
         }
         rest = following;
     }
@@ -33,16 +33,46 @@ pub fn without_secrets(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// Where the address ends that the text begins with, from behind its scheme on: at what no address has, unless that is in
+/// a password.
+fn end(text: &str, is_web: bool) -> usize {
+    let is_end = |c: char| c.is_whitespace() || "'\"`<>".contains(c);
+    let end_from = |start: usize| text[start..].find(is_end).map_or(text.len(), |length| start + length);
+    let first = end_from(0);
+    let (address, word) = (
+        &text[..first],
+        &text[..text.find(char::is_whitespace).unwrap_or(text.len())],
+    );
+    let authority = authority(address);
+    let has_host = authority.len() < address.len()
+        && match authority.rsplit_once(':') {
+            Some((_, port)) => authority.contains('@') || is_web && is_port(port) || address.starts_with('['),
+            None => true,
+        };
+    match word.rfind('@').filter(|at| !has_host && *at > first) {
+        Some(at) => end_from(at),
+        None => first,
+    }
+}
+
+/// What an address begins with: whose machine it is, and who is there.
+fn authority(address: &str) -> &str {
+    &address[..address.find(['/', '?', '#']).unwrap_or(address.len())]
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// An address, from behind its scheme on.
-fn push_address(shown: &mut String, scheme: &str, address: &str) {
-    let address = match user_end(address) {
+fn push_address(shown: &mut String, address: &str, is_web: bool) {
+    let address = match user_end(address, is_web) {
         None => address,
         Some(at) => {
             shown.push_str("…@");
             &address[at + 1..]
         }
     };
-    let is_web = matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https");
     let cut = address.find(['?', '#']).filter(|at| {
         // Elsewhere a question mark may be a wildcard.
         is_web || address[*at..].contains('=')
@@ -63,17 +93,22 @@ fn push_address(shown: &mut String, scheme: &str, address: &str) {
     shown.push_str(&address[end..]);
 }
 
-/// Where the user and the password end that an address begins with. A password may have a slash in it.
-fn user_end(address: &str) -> Option<usize> {
-    let authority = address.find(['/', '?', '#']).unwrap_or(address.len());
-    if let Some(at) = address[..authority].rfind('@') {
+/// Where the user and the password end that an address begins with. A password may have a slash in it, and be digits up
+/// to there: what might be one is not shown.
+fn user_end(address: &str, is_web: bool) -> Option<usize> {
+    let authority = authority(address);
+    if let Some(at) = authority.rfind('@') {
         return Some(at);
     }
-    let (_, port) = address[..authority].rsplit_once(':')?;
-    let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
-    match is_port || address.starts_with('[') {
+    let (_, port) = authority.rsplit_once(':')?;
+    let within = match is_web && is_port(port) {
+        // What is asked for is cut off anyway.
+        true => address.find(['?', '#']).unwrap_or(address.len()),
+        false => address.len(),
+    };
+    match address.starts_with('[') {
         true => None,
-        false => address.rfind('@'),
+        false => address[..within].rfind('@'),
     }
 }
 
@@ -127,6 +162,17 @@ mod tests {
             ("s3://bucket/data-?.csv", "s3://bucket/data-?.csv"),
             ("https://[::1]:8080/@handle", "https://[::1]:8080/@handle"),
             ("http://h/x?", "http://h/x?"),
+            ("postgres://u:123/x@host/db", "postgres://…@host/db"),
+            ("https://u:123/x@host", "https://…@host"),
+            ("http://h:80/x?q=a@b", "http://h:80/x?…"),
+            ("mysql://u:1?2@host/db", "mysql://…@host/db"),
+            ("postgres://u:p'w\"x@host/db, or", "postgres://…@host/db, or"),
+            ("'ftp://o'brien:`1/2`@host/x' is no file", "'ftp://…@host/x' is no file"),
+            (
+                "{\"a\":\"s3://b/x\",\"b\":\"c@d\"}",
+                "{\"a\":\"s3://b/x\",\"b\":\"c@d\"}",
+            ),
+            ("'http://h:80' and 'c@d'", "'http://h:80' and 'c@d'"),
             ("no scheme ://a?b=c", "no scheme ://a?b=c"),
         ] {
             assert_eq!(without_secrets(text), expected);
@@ -152,6 +198,16 @@ mod tests {
             prop_assert!(!without_secrets(&text).contains("SECRET"));
             let text = format!("reading ftp://{name}:SECRET/SECRET@host/{path}{end}");
             prop_assert!(!without_secrets(&text).contains("SECRET"));
+        }
+
+        #[test]
+        fn no_password_is_shown(
+            scheme in "postgres|mysql|ftp", user in "[a-z']{1,5}", before in "[0-9a-z/?'\"`<>]{0,4}", host in "[a-z.]{1,9}",
+        ) {
+            for start in [format!("'{scheme}://{user}:{before}"), format!("'https://{user}:a{before}")] {
+                let text = format!("{start}SECRET@{host}/x'");
+                prop_assert!(!without_secrets(&text).contains("SECRET"), "{}", without_secrets(&text));
+            }
         }
 
         #[test]

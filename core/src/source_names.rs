@@ -1,6 +1,6 @@
 //! What the columns of a source are called in the lake, from one load to the next.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::latin::latin;
 use crate::names::snake_case;
@@ -16,18 +16,26 @@ const NAMELESS: &str = "column";
 /// A name, once given, stays: what comes later gets another one. Names that would be the same are numbered in the order
 /// in which they come. A source's name that is written another way (`Order ID`, `order_id`) is the same column, unless
 /// both are there at once.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct SourceNames {
     known: Vec<Known>,
+    /// Where in `known` a column is, by its name in the lake.
+    by_lake: HashMap<String, usize>,
+    /// Where they are, in their order, by what the source calls them.
+    by_source: HashMap<String, Vec<usize>>,
+    /// The number that a name got last, of those that many columns would have.
+    numbers: HashMap<String, u64>,
     /// Names that a user gives, by the source's.
     given: BTreeMap<String, String>,
+    /// These names alone.
+    given_names: HashSet<String>,
     /// Names that nothing may have.
     reserved: Vec<&'static str>,
     /// Those of the fields of records, by the columns' names in the lake.
     within: BTreeMap<String, SourceNames>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Known {
     source: String,
     lake: String,
@@ -37,6 +45,7 @@ impl SourceNames {
     /// None so far: `given` are those that a user gives, by the source's; no column may have a `reserved` one.
     pub fn new(given: BTreeMap<String, String>, reserved: Vec<&'static str>) -> Self {
         Self {
+            given_names: given.values().cloned().collect(),
             given,
             reserved,
             ..Self::default()
@@ -45,12 +54,31 @@ impl SourceNames {
 
     /// Takes down that the column `lake` is what the source calls `source`; empty if that is not known.
     pub fn know(&mut self, source: &str, lake: &str) {
-        if !self.known.iter().any(|known| known.lake == lake) {
-            self.known.push(Known {
-                source: source.to_owned(),
-                lake: lake.to_owned(),
-            });
+        if !self.by_lake.contains_key(lake) {
+            self.add(source, lake.to_owned());
         }
+    }
+
+    fn add(&mut self, source: &str, lake: String) -> usize {
+        let at = self.known.len();
+        self.by_lake.insert(lake.clone(), at);
+        self.by_source.entry(source.to_owned()).or_default().push(at);
+        self.known.push(Known {
+            source: source.to_owned(),
+            lake,
+        });
+        at
+    }
+
+    /// Takes down what the source calls a column of which something else was known.
+    fn call(&mut self, at: usize, source: &str) {
+        if let Some(places) = self.by_source.get_mut(&self.known[at].source) {
+            places.retain(|place| *place != at);
+        }
+        let places = self.by_source.entry(source.to_owned()).or_default();
+        let order = places.partition_point(|place| *place < at);
+        places.insert(order, at);
+        source.clone_into(&mut self.known[at].source);
     }
 
     /// The names of the columns that a source calls `sources`, all of which are there at once.
@@ -59,16 +87,15 @@ impl SourceNames {
         let mut used = vec![false; self.known.len()];
         for (source, assigned) in sources.iter().zip(&mut assigned) {
             let given = self.given.get(source);
-            let is_it = |known: &Known| known.source == *source && given.is_none_or(|given| known.lake == *given);
-            let at = (0..self.known.len()).find(|at| !used[*at] && is_it(&self.known[*at]));
+            let is_it = |at: &usize| !used[*at] && given.is_none_or(|given| self.known[*at].lake == *given);
+            let at = self
+                .by_source
+                .get(source)
+                .and_then(|places| places.iter().copied().find(is_it));
             if let Some(at) = at {
                 used[at] = true;
                 *assigned = Some(at);
             }
-        }
-        let mut taken: HashMap<String, usize> = HashMap::new();
-        for (at, known) in self.known.iter().enumerate() {
-            taken.insert(known.lake.clone(), at);
         }
         for (source, assigned) in sources.iter().zip(&mut assigned) {
             if assigned.is_some() {
@@ -77,8 +104,8 @@ impl SourceNames {
             let given = self.given.get(source).cloned();
             let is_given = given.is_some();
             let name = given.unwrap_or_else(|| base(source));
-            let is_anothers = self.given.values().any(|given| *given == name);
-            let same = taken.get(&name).copied().filter(|at| {
+            let is_anothers = self.given_names.contains(&name);
+            let same = self.by_lake.get(&name).copied().filter(|at| {
                 let known = &self.known[*at];
                 let is_unknown = !is_anothers && base(&known.source) != known.lake;
                 !used[*at] && (is_given || is_unknown || is_written_alike(&known.source, source))
@@ -87,19 +114,14 @@ impl SourceNames {
                 Some(at) => {
                     // What it was called was not known, or somebody else has described the column since.
                     if base(&self.known[at].source) != self.known[at].lake && !is_given {
-                        self.known[at].source.clone_from(source);
+                        self.call(at, source);
                     }
                     at
                 }
                 None => {
-                    let name = self.free(name, is_given, &taken);
-                    taken.insert(name.clone(), self.known.len());
-                    self.known.push(Known {
-                        source: source.clone(),
-                        lake: name,
-                    });
+                    let name = self.free(name, is_given);
                     used.push(false);
-                    self.known.len() - 1
+                    self.add(source, name)
                 }
             };
             used[at] = true;
@@ -110,20 +132,27 @@ impl SourceNames {
     }
 
     /// The name, with a number if another column has it or is to have it.
-    fn free(&self, name: String, is_given: bool, taken: &HashMap<String, usize>) -> String {
+    fn free(&mut self, name: String, is_given: bool) -> String {
         let is_free = |name: &str| {
-            let is_another = !is_given && self.given.values().any(|given| given == name);
-            !taken.contains_key(name) && !self.reserved.contains(&name) && !is_another
+            let is_another = !is_given && self.given_names.contains(name);
+            !self.by_lake.contains_key(name) && !self.reserved.contains(&name) && !is_another
         };
         if is_free(&name) {
             return name;
         }
         let numbered = |number: u64| {
-            let number = format!("_{number}");
-            let kept = name.len().min(LONGEST - number.len());
-            name[..kept].to_owned() + &number
+            let end = format!("_{number}");
+            let kept = name.floor_char_boundary(LONGEST - end.len());
+            (number, name[..kept].to_owned() + &end)
         };
-        (2..).map(numbered).find(|name| is_free(name)).unwrap_or(name)
+        // Of many columns that would have one name each would try all numbers of those before.
+        let first = self.numbers.get(&name).map_or(2, |last| last + 1);
+        let free = (first..).map(numbered).find(|(_, name)| is_free(name));
+        let Some((number, numbered)) = free else {
+            return name;
+        };
+        self.numbers.insert(name, number);
+        numbered
     }
 
     /// The names of the fields of the records in a column.
@@ -142,8 +171,8 @@ impl SourceNames {
 
     /// The name of a column by what exactly the source calls it: the one that it has, or would have alone.
     pub fn name_of(&self, source: &str) -> String {
-        let known = self.known.iter().find(|known| known.source == source);
-        known.map_or_else(|| base(source), |known| known.lake.clone())
+        let known = self.by_source.get(source).and_then(|places| places.first());
+        known.map_or_else(|| base(source), |at| self.known[*at].lake.clone())
     }
 
     /// The names of the fields of the records in a column, if any is known.
@@ -153,18 +182,22 @@ impl SourceNames {
 
     /// What the source calls a column.
     pub fn source(&self, lake: &str) -> Option<&str> {
-        let known = self.known.iter().find(|known| known.lake == lake);
-        known.map(|known| known.source.as_str())
+        let known = self.by_lake.get(lake);
+        known.map(|at| self.known[*at].source.as_str())
     }
 
-    /// The column that is `written` so: by its name in the lake, by the source's, or by one that would become it.
+    /// The column that is `written` so: by its name in the lake, by the source's, or by that written another way.
     pub fn find(&self, written: &str) -> Option<&str> {
-        let find = |is_it: &dyn Fn(&Known) -> bool| self.known.iter().find(|known| is_it(known));
-        let snake = snake_case(written);
-        let found = find(&|known| known.lake == written)
-            .or_else(|| find(&|known| known.source == written))
-            .or_else(|| find(&|known| known.lake == snake));
-        found.map(|known| known.lake.as_str())
+        let found = self
+            .by_lake
+            .get(written)
+            .or_else(|| self.by_source.get(written).and_then(|places| places.first()));
+        let alike = || {
+            let at = self.by_lake.get(&snake_case(written))?;
+            Some(at).filter(|at| is_column(&self.known[**at].source, &self.known[**at].lake, written))
+        };
+        let at = found.or_else(alike)?;
+        Some(&self.known[*at].lake)
     }
 
     /// The column, or the field within one, that is `written` so, with a dot before each field. A dot may be part of a
@@ -188,6 +221,16 @@ fn base(source: &str) -> String {
         "" => NAMELESS.to_owned(),
         name => name.to_owned(),
     }
+}
+
+/// Whether what is `written` so may be the column `lake`, which the source calls `source`, as far as that is known: by
+/// either name, or by the source's written another way. `Score #` is not `Score %`, though either would be `score` alone.
+pub fn is_column(source: &str, lake: &str, written: &str) -> bool {
+    if written == lake || written == source {
+        return true;
+    }
+    let is_known = base(source) == lake;
+    snake_case(written) == lake && (!is_known || is_written_alike(source, written))
 }
 
 /// Whether two names differ in capitals, accents and what separates words alone: `Order ID`, `order_id`, `orderId`.
@@ -279,12 +322,43 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_would_only_become_the_same_is_another_column() {
+        let mut names = SourceNames::default();
+        names.assign(&texts(&["Score #", "Order ID"]));
+        assert_eq!(names.find("Score %"), None);
+        assert_eq!(names.find("score"), Some("score"));
+        assert_eq!(names.find("order-id"), Some("order_id"));
+    }
+
+    #[test]
     fn long_names_end() {
         let mut names = SourceNames::default();
         let long = "x".repeat(300);
         let names = names.assign(&[long.clone() + "1", long + "2"]);
         assert_eq!((names[0].len(), names[1].len()), (LONGEST, LONGEST));
         assert!(names[1].ends_with("x_2"));
+    }
+
+    #[test]
+    fn a_long_name_that_a_user_gives_is_cut_between_characters() {
+        let name = "ñ".repeat(100);
+        let given = [("a", &name), ("b", &name)].map(|(source, name)| (source.to_owned(), name.clone()));
+        let mut names = SourceNames::new(BTreeMap::from(given), Vec::new());
+        let names = names.assign(&texts(&["a", "b"]));
+        assert_eq!(names[0], name);
+        assert!(names[1].starts_with("ññ") && names[1].ends_with("ñ_2"));
+    }
+
+    #[test]
+    fn a_column_keeps_its_name_once_the_source_calls_it_something_else() {
+        let mut names = SourceNames::default();
+        names.know("a comment of somebody", "score");
+        assert_eq!(names.assign(&texts(&["Score %"])), ["score"]);
+        assert_eq!(names.name_of("Score %"), "score");
+        assert_eq!(
+            names.assign(&texts(&["a comment of somebody", "Score %"])),
+            ["a_comment_of_somebody", "score"]
+        );
     }
 
     proptest! {

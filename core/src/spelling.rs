@@ -2,7 +2,8 @@
 //!
 //! Canonical are `true` and `false`; numbers in decimal without an exponent, a fraction's closing zeros or a negative
 //! zero; dates and times in ISO 8601, with a fraction of 3 or 6 digits where there is one, and `Z`; records, lists and
-//! maps as JSON without spaces. It depends on the value alone, not on the type that held it.
+//! maps as JSON without spaces, the keys of a record in their order and without those whose value is null. It depends on
+//! the value alone, not on the type that held it, nor on what has landed beside it.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -59,8 +60,6 @@ pub struct Key {
     pub own: String,
     /// As the lake calls it.
     pub name: String,
-    /// Whether every object has it: then a value that is not there was `null`.
-    pub always: bool,
     /// How its values were written.
     pub values: Spelling,
 }
@@ -194,25 +193,23 @@ fn json<'a>(array: &'a dyn Array, spelling: &'a Spelling) -> Result<Writer<'a>> 
             };
             let columns = fields.iter().zip(array.as_struct().columns()).map(|(field, values)| {
                 let key = keys.iter().find(|key| key.name == *field.name());
-                let (own, always) = key.map_or((field.name(), false), |key| (&key.own, key.always));
+                let own = key.map_or(field.name(), |key| &key.own);
                 let spelling = key.map_or(&Spelling::Canonical, |key| &key.values);
-                Ok((quoted(own), always, values, json(values.as_ref(), spelling)?))
+                Ok((own, values, json(values.as_ref(), spelling)?))
             });
-            let columns = columns.collect::<Result<Vec<_>>>()?;
+            let mut columns = columns.collect::<Result<Vec<_>>>()?;
+            columns.sort_by_key(|(own, ..)| *own);
+            let columns = columns
+                .into_iter()
+                .map(|(own, values, write)| (quoted(own), values, write));
+            let columns: Vec<_> = columns.collect();
             Box::new(move |row, bytes| {
                 let mut before = b'{';
-                for (own, always, values, write) in &columns {
-                    let is_there = values.is_valid(row);
-                    if !is_there && !always {
-                        continue;
-                    }
+                for (own, _, write) in columns.iter().filter(|(_, values, _)| values.is_valid(row)) {
                     bytes.push(std::mem::replace(&mut before, b','));
                     bytes.extend_from_slice(own);
                     bytes.push(b':');
-                    match is_there {
-                        true => write(row, bytes),
-                        false => bytes.extend_from_slice(b"null"),
-                    }
+                    write(row, bytes);
                 }
                 if before == b'{' {
                     bytes.push(b'{');

@@ -1,6 +1,6 @@
 //! Which Arrow types a Delta table holds, and how the others are converted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
@@ -206,11 +206,13 @@ pub fn merge_fields(ours: &Fields, theirs: &Fields) -> Vec<FieldRef> {
 
 /// The columns of both, ours in our order; the type of what both have is for `join` to say.
 pub fn joined(ours: &Fields, theirs: &Fields, join: impl Fn(&DataType, &DataType) -> DataType) -> Vec<FieldRef> {
+    let pairs = counterparts(ours, theirs);
     let mut merged: Vec<FieldRef> = ours
         .iter()
-        .map(|field| match counterpart(field.name(), ours, theirs) {
+        .zip(&pairs)
+        .map(|(field, other)| match other {
             Some(other) => {
-                let other = &theirs[other];
+                let other = &theirs[*other];
                 let mut metadata = field.metadata().clone();
                 // What is known to be personal by now is so in the rows that are there, too.
                 metadata.extend(other.metadata().get(PII).map(|pii| (PII.to_owned(), pii.clone())));
@@ -220,20 +222,38 @@ pub fn joined(ours: &Fields, theirs: &Fields, join: impl Fn(&DataType, &DataType
             None => field.clone(),
         })
         .collect();
-    let is_new = |field: &&FieldRef| counterpart(field.name(), theirs, ours).is_none();
-    merged.extend(theirs.iter().filter(is_new).cloned());
+    let paired: HashSet<usize> = pairs.into_iter().flatten().collect();
+    let new = theirs.iter().enumerate().filter(|(at, _)| !paired.contains(at));
+    merged.extend(new.map(|(_, field)| field.clone()));
     merged
 }
 
-/// Which of `others` is the field `name` of `fields`: that of the same name, or else one whose name differs only in the
-/// case of its letters, which Delta's readers take for the same.
-pub fn counterpart(name: &str, fields: &Fields, others: &Fields) -> Option<usize> {
-    let exact = others.iter().position(|other| other.name() == name);
-    exact.or_else(|| {
-        others
-            .iter()
-            .position(|other| other.name().eq_ignore_ascii_case(name) && fields.find(other.name()).is_none())
-    })
+/// Which of `others` each of `fields` is: that of the same name, or else the first left whose name differs only in the
+/// case of its letters, which Delta's readers take for the same. None of them is two of the fields.
+pub fn counterparts(fields: &Fields, others: &Fields) -> Vec<Option<usize>> {
+    let mut by_name: HashMap<&str, usize> = HashMap::with_capacity(others.len());
+    for (at, other) in others.iter().enumerate() {
+        by_name.entry(other.name()).or_insert(at);
+    }
+    let mut pairs: Vec<Option<usize>> = fields
+        .iter()
+        .map(|field| by_name.remove(field.name().as_str()))
+        .collect();
+    if by_name.is_empty() || pairs.iter().all(Option::is_some) {
+        return pairs;
+    }
+    let mut left: HashMap<String, VecDeque<usize>> = HashMap::new();
+    for (at, other) in others.iter().enumerate() {
+        if by_name.get(other.name().as_str()) == Some(&at) {
+            left.entry(other.name().to_ascii_lowercase()).or_default().push_back(at);
+        }
+    }
+    for (field, pair) in fields.iter().zip(&mut pairs).filter(|(_, pair)| pair.is_none()) {
+        *pair = left
+            .get_mut(&field.name().to_ascii_lowercase())
+            .and_then(VecDeque::pop_front);
+    }
+    pairs
 }
 
 /// The columns as their writers see them: those of these names, of which no row has a value yet, have the type Null.
@@ -299,6 +319,24 @@ mod tests {
             }
             other => other.clone(),
         }
+    }
+
+    fn fields(names: &[&str]) -> Fields {
+        let fields = names.iter().map(|name| Field::new(*name, DataType::Int64, true));
+        fields.collect::<Vec<_>>().into()
+    }
+
+    #[test]
+    fn no_field_is_taken_for_two_and_none_is_left_out() {
+        let (ours, theirs) = (fields(&["id", "x"]), fields(&["ID", "Id", "x"]));
+        assert_eq!(counterparts(&ours, &theirs), [Some(0), Some(2)]);
+        let names: Vec<_> = merge_fields(&ours, &theirs)
+            .iter()
+            .map(|field| field.name().clone())
+            .collect();
+        assert_eq!(names, ["id", "x", "Id"]);
+        assert_eq!(counterparts(&fields(&["ID", "id"]), &fields(&["id"])), [None, Some(0)]);
+        assert_eq!(counterparts(&fields(&["ID", "iD"]), &fields(&["id"])), [Some(0), None]);
     }
 
     proptest! {

@@ -7,10 +7,11 @@ use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, Result};
 use futures::TryStreamExt;
 
-use crate::campaign::Campaign;
+use crate::campaign::{Campaign, of_own_persons};
 use crate::client::{Client, PlannedStatement};
 use crate::consent::DEFAULT_KEY;
 use crate::personalise::Personaliser;
+use crate::sql::ReadQuery;
 use crate::wrong::wrong;
 
 /// The audience of a campaign, planned and checked.
@@ -28,7 +29,8 @@ pub(crate) struct Audience<'a> {
 impl<'a> Audience<'a> {
     /// Has the campaign's queries planned, and its rows counted.
     pub(crate) async fn plan(name: &'a str, campaign: &Campaign, client: &mut Client) -> Result<Self> {
-        let from = format!("from (\n{}\n) as audience", campaign.query(name)?.text);
+        let read = campaign.query(name)?;
+        let from = format!("from (\n{}\n) as audience", read.text);
         let all = format!("select audience.* {from}");
         let everybody = client
             .plan(&format!("planning `audience` of campaign {name}"), all.clone())
@@ -55,7 +57,7 @@ impl<'a> Audience<'a> {
                 size: None,
             });
         };
-        check_key(name, &consent.key, &everybody.schema)?;
+        check_key(name, &read, &consent.key, &everybody.schema)?;
         let consents = client
             .plan(&format!("planning `consent` of campaign {name}"), consent.probe())
             .await?;
@@ -81,9 +83,15 @@ impl<'a> Audience<'a> {
     }
 }
 
-fn check_key(name: &str, key: &str, audience: &Schema) -> Result<()> {
+fn check_key(name: &str, read: &ReadQuery, key: &str, audience: &Schema) -> Result<()> {
     if audience.column_with_name(key).is_some() {
-        return Ok(());
+        return match of_own_persons(name, read, key)? {
+            true => Ok(()),
+            false => {
+                let why = format!("it does not say which of its columns `{key}` is, by which consent is looked up");
+                Err(wrong(name, "audience", why).hint("name it with `as`"))
+            }
+        };
     }
     let columns = audience.fields().iter().map(|field| field.name().as_str());
     let why = format!("it has to select `{key}`, by which consent is looked up");

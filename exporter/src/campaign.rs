@@ -69,13 +69,6 @@ impl Campaign {
             }
             (Some(consent), true) => {
                 consent.validate().map_err(|why| wrong(name, "consent", why))?;
-                if person_key::is_constant(&audience.query, &consent.key) {
-                    let why = format!(
-                        "`{}` is the same for all rows, and consent is looked up by it",
-                        consent.key
-                    );
-                    return Err(wrong(name, "audience", why).hint("select the key of each row's own person"));
-                }
             }
             (None, false) => {}
         }
@@ -90,13 +83,28 @@ impl Campaign {
             }
         }
         Templates::parse(&self.template).map_err(|(field, why)| wrong(name, &format!("template.{field}"), why))?;
-        channels::validate(&self.channel).map_err(|problem| problem.of_campaign(name))
+        channels::validate(&self.channel).map_err(|problem| problem.of_campaign(name))?;
+        match &self.consent {
+            Some(consent) => of_own_persons(name, &audience, &consent.key).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// The query of the audience.
     pub(crate) fn query(&self, name: &str) -> Result<ReadQuery> {
         ReadQuery::parse(&self.audience).map_err(|why| wrong(name, "audience", why))
     }
+}
+
+/// Whether the audience has the key of each row's own person; `false` if the query does not say which column it is.
+///
+/// # Errors
+/// Config, if its key is anybody else's.
+pub(crate) fn of_own_persons(name: &str, audience: &ReadQuery, key: &str) -> Result<bool> {
+    person_key::is_of_table(&audience.query, key).map_err(|why| {
+        let why = format!("`{key}`, by which consent is looked up, {why}");
+        wrong(name, "audience", why).hint("select the key of each row's own person, as a column of the table it is in")
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::channels::{Channel, Delivery, Failures};
 use crate::personalise::Personaliser;
 
-/// Rows that are rendered and handed over at a time, which bounds the memory that long templates take.
+/// Rows that are rendered and handed over at a time at most.
 const CHUNK_ROWS: usize = 1024;
 
 /// What became of the rows of an audience.
@@ -68,9 +68,11 @@ pub(crate) async fn deliver(
     let mut tally = Tally::default();
     let mut batches = pin!(audience);
     while let Some(batch) = batches.try_next().await? {
-        for from in (0..batch.num_rows()).step_by(CHUNK_ROWS) {
+        let mut from = 0;
+        while from < batch.num_rows() {
             let chunk = batch.slice(from, CHUNK_ROWS.min(batch.num_rows() - from));
             let chunk = personaliser.apply(&chunk, cancel)?;
+            from += chunk.num_rows();
             if let Some(delivery) = delivery.as_deref_mut() {
                 tally.failures.add(&delivery.write(&chunk).await?);
             }

@@ -12,6 +12,7 @@ mod client;
 pub mod consent;
 mod deliver;
 mod export;
+mod letters;
 mod manifest;
 pub mod mapping;
 mod person_key;

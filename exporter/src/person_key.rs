@@ -1,265 +1,396 @@
-//! Whether the key of an audience tells its persons apart.
+//! Whether the key of an audience is that of each row's own person.
 //!
-//! Consent is asked for by the key. An audience that gives all of its rows the same one (`select 1 as customer_id,
-//! email from …`) would be sent whole on the word of a single person, so such a key is an error. It is followed
-//! through subqueries, unions and `with`; a key that turns out to be the same only when the rows are read is found
-//! by counting them.
+//! Consent is asked for by the key. A row whose key was made up (`select 1 as customer_id, email from …`) would be sent
+//! on the word of somebody else. So the key is followed to where it comes from, through every branch of a union, every
+//! subquery and every `with`: it has to be a column of a table, the same one in all of them, as it is or cast; what
+//! stands beside it has to be tied to that table ([`ties`]). What cannot be followed is refused. A view whose key is the
+//! same for all is found by counting the rows.
 
-use std::ops::ControlFlow;
+mod sources;
+mod ties;
+
+use std::collections::{BTreeSet, HashMap};
 
 use sqlparser::ast::{
-    Cte, Expr, Ident, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor,
-    TableWithJoins, Visit, Visitor,
+    BinaryOperator, Cte, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Select, SelectFlavor,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, WildcardAdditionalOptions,
 };
 
-/// Whether some part of the query gives the same `key` to all of its rows, whatever is in them.
-pub(crate) fn is_constant(query: &Query, key: &str) -> bool {
-    of_query(query, Column::Name(key), &Scope::default())
+use self::sources::{Columns, name_of, sources};
+
+/// Queries within one another, at most.
+const DEPTH: usize = 48;
+/// Queries that are looked into, at most: what is named twice is looked into twice.
+const QUERIES: usize = 5000;
+
+/// Whether the rows of the query have a column `key` that comes from a table; `false` if none is called so in it, as
+/// far as the query itself says.
+///
+/// # Errors
+/// Where the key comes from instead.
+pub(crate) fn is_of_table(query: &Query, key: &str) -> Result<bool, String> {
+    let mut search = Search::default();
+    let origin = search.query(query, &Column::Name(key.to_owned()), &Scope::default())?;
+    Ok(origin.is_some())
 }
 
 /// A column of a query.
-#[derive(Debug, Clone, Copy)]
-enum Column<'a> {
-    Name(&'a str),
-    Position(usize),
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Column {
+    Name(String),
+    Place(usize),
 }
+
+/// The names of the columns of tables that a column comes from; `None` if there is no such column.
+type Origin = Option<BTreeSet<String>>;
 
 /// The queries that have a name where a query stands.
 #[derive(Debug, Clone, Copy, Default)]
 struct Scope<'a> {
     with: &'a [Cte],
+    is_recursive: bool,
     outer: Option<&'a Scope<'a>>,
 }
 
-fn of_query(query: &Query, column: Column<'_>, outer: &Scope<'_>) -> bool {
-    let with = query.with.as_ref().map_or(&[][..], |with| with.cte_tables.as_slice());
-    let scope = Scope {
-        with,
-        outer: Some(outer),
-    };
-    of_body(&query.body, column, &scope)
-}
-
-fn of_body(body: &SetExpr, column: Column<'_>, scope: &Scope<'_>) -> bool {
-    match body {
-        SetExpr::Select(select) => of_select(select, column, scope),
-        SetExpr::Query(query) => of_query(query, column, scope),
-        SetExpr::SetOperation { left, right, .. } => {
-            // The columns of the second query go by their places, whatever they are called.
-            let place = match column {
-                Column::Name(name) => place(left, name).map_or(column, Column::Position),
-                Column::Position(_) => column,
-            };
-            of_body(left, column, scope) || of_body(right, place, scope)
+impl<'a> Scope<'a> {
+    fn of(query: &'a Query, outer: &'a Scope<'a>) -> Self {
+        Self {
+            with: query.with.as_ref().map_or(&[], |with| with.cte_tables.as_slice()),
+            is_recursive: query.with.as_ref().is_some_and(|with| with.recursive),
+            outer: Some(outer),
         }
-        _ => false,
-    }
-}
-
-/// The place of the column of that name, if no wildcard stands before it.
-fn place(body: &SetExpr, name: &str) -> Option<usize> {
-    match body {
-        SetExpr::Select(select) => {
-            let named = select.projection.iter().take_while(|item| !is_wildcard(item));
-            named.into_iter().position(|item| output(item).as_deref() == Some(name))
-        }
-        SetExpr::Query(query) => place(&query.body, name),
-        SetExpr::SetOperation { left, .. } => place(left, name),
-        _ => None,
-    }
-}
-
-fn of_select(select: &Select, column: Column<'_>, scope: &Scope<'_>) -> bool {
-    // Without tables it is one row.
-    if select.from.is_empty() {
-        return false;
-    }
-    let sources = sources(&select.from);
-    let item = match column {
-        Column::Name(name) => select
-            .projection
-            .iter()
-            .find(|item| output(item).as_deref() == Some(name)),
-        Column::Position(place) => {
-            let mut items = select.projection.iter().take(place + 1);
-            match items.any(is_wildcard) {
-                true => None,
-                false => select.projection.get(place),
-            }
-        }
-    };
-    match (item, column) {
-        (Some(SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }), _) => {
-            of_expression(expr, &sources, scope)
-        }
-        (None, Column::Name(name)) => select.projection.iter().any(|item| {
-            let of = match item {
-                SelectItem::Wildcard(_) => None,
-                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(of), _) => {
-                    of.0.last().and_then(|part| part.as_ident()).map(folded)
-                }
-                _ => return false,
-            };
-            of_sources(&sources, of.as_deref(), name, scope)
-        }),
-        _ => false,
-    }
-}
-
-/// An expression is constant if all columns in it are, be it because there are none.
-fn of_expression(expr: &Expr, sources: &[&TableFactor], scope: &Scope<'_>) -> bool {
-    let mut columns = Columns {
-        found: Vec::new(),
-        depth: 0,
-    };
-    // It never breaks off.
-    let _ = expr.visit(&mut columns);
-    let names: Vec<String> = sources.iter().filter_map(|source| name_of(source)).collect();
-    columns
-        .found
-        .iter()
-        .filter(|found| !found.within || found.of.as_ref().is_some_and(|of| names.contains(of)))
-        .all(|found| of_sources(sources, found.of.as_deref(), &found.name, scope))
-}
-
-/// A column that an expression names.
-struct FoundColumn {
-    of: Option<String>,
-    name: String,
-    /// Whether it is in a subquery, whose own columns they mostly are.
-    within: bool,
-}
-
-struct Columns {
-    found: Vec<FoundColumn>,
-    depth: usize,
-}
-
-impl Visitor for Columns {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
     }
 
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        let parts = match expr {
-            Expr::Identifier(name) => std::slice::from_ref(name),
-            Expr::CompoundIdentifier(parts) => parts,
-            _ => return ControlFlow::Continue(()),
+    /// The query of that name, and what has a name where it stands: those before it, and itself if it may read itself.
+    fn find(&self, name: &str) -> Option<(&'a Cte, Scope<'a>)> {
+        let Some(place) = self.with.iter().rposition(|cte| folded(&cte.alias.name) == name) else {
+            return self.outer?.find(name);
         };
-        if let Some((name, of)) = parts.split_last() {
-            self.found.push(FoundColumn {
-                of: of.last().map(folded),
-                name: folded(name),
-                within: self.depth > 0,
-            });
-        }
-        ControlFlow::Continue(())
+        let end = place + usize::from(self.is_recursive);
+        let within = Scope {
+            with: self.with.get(..end).unwrap_or_default(),
+            ..*self
+        };
+        Some((self.with.get(place)?, within))
     }
 }
 
-/// What is read from, with what is joined to it.
-fn sources(from: &[TableWithJoins]) -> Vec<&TableFactor> {
-    let mut all = Vec::new();
-    for table in from {
-        for factor in std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation)) {
-            match factor {
-                TableFactor::NestedJoin { table_with_joins, .. } => {
-                    all.extend(sources(std::slice::from_ref(table_with_joins)));
+/// Follows a column.
+#[derive(Default)]
+struct Search {
+    /// What is known of the columns of queries with a name, by where these are; of those that are being followed that
+    /// they come from nowhere else.
+    known: HashMap<(usize, Column), Result<Origin, String>>,
+    depth: usize,
+    queries: usize,
+}
+
+impl Search {
+    fn query(&mut self, query: &Query, column: &Column, outer: &Scope<'_>) -> Result<Origin, String> {
+        self.enter()?;
+        let scope = Scope::of(query, outer);
+        let origin = match query.pipe_operators.is_empty() {
+            true => self.body(&query.body, column, &scope),
+            false => Err("goes through operators with `|>`, which cannot be followed".to_owned()),
+        };
+        self.depth -= 1;
+        let origin = origin?;
+        match &origin {
+            Some(names) if names.len() > 1 => {
+                let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+                Err(format!("mixes the columns {}", names.join(" and ")))
+            }
+            _ => Ok(origin),
+        }
+    }
+
+    fn enter(&mut self) -> Result<(), String> {
+        self.depth += 1;
+        self.queries += 1;
+        match self.depth > DEPTH || self.queries > QUERIES {
+            true => Err("goes through too many queries".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    fn body(&mut self, body: &SetExpr, column: &Column, scope: &Scope<'_>) -> Result<Origin, String> {
+        match body {
+            SetExpr::Select(select) => self.select(select, column, scope),
+            SetExpr::Query(query) => self.query(query, column, scope),
+            SetExpr::SetOperation {
+                op: SetOperator::Union,
+                left,
+                right,
+                set_quantifier,
+            } => self.union(left, right, *set_quantifier, column, scope),
+            // The rows are those of the first query.
+            SetExpr::SetOperation { left, .. } => self.body(left, column, scope),
+            SetExpr::Values(_) => Err("is written in `values`".to_owned()),
+            _ => Err("comes from a statement that cannot be followed".to_owned()),
+        }
+    }
+
+    fn union(
+        &mut self,
+        left: &SetExpr,
+        right: &SetExpr,
+        quantifier: SetQuantifier,
+        column: &Column,
+        scope: &Scope<'_>,
+    ) -> Result<Origin, String> {
+        let first = self.body(left, column, scope)?;
+        let is_by_name = matches!(
+            quantifier,
+            SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName
+        );
+        // The columns of the second query go by their places, whatever they are called.
+        let there = match column {
+            Column::Name(name) if !is_by_name => {
+                let (columns, others) = (self.columns(left, scope)?, self.columns(right, scope)?);
+                match columns.place(name) {
+                    Some(place) => Column::Place(place),
+                    None if columns.is_open && columns == others => column.clone(),
+                    None if columns.is_open => return Err("has no place that is known in a union".to_owned()),
+                    None => return Ok(None),
                 }
-                other => all.push(other),
+            }
+            column => column.clone(),
+        };
+        let second = self.body(right, &there, scope)?;
+        match (first, second) {
+            (Some(mut names), Some(others)) => {
+                names.extend(others);
+                Ok(Some(names))
+            }
+            (None, None) => Ok(None),
+            _ => Err("is not in all parts of a union".to_owned()),
+        }
+    }
+
+    fn select(&mut self, select: &Select, column: &Column, scope: &Scope<'_>) -> Result<Origin, String> {
+        if select.flavor != SelectFlavor::Standard || !select.lateral_views.is_empty() || select.exclude.is_some() {
+            return Err("is selected in a way that cannot be followed".to_owned());
+        }
+        let sources = sources(&select.from)?;
+        let mut origin: Origin = None;
+        let mut of = BTreeSet::new();
+        for (expr, place) in self.items(select, column, &sources, scope)? {
+            let (names, from) = match (expr, place) {
+                (Some(expr), _) => self.expression(expr, &sources, scope)?,
+                (None, Some((at, column))) => match sources.get(at) {
+                    Some(source) => match self.source(source, &column, scope)? {
+                        Some(names) => (names, BTreeSet::from([at])),
+                        None => continue,
+                    },
+                    None => continue,
+                },
+                (None, None) => continue,
+            };
+            origin.get_or_insert_default().extend(names);
+            of.extend(from);
+        }
+        if origin.is_some() {
+            ties::check(self, select, &sources, &of, scope)?;
+        }
+        Ok(origin)
+    }
+
+    /// What a column of a select is: expressions, or columns of its sources that a wildcard stands for.
+    #[allow(clippy::type_complexity, reason = "one or the other of two things")]
+    fn items<'s>(
+        &mut self,
+        select: &'s Select,
+        column: &Column,
+        sources: &[&sqlparser::ast::TableFactor],
+        scope: &Scope<'_>,
+    ) -> Result<Vec<(Option<&'s Expr>, Option<(usize, Column)>)>, String> {
+        let mut found = Vec::new();
+        match column {
+            Column::Name(name) => {
+                let named = select
+                    .projection
+                    .iter()
+                    .filter(|item| output(item).as_deref() == Some(name));
+                found.extend(named.map(|item| (expression(item), None)));
+                if !found.is_empty() {
+                    return Ok(found);
+                }
+                if select.projection.iter().any(is_unclear) {
+                    return Err("cannot be told from a column without a name: name them with `as`".to_owned());
+                }
+                for item in &select.projection {
+                    for at in wildcard(item, sources)? {
+                        found.push((None, Some((at, column.clone()))));
+                    }
+                }
+            }
+            Column::Place(place) => {
+                let mut before = 0;
+                for item in &select.projection {
+                    let is_wildcard = expression(item).is_none();
+                    if !is_wildcard && before == *place {
+                        return Ok(vec![(expression(item), None)]);
+                    }
+                    for at in wildcard(item, sources)? {
+                        let columns = match sources.get(at) {
+                            Some(source) if !sources::merges(&select.from) => self.columns_of(source, scope)?,
+                            _ => Columns::open(),
+                        };
+                        if *place < before + columns.names.len() {
+                            return Ok(vec![(None, Some((at, Column::Place(place - before))))]);
+                        }
+                        if columns.is_open {
+                            return Err("has no place that is known in a union".to_owned());
+                        }
+                        before += columns.names.len();
+                    }
+                    before += usize::from(!is_wildcard);
+                }
             }
         }
+        Ok(found)
     }
-    all
-}
 
-/// Whether a source (the one called `of`, if it is named) has a constant column `name`.
-fn of_sources(sources: &[&TableFactor], of: Option<&str>, name: &str, scope: &Scope<'_>) -> bool {
-    let meant = |source: &&&TableFactor| of.is_none_or(|of| name_of(source).as_deref() == Some(of));
-    sources
-        .iter()
-        .filter(meant)
-        .any(|source| of_source(source, name, scope))
-}
-
-fn of_source(source: &TableFactor, name: &str, scope: &Scope<'_>) -> bool {
-    match source {
-        TableFactor::Derived { subquery, alias, .. } => of_query(subquery, renamed(alias.as_ref(), name), scope),
-        TableFactor::Table {
-            name: table,
-            alias,
-            args: None,
-            ..
-        } => {
-            let [part] = table.0.as_slice() else {
-                return false;
-            };
-            let Some((cte, scope)) = part.as_ident().and_then(|table| find(&folded(table), scope)) else {
-                return false;
-            };
-            let column = match renamed(alias.as_ref(), name) {
-                Column::Name(name) => renamed(Some(&cte.alias), name),
-                place => place,
-            };
-            of_query(&cte.query, column, &scope)
+    /// Where the key comes from that an expression makes, and from which of the sources: it is a column, or keeps all
+    /// of them apart.
+    fn expression(
+        &mut self,
+        expr: &Expr,
+        sources: &[&sqlparser::ast::TableFactor],
+        scope: &Scope<'_>,
+    ) -> Result<(BTreeSet<String>, BTreeSet<usize>), String> {
+        match expr {
+            Expr::Nested(expr) | Expr::Cast { expr, .. } => self.expression(expr, sources, scope),
+            Expr::BinaryOp {
+                left,
+                op: BinaryOperator::StringConcat,
+                right,
+            } => match (left.as_ref(), right.as_ref()) {
+                (Expr::Value(_), one) | (one, Expr::Value(_)) => self.expression(one, sources, scope),
+                _ => Err(made()),
+            },
+            Expr::Function(function) if function.over.is_none() && is_coalesce(&function.name) => {
+                let FunctionArguments::List(list) = &function.args else {
+                    return Err(made());
+                };
+                let (mut names, mut from) = (BTreeSet::new(), BTreeSet::new());
+                for argument in &list.args {
+                    let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument else {
+                        return Err(made());
+                    };
+                    let (more, of) = self.expression(expr, sources, scope)?;
+                    names.extend(more);
+                    from.extend(of);
+                }
+                Ok((names, from))
+            }
+            Expr::Identifier(name) => self.named(None, &folded(name), sources, scope),
+            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                [.., of, name] => self.named(Some(&folded(of)), &folded(name), sources, scope),
+                _ => Err(made()),
+            },
+            _ => Err(made()),
         }
-        _ => false,
+    }
+
+    /// The column of that name, of the source called `of` if it is named.
+    fn named(
+        &mut self,
+        of: Option<&str>,
+        name: &str,
+        sources: &[&sqlparser::ast::TableFactor],
+        scope: &Scope<'_>,
+    ) -> Result<(BTreeSet<String>, BTreeSet<usize>), String> {
+        let column = Column::Name(name.to_owned());
+        let (mut names, mut from) = (BTreeSet::new(), BTreeSet::new());
+        for (at, source) in sources.iter().enumerate() {
+            if of.is_some_and(|of| name_of(source).as_deref() != Some(of)) {
+                continue;
+            }
+            if let Some(more) = self.source(source, &column, scope)? {
+                names.extend(more);
+                from.insert(at);
+            }
+        }
+        match from.is_empty() {
+            true => Err("is not a column of what is read".to_owned()),
+            false => Ok((names, from)),
+        }
     }
 }
 
-/// The query of that name, and what has a name where it stands: those before it, so that one which reads itself is
-/// not followed for ever.
-fn find<'a>(name: &str, scope: &Scope<'a>) -> Option<(&'a Cte, Scope<'a>)> {
-    let place = scope.with.iter().rposition(|cte| folded(&cte.alias.name) == name);
-    match place {
-        Some(place) => {
-            let before = Scope {
-                with: &scope.with[..place],
-                outer: scope.outer,
-            };
-            Some((&scope.with[place], before))
+fn made() -> String {
+    "is made, and not a column of a table".to_owned()
+}
+
+fn is_coalesce(name: &sqlparser::ast::ObjectName) -> bool {
+    matches!(name.0.as_slice(), [part] if part.as_ident().is_some_and(|name| folded(name) == "coalesce"))
+}
+
+/// The sources that a wildcard stands for; none for another item.
+fn wildcard(item: &SelectItem, sources: &[&sqlparser::ast::TableFactor]) -> Result<Vec<usize>, String> {
+    let (of, options) = match item {
+        SelectItem::Wildcard(options) => (None, options),
+        SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(of), options) => {
+            (of.0.last().and_then(|part| part.as_ident()).map(folded), options)
         }
-        None => find(name, scope.outer?),
+        SelectItem::QualifiedWildcard(..) => return Err("comes from a wildcard that cannot be followed".to_owned()),
+        _ => return Ok(Vec::new()),
+    };
+    if is_changed(options) {
+        return Err("comes from a wildcard that changes columns".to_owned());
     }
+    let meant = |source: &sqlparser::ast::TableFactor| of.is_none() || name_of(source) == of;
+    Ok((0..sources.len())
+        .filter(|at| sources.get(*at).is_some_and(|source| meant(source)))
+        .collect())
 }
 
-/// The column that is called `name` behind an alias, which may name the columns anew: `as a (id, email)`.
-fn renamed<'a>(alias: Option<&TableAlias>, name: &'a str) -> Column<'a> {
-    let place = alias.and_then(|alias| alias.columns.iter().position(|column| folded(&column.name) == name));
-    place.map_or(Column::Name(name), Column::Position)
+fn is_changed(options: &WildcardAdditionalOptions) -> bool {
+    options.opt_replace.is_some() || options.opt_rename.is_some() || options.opt_alias.is_some()
 }
 
-/// What a source is called within its query.
-fn name_of(source: &TableFactor) -> Option<String> {
-    match source {
-        TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
-            Some(folded(&alias.name))
-        }
-        TableFactor::Table { name, .. } => name.0.last().and_then(|part| part.as_ident()).map(folded),
-        _ => None,
+fn expression(item: &SelectItem) -> Option<&Expr> {
+    match item {
+        SelectItem::UnnamedExpr(expr)
+        | SelectItem::ExprWithAlias { expr, .. }
+        | SelectItem::ExprWithAliases { expr, .. } => Some(expr),
+        SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => None,
     }
 }
 
 /// What a column is called in the result; `None` for one that the server names.
 fn output(item: &SelectItem) -> Option<String> {
+    fn of(expr: &Expr) -> Option<String> {
+        match expr {
+            Expr::Identifier(name) => Some(folded(name)),
+            Expr::CompoundIdentifier(parts) => parts.last().map(folded),
+            Expr::Nested(expr) | Expr::Cast { expr, .. } => of(expr),
+            _ => None,
+        }
+    }
     match item {
         SelectItem::ExprWithAlias { alias, .. } => Some(folded(alias)),
-        SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(folded(name)),
-        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => parts.last().map(folded),
+        SelectItem::UnnamedExpr(expr) => of(expr),
         _ => None,
     }
 }
 
-fn is_wildcard(item: &SelectItem) -> bool {
-    matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
+/// Whether the server may call it anything: as a subquery's own column.
+fn is_unclear(item: &SelectItem) -> bool {
+    fn is_clear(expr: &Expr) -> bool {
+        match expr {
+            Expr::Nested(expr) | Expr::Cast { expr, .. } => is_clear(expr),
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) => true,
+            Expr::Function(_) | Expr::BinaryOp { .. } | Expr::UnaryOp { .. } | Expr::Case { .. } => true,
+            _ => false,
+        }
+    }
+    match item {
+        SelectItem::UnnamedExpr(expr) => !is_clear(expr),
+        SelectItem::ExprWithAliases { .. } => true,
+        _ => false,
+    }
 }
 
 /// A name as it is compared: without quotes, its case does not count.
@@ -272,50 +403,4 @@ fn folded(name: &Ident) -> String {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::sql::ReadQuery;
-
-    #[test]
-    fn a_key_that_is_the_same_for_all_rows_is_found_wherever_it_comes_from() {
-        for audience in [
-            "select 1 as customer_id, email from t",
-            "select 'c' || '1' CUSTOMER_ID, email from t",
-            "select cast(null as int) as customer_id, email from t",
-            "select (select max(id) from c) as customer_id, email from t",
-            "select * from (select 1 as customer_id, email from t) as a",
-            "select a.customer_id, b.email from (select 1 as customer_id from t) a join c b on true",
-            "with a as (select 1 as customer_id, email from t) select customer_id, email from a",
-            "with a as (select 1 as customer_id, email from t), b as (select * from a) select b.* from b",
-            "with a (customer_id, e) as (select 1, email from t) select customer_id, e from a",
-            "select customer_id, email from t union all select 1, email from t",
-            "select customer_id, email from (select customer_id, email from t union select 7 as x, email from t) a",
-            "(select 1 as customer_id, email from t)",
-            "select coalesce(a.k, 'x') as customer_id, email from t, (select 2 as k from t) as a",
-            "select k as customer_id, e from (select 1, email from t) as a (k, e)",
-        ] {
-            let read = ReadQuery::parse(audience).unwrap();
-            assert!(is_constant(&read.query, "customer_id"), "{audience}");
-        }
-    }
-
-    #[test]
-    fn a_key_that_comes_from_the_rows_is_taken() {
-        for audience in [
-            "select customer_id, email from t",
-            "select * from t",
-            "select t.* from t cross join (select 1 as one from u) x",
-            "select cast(id as text) as customer_id, 1 as wave from t",
-            "select customer_id, 1 as x from t union all select customer_id, 2 from u",
-            "with a as (select * from t) select customer_id, email from a",
-            "with recursive a as (select customer_id, 1 as n from t union all select customer_id, n + 1 from a)
-             select * from a",
-            "select (select max(u.id) from u where u.email = t.email) as customer_id, email from t",
-            "select 'c1' as customer_id, 'a@example.com' as email",
-            "values (1, 'a@example.com')",
-        ] {
-            let read = ReadQuery::parse(audience).unwrap();
-            assert!(!is_constant(&read.query, "customer_id"), "{audience}");
-        }
-    }
-}
+mod tests;

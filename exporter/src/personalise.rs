@@ -12,15 +12,12 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, ErrorKind};
 use tokio_util::sync::CancellationToken;
 
+use crate::letters::{self, STEPS, TEXT};
 use crate::mapping::Mapping;
 use crate::wrong::wrong;
 
-/// Steps that the rendering of one text may take: thousands of times what a letter needs, and a moment of a machine's
-/// time.
-const STEPS: u64 = 100_000;
-
-/// Bytes that one text may have.
-const TEXT: usize = 4 << 20;
+/// Bytes of text that are rendered before they are handed over.
+const TEXTS: usize = 2 * TEXT;
 
 /// Maps and renders the rows of one campaign.
 #[derive(Debug)]
@@ -96,7 +93,8 @@ impl<'a> Personaliser<'a> {
         &self.fields
     }
 
-    /// Rows of the audience as rows of fields.
+    /// Rows of the audience as rows of fields: of the first of them as many as make [`TEXTS`] bytes of text, and one
+    /// at least.
     ///
     /// # Errors
     /// Cancelled, after the row that is being rendered; failed for a template that cannot be rendered for a row.
@@ -122,28 +120,32 @@ impl<'a> Personaliser<'a> {
             .collect::<Result<_, arrow::error::ArrowError>>()
             .map_err(unreadable)?;
         let mut rendered: Vec<StringBuilder> = self.templates.names.iter().map(|_| StringBuilder::new()).collect();
-        for row in 0..rows.num_rows() {
+        let (mut done, mut bytes) = (0, 0);
+        while done < rows.num_rows() && bytes < TEXTS {
             if cancel.is_cancelled() {
                 return Err(Error::cancelled(format!("running campaign {}", self.campaign)));
             }
             let values = columns
                 .iter()
-                .map(|(name, column, format)| Ok((*name, value(column, format, row)?)));
+                .map(|(name, column, format)| Ok((*name, value(column, format, done)?)));
             let values: Value = values
                 .collect::<Result<Vec<_>, arrow::error::ArrowError>>()
                 .map_err(unreadable)?
                 .into_iter()
                 .collect();
             for (name, text) in self.templates.names.iter().zip(&mut rendered) {
-                text.append_value(self.templates.render(name, &values).map_err(|why| {
+                let made = self.templates.render(name, &values).map_err(|why| {
                     Error::failed(
                         format!("running campaign {}", self.campaign),
                         format!("`template.{name}`: {why}"),
                     )
-                })?);
+                })?;
+                bytes += made.len();
+                text.append_value(made);
             }
+            done += 1;
         }
-        let mut fields: Vec<ArrayRef> = self.sent.iter().map(|&at| Arc::clone(rows.column(at))).collect();
+        let mut fields: Vec<ArrayRef> = self.sent.iter().map(|&at| rows.column(at).slice(0, done)).collect();
         fields.extend(rendered.iter_mut().map(|text| Arc::new(text.finish()) as ArrayRef));
         RecordBatch::try_new(Arc::clone(&self.fields), fields).map_err(|_| {
             Error::failed(
@@ -211,8 +213,7 @@ impl Templates {
     /// # Errors
     /// The field whose template is wrong, and what is wrong with it.
     pub(crate) fn parse(templates: &Mapping) -> Result<Self, (String, String)> {
-        let mut environment = Environment::new();
-        environment.set_fuel(Some(STEPS));
+        let mut environment = letters::environment();
         environment.set_auto_escape_callback(|field| {
             if field.ends_with("html") {
                 AutoEscape::Html
@@ -224,6 +225,7 @@ impl Templates {
             environment
                 .add_template_owned(field.to_owned(), source.to_owned())
                 .map_err(|why| (field.to_owned(), why.to_string()))?;
+            letters::check(source).map_err(|why| (field.to_owned(), why))?;
         }
         Ok(Self {
             environment,

@@ -18,6 +18,8 @@ use arrow_flight::{
     Result as ActionResult, SchemaAsIpc, SchemaResult, Ticket as FlightTicket,
 };
 use bytes::Bytes;
+use cordada_lake::query::session::state_for;
+use cordada_lake::query::session_statements::Change;
 use cordada_query::auth::random_id;
 use cordada_query::{Engine, PlannedQuery, RunningQueries, Scope};
 use futures::{Stream, StreamExt, stream};
@@ -54,6 +56,8 @@ pub(crate) struct Service {
 struct Caller {
     identity: Identity,
     options: Options,
+    /// The session's id, if the client keeps one.
+    session: Option<String>,
 }
 
 impl Caller {
@@ -235,7 +239,12 @@ impl Service {
     async fn caller(&self, headers: &MetadataMap) -> Result<Caller, Status> {
         let identity = self.authenticator.identify(headers).await?;
         let options = self.sessions.options(&identity, headers)?;
-        Ok(Caller { identity, options })
+        let session = Sessions::id(&identity, headers);
+        Ok(Caller {
+            identity,
+            options,
+            session,
+        })
     }
 
     async fn read_context(&self, caller: &Caller) -> Result<ReadContext, Status> {
@@ -380,7 +389,8 @@ impl Service {
             .plan_with(&context.scope, sql, values)
             .await
             .map_err(|error| status::of(&error))?;
-        let state = planned.workspace.session.state();
+        self.change_session(caller, context, &planned, sql)?;
+        let state = state_for(&planned.workspace.session, caller.user());
         let physical = state.create_physical_plan(&planned.plan).await;
         let physical = physical.map_err(status::of_execution)?;
         let query = self.running.begin(id, caller.user());
@@ -391,6 +401,33 @@ impl Service {
             caller.options.compression,
             query,
         )
+    }
+
+    /// Does what a `use`, or a `set search_path`, asks for.
+    fn change_session(
+        &self,
+        caller: &Caller,
+        context: &ReadContext,
+        planned: &PlannedQuery,
+        sql: &str,
+    ) -> Result<(), Status> {
+        let change = Change::of(&planned.workspace.session, sql).map_err(|error| status::of(&error))?;
+        let Some(Change::Schema(schema)) = change else {
+            return Ok(());
+        };
+        if schema == context.scope.schema {
+            return Ok(());
+        }
+        let Some(id) = &caller.session else {
+            return Err(Status::failed_precondition(
+                "this connection has no session that keeps a schema: log in with a handshake, keep the server's cookies, \
+                 or write the schema before the name of each table",
+            ));
+        };
+        let mut options = self.sessions.get(&caller.identity, id);
+        options.schema = schema;
+        self.sessions.set(&caller.identity, id, options);
+        Ok(())
     }
 
     async fn fetch_metadata(&self, caller: &Caller, scope: &Scope, command: Metadata) -> Result<Messages, Status> {

@@ -1,9 +1,10 @@
-//! Arrow types as SQL clients know them: names, sizes, and the field metadata in which Flight SQL carries them.
+//! Arrow types as clients of Flight SQL know them: sizes, and the field metadata that carries them.
 
 use std::collections::HashMap;
 
-use arrow::datatypes::{DataType, Field, TimeUnit};
+use arrow::datatypes::{DataType, Field};
 use arrow_flight::sql::XdbcDataType;
+use cordada_lake::query::metadata::sql_types::{decimal, fraction, name};
 
 /// Flight SQL's keys of a column's metadata.
 mod key {
@@ -55,44 +56,6 @@ pub(crate) fn describe_column(field: Field, catalog: &str, schema: &str, table: 
     field.with_metadata(metadata)
 }
 
-/// The type's SQL name.
-pub(crate) fn name(data_type: &DataType) -> &'static str {
-    match data_type {
-        DataType::Null => "NULL",
-        DataType::Boolean => "BOOLEAN",
-        DataType::Int8 => "TINYINT",
-        DataType::Int16 => "SMALLINT",
-        DataType::Int32 => "INTEGER",
-        DataType::Int64 => "BIGINT",
-        DataType::UInt8 => "TINYINT UNSIGNED",
-        DataType::UInt16 => "SMALLINT UNSIGNED",
-        DataType::UInt32 => "INTEGER UNSIGNED",
-        DataType::UInt64 => "BIGINT UNSIGNED",
-        DataType::Float16 | DataType::Float32 => "REAL",
-        DataType::Float64 => "DOUBLE",
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
-            "DECIMAL"
-        }
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR",
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => "VARBINARY",
-        DataType::Date32 | DataType::Date64 => "DATE",
-        DataType::Time32(_) | DataType::Time64(_) => "TIME",
-        DataType::Timestamp(_, None) => "TIMESTAMP",
-        DataType::Timestamp(_, Some(_)) => "TIMESTAMP WITH TIME ZONE",
-        DataType::Interval(_) | DataType::Duration(_) => "INTERVAL",
-        DataType::List(_)
-        | DataType::LargeList(_)
-        | DataType::FixedSizeList(..)
-        | DataType::ListView(_)
-        | DataType::LargeListView(_) => "ARRAY",
-        DataType::Struct(_) => "STRUCT",
-        DataType::Map(..) => "MAP",
-        DataType::Union(..) => "UNION",
-        DataType::Dictionary(_, value) => name(value),
-        DataType::RunEndEncoded(_, value) => name(value.data_type()),
-    }
-}
-
 /// Digits of a number, characters of a date or time; `None` where there is no limit.
 pub(crate) fn precision(data_type: &DataType) -> Option<i32> {
     match data_type {
@@ -104,15 +67,11 @@ pub(crate) fn precision(data_type: &DataType) -> Option<i32> {
         DataType::UInt64 => Some(20),
         DataType::Float16 | DataType::Float32 => Some(7),
         DataType::Float64 => Some(15),
-        DataType::Decimal32(precision, _)
-        | DataType::Decimal64(precision, _)
-        | DataType::Decimal128(precision, _)
-        | DataType::Decimal256(precision, _) => Some(i32::from(*precision)),
         DataType::Date32 | DataType::Date64 => Some(10),
         DataType::Time32(_) | DataType::Time64(_) => Some(15),
-        DataType::Timestamp(unit, _) => Some(20 + fraction(*unit)),
+        DataType::Timestamp(..) => fraction(data_type).map(|digits| 20 + digits),
         DataType::FixedSizeBinary(bytes) => Some(*bytes),
-        _ => None,
+        other => decimal(other).map(|(precision, _)| i32::from(precision)),
     }
 }
 
@@ -127,12 +86,7 @@ pub(crate) fn scale(data_type: &DataType) -> Option<i32> {
         | DataType::UInt16
         | DataType::UInt32
         | DataType::UInt64 => Some(0),
-        DataType::Decimal32(_, scale)
-        | DataType::Decimal64(_, scale)
-        | DataType::Decimal128(_, scale)
-        | DataType::Decimal256(_, scale) => Some(i32::from(*scale)),
-        DataType::Time32(unit) | DataType::Time64(unit) | DataType::Timestamp(unit, _) => Some(fraction(*unit)),
-        _ => None,
+        other => fraction(other).or_else(|| decimal(other).map(|(_, scale)| i32::from(scale))),
     }
 }
 
@@ -163,13 +117,4 @@ pub(crate) fn xdbc(data_type: &DataType) -> XdbcDataType {
 
 fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-}
-
-fn fraction(unit: TimeUnit) -> i32 {
-    match unit {
-        TimeUnit::Second => 0,
-        TimeUnit::Millisecond => 3,
-        TimeUnit::Microsecond => 6,
-        TimeUnit::Nanosecond => 9,
-    }
 }

@@ -1,7 +1,7 @@
 //! A successful answer: the records and the values that were looked for in it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Read;
+use std::io::{BufRead as _, Read as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_formats::json::pointer::{Locator, Pointer, Records};
 use cordada_ingest_formats::json::scan::{Found, Wanted};
-use encoding_rs::Encoding;
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap};
 use serde_json::Value as Json;
 
@@ -113,7 +113,7 @@ impl Answer {
             body @ Body::File(..) => Content::List(body),
             body @ Body::Memory(_) if options.format.is_list() => Content::List(body),
             Body::Memory(body) => {
-                let body = in_utf8(body, &raw.headers);
+                let body = in_utf8(body, &raw.headers, &options.format)?;
                 let mut json = decode::to_json(&options.format, &body).map_err(|error| broken(&error))?;
                 if !options.fields.is_empty() {
                     json = decode::with_fields(&json, &options.fields)
@@ -181,16 +181,20 @@ impl Answer {
                 .iter()
                 .try_for_each(|place| take(text.get(place.clone()).unwrap_or_default())),
             Content::List(Body::Memory(body)) => {
-                decode::each_record(format, &in_utf8(body.clone(), &self.headers)[..], take)
+                let body = in_utf8(body.clone(), &self.headers, format).map_err(unreadable)?;
+                decode::each_record(format, &body[..], take)
             }
             Content::List(Body::File(file, _)) => {
-                let mut file = file.open().doing(|| "reading a temporary file")?;
-                if encoding(&self.headers).is_some() {
+                let file = file.open().doing(|| "reading a temporary file")?;
+                let mut file = std::io::BufReader::new(file);
+                let head = file.fill_buf().doing(|| "reading a temporary file")?;
+                if marked(head).is_some_and(|encoding| encoding != UTF_8) || named(&self.headers).is_some() {
                     let mut body = Vec::new();
                     file.read_to_end(&mut body).doing(|| "reading a temporary file")?;
-                    return decode::each_record(format, &in_utf8(body.into(), &self.headers)[..], take);
+                    let body = in_utf8(body.into(), &self.headers, format).map_err(unreadable)?;
+                    return decode::each_record(format, &body[..], take);
                 }
-                decode::each_record(format, std::io::BufReader::new(file), take)
+                decode::each_record(format, file, take)
             }
         }
     }
@@ -254,20 +258,138 @@ impl Answer {
     }
 }
 
-/// The encoding that a `Content-Type` names, if it is another than UTF-8.
-fn encoding(headers: &HeaderMap) -> Option<&'static Encoding> {
-    let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    let (_, label) = content_type.split_once("charset=")?;
-    let label = label.split(';').next().unwrap_or(label).trim().trim_matches('"');
-    Encoding::for_label(label.as_bytes()).filter(|encoding| *encoding != encoding_rs::UTF_8)
+fn unreadable(why: String) -> Error {
+    Error::failed("reading the answer", why)
 }
 
-/// A body in UTF-8. One that is in it already stays, whatever the header says: JSON always should be (RFC 8259).
-fn in_utf8(body: Bytes, headers: &HeaderMap) -> Bytes {
-    match encoding(headers) {
-        Some(encoding) if std::str::from_utf8(&body).is_err() => {
-            Bytes::from(encoding.decode(&body).0.into_owned().into_bytes())
+/// The name of the encoding that a `Content-Type` has, if it is another than UTF-8.
+fn named(headers: &HeaderMap) -> Option<&str> {
+    let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let parameters = content_type
+        .split(';')
+        .skip(1)
+        .filter_map(|parameter| parameter.split_once('='));
+    let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    let name = charsets.next()?.1.trim().trim_matches(['"', '\'']);
+    (Encoding::for_label(name.as_bytes()) != Some(UTF_8)).then_some(name)
+}
+
+/// The encoding that a body begins like: by its mark, or by the zeros that UTF-16 has beside what is ASCII.
+fn marked(body: &[u8]) -> Option<&'static Encoding> {
+    let zeros = || match body {
+        [0, second, ..] if *second != 0 => Some(UTF_16BE),
+        [first, 0, ..] if *first != 0 => Some(UTF_16LE),
+        _ => None,
+    };
+    Encoding::for_bom(body).map(|(encoding, _)| encoding).or_else(zeros)
+}
+
+/// A body in UTF-8: as its mark says, else as the header does. One that is UTF-8 already stays, whatever the header
+/// says: JSON always should be (RFC 8259).
+///
+/// # Errors
+/// Why its letters cannot be read: none is put in the place of another.
+fn in_utf8(body: Bytes, headers: &HeaderMap, format: &Format) -> Result<Bytes, String> {
+    let encoding = match (marked(&body), named(headers)) {
+        (Some(encoding), _) if encoding == UTF_8 => return Ok(body),
+        (Some(encoding), _) => encoding,
+        (None, None) => return Ok(body),
+        (None, Some(_)) if std::str::from_utf8(&body).is_ok() => return Ok(body),
+        (None, Some(name)) => Encoding::for_label(name.as_bytes())
+            .ok_or_else(|| format!("its `charset` is `{name}`, which is unknown"))?,
+    };
+    let (text, has_errors) = encoding.decode_with_bom_removal(&body);
+    if has_errors {
+        return Err(format!("it is not {}", encoding.name()));
+    }
+    // XML itself says how it was written before: a mark counts more.
+    let mark = if *format == Format::Xml { "\u{feff}" } else { "" };
+    Ok(Bytes::from([mark, &text].concat().into_bytes()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use reqwest::StatusCode;
+
+    use super::*;
+
+    fn records(format: Format, content_type: &str, body: &[u8]) -> Result<Vec<String>, String> {
+        let at = Records {
+            at: Pointer::new(if format == Format::Xml { "/a/b" } else { "" }).unwrap(),
+            optional: false,
+        };
+        let options = Arc::new(AnswerOptions::new(format, Some(at), []));
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
+        let raw = Raw {
+            status: StatusCode::OK,
+            headers,
+            body: Body::Memory(body.to_vec().into()),
+        };
+        let mut found = Vec::new();
+        Answer::read(raw, &options)?
+            .each(&mut |record| {
+                found.push(String::from_utf8(record.to_vec()).unwrap());
+                Ok(())
+            })
+            .unwrap();
+        Ok(found)
+    }
+
+    fn utf_16(text: &str, to_bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(to_bytes).collect()
+    }
+
+    #[test]
+    fn letters_are_read_once_in_whatever_they_are_written() {
+        let json = r#"[{"a":"Zoé"}]"#;
+        let latin = b"[{\"a\":\"Zo\xe9\"}]";
+        for (content_type, body) in [
+            ("application/json", json.as_bytes().to_vec()),
+            ("application/json; charset=iso-8859-1", json.as_bytes().to_vec()),
+            ("application/json; Charset=\"ISO-8859-1\"", latin.to_vec()),
+            ("application/json;profile=x; CHARSET = latin1", latin.to_vec()),
+            (
+                "application/json; charset=utf-16",
+                utf_16(&format!("\u{feff}{json}"), u16::to_be_bytes),
+            ),
+            ("application/json; charset=utf-16le", utf_16(json, u16::to_le_bytes)),
+            ("application/json", utf_16(json, u16::to_be_bytes)),
+            (
+                "application/json; charset=utf-8",
+                format!("\u{feff}{json}").into_bytes(),
+            ),
+        ] {
+            let found = records(Format::Json, content_type, &body);
+            assert_eq!(found.unwrap(), [r#"{"a":"Zoé"}"#], "{content_type}");
         }
-        _ => body,
+        let xml = "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a><b><c>Zo\u{e9}</c></b></a>";
+        let latin: Vec<u8> = xml.chars().map(|c| c as u8).collect();
+        for (content_type, body) in [
+            ("text/xml; charset=ISO-8859-1", latin.clone()),
+            ("text/xml", latin),
+            (
+                "text/xml; charset=utf-16",
+                utf_16(&format!("\u{feff}{xml}"), u16::to_le_bytes),
+            ),
+        ] {
+            let found = records(Format::Xml, content_type, &body);
+            assert_eq!(found.unwrap(), [r#"{"c":"Zoé"}"#], "{content_type}");
+        }
+        assert_eq!(
+            records(Format::Csv, "text/csv; charset=latin1", b"a\nZo\xe9\n").unwrap(),
+            [r#"{"a":"Zoé"}"#]
+        );
+    }
+
+    #[test]
+    fn letters_that_cannot_be_read_are_an_error() {
+        for (content_type, body) in [
+            ("application/json; charset=utf-16le", &b"[\0{\0}\0]\0\0\xd8"[..]),
+            ("application/json; charset=klingon", b"[{\"a\":\"\xe9\"}]"),
+            ("application/json; charset=shift_jis", b"[{\"a\":\"\xff\"}]"),
+        ] {
+            assert!(records(Format::Json, content_type, body).is_err(), "{content_type}");
+        }
     }
 }

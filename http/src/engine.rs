@@ -71,7 +71,7 @@ impl Engine {
         }
         let trusted = system.trusted_hosts.iter().map(|host| host.text(&config));
         let trusted_hosts = trusted.filter(|host| !matches!(host, Ok(host) if host.is_empty()));
-        let trusted_hosts = trusted_hosts.collect::<Result<_>>()?;
+        let trusted_hosts = trusted_hosts.map(|host| trusted_host(&host?)).collect::<Result<_>>()?;
         let auth = system.auth.chosen(&|key| config.is_configured(key)).clone();
         let guarded = !auth.is_none() || system.errors.iter().any(|rule| rule.action == Action::Refuse);
         if base.scheme() == "http" && !auth.is_none() && !is_local(&base) {
@@ -96,10 +96,10 @@ impl Engine {
         })
     }
 
-    /// A load or a check begins: credentials that were refused before may have been mended.
+    /// A load or a check begins: credentials may have been mended or withdrawn since.
     pub fn begin(&self) {
         if let Some(gate) = &self.gate {
-            gate.forget_refusal();
+            gate.forget();
         }
     }
 
@@ -308,11 +308,59 @@ impl Ask for Engine {
     }
 }
 
+/// A host that may be trusted, as addresses have it.
+fn trusted_host(text: &str) -> Result<String> {
+    let url = Url::parse(&format!("https://{text}")).ok();
+    let is_host = |url: &Url| {
+        let is_alone = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && !text.ends_with('/');
+        is_alone && url.username().is_empty() && url.password().is_none() && !text.contains(['*', '\\'])
+    };
+    let host = url.filter(is_host).and_then(|url| {
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{}{port}", url.host_str()?))
+    });
+    host.ok_or_else(|| {
+        Error::config("reading `trusted_hosts`", format!("`{text}` is not a host"))
+            .hint("write it as pages.example, or as pages.example:8443")
+    })
+}
+
 fn is_local(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback() || address.is_private(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trusted_host_is_a_host_and_nothing_more() {
+        for (text, expected) in [
+            ("Pages.Example", "pages.example"),
+            ("pages.example:8443", "pages.example:8443"),
+            ("pages.example:443", "pages.example"),
+            ("[2001:db8::1]:8443", "[2001:db8::1]:8443"),
+        ] {
+            assert_eq!(trusted_host(text).unwrap(), expected);
+        }
+        for wrong in [
+            "https://pages.example",
+            "pages.example/next",
+            "pages.example/",
+            "*.example",
+            "u:p@pages.example",
+            "pages.example?x",
+            "a b",
+            "pages.example:port",
+        ] {
+            let error = trusted_host(wrong).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{wrong}");
+        }
     }
 }

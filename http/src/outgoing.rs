@@ -64,6 +64,9 @@ impl ShownPlace {
             return Self::of(url);
         };
         let place = path_url(request, base, &scope);
+        // The longest first: a part of one that is left when a shorter one is cut out would still tell it.
+        let mut personal = personal;
+        personal.sort_by_key(|value| std::cmp::Reverse(value.len()));
         Self {
             text: place.map_or_else(|_| Self::of_host(base).text, |place| shown(&place)),
             personal,
@@ -364,6 +367,10 @@ mod tests {
         Outgoing::new(&request, &base, &scope, added)
     }
 
+    fn request_of(path: &str) -> Request {
+        serde_json::from_value(json!({ "path": path })).unwrap()
+    }
+
     fn body(outgoing: &Outgoing) -> &str {
         std::str::from_utf8(outgoing.body.as_ref().unwrap()).unwrap()
     }
@@ -419,6 +426,11 @@ mod tests {
                 .without_persons("Ana has no order 7: bo@example.org, ana@example.org");
             assert_eq!(said, "… has no order 7: …, …");
         }
+        let parent = json!({"first": "Anab", "name": "Anabel", "all": "Anabel Anab"});
+        let scope = scope.with("parent", parent);
+        let sent = Outgoing::new(&request_of("/x"), &base, &scope, &Addition::default()).unwrap();
+        let said = sent.place.without_persons("no Anabel Anab, no Anabel, no Anab");
+        assert_eq!(said, "no …, no …, no …");
         // What cannot be filled in without the record shows no path at all.
         let request: Request = serde_json::from_value(json!({"path": "/{{ parent.n.age + 1 }}"})).unwrap();
         let sent = Outgoing::new(&request, &base, &scope, &Addition::default()).unwrap();

@@ -90,7 +90,9 @@ pub fn judge(system: &System, sent: &Outgoing, raw: Raw, options: &Arc<AnswerOpt
         };
         let rule = system.errors.iter().find(|rule| rule.matches(status, &value));
         let is_beyond = matches!(status.as_u16(), 400 | 404 | 410 | 416 | 422);
-        if rule.is_none() && sent.probing && is_beyond {
+        // A rule about the status alone is not about the page that there may not be.
+        let is_general = rule.is_none_or(|rule| rule.action == Action::Fail && rule.body.is_none());
+        if is_general && sent.probing && is_beyond {
             return Verdict::Ignore;
         }
         if rule.filter(accepted).is_none() {

@@ -60,25 +60,28 @@ impl Gate {
 
 /// Takes down the rows that broke the contract or a constraint, as JSON.
 pub(crate) fn record(rejects: &Rejects, batch: &RecordBatch, breaches: &[Breach]) -> Result<()> {
-    let doing = || "recording rejected rows";
-    for breach in breaches {
-        let row = batch.slice(breach.row, 1);
-        let source_columns: Vec<_> = (0..row.num_columns())
-            .filter(|column| !provenance::is_ours(row.schema().field(*column).name()))
-            .collect();
-        let source = row.project(&source_columns).doing(doing)?;
-        let record = records(&source, &[0])?.pop().unwrap_or_default();
-        let origin = row
-            .column_by_name(ORIGIN)
-            .and_then(|column| column.as_string_opt::<i32>().cloned());
-        let origin = origin.as_ref().map_or("", |origin| origin.value(0));
+    if breaches.is_empty() {
+        return Ok(());
+    }
+    let fields = batch.schema_ref().fields().iter().enumerate();
+    let own = fields.filter(|(_, field)| !provenance::is_ours(field.name()));
+    let own: Vec<_> = own.map(|(column, _)| column).collect();
+    let source = batch.project(&own).doing(|| "recording rejected rows")?;
+    let rows: Vec<_> = breaches.iter().map(|breach| breach.row).collect();
+    let origins = batch
+        .column_by_name(ORIGIN)
+        .and_then(|column| column.as_string_opt::<i32>());
+    let rejected = breaches.iter().zip(records(&source, &rows)?).map(|(breach, record)| {
+        let origin = origins.map_or("", |origins| origins.value(breach.row));
         let (file, line) = provenance::place(origin);
-        let rejected = Rejected {
-            line,
-            reason: breach.reason.clone(),
-            record,
-        };
-        rejects.add(file, &[rejected])?;
+        let reason = breach.reason.clone();
+        (file, Rejected { line, reason, record })
+    });
+    let rejected: Vec<_> = rejected.collect();
+    for of_file in rejected.chunk_by(|(one, _), (other, _)| one == other) {
+        let (file, _) = of_file[0];
+        let of_file: Vec<_> = of_file.iter().map(|(_, rejected)| rejected.clone()).collect();
+        rejects.add(file, &of_file)?;
     }
     Ok(())
 }

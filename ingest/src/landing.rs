@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use cordada_core::progress::{Progress, Task};
 use cordada_core::source_names::SourceNames;
@@ -13,12 +13,14 @@ use cordada_core::threads::blocking;
 use cordada_core::{Context, Error, ErrorKind, Result, TableName};
 use cordada_ingest_formats::reading::Reading;
 use cordada_ingest_formats::scanned::ScannedFile;
-use cordada_ingest_formats::shape::Shape;
+use cordada_ingest_formats::spool::Spool;
+
 use cordada_ingest_source::contract::Breach;
 use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
 use cordada_ingest_source::landed::Landed as _;
 use cordada_ingest_source::options::{Disposition, Options, Transform};
 use cordada_ingest_source::provenance::{self, Load};
+use cordada_ingest_source::seen;
 use cordada_ingest_source::transform::{PiiKey, Transforms};
 use cordada_lake::{Base, Evolution, Lake, MissingKey, Mode, Superseded, TakeBroken, Tip, Write};
 use datafusion::execution::SendableRecordBatchStream;
@@ -38,7 +40,6 @@ use crate::known::{Known, landing_as};
 use crate::landed::LandedTable;
 use crate::naming::{names_of, renamed_fields};
 use crate::rejected::Rejects;
-use crate::rows::{RowReader, described, with_provenance};
 use crate::sources::SourceFile;
 use crate::typed::{TypedLanding, TypedRows};
 use crate::unnest;
@@ -88,6 +89,10 @@ struct Attempt {
     names: SourceNames,
     transforms: Transforms,
     task: Arc<dyn Task>,
+    /// Whether a row has landed.
+    any_landed: bool,
+    /// Rows that could not.
+    rejected: u64,
 }
 
 /// Rows on their way into a commit.
@@ -138,6 +143,7 @@ impl Landing<'_> {
             stream: self.stream,
             table: &self.table,
             landed: table.clone(),
+            columns: Arc::new(names.clone()),
             parallelism: self.lake.parallelism(),
             rehearsal: !self.lake.is_production(),
             state: kept.state.clone().filter(|_| !replace),
@@ -160,6 +166,8 @@ impl Landing<'_> {
             names,
             transforms,
             task: task.clone(),
+            any_landed: false,
+            rejected: 0,
         };
         let (mut first, mut complete) = (true, true);
         while let Some(chunk) = self.cancellable(extraction.next()).await? {
@@ -195,7 +203,7 @@ impl Landing<'_> {
     /// Lands a chunk, as one commit; whether there is something to commit.
     async fn land(&self, chunk: Chunk, first: bool, attempt: &mut Attempt, landed: &mut Outcome) -> Result<bool> {
         // Nothing new leaves no trace.
-        let is_empty = matches!(&chunk.rows, Rows::Records(spools) if spools.iter().all(|spool| spool.rows() == 0));
+        let is_empty = matches!(&chunk.rows, Rows::Records(spools) if spools.iter().all(Spool::is_empty));
         let unchanged = chunk.state.is_none() || chunk.state == landed.state;
         let unchanged = unchanged && chunk.transactions.is_empty();
         if is_empty && unchanged && self.options.disposition() != Disposition::Replace {
@@ -233,6 +241,7 @@ impl Landing<'_> {
             // A file without even a header says nothing about a table, and there is no place for a state without one.
             rejects.journal(self.lake, &HashMap::new(), &others).await?;
             landed.rejected += rejects.rows();
+            attempt.rejected += rejects.rows();
             landed.first_reason = landed.first_reason.take().or_else(|| rejects.first_reason());
             (landed.files, landed.bytes) = (files, bytes);
             return Ok(false);
@@ -271,10 +280,15 @@ impl Landing<'_> {
             far_times: far_times::Counter::default(),
             passed: Arc::default(),
         };
-        let replaces_all = self.options.disposition() == Disposition::Replace && first && chunk.last;
+        let ends_a_replacement = self.options.disposition() == Disposition::Replace && chunk.last;
+        let any_before = attempt.any_landed;
         let partitions = partitions.map(|rows| gate.clone().admit(rows)).collect();
         let superseded = chunk.supersedes.into_iter();
-        let superseded = superseded.map(|(file, since)| Superseded { file, since });
+        let superseded = superseded.map(|rows| Superseded {
+            file: rows.file,
+            since: rows.since,
+            until: rows.until,
+        });
         let dated = chunk.dated.into_iter();
         let dated = dated.map(|id| (id, self.load.at.timestamp_micros()));
         let write = Write {
@@ -287,12 +301,14 @@ impl Landing<'_> {
             broken: Some(rejecting(&rejects)),
             ..Write::new(self.mode(first, whole, key, &check.schema), check.schema.clone())
         };
+        let reason = landed.first_reason.clone();
         let journal = async {
             rejects.journal(self.lake, &incoming.contents, &others).await?;
-            let none_is_left = replaces_all && gate.passed() == 0 && rejects.rows() > 0;
+            let rejected = attempt.rejected + rejects.rows();
+            let none_is_left = ends_a_replacement && !any_before && gate.passed() == 0 && rejected > 0;
             match none_is_left {
-                // What is there is better than nothing.
-                true => Err(self.all_rejected(rejects.rows(), rejects.first_reason().as_deref())),
+                // What is there, or what was published before, is better than nothing.
+                true => Err(self.all_rejected(rejected, reason.or_else(|| rejects.first_reason()).as_deref())),
                 false => Ok(()),
             }
         };
@@ -305,6 +321,8 @@ impl Landing<'_> {
         let (rows, rejected) = (written.rows_added, rejects.rows());
         (landed.rows, landed.rejected) = (landed.rows + rows, landed.rejected + rejected);
         landed.first_reason = landed.first_reason.take().or_else(|| rejects.first_reason());
+        attempt.any_landed |= gate.passed() > 0;
+        attempt.rejected += rejected;
         landed.far_times.merge(&gate.far_times.counted());
         if own_task {
             task.finish(&summary(rows, rejected));
@@ -346,6 +364,9 @@ impl Landing<'_> {
 
     /// Says that all chunks of a replacement have landed.
     async fn complete(&self, attempt: &Attempt, landed: &mut Outcome) -> Result<()> {
+        if !attempt.any_landed && attempt.rejected > 0 {
+            return Err(self.all_rejected(attempt.rejected, landed.first_reason.as_deref()));
+        }
         let table = &attempt.table;
         let Some(existing) = table.schema().await? else {
             return Ok(());
@@ -374,9 +395,8 @@ impl Landing<'_> {
             (None, []) => Sha256::digest(Uuid::now_v7()),
             (state, transactions) => Sha256::digest(format!("{state:?} {transactions:?}")),
         };
-        let first = digest.first_chunk::<8>().copied().unwrap_or_default();
-        let id = format!("cordada-ingest:{}.{}:rejected", self.source.name(), self.stream);
-        (id, (u64::from_be_bytes(first) >> 1) as i64)
+        let prefix = seen::Seen::prefix(self.source.name(), self.stream);
+        (format!("{prefix}rejected"), seen::number(digest))
     }
 
     /// What the write does with the rows that are there. `whole` says that the chunk is all that the source has.
@@ -481,90 +501,6 @@ impl Landing<'_> {
         }))
     }
 
-    /// The rows of scanned files; `None` if not even a header says what their columns are.
-    fn scanned(
-        &self,
-        mut files: Vec<ScannedFile>,
-        known: Known<'_>,
-        names: &mut SourceNames,
-        rejects: &Arc<Rejects>,
-        task: &Arc<dyn Task>,
-    ) -> Result<Option<ScannedRows>> {
-        if files.iter().all(|file| file.scanned.shapes.is_empty()) && known.columns.is_none() {
-            return Ok(None);
-        }
-        files.iter_mut().for_each(|file| file.name_columns(names));
-        let all = Arc::new(names.clone());
-        files.iter_mut().for_each(|file| file.read_by(&all));
-        let (schema, shapes) = self.columns(&files, known, names)?;
-        let rows = RowReader {
-            files: Arc::new(files),
-            schema: schema.clone(),
-            load: self.load.clone(),
-            rejects: rejects.clone(),
-            cut_times: self.cut_times.clone(),
-            task: task.clone(),
-            cancel: self.cancel.clone(),
-        };
-        let partitions = rows.partitions(self.lake.parallelism());
-        Ok(Some(ScannedRows {
-            schema,
-            shapes,
-            partitions,
-        }))
-    }
-
-    /// The columns of all files, of types that hold every value of theirs and of the table; what all these look like.
-    fn columns(&self, files: &[ScannedFile], known: Known<'_>, names: &SourceNames) -> Result<(SchemaRef, Shapes)> {
-        let mut columns: Vec<(&str, Shape)> = Vec::new();
-        let mut by_name = HashMap::new();
-        for file in files {
-            self.check_key(file, names)?;
-            for (name, shape) in file.scanned.plan.names.iter().zip(&file.scanned.shapes) {
-                let at = *by_name.entry(name.as_str()).or_insert_with(|| {
-                    columns.push((name, Shape::default()));
-                    columns.len() - 1
-                });
-                columns[at].1.merge(shape.clone());
-            }
-        }
-        let options = self.options.named(names);
-        let mut shapes = known.shapes.clone();
-        let fields = columns.into_iter().map(|(name, shape)| {
-            shapes.remove(name);
-            let data_type = match known.shape(name) {
-                None => shape.data_type(known.data_type(name))?,
-                // What is hashed is hashed as it is written, whatever comes beside it.
-                Some(_) if is_hashed(&options, name) && matches!(shape, Shape::Scalar(_)) => DataType::Utf8,
-                Some(mut all) => {
-                    all.merge(shape);
-                    shapes.extend(all.kept().map(|kept| (name.to_owned(), kept)));
-                    all.data_type(None)?
-                }
-            };
-            Ok(described(&options, name, names.source(name).unwrap_or(name), data_type))
-        });
-        let fields = fields.collect::<Result<Vec<_>>>()?;
-        Ok((with_provenance(fields), shapes))
-    }
-
-    /// Whether a file has the columns of the key, without which none of its rows could land.
-    fn check_key(&self, file: &ScannedFile, all: &SourceNames) -> Result<()> {
-        let has_rows = file.scanned.pieces.iter().any(|piece| piece.rows > 0);
-        if file.content_id.is_none() || !has_rows || !self.options.disposition().needs_key() {
-            return Ok(());
-        }
-        let names = &file.scanned.plan.names;
-        match self.options.named(all).key().iter().find(|key| !names.contains(key)) {
-            None => Ok(()),
-            Some(key) => {
-                let hint = did_you_mean(key, "the columns are", names.iter().map(String::as_str));
-                let why = format!("there is no column `{key}`, which is the key");
-                Err(Error::config(format!("reading {}", file.name()), why).hint(hint))
-            }
-        }
-    }
-
     /// Whether the columns that the configuration names are there; `dropped` says that those to drop have gone already.
     fn check_names(
         &self,
@@ -604,19 +540,6 @@ impl Landing<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether a column lands as a hash or a token of its text.
-fn is_hashed(options: &Options, name: &str) -> bool {
-    let transform = options.column(name).and_then(|column| column.transform);
-    matches!(transform, Some(Transform::Hash | Transform::Tokenise))
-}
-
-/// The rows of scanned files.
-struct ScannedRows {
-    schema: SchemaRef,
-    shapes: Shapes,
-    partitions: Vec<SendableRecordBatchStream>,
 }
 
 /// No rows, of the columns that the table has: the source that it is a copy of has become empty.

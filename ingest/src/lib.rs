@@ -21,6 +21,7 @@ mod listen;
 mod naming;
 mod rejected;
 mod rows;
+mod scanned;
 mod sources;
 mod typed;
 mod unnest;

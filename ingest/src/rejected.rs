@@ -1,10 +1,9 @@
 //! `ops.rejected_rows`: the records that could not land, whole, with the reason.
 
-use cordada_ingest_formats::rejected::Rejected;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::compute::filter_record_batch;
@@ -12,7 +11,9 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use cordada_core::scratch::ScratchFile;
+use cordada_core::threads::locked;
 use cordada_core::{Context, Error, Result};
+use cordada_ingest_formats::rejected::Rejected;
 use cordada_ingest_source::provenance::Load;
 use cordada_lake::JournalType::{Integer, Personal, Text, Time};
 use cordada_lake::{Journal, Lake, Mode, Write};
@@ -87,7 +88,7 @@ impl Rejects {
         }
         let doing = || format!("writing rejected rows into {}", ScratchFile::folder().display());
         let batch = self.batch(file, rejected)?;
-        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gathered = locked(&self.gathered);
         gathered.rows += rejected.len() as u64;
         gathered.first_reason.get_or_insert_with(|| rejected[0].reason.clone());
         if gathered.file.is_none() {
@@ -104,12 +105,12 @@ impl Rejects {
 
     /// How many there are.
     pub(crate) fn rows(&self) -> u64 {
-        self.gathered.lock().unwrap_or_else(PoisonError::into_inner).rows
+        locked(&self.gathered).rows
     }
 
     /// Why the first of them cannot land.
     pub(crate) fn first_reason(&self) -> Option<String> {
-        let gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let gathered = locked(&self.gathered);
         gathered.first_reason.clone()
     }
 
@@ -127,7 +128,7 @@ impl Rejects {
     ) -> Result<()> {
         let doing = || "recording rejected rows";
         let finished = {
-            let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut gathered = locked(&self.gathered);
             gathered.file.take()
         };
         let Some((mut writer, gathered)) = finished else {

@@ -1,9 +1,10 @@
 //! The rows of files, as partitions of batches that share one schema: the source's columns by their names in the lake,
 //! then the provenance.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, new_null_array};
+use arrow::array::{BooleanArray, new_null_array};
 use arrow::compute::filter;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -92,8 +93,9 @@ impl RowReader {
             for (file, piece) in places {
                 let file = &reader.files[file];
                 let piece = &file.scanned.pieces[piece];
+                let places = reader.places_of(file);
                 let mut rows = 0;
-                file.decode(piece, &reader.types(file)?, &mut |decoded| {
+                file.decode(piece, &reader.types(file, &places)?, &mut |decoded| {
                     if reader.cancel.is_cancelled() {
                         return Err(Error::cancelled(format!("reading {}", file.name())));
                     }
@@ -103,7 +105,7 @@ impl RowReader {
                         reader.cut_times.add(&file.scanned.plan.names[*column]);
                     }
                     reader.rejects.unreadable(file.name(), &decoded.rejected)?;
-                    let batch = reader.batch(file, decoded)?;
+                    let batch = reader.batch(file, &places, decoded)?;
                     let gone = |_| Error::cancelled(format!("reading {}", file.name()));
                     sender.blocking_send(Ok(batch)).map_err(gone)
                 })?;
@@ -119,32 +121,38 @@ impl RowReader {
         stream.build()
     }
 
+    /// Which of a file's columns each of the schema's is, those of the provenance aside.
+    fn places_of(&self, file: &ScannedFile) -> Vec<Option<usize>> {
+        let names = file.scanned.plan.names.iter().enumerate();
+        let by_name: HashMap<&str, usize> = names.map(|(column, name)| (name.as_str(), column)).collect();
+        let columns = self.schema.fields().iter().take(self.schema.fields().len() - 3);
+        columns
+            .map(|field| by_name.get(field.name().as_str()).copied())
+            .collect()
+    }
+
     /// The types that the columns of a file become.
-    fn types(&self, file: &ScannedFile) -> Result<Vec<DataType>> {
-        let data_type = |name: &String| {
-            let field = self
-                .schema
-                .field_with_name(name)
-                .doing(|| format!("reading {}", file.name()))?;
-            Ok(field.data_type().clone())
-        };
-        file.scanned.plan.names.iter().map(data_type).collect()
+    fn types(&self, file: &ScannedFile, places: &[Option<usize>]) -> Result<Vec<DataType>> {
+        let mut types = vec![None; file.scanned.plan.names.len()];
+        for (field, column) in self.schema.fields().iter().zip(places) {
+            if let Some(column) = column {
+                types[*column] = Some(field.data_type().clone());
+            }
+        }
+        let types: Option<_> = types.into_iter().collect();
+        types.ok_or_else(|| Error::failed(format!("reading {}", file.name()), "a column of it has no type"))
     }
 
     /// Rows of a file, with the columns of all files and the provenance.
-    fn batch(&self, file: &ScannedFile, decoded: Decoded) -> Result<RecordBatch> {
+    fn batch(&self, file: &ScannedFile, places: &[Option<usize>], decoded: Decoded) -> Result<RecordBatch> {
         let rows = decoded.lines.len();
-        let names = &file.scanned.plan.names;
         let [id, at, origin] = self.load.columns(file.name(), &decoded.lines)?;
-        let source_columns = self.schema.fields().len() - 3;
-        let column = |at: usize| -> ArrayRef {
-            let field = self.schema.field(at);
-            match names.iter().position(|name| name == field.name()) {
-                Some(column) => decoded.columns[column].clone(),
-                None => new_null_array(field.data_type(), rows),
-            }
-        };
-        let columns = (0..source_columns).map(column).chain([id, at, origin]).collect();
+        let columns = self.schema.fields().iter().zip(places);
+        let columns = columns.map(|(field, column)| match column {
+            Some(column) => decoded.columns[*column].clone(),
+            None => new_null_array(field.data_type(), rows),
+        });
+        let columns = columns.chain([id, at, origin]).collect();
         RecordBatch::try_new(self.schema.clone(), columns).doing(|| format!("reading {}", file.name()))
     }
 }

@@ -123,7 +123,7 @@ async fn follow(
             followed.await.doing(doing)?.unwrap_or((Mode::Overwrite, all))
         }
     };
-    let schema = tagged(rows.schema().as_arrow(), column, options);
+    let schema = tagged(rows.schema().as_arrow(), (column, list.is_of_records), options);
     let partitions = rows.execute_stream_partitioned().await.doing(doing)?;
     let write = Write {
         evolution: Evolution::Widen,
@@ -167,13 +167,14 @@ async fn is_of_shape(lake: &Lake, table: &TableName, tip: Tip, items: &DataFrame
     Ok(ours.len() == theirs.fields().len() && ours.iter().zip(theirs.fields()).all(same))
 }
 
-/// The columns of the child's table, those that are personal in the parent's with a tag.
-fn tagged(items: &Schema, column: &str, options: &Options) -> Arc<Schema> {
+/// The columns of the child's table, those that are personal in the parent's with a tag: those of the list's records, or
+/// its values.
+fn tagged(items: &Schema, (column, is_of_records): (&str, bool), options: &Options) -> Arc<Schema> {
     let fields = items.fields().iter().map(|field| {
         let name = field.name();
         let place = match name.strip_prefix(PARENT) {
             Some(key) => key.to_owned(),
-            None if name == "value" => column.to_owned(),
+            None if !is_of_records => column.to_owned(),
             None => format!("{column}.{name}"),
         };
         let is_ours = name == POSITION || provenance::is_ours(name);
@@ -195,6 +196,8 @@ struct List {
     key: Vec<String>,
     /// The other columns of a row that its items have: the key and the provenance.
     shared: String,
+    /// Whether its items are records.
+    is_of_records: bool,
     /// What is selected for an item: the parent's key, the item's place in the list, its fields, and the provenance.
     item: String,
 }
@@ -213,7 +216,7 @@ impl List {
         if open.iter().any(|open| open == column) {
             return Ok(None);
         }
-        let DataType::List(item) = field.data_type() else {
+        let DataType::List(list_item) = field.data_type() else {
             let why = format!("the column {column} is not a list but {}", field.data_type());
             return Err(Error::config(format!("unnesting {parent}"), why).hint("take it out of `unnest:`"));
         };
@@ -222,7 +225,7 @@ impl List {
         let parents = key
             .iter()
             .map(|key| format!("{} as {}", quoted(key), quoted(&parent_key(key))));
-        let fields: Vec<String> = match item.data_type() {
+        let fields: Vec<String> = match list_item.data_type() {
             DataType::Struct(fields) => {
                 let names = fields.iter().map(|field| field.name());
                 names
@@ -236,6 +239,7 @@ impl List {
             name: quoted(column),
             shared: shared.collect::<Vec<_>>().join(", "),
             item: item.collect::<Vec<_>>().join(", "),
+            is_of_records: matches!(list_item.data_type(), DataType::Struct(_)),
             key,
         }))
     }

@@ -29,8 +29,10 @@ mod models;
 mod modes;
 mod pending;
 mod personal;
+mod rivals;
 mod rollback;
 mod state;
+mod superseded;
 mod thinning;
 
 /// A journal of the tests' own.

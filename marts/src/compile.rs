@@ -1,6 +1,7 @@
 //! Compiling a project: every query is planned by the planner that will run it, before a row is read.
 
 mod model;
+mod unit_test;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,22 +13,22 @@ use cordada_core::{Context, Error, Result, TableName, types};
 use cordada_lake::estimator::Estimators;
 use cordada_lake::query::session::{CATALOG, DEFAULT_SCHEMA};
 use cordada_lake::query::sql;
-use cordada_lake::{Lake, PinnedReference, PinnedTable, Release, journal};
+use cordada_lake::{Lake, PinnedReference, PinnedTable, RelationKind, Release, journal};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use minijinja::Value;
 
-use crate::compiled::{CompiledNode, CompiledProject, CompiledTest, Work};
+use crate::compiled::{CompiledNode, CompiledProject, CompiledTest, SnapshotWork, Work};
 use crate::config::Materialization;
 use crate::data_test::{Body, DataTest};
-use crate::jinja::{NodeContext, Render, Target, Uses, quoted_part};
+use crate::jinja::{NodeContext, Render, Target, Uses, quoted, quoted_part};
 use crate::load::configs;
 use crate::node::{Node, NodeId};
 use crate::planned::PlannedTables;
 use crate::project::{Project, ProjectContents};
-use crate::{contract, plan_error, seed};
+use crate::{contract, plan_error, seed, snapshot_sql};
 
 /// Compiles the project against the newest release of the lake.
 ///
@@ -73,6 +74,10 @@ pub async fn compile(project: &Project, lake: &Lake, estimators: &Estimators) ->
         }
         tests.push(compiler.test(test).await?);
     }
+    for test in &loaded.unit_tests {
+        nodes[test.model.0].tests.push(test.name.clone());
+        tests.push(compiler.unit_test(test, &nodes).await?);
+    }
     Ok(CompiledProject {
         project: project.clone(),
         base: base.clone(),
@@ -85,7 +90,7 @@ struct Compiler<'a> {
     project: &'a ProjectContents,
     lake: &'a Lake,
     estimators: &'a Estimators,
-    base: &'a Release,
+    base: &'a Arc<Release>,
     session: SessionContext,
     planned: PlannedTables,
 }
@@ -156,9 +161,18 @@ impl Compiler<'_> {
                         .with("column", column)
                         .with("type", sql_type)
                 })?;
-            configured.insert(cordada_core::names::snake_case(column), data_type);
+            let name = match node.config.quote_columns {
+                true => column.clone(),
+                false => cordada_core::names::snake_case(column),
+            };
+            configured.insert(name, data_type);
         }
-        let seed = seed::read(&node.file, node.config.delimiter, |name| configured.get(name).cloned())?;
+        let reading = seed::Reading {
+            delimiter: node.config.delimiter,
+            names_as_written: node.config.quote_columns,
+            type_of: |name: &str| configured.get(name).cloned(),
+        };
+        let seed = seed::read(&node.file, &reading)?;
         if let Some(unknown) = configured
             .keys()
             .find(|name| seed.schema.field_with_name(name).is_err())
@@ -178,7 +192,11 @@ impl Compiler<'_> {
     }
 
     async fn model(&self, node: &Node) -> Result<Work> {
-        let (full, uses) = self.render(node, false)?;
+        let (query, uses) = self.render(node, false)?;
+        let full = match &node.config.snapshot {
+            Some(snapshot) => snapshot_sql::first(snapshot, &query),
+            None => query.clone(),
+        };
         let plan = self.plan(node, &full).await?;
         let mut schema = self.columns(node, &plan)?;
         let mut estimated = None;
@@ -189,13 +207,9 @@ impl Compiler<'_> {
         if node.config.contract {
             contract::check(self.lake, &self.session, node, &schema).await?;
         }
-        if let Some(missing) = node
-            .config
-            .unique_key
-            .iter()
-            .find(|key| schema.field_with_name(key).is_err())
-        {
-            let why = format!("the `unique_key` column `{missing}` is not selected");
+        let (key, columns) = node.config.meeting_columns();
+        if let Some(missing) = columns.iter().find(|name| schema.field_with_name(name).is_err()) {
+            let why = format!("the `{key}` column `{missing}` is not selected");
             let names = schema.fields().iter().map(|field| field.name().as_str());
             let error = Error::config(format!("compiling {}", node.name), why);
             return Err(node
@@ -239,11 +253,46 @@ impl Compiler<'_> {
                 }
                 work.incremental = Some(incremental);
             }
+            Materialization::Snapshot => self.snapshot(node, query, &mut work).await?,
             Materialization::Table | Materialization::Model | Materialization::Output | Materialization::Seed => {
                 self.set_planned(node, types::readable(&schema));
             }
         }
         Ok(work)
+    }
+
+    /// The queries of a snapshot of `query`, and its columns: those that it has, and those that the query has more.
+    async fn snapshot(&self, node: &Node, query: String, work: &mut Work) -> Result<()> {
+        let Some(config) = &node.config.snapshot else {
+            return Ok(());
+        };
+        let mut snapshot = SnapshotWork {
+            repeated_keys: snapshot_sql::repeated_keys(config, &query),
+            later: None,
+            query,
+        };
+        let path = self.lake.path_of(&node.table);
+        let rows = work.schema.clone();
+        // In another environment it goes on from production's.
+        let existing = match self.base.relation(&node.table).map(|relation| &relation.kind) {
+            Some(RelationKind::Table { path, version, .. }) => Some(self.lake.snapshot(path, *version).await?),
+            _ => None,
+        };
+        if let Some(existing) = existing {
+            let existing = types::readable(existing.schema());
+            work.published = self.base.published_version(&node.table, &path);
+            work.schema = documented(node, &with_new_columns(Some(&existing), &rows))?;
+            let own = quoted(&node.table);
+            let readable = types::readable(&work.schema);
+            let (query, all) = (&snapshot.query, &readable);
+            snapshot.later = Some(snapshot_sql::later(config, query, &own, &existing, &rows, all));
+        }
+        self.set_planned(node, types::readable(&work.schema));
+        if let Some(later) = &snapshot.later {
+            self.plan(node, later).await?;
+        }
+        work.snapshot = Some(snapshot);
+        Ok(())
     }
 
     /// What an incremental model selects must not depend on whether it is the first run.
@@ -273,16 +322,9 @@ impl Compiler<'_> {
     /// The model's SQL, and what its template uses.
     fn render(&self, node: &Node, incremental: bool) -> Result<(String, Uses)> {
         let render = Render {
-            names: self.project.names.clone(),
-            node: Some(NodeContext {
-                name: node.name.clone(),
-                resource_type: "model",
-                fqn: node.fqn.clone(),
-                table: node.table.clone(),
-                config: node.raw_config.clone(),
-            }),
-            execute: true,
+            node: Some(NodeContext::of(node)),
             incremental,
+            ..self.outside()
         };
         let (sql, uses) = self.project.jinja.render(&node.file, render)?;
         let sql = without_semicolon(&sql);
@@ -335,10 +377,13 @@ impl Compiler<'_> {
     async fn checked_plan(&self, sql: &str) -> Result<LogicalPlan> {
         let plan = sql::plan(self.lake, &self.session, sql).await?;
         let state = self.session.state();
-        state
+        let checked = state
             .analyzer()
-            .execute_and_check(plan, state.config_options(), |_, _| {})
-            .doing(|| "checking the query")
+            .execute_and_check(plan.clone(), state.config_options(), |_, _| {})
+            .doing(|| "checking the query")?;
+        // Not every plan can be run: some subqueries that refer to the query around them cannot.
+        state.create_physical_plan(&plan).await.doing(|| "checking the query")?;
+        Ok(checked)
     }
 
     /// The columns of a query; each must have a name of its own.
@@ -367,6 +412,7 @@ impl Compiler<'_> {
     }
 
     async fn test(&self, test: &DataTest) -> Result<CompiledTest> {
+        let mut settings = test.settings.clone();
         let found = match &test.body {
             Body::Singular(file) => self.project.jinja.render(file, self.outside())?.0,
             Body::Generic(generic) => {
@@ -397,13 +443,23 @@ impl Compiler<'_> {
                     arguments.insert("column_name".to_owned(), Value::from(column));
                 }
                 let name = (generic.package.as_str(), generic.macro_name.as_str());
-                self.project.jinja.call(name, arguments, &test.place, self.outside())?.0
+                let (sql, uses) = self.project.jinja.call(name, arguments, &test.place, self.outside())?;
+                if !uses.config.is_empty() {
+                    settings = test.settings_with(uses.config)?;
+                }
+                sql
             }
         };
-        let sql = format!(
-            "select count(*) as failures from (\n{}\n) as failing",
-            without_semicolon(&found)
-        );
+        let found = without_semicolon(&found);
+        let found = match settings.limit {
+            Some(limit) => format!("select * from (\n{found}\n) as found limit {limit}"),
+            None => found.to_owned(),
+        };
+        let calculated = match &settings.fail_calc {
+            Some(calculation) => format!("cast(coalesce({calculation}, 0) as bigint)"),
+            None => "count(*)".to_owned(),
+        };
+        let sql = format!("select {calculated} as failures from (\n{found}\n) as failing");
         let planned = self.checked_plan(&sql).await;
         self.planned.take_read_too_early();
         planned.map_err(|error| match &test.body {
@@ -415,10 +471,11 @@ impl Compiler<'_> {
         Ok(CompiledTest {
             name: test.name.clone(),
             node: test.node.map(|id| self.project.nodes[id.0].name.clone()),
-            severity: test.settings.severity,
+            severity: settings.severity,
             sql,
             depends_on: test.depends_on.clone(),
-            settings: test.settings.clone(),
+            settings,
+            overlay: BTreeMap::new(),
         })
     }
 
@@ -429,6 +486,7 @@ impl Compiler<'_> {
             node: None,
             execute: true,
             incremental: false,
+            overrides: Default::default(),
         }
     }
 }
@@ -494,7 +552,7 @@ fn documented(node: &Node, schema: &Schema) -> Result<SchemaRef> {
 }
 
 /// The columns of a table once new ones were added.
-fn with_new_columns(existing: Option<&SchemaRef>, rows: &SchemaRef) -> SchemaRef {
+pub(crate) fn with_new_columns(existing: Option<&SchemaRef>, rows: &SchemaRef) -> SchemaRef {
     let Some(existing) = existing else { return rows.clone() };
     let new = rows
         .fields()

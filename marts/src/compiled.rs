@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, SchemaRef};
 use cordada_core::TableName;
 use cordada_lake::Release;
+use datafusion::catalog::TableProvider;
 
 use crate::config::Materialization;
 use crate::data_test::Settings;
@@ -65,8 +66,20 @@ pub(crate) struct Work {
     /// The columns of the node's rows, with comments and tags of personal data.
     pub(crate) schema: SchemaRef,
     pub(crate) seed: Option<Arc<Seed>>,
+    pub(crate) snapshot: Option<SnapshotWork>,
     /// What there is to know of a node with an estimator.
     pub(crate) estimated: Option<EstimatorIo>,
+}
+
+/// The queries of a snapshot.
+#[derive(Debug, Clone)]
+pub(crate) struct SnapshotWork {
+    /// What it is a snapshot of.
+    pub(crate) query: String,
+    /// All of its rows, once it has some.
+    pub(crate) later: Option<String>,
+    /// How many keys several rows have.
+    pub(crate) repeated_keys: String,
 }
 
 /// What an estimator reads and makes besides the model's own rows.
@@ -88,6 +101,7 @@ impl Work {
             existing: None,
             schema,
             seed: None,
+            snapshot: None,
             estimated: None,
         }
     }
@@ -106,6 +120,8 @@ pub struct CompiledTest {
     pub sql: String,
     pub(crate) depends_on: Vec<NodeId>,
     pub(crate) settings: Settings,
+    /// Relations that are there for it alone: what a unit test gives and expects.
+    pub(crate) overlay: BTreeMap<TableName, Arc<dyn TableProvider>>,
 }
 
 impl CompiledProject {

@@ -6,12 +6,14 @@ use cordada_core::suggest::{did_you_mean, nearest};
 use serde_json::{Map, Value};
 
 use crate::model::Model;
+use crate::node::NodeKind;
+use crate::snapshot::SnapshotConfig;
 
 /// A configuration before it is validated.
 pub(crate) type RawConfig = Map<String, Value>;
 
 /// Keys that do something here.
-const EFFECTIVE: [&str; 21] = [
+pub(crate) const EFFECTIVE: [&str; 36] = [
     "materialized",
     "schema",
     "alias",
@@ -20,83 +22,149 @@ const EFFECTIVE: [&str; 21] = [
     "meta",
     "unique_key",
     "incremental_strategy",
+    "partition_by",
     "on_schema_change",
     "full_refresh",
+    "contract",
     "column_types",
     "delimiter",
+    "quote_columns",
     "estimator",
     "inputs",
     "outputs",
     "refit",
+    "description",
+    "persist_docs",
+    // Of snapshots.
+    "strategy",
+    "updated_at",
+    "check_cols",
+    "hard_deletes",
+    "invalidate_hard_deletes",
+    "dbt_valid_to_current",
+    "snapshot_meta_column_names",
+    "target_schema",
+    // Of tests.
     "severity",
     "where",
+    "limit",
     "warn_if",
     "error_if",
-    "description",
+    "fail_calc",
+    // For people.
+    "docs",
 ];
 
-/// dbt's keys that change nothing about the rows here: documentation, other engines' storage, other tools' access.
-const HARMLESS: [&str; 30] = [
-    "access",
-    "auto_refresh",
-    "backup",
-    "batch_size",
-    "bind",
-    "cluster_by",
-    "database",
-    "deprecation_date",
-    "dist",
-    "docs",
-    "event_time",
-    "file_format",
-    "freshness",
-    "grants",
-    "group",
-    "indexes",
-    "labels",
-    "limit",
-    "node_color",
-    "partition_by",
-    "persist_docs",
-    "quote_columns",
-    "quoting",
-    "sort",
-    "sort_type",
-    "static_analysis",
-    "store_failures",
-    "store_failures_as",
-    "transient",
-    "unlogged",
+/// dbt's keys that change nothing about the rows and that nothing is done with here, and why: they are told.
+const WITHOUT_EFFECT: [(&str, &[&str]); 4] = [
+    (
+        "how tables are stored is the lake's",
+        &[
+            "auto_refresh",
+            "backup",
+            "bind",
+            "buckets",
+            "cluster_by",
+            "clustered_by",
+            "copy_partitions",
+            "dist",
+            "engine",
+            "file_format",
+            "indexes",
+            "kms_key_name",
+            "liquid_clustered_by",
+            "location",
+            "location_root",
+            "on_configuration_change",
+            "order_by",
+            "partition_expiration_days",
+            "partitioned_by",
+            "primary_key",
+            "require_partition_filter",
+            "secure",
+            "snowflake_warehouse",
+            "sort",
+            "sort_type",
+            "table_format",
+            "table_properties",
+            "table_type",
+            "target_lag",
+            "tblproperties",
+            "tmp_relation_type",
+            "transient",
+            "unlogged",
+            "zorder",
+            "hours_to_expiration",
+            "labels",
+            "resource_tags",
+        ],
+    ),
+    (
+        "roles in cordada.yml say who may read what",
+        &[
+            "access",
+            "copy_grants",
+            "grant_access_to",
+            "grants",
+            "group",
+            "policy_tags",
+        ],
+    ),
+    (
+        "everything is in one catalog, and names are quoted where SQL needs it",
+        &["database", "target_database", "quoting"],
+    ),
+    (
+        "it is for what dbt does besides building",
+        &[
+            "batch_size",
+            "begin",
+            "concurrent_batches",
+            "deprecation_date",
+            "event_time",
+            "freshness",
+            "loaded_at_field",
+            "loaded_at_query",
+            "lookback",
+            "node_color",
+            "static_analysis",
+            "store_failures",
+            "store_failures_as",
+        ],
+    ),
 ];
 
 /// dbt's keys that would change what happens and cannot be honoured: an error rather than a surprise.
-const REFUSED: [(&str, &str); 6] = [
-    (
-        "pre-hook",
-        "make a model of what the hook does, so that it is part of the release",
-    ),
-    (
-        "post-hook",
-        "make a model of what the hook does, so that it is part of the release",
-    ),
-    (
-        "pre_hook",
-        "make a model of what the hook does, so that it is part of the release",
-    ),
-    (
-        "post_hook",
-        "make a model of what the hook does, so that it is part of the release",
-    ),
+const REFUSED: [(&str, &str); 8] = [
+    ("pre-hook", NO_HOOKS),
+    ("post-hook", NO_HOOKS),
+    ("pre_hook", NO_HOOKS),
+    ("post_hook", NO_HOOKS),
     ("sql_header", "put the statement into the model"),
     ("incremental_predicates", "filter in the model's own WHERE"),
+    ("merge_update_columns", "select all columns as they are to be"),
+    ("merge_exclude_columns", "select all columns as they are to be"),
 ];
+
+const NO_HOOKS: &str = "make a model of what the hook does, so that it is part of the release";
+
+/// Why nothing is done with `key` that is configured to `value`, if nothing is.
+pub(crate) fn without_effect(key: &str, value: &Value) -> Option<&'static str> {
+    let says_something = match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(entries) => !entries.is_empty(),
+        _ => true,
+    };
+    let found = WITHOUT_EFFECT.iter().find(|(_, keys)| keys.contains(&key));
+    found.filter(|_| says_something).map(|(why, _)| *why)
+}
 
 /// Whether `key` is a configuration's name (and not a folder's).
 pub(crate) fn is_known(key: &str) -> bool {
     EFFECTIVE.contains(&key)
-        || HARMLESS.contains(&key)
+        || WITHOUT_EFFECT.iter().any(|(_, keys)| keys.contains(&key))
         || REFUSED.iter().any(|(refused, _)| *refused == key)
-        || key == "contract"
 }
 
 /// Lets `over` win; tags add up and meta is merged by key, as in dbt.
@@ -145,6 +213,8 @@ pub enum Materialization {
     Ephemeral,
     /// A table from a CSV file of the project.
     Seed,
+    /// A table that keeps former rows beside the current ones.
+    Snapshot,
     /// A table of what an estimator makes of the query's rows.
     Model,
     /// A table of what the estimator of a model makes besides.
@@ -163,6 +233,7 @@ impl Materialization {
             Self::Incremental => "incremental",
             Self::Ephemeral => "ephemeral",
             Self::Seed => "seed",
+            Self::Snapshot => "snapshot",
             Self::Model => "model",
             Self::Output => "output",
         }
@@ -178,8 +249,14 @@ impl fmt::Display for Materialization {
 /// How an incremental model's new rows meet the old ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Strategy {
+    /// They are added.
     Append,
+    /// They replace all rows with one of their keys; many may share one.
+    DeleteInsert,
+    /// Each replaces the row with its key.
     Merge,
+    /// They replace all rows of their partitions; without partitions, all rows.
+    InsertOverwrite,
 }
 
 /// What happens when an incremental model's columns are no longer the table's.
@@ -203,13 +280,20 @@ pub(crate) struct Config {
     pub(crate) enabled: bool,
     pub(crate) unique_key: Vec<String>,
     pub(crate) strategy: Strategy,
-    pub(crate) on_schema_change: OnSchemaChange,
+    /// The columns whose values make a partition, for [`Strategy::InsertOverwrite`].
+    pub(crate) partition_by: Vec<String>,
+    /// `None` if it is not said.
+    pub(crate) on_schema_change: Option<OnSchemaChange>,
     /// `Some(false)` protects a table from `--full-refresh`.
     pub(crate) full_refresh: Option<bool>,
     pub(crate) contract: bool,
     /// SQL types of a seed's columns.
     pub(crate) column_types: Vec<(String, String)>,
     pub(crate) delimiter: u8,
+    /// Whether a seed's columns have their names as the file spells them.
+    pub(crate) quote_columns: bool,
+    /// Of a [`Materialization::Snapshot`].
+    pub(crate) snapshot: Option<SnapshotConfig>,
     /// Of a [`Materialization::Model`].
     pub(crate) model: Option<Model>,
 }
@@ -249,7 +333,7 @@ pub(crate) fn check_key(key: &str, config: &RawConfig) -> Result<(), ConfigProbl
         return Err(ConfigProblem::new(
             key,
             format!("unknown configuration `{key}`"),
-            match nearest(key, EFFECTIVE.into_iter().chain(HARMLESS)) {
+            match nearest(key, EFFECTIVE) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => "what is for people or other tools goes under `meta`".to_owned(),
             },
@@ -259,40 +343,60 @@ pub(crate) fn check_key(key: &str, config: &RawConfig) -> Result<(), ConfigProbl
 }
 
 impl Config {
-    /// Validates the configuration of a model, or of a seed.
-    pub(crate) fn validate(raw: &RawConfig, is_seed: bool) -> Result<Self, ConfigProblem> {
+    /// Validates the configuration of a node.
+    pub(crate) fn validate(raw: &RawConfig, kind: NodeKind) -> Result<Self, ConfigProblem> {
         for key in raw.keys() {
             check_key(key, raw)?;
         }
-        let materialization = if is_seed {
-            Materialization::Seed
-        } else {
-            materialization(raw)?
+        let materialization = match kind {
+            NodeKind::Model => materialization(raw)?,
+            NodeKind::Seed => Materialization::Seed,
+            NodeKind::Snapshot => Materialization::Snapshot,
         };
         let unique_key = raw.get("unique_key").map(strings).unwrap_or_default();
         let config = Self {
             materialization,
-            schema: text(raw, "schema")?,
+            schema: match text(raw, "schema")? {
+                None if kind == NodeKind::Snapshot => text(raw, "target_schema")?,
+                schema => schema,
+            },
             alias: text(raw, "alias")?,
             tags: raw.get("tags").map(strings).unwrap_or_default(),
             enabled: boolean(raw, "enabled")?.unwrap_or(true),
             strategy: strategy(raw, &unique_key)?,
+            partition_by: partition_by(raw)?,
             unique_key,
             on_schema_change: on_schema_change(raw)?,
             full_refresh: boolean(raw, "full_refresh")?,
             contract: contract(raw),
             column_types: column_types(raw)?,
             delimiter: delimiter(raw)?,
+            quote_columns: boolean(raw, "quote_columns")?.unwrap_or(false),
+            snapshot: SnapshotConfig::read(raw, kind)?,
             model: Model::read(raw, materialization)?,
         };
-        if config.strategy == Strategy::Merge && config.unique_key.is_empty() {
+        let by_key = matches!(config.strategy, Strategy::Merge | Strategy::DeleteInsert);
+        if by_key && config.unique_key.is_empty() {
             return Err(ConfigProblem::new(
                 "incremental_strategy",
-                "the strategy `merge` needs a `unique_key`",
+                "the strategies `merge` and `delete+insert` need a `unique_key`",
                 "name the columns that identify a row".to_owned(),
             ));
         }
         Ok(config)
+    }
+
+    /// What it says of changed columns, or what holds if it says nothing.
+    pub(crate) fn on_schema_change(&self) -> OnSchemaChange {
+        self.on_schema_change.unwrap_or(OnSchemaChange::Ignore)
+    }
+
+    /// The columns by which new rows of an incremental model meet those that are there.
+    pub(crate) fn meeting_columns(&self) -> (&'static str, &[String]) {
+        match self.strategy {
+            Strategy::InsertOverwrite => ("partition_by", &self.partition_by),
+            _ => ("unique_key", &self.unique_key),
+        }
     }
 
     /// The configuration of an output of `model`: the model's, with a few keys of its own.
@@ -331,30 +435,70 @@ fn materialization(raw: &RawConfig) -> Result<Materialization, ConfigProblem> {
 }
 
 fn strategy(raw: &RawConfig, unique_key: &[String]) -> Result<Strategy, ConfigProblem> {
+    const STRATEGIES: [&str; 4] = ["append", "delete+insert", "merge", "insert_overwrite"];
     match text(raw, "incremental_strategy")?.as_deref() {
         None | Some("default") if unique_key.is_empty() => Ok(Strategy::Append),
-        // Deleting the rows of the same key and inserting the new ones is what a merge here does.
-        None | Some("default" | "merge" | "delete+insert") => Ok(Strategy::Merge),
+        None | Some("default" | "delete+insert") => Ok(Strategy::DeleteInsert),
+        Some("merge") => Ok(Strategy::Merge),
         Some("append") => Ok(Strategy::Append),
+        Some("insert_overwrite") => Ok(Strategy::InsertOverwrite),
+        Some("microbatch") => Err(ConfigProblem::new(
+            "incremental_strategy",
+            "the strategy `microbatch` is not supported",
+            "filter what is new under `is_incremental()`, with the strategy `delete+insert`".to_owned(),
+        )),
         Some(other) => Err(ConfigProblem::new(
             "incremental_strategy",
             format!("unknown incremental strategy `{other}`"),
-            did_you_mean(other, "strategies", ["append", "merge"]),
+            did_you_mean(other, "strategies", STRATEGIES),
         )),
     }
 }
 
-fn on_schema_change(raw: &RawConfig) -> Result<OnSchemaChange, ConfigProblem> {
-    match text(raw, "on_schema_change")?.as_deref() {
-        None | Some("ignore") => Ok(OnSchemaChange::Ignore),
-        Some("fail") => Ok(OnSchemaChange::Fail),
-        Some("append_new_columns") => Ok(OnSchemaChange::AppendNewColumns),
-        Some(other) => Err(ConfigProblem::new(
-            "on_schema_change",
-            format!("unknown value `{other}`"),
-            did_you_mean(other, "values", ["ignore", "fail", "append_new_columns"]),
-        )),
+/// A column, a list of columns, or a column as BigQuery has it: `{field: day, data_type: date}`.
+fn partition_by(raw: &RawConfig) -> Result<Vec<String>, ConfigProblem> {
+    let is_used = raw.get("incremental_strategy").and_then(Value::as_str) == Some("insert_overwrite");
+    match raw.get("partition_by").filter(|_| is_used) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(columns @ (Value::String(_) | Value::Array(_))) => Ok(strings(columns)),
+        Some(Value::Object(of_bigquery)) => {
+            let is_day = |key: &str, day: &str| of_bigquery.get(key).is_none_or(|value| value.as_str() == Some(day));
+            let field = of_bigquery.get("field").and_then(Value::as_str);
+            let plain = field.filter(|_| is_day("data_type", "date") && is_day("granularity", "day"));
+            plain.map(|field| vec![field.to_owned()]).ok_or_else(|| {
+                ConfigProblem::new(
+                    "partition_by",
+                    "partitions are the values of columns, and this is more",
+                    "select a column with the partition, such as date_trunc('month', …), and name it".to_owned(),
+                )
+            })
+        }
+        Some(_) => Err(ConfigProblem::new("partition_by", "it names columns", None)),
     }
+}
+
+fn on_schema_change(raw: &RawConfig) -> Result<Option<OnSchemaChange>, ConfigProblem> {
+    let known = match text(raw, "on_schema_change")?.as_deref() {
+        None => return Ok(None),
+        Some("ignore") => OnSchemaChange::Ignore,
+        Some("fail") => OnSchemaChange::Fail,
+        Some("append_new_columns") => OnSchemaChange::AppendNewColumns,
+        Some("sync_all_columns") => {
+            return Err(ConfigProblem::new(
+                "on_schema_change",
+                "`sync_all_columns` is not supported",
+                "leave `on_schema_change` out: the model is then built from scratch when its columns change".to_owned(),
+            ));
+        }
+        Some(other) => {
+            return Err(ConfigProblem::new(
+                "on_schema_change",
+                format!("unknown value `{other}`"),
+                did_you_mean(other, "values", ["ignore", "fail", "append_new_columns"]),
+            ));
+        }
+    };
+    Ok(Some(known))
 }
 
 fn contract(raw: &RawConfig) -> bool {
@@ -391,7 +535,10 @@ fn column_types(raw: &RawConfig) -> Result<Vec<(String, String)>, ConfigProblem>
 }
 
 fn delimiter(raw: &RawConfig) -> Result<u8, ConfigProblem> {
-    match text(raw, "delimiter")?.as_deref().map(str::as_bytes) {
+    match raw
+        .get("delimiter")
+        .map(|value| value.as_str().unwrap_or_default().as_bytes())
+    {
         None => Ok(b','),
         Some(&[byte]) => Ok(byte),
         Some(_) => Err(ConfigProblem::new(
@@ -411,7 +558,7 @@ pub(crate) fn text(raw: &RawConfig, key: &str) -> Result<Option<String>, ConfigP
     }
 }
 
-fn boolean(raw: &RawConfig, key: &str) -> Result<Option<bool>, ConfigProblem> {
+pub(crate) fn boolean(raw: &RawConfig, key: &str) -> Result<Option<bool>, ConfigProblem> {
     match raw.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Bool(value)) => Ok(Some(*value)),
@@ -437,23 +584,23 @@ mod tests {
     }
 
     fn problem(value: Value) -> ConfigProblem {
-        Config::validate(&raw(value), false).unwrap_err()
+        Config::validate(&raw(value), NodeKind::Model).unwrap_err()
     }
 
     #[test]
     fn nothing_said_is_a_view() {
-        let config = Config::validate(&RawConfig::new(), false).unwrap();
+        let config = Config::validate(&RawConfig::new(), NodeKind::Model).unwrap();
         assert_eq!(config.materialization, Materialization::View);
         assert!(config.enabled);
     }
 
     #[test]
-    fn a_unique_key_makes_an_incremental_merge() {
+    fn a_unique_key_replaces_the_rows_of_a_key() {
         let config = json!({"materialized": "incremental", "unique_key": "id"});
-        let config = Config::validate(&raw(config), false).unwrap();
+        let config = Config::validate(&raw(config), NodeKind::Model).unwrap();
         assert_eq!(
             (config.strategy, config.unique_key),
-            (Strategy::Merge, vec!["id".to_owned()])
+            (Strategy::DeleteInsert, vec!["id".to_owned()])
         );
         assert_eq!(
             problem(json!({"incremental_strategy": "merge"})).key,
@@ -481,7 +628,7 @@ mod tests {
     #[test]
     fn an_output_is_configured_at_its_model() {
         let model = json!({"materialized": "model", "estimator": "e", "tags": "ml", "alias": "x", "unique_key": "id"});
-        let model = Config::validate(&raw(model), false).unwrap();
+        let model = Config::validate(&raw(model), NodeKind::Model).unwrap();
         let own = raw(json!({"tags": ["people"], "contract": {"enforced": true}}));
         let output = Config::of_output(&model, &own).unwrap();
         assert_eq!(output.materialization, Materialization::Output);

@@ -21,7 +21,19 @@ pub(crate) struct DataTest {
     pub(crate) depends_on: Vec<NodeId>,
     pub(crate) place: FilePosition,
     pub(crate) settings: Settings,
+    /// What `dbt_project.yml` configures, and what the test itself does.
+    pub(crate) configs: [RawConfig; 2],
     pub(crate) body: Body,
+}
+
+impl DataTest {
+    /// Its settings where its macro says `within`: that wins over the project's and not over the test's own.
+    pub(crate) fn settings_with(&self, within: RawConfig) -> Result<Settings> {
+        let [mut merged, own] = self.configs.clone();
+        config::merge(&mut merged, within);
+        config::merge(&mut merged, own);
+        Settings::read(&merged, &self.place)
+    }
 }
 
 /// Where the query comes from.
@@ -60,26 +72,33 @@ pub(crate) struct Settings {
     pub(crate) error_if: Threshold,
     /// Only these rows are tested.
     pub(crate) only: Option<String>,
+    /// No more failures than that are counted.
+    pub(crate) limit: Option<u64>,
+    /// What is computed of the rows that fail, if it is not how many there are.
+    pub(crate) fail_calc: Option<String>,
     pub(crate) enabled: bool,
 }
 
 impl Settings {
+    /// Those of a unit test: any difference fails.
+    pub(crate) fn of_unit_test() -> Self {
+        Self {
+            severity: Severity::Error,
+            warn_if: Threshold::ANY,
+            error_if: Threshold::ANY,
+            only: None,
+            limit: None,
+            fail_calc: None,
+            enabled: true,
+        }
+    }
+
     /// Reads a test's configuration.
     pub(crate) fn read(raw: &RawConfig, place: &FilePosition) -> Result<Self> {
         let wrong = |why: String| place.mark(Error::config("reading the configuration of a test", why));
-        let text = |key: &str| raw.get(key).and_then(Value::as_str);
-        let threshold = |key: &str| match text(key) {
-            None => Ok(Threshold::ANY),
-            Some(condition) => Threshold::parse(condition)
-                .ok_or_else(|| wrong(format!("`{key}: {condition}` is not a comparison")).hint("write it as \"> 10\"")),
-        };
-        let severity = match text("severity").map(str::to_lowercase).as_deref() {
-            None | Some("error") => Severity::Error,
-            Some("warn") => Severity::Warn,
-            Some(other) => return Err(wrong(format!("unknown severity `{other}`")).hint("use one of: error, warn")),
-        };
+        let text = |key: &str| config::text(raw, key).map_err(|problem| wrong(problem.why));
         for key in raw.keys() {
-            if !config::is_known(key) {
+            if !CONFIGS.contains(&key.as_str()) {
                 let error = wrong(format!("unknown configuration `{key}`"));
                 return Err(match nearest(key, CONFIGS) {
                     Some(meant) => error.hint(format!("did you mean `{meant}`?")),
@@ -87,28 +106,56 @@ impl Settings {
                 });
             }
         }
+        let threshold = |key: &str| match text(key)? {
+            None => Ok(Threshold::ANY),
+            Some(condition) => Threshold::parse(&condition)
+                .ok_or_else(|| wrong(format!("`{key}: {condition}` is not a comparison")).hint("write it as \"> 10\"")),
+        };
+        let severity = match text("severity")?.map(|text| text.to_lowercase()).as_deref() {
+            None | Some("error") => Severity::Error,
+            Some("warn") => Severity::Warn,
+            Some(other) => return Err(wrong(format!("unknown severity `{other}`")).hint("use one of: error, warn")),
+        };
+        let limit = match raw.get("limit") {
+            None | Some(Value::Null) => None,
+            Some(limit) => {
+                let number = limit.as_u64().or_else(|| limit.as_str()?.trim().parse().ok());
+                Some(number.ok_or_else(|| wrong(format!("`limit: {limit}` is not a number of rows")))?)
+            }
+        };
         Ok(Self {
             severity,
             warn_if: threshold("warn_if")?,
             error_if: threshold("error_if")?,
-            only: text("where").map(str::to_owned),
-            enabled: raw.get("enabled").and_then(Value::as_bool).unwrap_or(true),
+            only: text("where")?,
+            limit,
+            fail_calc: text("fail_calc")?,
+            enabled: config::boolean(raw, "enabled")
+                .map_err(|problem| wrong(problem.why))?
+                .unwrap_or(true),
         })
     }
 }
 
-/// The configurations that may stand beside a generic test's arguments.
-const CONFIGS: [&str; 10] = [
+/// The configurations of a test, which may also stand beside a generic test's arguments.
+const CONFIGS: [&str; 17] = [
     "severity",
     "where",
     "warn_if",
     "error_if",
+    "fail_calc",
+    "limit",
     "enabled",
     "tags",
-    "limit",
-    "store_failures",
     "meta",
+    "docs",
     "group",
+    "alias",
+    "schema",
+    "database",
+    "store_failures",
+    "store_failures_as",
+    "description",
 ];
 
 /// A generic test as it stands in YAML, in either of dbt's spellings:

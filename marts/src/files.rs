@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use cordada_core::{Context, Error, Result};
+use cordada_core::{Context, Error, FilePosition, Result};
 
+use crate::ignored::Ignored;
 use crate::project_file::{FILE_NAME, ProjectFile};
 use crate::source_file::SourceFile;
 
@@ -16,6 +17,14 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
+    /// A folder of that name without files.
+    pub(crate) fn empty(root: Option<&PathBuf>) -> Self {
+        Self {
+            root: root.cloned().unwrap_or_default(),
+            files: Vec::new(),
+        }
+    }
+
     /// Reads the texts in `dir/root` and below whose extension is one of `extensions`. No folder is an empty one.
     pub(crate) fn read(dir: &Path, root: &Path, extensions: &[&str]) -> Result<Self> {
         let mut files = Vec::new();
@@ -95,6 +104,58 @@ pub(crate) fn packages(dir: &Path, folder: &Path) -> Result<Vec<(String, Vec<Sou
     }
     packages.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(packages)
+}
+
+/// Tells what lies in the project's folders and is not read: the models of packages, packages that are not installed.
+///
+/// # Errors
+/// Config: functions, of which a build would miss what they do.
+pub(crate) fn note_ignored(dir: &Path, file: &ProjectFile, yaml: &SourceFile, ignored: &Ignored) -> Result<()> {
+    for folder in &file.function_paths {
+        if let Some(function) = Folder::read(dir, folder, &["sql"])?.files.first() {
+            let error = Error::config("loading the SQL project", "functions of one's own are not supported");
+            return Err(function.whole().mark(error).hint("write it as a macro"));
+        }
+    }
+    let installed = dir.join(&file.packages_path);
+    for named in ["packages.yml", "dependencies.yml"] {
+        let text = std::fs::read_to_string(dir.join(named)).unwrap_or_default();
+        if text.lines().any(|line| line.starts_with("packages:")) && !installed.is_dir() {
+            let place = FilePosition {
+                file: shown(&dir.join(named)).display().to_string(),
+                line: 0,
+                column: 0,
+            };
+            ignored.note("its packages are not installed: `dbt deps` does that", &place);
+        }
+    }
+    for entry in std::fs::read_dir(&installed).into_iter().flatten() {
+        let package = entry.doing(|| format!("reading {}", installed.display()))?.path();
+        if !package.join(FILE_NAME).is_file() {
+            continue;
+        }
+        let (of_package, _) = ProjectFile::read(&package)?;
+        for (kind, folders, extension) in [
+            ("models", &of_package.model_paths, "sql"),
+            ("seeds", &of_package.seed_paths, "csv"),
+            ("snapshots", &of_package.snapshot_paths, "sql"),
+            ("tests", &of_package.test_paths, "sql"),
+        ] {
+            let mut count = 0;
+            for folder in folders {
+                let generic = folder.join("generic");
+                let files = Folder::read(&package, folder, &[extension])?.files;
+                count += files.iter().filter(|file| !file.relative.starts_with(&generic)).count();
+            }
+            if count > 0 {
+                let name = &of_package.name;
+                let what =
+                    format!("{kind} of the package `{name}` are not built: copy those that you need into the project");
+                ignored.note(what, &yaml.whole());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The files of macros of a project: its macro folders, and the generic tests among its tests.

@@ -1,4 +1,4 @@
-//! The nodes of a project: models, their further outputs, and seeds.
+//! The nodes of a project: models, their further outputs, seeds and snapshots.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::source_file::SourceFile;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub(crate) usize);
 
-/// A model, one of its further outputs, or a seed.
+/// A model, one of its further outputs, a seed or a snapshot.
 #[derive(Debug, Clone)]
 pub struct Node {
     pub(crate) id: NodeId,
@@ -31,6 +31,25 @@ pub struct Node {
     pub(crate) sources: Vec<SourceUse>,
     /// A model's further outputs by the estimator's names for them; each is a node that reads the model.
     pub(crate) outputs: BTreeMap<String, NodeId>,
+}
+
+/// What defines a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NodeKind {
+    Model,
+    Seed,
+    Snapshot,
+}
+
+impl NodeKind {
+    /// As dbt calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Seed => "seed",
+            Self::Snapshot => "snapshot",
+        }
+    }
 }
 
 /// A raw table that a node reads.
@@ -69,6 +88,15 @@ impl Node {
     /// How its rows are kept.
     pub fn materialization(&self) -> Materialization {
         self.config.materialization
+    }
+
+    /// What defines it.
+    pub(crate) fn kind(&self) -> NodeKind {
+        match self.materialization() {
+            Materialization::Seed => NodeKind::Seed,
+            Materialization::Snapshot => NodeKind::Snapshot,
+            _ => NodeKind::Model,
+        }
     }
 
     /// The file that defines it.

@@ -19,7 +19,7 @@ pub(crate) fn explain(error: Error, file: &SourceFile, sql: &str) -> Error {
     };
     let doing = format!("compiling {}", file.stem());
     let place = locate(&file.text, sql, message.position, message.name.as_deref()).map_or_else(
-        || file.whole(),
+        || file.find("select"),
         |(line, column)| FilePosition {
             file: file.path.display().to_string(),
             line,
@@ -140,6 +140,12 @@ impl PlannerMessage {
             self.why = format!("two columns are named `{name}`");
             self.hint = Some("give one of them an alias".to_owned());
             self.name = Some(name.to_owned());
+            return;
+        }
+        // Of the physical planner, which shows the whole of an expression.
+        if text.contains("Physical plan does not support") {
+            self.why = "a subquery refers to the query around it in a way that cannot be run".to_owned();
+            self.hint = Some("write it as a join".to_owned());
             return;
         }
         if let Some(function) = text

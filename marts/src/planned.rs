@@ -8,11 +8,12 @@ use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use cordada_core::TableName;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::not_impl_err;
+use datafusion::common::project_schema;
 use datafusion::datasource::TableType;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 
 /// A relation of the project: its columns are known once its query was planned.
 #[derive(Debug, Default)]
@@ -42,14 +43,15 @@ impl TableProvider for PlannedTable {
         TableType::Base
     }
 
+    /// Without rows: what is planned over it is only to be found able to run.
     async fn scan(
         &self,
         _: &dyn Session,
-        _: Option<&Vec<usize>>,
+        projection: Option<&Vec<usize>>,
         _: &[Expr],
         _: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        not_impl_err!("a planned relation has no rows")
+        Ok(Arc::new(EmptyExec::new(project_schema(&self.schema(), projection)?)))
     }
 }
 

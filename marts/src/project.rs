@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::data_test::DataTest;
 use crate::jinja::{Jinja, Names};
 use crate::node::{Node, NodeId};
+use crate::unit_test::UnitTest;
 use crate::{load, selector};
 
 /// How a project is read.
@@ -46,8 +47,11 @@ pub(crate) struct ProjectContents {
     /// Each after those that it reads.
     pub(crate) order: Vec<NodeId>,
     pub(crate) tests: Vec<DataTest>,
+    pub(crate) unit_tests: Vec<UnitTest>,
     pub(crate) jinja: Jinja,
     pub(crate) names: Arc<Names>,
+    /// What the project says and nothing is done with.
+    pub(crate) ignored: Vec<String>,
 }
 
 impl Project {
@@ -63,6 +67,11 @@ impl Project {
     /// The project's name.
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// What the project says and nothing is done with: a sentence each, with its place. Loading logs them as warnings.
+    pub fn ignored(&self) -> &[String] {
+        &self.0.ignored
     }
 
     /// The nodes, each after those that it reads.

@@ -9,12 +9,13 @@ use serde_json::{Map, Value};
 
 use crate::config;
 use crate::files::shown;
+use crate::ignored::Ignored;
 use crate::source_file::SourceFile;
 
 /// The file's name.
 pub(crate) const FILE_NAME: &str = "dbt_project.yml";
 
-/// What `dbt_project.yml` says. Keys that begin with an underscore here are dbt's and mean nothing to Cordada.
+/// What `dbt_project.yml` says. Keys that begin with an underscore here say where dbt keeps things of its own.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProjectFile {
@@ -27,6 +28,14 @@ pub(crate) struct ProjectFile {
     pub(crate) test_paths: Vec<PathBuf>,
     #[serde(rename = "macro-paths", default = "macros")]
     pub(crate) macro_paths: Vec<PathBuf>,
+    #[serde(rename = "snapshot-paths", default = "snapshots")]
+    pub(crate) snapshot_paths: Vec<PathBuf>,
+    /// Folders of `{% docs %}` blocks, besides those of models.
+    #[serde(rename = "docs-paths", default)]
+    pub(crate) docs_paths: Vec<PathBuf>,
+    /// Folders of functions, which are not supported.
+    #[serde(rename = "function-paths", default = "functions")]
+    pub(crate) function_paths: Vec<PathBuf>,
     #[serde(rename = "packages-install-path", default = "packages")]
     pub(crate) packages_path: PathBuf,
     #[serde(default)]
@@ -37,9 +46,15 @@ pub(crate) struct ProjectFile {
     /// Configurations of seeds by folder.
     #[serde(default)]
     pub(crate) seeds: Map<String, Value>,
+    /// Configurations of snapshots by folder.
+    #[serde(default)]
+    pub(crate) snapshots: Map<String, Value>,
     /// Configurations of tests by folder.
     #[serde(default, alias = "tests")]
     pub(crate) data_tests: Map<String, Value>,
+    /// Where the macros of a package are looked for.
+    #[serde(default)]
+    pub(crate) dispatch: Vec<Dispatch>,
     #[serde(rename = "on-run-start", default)]
     on_run_start: Value,
     #[serde(rename = "on-run-end", default)]
@@ -56,14 +71,8 @@ pub(crate) struct ProjectFile {
     _dbt_cloud: Option<IgnoredAny>,
     #[serde(rename = "analysis-paths")]
     _analysis_paths: Option<IgnoredAny>,
-    #[serde(rename = "snapshot-paths")]
-    _snapshot_paths: Option<IgnoredAny>,
-    #[serde(rename = "docs-paths")]
-    _docs_paths: Option<IgnoredAny>,
     #[serde(rename = "asset-paths")]
     _asset_paths: Option<IgnoredAny>,
-    #[serde(rename = "function-paths")]
-    _function_paths: Option<IgnoredAny>,
     #[serde(rename = "target-path")]
     _target_path: Option<IgnoredAny>,
     #[serde(rename = "log-path")]
@@ -71,29 +80,33 @@ pub(crate) struct ProjectFile {
     #[serde(rename = "clean-targets")]
     _clean_targets: Option<IgnoredAny>,
     #[serde(rename = "query-comment")]
-    _query_comment: Option<IgnoredAny>,
+    query_comment: Option<IgnoredAny>,
     #[serde(rename = "flags")]
-    _flags: Option<IgnoredAny>,
-    #[serde(rename = "dispatch")]
-    _dispatch: Option<IgnoredAny>,
+    flags: Option<IgnoredAny>,
     #[serde(rename = "quoting")]
-    _quoting: Option<IgnoredAny>,
-    #[serde(rename = "snapshots")]
-    _snapshots: Option<IgnoredAny>,
+    quoting: Option<IgnoredAny>,
     #[serde(rename = "sources")]
-    _sources: Option<IgnoredAny>,
+    sources: Option<IgnoredAny>,
     #[serde(rename = "exposures")]
-    _exposures: Option<IgnoredAny>,
+    exposures: Option<IgnoredAny>,
     #[serde(rename = "metrics")]
-    _metrics: Option<IgnoredAny>,
+    metrics: Option<IgnoredAny>,
     #[serde(rename = "semantic-models")]
-    _semantic_models: Option<IgnoredAny>,
+    semantic_models: Option<IgnoredAny>,
     #[serde(rename = "saved-queries")]
-    _saved_queries: Option<IgnoredAny>,
+    saved_queries: Option<IgnoredAny>,
     #[serde(rename = "unit_tests")]
-    _unit_tests: Option<IgnoredAny>,
+    unit_tests: Option<IgnoredAny>,
     #[serde(rename = "restrict-access")]
-    _restrict_access: Option<IgnoredAny>,
+    restrict_access: Option<IgnoredAny>,
+}
+
+/// An order in which packages are looked through for a macro that `adapter.dispatch` is to find.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Dispatch {
+    pub(crate) macro_namespace: String,
+    pub(crate) search_order: Vec<String>,
 }
 
 fn models() -> Vec<PathBuf> {
@@ -107,6 +120,12 @@ fn tests() -> Vec<PathBuf> {
 }
 fn macros() -> Vec<PathBuf> {
     vec!["macros".into()]
+}
+fn snapshots() -> Vec<PathBuf> {
+    vec!["snapshots".into()]
+}
+fn functions() -> Vec<PathBuf> {
+    vec!["functions".into()]
 }
 fn packages() -> PathBuf {
     "dbt_packages".into()
@@ -138,6 +157,32 @@ impl ProjectFile {
             }
         }
         Ok((file, source))
+    }
+
+    /// Tells what nothing is done with; `source` is the file's text.
+    pub(crate) fn note_ignored(&self, source: &SourceFile, ignored: &Ignored) {
+        const OF_OTHER_TOOLS: &str = "it is for other tools";
+        let unused = [
+            ("query-comment", &self.query_comment, "no other engine runs the queries"),
+            ("flags", &self.flags, "they are dbt's"),
+            ("quoting", &self.quoting, "names are quoted where SQL needs it"),
+            ("sources", &self.sources, "configure a source where it is described"),
+            ("exposures", &self.exposures, OF_OTHER_TOOLS),
+            ("metrics", &self.metrics, OF_OTHER_TOOLS),
+            ("semantic-models", &self.semantic_models, OF_OTHER_TOOLS),
+            ("saved-queries", &self.saved_queries, OF_OTHER_TOOLS),
+            (
+                "unit_tests",
+                &self.unit_tests,
+                "configure a unit test where it is described",
+            ),
+            ("restrict-access", &self.restrict_access, OF_OTHER_TOOLS),
+        ];
+        for (key, found, why) in unused {
+            if found.is_some() {
+                ignored.key(key, why, &source.find(key));
+            }
+        }
     }
 }
 

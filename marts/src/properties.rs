@@ -2,47 +2,46 @@
 
 use std::path::Path;
 
-use cordada_core::{Result, yaml};
+use cordada_core::{FilePosition, Result, yaml};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use crate::config::RawConfig;
+use crate::ignored::Ignored;
 
-/// One file. Keys that begin with an underscore here are dbt's and mean nothing to Cordada.
+/// A key of dbt that nothing is done with, and where it stands. Those that begin with an underscore here say nothing
+/// about what is built in dbt either; the others are [told](Properties::note_ignored).
+type Unused = Option<Spanned<IgnoredAny>>;
+
+/// One file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Properties {
     pub(crate) models: Vec<NodeProperties>,
     pub(crate) seeds: Vec<NodeProperties>,
+    pub(crate) snapshots: Vec<NodeProperties>,
     pub(crate) sources: Vec<SourceProperties>,
     /// Singular tests.
     #[serde(alias = "tests")]
     pub(crate) data_tests: Vec<SingularTestProperties>,
-    unit_tests: Vec<IgnoredAny>,
-    snapshots: Vec<IgnoredAny>,
+    pub(crate) unit_tests: Vec<UnitTestProperties>,
     #[serde(rename = "version")]
     _version: Option<IgnoredAny>,
     #[serde(rename = "macros")]
     _macros: Option<IgnoredAny>,
-    #[serde(rename = "analyses")]
-    _analyses: Option<IgnoredAny>,
     #[serde(rename = "anchors")]
     _anchors: Option<IgnoredAny>,
-    #[serde(rename = "exposures")]
-    _exposures: Option<IgnoredAny>,
-    #[serde(rename = "groups")]
-    _groups: Option<IgnoredAny>,
-    #[serde(rename = "metrics")]
-    _metrics: Option<IgnoredAny>,
-    #[serde(rename = "semantic_models")]
-    _semantic_models: Option<IgnoredAny>,
-    #[serde(rename = "saved_queries")]
-    _saved_queries: Option<IgnoredAny>,
+    analyses: Unused,
+    exposures: Unused,
+    groups: Unused,
+    metrics: Unused,
+    semantic_models: Unused,
+    saved_queries: Unused,
 }
 
-/// A model or a seed.
+/// A model, a seed or a snapshot.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NodeProperties {
@@ -54,21 +53,18 @@ pub(crate) struct NodeProperties {
     #[serde(default, alias = "tests")]
     pub(crate) data_tests: Vec<Spanned<Value>>,
     #[serde(default)]
+    pub(crate) constraints: Vec<Spanned<ConstraintProperties>>,
+    #[serde(default)]
     pub(crate) config: RawConfig,
-    #[serde(rename = "access")]
-    _access: Option<IgnoredAny>,
-    #[serde(rename = "constraints")]
-    _constraints: Option<IgnoredAny>,
-    #[serde(rename = "deprecation_date")]
-    _deprecation_date: Option<IgnoredAny>,
+    /// What a snapshot is of: `ref('…')` or `source('…', '…')`.
+    pub(crate) relation: Option<Spanned<String>>,
+    pub(crate) meta: Option<Value>,
     #[serde(rename = "docs")]
     _docs: Option<IgnoredAny>,
-    #[serde(rename = "group")]
-    _group: Option<IgnoredAny>,
-    #[serde(rename = "meta")]
-    _meta: Option<IgnoredAny>,
-    #[serde(rename = "time_spine")]
-    _time_spine: Option<IgnoredAny>,
+    access: Unused,
+    deprecation_date: Unused,
+    group: Unused,
+    time_spine: Unused,
 }
 
 /// A column of a model, seed or source table.
@@ -80,6 +76,8 @@ pub(crate) struct ColumnProperties {
     pub(crate) description: String,
     #[serde(default, alias = "tests")]
     pub(crate) data_tests: Vec<Spanned<Value>>,
+    #[serde(default)]
+    pub(crate) constraints: Vec<Spanned<ConstraintProperties>>,
     pub(crate) data_type: Option<String>,
     #[serde(default)]
     pub(crate) quote: bool,
@@ -87,16 +85,12 @@ pub(crate) struct ColumnProperties {
     pub(crate) meta: RawConfig,
     #[serde(default)]
     pub(crate) config: RawConfig,
-    #[serde(rename = "constraints")]
-    _constraints: Option<IgnoredAny>,
-    #[serde(rename = "dimension")]
-    _dimension: Option<IgnoredAny>,
-    #[serde(rename = "entity")]
-    _entity: Option<IgnoredAny>,
-    #[serde(rename = "granularity")]
-    _granularity: Option<IgnoredAny>,
     #[serde(rename = "tags")]
     _tags: Option<IgnoredAny>,
+    dimension: Unused,
+    entity: Unused,
+    granularity: Unused,
+    policy_tags: Unused,
 }
 
 impl ColumnProperties {
@@ -109,6 +103,36 @@ impl ColumnProperties {
             _ => None,
         }
     }
+
+    fn note_ignored(&self, file: &Path, ignored: &Ignored) {
+        let unused = [
+            ("dimension", &self.dimension),
+            ("entity", &self.entity),
+            ("granularity", &self.granularity),
+            ("policy_tags", &self.policy_tags),
+        ];
+        note(file, ignored, &unused, OF_OTHER_TOOLS);
+    }
+}
+
+/// What an enforced contract promises of rows.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConstraintProperties {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// Of a constraint of the whole model.
+    #[serde(default)]
+    pub(crate) columns: Vec<String>,
+    pub(crate) expression: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) to: Option<String>,
+    #[serde(default)]
+    pub(crate) to_columns: Vec<String>,
+    #[serde(rename = "warn_unenforced")]
+    _warn_unenforced: Option<IgnoredAny>,
+    #[serde(rename = "warn_unsupported")]
+    _warn_unsupported: Option<IgnoredAny>,
 }
 
 /// A source: a schema of raw tables.
@@ -120,28 +144,22 @@ pub(crate) struct SourceProperties {
     pub(crate) schema: Option<String>,
     #[serde(default)]
     pub(crate) tables: Vec<SourceTableProperties>,
+    #[serde(default)]
+    pub(crate) config: RawConfig,
     #[serde(rename = "description")]
     _description: Option<IgnoredAny>,
-    #[serde(rename = "database")]
-    _database: Option<IgnoredAny>,
-    #[serde(rename = "config")]
-    _config: Option<IgnoredAny>,
-    #[serde(rename = "freshness")]
-    _freshness: Option<IgnoredAny>,
-    #[serde(rename = "loaded_at_field")]
-    _loaded_at_field: Option<IgnoredAny>,
-    #[serde(rename = "loaded_at_query")]
-    _loaded_at_query: Option<IgnoredAny>,
     #[serde(rename = "loader")]
     _loader: Option<IgnoredAny>,
     #[serde(rename = "meta")]
     _meta: Option<IgnoredAny>,
-    #[serde(rename = "overrides")]
-    _overrides: Option<IgnoredAny>,
-    #[serde(rename = "quoting")]
-    _quoting: Option<IgnoredAny>,
     #[serde(rename = "tags")]
     _tags: Option<IgnoredAny>,
+    database: Unused,
+    freshness: Unused,
+    loaded_at_field: Unused,
+    loaded_at_query: Unused,
+    overrides: Unused,
+    quoting: Unused,
 }
 
 /// A table of a source.
@@ -155,26 +173,21 @@ pub(crate) struct SourceTableProperties {
     pub(crate) columns: Vec<ColumnProperties>,
     #[serde(default, alias = "tests")]
     pub(crate) data_tests: Vec<Spanned<Value>>,
+    #[serde(default)]
+    pub(crate) config: RawConfig,
     #[serde(rename = "description")]
     _description: Option<IgnoredAny>,
-    #[serde(rename = "config")]
-    _config: Option<IgnoredAny>,
-    #[serde(rename = "external")]
-    _external: Option<IgnoredAny>,
-    #[serde(rename = "freshness")]
-    _freshness: Option<IgnoredAny>,
-    #[serde(rename = "loaded_at_field")]
-    _loaded_at_field: Option<IgnoredAny>,
-    #[serde(rename = "loaded_at_query")]
-    _loaded_at_query: Option<IgnoredAny>,
     #[serde(rename = "loader")]
     _loader: Option<IgnoredAny>,
     #[serde(rename = "meta")]
     _meta: Option<IgnoredAny>,
-    #[serde(rename = "quoting")]
-    _quoting: Option<IgnoredAny>,
     #[serde(rename = "tags")]
     _tags: Option<IgnoredAny>,
+    external: Unused,
+    freshness: Unused,
+    loaded_at_field: Unused,
+    loaded_at_query: Unused,
+    quoting: Unused,
 }
 
 /// What YAML says about a test that is an SQL file.
@@ -194,18 +207,121 @@ pub(crate) struct SingularTestProperties {
     _meta: Option<IgnoredAny>,
 }
 
+/// A test of a model's SQL on rows that it gives.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UnitTestProperties {
+    pub(crate) name: Spanned<String>,
+    pub(crate) model: String,
+    #[serde(default)]
+    pub(crate) given: Vec<RowsProperties>,
+    pub(crate) expect: RowsProperties,
+    #[serde(default)]
+    pub(crate) overrides: OverridesProperties,
+    #[serde(default)]
+    pub(crate) config: RawConfig,
+    #[serde(rename = "description")]
+    _description: Option<IgnoredAny>,
+}
+
+/// Rows as YAML, CSV or SQL: those that a unit test gives a relation, or expects.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RowsProperties {
+    /// The relation: `ref('…')`, `source('…', '…')` or `this`.
+    pub(crate) input: Option<String>,
+    #[serde(default)]
+    pub(crate) rows: Value,
+    pub(crate) format: Option<String>,
+    /// A file with them, by its name.
+    pub(crate) fixture: Option<String>,
+}
+
+/// What a unit test says in the place of the project and the environment.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct OverridesProperties {
+    pub(crate) macros: RawConfig,
+    pub(crate) vars: RawConfig,
+    pub(crate) env_vars: RawConfig,
+}
+
+const OF_OTHER_TOOLS: &str = "it is for other tools";
+const OF_FRESHNESS: &str = "how fresh a source is is not checked; `ops.loads` says when it was landed";
+const OF_NAMES: &str = "everything is in one catalog, and names are quoted where SQL needs it";
+
 impl Properties {
     /// Parses the text of a file; an empty file says nothing.
-    pub(crate) fn parse(file: &Path, text: &str) -> Result<Self> {
+    pub(crate) fn parse(file: &Path, text: &str, ignored: &Ignored) -> Result<Self> {
         let properties = yaml::parse::<Option<Self>>(file, text)?.unwrap_or_default();
-        for (key, found) in [
-            ("unit_tests", &properties.unit_tests),
-            ("snapshots", &properties.snapshots),
-        ] {
-            if !found.is_empty() {
-                tracing::warn!(file = %file.display(), count = found.len(), "`{key}` are not supported and not run");
+        properties.note_ignored(file, ignored);
+        Ok(properties)
+    }
+
+    /// Tells what nothing is done with.
+    fn note_ignored(&self, file: &Path, ignored: &Ignored) {
+        let unused = [
+            ("analyses", &self.analyses),
+            ("exposures", &self.exposures),
+            ("groups", &self.groups),
+            ("metrics", &self.metrics),
+            ("semantic_models", &self.semantic_models),
+            ("saved_queries", &self.saved_queries),
+        ];
+        note(file, ignored, &unused, OF_OTHER_TOOLS);
+        for node in self.models.iter().chain(&self.seeds).chain(&self.snapshots) {
+            let unused = [
+                ("access", &node.access),
+                ("deprecation_date", &node.deprecation_date),
+                ("group", &node.group),
+                ("time_spine", &node.time_spine),
+            ];
+            note(file, ignored, &unused, OF_OTHER_TOOLS);
+            node.columns
+                .iter()
+                .for_each(|column| column.note_ignored(file, ignored));
+        }
+        for source in &self.sources {
+            let fresh = [
+                ("freshness", &source.freshness),
+                ("loaded_at_field", &source.loaded_at_field),
+                ("loaded_at_query", &source.loaded_at_query),
+            ];
+            note(file, ignored, &fresh, OF_FRESHNESS);
+            note(
+                file,
+                ignored,
+                &[("database", &source.database), ("quoting", &source.quoting)],
+                OF_NAMES,
+            );
+            note(
+                file,
+                ignored,
+                &[("overrides", &source.overrides)],
+                "the sources of packages are not read",
+            );
+            for table in &source.tables {
+                let fresh = [
+                    ("freshness", &table.freshness),
+                    ("loaded_at_field", &table.loaded_at_field),
+                    ("loaded_at_query", &table.loaded_at_query),
+                ];
+                note(file, ignored, &fresh, OF_FRESHNESS);
+                note(file, ignored, &[("quoting", &table.quoting)], OF_NAMES);
+                note(file, ignored, &[("external", &table.external)], OF_OTHER_TOOLS);
+                table
+                    .columns
+                    .iter()
+                    .for_each(|column| column.note_ignored(file, ignored));
             }
         }
-        Ok(properties)
+    }
+}
+
+fn note(file: &Path, ignored: &Ignored, unused: &[(&str, &Unused)], why: &str) {
+    for (key, found) in unused {
+        if let Some(found) = found {
+            ignored.key(key, why, &FilePosition::of(file, found));
+        }
     }
 }

@@ -20,17 +20,26 @@ pub(crate) struct Seed {
     pub(crate) rows: RecordBatch,
 }
 
-/// Reads a seed. `type_of` knows the types that are configured; the others follow from the values.
+/// How a seed's file is to be read.
+pub(crate) struct Reading<T> {
+    pub(crate) delimiter: u8,
+    /// Whether columns have their names as the file spells them; otherwise in snake_case.
+    pub(crate) names_as_written: bool,
+    /// The types of columns that are configured; the others follow from the values.
+    pub(crate) type_of: T,
+}
+
+/// Reads a seed.
 ///
 /// # Errors
 /// Config, with the line: a row with too few or too many fields, a value that is not of its column's type.
-pub(crate) fn read(file: &SourceFile, delimiter: u8, type_of: impl Fn(&str) -> Option<DataType>) -> Result<Seed> {
-    let text = Text::read(file, delimiter)?;
+pub(crate) fn read(file: &SourceFile, reading: &Reading<impl Fn(&str) -> Option<DataType>>) -> Result<Seed> {
+    let text = Text::read(file, reading.delimiter, reading.names_as_written)?;
     let mut fields = Vec::new();
     let mut columns: Vec<ArrayRef> = Vec::new();
     for (at, name) in text.names.iter().enumerate() {
         let values = text.column(at);
-        let data_type = type_of(name).unwrap_or_else(|| inferred(&values));
+        let data_type = (reading.type_of)(name).unwrap_or_else(|| inferred(&values));
         columns.push(typed(file, &text, name, &values, &data_type)?);
         fields.push(Field::new(name, data_type, true));
     }
@@ -46,7 +55,7 @@ struct Text {
 }
 
 impl Text {
-    fn read(file: &SourceFile, delimiter: u8) -> Result<Self> {
+    fn read(file: &SourceFile, delimiter: u8, names_as_written: bool) -> Result<Self> {
         let wrong = |error: &csv::Error| {
             let line = error.position().map_or(0, |at| usize::try_from(at.line()).unwrap_or(0));
             let why = match error.kind() {
@@ -60,13 +69,16 @@ impl Text {
         let text = file.text.trim_start_matches('\u{feff}');
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
-            .trim(csv::Trim::All)
+            .trim(csv::Trim::Headers)
             .from_reader(text.as_bytes());
         let names = reader
             .headers()
             .map_err(|error| wrong(&error))?
             .iter()
-            .map(snake_case)
+            .map(|name| match names_as_written {
+                true => name.to_owned(),
+                false => snake_case(name),
+            })
             .collect::<Vec<_>>();
         for (at, name) in names.iter().enumerate() {
             if name.is_empty() || names[..at].contains(name) {
@@ -81,11 +93,12 @@ impl Text {
         Ok(Self { names, rows })
     }
 
-    /// The values of a column; empty ones are null.
+    /// The values of a column. Empty ones are null, and so is `null`, as in dbt.
     fn column(&self, at: usize) -> StringArray {
-        self.rows
-            .iter()
-            .map(|row| row.get(at).filter(|value| !value.is_empty()))
+        let is_null = |value: &str| value.is_empty() || value.eq_ignore_ascii_case("null");
+        let values = self.rows.iter().map(|row| row.get(at));
+        values
+            .map(|value| value.filter(|value| !is_null(value.trim())))
             .collect()
     }
 }
@@ -93,8 +106,13 @@ impl Text {
 /// The values as `data_type`.
 fn typed(file: &SourceFile, text: &Text, name: &str, values: &StringArray, data_type: &DataType) -> Result<ArrayRef> {
     let doing = || format!("reading {}", file.path.display());
+    // Text is kept as it is written; around anything else there may be room.
+    let trimmed: StringArray = match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => values.clone(),
+        _ => values.iter().map(|value| value.map(str::trim)).collect(),
+    };
     let typed = cast_with_options(
-        values,
+        &trimmed,
         data_type,
         &CastOptions {
             safe: true,
@@ -120,13 +138,13 @@ fn typed(file: &SourceFile, text: &Text, name: &str, values: &StringArray, data_
 
 /// The narrowest type that holds every value as it is written. A number with leading zeros is text: a postal code.
 fn inferred(values: &StringArray) -> DataType {
-    let fits = |fits: fn(&str) -> bool| values.iter().flatten().all(fits);
+    let fits = |fits: fn(&str) -> bool| values.iter().flatten().all(|value| fits(value.trim()));
     if values.null_count() == values.len() {
         DataType::Utf8
     } else if fits(is_integer) {
         DataType::Int64
     } else if fits(is_number) {
-        DataType::Float64
+        exact(values)
     } else if fits(|text| matches!(text.to_ascii_lowercase().as_str(), "true" | "false")) {
         DataType::Boolean
     } else if fits(|text| text.len() == 10 && NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok()) {
@@ -135,6 +153,28 @@ fn inferred(values: &StringArray) -> DataType {
         DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
     } else {
         DataType::Utf8
+    }
+}
+
+/// The type of numbers: a double, unless one has more digits than a double keeps.
+fn exact(values: &StringArray) -> DataType {
+    let parts = values.iter().flatten().map(|value| {
+        let digits = value.trim().trim_start_matches('-');
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let is_plain = whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit());
+        is_plain.then_some((whole.len(), fraction.len()))
+    });
+    let Some(parts) = parts.collect::<Option<Vec<_>>>() else {
+        return DataType::Float64;
+    };
+    if parts.iter().all(|(whole, fraction)| whole + fraction <= 15) {
+        return DataType::Float64;
+    }
+    let whole = parts.iter().map(|(whole, _)| *whole).max().unwrap_or_default();
+    let fraction = parts.iter().map(|(_, fraction)| *fraction).max().unwrap_or_default();
+    match i8::try_from(fraction) {
+        Ok(scale) if whole + fraction <= 38 => DataType::Decimal128(38, scale),
+        _ => DataType::Utf8,
     }
 }
 
@@ -164,9 +204,29 @@ mod tests {
             relative: "seeds/s.csv".into(),
             text: text.into(),
         };
-        read(&file, b',', |name| {
-            (name == "price").then_some(DataType::Decimal128(10, 2))
-        })
+        let type_of = |name: &str| (name == "price").then_some(DataType::Decimal128(10, 2));
+        let reading = Reading {
+            delimiter: b',',
+            names_as_written: false,
+            type_of,
+        };
+        read(&file, &reading)
+    }
+
+    #[test]
+    fn values_are_kept_as_they_are_written() {
+        let text = "big,wide,exact,room,nothing\n18446744073709551616,123456789012345678901234567890123456789,12345678901234567.25, x ,null\n1,2,3,y,z\n";
+        let seed = seed(text).unwrap();
+        let shown = |at: usize| arrow::util::display::array_value_to_string(seed.rows.column(at), 0).unwrap();
+        let shown: Vec<_> = (0..5).map(shown).collect();
+        let expected = [
+            "18446744073709551616",
+            "123456789012345678901234567890123456789",
+            "12345678901234567.25",
+            " x ",
+            "",
+        ];
+        assert_eq!(shown, expected);
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! The catalogs as somebody may see them: what may not be read cannot be named.
 //!
-//! Names are resolved here and nowhere else, and `information_schema` is computed from here, so a relation that is
-//! hidden and one that does not exist are the same to whoever asks. A view is planned by the lake over its own
+//! Names are resolved here and nowhere else, and `information_schema` and `pg_catalog` are computed from here, so a
+//! relation that is hidden and one that does not exist are the same to whoever asks. A view is planned by the lake over its own
 //! catalog, so it is readable without what it reads.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use cordada_lake::query::metadata::Described;
 use cordada_lake::query::session::CATALOG;
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProviderList, SchemaProvider, TableProvider,
 };
-use datafusion::datasource::ViewTable;
+use datafusion::datasource::{TableType, ViewTable};
 use datafusion::error::Result;
 
 use crate::access::Access;
@@ -36,11 +37,16 @@ impl VisibleCatalogs {
 
 impl CatalogProviderList for VisibleCatalogs {
     fn register_catalog(&self, name: String, catalog: Arc<dyn CatalogProvider>) -> Option<Arc<dyn CatalogProvider>> {
-        let visible = VisibleCatalog {
-            catalog,
+        let visible = Arc::new(VisibleCatalog {
+            catalog: catalog.clone(),
             access: self.access.clone(),
+        });
+        // The lake's own metadata is of all that it has.
+        let visible: Arc<dyn CatalogProvider> = match catalog.downcast_ref::<Described>() {
+            Some(lake) => Arc::new(lake.seen_as(visible)),
+            None => visible,
         };
-        self.catalogs.register_catalog(name, Arc::new(visible))
+        self.catalogs.register_catalog(name, visible)
     }
 
     fn catalog_names(&self) -> Vec<String> {
@@ -113,6 +119,13 @@ impl SchemaProvider for VisibleSchema {
                 without_definition(table)
             }
         }))
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        match self.access.may_read(&self.name, name) {
+            true => self.schema.table_type(name).await,
+            false => Ok(None),
+        }
     }
 
     fn table_exist(&self, name: &str) -> bool {

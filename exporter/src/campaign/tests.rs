@@ -75,7 +75,7 @@ fn wrong_keys_are_named() {
         ),
         (
             "audience: select 1 as customer_id, email from t\nconsent: a",
-            "`audience`: `customer_id` is the same for all rows",
+            "`audience`: `customer_id`, by which consent is looked up, is made, and not a column of a table",
         ),
         ("audience: select 1\nconsent: ''", "`consent`: the purpose is empty"),
         (

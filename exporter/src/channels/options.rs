@@ -93,25 +93,39 @@ pub(super) fn resolve(project: &Path, path: &str, allow_outside: bool) -> Result
     }
 }
 
-/// Whether a path is one that the project itself is made of, or in a table or the books of a lake.
+/// Whether a path leads to what the project itself is made of, or into a table or the books of a lake.
 fn is_ours(project: &Path, path: &Path) -> bool {
-    let relative = path.strip_prefix(project).unwrap_or(path);
-    let mut parts = relative.components().filter(|part| *part != Component::CurDir);
-    let first = parts.next().map(Component::as_os_str);
-    let is_alone = parts.next().is_none();
-    let is_of_project = first.is_some_and(|first| match is_alone {
-        true => first == "cordada.yml",
-        false => ["sources", "sql", "campaigns"].iter().any(|folder| first == *folder),
+    let (project, target) = (led_to(project), led_to(&project.join(path)));
+    let is_of_project = target.strip_prefix(&project).is_ok_and(|relative| {
+        let mut parts = relative.components();
+        let first = parts.next().map(Component::as_os_str);
+        let is_alone = parts.next().is_none();
+        first.is_some_and(|first| match is_alone {
+            true => first == "cordada.yml",
+            false => ["sources", "sql", "campaigns", ".cordada"]
+                .iter()
+                .any(|folder| first == *folder),
+        })
     });
-    let mut within = relative
-        .ancestors()
-        .skip(1)
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let is_of_lake = |folder: &Path| {
-        let folder = project.join(folder);
-        folder.join("_delta_log").is_dir() || folder.join("_cordada").is_dir()
-    };
+    let mut within = target.ancestors().skip(1);
+    let is_of_lake = |folder: &Path| folder.join("_delta_log").is_dir() || folder.join("_cordada").is_dir();
     is_of_project || within.any(is_of_lake)
+}
+
+/// Where a path leads: as it is read, part by part, by the links that are there.
+fn led_to(path: &Path) -> PathBuf {
+    let mut reached = std::env::current_dir().unwrap_or_default();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(reached.pop()),
+            Component::CurDir => {}
+            part => reached.push(part),
+        }
+        if let Ok(real) = reached.canonicalize() {
+            reached = real;
+        }
+    }
+    reached
 }
 
 #[cfg(test)]
@@ -120,13 +134,27 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(unix)]
     fn a_campaign_does_not_write_over_the_project_or_its_lake() {
         let project = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(project.path().join("lake/_cordada/releases")).unwrap();
         std::fs::create_dir_all(project.path().join("data/t/_delta_log")).unwrap();
+        std::fs::create_dir_all(project.path().join("sources")).unwrap();
+        std::fs::write(project.path().join("cordada.yml"), "").unwrap();
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, project.path().join(name)).unwrap();
+        link("sources", "inputs");
+        link("lake/_cordada", "books");
+        link("cordada.yml", "out.yml");
         for ours in [
             "cordada.yml",
             "./cordada.yml",
+            "out/../cordada.yml",
+            "x/../sources/erp.yml",
+            "out/../lake/x.csv",
+            "inputs/erp.yml",
+            "books/releases/1.json",
+            "out.yml",
+            ".cordada/events/web/hits.log",
             "sql/dbt_project.yml",
             "sources/a/b.yml",
             "lake/x/y.csv",
@@ -139,7 +167,13 @@ mod tests {
                 "{ours}"
             );
         }
-        for fine in ["out/cordada.yml", "out.csv", "data/x.csv", "exports/sql/x.csv"] {
+        for fine in [
+            "out/cordada.yml",
+            "out.csv",
+            "data/x.csv",
+            "exports/sql/x.csv",
+            "sql/../out.csv",
+        ] {
             assert!(resolve(project.path(), fine, false).is_ok(), "{fine}");
         }
     }

@@ -144,6 +144,21 @@ fn a_template_that_goes_on_and_on_is_ended() {
             "{error}"
         );
     }
+    for template in [
+        "{{ range(9999) | join('-' * 9000) }}",
+        "{{ ('a' * 9000) | replace('a', 'b' * 9000) }}",
+        "{{ ('a\n' * 9000) | indent(9000) }}",
+    ] {
+        let personaliser = personaliser(json!({}), json!({"text": template})).unwrap();
+        let error = personaliser.apply(&audience(), &CancellationToken::new()).unwrap_err();
+        assert!(error.to_string().contains("`template.text`: "), "{error}");
+    }
+    let doubling = "{% set ns = namespace(a='a') %}{% for i in range(60) %}{% set ns.a = ns.a ~ ns.a %}{% endfor %}";
+    assert!(personaliser(json!({}), json!({"text": doubling})).is_err());
+    assert_eq!(
+        rendered("{{ ['a', 'b'] | join(', ') | replace('a', 'x') | e }}"),
+        ["x, b", "x, b"]
+    );
     let long = "{% for i in range(3000) %}{{ i }},{% endfor %}";
     assert_eq!(rendered(long)[0].len(), 13_890);
 }

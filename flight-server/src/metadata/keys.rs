@@ -9,6 +9,7 @@ use arrow_flight::sql::{
     CommandGetCrossReference, CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys, UpdateDeleteRules,
 };
 use cordada_core::TableName;
+use cordada_lake::query::metadata::{foreign_key_name, primary_key_name};
 use cordada_lake::query::session::CATALOG;
 use cordada_query::DocumentedRelation;
 
@@ -59,7 +60,7 @@ pub(super) fn primary(
         text(rows.iter().map(|(relation, ..)| relation.name.schema())),
         text(rows.iter().map(|(relation, ..)| relation.name.name())),
         text(rows.iter().map(|(_, column, _)| column.as_str())),
-        text(rows.iter().map(|(relation, ..)| primary_name(&relation.name))),
+        text(rows.iter().map(|(relation, ..)| primary_key_name(&relation.name))),
         Arc::new(rows.iter().map(|(.., nth)| *nth).collect::<Int32Array>()),
     ];
     RecordBatch::try_new(primary_schema(), columns)
@@ -140,7 +141,7 @@ fn references(relations: &[DocumentedRelation], wanted: impl Fn(&TableName, &Tab
             if !is_visible || !wanted(&relation.name, &key.references) {
                 continue;
             }
-            let name = format!("{}_{}_fkey", relation.name.name(), key.columns.join("_"));
+            let name = foreign_key_name(&relation.name, &key.columns);
             references.extend(
                 key.columns
                     .iter()
@@ -179,15 +180,11 @@ fn foreign(references: &[Reference]) -> Result<RecordBatch, ArrowError> {
         text(references.iter().map(|r| &r.from_column)),
         Arc::new(references.iter().map(|r| r.nth).collect::<Int32Array>()),
         text(references.iter().map(|r| &r.name)),
-        text(references.iter().map(|r| primary_name(&r.to))),
+        text(references.iter().map(|r| primary_key_name(&r.to))),
         rule.clone(),
         rule,
     ];
     RecordBatch::try_new(foreign_schema(), columns)
-}
-
-fn primary_name(relation: &TableName) -> String {
-    format!("{}_pkey", relation.name())
 }
 
 fn text<S: AsRef<str>>(values: impl Iterator<Item = S>) -> ArrayRef {

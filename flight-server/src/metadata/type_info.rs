@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, IntervalUnit, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow_flight::sql::metadata::{XdbcTypeInfo, XdbcTypeInfoDataBuilder};
 use arrow_flight::sql::{CommandGetXdbcTypeInfo, Nullable, Searchable, XdbcDataType, XdbcDatetimeSubcode};
+use cordada_lake::query::metadata::sql_types::name;
 
 use super::arrow_error;
 use crate::sql_types;
@@ -46,7 +47,7 @@ fn types() -> Vec<DataType> {
 
 fn describe(data_type: &DataType) -> XdbcTypeInfo {
     let text = |text: &str| Some(text.to_owned());
-    let name = sql_types::name(data_type);
+    let name = name(data_type);
     let xdbc = sql_types::xdbc(data_type);
     let is_number = data_type.is_numeric();
     let is_temporal = matches!(

@@ -141,3 +141,30 @@ async fn actions_that_are_listed_are_known_and_transactions_are_not_there() {
     assert!(actions.iter().any(|action| action == "CancelFlightInfo"), "{actions:?}");
     assert!(client.begin_transaction().await.is_err());
 }
+
+#[tokio::test]
+async fn use_and_search_path_last_as_long_as_the_session() {
+    let fixture = Fixture::with_users().await;
+    let mut client = fixture.client("root").await;
+    for change in [
+        "use warehouse",
+        "use lake.marts",
+        "set search_path to warehouse, public",
+    ] {
+        assert!(answer(&mut client, change).await.is_empty());
+    }
+    assert_eq!(answer(&mut client, "select count(*) from dim_customer").await, ["3"]);
+    assert_eq!(
+        answer(&mut client, "select current_schema(), current_user").await,
+        ["warehouse|root"]
+    );
+    assert!(answer(&mut client, "reset search_path").await.is_empty());
+    assert_eq!(answer(&mut client, "show search_path").await, ["marts"]);
+
+    // Who keeps no session is told so, rather than left with another schema than was asked for.
+    let fixture = Fixture::open().await;
+    let mut stranger = fixture.stranger().await;
+    assert!(answer(&mut stranger, "use marts").await.is_empty());
+    let refused = query(&mut stranger, "use warehouse").await.unwrap_err();
+    assert!(refused.to_string().contains("has no session"), "{refused}");
+}

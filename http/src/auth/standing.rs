@@ -49,12 +49,27 @@ impl Gate {
         *standing = Standing::Refused(error.again());
     }
 
-    /// Somebody may have mended the credentials since they were refused.
-    pub fn forget_refusal(&self) {
-        if let Ok(mut standing) = self.0.try_lock()
-            && matches!(*standing, Standing::Refused(_))
-        {
+    /// Somebody may have mended the credentials since they were refused, or withdrawn them since they were taken.
+    pub fn forget(&self) {
+        if let Ok(mut standing) = self.0.try_lock() {
             *standing = Standing::Unknown;
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_load_proves_the_credentials_anew() {
+        let (gate, never) = (Gate::default(), CancellationToken::new());
+        for standing in [Standing::Taken, Standing::Refused(Error::config("asking", "no"))] {
+            *gate.enter(&never).await.unwrap().unwrap() = standing;
+            assert!(!matches!(gate.enter(&never).await, Ok(Some(_))));
+            gate.forget();
+            assert!(matches!(gate.enter(&never).await, Ok(Some(_))));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Tables that are written as lists: rows of values as in a sheet, or columns of values beside each other.
 
 use cordada_core::Result;
+use cordada_ingest_formats::headings::Headings;
 use cordada_ingest_formats::json::pointer::Pointer;
 use cordada_ingest_formats::json::scan::Wanted;
 use serde_json::value::RawValue;
@@ -22,10 +23,17 @@ pub(super) fn rows(body: &[u8], at: &Pointer) -> Result<Vec<u8>> {
     let rows: Vec<Vec<&RawValue>> = serde_json::from_slice(text).map_err(|_| wrong())?;
     let mut rows = rows.into_iter();
     let header = rows.next().unwrap_or_default();
+    let mut headings = Headings::default();
     let mut names = Vec::new();
     for value in header {
-        let text = serde_json::from_str::<String>(value.get()).unwrap_or_else(|_| value.get().to_owned());
-        names.push(distinct(text.trim(), &names));
+        let text = match value.get() {
+            "null" => String::new(),
+            text => serde_json::from_str::<String>(text).unwrap_or_else(|_| text.to_owned()),
+        };
+        names.push(headings.heading(text.trim()));
+    }
+    for (at, name) in names.iter_mut().enumerate().filter(|(_, name)| name.is_empty()) {
+        *name = headings.unnamed(&[numbered(at)]);
     }
     let mut out = vec![b'['];
     for row in rows {
@@ -34,7 +42,7 @@ pub(super) fn rows(body: &[u8], at: &Pointer) -> Result<Vec<u8>> {
             continue;
         }
         while names.len() < row.len() {
-            names.push(distinct("", &names));
+            names.push(headings.unnamed(&[numbered(names.len())]));
         }
         let values = row
             .iter()
@@ -108,18 +116,9 @@ fn object<'a>(out: &mut Vec<u8>, members: impl Iterator<Item = (&'a str, &'a str
     out.push(b'}');
 }
 
-/// `name`, or one like it that is none of `names`: a column without a name has a number.
-fn distinct(name: &str, names: &[String]) -> String {
-    let number = names.len() + 1;
-    let name = if name.is_empty() {
-        format!("column_{number}")
-    } else {
-        name.to_owned()
-    };
-    match names.contains(&name) {
-        false => name,
-        true => distinct(&format!("{name}_{number}"), names),
-    }
+/// What a column is called that has no name.
+fn numbered(at: usize) -> String {
+    format!("column_{}", at + 1)
 }
 
 #[cfg(test)]
@@ -137,8 +136,13 @@ mod tests {
         let sheet = r#"{"values": [["id", "", "a", "a"], [1, "x", 2.50, true], [], [2], [3, "", "", "", "over"]]}"#;
         assert_eq!(
             text(rows(sheet.as_bytes(), &at)),
-            r#"[{"id":1,"column_2":"x","a":2.50,"a_4":true},{"id":2,"column_2":null,"a":null,"a_4":null},"#.to_owned()
-                + r#"{"id":3,"column_2":null,"a":null,"a_4":null,"column_5":"over"}]"#
+            r#"[{"id":1,"column_2":"x","a":2.50,"a_2":true},{"id":2,"column_2":null,"a":null,"a_2":null},"#.to_owned()
+                + r#"{"id":3,"column_2":null,"a":null,"a_2":null,"column_5":"over"}]"#
+        );
+        let odd = r#"{"values": [[null, "column_1", "a", "a_2", "a"], [1, 2, 3, 4, 5]]}"#;
+        assert_eq!(
+            text(rows(odd.as_bytes(), &at)),
+            r#"[{"column_1_2":1,"column_1":2,"a":3,"a_2":4,"a_3":5}]"#
         );
         assert_eq!(text(rows(b"{\"range\": \"A1\"}", &at)), "[]");
         assert!(rows(b"{\"values\": [1]}", &at).is_err());

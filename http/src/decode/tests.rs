@@ -208,7 +208,8 @@ fn what_looks_like_a_number_is_one_where_a_system_means_it() {
         r#"[{"a":-1.50,"b":0,"c":"007","d":"1e5","e":true,"f":"+1","g":"-0"}]"#
     );
     let fields = Fields {
-        decimals: vec!["price".to_owned(), "total".to_owned()],
+        decimals: vec!["total".to_owned()],
+        decimal_commas: vec!["price".to_owned()],
         rfc2822: vec!["sent".to_owned()],
         utc: vec!["at_gmt".to_owned()],
     };

@@ -71,13 +71,8 @@ pub(super) fn to_json(body: &[u8]) -> Result<Vec<u8>> {
 
 /// The document as text: UTF-8, or what its mark or declaration says.
 fn text(body: &[u8]) -> Result<Cow<'_, str>> {
-    let declaration = String::from_utf8_lossy(&body[..body.len().min(200)]);
-    let declared = declaration
-        .split("?>")
-        .next()
-        .and_then(|declaration| declaration.split_once("encoding="))
-        .and_then(|(_, label)| label[1..].split(['"', '\'']).next());
-    let encoding = match declared {
+    let declaration = String::from_utf8_lossy(body.get(..200).unwrap_or(body));
+    let encoding = match declared(&declaration) {
         Some(label) => Encoding::for_label(label.as_bytes())
             .ok_or_else(|| malformed("XML", format!("its encoding is `{label}`")))?,
         None => encoding_rs::UTF_8,
@@ -87,6 +82,15 @@ fn text(body: &[u8]) -> Result<Cow<'_, str>> {
         return Err(malformed("XML", format!("it is not {}", used.name())));
     }
     Ok(text)
+}
+
+/// The encoding that a declaration names: `<?xml version="1.0" encoding="latin1"?>`.
+fn declared(text: &str) -> Option<&str> {
+    let (declaration, _) = text.strip_prefix("<?xml")?.split_once("?>")?;
+    let (_, value) = declaration.split_once("encoding")?;
+    let value = value.trim_start().strip_prefix('=')?.trim_start();
+    let quote = value.chars().next().filter(|c| ['"', '\''].contains(c))?;
+    value.split(quote).nth(1)
 }
 
 fn element(start: &BytesStart<'_>) -> Result<Element, String> {
@@ -159,4 +163,28 @@ fn resolve(reference: &BytesRef<'_>) -> Option<char> {
 
 fn wrong(reader: &Reader<&[u8]>, why: impl std::fmt::Display) -> Error {
     malformed("XML", why).with("byte", reader.error_position().max(reader.buffer_position()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declaration_is_what_stands_at_the_beginning() {
+        for (text, expected) in [
+            ("<?xml version='1.0' encoding='latin1'?><a/>", Some("latin1")),
+            ("<?xml version=\"1.0\" encoding = \"x\" ?>", Some("x")),
+            ("<?xml encoding=?>", None),
+            ("<?xml encoding=é?>", None),
+            ("<?xml encoding=", None),
+            ("<a encoding=\"latin1\"/>", None),
+            ("<a>encoding=", None),
+            ("", None),
+        ] {
+            assert_eq!(declared(text), expected, "{text}");
+        }
+        for wrong in ["<?xml encoding=", "<?xml version=\"1.0\" encoding=é?><a/", "encoding="] {
+            assert!(to_json(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use cordada_core::progress::Task;
+use cordada_core::source_names::SourceNames;
 use cordada_core::{Error, Result};
 use cordada_ingest_source::Landed;
 use cordada_ingest_source::extract::{Extraction, State};
@@ -126,6 +127,8 @@ pub(crate) struct SessionRequest<'a> {
     pub(crate) project: &'a Path,
     /// The columns of the table in the lake that the rows are added to; none if it is new, or all rows are replaced.
     pub(crate) known: SchemaRef,
+    /// What its columns are called.
+    pub(crate) columns: Arc<SourceNames>,
     /// How many connections may read at the same time.
     pub(crate) parallelism: usize,
     pub(crate) task: Arc<dyn Task>,

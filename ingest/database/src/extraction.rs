@@ -3,12 +3,12 @@
 //! Everything is read from one snapshot. A chunk with a cursor holds all rows beyond the last chunk's bound up to and
 //! with its own, so that rows with the same cursor are never in two of them.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cordada_core::names::snake_case;
 use cordada_core::{Error, Result};
 use cordada_ingest_source::Landed;
 use cordada_ingest_source::extract::{Chunk, Extraction, Rows, State};
@@ -16,7 +16,7 @@ use cordada_ingest_source::extract::{Chunk, Extraction, Rows, State};
 use crate::config::DatabaseStream;
 use crate::keys;
 use crate::position::{Position, definition};
-use crate::session::{Operator, Part, Session, SessionRows, find_column};
+use crate::session::{ColumnNames, Operator, Part, Session, SessionRows};
 
 /// Rows of a chunk with a cursor.
 const CHUNK_ROWS: u64 = 1_000_000;
@@ -46,7 +46,7 @@ pub(crate) struct RelationExtraction {
     /// Whether all rows replace all that are there.
     replace: bool,
     compare: Option<Arc<dyn Landed>>,
-    /// The columns with a transform, by their names in the lake: not even a hash of theirs is kept.
+    /// The columns with a transform, by the source's own names: not even a hash of theirs is kept.
     hidden: Vec<String>,
     next: Step,
 }
@@ -71,11 +71,14 @@ enum Start {
     Position(Position),
 }
 
-/// The columns of a stream that have a transform, by their names in the lake.
-fn hidden(stream: &DatabaseStream) -> Vec<String> {
-    let columns = stream.rows().columns;
-    let hidden = columns.iter().filter(|(_, options)| options.transform.is_some());
-    hidden.map(|(name, _)| snake_case(name)).collect()
+/// The columns that have a transform, or within which something has, by the source's own names.
+fn hidden(names: &ColumnNames) -> Vec<String> {
+    let columns = names.options.columns.iter();
+    let transformed = columns.filter(|(_, options)| options.transform.is_some());
+    let hidden: HashSet<&str> = transformed.filter_map(|(path, _)| path.split('.').next()).collect();
+    let columns = names.sources().iter().zip(names.lake());
+    let hidden = columns.filter(|(_, lake)| hidden.contains(lake.as_str()));
+    hidden.map(|(source, _)| source.clone()).collect()
 }
 
 /// The end of a window that it does not begin before.
@@ -105,6 +108,7 @@ impl RelationExtraction {
             (None, None) => Start::Everything,
         };
         Ok(Self {
+            hidden: hidden(session.columns()),
             session,
             origin: stream.label().to_owned(),
             definition: definition(stream),
@@ -114,7 +118,6 @@ impl RelationExtraction {
             repeatable: stream.is_repeatable(),
             replace,
             compare: stream.deletes.map(|_| request.existing),
-            hidden: hidden(stream),
             next: Step::Start(start),
         })
     }
@@ -337,12 +340,12 @@ impl RelationExtraction {
         let Some(existing) = self.compare.take() else {
             return Ok(None);
         };
-        let names: Vec<_> = self.key.iter().map(|name| snake_case(name)).collect();
+        let names = self.session.columns().in_lake(&self.key);
         let Some(existing) = existing.keys(&names).await? else {
             return Ok(None);
         };
         let source = self.session.rows(Part::Columns(self.key.clone())).await?;
-        let missing = keys::missing(source, existing, DELETED).await?;
+        let missing = keys::missing(source, existing, &names, DELETED).await?;
         Ok(missing.map(|(schema, partition)| {
             let rows = SessionRows {
                 schema,
@@ -390,8 +393,8 @@ impl Extraction for RelationExtraction {
 /// Config: one is not there; rows are appended by a cursor that two rows can share.
 pub(crate) async fn check(session: &mut dyn Session, stream: &DatabaseStream) -> Result<(Vec<String>, Vec<String>)> {
     let doing = format!("reading {}", stream.label());
-    let columns = session.columns().to_vec();
-    let find = |name: &String| find_column(&columns, name, &doing).map(|at| columns[at].clone());
+    let names = session.columns();
+    let find = |name: &String| names.find(name, &doing).map(|at| names.sources()[at].clone());
     let cursor: Vec<_> = stream.cursor.iter().map(find).collect::<Result<_>>()?;
     let key: Vec<_> = stream.options().key.iter().map(find).collect::<Result<_>>()?;
     if let [only] = cursor.as_slice()

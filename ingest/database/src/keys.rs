@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
-use arrow::compute::{CastOptions, cast_with_options, take};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::record_batch::RecordBatch;
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow::row::{RowConverter, SortField};
-use cordada_core::names::snake_case;
+use cordada_core::conform::conform;
+use cordada_core::spelling::Former;
 use cordada_core::{Context, Error, Result};
 use datafusion_execution::SendableRecordBatchStream;
 use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
@@ -21,30 +22,32 @@ use crate::session::SessionRows;
 
 /// The hashes of rows.
 struct Hasher {
-    types: Vec<DataType>,
+    /// The columns, by their numbers.
+    schema: SchemaRef,
     rows: RowConverter,
 }
 
 impl Hasher {
-    /// Of columns that are cast to those types, which makes the same value of two systems the same bytes.
+    /// Of columns that become those types as they do when they land, so that the same value of two systems has the same
+    /// bytes: `1.50` is the text that the lake has of it.
     fn new(types: Vec<DataType>) -> Result<Self> {
         let fields = types.iter().cloned().map(SortField::new).collect();
         let rows = RowConverter::new(fields).doing(|| "comparing keys")?;
-        Ok(Self { types, rows })
+        let fields = types.into_iter().enumerate();
+        let fields = fields.map(|(number, data_type)| Field::new(number.to_string(), data_type, true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        Ok(Self { schema, rows })
     }
 
     /// A hash a row, given to `each`.
     fn hash(&mut self, columns: &[ArrayRef], mut each: impl FnMut(u128)) -> Result<()> {
-        let strict = CastOptions {
-            safe: false,
-            ..CastOptions::default()
-        };
-        let columns = columns
-            .iter()
-            .zip(&self.types)
-            .map(|(column, to)| cast_with_options(column, to, &strict));
-        let columns = columns.collect::<Result<Vec<_>, _>>().doing(|| "comparing keys")?;
-        let rows = self.rows.convert_columns(&columns).doing(|| "comparing keys")?;
+        let fields = self.schema.fields().iter().zip(columns);
+        let fields = fields.map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone()));
+        let own = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let options = RecordBatchOptions::new().with_row_count(Some(columns.first().map_or(0, |column| column.len())));
+        let rows = RecordBatch::try_new_with_options(own, columns.to_vec(), &options).doing(|| "comparing keys")?;
+        let rows = conform(&rows, &self.schema, &Former::default())?;
+        let rows = self.rows.convert_columns(rows.columns()).doing(|| "comparing keys")?;
         for row in &rows {
             let hash = Sha256::digest(row.data());
             let half = hash.first_chunk::<16>().copied().unwrap_or_default();
@@ -54,13 +57,16 @@ impl Hasher {
     }
 }
 
-/// What rows are, whatever their order: the sum of their hashes, and their number. Columns that are `hidden` (by their
-/// names in the lake) do not count.
+/// The columns of rows, without that of the misfits behind them.
+fn own(rows: &SessionRows) -> &[FieldRef] {
+    rows.schema.fields().split_last().map_or(&[], |(_, fields)| fields)
+}
+
+/// What rows are, whatever their order: the sum of their hashes, and their number. Columns that are `hidden` (by the
+/// source's own names) do not count, nor what is said of values that do not fit, for it repeats them.
 pub(crate) async fn digest(rows: SessionRows, hidden: &[String]) -> Result<String> {
-    let fields = rows.schema.fields().iter().enumerate();
-    let shown: Vec<_> = fields
-        .filter(|(_, field)| !hidden.contains(&snake_case(field.name())))
-        .collect();
+    let fields = own(&rows).iter().enumerate();
+    let shown: Vec<_> = fields.filter(|(_, field)| !hidden.contains(field.name())).collect();
     let types = shown.iter().map(|(_, field)| field.data_type().clone()).collect();
     let columns: Vec<usize> = shown.iter().map(|(at, _)| *at).collect();
     let mut hasher = Hasher::new(types)?;
@@ -76,28 +82,21 @@ pub(crate) async fn digest(rows: SessionRows, hidden: &[String]) -> Result<Strin
     Ok(format!("{sum:032x}:{count}"))
 }
 
-/// The keys that `existing` has and `source` has not, as rows with a true `deleted` column; `None` if there are none.
+/// The keys that `existing` has and `source` has not, whose columns `existing` calls as `lake` says, as rows with a true
+/// `deleted` column; `None` if there are none.
 ///
 /// # Errors
 /// Those of either.
 pub(crate) async fn missing(
     source: SessionRows,
     existing: SendableRecordBatchStream,
+    lake: &[String],
     deleted: &str,
 ) -> Result<Option<(SchemaRef, SendableRecordBatchStream)>> {
-    // Behind the key's columns is that of the misfits.
-    let fields = source
-        .schema
-        .fields()
-        .split_last()
-        .map_or(&[][..], |(_, fields)| fields);
-    let names: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
-    let order = names.iter().map(|name| {
-        let lake = snake_case(name);
-        existing
-            .schema()
-            .index_of(&lake)
-            .doing(|| "comparing keys with the lake's")
+    let names: Vec<String> = own(&source).iter().map(|field| field.name().clone()).collect();
+    let order = lake.iter().map(|name| {
+        let place = existing.schema().index_of(name);
+        place.doing(|| "comparing keys with the lake's")
     });
     let order = order.collect::<Result<Vec<_>>>()?;
     let types: Vec<_> = order
@@ -191,15 +190,19 @@ impl FromStream for Error {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use arrow::array::{AsArray, Int32Array, Int64Array, StringArray, StringViewArray};
+    use arrow::array::{AsArray, Decimal128Array, Int32Array, Int64Array, StringArray, StringViewArray};
     use arrow::datatypes::Int64Type;
-    use cordada_ingest_source::misfits::{self, Misfits};
+    use cordada_ingest_source::misfits::{self, Misfit, Misfits};
 
     use super::*;
 
     fn rows(columns: Vec<(&str, ArrayRef)>) -> SessionRows {
+        rows_with(columns, Misfits::default())
+    }
+
+    fn rows_with(columns: Vec<(&str, ArrayRef)>, mut misfits: Misfits) -> SessionRows {
         let batch = RecordBatch::try_from_iter(columns).unwrap();
-        let misfits = Misfits::default().finish(batch.num_rows()).unwrap();
+        let misfits = misfits.finish(batch.num_rows()).unwrap();
         let schema = misfits::schema(&batch.schema());
         let columns = batch.columns().iter().cloned().chain([misfits]).collect();
         let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
@@ -229,7 +232,8 @@ mod tests {
             .partitions
             .remove(0)
         };
-        let gone = missing(source(), lake(vec![3, 2, 1], vec!["b", "b", "a"]), "_deleted")
+        let names = ["id".to_owned(), "zone".to_owned()];
+        let gone = missing(source(), lake(vec![3, 2, 1], vec!["b", "b", "a"]), &names, "_deleted")
             .await
             .unwrap();
         let (schema, gone) = gone.unwrap();
@@ -239,11 +243,23 @@ mod tests {
         assert_eq!(batches[0].column(0).as_primitive::<Int64Type>().values(), &[2]);
         assert!(batches[0].column(2).as_boolean().value(0));
         assert!(
-            missing(source(), lake(vec![1], vec!["a"]), "_deleted")
+            missing(source(), lake(vec![1], vec!["a"]), &names, "_deleted")
                 .await
                 .unwrap()
                 .is_none()
         );
+    }
+
+    #[tokio::test]
+    async fn a_key_that_became_text_in_the_lake_is_not_gone() {
+        let decimals = Decimal128Array::from(vec![150, 200])
+            .with_precision_and_scale(9, 2)
+            .unwrap();
+        let source = rows(vec![("id", Arc::new(decimals) as ArrayRef)]);
+        let texts: ArrayRef = Arc::new(StringViewArray::from(vec!["1.5", "2"]));
+        let lake = rows(vec![("id", texts)]).partitions.remove(0);
+        let gone = missing(source, lake, &["id".to_owned()], "_deleted").await.unwrap();
+        assert!(gone.is_none());
     }
 
     #[tokio::test]
@@ -258,9 +274,18 @@ mod tests {
         let of = |id: i32, name: &str| {
             let (id, name) = (Int32Array::from(vec![id]), StringArray::from(vec![name]));
             let columns = vec![("id", Arc::new(id) as ArrayRef), ("E-mail", Arc::new(name) as ArrayRef)];
-            async move { digest(rows(columns), &["e_mail".to_owned()]).await.unwrap() }
+            async move { digest(rows(columns), &["E-mail".to_owned()]).await.unwrap() }
         };
         assert_eq!(of(1, "ana@example.org").await, of(1, "bo@example.org").await);
         assert_ne!(of(1, "ana@example.org").await, of(2, "ana@example.org").await);
+        let misfit = |value: &str| {
+            let mut misfits = Misfits::default();
+            let (column, reason, value) = (1, "it is no name".to_owned(), value.to_owned());
+            misfits.add(0, Misfit { column, reason, value });
+            let id = Int32Array::from(vec![1]);
+            let columns = vec![("id", Arc::new(id) as ArrayRef)];
+            async move { digest(rows_with(columns, misfits), &[]).await.unwrap() }
+        };
+        assert_eq!(misfit("ana@example.org").await, misfit("bo@example.org").await);
     }
 }

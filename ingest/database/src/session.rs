@@ -3,15 +3,17 @@
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use cordada_core::names::snake_case;
+use cordada_core::source_names::SourceNames;
 use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, Result};
+use cordada_ingest_source::options::Options;
 use datafusion_execution::SendableRecordBatchStream;
 
 /// A session that reads one table, view or query, all of it from one snapshot.
 #[async_trait]
 pub(crate) trait Session: Send {
-    /// The relation's columns, by the source's own names.
-    fn columns(&self) -> &[String];
+    /// What the relation's columns are called.
+    fn columns(&self) -> &ColumnNames;
 
     /// What stands behind `FROM`.
     fn relation(&self) -> &str;
@@ -107,39 +109,101 @@ impl Operator {
     }
 }
 
+/// What the columns of a relation are called, in their order: by the source, and in the lake.
+#[derive(Debug, Clone)]
+pub(crate) struct ColumnNames {
+    sources: Vec<String>,
+    lake: Vec<String>,
+    names: SourceNames,
+    /// What the stream says of the columns, by their names in the lake.
+    pub(crate) options: Options,
+}
+
+impl ColumnNames {
+    /// Those of columns that the source calls `sources`, which land in a table whose columns are called as `known` says.
+    pub(crate) fn new(sources: Vec<String>, known: &SourceNames, options: &Options) -> Self {
+        let mut names = known.clone();
+        let lake = names.assign(&sources);
+        Self {
+            options: options.named(&names),
+            sources,
+            lake,
+            names,
+        }
+    }
+
+    /// The source's own names.
+    pub(crate) fn sources(&self) -> &[String] {
+        &self.sources
+    }
+
+    /// The names in the lake.
+    pub(crate) fn lake(&self) -> &[String] {
+        &self.lake
+    }
+
+    /// The names in the lake of columns that the source calls so.
+    pub(crate) fn in_lake(&self, sources: &[String]) -> Vec<String> {
+        let lake = sources.iter().map(|source| {
+            let at = self.sources.iter().position(|own| own == source);
+            at.map_or_else(|| snake_case(source), |at| self.lake[at].clone())
+        });
+        lake.collect()
+    }
+
+    /// Where among the columns the one is that the configuration calls `name`: by its name in the lake, by the source's, or
+    /// by that written another way.
+    ///
+    /// # Errors
+    /// Config: there is none.
+    pub(crate) fn find(&self, name: &str, doing: &str) -> Result<usize> {
+        let known = || {
+            let lake = self.names.find(name)?;
+            self.lake.iter().position(|own| own == lake)
+        };
+        let snake = snake_case(name);
+        let alike = || self.sources.iter().position(|source| snake_case(source) == snake);
+        known().or_else(alike).ok_or_else(|| {
+            let hint = did_you_mean(name, "the columns are", self.sources.iter().map(String::as_str));
+            Error::config(doing, format!("there is no column `{name}`")).hint(hint)
+        })
+    }
+}
+
 /// A relation's columns, each with what its driver knows of it.
 pub(crate) struct Columns<C> {
-    names: Vec<String>,
+    names: ColumnNames,
     columns: Vec<C>,
 }
 
 impl<C: Clone> Columns<C> {
-    /// These, in their order.
-    pub(crate) fn new(columns: Vec<C>, name: impl Fn(&C) -> &str) -> Self {
-        let names = columns.iter().map(|column| name(column).to_owned()).collect();
+    /// These, which are called so.
+    pub(crate) fn new(columns: Vec<C>, names: ColumnNames) -> Self {
         Self { names, columns }
     }
 
-    pub(crate) fn names(&self) -> &[String] {
+    pub(crate) fn names(&self) -> &ColumnNames {
         &self.names
     }
 
-    /// The one that is called so.
+    /// The one that the source calls so, or else the configuration.
     ///
     /// # Errors
     /// Config: there is none.
     pub(crate) fn get(&self, name: &str, doing: &str) -> Result<&C> {
-        find_column(&self.names, name, doing).map(|at| &self.columns[at])
+        let own = self.names.sources.iter().position(|source| source == name);
+        let at = own.map_or_else(|| self.names.find(name, doing), Ok)?;
+        Ok(&self.columns[at])
     }
 
-    /// Where the first one is for which that holds.
-    pub(crate) fn position(&self, holds: impl Fn(&C) -> bool) -> Option<usize> {
-        self.columns.iter().position(holds)
+    /// All of them.
+    pub(crate) fn all(&self) -> &[C] {
+        &self.columns
     }
 
-    /// The one at that place.
-    pub(crate) fn at(&mut self, place: usize) -> &mut C {
-        &mut self.columns[place]
+    /// All of them, to be changed.
+    pub(crate) fn all_mut(&mut self) -> &mut [C] {
+        &mut self.columns
     }
 
     /// Those of a part of the relation, and the SQL behind `FROM` that chooses its rows.
@@ -156,20 +220,6 @@ impl<C: Clone> Columns<C> {
             }
         })
     }
-}
-
-/// Where among the relation's own names the one is that the configuration calls `name`: the same, or the same in
-/// snake_case.
-///
-/// # Errors
-/// Config: there is none.
-pub(crate) fn find_column(columns: &[String], name: &str, doing: &str) -> Result<usize> {
-    let exact = columns.iter().position(|column| column == name);
-    let alike = || columns.iter().position(|column| snake_case(column) == snake_case(name));
-    exact.or_else(alike).ok_or_else(|| {
-        let hint = did_you_mean(name, "the columns are", columns.iter().map(String::as_str));
-        Error::config(doing, format!("there is no column `{name}`")).hint(hint)
-    })
 }
 
 /// A query as what stands behind `FROM`.

@@ -10,9 +10,11 @@ use async_trait::async_trait;
 use chrono_tz::Tz;
 use cordada_core::Result;
 use cordada_core::progress::Silent;
+use cordada_core::source_names::SourceNames;
 use cordada_ingest_source::Source;
 use cordada_ingest_source::extract::{Extraction, Request};
 use cordada_ingest_source::options::Options;
+use cordada_ingest_source::provenance::OURS;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::DatabaseSource;
@@ -46,6 +48,7 @@ impl Source for DatabaseSource {
             names: (request.source, request.stream),
             project: request.project,
             known: known.unwrap_or_else(|| Arc::new(Schema::empty())),
+            columns: request.columns,
             parallelism: self.parallelism.map_or(request.parallelism, NonZeroUsize::get),
             task: request.task,
             cancel: request.cancel,
@@ -72,6 +75,7 @@ impl Source for DatabaseSource {
             names: (source, name),
             project,
             known: Arc::new(Schema::empty()),
+            columns: Arc::new(SourceNames::new(stream.rows().given_names(), OURS.to_vec())),
             parallelism: 1,
             task: Arc::new(Silent),
             cancel: cancel.clone(),

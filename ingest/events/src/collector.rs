@@ -14,7 +14,8 @@ use cordada_ingest_source::transform::PiiKey;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use super::config::EventsSource;
+use super::columns::Protocol;
+use super::config::{EventsSource, EventsStream};
 use super::connection::{LimitedListener, Peer};
 use super::http::{self, App};
 use super::proxies::Proxies;
@@ -54,6 +55,14 @@ impl<'a> Collector<'a> {
         for (name, stream) in &events.streams {
             let sink = Sink::new(project, (source, events), (name, stream), key)?;
             sinks.insert(name.clone(), sink);
+        }
+        let mut protocols = events.streams.values().map(EventsStream::protocol);
+        if events.origins.is_empty() && protocols.any(|protocol| protocol == Protocol::Snowplow) {
+            tracing::warn!(
+                source,
+                "browsers keep back hits that a tracker sends with cookies, as Snowplow's does by default: name your \
+                 sites in `origins`, or set `withCredentials: false` in the tracker"
+            );
         }
         let refused =
             |error| Error::unavailable(doing(), error).hint("set `listen:` of the source to an address that is free");

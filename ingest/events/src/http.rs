@@ -217,14 +217,9 @@ impl App {
 
     /// Who sent the request: whoever the proxy says, if there is one.
     fn sender(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let forwarded = || {
-            let header = headers.get("x-forwarded-for")?.to_str().ok()?;
-            header.rsplit(',').next()?.trim().parse().ok()
-        };
-        match self.behind_proxy.trusts(peer) {
-            true => forwarded().unwrap_or(peer),
-            false => peer,
-        }
+        let lines: Vec<_> = headers.get_all("x-forwarded-for").into_iter().collect();
+        let lines = lines.into_iter().map(|line| line.to_str().unwrap_or_default());
+        self.behind_proxy.sender(peer, lines)
     }
 
     /// What is known of the request, and the cookie that the answer sets.

@@ -5,6 +5,7 @@
 //! the request answered. Every few seconds the [`collector`] lands what is in the log, by way of the [`extraction`]
 //! that `cordada ingest` uses too.
 
+mod addresses;
 mod collector;
 mod columns;
 mod config;

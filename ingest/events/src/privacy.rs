@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::addresses::address;
 use super::columns::{Anonymous, Kind, Protocol};
-use super::freeform::{harmless, impersonal, keep_addresses, plain_address};
+use super::freeform::{harmless, impersonal, keep_addresses, keep_addresses_of, plain_address};
 use super::hit::Hit;
 use super::record::Record;
 
@@ -160,7 +161,7 @@ impl Ip {
         }
         if let Some(Value::String(text)) = record.remove("user_ipaddress") {
             // What is not an address cannot be shortened.
-            let kept = text.parse().ok().and_then(|address| self.of(address));
+            let kept = address(&text).and_then(|address| self.of(address));
             record.default_text("user_ipaddress", &kept.map(|kept| kept.to_string()).unwrap_or_default());
         }
         let keep = |address| self.of(address);
@@ -174,7 +175,7 @@ impl Ip {
                 values.shift_remove(column.name);
             }
         }
-        record.extra_mut().retain(|_, value| keep_addresses(value, &keep));
+        keep_addresses_of(record.extra_mut(), &keep);
     }
 
     /// A hit that could not be read, without the addresses that its protocol would have in it; all others are

@@ -10,6 +10,7 @@ use cordada_ingest_formats::values::build::{Notation, is_readable};
 use cordada_ingest_source::transform::{PiiKey, Transforms};
 use serde_json::{Value, json};
 
+use super::columns::EXTRA;
 use super::config::{EventsSource, EventsStream, Secret};
 use super::hit::Hit;
 use super::privacy::{Privacy, PrivacySignals};
@@ -32,8 +33,8 @@ pub(super) struct Sink {
 struct ExtractedColumn {
     name: String,
     column: String,
-    /// The place within the column, as a JSON pointer.
-    place: String,
+    /// The names on the way to it within the column.
+    place: Vec<String>,
     data_type: DataType,
     /// Whether it has a transform, so that its place must not keep it as it was.
     is_hidden: bool,
@@ -61,7 +62,7 @@ impl Sink {
             ExtractedColumn {
                 name: name.clone(),
                 column: column.to_owned(),
-                place: format!("/{}", within.replace('.', "/")),
+                place: within.split('.').map(str::to_owned).collect(),
                 data_type: options.declared(name).cloned().unwrap_or(DataType::Utf8),
                 is_hidden: options.column(name).is_some_and(|column| column.transform.is_some()),
             }
@@ -121,11 +122,19 @@ impl Sink {
 impl ExtractedColumn {
     /// Takes it out of its place.
     fn clear(&self, record: &mut Record) {
-        let column = record.values_mut().get_mut(&self.column);
-        let Some((within, name)) = self.place.rsplit_once('/') else {
+        let Some((name, within)) = self.place.split_last() else {
             return;
         };
-        match column.and_then(|column| column.pointer_mut(within)) {
+        if self.column == EXTRA && within.is_empty() {
+            record.extra_mut().shift_remove(name);
+            return;
+        }
+        let (first, within) = match (self.column.as_str(), within.split_first()) {
+            (EXTRA, Some((first, within))) => (record.extra_mut().get_mut(first), within),
+            (column, _) => (record.values_mut().get_mut(column), within),
+        };
+        let place = first.and_then(|first| within.iter().try_fold(first, |value, name| step_mut(value, name)));
+        match place {
             Some(Value::Object(fields)) => drop(fields.shift_remove(name)),
             Some(Value::Array(items)) => {
                 if let Some(item) = name.parse().ok().and_then(|at: usize| items.get_mut(at)) {
@@ -136,19 +145,45 @@ impl ExtractedColumn {
         }
     }
 
+    /// What is at its place.
+    fn find<'r>(&self, record: &'r Record) -> Option<&'r Value> {
+        let (first, within) = match (self.column.as_str(), self.place.split_first()) {
+            (EXTRA, Some((first, within))) => (record.extra_value(first)?, within),
+            (column, _) => (record.get(column)?, self.place.as_slice()),
+        };
+        within.iter().try_fold(first, step)
+    }
+
     /// Its value, if that is of its type; it stays in its place unless it has a transform.
     fn value(&self, record: &Record) -> Option<Value> {
         const NOTATION: Notation = Notation {
             point: b'.',
             zone: Tz::UTC,
         };
-        let value = record.get(&self.column)?.pointer(&self.place)?;
+        let value = self.find(record)?;
         if value.is_object() || value.is_array() {
             return (self.data_type == DataType::Utf8).then(|| Value::from(value.to_string()));
         }
         let text = scalar_text(value);
         let fits = !text.is_empty() && is_readable(text.as_bytes(), &self.data_type, NOTATION);
         fits.then(|| Value::from(text))
+    }
+}
+
+/// What is called so in an object, or stands there in a list.
+fn step<'v>(value: &'v Value, name: &String) -> Option<&'v Value> {
+    match value {
+        Value::Object(fields) => fields.get(name),
+        Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+        _ => None,
+    }
+}
+
+fn step_mut<'v>(value: &'v mut Value, name: &str) -> Option<&'v mut Value> {
+    match value {
+        Value::Object(fields) => fields.get_mut(name),
+        Value::Array(items) => items.get_mut(name.parse::<usize>().ok()?),
+        _ => None,
     }
 }
 
@@ -161,4 +196,52 @@ fn scalar_or_json(value: &Value) -> String {
 
 fn text(value: &Value) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(|_| Error::failed("writing an event", "it has no JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::columns::Protocol;
+
+    fn extracted(path: &str) -> ExtractedColumn {
+        let (column, within) = path.split_once('.').unwrap_or((path, ""));
+        ExtractedColumn {
+            name: "x".to_owned(),
+            column: column.to_owned(),
+            place: within.split('.').map(str::to_owned).collect(),
+            data_type: DataType::Utf8,
+            is_hidden: true,
+        }
+    }
+
+    #[test]
+    fn what_is_hidden_is_taken_out_of_wherever_it_is() {
+        for (path, left) in [
+            (
+                "extra.uid",
+                json!({"properties": {"a/b": {"c~d": "ana"}, "list": ["ana"]}, "extra": {"o": {"uid": "ana"}}}),
+            ),
+            (
+                "extra.o.uid",
+                json!({"properties": {"a/b": {"c~d": "ana"}, "list": ["ana"]}, "extra": {"o": {}, "uid": "ana"}}),
+            ),
+            (
+                "properties.a/b.c~d",
+                json!({"properties": {"a/b": {}, "list": ["ana"]}, "extra": {"o": {"uid": "ana"}, "uid": "ana"}}),
+            ),
+            (
+                "properties.list.0",
+                json!({"properties": {"a/b": {"c~d": "ana"}, "list": [null]}, "extra": {"o": {"uid": "ana"}, "uid": "ana"}}),
+            ),
+        ] {
+            let mut record = Record::new(Protocol::Segment);
+            record.json("properties", json!({"a/b": {"c~d": "ana"}, "list": ["ana"]}));
+            record.extra("o", json!({"uid": "ana"}));
+            record.extra("uid", json!("ana"));
+            let column = extracted(path);
+            assert_eq!(column.value(&record), Some(json!("ana")), "{path}");
+            column.clear(&mut record);
+            assert_eq!(record.finish(), left, "{path}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use chrono_tz::Tz;
 use cordada_core::yaml::one_or_many;
 use cordada_core::{Error, Result};
-use cordada_ingest_discovery::discover::FoundFile;
+use cordada_ingest_discovery::discover::{self, FoundFile};
 use cordada_ingest_formats::excel::ExcelOptions;
 use cordada_ingest_formats::reading::{CsvOptions, Declared, Format, MOST_OF_A_RECORD, Reading};
 use cordada_ingest_source::options::Zone;
@@ -86,6 +86,15 @@ impl FilesSource {
         Ok(())
     }
 
+    /// The files of a stream.
+    ///
+    /// # Errors
+    /// As [`discover::find`].
+    pub(crate) async fn find(&self, project: &Path, stream: &FileStream) -> Result<Vec<FoundFile>> {
+        let allow_outside = self.allow_outside || stream.allow_outside;
+        discover::find(project, &stream.path, allow_outside, &self.storage).await
+    }
+
     /// One of its streams.
     ///
     /// # Errors
@@ -112,26 +121,24 @@ impl FileStream {
     /// what later versions can be told changes nothing for those who do not say it.
     pub(crate) fn settings(&self, zone: Tz) -> String {
         let mut settings = Vec::new();
-        settings.extend(self.format.map(|format| format!("format {format:?}")));
+        settings.extend(self.format.map(|format| format!("format {}", format.name())));
         let zone = self.options().timezone.unwrap_or(zone);
         settings.extend((zone != Tz::UTC).then(|| format!("timezone {zone}")));
         settings.extend(told("csv", &self.csv));
         settings.extend(told("excel", &self.excel));
         for (name, column) in &self.options().columns {
-            let said = (&column.data_type, &column.from, column.transform);
-            if said != (&None, &None, None) {
-                settings.push(format!("column {name} {said:?}"));
-            }
+            let said = column.reading();
+            settings.extend((!said.is_empty()).then(|| format!("column {name} {said}")));
             settings.extend(column.timezone.map(|Zone(zone)| format!("timezone of {name} {zone}")));
         }
         settings.join("\n")
     }
 
-    /// The character around fields that may hold line ends, in a file of that name.
-    pub(crate) fn quote_in(&self, name: &str) -> Option<u8> {
+    /// The character around fields that may hold line ends, in a file of that name; and whether it may be escaped.
+    pub(crate) fn quote_in(&self, name: &str) -> (Option<u8>, bool) {
         match self.format.or_else(|| Format::of_name(name)) {
-            Some(Format::Csv | Format::Tsv) => self.csv.quote(),
-            _ => None,
+            Some(Format::Csv | Format::Tsv) => (self.csv.quote(), self.csv.escape().is_some()),
+            _ => (None, false),
         }
     }
 
@@ -242,5 +249,14 @@ mod tests {
             settings("{path: a, columns: {x: {type: integer}}}")
         );
         assert_eq!(settings("{path: a, columns: {x: {pii: email}}}"), "");
+        // Tables keep a hash of it: another text would land all files anew.
+        assert_eq!(
+            settings(
+                "{path: a, format: ndjson, columns: {x: {from: X, type: 'decimal(9,2)', timezone: Europe/Madrid}, y: \
+                 {pii: email, transform: hash}}}"
+            ),
+            "format ndjson\ncolumn x type decimal(9,2) from \"X\"\ntimezone of x Europe/Madrid\ncolumn y transform hash of \
+             email"
+        );
     }
 }

@@ -8,13 +8,13 @@ use chrono_tz::Tz;
 use cordada_core::progress::Task;
 use cordada_core::threads::blocking;
 use cordada_core::{Result, hex};
-use cordada_ingest_discovery::discover::{self, FoundFile};
+use cordada_ingest_discovery::discover::FoundFile;
 use cordada_ingest_formats::local::{Local, hash_beginning, hash_file, whole_lines};
 use cordada_ingest_formats::scanned::ScannedFile;
 use cordada_ingest_formats::text::unpacked;
-use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows};
+use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows, Superseded};
 use cordada_ingest_source::options::Disposition;
-use cordada_ingest_source::seen::{Arrival, Former, Identity, Seen, SeenFile};
+use cordada_ingest_source::seen::{Arrival, Former, HEAD, Identity, Seen, SeenFile};
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
@@ -30,13 +30,23 @@ struct Candidate {
     landed_lines: u64,
 }
 
+/// What of a file that has changed is new.
+enum Growth {
+    /// All of it: it holds something else.
+    None,
+    /// What follows so many lines, which have landed.
+    Lines(u64),
+    /// All of it, in the place of what has landed.
+    Whole,
+}
+
 /// The files to land, and what their commit says of files.
 #[derive(Default)]
 struct FilesToLand {
     candidates: Vec<Candidate>,
     transactions: Vec<(String, i64)>,
     dated: Vec<String>,
-    supersedes: Vec<(String, i64)>,
+    supersedes: Vec<Superseded>,
     skipped: usize,
 }
 
@@ -79,66 +89,87 @@ impl<'a> Files<'a> {
             .await?;
         let mut seen = Seen::of(source, stream, known);
         let total = found.len();
-        let is_new = |file: &FoundFile| !seen.has(&file.name, &file.state, &reading);
-        let new: Vec<_> = found.into_iter().filter(is_new).collect();
+        let (same, new): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .partition(|file| seen.has(&file.name, &file.state, &reading));
+        let new = self.fetch(new).await?;
+        let here = same.iter().filter_map(|file| seen.content_of(&file.name));
+        let here: HashSet<_> = here.chain(new.iter().map(|file| file.seen.content())).collect();
         let mut landing = FilesToLand::default();
-        for mut file in self.fetch(new).await? {
-            let arrival = seen.arrival(&file.seen, &reading);
-            let mut since = None;
-            match arrival {
+        for mut file in new {
+            let formers = match seen.arrival(&file.seen, &reading) {
                 Arrival::Landed => {
                     landing.transactions.extend(seen.meet(&file.seen));
                     continue;
                 }
-                Arrival::New => {}
-                Arrival::ReadAnew { names, since } => {
-                    landing.supersedes.extend(names.into_iter().map(|name| (name, since)));
+                Arrival::ReadAnew(rows) => {
+                    // Under its own name they come again.
+                    let elsewhere: Vec<_> = rows
+                        .iter()
+                        .filter(|rows| rows.file != file.found.name)
+                        .cloned()
+                        .collect();
+                    landing
+                        .transactions
+                        .extend(seen.forget(file.seen.content(), &elsewhere));
+                    landing.supersedes.extend(rows);
+                    Vec::new()
                 }
-                Arrival::Changed(former) => {
-                    (file, since) = self.grown(&former, file, &mut landing.supersedes).await?;
+                Arrival::Changed(former) => vec![former],
+                Arrival::New => seen.may_have_grown_from(&file.seen, &reading, |content| here.contains(content)),
+            };
+            let mut has_place = false;
+            for former in formers {
+                let growth;
+                (file, growth) = self.grown(&former, file).await?;
+                match growth {
+                    Growth::None => continue,
+                    Growth::Lines(lines) => {
+                        file.landed_lines = lines;
+                        has_place = former.rows.iter().any(|rows| rows.file == file.found.name);
+                        landing.transactions.extend(seen.grow(&former, &file.seen));
+                    }
+                    Growth::Whole => {
+                        landing.transactions.extend(seen.forget(former.content(), &former.rows));
+                        landing.supersedes.extend(former.rows);
+                    }
                 }
+                break;
             }
-            if since.is_none() {
-                landing.dated.push(file.seen.since(source, stream));
+            if !has_place {
+                landing.dated.push(file.seen.rows(source, stream));
             }
-            landing.transactions.extend(seen.land(&file.seen, &reading, since));
+            landing.transactions.extend(seen.land(&file.seen, &reading));
             landing.candidates.push(file);
         }
         landing.skipped = total - landing.candidates.len();
         Ok(landing)
     }
 
-    /// Finds out whether a file that has changed has only grown: then what it had stays in the table, or goes if its
-    /// last record was not whole. Since when its rows are there then; `None` if it holds something else.
-    async fn grown(
-        &self,
-        former: &Former,
-        mut file: Candidate,
-        supersedes: &mut Vec<(String, i64)>,
-    ) -> Result<(Candidate, Option<i64>)> {
+    /// Finds out whether a file has only grown since it had a former content.
+    async fn grown(&self, former: &Former, mut file: Candidate) -> Result<(Candidate, Growth)> {
         let appends = self.stream.options().disposition() == Disposition::Append;
-        let (Some(length), Some(since), true) = (former.length, former.since, appends) else {
-            return Ok((file, None));
+        let length = former.length.filter(|length| *length < file.local.bytes);
+        let (Some(length), true) = (length, appends && !former.rows.is_empty()) else {
+            return Ok((file, Growth::None));
         };
-        if length >= file.local.bytes {
-            return Ok((file, None));
-        }
         let (local, former) = (file.local, former.clone());
         let (workers, cancel) = (self.request.parallelism, self.request.cancel.clone());
-        let quote = self.stream.quote_in(&file.found.name);
-        let (local, lines) = blocking("reading the files", move || {
-            let grown = former.is(&hash_beginning(&local, length, workers, &cancel)?);
-            let lines = grown.then(|| whole_lines(&local, length, quote)).transpose()?;
-            Ok((local, lines))
+        let (quote, escapes) = self.stream.quote_in(&file.found.name);
+        let (local, growth) = blocking("reading the files", move || {
+            let growth = if !former.is(&hash_beginning(&local, length, workers, &cancel)?) {
+                Growth::None
+            } else if escapes || !former.read_so {
+                // Which quotes count is not told by their number; and lines that were read another way have to go.
+                Growth::Whole
+            } else {
+                whole_lines(&local, length, quote)?.map_or(Growth::Whole, Growth::Lines)
+            };
+            Ok((local, growth))
         })
         .await?;
         file.local = local;
-        match lines {
-            None => return Ok((file, None)),
-            Some(Some(lines)) => file.landed_lines = lines,
-            Some(None) => supersedes.push((file.found.name.clone(), since)),
-        }
-        Ok((file, Some(since)))
+        Ok((file, growth))
     }
 
     /// All the files or none: the table is replaced when the set of files, one of them, or how they are read changes.
@@ -234,8 +265,11 @@ fn candidate(
             (plain, hash, Some(packed))
         }
     };
-    let length = (grows && packed.is_none()).then_some(local.bytes);
-    let seen = SeenFile::new(&found.name, &found.state, &hash, packed.as_deref(), length);
+    let grows = match grows && packed.is_none() {
+        true => Some((local.bytes, local.head(HEAD)?)),
+        false => None,
+    };
+    let seen = SeenFile::new(&found.name, &found.state, &hash, packed.as_deref(), grows);
     Ok(Candidate {
         found,
         local,
@@ -251,10 +285,8 @@ impl Extraction for Files<'_> {
         if std::mem::replace(&mut self.done, true) {
             return Ok(None);
         }
-        let (source, stream) = (self.source, self.stream);
-        let allow_outside = source.allow_outside || stream.allow_outside;
-        let mut found = discover::find(self.request.project, &stream.path, allow_outside, &source.storage).await?;
-        stream.order.sort(&mut found);
+        let mut found = self.source.find(self.request.project, self.stream).await?;
+        self.stream.order.sort(&mut found);
         let landing = self.new_files(found).await?;
         self.skipped = landing.skipped;
         if landing.candidates.is_empty() {

@@ -6,7 +6,6 @@ use std::path::Path;
 use async_trait::async_trait;
 use chrono_tz::Tz;
 use cordada_core::Result;
-use cordada_ingest_discovery::discover;
 use cordada_ingest_source::Source;
 use cordada_ingest_source::extract::{Extraction, Request};
 use cordada_ingest_source::options::Options;
@@ -39,9 +38,6 @@ impl Source for FilesSource {
 
     async fn check(&self, project: &Path, _source: &str, stream: &str, _cancel: &CancellationToken) -> Result<()> {
         let stream = self.stream(stream)?;
-        let allow_outside = self.allow_outside || stream.allow_outside;
-        discover::find(project, &stream.path, allow_outside, &self.storage)
-            .await
-            .map(|_| ())
+        self.find(project, stream).await.map(drop)
     }
 }

@@ -52,6 +52,7 @@ pub fn csv(input: &[u8]) {
         let declared = (0..names.len()).map(|column| declared.clone().filter(|_| column % 2 == 0));
         Ok(TextPlan {
             originals: names.clone(),
+            unnamed: 0,
             declared: declared.collect(),
             names,
         })

@@ -4,6 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use cordada_core::names::snake_case;
 
+/// The name of a column that has no heading, counted from 0.
+pub(crate) fn numbered(at: usize) -> String {
+    format!("column_{}", at + 1)
+}
+
 /// Names given out one after the other.
 #[derive(Debug, Default)]
 pub struct Headings {
@@ -68,7 +73,7 @@ mod tests {
 
     fn names(headings: &[&str]) -> Vec<String> {
         let headings: Vec<_> = headings.iter().map(|heading| (*heading).to_owned()).collect();
-        Headings::of(&headings, |at| format!("column_{}", at + 1))
+        Headings::of(&headings, numbered)
     }
 
     #[test]

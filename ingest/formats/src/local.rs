@@ -85,6 +85,19 @@ impl Local {
     }
 }
 
+impl Local {
+    /// Its first bytes, `most` of them at most.
+    ///
+    /// # Errors
+    /// As [`Local::open`].
+    pub fn head(&self, most: usize) -> Result<Vec<u8>> {
+        let mut head = Vec::with_capacity(most);
+        let read = self.open()?.take(most as u64).read_to_end(&mut head);
+        read.doing(|| format!("reading {}", self.name))?;
+        Ok(head)
+    }
+}
+
 /// A hash of a file's content: SHA-256 over the SHA-256 of each of its blocks, which can be had in parallel.
 pub fn hash_file(file: &Local, workers: usize, cancel: &CancellationToken) -> Result<Vec<u8>> {
     hash_beginning(file, file.bytes, workers, cancel)
@@ -110,6 +123,14 @@ pub fn hash_beginning(file: &Local, bytes: u64, workers: usize, cancel: &Cancell
         Ok(())
     })?;
     Ok(whole.finalize().to_vec())
+}
+
+/// The same of a content that is no longer than one block.
+pub fn hash_of_one_block(content: &[u8]) -> Vec<u8> {
+    match content {
+        [] => Sha256::digest([]).to_vec(),
+        content => Sha256::digest(Sha256::digest(content)).to_vec(),
+    }
 }
 
 /// How many lines end within the first `bytes` of a file, if the last of them ends there: with a line feed, which may
@@ -158,6 +179,9 @@ mod tests {
             let after = Local::holding(&content, "x").unwrap();
             let now = hash_beginning(&after, length as u64, 2, &cancel).unwrap();
             assert_eq!(hash_file(&before, 1, &cancel).unwrap(), now, "{length}");
+            if length <= BLOCK as usize {
+                assert_eq!(hash_of_one_block(&content[..length]), now, "{length}");
+            }
         }
     }
 

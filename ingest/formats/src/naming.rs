@@ -23,12 +23,14 @@ fn name_fields(shape: &mut Shape, names: &mut SourceNames, column: &str) {
         Shape::Object(object) if object.keys.len() <= MAX_FIELDS => {
             let names = names.within(column);
             let sources: Vec<_> = object.keys.iter().map(|key| key.name.clone()).collect();
-            for (key, name) in object.keys.iter_mut().zip(names.assign(&sources)) {
+            let mut assigned = names.assign(&sources).into_iter();
+            object.rename(|key| {
+                let name = assigned.next().unwrap_or_default();
                 name_fields(&mut key.values, names, &name);
                 if key.name != name {
                     key.own = Some(std::mem::replace(&mut key.name, name));
                 }
-            }
+            });
         }
         _ => {}
     }

@@ -30,6 +30,8 @@ pub struct TextPlan {
     pub names: Vec<String>,
     /// The types that are declared for them.
     pub declared: Vec<Option<DataType>>,
+    /// How many of the last ones have neither a name nor, in some rows, a field.
+    pub unnamed: usize,
 }
 
 /// What the first reading of a file found.

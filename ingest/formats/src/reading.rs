@@ -117,6 +117,18 @@ pub enum Format {
 }
 
 impl Format {
+    /// As the configuration writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Csv => "csv",
+            Format::Tsv => "tsv",
+            Format::Ndjson => "ndjson",
+            Format::Json => "json",
+            Format::Parquet => "parquet",
+            Format::Excel => "excel",
+        }
+    }
+
     /// The format that a file's name tells, with or without a suffix of its compression.
     pub fn of_name(name: &str) -> Option<Format> {
         let name = name.to_ascii_lowercase();

@@ -8,6 +8,7 @@ use arrow::error::ArrowError;
 use arrow::json::writer::{EncoderOptions, make_encoder};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use cordada_core::spelling::quoted;
 use cordada_core::{Context, Result};
 
 /// Those rows of a batch, each as a record of its values that are not null.
@@ -42,7 +43,7 @@ pub fn record<'v>(values: impl IntoIterator<Item = (&'v str, &'v str)>) -> Strin
 
 /// The text as JSON.
 pub fn text(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    String::from_utf8_lossy(&quoted(text)).into_owned()
 }
 
 /// The values of those rows as JSON, `None` if null: numbers with all their digits, and what JSON has no number for

@@ -147,5 +147,6 @@ pub(crate) fn plan(originals: Vec<String>, declared: &Declared) -> TextPlan {
         names: SourceNames::default().assign(&originals),
         declared: originals.iter().map(|source| declared.of(source).cloned()).collect(),
         originals,
+        unnamed: 0,
     }
 }

@@ -1,5 +1,6 @@
 //! The shape of a column's values, gathered over all files of a load, and the type it asks for.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields};
@@ -39,13 +40,28 @@ pub enum Shape {
 /// What objects look like.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Object {
-    /// How many there are.
-    #[serde(rename = "n")]
-    pub objects: u64,
     /// Their keys, as they were met.
     #[serde(rename = "k")]
     pub keys: Vec<Key>,
+    /// Where they are, as far as somebody looked.
+    #[serde(skip)]
+    places: Places,
 }
+
+/// Where the keys of objects are, by their names. It says nothing that the keys themselves do not say.
+#[derive(Debug, Clone, Default)]
+struct Places(HashMap<Vec<u8>, usize>);
+
+impl PartialEq for Places {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Places {}
+
+/// Keys of objects up to which it is quicker to compare all of them.
+const FEW_KEYS: usize = 16;
 
 /// A key of objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,9 +72,6 @@ pub struct Key {
     /// What the source calls it, if that is another.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub own: Option<String>,
-    /// How many objects have it.
-    #[serde(rename = "n")]
-    pub objects: u64,
     /// What its values look like.
     #[serde(rename = "v")]
     pub values: Shape,
@@ -85,7 +98,10 @@ impl Shape {
             (_, other) if other.is_empty() => {}
             (ours, other) if ours.is_empty() => *ours = other,
             (Shape::Scalar(ours), Shape::Scalar(theirs)) => ours.merge(&theirs),
-            (Shape::List(ours), Shape::List(theirs)) => ours.merge(*theirs),
+            (Shape::List(ours), Shape::List(theirs)) => {
+                ours.merge(*theirs);
+                ours.bound();
+            }
             (Shape::Object(ours), Shape::Object(theirs)) => ours.merge(theirs),
             (Shape::Declared(ours), Shape::Declared(theirs)) => *ours = widest(ours, &theirs),
             (Shape::Declared(ours), Shape::Scalar(theirs)) if theirs.fits(ours) => {}
@@ -95,6 +111,13 @@ impl Shape {
                 self.merge(ours);
             }
             (ours, _) => *ours = Shape::TEXT,
+        }
+    }
+
+    /// Makes text of what is within a column and has more keys than a record: nobody needs to know them all.
+    pub(crate) fn bound(&mut self) {
+        if matches!(self, Shape::Object(object) if object.keys.len() > MAX_FIELDS) {
+            *self = Shape::TEXT;
         }
     }
 
@@ -162,7 +185,6 @@ impl Shape {
                 let keys = object.keys.iter().map(|key| spelling::Key {
                     own: key.own.as_ref().unwrap_or(&key.name).clone(),
                     name: key.name.clone(),
-                    always: key.objects == object.objects,
                     values: key.values.spelling(zone.field(&key.name)),
                 });
                 Spelling::Object(keys.collect())
@@ -178,31 +200,48 @@ impl Object {
     pub fn key(&mut self, expected: usize, name: &[u8]) -> &mut Shape {
         let is_it = |key: &Key| key.name.as_bytes() == name;
         let at = Some(expected).filter(|at| self.keys.get(*at).is_some_and(is_it));
-        let at = at.or_else(|| self.keys.iter().position(is_it)).unwrap_or_else(|| {
+        let at = at.or_else(|| self.place(name)).unwrap_or_else(|| {
             self.keys.push(Key {
                 name: String::from_utf8_lossy(name).into_owned(),
                 own: None,
-                objects: 0,
                 values: Shape::default(),
             });
             self.keys.len() - 1
         });
-        let key = &mut self.keys[at];
-        key.objects += 1;
-        &mut key.values
+        &mut self.keys[at].values
+    }
+
+    /// Where the key of that name is.
+    fn place(&mut self, name: &[u8]) -> Option<usize> {
+        if self.keys.len() <= FEW_KEYS {
+            return self.keys.iter().position(|key| key.name.as_bytes() == name);
+        }
+        let known = self.places.0.len();
+        let new = self.keys.iter().enumerate().skip(known);
+        self.places
+            .0
+            .extend(new.map(|(at, key)| (key.name.clone().into_bytes(), at)));
+        self.places.0.get(name).copied()
     }
 
     fn merge(&mut self, other: Object) {
-        self.objects += other.objects;
-        for theirs in other.keys {
-            match self.keys.iter_mut().find(|ours| ours.name == theirs.name) {
-                Some(ours) => {
-                    ours.objects += theirs.objects;
+        for (expected, theirs) in other.keys.into_iter().enumerate() {
+            let at = Some(expected).filter(|at| self.keys.get(*at).is_some_and(|ours| ours.name == theirs.name));
+            match at.or_else(|| self.place(theirs.name.as_bytes())) {
+                Some(at) => {
+                    let ours = &mut self.keys[at];
                     ours.values.merge(theirs.values);
+                    ours.values.bound();
                 }
                 None => self.keys.push(theirs),
             }
         }
+    }
+
+    /// Gives the keys other names.
+    pub(crate) fn rename(&mut self, mut rename: impl FnMut(&mut Key)) {
+        self.keys.iter_mut().for_each(&mut rename);
+        self.places = Places::default();
     }
 
     /// The keys that have values, as fields.
@@ -223,19 +262,17 @@ impl Object {
         Ok(fields.into())
     }
 
-    /// Of the numbers only whether all objects have a key.
     fn kept(&self) -> Option<Object> {
         let keys = self.keys.iter().map(|key| {
             Some(Key {
                 name: key.name.clone(),
                 own: key.own.clone(),
-                objects: u64::from(key.objects == self.objects && self.objects > 0),
                 values: key.values.kept()?,
             })
         });
         Some(Object {
-            objects: self.objects.min(1),
             keys: keys.collect::<Option<_>>()?,
+            places: Places::default(),
         })
     }
 }
@@ -282,10 +319,7 @@ mod tests {
     #[test]
     fn objects_merge_by_key() {
         let object = |keys: Vec<(&str, Shape)>| {
-            let mut object = Object {
-                objects: 1,
-                ..Object::default()
-            };
+            let mut object = Object::default();
             for (at, (key, shape)) in keys.into_iter().enumerate() {
                 *object.key(at, key.as_bytes()) = shape;
             }
@@ -303,5 +337,29 @@ mod tests {
         let names: Vec<_> = fields.iter().map(|field| field.name().as_str()).collect();
         assert_eq!(names, ["zip_code", "city"]);
         assert_eq!(fields[0].data_type(), &DataType::Utf8);
+    }
+
+    #[test]
+    fn many_keys_in_any_order_are_found_and_too_many_are_text() {
+        let object = |keys: &mut dyn Iterator<Item = usize>| {
+            let mut object = Object::default();
+            for (at, key) in keys.enumerate() {
+                *object.key(at, format!("k{key}").as_bytes()) = scalar("1");
+            }
+            object
+        };
+        let mut all = object(&mut (0..MAX_FIELDS));
+        all.merge(object(&mut (0..MAX_FIELDS).rev()));
+        assert_eq!(all.keys.len(), MAX_FIELDS);
+        // As a column of its own it may have as many as it likes; within one it is text.
+        let within = |object: Object| {
+            let mut outer = Object::default();
+            *outer.key(0, b"c") = Shape::Object(object);
+            Shape::Object(outer)
+        };
+        let mut shape = within(all);
+        shape.merge(within(object(&mut (MAX_FIELDS..=MAX_FIELDS))));
+        let Shape::Object(outer) = shape else { unreachable!() };
+        assert_eq!(outer.keys[0].values, Shape::TEXT);
     }
 }

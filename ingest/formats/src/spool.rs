@@ -129,6 +129,11 @@ impl Spool {
         self.rows
     }
 
+    /// Whether there is nothing in it, not even a record that was rejected.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0 && self.rejected.is_empty()
+    }
+
     /// Bytes so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -226,8 +231,9 @@ impl Surveyor {
     }
 }
 
+/// The thread ends before its time only if it panics.
 fn broken() -> Error {
-    Error::failed("looking at the records", "the thread that does it has ended")
+    Error::panicked("looking at the records")
 }
 
 #[cfg(test)]

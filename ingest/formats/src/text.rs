@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::local::Local;
 
+/// The byte order mark of UTF-8, which texts may begin with.
+pub const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Bytes read or written at a time.
 const BUFFER: usize = 256 * 1024;
 
@@ -291,7 +294,7 @@ mod tests {
             .chain("id;name\n1;Begoña\n".encode_utf16())
             .flat_map(u16::to_le_bytes)
             .collect();
-        let marked = [b"\xef\xbb\xbf", text].concat();
+        let marked = [MARK, text].concat();
         assert_eq!(plain(text, UTF_8), text);
         assert_eq!(plain(&marked, UTF_8), text);
         assert_eq!(plain(&marked, encoding_rs::WINDOWS_1252), text);

@@ -6,6 +6,7 @@ use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
 
 use cordada_core::{Context, Error, Result};
+use cordada_ingest_formats::text::MARK;
 use encoding_rs::UTF_8;
 use tokio_util::sync::CancellationToken;
 
@@ -15,9 +16,6 @@ use super::lines::{self, FoundLine, MAX_LINE, Next};
 use super::places::{LogHead, LogPlace};
 use super::record::{Policy, Record};
 use super::w3c::Header;
-
-/// The mark that files in UTF-8 may begin with.
-const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Bytes that a format is told by.
 const SAMPLE: usize = 256 * 1024;

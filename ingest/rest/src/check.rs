@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cordada_core::{Error, Result};
+use cordada_core::{Error, ErrorKind, Result};
 use cordada_http::decode::Format;
 use cordada_http::outgoing::Addition;
 use tokio::sync::Mutex;
@@ -31,8 +31,14 @@ impl Checked {
             let scope = engine.scope(run.load_at);
             let outgoing = engine.outgoing(&run.manifest.effective(request), &scope, &Addition::default())?;
             let options = Arc::new(engine.answer_options(Format::Json, None, []));
-            let answer = engine.ask(&outgoing, &options, &run.cancel).await;
-            *answered = Some(answer.map(|_| ()));
+            let answer = engine.ask(&outgoing, &options, &run.cancel).await.map(|_| ());
+            // What may be otherwise in a moment is not kept for the other streams.
+            if let Err(error) = &answer
+                && error.kind() != ErrorKind::Config
+            {
+                return answer;
+            }
+            *answered = Some(answer);
         }
         match &*answered {
             Some(Err(error)) => Err(error.again()),

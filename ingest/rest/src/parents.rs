@@ -147,7 +147,13 @@ pub(crate) fn read(
     let mut parents = Vec::new();
     page.answer.each(&mut |record| {
         if let Some(filter) = &parent.plan.filter {
-            let json: Json = serde_json::from_slice(record).unwrap_or_default();
+            let unread = |_| {
+                Error::failed(
+                    format!("reading the records of {}", parent.plan.name),
+                    "values of one are nested too deep for `filter`, so that nobody knows whether it has children",
+                )
+            };
+            let json: Json = serde_json::from_slice(record).map_err(unread)?;
             if !filter.passes(&json)? {
                 return Ok(());
             }
@@ -175,7 +181,7 @@ pub(crate) fn read(
         }
         let include = |name: &String| Some((name.clone(), fields.get(name)?.clone()));
         let origin = Origin {
-            parent: names.name_of(serde_json::to_string(&fields).unwrap_or_default()),
+            parent: names.name_of(Json::from(fields.clone()).to_string()),
             included: parent.include.iter().filter_map(include).collect(),
         };
         parents.push(ParentRecord { fields, origin });

@@ -107,6 +107,7 @@ impl Plan {
             decimals: [&stream.decimals[..], &defaults.decimals].concat(),
             rfc2822: [&stream.rfc2822[..], &defaults.rfc2822].concat(),
             utc: [&stream.utc[..], &defaults.utc].concat(),
+            decimal_commas: [&stream.decimal_commas[..], &defaults.decimal_commas].concat(),
         };
         answers.fields.clone_from(&fields);
         answers.key = stream.key.iter().map(|name| Pointer::dotted(name)).collect();
@@ -164,7 +165,9 @@ pub(crate) async fn look_up(run: &Run, streams: &PreparedStreams, name: &str) ->
             let outgoing = run.engine.outgoing(&request, &scope, &Addition::default())?;
             let options = Arc::new(run.engine.answer_options(Format::Json, None, [&lookup.at]));
             let answer = match run.engine.ask(&outgoing, &options, &run.cancel).await {
-                Err(error) if lookup.optional && error.kind() == ErrorKind::Failed => None,
+                // What these credentials may not look at is not there for them; whether they are taken at all is for
+                // the stream's own request to say.
+                Err(error) if lookup.optional && matches!(error.kind(), ErrorKind::Failed | ErrorKind::Config) => None,
                 answer => answer?,
             };
             let missing = || {

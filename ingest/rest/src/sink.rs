@@ -163,17 +163,9 @@ impl Sink {
                     // What is to be hashed or dropped is not written anywhere else either.
                     false => String::new(),
                 };
-                if self.rejected >= MAX_REJECTED {
-                    return Err(Error::failed(
-                        "reading the records",
-                        format!("more than {MAX_REJECTED} have no cursor"),
-                    )
-                    .hint("check `incremental.cursor` in the manifest"));
-                }
-                self.spool
-                    .reject(self.seen, "the record has no cursor".to_owned(), shown);
-                self.rejected += 1;
-                return Ok(());
+                return self
+                    .reject("the record has no cursor", shown)
+                    .map_err(|error| error.hint("check `incremental.cursor` in the manifest"));
             }
             RecordStatus::New => {}
         }
@@ -196,7 +188,15 @@ impl Sink {
 
     /// Rejects a record that cannot be looked into, without showing it.
     fn refuse(&mut self, reason: &str) -> Result<()> {
-        self.spool.reject(self.seen, reason.to_owned(), String::new());
+        self.reject(reason, String::new())
+    }
+
+    fn reject(&mut self, reason: &str, shown: String) -> Result<()> {
+        if self.rejected >= MAX_REJECTED {
+            let why = format!("more than {MAX_REJECTED} are rejected, the last of them because {reason}");
+            return Err(Error::failed("reading the records", why));
+        }
+        self.spool.reject(self.seen, reason.to_owned(), shown);
         self.rejected += 1;
         Ok(())
     }

@@ -109,6 +109,11 @@ impl RestSource {
             spec.key.clone_from(&options.key);
             streams.insert(name, options);
         }
+        // Streams that are read only for their children are read alike.
+        for (name, (spec, _)) in prepared.iter_mut().filter(|(name, _)| !streams.contains_key(*name)) {
+            spec.format = file.format.clone().or(spec.format.take());
+            set_lag(spec, name, None, file.lag)?;
+        }
         if streams.is_empty() {
             return Err(Error::config("reading the source", "it has no streams")
                 .hint("name under `streams` what this connector is to read"));
@@ -270,6 +275,21 @@ mod tests {
         assert_eq!(source.prepared["prices"].0.format, Some(Format::Xml));
         // What the connector says of columns holds for accounts that have them; what the source says holds.
         assert!(source.may_lack("charges", "receipt_email") && !source.may_lack("prices", "extra"));
+    }
+
+    #[test]
+    fn what_a_source_sets_holds_for_parents_that_do_not_land() {
+        let manifest = "title: T\nbase_url: https://a.example\nstreams:\n  orders: {request: {path: /o}, \
+                        incremental: {cursor: at}, key: [id]}\n  lines: {request: {path: '/o/{{ parent.id }}'}, \
+                        parent: {stream: orders, fields: {id: id}, incremental: true}, key: [id]}\n";
+        let file = Path::new("sources/a.yml");
+        let text = "kind: rest\nmanifest: a.yml\nlag: 1h\nformat: xml\nstreams: [lines]\n";
+        let manifest = Manifest::parse(Path::new("a.yml"), manifest).unwrap();
+        let source = RestSource::described(manifest, yaml::parse(file, text).unwrap(), file).unwrap();
+        let (orders, _) = &source.prepared["orders"];
+        assert_eq!(orders.format, Some(Format::Xml));
+        let lag = orders.incremental.as_ref().unwrap().lag;
+        assert_eq!(lag, Some(Distance::Time(Span::seconds(3600))));
     }
 
     #[test]

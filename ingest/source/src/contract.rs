@@ -16,6 +16,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::provenance::is_ours;
 
+mod json_text;
+
 /// What may change, and what becomes of rows and values that would change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contract {
@@ -315,18 +317,24 @@ fn fit(array: &ArrayRef, target: &DataType, zone: Zone<'_>, misfits: &mut Misfit
         (own, target) if own == target => Ok(array.clone()),
         (DataType::Struct(own), DataType::Struct(wanted)) => {
             let record = array.as_struct();
+            let mut within = Misfits::new(record.len());
             for (field, column) in own.iter().zip(record.columns()) {
                 if wanted.find(field.name()).is_none() {
-                    for row in (0..record.len()).filter(|row| record.is_valid(*row) && column.is_valid(*row)) {
-                        misfits.new[row] = true;
+                    for row in (0..record.len()).filter(|row| column.is_valid(*row)) {
+                        within.new[row] = true;
                     }
                 }
             }
             let columns = wanted.iter().map(|field| match record.column_by_name(field.name()) {
-                Some(column) => fit(column, field.data_type(), zone.field(field.name()), misfits),
+                Some(column) => fit(column, field.data_type(), zone.field(field.name()), &mut within),
                 None => Ok(new_null_array(field.data_type(), record.len())),
             });
             let columns = columns.collect::<Result<Vec<_>>>()?;
+            // Of a record that is not there nothing is wrong.
+            for row in (0..record.len()).filter(|row| record.is_valid(*row)) {
+                misfits.new[row] |= within.new[row];
+                misfits.typed[row] |= within.typed[row];
+            }
             let record =
                 StructArray::try_new_with_length(wanted.clone(), columns, record.nulls().cloned(), record.len());
             Ok(Arc::new(record.doing(doing)?))
@@ -335,7 +343,8 @@ fn fit(array: &ArrayRef, target: &DataType, zone: Zone<'_>, misfits: &mut Misfit
             let list: &ListArray = array.as_list();
             let mut within = Misfits::new(list.values().len());
             let values = fit(list.values(), item.data_type(), zone, &mut within)?;
-            for (row, window) in list.offsets().windows(2).enumerate() {
+            let rows = list.offsets().windows(2).enumerate();
+            for (row, window) in rows.filter(|(row, _)| list.is_valid(*row)) {
                 let items = usize::try_from(window[0]).unwrap_or(0)..usize::try_from(window[1]).unwrap_or(0);
                 misfits.new[row] |= within.new[items.clone()].contains(&true);
                 misfits.typed[row] |= within.typed[items].contains(&true);
@@ -344,6 +353,7 @@ fn fit(array: &ArrayRef, target: &DataType, zone: Zone<'_>, misfits: &mut Misfit
             let list = ListArray::try_new(Arc::new(item), list.offsets().clone(), values, list.nulls().cloned());
             Ok(Arc::new(list.doing(doing)?))
         }
+        (DataType::Utf8, target) if target.is_nested() => json_text::fit(array.as_string(), target, zone, misfits),
         (own, target) => {
             let notation = Notation {
                 point: b'.',
@@ -357,7 +367,7 @@ fn fit(array: &ArrayRef, target: &DataType, zone: Zone<'_>, misfits: &mut Misfit
                 evidence.fits(target)
             };
             let converted = match own {
-                DataType::Utf8 if !target.is_nested() => read(array.as_string(), target, notation, looks_so)?,
+                DataType::Utf8 => read(array.as_string(), target, notation, looks_so)?,
                 _ => convert(array, target, conversion)?,
             };
             converted.misfits.into_iter().for_each(|row| misfits.typed[row] = true);
@@ -481,6 +491,86 @@ mod tests {
         let (landing, breaches) = check("{\"types\": \"discard_row\"}", &incoming, &existing).unwrap();
         assert_eq!(landing, batch(vec![("id", ints(vec![Some(1)]))]));
         assert_eq!(breaches.len(), 1);
+    }
+
+    #[test]
+    fn what_became_text_beside_another_value_is_still_a_record_or_a_list() {
+        let record = |a: Vec<Option<i64>>| -> ArrayRef {
+            let fields = vec![
+                ("a", ints(a)),
+                ("b", Arc::new(Float64Array::from(vec![0.5, 0.5])) as ArrayRef),
+            ];
+            Arc::new(StructArray::try_from(fields).unwrap())
+        };
+        let list = || -> ArrayRef {
+            let rows = [Some(vec![Some(1), None]), Some(vec![])];
+            Arc::new(ListArray::from_iter_primitive::<arrow::datatypes::Int64Type, _, _>(
+                rows,
+            ))
+        };
+        let existing = batch(vec![("c", record(vec![Some(1), None])), ("l", list())]);
+        let incoming = batch(vec![
+            (
+                "c",
+                texts(vec![
+                    Some(r#"{"a":1,"b":0.5}"#),
+                    Some("x"),
+                    Some(r#"{"a":"x","b":0.5}"#),
+                    Some(r#"{"a":2,"c":null}"#),
+                    Some(r#"{"a":2,"c":3}"#),
+                    None,
+                    Some(r#"{"a":1,"a":2}"#),
+                ]),
+            ),
+            (
+                "l",
+                texts(vec![
+                    Some("[1,null]"),
+                    Some("[]"),
+                    None,
+                    Some("[2]"),
+                    None,
+                    Some("[\"x\"]"),
+                    Some("7"),
+                ]),
+            ),
+        ]);
+        let (landing, breaches) = check("\"discard_row\"", &incoming, &existing).unwrap();
+        assert_eq!(
+            breaches.iter().map(|breach| breach.row).collect::<Vec<_>>(),
+            [1, 2, 4, 5, 6]
+        );
+        assert_eq!(landing.num_rows(), 2);
+        let text = |column: &ArrayRef| cordada_core::spelling::text(column, &Default::default()).unwrap();
+        assert_eq!(
+            text(landing.column(0)),
+            StringArray::from(vec![r#"{"a":1,"b":0.5}"#, r#"{"a":2}"#])
+        );
+        assert_eq!(text(landing.column(1)), StringArray::from(vec!["[1,null]", "[2]"]));
+        let (landing, breaches) = check("\"discard_value\"", &incoming, &existing).unwrap();
+        assert_eq!((landing.num_rows(), breaches.len()), (7, 5));
+        assert_eq!(text(landing.column(0)).value(2), r#"{"b":0.5}"#);
+        assert!(landing.column(0).is_null(1) && landing.column(1).is_null(6));
+    }
+
+    #[test]
+    fn a_record_or_a_list_has_no_place_where_there_is_a_number() {
+        let record: ArrayRef = Arc::new(StructArray::try_from(vec![("a", ints(vec![Some(1), Some(2)]))]).unwrap());
+        let masked = record.as_struct();
+        let nulls = Some(arrow::buffer::NullBuffer::from(vec![true, false]));
+        let record: ArrayRef = Arc::new(StructArray::new(
+            masked.fields().clone(),
+            masked.columns().to_vec(),
+            nulls,
+        ));
+        for existing in [ints(vec![Some(1)]), Arc::new(BooleanArray::from(vec![true]))] {
+            let existing = batch(vec![("c", existing)]);
+            let incoming = batch(vec![("c", record.clone())]);
+            let (landing, breaches) = check("\"discard_row\"", &incoming, &existing).unwrap();
+            assert_eq!((landing.num_rows(), breaches.len(), breaches[0].row), (1, 1, 0));
+            let (landing, _) = check("\"discard_value\"", &incoming, &existing).unwrap();
+            assert_eq!(landing.column(0).null_count(), 2);
+        }
     }
 
     #[test]

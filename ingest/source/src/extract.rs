@@ -11,6 +11,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use cordada_core::progress::{Progress, Task};
+use cordada_core::source_names::SourceNames;
 use cordada_core::{Result, TableName};
 use cordada_ingest_formats::reading::Reading;
 use cordada_ingest_formats::scanned::ScannedFile;
@@ -37,6 +38,8 @@ pub struct Request<'a> {
     pub table: &'a TableName,
     /// That table, as it is.
     pub landed: Arc<dyn Landed>,
+    /// What its columns are called, and those that the configuration names.
+    pub columns: Arc<SourceNames>,
     /// How much may be done at a time: threads, connections.
     pub parallelism: usize,
     /// Whether what lands is a trial, so that the source must not forget it.
@@ -69,9 +72,8 @@ pub struct Chunk {
     pub transactions: Vec<(String, i64)>,
     /// Ids of further ones, which say when the load was, in microseconds UTC.
     pub dated: Vec<String>,
-    /// Rows that go in the same commit: those of these files, as `_origin` names them, which came no earlier than that,
-    /// in microseconds UTC.
-    pub supersedes: Vec<(String, i64)>,
+    /// Rows that go in the same commit.
+    pub supersedes: Vec<Superseded>,
     /// Bytes that were read from the source.
     pub bytes: u64,
     /// Files that land with it.
@@ -97,6 +99,17 @@ impl Chunk {
             last: false,
         }
     }
+}
+
+/// Rows of a file that have landed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Superseded {
+    /// The file, as `_origin` names it.
+    pub file: String,
+    /// They came no earlier than that, in microseconds UTC.
+    pub since: i64,
+    /// And earlier than that, if anything landed under the name of the file afterwards.
+    pub until: Option<i64>,
 }
 
 /// Rows of a chunk.

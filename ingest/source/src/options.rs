@@ -8,6 +8,7 @@ use cordada_core::names::snake_case;
 use cordada_core::source_names::SourceNames;
 use cordada_core::types::PII;
 use cordada_ingest_formats::reading::Declared;
+use cordada_ingest_formats::values::convert::name_of;
 use cordada_ingest_formats::values::evidence::timestamp;
 use cordada_ingest_formats::values::zones::Zones;
 use serde::{Deserialize, Deserializer};
@@ -143,6 +144,17 @@ pub enum Transform {
     Drop,
     /// A token that whoever has the key can turn back.
     Tokenise,
+}
+
+impl Transform {
+    /// As the configuration writes it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hash => "hash",
+            Self::Drop => "drop",
+            Self::Tokenise => "tokenise",
+        }
+    }
 }
 
 impl Options {
@@ -376,6 +388,22 @@ impl Options {
 }
 
 impl ColumnOptions {
+    /// What it says of how values are read, as a text that tables keep a hash of.
+    pub fn reading(&self) -> String {
+        let data_type = self
+            .data_type
+            .as_ref()
+            .map(|data_type| format!("type {}", name_of(data_type)));
+        let from = self.from.as_ref().map(|from| format!("from {from:?}"));
+        let transform = self.transform.map(|transform| match &self.pii {
+            // By its kind a value is brought into one form first.
+            Some(pii) => format!("transform {} of {pii}", transform.name()),
+            None => format!("transform {}", transform.name()),
+        });
+        let said: Vec<_> = [data_type, from, transform].into_iter().flatten().collect();
+        said.join(" ")
+    }
+
     /// The type that its values are read as.
     fn declared(&self) -> Option<&DataType> {
         match self.transform {

@@ -3,10 +3,13 @@
 //! Each file leaves some: its state (size and time, or tag), which can be compared without reading it, and its
 //! content, so that a file which was only touched, moved or copied does not land twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Display;
 
+use cordada_ingest_formats::local::hash_of_one_block;
 use sha2::{Digest, Sha256};
+
+use crate::extract::Superseded;
 
 /// What is loaded at once and remembered as one: a file, or all files of a stream that is replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,17 +53,28 @@ impl Identity {
     }
 }
 
-/// What is remembered of the files of a stream: which contents have landed, how they were read, and under which names.
+/// What is remembered of the files of a stream: which contents have landed, how they were read, and where their rows are.
 ///
 /// A file is known by its content: under another name it is the same file. Of each name the table remembers the `state`
 /// (size and time, or tag), which is compared without reading the file, and the `content` that it had last. Of each
-/// content it remembers how it was `read`, `since` when its rows are there, and its `length` if it may grow.
+/// content it remembers how it was `read`; under which names its `rows` landed, and when: a file that is renamed later
+/// leaves its rows where they are; and, if it may grow, its `length` and a hash of its `head`.
 #[derive(Debug, Default)]
 pub struct Seen {
     prefix: String,
     numbers: HashMap<String, i64>,
     names: HashMap<i64, Vec<String>>,
+    /// When rows of each content landed, by the names under which they did; [`GONE`] of those that are not there any more.
+    rows: HashMap<i64, BTreeMap<String, i64>>,
+    /// The times at which a name's contents landed.
+    times: HashMap<String, BTreeSet<i64>>,
 }
+
+/// The number of what was taken back.
+const GONE: i64 = -1;
+
+/// Bytes of a file's beginning that tell which others it may have grown from.
+pub const HEAD: usize = 4096;
 
 /// A file, by its name, by what it holds, and by how it is read.
 #[derive(Debug, Clone)]
@@ -75,6 +89,8 @@ pub struct SeenFile {
     packed: Option<i64>,
     /// Its length, if it may grow line by line.
     length: Option<u64>,
+    /// Its first bytes, [`HEAD`] at most.
+    head: Vec<u8>,
 }
 
 /// What a file is to a stream.
@@ -84,28 +100,34 @@ pub enum Arrival {
     Landed,
     /// It is new.
     New,
-    /// Its content has landed, but was read another way: the rows of these names go that came since then.
-    ReadAnew {
-        /// The names that the content had.
-        names: Vec<String>,
-        /// When it landed, in microseconds UTC.
-        since: i64,
-    },
+    /// Its content has landed, but was read another way: these rows go.
+    ReadAnew(Vec<Superseded>),
     /// Another content of that name has landed.
     Changed(Former),
 }
 
-/// The content that a file had when it landed last.
+/// A content that has landed, and that the file may have grown from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Former {
     content: i64,
     /// Its length, if it could grow line by line.
     pub length: Option<u64>,
-    /// When it landed, in microseconds UTC, if that is known.
-    pub since: Option<i64>,
+    /// Whether it was read as the file is read now.
+    pub read_so: bool,
+    /// Where its rows are, if that is known.
+    pub rows: Vec<Superseded>,
 }
 
+/// A content, as it is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SeenContent(i64);
+
 impl Former {
+    /// What it was.
+    pub fn content(&self) -> SeenContent {
+        SeenContent(self.content)
+    }
+
     /// Whether this is the hash of that content.
     pub fn is(&self, hash: &[u8]) -> bool {
         self.content == number(Sha256::digest(hash))
@@ -113,8 +135,9 @@ impl Former {
 }
 
 impl SeenFile {
-    /// A file whose content has the `hash`, and another one as it is packed.
-    pub fn new(name: &str, state: &str, hash: &[u8], packed: Option<&[u8]>, length: Option<u64>) -> Self {
+    /// A file whose content has the `hash`, and another one as it is packed; its `length` and `head` if it may grow.
+    pub fn new(name: &str, state: &str, hash: &[u8], packed: Option<&[u8]>, grows: Option<(u64, Vec<u8>)>) -> Self {
+        let (length, head) = grows.map_or((None, Vec::new()), |(length, head)| (Some(length), head));
         let number = |hash: &[u8]| number(Sha256::digest(hash));
         Self {
             name: name.to_owned(),
@@ -122,12 +145,18 @@ impl SeenFile {
             content: number(hash),
             packed: packed.map(number),
             length,
+            head,
         }
     }
 
-    /// The id of the transaction that says when its content landed.
-    pub fn since(&self, source: &str, stream: &str) -> String {
-        format!("{}since:{}", Seen::prefix(source, stream), self.content)
+    /// The id of the transaction that says when rows of its content landed under its name.
+    pub fn rows(&self, source: &str, stream: &str) -> String {
+        format!("{}rows:{}:{}", Seen::prefix(source, stream), self.content, self.name)
+    }
+
+    /// What it holds.
+    pub fn content(&self) -> SeenContent {
+        SeenContent(self.content)
     }
 
     /// The transaction by which the rejected rows of the file are known, read that way.
@@ -152,16 +181,31 @@ impl Seen {
         let prefix = Self::prefix(source, stream);
         let mut seen = Self {
             numbers: HashMap::with_capacity(transactions.len()),
-            names: HashMap::new(),
             prefix,
+            ..Self::default()
         };
         for (id, number) in transactions {
-            if let Some(id) = id.strip_prefix(&seen.prefix) {
-                if let Some(name) = id.strip_prefix("content:") {
-                    seen.names.entry(number).or_default().push(name.to_owned());
+            let Some(id) = id.strip_prefix(&seen.prefix) else {
+                continue;
+            };
+            let rows = id.strip_prefix("rows:").and_then(|rows| rows.split_once(':'));
+            if let Some((content, name)) = rows
+                && let Ok(content) = content.parse()
+            {
+                let names = seen.rows.entry(content).or_default();
+                names.insert(name.to_owned(), number);
+                if number != GONE {
+                    seen.times.entry(name.to_owned()).or_default().insert(number);
                 }
-                seen.numbers.insert(id.to_owned(), number);
             }
+            // What a rollback took back is as if it had never been.
+            if number == GONE {
+                continue;
+            }
+            if let Some(name) = id.strip_prefix("content:") {
+                seen.names.entry(number).or_default().push(name.to_owned());
+            }
+            seen.numbers.insert(id.to_owned(), number);
         }
         seen
     }
@@ -187,9 +231,10 @@ impl Seen {
     pub fn arrival(&self, file: &SeenFile, reading: &str) -> Arrival {
         let content = file.content;
         if !self.is_read(content, reading) {
-            return Arrival::ReadAnew {
-                names: self.names.get(&content).cloned().unwrap_or_default(),
-                since: self.get("since", content).unwrap_or(i64::MIN),
+            return match self.rows_of(content) {
+                // Another content has grown from it, and its rows are that one's.
+                rows if rows.is_empty() && self.rows.contains_key(&content) => Arrival::Landed,
+                rows => Arrival::ReadAnew(rows),
             };
         }
         let is_there = |content: i64| self.names.get(&content).is_some_and(|names| !names.is_empty());
@@ -197,12 +242,78 @@ impl Seen {
             _ if is_there(content) || file.packed.is_some_and(is_there) => Arrival::Landed,
             None if self.get("read", content).is_some() => Arrival::Landed,
             None => Arrival::New,
-            Some(own) => Arrival::Changed(Former {
-                content: own,
-                length: self.get("length", own).and_then(|length| u64::try_from(length).ok()),
-                since: self.get("since", own),
-            }),
+            Some(own) => Arrival::Changed(self.former(own, reading)),
         }
+    }
+
+    fn former(&self, content: i64, reading: &str) -> Former {
+        Former {
+            content,
+            length: self
+                .get("length", content)
+                .and_then(|length| u64::try_from(length).ok()),
+            read_so: self.is_read(content, reading),
+            rows: self.rows_of(content),
+        }
+    }
+
+    /// Where the rows of a content are.
+    fn rows_of(&self, content: i64) -> Vec<Superseded> {
+        if let Some(rows) = self.rows.get(&content) {
+            let there = rows.iter().filter(|(_, since)| **since != GONE);
+            return there.map(|(name, since)| self.under(name, *since)).collect();
+        }
+        // Earlier versions did not say under which names.
+        let since = self.get("since", content).unwrap_or(i64::MIN);
+        let names = self.names.get(&content).into_iter().flatten();
+        names.map(|name| self.under(name, since)).collect()
+    }
+
+    /// The rows that landed under the name then: before the next content that it had did.
+    fn under(&self, name: &str, since: i64) -> Superseded {
+        let times = self.times.get(name);
+        let until = times.and_then(|times| times.range(since.saturating_add(1)..).next().copied());
+        Superseded {
+            file: name.to_owned(),
+            since,
+            until,
+        }
+    }
+
+    /// Contents that a file of a new name may have grown from, as far as its beginning tells: those of files that were
+    /// renamed, for whose content `is_elsewhere` does not hold.
+    pub fn may_have_grown_from(
+        &self,
+        file: &SeenFile,
+        reading: &str,
+        is_elsewhere: impl Fn(&SeenContent) -> bool,
+    ) -> Vec<Former> {
+        let Some(length) = file.length else {
+            return Vec::new();
+        };
+        let head = number(Sha256::digest(&file.head));
+        let begins = |content: i64, former: u64| match usize::try_from(former) {
+            Ok(former) if former < HEAD => {
+                let beginning = file.head.get(..former);
+                beginning.is_some_and(|beginning| content == number(Sha256::digest(hash_of_one_block(beginning))))
+            }
+            _ => self.get("head", content) == Some(head),
+        };
+        let formers = self.rows.keys().filter_map(|content| {
+            let former = self
+                .get("length", content)
+                .and_then(|length| u64::try_from(length).ok())?;
+            let grew = (1..length).contains(&former) && !is_elsewhere(&SeenContent(*content));
+            (grew && begins(*content, former)).then(|| self.former(*content, reading))
+        });
+        let mut formers: Vec<_> = formers.filter(|former| !former.rows.is_empty()).collect();
+        formers.sort_by_key(|former| std::cmp::Reverse(former.length));
+        formers
+    }
+
+    /// The content that the file of that name had last.
+    pub fn content_of(&self, name: &str) -> Option<SeenContent> {
+        self.get("content", name).map(SeenContent)
     }
 
     /// Takes down that the file was met, whose content has landed; and the transactions that say so.
@@ -214,16 +325,42 @@ impl Seen {
         ])
     }
 
-    /// Takes down that the file lands, read that way, with rows that are there `since`; and the transactions that say
-    /// so. If its rows come now, another one says when: [`SeenFile::since`].
-    pub fn land(&mut self, file: &SeenFile, reading: &str, since: Option<i64>) -> Vec<(String, i64)> {
+    /// Takes down that the file lands, read that way; and the transactions that say so. Another one says when its rows
+    /// came: [`SeenFile::rows`].
+    pub fn land(&mut self, file: &SeenFile, reading: &str) -> Vec<(String, i64)> {
         let mut transactions = self.meet(file);
         let content = file.content.to_string();
         let mut notes = vec![("read", content.clone(), number(Sha256::digest(reading)))];
-        notes.extend(since.map(|since| ("since", content.clone(), since)));
-        let length = file.length.and_then(|length| i64::try_from(length).ok());
-        notes.extend(length.map(|length| ("length", content, length)));
+        if let Some(length) = file.length.and_then(|length| i64::try_from(length).ok()) {
+            if file.head.len() >= HEAD {
+                notes.push(("head", content.clone(), number(Sha256::digest(&file.head))));
+            }
+            notes.push(("length", content, length));
+        }
         transactions.extend(self.note(&notes));
+        transactions
+    }
+
+    /// Takes down that those rows of a content are not there any more; and the transactions that say so.
+    pub fn forget(&mut self, content: SeenContent, rows: &[Superseded]) -> Vec<(String, i64)> {
+        let gone = rows.iter().map(|rows| (rows.file.clone(), GONE));
+        self.place(content, gone.collect())
+    }
+
+    /// Takes down that a file has grown from a former content, whose rows are its own now; and the transactions that say
+    /// so.
+    pub fn grow(&mut self, former: &Former, file: &SeenFile) -> Vec<(String, i64)> {
+        let mut transactions = self.forget(SeenContent(former.content), &former.rows);
+        let rows = former.rows.iter().map(|rows| (rows.file.clone(), rows.since));
+        transactions.extend(self.place(file.content(), rows.collect()));
+        transactions
+    }
+
+    fn place(&mut self, content: SeenContent, rows: Vec<(String, i64)>) -> Vec<(String, i64)> {
+        let SeenContent(content) = content;
+        let id = |name: &str| format!("{}rows:{content}:{name}", self.prefix);
+        let transactions = rows.iter().map(|(name, since)| (id(name), *since)).collect();
+        self.rows.entry(content).or_default().extend(rows);
         transactions
     }
 
@@ -243,7 +380,7 @@ impl Seen {
 }
 
 /// The first 63 bits: transactions have numbers, and two contents of one file do not meet by chance in so many.
-fn number(hash: impl AsRef<[u8]>) -> i64 {
+pub fn number(hash: impl AsRef<[u8]>) -> i64 {
     let first = hash.as_ref().first_chunk::<8>().copied().unwrap_or_default();
     (u64::from_be_bytes(first) >> 1) as i64
 }
@@ -269,6 +406,11 @@ mod tests {
         SeenFile::new(name, state, content.as_bytes(), None, None)
     }
 
+    fn rows(file: &str, since: i64, until: Option<i64>) -> Superseded {
+        let file = file.to_owned();
+        Superseded { file, since, until }
+    }
+
     /// What the next load remembers of `transactions`.
     fn next(transactions: &[(String, i64)]) -> Seen {
         Seen::of("shop", "orders", transactions.iter().cloned().collect())
@@ -279,24 +421,86 @@ mod tests {
         let mut seen = Seen::of("shop", "orders", HashMap::new());
         let a = file("a.csv", "1", "x");
         assert_eq!(seen.arrival(&a, ""), Arrival::New);
-        let mut transactions = seen.land(&a, "", None);
-        transactions.push((a.since("shop", "orders"), 7));
+        let mut transactions = seen.land(&a, "");
+        transactions.push((a.rows("shop", "orders"), 7));
         let mut seen = next(&transactions);
         assert!(seen.has("a.csv", "1", "") && !seen.has("a.csv", "2", "") && !seen.has("a.csv", "1", "csv"));
         let copy = file("b.csv", "2", "x");
         assert_eq!(seen.arrival(&copy, ""), Arrival::Landed);
         assert_eq!(seen.arrival(&file("a.csv", "2", "x"), ""), Arrival::Landed);
-        let anew = Arrival::ReadAnew {
-            names: vec!["a.csv".to_owned()],
-            since: 7,
-        };
-        assert_eq!(seen.arrival(&copy, "csv"), anew);
+        assert_eq!(
+            seen.arrival(&copy, "csv"),
+            Arrival::ReadAnew(vec![rows("a.csv", 7, None)])
+        );
 
         // Another content takes the name; the first is remembered, and under its old name it is a change.
-        transactions.extend(seen.land(&file("a.csv", "3", "y"), "", Some(7)));
-        let seen = next(&transactions);
+        let y = file("a.csv", "3", "y");
+        transactions.extend(seen.land(&y, ""));
+        transactions.push((y.rows("shop", "orders"), 9));
+        let mut seen = next(&transactions);
         assert_eq!(seen.arrival(&copy, ""), Arrival::Landed);
         assert!(matches!(seen.arrival(&file("a.csv", "4", "x"), ""), Arrival::Changed(former) if former.is(b"y")));
+        // Whatever it is called now, its rows are where they landed.
+        let expected = Arrival::ReadAnew(vec![rows("a.csv", 7, Some(9))]);
+        assert_eq!(seen.arrival(&copy, "csv"), expected);
+        let Arrival::ReadAnew(gone) = expected else {
+            unreachable!()
+        };
+        transactions.extend(seen.forget(copy.content(), &gone));
+        transactions.extend(seen.land(&copy, "csv"));
+        transactions.push((copy.rows("shop", "orders"), 11));
+        let seen = next(&transactions);
+        assert_eq!(
+            seen.arrival(&copy, ""),
+            Arrival::ReadAnew(vec![rows("b.csv", 11, None)])
+        );
+        assert_eq!(seen.arrival(&y, "csv"), Arrival::ReadAnew(vec![rows("a.csv", 9, None)]));
+    }
+
+    #[test]
+    fn a_file_that_was_renamed_and_grew_is_known_by_its_beginning() {
+        for (before, after) in [
+            ("x\n".to_owned(), "x\ny\n".to_owned()),
+            ("x".repeat(5000), "x".repeat(6000)),
+        ] {
+            let file = |name: &str, content: &str| {
+                let head = content.as_bytes()[..content.len().min(HEAD)].to_vec();
+                let hash = hash_of_one_block(content.as_bytes());
+                SeenFile::new(name, "1", &hash, None, Some((content.len() as u64, head)))
+            };
+            let mut seen = Seen::of("shop", "orders", HashMap::new());
+            let log = file("app.log", &before);
+            let mut transactions = seen.land(&log, "");
+            transactions.push((log.rows("shop", "orders"), 7));
+            let mut seen = next(&transactions);
+            let renamed = file("app.log.1", &after);
+            assert_eq!(seen.arrival(&renamed, ""), Arrival::New);
+            let found = |seen: &Seen, file: &SeenFile| seen.may_have_grown_from(file, "", |_| false);
+            let formers = found(&seen, &renamed);
+            assert_eq!((formers.len(), formers[0].content()), (1, log.content()));
+            assert!(found(&seen, &file("new.log", "another")).is_empty());
+            assert!(
+                seen.may_have_grown_from(&renamed, "", |content| *content == log.content())
+                    .is_empty()
+            );
+            transactions.extend(seen.grow(&formers[0], &renamed));
+            transactions.extend(seen.land(&renamed, ""));
+            transactions.push((renamed.rows("shop", "orders"), 9));
+            let seen = next(&transactions);
+            let both = vec![rows("app.log", 7, None), rows("app.log.1", 9, None)];
+            assert_eq!(seen.arrival(&renamed, "csv"), Arrival::ReadAnew(both));
+            assert_eq!(seen.arrival(&file("copy.log", &before), "csv"), Arrival::Landed);
+        }
+    }
+
+    #[test]
+    fn what_was_taken_back_is_new() {
+        let mut seen = Seen::of("shop", "orders", HashMap::new());
+        let a = file("a.csv", "1", "x");
+        let mut transactions = seen.land(&a, "");
+        transactions.push((a.rows("shop", "orders"), 7));
+        transactions.iter_mut().for_each(|(_, number)| *number = GONE);
+        assert_eq!(next(&transactions).arrival(&a, "csv"), Arrival::New);
     }
 
     #[test]

@@ -1,23 +1,26 @@
 //! What becomes of personal columns before anything of them is written: dropped, hashed or turned into tokens.
 
 mod json;
+mod node;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray, StructArray};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, MapArray, StringArray, StructArray};
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::{CastOptions, cast_with_options, filter};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cordada_core::names::snake_case;
 use cordada_core::source_names::SourceNames;
+use cordada_core::spelling::{self, Spelling};
 use cordada_core::{Context, Error, Result, hex};
+use cordada_ingest_formats::record;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::{hkdf, hmac};
 use sha2::{Digest, Sha256};
 
+use self::node::Node;
 use crate::options::{Options, Transform};
 
 /// The shortest secret that is taken.
@@ -127,40 +130,6 @@ pub struct Transforms {
     root: Node,
 }
 
-/// What becomes of a column, or of those within it.
-#[derive(Debug, Clone, Default)]
-struct Node {
-    transform: Option<(Transform, Normal)>,
-    /// By their names in the lake.
-    within: BTreeMap<String, Node>,
-    /// By what exactly the source calls them.
-    exactly: BTreeMap<String, Node>,
-}
-
-impl Node {
-    /// What becomes of what the source calls so.
-    fn child(&self, source: &str) -> Option<&Node> {
-        let exactly = self.exactly.get(source);
-        exactly.or_else(|| self.within.get(&snake_case(source)))
-    }
-
-    /// The same for columns of those `names`.
-    fn named(&self, names: &SourceNames) -> Node {
-        let mut named = self.clone();
-        for (source, lake) in names.columns() {
-            if let Some(child) = self.within.get(lake).or_else(|| self.child(source)) {
-                let child = match names.fields(lake) {
-                    Some(fields) => child.named(fields),
-                    None => child.clone(),
-                };
-                named.exactly.insert(source.to_owned(), child.clone());
-                named.within.insert(lake.to_owned(), child);
-            }
-        }
-        named
-    }
-}
-
 /// How values are brought into one form first, so that one person has one hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Normal {
@@ -200,12 +169,13 @@ impl Transforms {
             };
             let transform = Some((transform, normal));
             if let Some(source) = column.from.as_ref().or(name.contains('.').then_some(name)) {
-                root.exactly.entry(source.clone()).or_default().transform = transform;
+                let node = root.exactly.entry(source.clone()).or_default();
+                node.get_or_insert_default().transform = transform;
             }
             if column.from.is_none() {
                 let mut node = &mut root;
                 for part in name.split('.') {
-                    node = node.within.entry(snake_case(part)).or_default();
+                    node = node.written.entry(part.to_owned()).or_default();
                 }
                 node.transform = transform;
             }
@@ -218,7 +188,7 @@ impl Transforms {
 
     /// Whether nothing becomes of anything.
     pub fn is_empty(&self) -> bool {
-        self.root.within.is_empty() && self.root.exactly.is_empty()
+        self.root.is_empty()
     }
 
     /// The same for columns that have those `names` in the lake.
@@ -240,7 +210,7 @@ impl Transforms {
 
     /// Whether something becomes of a column, by its name in the lake, or of what is within it.
     pub fn touches(&self, column: &str) -> bool {
-        self.root.within.contains_key(column)
+        self.root.of_column(column).is_some()
     }
 
     fn text(&self, transform: Transform, normal: Normal, value: &str) -> Result<String> {
@@ -256,7 +226,7 @@ impl Transforms {
     /// The columns, by their names in the lake, that [`Transforms::apply`] makes of `schema`.
     pub fn schema(&self, schema: &Schema) -> SchemaRef {
         let fields = schema.fields().iter().filter_map(|field| {
-            let Some(node) = self.root.within.get(field.name()) else {
+            let Some(node) = self.root.of_column(field.name()) else {
                 return Some(field.as_ref().clone());
             };
             let data_type = transformed_type(node, field.data_type())?;
@@ -271,13 +241,10 @@ impl Transforms {
     /// A type that has no text.
     pub fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let schema = self.schema(&batch.schema());
-        let columns = schema.fields().iter().map(|field| {
-            let missing = || Error::failed("transforming a column", "it is not there");
-            let column = batch.column_by_name(field.name()).ok_or_else(missing)?;
-            match self.root.within.get(field.name()) {
-                Some(node) => self.array(node, column),
-                None => Ok(column.clone()),
-            }
+        let there = batch.schema_ref().fields().iter().zip(batch.columns());
+        let columns = there.filter_map(|(field, column)| match self.root.of_column(field.name()) {
+            None => Some(Ok(column.clone())),
+            Some(node) => transformed_type(node, field.data_type()).map(|_| self.array(node, column)),
         });
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
@@ -299,7 +266,7 @@ impl Transforms {
                 ..CastOptions::default()
             };
             let text = match array.data_type() {
-                DataType::Struct(_) => json_text(array)?,
+                DataType::Struct(_) | DataType::Map(..) => json_text(array)?,
                 _ => cast_with_options(array, &DataType::Utf8, &strict).doing(doing)?,
             };
             let values = text.as_string::<i32>().iter().map(|value| {
@@ -308,16 +275,16 @@ impl Transforms {
             });
             return Ok(Arc::new(values.collect::<Result<StringArray>>()?));
         }
-        let DataType::Struct(fields) = array.data_type() else {
-            return match array.as_string_opt::<i32>() {
-                Some(texts) => self.texts(node, texts),
-                None => Ok(array.clone()),
-            };
+        let fields = match array.data_type() {
+            DataType::Struct(fields) => fields,
+            DataType::Map(entries, _) => return self.map(node, array.as_map(), entries),
+            DataType::Null => return Ok(array.clone()),
+            _ => return self.texts(node, &spelling::text(array, &Spelling::Canonical)?),
         };
         let record = array.as_struct();
         let (mut kept, mut columns) = (Vec::new(), Vec::new());
         for (field, column) in fields.iter().zip(record.columns()) {
-            let column = match node.within.get(field.name()) {
+            let column = match node.of_column(field.name()) {
                 Some(child) if transformed_type(child, field.data_type()).is_none() => continue,
                 Some(child) => self.array(child, column)?,
                 None => column.clone(),
@@ -329,33 +296,83 @@ impl Transforms {
         Ok(Arc::new(record.doing(doing)?))
     }
 
-    /// Texts in a column within which something is hidden: what was an object or a list became its JSON beside others.
-    /// One that cannot be looked into is hidden as a whole.
-    fn texts(&self, node: &Node, texts: &StringArray) -> Result<ArrayRef> {
-        let hidden = |text: &str| -> Result<String> {
-            let json = text.trim_ascii_start();
-            if !json.starts_with(['{', '[']) {
-                return Ok(text.to_owned());
-            }
-            let mut out = Vec::with_capacity(text.len());
-            match self.json_within(node, json.trim_ascii_end().as_bytes(), 0, &mut out)? {
-                true => String::from_utf8(out).map_err(|error| Error::failed("transforming a column", error)),
-                false => Ok(self.pseudonym(text)),
-            }
+    /// A map is a record whose fields are told by its keys: its values become text, for those that are hidden do.
+    fn map(&self, node: &Node, map: &MapArray, entries: &FieldRef) -> Result<ArrayRef> {
+        let doing = || "transforming a column";
+        let keys = spelling::text(map.keys(), &Spelling::Canonical)?;
+        let values = spelling::text(map.values(), &Spelling::Canonical)?;
+        let mut hidden = Vec::with_capacity(values.len());
+        let mut stays = Vec::with_capacity(values.len());
+        for (key, value) in keys.iter().zip(values.iter()) {
+            let child = node.child(key.unwrap_or_default());
+            stays.push(!child.is_some_and(|child| matches!(child.transform, Some((Transform::Drop, _)))));
+            hidden.push(match (child, value) {
+                (Some(child), Some(value)) => match child.transform {
+                    Some((transform, normal)) => Some(self.text(transform, normal, value)?),
+                    None => Some(self.within_text(child, value)?),
+                },
+                (_, value) => value.map(str::to_owned),
+            });
+        }
+        let stays = BooleanArray::from(stays);
+        let lengths = map.offsets().windows(2).map(|row| {
+            let (start, end) = (row[0] as usize, row[1] as usize);
+            stays.slice(start, end - start).true_count()
+        });
+        let lengths: Vec<_> = lengths.collect();
+        let (first, last) = (map.offsets()[0] as usize, map.offsets()[map.len()] as usize);
+        let within = stays.slice(first, last - first);
+        let kept = |values: ArrayRef| filter(&values.slice(first, last - first), &within).doing(doing);
+        let values = kept(Arc::new(StringArray::from(hidden)))?;
+        let entries = text_entries(entries);
+        let DataType::Struct(fields) = entries.data_type() else {
+            return Err(Error::failed(doing(), "a map without keys and values"));
         };
-        let values = texts.iter().map(|text| text.map(hidden).transpose());
+        let pairs = StructArray::try_new(fields.clone(), vec![kept(map.keys().clone())?, values], None);
+        let offsets = OffsetBuffer::from_lengths(lengths);
+        let map = MapArray::try_new(entries, offsets, pairs.doing(doing)?, map.nulls().cloned(), false);
+        Ok(Arc::new(map.doing(doing)?))
+    }
+
+    /// Values in a column within which something is hidden: what was an object or a list became its JSON beside others.
+    fn texts(&self, node: &Node, texts: &StringArray) -> Result<ArrayRef> {
+        let values = texts
+            .iter()
+            .map(|text| text.map(|text| self.within_text(node, text)).transpose());
         Ok(Arc::new(values.collect::<Result<StringArray>>()?))
+    }
+
+    /// A text within which something is hidden: all of it, if it cannot be looked into, or is there in the place of an
+    /// object, as what was to be hidden may be.
+    fn within_text(&self, node: &Node, text: &str) -> Result<String> {
+        let json = text.trim_ascii_start();
+        if !json.starts_with(['{', '[']) {
+            return Ok(self.pseudonym(text));
+        }
+        let mut out = Vec::with_capacity(text.len());
+        match self.json_within(node, json.trim_ascii_end().as_bytes(), 0, &mut out)? {
+            true => String::from_utf8(out).map_err(|error| Error::failed("transforming a column", error)),
+            false => Ok(self.pseudonym(text)),
+        }
     }
 }
 
 fn json_text(array: &ArrayRef) -> Result<ArrayRef> {
-    let doing = || "transforming a column";
-    let format = arrow::util::display::FormatOptions::default();
-    let formatter = arrow::util::display::ArrayFormatter::try_new(array, &format).doing(doing)?;
-    let nulls = array.logical_nulls();
-    let is_there = |row: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
-    let values = (0..array.len()).map(|row| is_there(row).then(|| formatter.value(row).to_string()));
-    Ok(Arc::new(values.collect::<StringArray>()))
+    let rows: Vec<_> = (0..array.len()).collect();
+    Ok(Arc::new(StringArray::from(record::values(array, &rows)?)))
+}
+
+/// The entries of a map whose values become text.
+fn text_entries(entries: &FieldRef) -> FieldRef {
+    let DataType::Struct(fields) = entries.data_type() else {
+        return entries.clone();
+    };
+    let fields = fields.iter().enumerate().map(|(at, field)| match at {
+        1 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
+        _ => field.clone(),
+    });
+    let fields = DataType::Struct(fields.collect());
+    Arc::new(entries.as_ref().clone().with_data_type(fields))
 }
 
 /// The type that [`Transforms::array`] makes of a column; `None` if the column goes.
@@ -373,7 +390,7 @@ fn transformed_type(node: &Node, data_type: &DataType) -> Option<DataType> {
             let kept: Fields = fields
                 .iter()
                 .filter_map(|field| -> Option<Field> {
-                    let data_type = match node.within.get(field.name()) {
+                    let data_type = match node.of_column(field.name()) {
                         Some(child) => transformed_type(child, field.data_type())?,
                         None => field.data_type().clone(),
                     };
@@ -386,120 +403,13 @@ fn transformed_type(node: &Node, data_type: &DataType) -> Option<DataType> {
             }
             DataType::Struct(kept)
         }
-        other => other.clone(),
+        DataType::Map(entries, _) => DataType::Map(text_entries(entries), false),
+        DataType::Null => DataType::Null,
+        // What is there in the place of a record is hidden.
+        _ => DataType::Utf8,
     })
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use arrow::array::Int64Array;
-
-    use super::*;
-    use crate::options::ColumnOptions;
-
-    pub(super) fn key() -> PiiKey {
-        PiiKey::new("correct horse battery staple").unwrap()
-    }
-
-    pub(super) fn transforms(columns: &[(&str, Transform, Option<&str>)]) -> Transforms {
-        let column = |(name, transform, pii): &(&str, Transform, Option<&str>)| {
-            let options = ColumnOptions {
-                transform: Some(*transform),
-                pii: pii.map(str::to_owned),
-                ..ColumnOptions::default()
-            };
-            ((*name).to_owned(), options)
-        };
-        let options = Options {
-            columns: columns.iter().map(column).collect(),
-            ..Options::default()
-        };
-        Transforms::new(&options, Some(&key())).unwrap()
-    }
-
-    #[test]
-    fn hashes_are_stable_keyed_and_of_one_form() {
-        assert_eq!(key().hash("a").len(), 64);
-        assert_eq!(key().hash("a"), key().hash("a"));
-        assert_ne!(
-            key().hash("a"),
-            PiiKey::new("another secret altogether").unwrap().hash("a")
-        );
-        let emails = transforms(&[("email", Transform::Hash, Some("email"))]);
-        let one = emails.apply_json(br#"{"email":" Ana@Example.ORG"}"#).unwrap();
-        let other = emails.apply_json(br#"{"email":"ana@example.org"}"#).unwrap();
-        assert_eq!(one, other);
-    }
-
-    #[test]
-    fn tokens_come_back_with_the_key_alone() {
-        for value in ["", "Begoña", "600 123 123"] {
-            let token = key().token(value).unwrap();
-            assert_eq!(token, key().token(value).unwrap());
-            assert_eq!(key().reveal(&token).unwrap(), value);
-            let stranger = PiiKey::new("another secret altogether").unwrap();
-            assert!(stranger.reveal(&token).is_err());
-        }
-        for wrong in ["tok_", "tok_AAAA", "abc", "tok_!!!"] {
-            assert!(key().reveal(wrong).is_err());
-        }
-        assert!(PiiKey::new("short").is_err());
-    }
-
-    #[test]
-    fn json_and_columns_become_the_same() {
-        let transforms = transforms(&[
-            ("phone", Transform::Hash, None),
-            ("customer.email", Transform::Drop, None),
-            ("customer.tags", Transform::Hash, None),
-        ]);
-        let json = transforms
-            .apply_json(br#"{"phone": 600, "id": 1, "customer": {"email": "x", "tags": ["a", null], "name": "n"}}"#);
-        let json: serde_json::Value = serde_json::from_slice(&json.unwrap().unwrap()).unwrap();
-        assert_eq!(json["customer"].get("email"), None);
-        assert_eq!(json["customer"]["name"], "n");
-
-        let tags = ListArray::from_iter_primitive::<arrow::datatypes::Int32Type, _, _>([Some(vec![Some(1), None])]);
-        let customer = StructArray::from(vec![
-            (
-                Arc::new(Field::new("email", DataType::Utf8, true)),
-                Arc::new(StringArray::from(vec!["x"])) as ArrayRef,
-            ),
-            (
-                Arc::new(Field::new("tags", tags.data_type().clone(), true)),
-                Arc::new(tags) as ArrayRef,
-            ),
-        ]);
-        let batch = RecordBatch::try_from_iter([
-            ("phone", Arc::new(Int64Array::from(vec![600])) as ArrayRef),
-            ("customer", Arc::new(customer) as ArrayRef),
-        ])
-        .unwrap();
-        let batch = transforms.apply(&batch).unwrap();
-        assert_eq!(batch.schema(), transforms.schema(&batch.schema()));
-        assert_eq!(batch.column(0).as_string::<i32>().value(0), json["phone"]);
-        let customer = batch.column(1).as_struct();
-        assert_eq!(customer.column_names(), ["tags"]);
-        let tags: &ListArray = customer.column(0).as_list();
-        assert_eq!(tags.values().as_string::<i32>().value(0), key().hash("1"));
-        assert!(tags.values().is_null(1));
-    }
-
-    #[test]
-    fn a_hash_needs_a_key() {
-        let options = Options {
-            columns: [(
-                "email".to_owned(),
-                ColumnOptions {
-                    transform: Some(Transform::Hash),
-                    ..ColumnOptions::default()
-                },
-            )]
-            .into(),
-            ..Options::default()
-        };
-        let error = Transforms::new(&options, None).unwrap_err();
-        assert!(error.to_string().contains("pii_key"), "{error}");
-    }
-}
+mod tests;

@@ -31,6 +31,8 @@ const COLUMNS: [&[&str]; 8] = [
         "{}",
         "{\"a\":1}",
         "{\"a\":2,\"b\":{\"c\":\"\\u00e9 \\\"\"}}",
+        "{\"b\":{\"d\":null,\"c\":\"x\"},\"a\":3}",
+        "{\"a\":null,\"e\":1}",
         "\"text\"",
         "7",
     ],
@@ -276,5 +278,112 @@ async fn what_becomes_text_is_written_as_it_was() {
         .await;
     assert_eq!(rows, ["1|1.10|2024-07-01 10:00:00|TRUE", "2|n/a|n/a|n/a"]);
     let rows = project.sql("select id, c from raw_shop.j order by id").await;
-    assert_eq!(rows, ["1|{\"zipCode\":\"é\",\"n\":1.10}", "2|x"]);
+    assert_eq!(rows, ["1|{\"n\":1.10,\"zipCode\":\"é\"}", "2|x"]);
+}
+
+/// Values, and others of which one makes their column another type.
+const WIDENED: [(&str, &[&str], &[&str]); 4] = [
+    (
+        "csv",
+        &["7", "1.10", "12345678901"],
+        &["x", "2.5", "123456789012345678901234567890", "1e-3"],
+    ),
+    (
+        "csv",
+        &["true", "TRUE", "2024-01-01", "2024-01-01 10:00:00"],
+        &["x", "2024-01-02T10:00:00.5Z"],
+    ),
+    (
+        "ndjson",
+        &["7", "1.5", "\"a\"", "true", "\"2024-01-01\""],
+        &["\"x\"", "2.25", "{\"a\":1}", "[1]"],
+    ),
+    (
+        "ndjson",
+        &[
+            "{\"a\":1}",
+            "{\"b\":1.50,\"a\":[1,2]}",
+            "[1]",
+            "[{\"a\":1}]",
+            "[]",
+            "{}",
+        ],
+        &[
+            "\"x\"",
+            "{\"a\":2.5}",
+            "{\"c\":1}",
+            "[2.5]",
+            "[\"x\"]",
+            "[{\"a\":1,\"b\":2}]",
+            "7",
+        ],
+    ),
+];
+
+/// Rows, each of an id and values, as a file.
+fn file(format: &str, rows: &[(&str, Vec<&str>)]) -> String {
+    let columns = rows.first().map_or(0, |(_, values)| values.len());
+    let mut text = match format {
+        "csv" => format!("id{}\n", (0..columns).map(|at| format!(",v{at}")).collect::<String>()),
+        _ => String::new(),
+    };
+    for (id, values) in rows {
+        let values = values.iter().enumerate().map(|(at, value)| match format {
+            "csv" => format!(",{value}"),
+            _ => format!(",\"v{at}\":{value}"),
+        });
+        let values: String = values.collect();
+        match format {
+            "csv" => text.push_str(&format!("{id}{values}\n")),
+            _ => text.push_str(&format!("{{\"id\":{id}{values}}}\n")),
+        }
+    }
+    text
+}
+
+/// The ids of a history of rows with the first of each pair, which come again beside the second.
+async fn versions(format: &str, pairs: &[(&str, &str)]) -> Vec<String> {
+    let streams = format!("{{t: {{path: 'in/*.{format}', key: [id], disposition: scd2}}}}");
+    let project = Project::new(&streams).await;
+    let (values, others): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+    project.write(&format!("in/1.{format}"), file(format, &[("1", values.clone())]));
+    project.ingest().await;
+    project.write(&format!("in/2.{format}"), file(format, &[("1", values), ("2", others)]));
+    project.ingest().await;
+    project.sql("select id from raw_shop.t order by id").await
+}
+
+#[tokio::test]
+async fn a_row_that_comes_again_beside_another_type_is_no_new_version() {
+    for (format, values, others) in WIDENED {
+        let pairs = values
+            .iter()
+            .flat_map(|value| others.iter().map(move |other| (*value, *other)));
+        let pairs: Vec<_> = pairs.collect();
+        if versions(format, &pairs).await == ["1", "2"] {
+            continue;
+        }
+        for pair in pairs {
+            assert_eq!(versions(format, &[pair]).await, ["1", "2"], "{pair:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_comes_again_beside_another_type_is_the_same() {
+    for (format, values, others) in &WIDENED[..3] {
+        for value in *values {
+            for other in others.iter().filter(|other| !other.starts_with(['{', '['])) {
+                let streams = format!("{{t: {{path: 'in/*.{format}', key: [id], disposition: merge}}}}");
+                let project = Project::new(&streams).await;
+                project.write(&format!("in/1.{format}"), file(format, &[(value, vec!["1"])]));
+                project.ingest().await;
+                let rows = [(*value, vec!["2"]), (*other, vec!["3"])];
+                project.write(&format!("in/2.{format}"), file(format, &rows));
+                project.ingest().await;
+                let rows = project.sql("select v0 from raw_shop.t order by v0").await;
+                assert_eq!(rows, ["2", "3"], "{value} beside {other}");
+            }
+        }
+    }
 }

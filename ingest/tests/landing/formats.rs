@@ -383,7 +383,7 @@ async fn json_that_is_not_whole_is_on_record_or_fails() {
     assert_eq!(
         reasons,
         [
-            "odd|2|the key `id` is in it twice",
+            "odd|2|a key is in it twice",
             "odd|3|it stands behind the end of the array",
             "trees|3|values are nested too deep"
         ]

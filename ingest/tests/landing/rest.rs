@@ -252,3 +252,33 @@ async fn sources_that_make_no_sense_are_refused_with_their_place() {
         assert!(error.contains(".yml") && !error.contains("s3cret"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_on_record_though_nothing_else_came() {
+    let loads = Arc::new(AtomicUsize::new(0));
+    let load = loads.clone();
+    let server = Server::new(move |_| {
+        let deep = match load.load(Ordering::SeqCst) {
+            0 => "1".to_owned(),
+            _ => format!("{}{}", "[".repeat(200), "]".repeat(200)),
+        };
+        let body = format!(r#"{{"orders": [{{"id": 1, "updated": "2026-01-02T00:00:00Z", "deep": {deep}}}]}}"#);
+        reply(200, &[("content-type", "application/json")], body)
+    })
+    .await;
+    let source = format!(
+        "kind: rest\nmanifest: shop-api.yml\nconfig: {{base_url: \"{}\", token: t0ken}}\nstreams: [orders]\n",
+        server.base
+    );
+    let project = Project::new(&source).await;
+    let manifest = MANIFEST.replace(
+        "    records: /orders\n",
+        "    records: /orders\n    filter: record.id\n",
+    );
+    std::fs::write(project.dir.path().join("shop-api.yml"), manifest).unwrap();
+    project.ingest().await.unwrap();
+    loads.store(1, Ordering::SeqCst);
+    // Whether a load of which nothing lands is an error is not what is asked here.
+    drop(project.ingest().await);
+    assert_eq!(project.sql("select count(*) from ops.rejected_rows").await, "1");
+}

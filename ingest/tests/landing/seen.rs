@@ -196,3 +196,120 @@ async fn a_replacement_of_which_every_row_is_rejected_leaves_what_is_there() {
     assert_eq!(project.sql(ALL).await, ["1|a"]);
     assert_eq!(project.sql("select record from ops.rejected_rows").await, ["x,1"]);
 }
+
+/// Files of lines, read as text; `more` is said of the stream besides.
+fn lines(more: &str) -> String {
+    format!("kind: files\nstreams: {{t: {{path: 'log*', format: csv, csv: {{header: false}}{more}}}}}\n")
+}
+
+const LINES: &str = "select column_1 from raw_shop.t order by 1";
+
+#[tokio::test]
+async fn what_was_renamed_is_read_anew_in_the_place_of_its_rows() {
+    let project = Project::new("{}").await;
+    project.configure(&lines(""));
+    project.write("log", "a1\na2\n");
+    project.ingest().await;
+    std::fs::rename(project.path().join("log"), project.path().join("log.1")).unwrap();
+    project.write("log", "b1\n");
+    project.ingest().await;
+    std::fs::rename(project.path().join("log.1"), project.path().join("log.2")).unwrap();
+    std::fs::rename(project.path().join("log"), project.path().join("log.1")).unwrap();
+    project.write("log", "c1\n");
+    project.ingest().await;
+    // One of them alone, whose rows came under a name that others had before and afterwards.
+    let mut others = Vec::new();
+    for name in ["log", "log.2"] {
+        let path = project.path().join(name);
+        others.push((name, std::fs::read(&path).unwrap()));
+        std::fs::remove_file(path).unwrap();
+    }
+    project.configure(&lines(", columns: {column_1: {type: text}}"));
+    assert_eq!(project.ingest().await.streams[0].files, 1);
+    assert_eq!(project.sql(LINES).await, ["a1", "a2", "b1", "c1"]);
+    for (name, content) in others {
+        project.write(name, content);
+    }
+    for more in [", columns: {column_1: {type: text}}", ""] {
+        project.configure(&lines(more));
+        project.ingest().await;
+        assert_eq!(project.sql(LINES).await, ["a1", "a2", "b1", "c1"], "{more}");
+        assert_eq!(project.ingest().await.release, None);
+    }
+}
+
+#[tokio::test]
+async fn of_a_file_that_was_renamed_and_grew_the_new_lines_land() {
+    for long in ["", &"x".repeat(5000)] {
+        let project = Project::new("{}").await;
+        project.configure(&lines(""));
+        project.write("log", format!("a1{long}\na2\n"));
+        project.ingest().await;
+        project.write("log.1", format!("a1{long}\na2\na3\n"));
+        project.write("log", format!("b1{long}\n"));
+        project.ingest().await;
+        let expected = [
+            format!("a1{long}"),
+            "a2".to_owned(),
+            "a3".to_owned(),
+            format!("b1{long}"),
+        ];
+        assert_eq!(project.sql(LINES).await, expected);
+        let grown = "select _origin from raw_shop.t where column_1 = 'a3'";
+        assert_eq!(project.sql(grown).await, ["log.1:3"]);
+        // Its rows are under two names.
+        project.configure(&lines(", columns: {column_1: {type: text}}"));
+        project.ingest().await;
+        assert_eq!(project.sql(LINES).await, expected);
+        assert_eq!(project.ingest().await.release, None);
+    }
+}
+
+#[tokio::test]
+async fn a_content_that_comes_back_is_read_anew_where_it_landed_last() {
+    let project = Project::new("{}").await;
+    project.configure(&lines(""));
+    for content in ["a\n", "b\n", "a\n"] {
+        project.write("log", content);
+        project.ingest().await;
+    }
+    assert_eq!(project.sql(LINES).await, ["a", "a", "b"]);
+    project.configure(&lines(", columns: {column_1: {type: text}}"));
+    project.ingest().await;
+    assert_eq!(project.sql(LINES).await, ["a", "a", "b"]);
+}
+
+#[tokio::test]
+async fn a_file_that_grew_and_is_read_another_way_lands_whole() {
+    let project = Project::new("{}").await;
+    project.configure(&lines(""));
+    project.write("log", "\"a;1\"\n");
+    project.ingest().await;
+    project.write("log", "\"a;1\"\n\"b;2\"\n");
+    project.configure("kind: files\nstreams: {t: {path: 'log*', format: csv, csv: {header: false, quote: ''}}}\n");
+    project.ingest().await;
+    assert_eq!(project.sql(LINES).await, ["\"a;1\"", "\"b;2\""]);
+}
+
+#[tokio::test]
+async fn a_file_with_escapes_that_grew_has_every_line_once() {
+    let project = Project::new("{}").await;
+    project
+        .configure("kind: files\nstreams: {t: {path: 'log*', format: csv, csv: {header: false, escape: \"\\\\\"}}}\n");
+    project.write("log", "\"a\\\"\"\n\"b\n");
+    let _ = project.try_ingest(&[]).await;
+    project.write("log", "\"a\\\"\"\n\"b\nc\"\nd\n");
+    project.ingest().await;
+    assert_eq!(project.sql(LINES).await, ["a\"", "b\nc", "d"]);
+}
+
+#[tokio::test]
+async fn another_kind_of_personal_data_hashes_anew() {
+    let project = Project::new("{}").await;
+    let columns = |pii: &str| lines(&format!(", columns: {{column_1: {{pii: {pii}, transform: drop}}}}"));
+    project.write("log", "a,1\n");
+    project.configure(&columns("name"));
+    project.ingest().await;
+    project.configure(&columns("email"));
+    assert!(project.ingest().await.release.is_some());
+}

@@ -9,7 +9,7 @@ use cordada_core::{ErrorKind, Result, TableName};
 use deltalake::kernel::transaction::CommitData;
 use deltalake::kernel::{Action, Add, Remove};
 use deltalake::protocol::DeltaOperation;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use super::plan::{self, Effort};
 use crate::lake::Lake;
@@ -85,10 +85,10 @@ fn size(file: &DataFile) -> u64 {
 async fn merge(lake: &Lake, snapshot: &TableSnapshot, files: &[Arc<DataFile>]) -> Result<Vec<Add>> {
     let store = lake.object_store();
     let open = snapshot.open_columns();
-    let mut others = Vec::new();
-    for file in files.iter().filter(|_| !open.is_empty()) {
-        others.extend(data_file::columns(store, &file.location, size(file)).await?);
-    }
+    let others = match open.is_empty() {
+        true => Vec::new(),
+        false => data_file::columns_of(store, files).try_concat().await?,
+    };
     let schema = snapshot::written(snapshot.schema(), &open, &others);
     let mut writer = FileWriter::new(store.clone(), snapshot.path(), schema.clone())?;
     let copied = async {

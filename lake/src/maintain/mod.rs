@@ -13,7 +13,7 @@ mod plan;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
-use cordada_core::{Context, Error, ErrorKind, Result, TableName, local_store};
+use cordada_core::{Context, Error, ErrorKind, Result, TableName, local_store, threads};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
@@ -170,11 +170,10 @@ impl Lake {
         let Some(folder) = self.local_folder().map(ToOwned::to_owned) else {
             return Ok(0);
         };
-        let removed = tokio::task::spawn_blocking(move || local_store::remove_unfinished(&folder, before));
-        removed
-            .await
-            .map_err(|error| Error::failed(doing(), error))?
-            .doing(doing)
+        threads::blocking(doing(), move || {
+            local_store::remove_unfinished(&folder, before).doing(doing)
+        })
+        .await
     }
 
     /// The tables in this environment's own folder, journals among them.

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use cordada_core::TableName;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
-use datafusion::datasource::ViewTable;
+use datafusion::datasource::{TableType, ViewTable};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::prelude::SessionContext;
 
@@ -15,7 +15,7 @@ use crate::journal;
 use crate::lake::Lake;
 use crate::query::provider::PinnedTable;
 use crate::query::sql;
-use crate::release::{RelationKind, Release};
+use crate::release::{Docs, RelationKind, Release};
 
 /// The relations of one release, with some added or replaced.
 pub(crate) struct ReleaseCatalog {
@@ -51,6 +51,34 @@ impl ReleaseCatalog {
         let journals = journals.map(|journal| (journal::SCHEMA, journal.name()));
         let relations = self.release.relations.keys().chain(self.overlay.keys());
         relations.map(|name| (name.schema(), name.name())).chain(journals)
+    }
+
+    /// What is said about a relation. What cannot be read is missing: it must not hide the relation.
+    pub(super) async fn docs(&self, name: &TableName) -> Arc<Docs> {
+        let Some(relation) = self.release.relation(name) else {
+            return Arc::default();
+        };
+        self.lake.docs(&relation.docs).await.unwrap_or_else(|error| {
+            tracing::warn!(relation = %name, %error, "cannot say what is known about a relation");
+            Arc::default()
+        })
+    }
+
+    /// Whether it is a table or a view, without opening it; `None` if there is no such relation.
+    fn table_type(&self, schema: &str, name: &str) -> Option<TableType> {
+        let table = TableName::new(schema, name).ok()?;
+        if let Some(provider) = self.overlay.get(&table) {
+            return Some(provider.table_type());
+        }
+        match self.release.relation(&table).map(|relation| &relation.kind) {
+            Some(RelationKind::View { .. }) => Some(TableType::View),
+            Some(RelationKind::Table { .. }) => Some(TableType::Base),
+            None => {
+                let mut journals = self.lake.journals().iter();
+                let is_journal = schema == journal::SCHEMA && journals.any(|journal| journal.name() == name);
+                is_journal.then_some(TableType::Base)
+            }
+        }
     }
 
     async fn open(self: &Arc<Self>, schema: &str, name: &str) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
@@ -145,6 +173,10 @@ impl SchemaProvider for SchemaOfRelease {
 
     async fn table(&self, name: &str) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
         self.catalog.open(&self.schema, name).await
+    }
+
+    async fn table_type(&self, name: &str) -> DataFusionResult<Option<TableType>> {
+        Ok(self.catalog.table_type(&self.schema, name))
     }
 
     fn table_exist(&self, name: &str) -> bool {

@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, Decimal128Type, DecimalType, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::config::ConfigOptions;
+use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
@@ -45,22 +46,31 @@ fn of_expression(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
             };
             Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right }))
         }
-        Expr::Between(between) => match unit(&between.expr, schema) {
-            None => Transformed::no(Expr::Between(between)),
-            Some(unit) => Transformed::yes(Expr::Between(Between {
-                low: Box::new(fitted(*between.low, &unit, schema)),
-                high: Box::new(fitted(*between.high, &unit, schema)),
-                ..between
-            })),
-        },
-        Expr::InList(mut list) => match unit(&list.expr, schema) {
-            None => Transformed::no(Expr::InList(list)),
-            Some(unit) => {
-                let items = list.list.into_iter();
-                list.list = items.map(|item| fitted(item, &unit, schema)).collect();
-                Transformed::yes(Expr::InList(list))
-            }
-        },
+        Expr::Between(between) => {
+            let parts = [&between.expr, &between.low, &between.high];
+            let Some(of_parts) = parts.into_iter().find_map(|part| unit(part, schema)) else {
+                return Transformed::no(Expr::Between(between));
+            };
+            let part = |part: Box<Expr>| Box::new(beside(*part, &of_parts, schema));
+            Transformed::yes(Expr::Between(Between {
+                expr: part(between.expr),
+                low: part(between.low),
+                high: part(between.high),
+                negated: between.negated,
+            }))
+        }
+        Expr::InList(list) => {
+            let mut parts = std::iter::once(list.expr.as_ref()).chain(&list.list);
+            let Some(of_parts) = parts.find_map(|part| unit(part, schema)) else {
+                return Transformed::no(Expr::InList(list));
+            };
+            let items = list.list.into_iter();
+            Transformed::yes(Expr::InList(InList {
+                expr: Box::new(beside(*list.expr, &of_parts, schema)),
+                list: items.map(|item| beside(item, &of_parts, schema)).collect(),
+                negated: list.negated,
+            }))
+        }
         other => Transformed::no(other),
     }
 }
@@ -79,6 +89,14 @@ fn unit(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
         time @ DataType::Timestamp(TimeUnit::Microsecond, _) => Some(time),
         DataType::Float32 | DataType::Float64 => Some(DataType::Float64),
         _ => None,
+    }
+}
+
+/// One of the parts of a comparison of which one has the type `unit`: in that type, unless it has one of its own.
+fn beside(expr: Expr, of_parts: &DataType, schema: &DFSchema) -> Expr {
+    match unit(&expr, schema) {
+        Some(_) => expr,
+        None => fitted(expr, of_parts, schema),
     }
 }
 

@@ -1,20 +1,32 @@
 //! Query sessions: the one place that makes them.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cordada_core::TableName;
 use datafusion::catalog::TableProvider;
-use datafusion::execution::SessionStateBuilder;
-use datafusion::optimizer::Analyzer;
+use datafusion::common::{Result, config_err};
+use datafusion::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::lake::Lake;
-use crate::query::arithmetic;
-use crate::query::catalog::{Handle, ReleaseCatalog};
+use crate::query::arithmetic::{self, CheckedArithmetic, DoublesAmongDecimals, Guards};
+use crate::query::casts::PostgresCasts;
+use crate::query::catalog::ReleaseCatalog;
 use crate::query::comparisons::InOwnType;
 use crate::query::functions;
+use crate::query::metadata::Described;
+use crate::query::operators::TextOperators;
+use crate::query::relations::{self, DependentJoins};
+use crate::query::set_operations::CountedRows;
+use crate::query::subqueries::PredicateSubqueries;
+use crate::query::time_operators::TimeOperators;
 use crate::query::truth::AsComparisons;
+use crate::query::types::Types;
 use crate::release::Release;
 
 /// The catalog's name in SQL.
@@ -22,6 +34,59 @@ pub const CATALOG: &str = "lake";
 
 /// The schema of relations that are named without one.
 pub const DEFAULT_SCHEMA: &str = "marts";
+
+/// Who owns everything, by the catalog's word.
+pub(crate) const OWNER: &str = "cordada";
+
+/// Who a statement runs for, among the options of its session: `current_user`.
+#[derive(Debug, Clone)]
+pub struct User(String);
+
+impl User {
+    /// The user of a session; without one, the owner of everything.
+    pub(crate) fn of(config: &ConfigOptions) -> &str {
+        config.extensions.get::<Self>().map_or(OWNER, |user| &user.0)
+    }
+}
+
+/// The state of the session, to plan and run a statement of that user with.
+pub fn state_for(session: &SessionContext, user: &str) -> SessionState {
+    let mut state = session.state();
+    state
+        .config_mut()
+        .options_mut()
+        .extensions
+        .insert(User(user.to_owned()));
+    // The options of a statement are those of its start.
+    state.mark_start_execution();
+    state
+}
+
+impl ConfigExtension for User {
+    const PREFIX: &'static str = "cordada_user";
+}
+
+impl ExtensionOptions for User {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
+        config_err!("{key} cannot be set")
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        Vec::new()
+    }
+}
 
 impl Lake {
     /// A session that reads `release`, in the catalog `lake` (the default one; default schema `marts`).
@@ -44,29 +109,44 @@ impl Lake {
             .with_target_partitions(self.parallelism())
             .with_default_catalog_and_schema(CATALOG, DEFAULT_SCHEMA)
             .with_create_default_catalog_and_schema(false)
-            .with_information_schema(true)
+            // The catalog has one of its own: `metadata`.
+            .with_information_schema(false)
             .with_collect_statistics(true);
         let options = config.options_mut();
         // Exact decimals: a literal such as 0.21 is a DECIMAL, not a float, so that money stays money.
         options.sql_parser.parse_float_as_decimal = true;
         let mut rules = Analyzer::new().rules;
-        rules.insert(0, Arc::new(InOwnType));
-        rules.insert(1, Arc::new(arithmetic::CheckedArithmetic));
-        rules.insert(2, Arc::new(arithmetic::Guards));
-        rules.insert(3, Arc::new(AsComparisons));
-        rules.insert(4, Arc::new(arithmetic::DoublesAmongDecimals));
+        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 8] = [
+            Arc::new(DependentJoins),
+            Arc::new(CountedRows),
+            Arc::new(InOwnType),
+            Arc::new(PostgresCasts { written: true }),
+            Arc::new(CheckedArithmetic),
+            Arc::new(Guards),
+            Arc::new(AsComparisons),
+            Arc::new(DoublesAmongDecimals),
+        ];
+        rules.splice(0..0, first);
+        rules.push(Arc::new(PostgresCasts { written: false }));
+        let mut optimizer = Optimizer::new().rules;
+        // Before the rule that makes joins of subqueries in filters, after the one that makes EXISTS of ANY and ALL.
+        optimizer.insert(1, Arc::new(PredicateSubqueries));
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.runtime().clone())
             .with_default_features()
-            .with_analyzer_rules(rules);
-        let planners = builder.expr_planners().get_or_insert_default();
-        planners.insert(
-            0,
-            Arc::new(arithmetic::Planner {
-                power: functions::power(),
-            }),
-        );
+            .with_analyzer_rules(rules)
+            .with_optimizer_rules(optimizer)
+            .with_type_planner(Arc::new(Types))
+            .with_relation_planners(relations::planners());
+        let power = functions::power();
+        let planners: [Arc<dyn ExprPlanner>; 3] = [
+            Arc::new(TimeOperators),
+            Arc::new(TextOperators::new()),
+            Arc::new(arithmetic::Planner { power }),
+        ];
+        builder.expr_planners().get_or_insert_default().splice(0..0, planners);
+        functions::dates::series::add_to(builder.table_functions().get_or_insert_default());
         let functions = functions::all();
         builder
             .scalar_functions()
@@ -81,7 +161,7 @@ impl Lake {
             .get_or_insert_default()
             .extend(functions.window);
         let session = SessionContext::new_with_state(builder.build());
-        session.register_catalog(CATALOG, Arc::new(Handle(catalog)));
+        session.register_catalog(CATALOG, Arc::new(Described::new(catalog)));
         session
     }
 }

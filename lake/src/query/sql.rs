@@ -4,16 +4,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cordada_core::{Context, Error, Result, TableName};
+use datafusion::common::DataFusionError;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
 
 use crate::lake::Lake;
-use crate::query::catalog::{Handle, ReleaseCatalog};
+use crate::query::catalog::ReleaseCatalog;
 use crate::query::dialect::{self, Parsed, release_catalog};
+use crate::query::metadata::{self, Described};
+use crate::query::select_lists;
 use crate::query::session::{CATALOG, DEFAULT_SCHEMA};
+use crate::query::session_statements;
+use crate::query::stack::Large;
 
 /// Plans one read-only statement. `from marts.x version as of 12` reads `marts.x` as release 12 published it.
 ///
@@ -21,19 +27,35 @@ use crate::query::session::{CATALOG, DEFAULT_SCHEMA};
 /// Failed: the SQL is wrong (the message names what and what exists), or it would change something. Config: there is
 /// no release of that number.
 pub async fn plan(lake: &Lake, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
+    Large::new(plan_here(lake, session, sql)).await
+}
+
+async fn plan_here(lake: &Lake, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
     let Parsed { statement, releases } = dialect::parse(sql)?;
+    if let Some(plan) = session_statements::plan(session, &statement)? {
+        return Ok(plan);
+    }
     for number in releases {
         let name = release_catalog(number);
         if session.catalog(&name).is_none() {
             let release = lake.releases().get(number).await?;
             let catalog = ReleaseCatalog::new(lake.clone(), release, Default::default());
-            session.register_catalog(name, Arc::new(Handle(catalog)));
+            session.register_catalog(name, Arc::new(Described::new(catalog)));
         }
     }
-    // Boxed because views are planned while planning.
-    let plan = Box::pin(session.state().statement_to_plan(statement))
-        .await
-        .doing(|| "planning the query")?;
+    let plan = match planned(session, statement).await {
+        Ok(plan) => plan,
+        Err(error) => {
+            let Parsed { mut statement, .. } = dialect::parse(sql)?;
+            let resolved = select_lists::resolve(session, &mut statement).await;
+            match resolved.doing(|| "planning the query")? {
+                true => planned(session, statement).await,
+                false => Err(error),
+            }
+            .and_then(select_lists::shown)
+            .doing(|| "planning the query")?
+        }
+    };
     let read_only = SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)
@@ -42,7 +64,13 @@ pub async fn plan(lake: &Lake, session: &SessionContext, sql: &str) -> Result<Lo
         Error::failed("planning the query", error.strip_backtrace())
             .hint("queries only read: tables are built by the SQL project and by ingestion")
     })?;
+    let plan = metadata::in_sqls_words(plan).doing(|| "planning the query")?;
     typed(&session.state(), plan).doing(|| "planning the query")
+}
+
+async fn planned(session: &SessionContext, statement: Statement) -> Result<LogicalPlan, DataFusionError> {
+    // Boxed because views are planned while planning.
+    Box::pin(session.state().statement_to_plan(statement)).await
 }
 
 /// The plan with the types that its answer has: until it is analysed, a `case` has the type of its first result, and who

@@ -25,7 +25,7 @@ use crate::table::snapshot::{DataFile, OPEN, TableSnapshot};
 use crate::table::statistics;
 use crate::table::tags;
 use crate::table::tip::TIMELINE;
-use crate::table::write::TableWriter;
+use crate::table::write::{self, TableWriter};
 
 /// The table property that keeps [`crate::Write::state`]. A property, because checkpoints keep it and it holds text:
 /// they drop what a commit says of itself, and a `txn` holds a number.
@@ -147,7 +147,10 @@ impl TableWriter {
         }
         let bearable = match &self.latest {
             // The same table was made, so far without rows or for rows beside which ours can be.
-            None => moved.schema() == &self.schema && (self.only_adds() || moved.files().await?.is_empty()),
+            None => {
+                let agree = moved.schema() == &self.schema && moved.open_columns() == self.open;
+                agree && (self.only_adds() || moved.files().await?.is_empty())
+            }
             Some(latest) => {
                 // Both found out the same about the columns.
                 let agree = moved.schema() == &self.schema
@@ -155,12 +158,13 @@ impl TableWriter {
                 entries.keep_rows() || (self.only_adds() && entries.leave_room(&self.write.transactions, agree))
             }
         };
-        if !bearable {
+        // Other engines write columns as text of which no row has a value yet.
+        if !bearable || write::any_file_has(&self.lake, &moved, &self.closed).await? {
             return Ok(Rival::Other);
         }
         if let Some(overruled) = &mut self.overruled {
             *overruled = moved.files().await?;
-        } else if !self.base.is_empty() {
+        } else if !self.base.is_empty() || !self.personal.is_empty() {
             let files = moved.files().await?;
             let places = files.iter().enumerate();
             let places: HashMap<&str, usize> = places.map(|(at, file)| (file.add.path.as_str(), at)).collect();
@@ -222,7 +226,8 @@ impl TableWriter {
         let before = rows(&mut self.replaced(outcome));
         WriteReport {
             version,
-            rows_added: rows_of(&outcome.added) + outcome.rows_removed - before,
+            // Other writers' files may not say how many they have.
+            rows_added: (rows_of(&outcome.added) + outcome.rows_removed).saturating_sub(before),
             rows_removed,
             rows_closed: outcome.rows_closed,
             bytes_added: outcome

@@ -18,7 +18,7 @@ use datafusion::datasource::physical_plan::parquet::{DefaultParquetFileReaderFac
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use deltalake::kernel::Add;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -31,6 +31,8 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use serde_json::{Map, Value, json};
+
+use crate::table::snapshot::DataFile;
 
 /// Rows a row group: small enough to bound a writer's memory, large enough for dictionaries to pay.
 pub(crate) const ROW_GROUP_ROWS: usize = 128 * 1024;
@@ -60,6 +62,9 @@ const YEARS: RangeInclusive<i32> = 1..=9999;
 /// Rows a batch when a file is read to be rewritten, as many as a query's scan has: fewer than
 /// [`cordada_core::batches::BATCH_ROWS`], because as many files are rewritten at a time as there are cores.
 pub(crate) const READ_BATCH_ROWS: usize = 8192;
+
+/// Footers that are read at a time.
+const FOOTERS_AT_ONCE: usize = 32;
 
 /// How the name of a file's writer begins if that is us.
 pub(crate) const OURS: &str = "cordada ";
@@ -191,6 +196,18 @@ pub(crate) async fn columns(store: &Arc<dyn ObjectStore>, location: &Path, size:
     let builder = builder.doing(|| format!("reading {location}"))?;
     let fields = builder.schema().fields().iter();
     Ok(fields.map(|field| field.name().clone()).collect())
+}
+
+/// Those of each of the files, in no order.
+pub(crate) fn columns_of<'a>(
+    store: &'a Arc<dyn ObjectStore>,
+    files: &'a [Arc<DataFile>],
+) -> impl Stream<Item = Result<Vec<String>>> + 'a {
+    let columns = files.iter().map(move |file| {
+        let size = u64::try_from(file.add.size).unwrap_or_default();
+        columns(store, &file.location, size)
+    });
+    futures::stream::iter(columns).buffer_unordered(FOOTERS_AT_ONCE)
 }
 
 /// A reader of the file of that many bytes.

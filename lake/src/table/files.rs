@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{Schema, SchemaRef};
-use cordada_core::{Result, types};
+use cordada_core::{Error, Result, types};
 use datafusion::common::Statistics;
 use datafusion::common::stats::Precision;
 use tokio::sync::OnceCell;
@@ -60,7 +60,7 @@ impl Deref for Files {
 }
 
 /// The files of one version: those that the table had at an earlier one, and what changed since.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct FileList {
     start: Arc<Start>,
     /// By their paths: what was added, and `None` for those that were taken out.
@@ -70,43 +70,46 @@ pub(crate) struct FileList {
     all: OnceCell<Arc<Files>>,
 }
 
-/// The files at an earlier version, in memory or in its checkpoint.
+/// The files at an earlier version.
 #[derive(Debug)]
-struct Start {
-    checkpoint: Option<(Log, Checkpoint)>,
-    files: OnceCell<Arc<Files>>,
+enum Start {
+    Known(Arc<Files>),
+    /// Those of a checkpoint, once they were read.
+    Checkpoint {
+        log: Log,
+        checkpoint: Checkpoint,
+        files: OnceCell<Arc<Files>>,
+    },
 }
 
 impl Start {
-    fn known(files: Arc<Files>) -> Arc<Self> {
-        Arc::new(Self {
-            checkpoint: None,
-            files: OnceCell::new_with(Some(files)),
-        })
-    }
-
-    fn at(log: Log, checkpoint: Checkpoint) -> Arc<Self> {
-        Arc::new(Self {
-            checkpoint: Some((log, checkpoint)),
-            files: OnceCell::new(),
-        })
+    /// The files, if they are in memory.
+    fn known(&self) -> Option<&Arc<Files>> {
+        match self {
+            Self::Known(files) => Some(files),
+            Self::Checkpoint { files, .. } => files.get(),
+        }
     }
 }
 
 impl FileList {
     /// Of a table that has none yet, with columns of `schema`.
     pub(crate) fn none(schema: &SchemaRef) -> Self {
-        Self::from(Start::known(Arc::new(Files::new(Vec::new(), schema))))
+        Self::from(Start::Known(Arc::new(Files::new(Vec::new(), schema))))
     }
 
     /// That of a checkpoint.
     pub(crate) fn at(log: Log, checkpoint: Checkpoint) -> Self {
-        Self::from(Start::at(log, checkpoint))
+        Self::from(Start::Checkpoint {
+            log,
+            checkpoint,
+            files: OnceCell::new(),
+        })
     }
 
-    fn from(start: Arc<Start>) -> Self {
+    fn from(start: Start) -> Self {
         Self {
-            start,
+            start: Arc::new(start),
             since: Layers::default(),
             since_bytes: 0,
             all: OnceCell::new(),
@@ -115,9 +118,10 @@ impl FileList {
 
     /// The list after `changes`, of files by their paths; the table at `table` has columns of `schema` then.
     pub(crate) fn then(&self, table: &str, changes: HashMap<String, Option<AddedFile>>, schema: &SchemaRef) -> Self {
-        let before = match self.all.get() {
-            Some(all) => Self::from(Start::known(all.clone())),
-            None => self.clone(),
+        // Asked once: somebody may be reading the files.
+        let (start, since, since_bytes) = match self.all.get() {
+            Some(all) => (Arc::new(Start::Known(all.clone())), Layers::default(), 0),
+            None => (self.start.clone(), self.since.clone(), self.since_bytes),
         };
         let file = |added: AddedFile| Arc::new(DataFile::new(table, added.into_add(), schema));
         let changes = changes.into_iter().map(|(path, added)| (path, added.map(file)));
@@ -126,15 +130,16 @@ impl FileList {
             .iter()
             .map(|(path, file)| path.len() + file.as_ref().map_or(0, |file| file.bytes()));
         Self {
-            since_bytes: before.since_bytes + more.sum::<usize>(),
-            since: before.since.then(changes),
-            ..before
+            start,
+            since_bytes: since_bytes + more.sum::<usize>(),
+            since: since.then(changes),
+            all: OnceCell::new(),
         }
     }
 
     /// The same list, once there is that checkpoint of its version: what is not in memory is read from there.
     pub(crate) fn checkpointed(self, log: Log, checkpoint: Checkpoint) -> Self {
-        match self.all.initialized() || self.start.files.initialized() {
+        match self.all.initialized() || self.start.known().is_some() {
             true => self,
             false => Self::at(log, checkpoint),
         }
@@ -146,24 +151,24 @@ impl FileList {
     /// Neither the checkpoint that the list begins with nor a later one can be read.
     pub(crate) async fn get(&self, version: u64, schema: &SchemaRef) -> Result<&Arc<Files>> {
         let read = || async {
-            let start = self.start.files.get_or_try_init(|| async {
-                let Some((log, checkpoint)) = &self.start.checkpoint else {
-                    return Ok(Arc::new(Files::new(Vec::new(), schema)));
-                };
+            let (log, checkpoint, files) = match self.start.as_ref() {
+                Start::Known(start) => return Ok(self.after(start, schema)),
+                Start::Checkpoint { log, checkpoint, files } => (log, checkpoint, files),
+            };
+            let start = files.get_or_try_init(|| async {
                 let files = log.checkpoint_files(checkpoint).await?;
                 let files = files
                     .into_iter()
                     .map(|file| DataFile::new(log.table(), file.into_add(), schema));
                 Ok(Arc::new(Files::new(files.map(Arc::new).collect(), schema)))
             });
-            match (start.await, &self.start.checkpoint) {
-                (Ok(start), _) => Ok(self.after(start, schema)),
+            match start.await {
+                Ok(start) => Ok(self.after(start, schema)),
                 // It was cleaned up since: a later one, and entries after it, say the same.
-                (Err(error), Some((log, _))) => {
+                Err::<_, Error>(error) => {
                     tracing::debug!(table = log.table(), version, %error, "the log is read anew");
                     log.files_at(version).await
                 }
-                (Err(error), None) => Err(error),
             }
         };
         self.all.get_or_try_init(read).await
@@ -172,7 +177,7 @@ impl FileList {
     /// The files, if what they begin with is in memory.
     pub(crate) fn known(&self, schema: &SchemaRef) -> Option<Arc<Files>> {
         let known = self.all.get().cloned();
-        known.or_else(|| self.start.files.get().map(|start| self.after(start, schema)))
+        known.or_else(|| self.start.known().map(|start| self.after(start, schema)))
     }
 
     fn after(&self, start: &Arc<Files>, schema: &SchemaRef) -> Arc<Files> {
@@ -193,7 +198,7 @@ impl FileList {
 
     /// About how much memory it takes, in bytes, what it shares with other versions included.
     pub(crate) fn bytes(&self) -> usize {
-        let known = self.all.get().or_else(|| self.start.files.get());
+        let known = self.all.get().or_else(|| self.start.known());
         self.since_bytes + known.map_or(0, |files| files.bytes)
     }
 }
@@ -220,4 +225,43 @@ pub(crate) fn merged<'a>(mut files: impl Iterator<Item = &'a Arc<DataFile>>, sch
         num_rows: Precision::Exact(0),
         ..Statistics::new_unknown(schema)
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::table::log::Changes;
+
+    /// What an entry of a log says that adds a file.
+    fn adds(path: &str) -> HashMap<String, Option<AddedFile>> {
+        let add = format!(
+            r#"{{"add":{{"path":"{path}","partitionValues":{{}},"size":1,"modificationTime":1,"dataChange":true}}}}"#
+        );
+        Changes::parse(add.as_bytes()).unwrap().files
+    }
+
+    #[test]
+    fn a_version_has_its_files_whoever_asks_for_those_of_the_one_before() {
+        let schema: SchemaRef = Arc::new(Schema::empty());
+        let files = |list: &FileList| -> usize {
+            let ready = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            ready.block_on(list.get(1, &schema)).unwrap().len()
+        };
+        for _ in 0..500 {
+            let before = FileList::none(&schema).then("t", adds("a"), &schema);
+            let together = Barrier::new(2);
+            let after = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    together.wait();
+                    assert_eq!(files(&before), 1);
+                });
+                together.wait();
+                before.then("t", adds("b"), &schema)
+            });
+            assert_eq!(files(&after), 2);
+        }
+    }
 }

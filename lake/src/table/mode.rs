@@ -165,13 +165,15 @@ impl Write {
     }
 }
 
-/// Rows that were landed from a file, no earlier than then.
+/// Rows that were landed from a file at some time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Superseded {
     /// The file, as `_origin` names it.
     pub file: String,
-    /// In microseconds UTC.
+    /// They came no earlier than that, in microseconds UTC.
     pub since: i64,
+    /// And earlier than that, if anything.
+    pub until: Option<i64>,
 }
 
 /// What a write did.

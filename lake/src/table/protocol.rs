@@ -43,10 +43,11 @@ pub(crate) enum Change {
 }
 
 impl Change {
-    /// What a write in `mode` does; `widened` says that it writes all files again, `undoes` that it takes back others.
-    pub(crate) fn of(mode: &Mode, widened: bool, undoes: bool) -> Self {
+    /// What a write in `mode` does; `rewrites` says that it writes files again whatever the mode, because a column became
+    /// wider or rows are superseded, `undoes` that it takes back others.
+    pub(crate) fn of(mode: &Mode, rewrites: bool, undoes: bool) -> Self {
         match mode {
-            _ if widened => Self::Rewrites,
+            _ if rewrites => Self::Rewrites,
             Mode::Append | Mode::Insert { .. } if !undoes => Self::Adds,
             Mode::Append | Mode::Insert { .. } | Mode::Overwrite => Self::Replaces,
             Mode::Upsert { .. } | Mode::ReplaceGroups { .. } | Mode::History { .. } => Self::Rewrites,

@@ -11,6 +11,7 @@ use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use cordada_core::conform::conform;
 use cordada_core::spelling::Former;
+use cordada_core::threads::not_joined;
 use cordada_core::{Context, Error, Result};
 use datafusion::common::runtime::SpawnedTask;
 use deltalake::kernel::Add;
@@ -28,6 +29,9 @@ use crate::table::data_file;
 use crate::table::pages::Chunk;
 use crate::table::snapshot::DataFile;
 use crate::table::stage::Folder;
+
+/// Bytes of a row group, as it is in its file, that is read at once to be thinned: of a larger one batches are decoded.
+const MOST_BYTES: i64 = 64 << 20;
 
 impl Folder {
     /// Writes the file's rows again that `keep` names, which has a bit for each: where they are encoded if the file is
@@ -72,10 +76,12 @@ impl Folder {
             .map(|group| usize::try_from(group.num_rows()).unwrap_or(usize::MAX));
         let known_rows =
             rows.clone().all(|rows| rows <= data_file::ROW_GROUP_ROWS) && rows.sum::<usize>() == keep.len();
+        let small = groups.iter().all(|group| group.compressed_size() <= MOST_BYTES);
         let full = groups.len() <= 1 || keep.count_set_bits() >= groups.len() * data_file::ROW_GROUP_ROWS / 2;
         Ok(ours
             && same_columns
             && known_rows
+            && small
             && full
             && metadata.offset_index().is_some()
             && self.has_our_statistics(groups)?)
@@ -131,10 +137,8 @@ impl Source {
                 let turn = source.folder.turns.clone().acquire_owned().await;
                 let turn = turn.map_err(|closed| Error::failed(source.doing(), closed))?;
                 let chunks = SpawnedTask::spawn(source.chunks(group, keep)).join().await;
-                Ok((
-                    chunks.unwrap_or_else(|error| Err(Error::failed("rewriting a data file", error)))?,
-                    turn,
-                ))
+                let chunks = chunks.unwrap_or_else(|ended| Err(not_joined("rewriting a data file", &ended)))?;
+                Ok((chunks, turn))
             }
         });
         let mut thinned = thinned.buffered(folder.lake.parallelism());

@@ -23,11 +23,10 @@ use crate::table::fate::{Fate, Findings, Verdict};
 use crate::table::history::{self, History};
 use crate::table::incoming::IncomingRows;
 use crate::table::keys::Key;
-use crate::table::mode::Superseded;
 use crate::table::outcome::Outcome;
 use crate::table::snapshot::DataFile;
 use crate::table::stage::Folder;
-use crate::table::superseded;
+use crate::table::superseded::{self, Gone};
 
 /// What happens where a row that is there has an incoming row's key.
 #[derive(Clone)]
@@ -47,8 +46,8 @@ pub(crate) struct Upsert {
     pub(crate) key: Key,
     pub(crate) incoming: Arc<IncomingRows>,
     pub(crate) effect: Effect,
-    /// Rows that go whatever their key.
-    pub(crate) superseded: Arc<[Superseded]>,
+    /// Rows that go whatever their key; a history has none.
+    pub(crate) superseded: Arc<Gone>,
 }
 
 /// A file that has been looked at, and what it became if it changed.
@@ -102,7 +101,7 @@ impl Upsert {
     fn may_concern(&self, file: &DataFile) -> bool {
         let may_hold = || self.incoming.bounds.may_hold(&self.key, &self.place.schema, file);
         match &self.effect {
-            Effect::Replaces | Effect::Yields => !self.superseded.is_empty() || may_hold(),
+            Effect::Replaces | Effect::Yields => self.superseded.may_be_in(&self.place.schema, file) || may_hold(),
             Effect::History(history) => {
                 let may_have_current = history::may_have_current(&self.place.schema, file);
                 may_have_current && history.closes_missing()
@@ -167,7 +166,8 @@ impl Upsert {
             columns.extend(history::COLUMNS.map(str::to_owned));
         }
         if !self.superseded.is_empty() {
-            columns.extend(superseded::COLUMNS.map(str::to_owned));
+            let more = superseded::COLUMNS.map(str::to_owned);
+            columns.extend(more.into_iter().filter(|column| !self.key.columns().contains(column)));
         }
         let fields = columns
             .iter()
@@ -189,11 +189,7 @@ impl Upsert {
 
     fn judge_batch(&self, batch: &RecordBatch, verdict: &mut Verdict) -> Result<()> {
         let positions = self.incoming.keys.find(&self.key, batch)?.into_iter();
-        let stays = match &self.effect {
-            Effect::History(_) => None,
-            _ => Some(&self.superseded).filter(|superseded| !superseded.is_empty()),
-        };
-        let stays = stays.map(|superseded| superseded::stay(batch, superseded));
+        let stays = (!self.superseded.is_empty()).then(|| self.superseded.stay(batch));
         let goes = |row: usize| stays.as_ref().is_some_and(|stays| !stays.value(row));
         match &self.effect {
             Effect::Replaces => positions.enumerate().for_each(|(row, position)| {

@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use cordada_core::{Context, Error, Result, TableName, types};
 use datafusion::execution::SendableRecordBatchStream;
+use futures::TryStreamExt;
 
 use super::mode::{Base, Evolution, Mode, Write, WriteReport};
 use super::outcome::Outcome;
@@ -23,9 +24,10 @@ use crate::table::protocol::{self, Change};
 use crate::table::rival::Entries;
 use crate::table::snapshot::{DataFile, TableSnapshot};
 use crate::table::stage::{self, Folder};
+use crate::table::superseded::Gone;
 use crate::table::tip::Tip;
 use crate::table::upsert::{self, Effect};
-use crate::table::{clock, commit, data_file, superseded, tags};
+use crate::table::{clock, commit, data_file, tags};
 
 impl Lake {
     /// Writes the rows of all partitions, each partition in a task of its own, as one commit.
@@ -115,6 +117,8 @@ pub(crate) struct TableWriter {
     pub(crate) open: Vec<String>,
     /// Whether the base's files must be rewritten because a column became wider.
     pub(crate) widened: bool,
+    /// The columns that get their first values.
+    pub(crate) closed: Vec<String>,
     /// The columns that were not known to hold personal data before.
     pub(crate) personal: Vec<String>,
     history: Option<Arc<History>>,
@@ -177,13 +181,13 @@ impl TableWriter {
             None => Evolved::anew(&incoming),
             Some(base) => evolve(table, base, &incoming, &write.evolution)?,
         };
-        if let Some(base) = base.as_ref().filter(|_| !widened && !closed.is_empty()) {
+        if let Some(base) = base.as_ref().filter(|_| !widened) {
             widened = any_file_has(lake, base, &closed).await?;
         }
         let mut constraints = Constraints::default();
         if let Some(latest) = &latest {
             let undoes = version != newest;
-            let rewrites = widened || !write.supersedes.is_empty();
+            let rewrites = widened || base.is_some() && !write.supersedes.is_empty();
             protocol::check(table, latest, Change::of(&write.mode, rewrites, undoes))?;
             constraints = Constraints::of(table, latest, &schema)?;
         }
@@ -217,6 +221,7 @@ impl TableWriter {
             schema,
             open,
             widened,
+            closed,
             personal,
             history,
             constraints: Arc::new(constraints),
@@ -236,14 +241,14 @@ impl TableWriter {
         };
         let Some((columns, duplicates)) = self.write.mode.key() else {
             stage::stage(&place, &self.table, partitions, &admission, None, &mut outcome.added).await?;
-            let superseded = &self.write.supersedes;
+            let superseded = Gone::new(&self.write.supersedes);
             if !superseded.is_empty() && !self.widened {
-                superseded::take_out(&place, superseded, &self.base, outcome).await?;
+                superseded.take_out(&place, &self.base, outcome).await?;
             }
             if self.widened {
                 for (index, file) in self.base.iter().enumerate() {
                     let rewritten = place.rewrite(file, |_, batch| {
-                        let stay = superseded::stay(&batch, superseded);
+                        let stay = superseded.stay(&batch);
                         outcome.rows_removed += stay.false_count() as u64;
                         filter_record_batch(&batch, &stay).doing(|| format!("rewriting {}", file.location))
                     });
@@ -276,7 +281,11 @@ impl TableWriter {
             place: place.clone(),
             key: rules.key,
             incoming: Arc::new(incoming),
-            superseded: self.write.supersedes.clone().into(),
+            superseded: Arc::new(match self.history {
+                // It keeps them.
+                Some(_) => Gone::default(),
+                None => Gone::new(&self.write.supersedes),
+            }),
             effect: match (&self.write.mode, &self.history) {
                 (_, Some(history)) => Effect::History(history.clone()),
                 (Mode::Insert { .. }, _) => Effect::Yields,
@@ -369,10 +378,13 @@ fn evolve(table: &TableName, base: &TableSnapshot, incoming: &Schema, evolution:
 }
 
 /// Whether a file of `base` has one of those columns all the same: other engines write what the table has.
-async fn any_file_has(lake: &Lake, base: &TableSnapshot, columns: &[String]) -> Result<bool> {
-    for file in base.files().await?.iter() {
-        let size = u64::try_from(file.add.size).unwrap_or_default();
-        let has = data_file::columns(lake.object_store(), &file.location, size).await?;
+pub(crate) async fn any_file_has(lake: &Lake, base: &TableSnapshot, columns: &[String]) -> Result<bool> {
+    if columns.is_empty() {
+        return Ok(false);
+    }
+    let files = base.files().await?;
+    let mut found = std::pin::pin!(data_file::columns_of(lake.object_store(), &files));
+    while let Some(has) = found.try_next().await? {
         if has.iter().any(|column| columns.contains(column)) {
             return Ok(true);
         }
@@ -381,8 +393,17 @@ async fn any_file_has(lake: &Lake, base: &TableSnapshot, columns: &[String]) -> 
 }
 
 fn check_names(table: &TableName, schema: &Schema) -> Result<()> {
+    check_distinct(table, schema.fields())?;
+    if schema.fields().is_empty() {
+        return Err(Error::config(format!("writing {table}"), "there are no columns"));
+    }
+    Ok(())
+}
+
+/// Names that differ only in the case of their letters are one to Delta's readers, of fields within records as well.
+fn check_distinct(table: &TableName, fields: &Fields) -> Result<()> {
     let mut seen = HashMap::new();
-    for field in schema.fields() {
+    for field in fields {
         if let Some(other) = seen.insert(field.name().to_lowercase(), field.name()) {
             return Err(Error::config(
                 format!("writing {table}"),
@@ -390,9 +411,13 @@ fn check_names(table: &TableName, schema: &Schema) -> Result<()> {
             )
             .hint("rename one of them"));
         }
-    }
-    if schema.fields().is_empty() {
-        return Err(Error::config(format!("writing {table}"), "there are no columns"));
+        let mut data_type = field.data_type();
+        while let DataType::List(inner) | DataType::Map(inner, _) = data_type {
+            data_type = inner.data_type();
+        }
+        if let DataType::Struct(inner) = data_type {
+            check_distinct(table, inner)?;
+        }
     }
     Ok(())
 }

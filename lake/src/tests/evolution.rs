@@ -64,6 +64,25 @@ async fn a_column_without_values_gets_its_type_from_the_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_name_in_other_letters_is_the_same_column_and_keeps_its_values() {
+    let (_folder, lake) = temporary().await;
+    let text = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text])) };
+    append(&lake, vec![("id", ints(&[1])), ("Name", text("a"))]).await;
+    let version = append(&lake, vec![("ID", ints(&[2])), ("NAME", text("b"))]).await;
+    let release = publish(&lake, version).await;
+    let rows = query(&lake, &release, "select id, \"Name\" from raw_a.t order by id").await;
+    assert_eq!(rows.unwrap(), "|1|a| |2|b|");
+    let both = RecordBatch::try_from_iter([("c", record(vec![("Id", ints(&[1])), ("ID", ints(&[2]))]))]).unwrap();
+    let write = Write {
+        evolution: Evolution::Widen,
+        ..Write::new(Mode::Append, both.schema())
+    };
+    let rows = stream(vec![both.clone()], &both.schema());
+    let error = lake.write(&name("raw_a.t"), write, vec![rows]).await.unwrap_err();
+    assert!(error.to_string().contains("same name"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn times_beyond_nanoseconds_and_nan_are_found() {
     let (_folder, lake) = temporary().await;
     let day = 86_400_000_000_i64;
@@ -83,6 +102,13 @@ async fn times_beyond_nanoseconds_and_nan_are_found() {
         ("at in ('1970-01-01', '9999-12-31')", "|2|"),
         ("at > now()", "|1|"),
         ("x > 100", "|1|"),
+        (
+            "timestamp '9999-06-01 00:00:00' between timestamp '9999-01-01 00:00:00' and at",
+            "|1|",
+        ),
+        ("'9999-12-31' in (at, now())", "|1|"),
+        ("100.5 between 5.5 and x", "|1|"),
+        ("2.0 in (x, 7.5)", "|1|"),
         ("not (x <= 2)", "|1|"),
     ] {
         let sql = format!("select count(*) from raw_a.t where {filter}");

@@ -105,6 +105,42 @@ async fn a_column_that_is_personal_by_now_leaves_the_log_and_every_later_checkpo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_lands_beside_the_tag_of_its_column_leaves_nothing_in_the_log() {
+    let (folder, lake) = temporary().await;
+    let other = another(folder.path()).await;
+    let schema = |tagged: bool| {
+        let tag = tagged.then(|| (types::PII.to_owned(), "email".to_owned()));
+        let email = Field::new("email", DataType::Utf8, true);
+        Arc::new(Schema::new(vec![email.with_metadata(tag.into_iter().collect())]))
+    };
+    let batch = |tagged: bool, emails: &[&str]| {
+        let emails = StringArray::from_iter_values(emails);
+        RecordBatch::try_new(schema(tagged), vec![Arc::new(emails)]).unwrap()
+    };
+    let write = |tagged: bool| Write::new(Mode::Append, schema(tagged));
+    let rows = |tagged: bool, emails: &[&str]| vec![stream(vec![batch(tagged, emails)], &schema(tagged))];
+    lake.write(&name("raw_a.t"), write(false), rows(false, &[]))
+        .await
+        .unwrap();
+    let meanwhile = async {
+        let rows = rows(false, &["bo@example.org"]);
+        other.write(&name("raw_a.t"), write(false), rows).await.map(|_| ())
+    };
+    let ours = rows(true, &["ana@example.org"]);
+    let written = lake
+        .write_after(&name("raw_a.t"), write(true), ours, meanwhile)
+        .await
+        .unwrap();
+    let files = files_at(&lake, written.version).await;
+    assert_eq!(files.rows(), Some(2));
+    assert!(
+        files
+            .iter()
+            .all(|file| !file.add.stats.as_deref().unwrap().contains("example"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn personal_fields_within_columns_have_no_statistics_either() {
     let (folder, lake) = temporary().await;
     let email = Arc::new(Field::new("email", DataType::Utf8, true));

@@ -32,14 +32,19 @@ impl Build<'_> {
         let release = draft.preview();
         let session = self.drafted.session(&release);
         let task = self.progress.start("tests", Some(tests.len() as u64), "tests");
-        let (session, task) = (&session, &task);
-        let run = |test| async move {
-            let report = self.run_test(test, session).await;
-            task.advance(1);
-            report
-        };
+        let (session, release, task) = (&session, &release, &task);
         let reports: Vec<_> = stream::iter(tests)
-            .map(run)
+            .map(|test| async move {
+                let report = match test.overlay.is_empty() {
+                    true => self.run_test(test, session).await,
+                    false => {
+                        let session = self.drafted.session_with(release, test.overlay.clone());
+                        self.run_test(test, &session).await
+                    }
+                };
+                task.advance(1);
+                report
+            })
             .buffered(self.threads())
             .try_collect()
             .await?;

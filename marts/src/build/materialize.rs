@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use arrow::datatypes::SchemaRef;
 use cordada_core::progress::Task;
 use cordada_core::threads::locked;
 use cordada_core::{Context, Error, Result, TableName};
@@ -11,18 +10,17 @@ use cordada_lake::estimator::{Estimators, Relations};
 use cordada_lake::query::sql;
 use cordada_lake::release::DocsRef;
 use cordada_lake::{Base, Lake, Mode, Relation, Release, Write};
-use datafusion::common::Column;
-use datafusion::dataframe::DataFrame;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::physical_plan::execute_stream_partitioned;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
+use super::canonical::Canonical;
 use super::fingerprint;
 use crate::compile::scanned;
 use crate::compiled::CompiledNode;
-use crate::config::{Materialization, OnSchemaChange, Strategy};
+use crate::config::Materialization;
 use crate::node::{Node, NodeId};
 
 /// A node that was built or found built.
@@ -39,6 +37,14 @@ pub(super) struct BuiltRelation {
     pub(super) node: NodeId,
     pub(super) relation: Relation,
     pub(super) rows: Option<u64>,
+}
+
+/// What a node's rows are made by and of.
+pub(super) struct MadeOf {
+    /// Says how they are made, whatever rows they are made of.
+    pub(super) definition: String,
+    /// Says what they are made of; `None` if that is not only tables.
+    pub(super) inputs: Option<String>,
 }
 
 /// A relation to be made.
@@ -73,6 +79,10 @@ impl Materialize<'_> {
         let mut built = match (self.node().materialization, &self.source.config.model) {
             (Materialization::Model, Some(model)) => self.model(model).await,
             (Materialization::Seed, _) => self.seed().await,
+            (Materialization::Snapshot, _) => match &self.node().work.snapshot {
+                Some(snapshot) => self.snapshot(snapshot).await,
+                None => Err(Error::failed(self.doing(), "it has no query")),
+            },
             (Materialization::Table | Materialization::Incremental, _) => self.query().await,
             _ => self.view().await,
         }?;
@@ -86,8 +96,12 @@ impl Materialize<'_> {
 
     async fn view(&self) -> Result<BuiltNode> {
         let sql = &self.node().work.full;
-        let plan = sql::plan(self.lake, &self.lake.session(&self.release), sql).await?;
+        let session = self.lake.session(&self.release);
+        let plan = sql::plan(self.lake, &session, sql).await?;
         self.note_reads([&plan])?;
+        // What is compiled is the query over the views that it reads; what is run has them within.
+        let plan = session.state().create_physical_plan(&plan).await;
+        plan.doing(|| self.doing())?;
         let relation = Relation {
             docs: self.goals.main.docs.clone(),
             ..self.lake.pinned_view(sql, &self.release)?
@@ -117,57 +131,26 @@ impl Materialize<'_> {
         written.await.map(BuiltNode::one)
     }
 
-    async fn query(&self) -> Result<BuiltNode> {
-        let session = self.lake.session(&self.release);
-        let (work, config) = (&self.node().work, &self.source.config);
-        let adds_to = work.published.filter(|_| !self.full_refresh);
-        let text = match (&work.incremental, adds_to) {
-            (Some(incremental), Some(_)) => incremental,
-            _ => &work.full,
-        };
-        let plan = sql::plan(self.lake, &session, text).await?;
-        let inputs = self.inputs([&plan])?;
-        let fingerprint = inputs.map(|inputs| fingerprint::of_nodes([self.node()], config, "", &inputs));
-        if let Some(built) = self.reuse(fingerprint.as_deref()) {
-            return Ok(built);
-        }
-        let mut frame = DataFrame::new(session.state(), plan);
-        let mut write = anew(self.node());
-        if let Some(version) = adds_to {
-            write.base = Base::Version(version);
-            write.mode = match config.strategy {
-                Strategy::Append => Mode::Append,
-                Strategy::Merge => Mode::Upsert {
-                    key: config.unique_key.clone(),
-                    deleted: None,
-                },
-            };
-            if let (OnSchemaChange::Ignore, Some(existing)) = (config.on_schema_change, &work.existing) {
-                write.schema = only(&work.schema, existing);
-                let columns = write
-                    .schema
-                    .fields()
-                    .iter()
-                    .map(|field| Expr::Column(Column::from_name(field.name())));
-                frame = frame.select(columns.collect::<Vec<_>>()).doing(|| self.doing())?;
-            }
-        }
-        let context = Arc::new(frame.task_ctx());
-        let physical = frame.create_physical_plan().await.doing(|| self.doing())?;
-        let partitions = execute_stream_partitioned(physical, context).doing(|| self.doing())?;
-        let written = self.write(&self.goals.main, write, partitions, fingerprint);
-        written.await.map(BuiltNode::one)
-    }
-
-    /// The fingerprint of the rows that the queries read.
-    pub(super) fn inputs<'a>(&self, plans: impl IntoIterator<Item = &'a LogicalPlan>) -> Result<Option<String>> {
-        let plans: Vec<&LogicalPlan> = plans.into_iter().collect();
-        self.note_reads(plans.iter().copied())?;
-        fingerprint::of_inputs(plans, &self.node().table, &self.release).doing(|| self.doing())
+    /// How the plans make rows, and of what.
+    pub(super) async fn made_of<'p>(
+        &self,
+        plans: impl IntoIterator<Item = &'p LogicalPlan>,
+        session: &SessionContext,
+    ) -> Result<MadeOf> {
+        let (state, own) = (session.state(), &self.node().table);
+        let queries = plans.into_iter().map(|plan| Canonical::of(plan.clone(), &state, own));
+        let queries: Vec<_> = queries
+            .collect::<datafusion::error::Result<_>>()
+            .doing(|| self.doing())?;
+        let definition = fingerprint::of_queries(self.lake, &queries, &self.source.config).await?;
+        Ok(MadeOf {
+            definition,
+            inputs: fingerprint::of_inputs(&queries, &self.release),
+        })
     }
 
     /// Notes what the plans read.
-    fn note_reads<'a>(&self, plans: impl IntoIterator<Item = &'a LogicalPlan>) -> Result<()> {
+    pub(super) fn note_reads<'a>(&self, plans: impl IntoIterator<Item = &'a LogicalPlan>) -> Result<()> {
         for plan in plans {
             let scanned = scanned(plan).doing(|| self.doing())?;
             locked(&self.reads).extend(scanned.into_iter().map(|(table, _)| table));
@@ -180,23 +163,20 @@ impl Materialize<'_> {
         if self.full_refresh {
             return None;
         }
-        let published = |goal: &Goal<'_>| {
-            let relation = fingerprint::reusable(self.base, goal.node, fingerprint)?;
-            let relation = Relation {
-                docs: goal.docs.clone(),
-                ..relation.clone()
-            };
-            Some(BuiltRelation {
-                node: goal.node.id,
-                relation,
-                rows: None,
-            })
-        };
+        let published = |goal: &Goal<'_>| Some(found(goal, fingerprint::reusable(self.base, goal.node, fingerprint)?));
         Some(BuiltNode {
             relations: self.goals.iter().map(published).collect::<Option<_>>()?,
             reused: true,
             reads: BTreeSet::new(),
         })
+    }
+
+    /// The node as it is published.
+    pub(super) fn reused(&self, relation: &Relation) -> BuiltNode {
+        BuiltNode {
+            reused: true,
+            ..BuiltNode::one(found(&self.goals.main, relation))
+        }
     }
 
     pub(super) async fn write(
@@ -230,12 +210,24 @@ impl Materialize<'_> {
 }
 
 impl BuiltNode {
-    fn one(relation: BuiltRelation) -> Self {
+    pub(super) fn one(relation: BuiltRelation) -> Self {
         Self {
             relations: vec![relation],
             reused: false,
             reads: BTreeSet::new(),
         }
+    }
+}
+
+/// A relation that is published, with what there is to say about it now.
+fn found(goal: &Goal<'_>, relation: &Relation) -> BuiltRelation {
+    BuiltRelation {
+        node: goal.node.id,
+        relation: Relation {
+            docs: goal.docs.clone(),
+            ..relation.clone()
+        },
+        rows: None,
     }
 }
 
@@ -245,15 +237,6 @@ pub(super) fn anew(node: &CompiledNode) -> Write {
         base: Base::Nothing,
         ..Write::new(Mode::Overwrite, node.work.schema.clone())
     }
-}
-
-/// The columns of `rows` that `existing` has.
-fn only(rows: &SchemaRef, existing: &SchemaRef) -> SchemaRef {
-    let fields = rows
-        .fields()
-        .iter()
-        .filter(|field| existing.field_with_name(field.name()).is_ok());
-    Arc::new(arrow::datatypes::Schema::new(fields.cloned().collect::<Vec<_>>()))
 }
 
 /// The stream, telling `task` how many rows went by.

@@ -1,13 +1,16 @@
 //! Building: run what is stale in graph order, test it, publish it as one release.
 
+mod canonical;
 mod data_tests;
 mod docs;
 mod fingerprint;
 mod journal;
 mod materialize;
 mod model;
+mod query;
 mod report;
 mod rows;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -337,13 +340,17 @@ impl Build<'_> {
             let Some(existing) = node.work.existing.as_ref().filter(|_| !self.is_full_refresh(*id)) else {
                 continue;
             };
+            // One that says nothing is built from scratch, unless its rows must stay.
+            if config.on_schema_change.is_none() && config.full_refresh != Some(false) {
+                continue;
+            }
             let missing_in = |other: &Schema, schema: &Schema| {
                 let mut names = schema.fields().iter().map(|field| field.name().clone());
                 names.find(|name| other.field_with_name(name).is_err())
             };
             let gone = missing_in(&node.work.schema, existing);
             let new = missing_in(existing, &node.work.schema);
-            let why = match (config.on_schema_change, gone, new) {
+            let why = match (config.on_schema_change(), gone, new) {
                 (OnSchemaChange::Fail, _, Some(new)) => format!("the column `{new}` is new"),
                 (OnSchemaChange::Fail | OnSchemaChange::Ignore, Some(gone), _) => {
                     format!("the column `{gone}` is no longer selected")

@@ -13,6 +13,7 @@ use datafusion::prelude::SessionContext;
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
+use super::fingerprint::Made;
 use super::materialize::{BuiltNode, Goal, Materialize, anew};
 use super::{fingerprint, rows};
 use crate::jinja::quoted;
@@ -35,8 +36,11 @@ impl Materialize<'_> {
         let estimator = self.estimators.get(&model.estimator)?.as_ref();
         let session = self.lake.session(&self.release);
         let plans = self.plans(&session).await?;
-        let definition = self.definition(estimator, model, &plans);
-        let read = self.inputs(plans.iter())?;
+        let made = self.made_of(plans.iter(), &session).await?;
+        self.note_reads(plans.iter())?;
+        let schemas = plans.clone().map(|plan| Arc::new(plan.schema().as_arrow().clone()));
+        let definition = fingerprint::of_estimator(estimator, &model.parameters, &schemas, &made.definition);
+        let read = made.inputs;
         let nodes = || self.goals.iter().map(|goal| goal.node);
         let fingerprint = read
             .as_deref()
@@ -76,20 +80,6 @@ impl Materialize<'_> {
             plans.further.insert(name.clone(), plan);
         }
         Ok(plans)
-    }
-
-    fn definition(&self, estimator: &dyn Estimator, model: &Model, plans: &Relations<LogicalPlan>) -> String {
-        let work = &self.node().work;
-        let schema = |plan: &LogicalPlan| Arc::new(plan.schema().as_arrow().clone());
-        let further = work.estimated.iter().flat_map(|estimated| &estimated.inputs);
-        let queries = Relations {
-            main: (work.full.as_str(), schema(&plans.main)),
-            further: further
-                .zip(plans.further.values())
-                .map(|((name, query), plan)| (name.clone(), (query.as_str(), schema(plan))))
-                .collect(),
-        };
-        fingerprint::of_definition(estimator, &model.parameters, &queries)
     }
 
     /// The fit behind the rows that are published.
@@ -157,11 +147,19 @@ impl Materialize<'_> {
             ..anew(self.node())
         };
         let fingerprint = || fingerprint.map(str::to_owned);
+        let made = Made {
+            definition: fit.definition.clone(),
+        };
+        let made = serde_json::to_string(&made).doing(|| self.doing())?;
         let mut writes = vec![self.write(&self.goals.main, write, vec![main], fingerprint())];
         for (name, goal) in &self.goals.further {
             let missing = || Error::failed(self.doing(), format!("its estimator did not make the output `{name}`"));
             let rows = further.remove(name).ok_or_else(missing)?;
-            writes.push(self.write(goal, anew(goal.node), vec![rows], fingerprint()));
+            let write = Write {
+                state: Some(made.clone()),
+                ..anew(goal.node)
+            };
+            writes.push(self.write(goal, write, vec![rows], fingerprint()));
         }
         drop(further);
         Ok(BuiltNode {

@@ -6,7 +6,13 @@ mod errors;
 mod incremental;
 mod models;
 mod publishing;
+mod random;
+mod said;
 mod selection;
+mod snapshots;
+mod stale;
+mod strategies;
+mod unit_tests;
 
 use std::path::PathBuf;
 

@@ -87,3 +87,17 @@ split_part({{ string_text }}, {{ delimiter_text }}, {{ part_number }})
 {% macro type_numeric() %}decimal(38, 9){% endmacro %}
 
 {% macro type_boolean() %}boolean{% endmacro %}
+
+{# What the constraints of contracts become. #}
+
+{% test constraint_unique(model, columns) %}
+select {{ columns | join(', ') }}, count(*) as n_records
+from {{ model }}
+where {% for column in columns %}{{ column }} is not null{% if not loop.last %} and {% endif %}{% endfor %}
+group by {{ columns | join(', ') }}
+having count(*) > 1
+{% endtest %}
+
+{% test constraint_holds(model, expression) %}
+select * from {{ model }} where not ({{ expression }})
+{% endtest %}

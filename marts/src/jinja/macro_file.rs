@@ -106,6 +106,21 @@ pub(super) fn docs_blocks(text: &str) -> Vec<(String, String)> {
     blocks
 }
 
+/// The `{% snapshot name %}` blocks of a file: name, and the range of what is within.
+pub(super) fn snapshot_blocks(text: &str) -> Vec<(String, Range<usize>)> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(String, usize)> = None;
+    for tag in tags(text) {
+        let (word, rest) = split_word(&text[tag.words(text)]);
+        match (word, open.take()) {
+            ("snapshot", _) => open = Some((split_word(rest.trim_start()).0.to_owned(), tag.end)),
+            ("endsnapshot", Some((name, start))) => blocks.push((name, start..tag.start)),
+            (_, still) => open = still,
+        }
+    }
+    blocks
+}
+
 /// A `{% … %}` tag.
 struct Tag {
     start: usize,

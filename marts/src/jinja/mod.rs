@@ -25,6 +25,9 @@ pub(crate) use self::names::{Names, Target, quoted, quoted_part};
 pub(crate) use self::scope::Uses;
 use self::scope::{BUILTIN, Scope};
 use crate::config::RawConfig;
+use crate::node::Node;
+use crate::project_file::Dispatch;
+use crate::properties::OverridesProperties;
 use crate::source_file::SourceFile;
 
 /// What is the same for all templates of a project.
@@ -39,6 +42,8 @@ pub(crate) struct Globals {
     /// Variables of the command line, which win.
     pub(crate) given_vars: Map<String, Json>,
     pub(crate) env: BTreeMap<String, String>,
+    /// Where macros are looked for, by the package that asks for them.
+    pub(crate) dispatch: Vec<Dispatch>,
     /// `{% docs %}` blocks.
     pub(crate) docs: HashMap<String, String>,
     /// Found by [`Jinja::new`].
@@ -53,6 +58,18 @@ impl Globals {
             .or_else(|| of_package(package))
             .or_else(|| of_package(&self.project))
             .or_else(|| self.vars.get(name))
+    }
+
+    /// The packages that may have the macro that `package` dispatches, the first one first.
+    fn search_order(&self, package: &str) -> Vec<String> {
+        let said = self
+            .dispatch
+            .iter()
+            .find(|dispatch| dispatch.macro_namespace == package);
+        match said {
+            Some(dispatch) => dispatch.search_order.clone(),
+            None => vec![self.project.clone(), package.to_owned()],
+        }
     }
 
     fn target_value(&self) -> Value {
@@ -96,6 +113,16 @@ pub(crate) struct NodeContext {
 }
 
 impl NodeContext {
+    pub(crate) fn of(node: &Node) -> Self {
+        Self {
+            name: node.name.clone(),
+            resource_type: node.kind().name(),
+            fqn: node.fqn.clone(),
+            table: node.table.clone(),
+            config: node.raw_config.clone(),
+        }
+    }
+
     fn as_value(&self) -> Value {
         context! {
             name => self.name, resource_type => self.resource_type, fqn => self.fqn,
@@ -113,6 +140,8 @@ pub(crate) struct Render {
     pub(crate) execute: bool,
     /// What `is_incremental()` says.
     pub(crate) incremental: bool,
+    /// What a unit test says in the place of others.
+    pub(crate) overrides: OverridesProperties,
 }
 
 /// The template engine of a project.
@@ -236,6 +265,15 @@ impl Jinja {
         Ok((text.to_string(), scope.uses()))
     }
 
+    /// The macros of the project that stand in the place of one that dbt calls by itself and that nothing calls here.
+    pub(crate) fn uncalled_overrides(&self) -> Vec<(&str, &str)> {
+        let own = self.globals.macros.0.get(&self.globals.project);
+        let uncalled = own.into_iter().flatten().filter(|(name, _)| is_called_by_dbt(name));
+        let mut uncalled: Vec<_> = uncalled.map(|(name, file)| (name.as_str(), &**file)).collect();
+        uncalled.sort_unstable();
+        uncalled
+    }
+
     /// Whether the project itself defines the macro.
     pub(crate) fn project_defines(&self, name: &str) -> bool {
         self.globals.macros.template(&self.globals.project, name).is_some()
@@ -325,6 +363,11 @@ fn add_macro_file(
     Ok(())
 }
 
+/// The `{% snapshot %}` blocks of an SQL file: their names, and where what is between the tags stands.
+pub(crate) fn snapshot_blocks(text: &str) -> Vec<(String, std::ops::Range<usize>)> {
+    macro_file::snapshot_blocks(text)
+}
+
 /// The `{% docs %}` blocks of a Markdown file.
 pub(crate) fn docs_blocks(text: &str) -> Vec<(String, String)> {
     macro_file::docs_blocks(text)
@@ -347,6 +390,37 @@ fn sole_expression(text: &str) -> Option<&str> {
 /// Whether a text of a YAML file is a template.
 pub(crate) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || sole_expression(text).is_some()
+}
+
+/// Whether dbt calls a macro of that name, or of that name after an adapter's, when it builds, and nothing does here.
+fn is_called_by_dbt(name: &str) -> bool {
+    const CALLED: [&str; 22] = [
+        "generate_database_name",
+        "get_where_subquery",
+        "create_schema",
+        "create_table_as",
+        "create_view_as",
+        "create_csv_table",
+        "load_csv_rows",
+        "get_test_sql",
+        "get_merge_sql",
+        "get_delete_insert_merge_sql",
+        "get_insert_overwrite_merge_sql",
+        "get_incremental_append_sql",
+        "get_incremental_default_sql",
+        "get_incremental_delete_insert_sql",
+        "get_incremental_insert_overwrite_sql",
+        "get_incremental_merge_sql",
+        "get_incremental_microbatch_sql",
+        "snapshot_get_time",
+        "snapshot_hash_arguments",
+        "snapshot_merge_sql",
+        "snapshot_timestamp_strategy",
+        "snapshot_check_strategy",
+    ];
+    let of_adapter = name.split_once("__").map_or(name, |(_, name)| name);
+    let is_strategy = of_adapter.starts_with("get_incremental_") && of_adapter.ends_with("_sql");
+    CALLED.contains(&of_adapter) || is_strategy
 }
 
 fn serialization(error: &serde_json::Error) -> minijinja::Error {

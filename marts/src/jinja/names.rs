@@ -12,7 +12,7 @@ use minijinja::Value;
 use minijinja::value::{Object, ObjectRepr};
 
 /// What a `ref` stands for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Target {
     /// Somewhere: configurations are not known yet.
     Unresolved,

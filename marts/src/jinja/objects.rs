@@ -7,7 +7,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 use serde_json::Value as Json;
 
 use super::names::quoted_part;
-use super::scope::{Scope, invalid, split_kwargs};
+use super::scope::{BUILTIN, Scope, invalid, split_kwargs};
 use crate::config::{self, RawConfig};
 
 /// `config(…)`, `config.get(…)`.
@@ -128,15 +128,18 @@ impl Object for Adapter {
                     None => kwargs.get::<Option<Value>>("macro_namespace")?,
                 };
                 let package = package.as_ref().and_then(Value::as_str).unwrap_or(&self.0.package);
-                let find = |prefix: &str| {
-                    let name = format!("{prefix}__{name}");
-                    self.0
-                        .package_macro(package, &name)
-                        .or_else(|| self.0.find_macro(&name))
-                };
-                find("cordada").or_else(|| find("default")).ok_or_else(|| {
+                // In each package first the macro for this engine, as in dbt.
+                let mut packages = self.0.globals.search_order(package);
+                packages.push(BUILTIN.to_owned());
+                let names = ["cordada", "default"].map(|prefix| format!("{prefix}__{name}"));
+                let mut found = packages.iter().flat_map(|package| {
+                    let names = names.iter();
+                    names.filter_map(|name| self.0.package_macro(package, name))
+                });
+                found.next().ok_or_else(|| {
                     invalid(format!(
-                        "no macro `cordada__{name}` or `default__{name}` in `{package}`"
+                        "no macro `cordada__{name}` or `default__{name}` in {}",
+                        packages.join(", ")
                     ))
                 })
             }

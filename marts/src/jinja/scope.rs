@@ -44,9 +44,26 @@ pub(super) struct Scope {
 impl Object for Scope {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let key = key.as_str()?;
+        if let Some(said) = self
+            .render
+            .overrides
+            .macros
+            .get(key)
+            .filter(|_| key != "is_incremental")
+        {
+            let said = Value::from_serialize(said);
+            return Some(Value::from_function(move |_: Rest<Value>| said.clone()));
+        }
         if let Some(found) = self.find_macro(key) {
             return Some(found);
         }
+        self.builtin(key)
+    }
+}
+
+impl Scope {
+    /// What dbt itself gives a template; `builtins` has it where a macro of the project has its name.
+    fn builtin(self: &Arc<Self>, key: &str) -> Option<Value> {
         let scope = self.clone();
         Some(match key {
             "ref" => Value::from_function(move |args: Rest<Value>| scope.reference(&args)),
@@ -77,6 +94,10 @@ impl Object for Scope {
             }),
             "exceptions" => Value::from_object(Exceptions),
             "adapter" => Value::from_object(Adapter(scope)),
+            "builtins" => ["ref", "source", "config", "var", "env_var"]
+                .into_iter()
+                .filter_map(|name| Some((name, self.builtin(name)?)))
+                .collect(),
             _ if self.globals.macros.has_package(key) => Value::from_object(Package {
                 scope,
                 name: key.into(),
@@ -84,9 +105,7 @@ impl Object for Scope {
             _ => return None,
         })
     }
-}
 
-impl Scope {
     /// Changes what is recorded about the template.
     pub(super) fn record<T>(&self, change: impl FnOnce(&mut Uses) -> T) -> T {
         change(&mut self.uses.lock().unwrap_or_else(PoisonError::into_inner))
@@ -145,6 +164,9 @@ impl Scope {
     }
 
     fn env_var(&self, name: &str, default: Option<Value>) -> Result<Value, Error> {
+        if let Some(said) = self.render.overrides.env_vars.get(name) {
+            return Ok(Value::from_serialize(said));
+        }
         match (self.globals.env.get(name), default) {
             (Some(value), _) => Ok(Value::from(value.as_str())),
             (None, Some(default)) => Ok(default),
@@ -155,7 +177,8 @@ impl Scope {
     }
 
     pub(super) fn var(&self, name: &str, default: Option<Value>) -> Result<Value, Error> {
-        match (self.globals.var(&self.package, name), default) {
+        let said = self.render.overrides.vars.get(name);
+        match (said.or_else(|| self.globals.var(&self.package, name)), default) {
             (Some(value), _) => Ok(Value::from_serialize(value)),
             (None, Some(default)) => Ok(default),
             (None, None) => {

@@ -79,6 +79,7 @@ fn render() -> Render {
         node: Some(node),
         execute: true,
         incremental: true,
+        overrides: Default::default(),
     }
 }
 

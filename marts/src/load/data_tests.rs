@@ -8,13 +8,13 @@ use cordada_core::{Error, FilePosition, Result, TableName};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
-use super::{Layers, Loader, configs};
-use crate::config::RawConfig;
+use super::{Layers, Loader, configs, constraint};
+use crate::config::{self, RawConfig};
 use crate::data_test::{Body, DataTest, Generic, Item, Settings, TestSubject};
 use crate::jinja::{Names, Target, Uses};
 use crate::node::{Node, NodeId};
 use crate::project_file::configs_for;
-use crate::properties::ColumnProperties;
+use crate::properties::{ColumnProperties, NodeProperties};
 use crate::source_file::SourceFile;
 
 /// What the tests of one YAML entry are about.
@@ -34,8 +34,7 @@ impl Loader {
         let mut tests = Vec::new();
         let ids: HashMap<&str, NodeId> = nodes.iter().map(|node| (node.name.as_str(), node.id)).collect();
         for node in nodes {
-            let is_seed = node.config.materialization == crate::config::Materialization::Seed;
-            let Some((file, properties)) = self.properties.node(&node.name, is_seed) else {
+            let Some((file, properties)) = self.properties.node(&node.name, node.kind()) else {
                 continue;
             };
             let subject = Subject {
@@ -46,6 +45,7 @@ impl Loader {
                 file,
             };
             self.generic_tests(&subject, &properties.data_tests, &properties.columns, &ids, &mut tests)?;
+            self.constraints(&subject, node, properties, &ids, &mut tests)?;
         }
         for (file, source) in self.properties.all_sources() {
             for table in &source.tables {
@@ -64,11 +64,11 @@ impl Loader {
             }
         }
         for folder in &self.tests {
-            let generic = folder.root.join("generic");
-            for file in folder
-                .with_extension(&["sql"])
-                .filter(|file| !file.relative.starts_with(&generic))
-            {
+            let is_test = |file: &&SourceFile| {
+                let folders = ["generic", "fixtures"].map(|name| folder.root.join(name));
+                !folders.iter().any(|other| file.relative.starts_with(other))
+            };
+            for file in folder.with_extension(&["sql"]).filter(is_test) {
                 tests.push(self.singular_test(file, &ids)?);
             }
         }
@@ -86,11 +86,47 @@ impl Loader {
         tests: &mut Vec<DataTest>,
     ) -> Result<()> {
         for item in items {
-            tests.push(self.generic_test(subject, item, None, ids)?);
+            tests.push(self.generic_test(subject, Item::read(subject.file, item)?, None, ids)?);
         }
         for column in columns {
             for item in &column.data_tests {
-                tests.push(self.generic_test(subject, item, Some(column), ids)?);
+                tests.push(self.generic_test(subject, Item::read(subject.file, item)?, Some(column), ids)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The tests of what an enforced contract promises of rows.
+    fn constraints(
+        &self,
+        subject: &Subject<'_>,
+        node: &Node,
+        properties: &NodeProperties,
+        ids: &HashMap<&str, NodeId>,
+        tests: &mut Vec<DataTest>,
+    ) -> Result<()> {
+        let of_model = properties.constraints.iter().map(|constraint| (None, constraint));
+        let of_columns = properties.columns.iter().flat_map(|column| {
+            let constraints = column.constraints.iter();
+            constraints.map(move |constraint| (Some(column), constraint))
+        });
+        for (column, constraint) in of_model.chain(of_columns) {
+            let place = FilePosition::of(subject.file, constraint);
+            if !node.config.contract {
+                let why = "the contract of the model is not enforced";
+                self.ignored.key("constraints", why, &place);
+                continue;
+            }
+            let own = column.map(|column| column.name.value.as_str());
+            for (column, item) in constraint::tests(&constraint.value, own, &place)? {
+                let column = column.map(|name| properties.columns.iter().find(|column| column.name.value == name));
+                match column {
+                    Some(None) => {
+                        let why = "a constraint names a column that the contract does not have";
+                        return Err(place.mark(Error::config("reading the constraints", why)));
+                    }
+                    column => tests.push(self.generic_test(subject, item, column.flatten(), ids)?),
+                }
             }
         }
         Ok(())
@@ -99,11 +135,10 @@ impl Loader {
     fn generic_test(
         &self,
         subject: &Subject<'_>,
-        item: &Spanned<Value>,
+        item: Item,
         column: Option<&ColumnProperties>,
         ids: &HashMap<&str, NodeId>,
     ) -> Result<DataTest> {
-        let item = Item::read(subject.file, item)?;
         let (package, macro_name) = self.jinja.find_test(&item.test).map_err(|hint| {
             let error = Error::config("reading the tests", format!("unknown test `{}`", item.test)).hint(hint);
             item.place.mark(error)
@@ -129,11 +164,13 @@ impl Loader {
             .chain(column.as_deref().map(|column| column.trim_matches('"')))
             .collect::<Vec<_>>()
             .join("_");
+        let configs = self.test_configs(&subject.fqn, item.config, &item.place)?;
         Ok(DataTest {
             name: item.name.unwrap_or(default_name),
             node: subject.node,
             depends_on: subject.node.into_iter().chain(of_refs).collect(),
-            settings: self.test_settings(&subject.fqn, item.config, &item.place)?,
+            settings: self.settings(&configs, &item.place)?,
+            configs,
             place: item.place,
             body: Body::Generic(Box::new(Generic {
                 package,
@@ -159,27 +196,39 @@ impl Loader {
         }
         layers.add(uses.config, |_| file.whole());
         let fqn = [self.file.name.clone(), name.clone()];
+        let configs = self.test_configs(&fqn, layers.merged, &file.whole())?;
         Ok(DataTest {
             node: depends_on.first().copied(),
             depends_on,
-            settings: self.test_settings(&fqn, layers.merged, &file.whole())?,
+            settings: self.settings(&configs, &file.whole())?,
+            configs,
             place: file.whole(),
             body: Body::Singular(file.clone()),
             name,
         })
     }
 
-    /// A test's settings over those that `dbt_project.yml` gives to all tests there.
-    fn test_settings(&self, fqn: &[String], own: RawConfig, place: &FilePosition) -> Result<Settings> {
-        let mut layers = Layers::default();
+    /// What `dbt_project.yml` gives to all tests there, and a test's own configuration.
+    fn test_configs(&self, fqn: &[String], own: RawConfig, place: &FilePosition) -> Result<[RawConfig; 2]> {
+        let mut of_project = RawConfig::new();
         for (key, value) in configs_for(&self.file.data_tests, &[fqn, &fqn[1..]]) {
             let value = self.value(value, &self.project_yaml.find(key))?;
-            layers.add(RawConfig::from_iter([(key.to_owned(), value)]), |_| place.clone());
+            config::merge(&mut of_project, RawConfig::from_iter([(key.to_owned(), value)]));
         }
-        if let Value::Object(own) = self.value(&Value::Object(own), place)? {
-            layers.add(own, |_| place.clone());
+        let own = match self.value(&Value::Object(own), place)? {
+            Value::Object(own) => own,
+            _ => RawConfig::new(),
+        };
+        Ok([of_project, own])
+    }
+
+    fn settings(&self, configs: &[RawConfig; 2], place: &FilePosition) -> Result<Settings> {
+        let mut merged = RawConfig::new();
+        for config in configs {
+            config::merge(&mut merged, config.clone());
         }
-        Settings::read(&layers.merged, place)
+        self.note_ignored(&merged, |_| place.clone());
+        Settings::read(&merged, place)
     }
 }
 

@@ -1,10 +1,14 @@
 //! Reading a project: files, YAML, the first pass of the templates, and what follows from them.
 
 pub(crate) mod configs;
+mod constraint;
 mod data_tests;
 mod enabled_nodes;
 mod outputs;
 mod properties_files;
+mod snapshots;
+mod unit_tests;
+mod unknown_paths;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -18,11 +22,12 @@ use minijinja::Value;
 use self::configs::Layers;
 use self::enabled_nodes::EnabledNodes;
 use self::properties_files::PropertiesFiles;
-use crate::config::{Config, ConfigProblem, Materialization, RawConfig};
+use crate::config::{self, Config, ConfigProblem, Materialization, RawConfig};
 use crate::files::{self, Folder, YAML};
 use crate::graph;
+use crate::ignored::Ignored;
 use crate::jinja::{Globals, Jinja, Names, NodeContext, Render, Target, Uses, docs_blocks};
-use crate::node::{Column, Node, NodeId};
+use crate::node::{Column, Node, NodeId, NodeKind};
 use crate::project::{LoadOptions, ProjectContents};
 use crate::project_file::{ProjectFile, configs_for};
 use crate::properties::NodeProperties;
@@ -38,15 +43,32 @@ pub(crate) fn load(dir: &Path, options: &LoadOptions) -> Result<ProjectContents>
     let loader = Loader::new(dir, options)?;
     let (nodes, names) = loader.nodes()?;
     let tests = loader.tests(&nodes, &names)?;
+    let unit_tests = loader.unit_tests(&nodes)?;
+    for (name, file) in loader.jinja.uncalled_overrides() {
+        let place = FilePosition {
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+        };
+        let what = format!("the macro `{name}` has no effect: it is in the place of one that only dbt calls");
+        loader.ignored.note(what, &place);
+    }
+    loader.check_configured_paths()?;
     let mut contents = ProjectContents {
         name: loader.file.name,
         nodes,
         order: Vec::new(),
         tests,
+        unit_tests,
         jinja: loader.jinja,
         names: Arc::new(names),
+        ignored: loader.ignored.into_sentences(),
     };
     contents.order = order(&contents)?;
+    contents
+        .ignored
+        .iter()
+        .for_each(|sentence| tracing::warn!("{sentence}"));
     Ok(contents)
 }
 
@@ -56,20 +78,22 @@ struct Loader {
     project_yaml: SourceFile,
     models: Vec<Folder>,
     seeds: Vec<Folder>,
+    snapshots: Vec<Folder>,
     tests: Vec<Folder>,
     properties: PropertiesFiles,
     jinja: Jinja,
+    ignored: Ignored,
     /// The names as they are while configurations are not known.
     unresolved: Arc<Names>,
 }
 
-/// A model's or seed's file before its configuration is known.
+/// What defines a node, before its configuration is known.
 struct Candidate {
     name: String,
     file: SourceFile,
     fqn: Vec<String>,
     schema: String,
-    is_seed: bool,
+    kind: NodeKind,
 }
 
 impl Loader {
@@ -80,7 +104,12 @@ impl Loader {
         };
         let models = folders(&file.model_paths, &["sql", "yml", "yaml", "md"])?;
         let seeds = folders(&file.seed_paths, &["csv", "yml", "yaml"])?;
-        let tests = folders(&file.test_paths, &["sql", "yml", "yaml"])?;
+        let snapshots = folders(&file.snapshot_paths, &["sql", "yml", "yaml"])?;
+        let tests = folders(&file.test_paths, &["sql", "csv", "yml", "yaml"])?;
+        let docs = folders(&file.docs_paths, &["md"])?;
+        let ignored = Ignored::default();
+        file.note_ignored(&project_yaml, &ignored);
+        files::note_ignored(dir, &file, &project_yaml, &ignored)?;
         let macros = files::macros(dir, &file)?;
         let mut packages = vec![(file.name.clone(), macros)];
         packages.extend(files::packages(dir, &file.packages_path)?);
@@ -91,8 +120,10 @@ impl Loader {
             vars: file.vars.clone(),
             given_vars: options.vars.clone(),
             env: options.env.clone(),
+            dispatch: file.dispatch.clone(),
             docs: models
                 .iter()
+                .chain(&docs)
                 .flat_map(|folder| folder.with_extension(&["md"]))
                 .flat_map(|markdown| docs_blocks(&markdown.text))
                 .collect(),
@@ -102,16 +133,20 @@ impl Loader {
             models
                 .iter()
                 .chain(&seeds)
+                .chain(&snapshots)
                 .chain(&tests)
                 .flat_map(|f| f.with_extension(&YAML)),
+            &ignored,
         )?;
         let loader = Self {
             project_yaml,
             models,
             seeds,
+            snapshots,
             tests,
             properties,
             jinja: Jinja::new(globals, &packages)?,
+            ignored,
             unresolved: Arc::new(Names::default()),
             file,
         };
@@ -137,25 +172,27 @@ impl Loader {
     /// The files of models and seeds, each name once.
     fn candidates(&self) -> Result<Vec<Candidate>> {
         let mut candidates = Vec::new();
-        let mut known: HashMap<String, PathBuf> = HashMap::new();
-        let models = self.models.iter().map(|folder| (folder, "sql", false));
-        let seeds = self.seeds.iter().map(|folder| (folder, "csv", true));
-        for (folder, extension, is_seed) in models.chain(seeds) {
+        let models = self.models.iter().map(|folder| (folder, "sql", NodeKind::Model));
+        let seeds = self.seeds.iter().map(|folder| (folder, "csv", NodeKind::Seed));
+        for (folder, extension, kind) in models.chain(seeds) {
             for file in folder.with_extension(&[extension]) {
-                let candidate = self.candidate(folder, file, is_seed);
-                if let Some(other) = known.insert(candidate.name.clone(), file.path.clone()) {
-                    let why = format!("there are two of the name `{}`", candidate.name);
-                    return Err(Error::config("loading the SQL project", why)
-                        .hint(format!("rename one; the other is {}", other.display()))
-                        .at(file.path.display(), 0, 0));
-                }
-                candidates.push(candidate);
+                candidates.push(self.candidate(folder, file, file.stem(), kind));
+            }
+        }
+        candidates.extend(self.snapshots()?);
+        let mut known: HashMap<&str, &SourceFile> = HashMap::new();
+        for candidate in &candidates {
+            if let Some(other) = known.insert(&candidate.name, &candidate.file) {
+                let why = format!("there are two of the name `{}`", candidate.name);
+                return Err(Error::config("loading the SQL project", why)
+                    .hint(format!("rename one; the other is {}", other.path.display()))
+                    .at(candidate.file.path.display(), 0, 0));
             }
         }
         Ok(candidates)
     }
 
-    fn candidate(&self, folder: &Folder, file: &SourceFile, is_seed: bool) -> Candidate {
+    fn candidate(&self, folder: &Folder, file: &SourceFile, name: String, kind: NodeKind) -> Candidate {
         let parts = |path: &Path| -> Vec<String> {
             path.components()
                 .map(|part| part.as_os_str().to_string_lossy().into_owned())
@@ -163,12 +200,12 @@ impl Loader {
         };
         let root = parts(&folder.root);
         let below = parts(file.relative.strip_prefix(&folder.root).unwrap_or(&file.relative));
-        let is_plain = is_seed || root.last().is_some_and(|root| root == PLAIN_ROOT);
+        let is_model = kind == NodeKind::Model;
+        let is_plain = !is_model || root.last().is_some_and(|root| root == PLAIN_ROOT);
         let mut folders = if is_plain { Vec::new() } else { root.clone() };
         folders.extend(below[..below.len().saturating_sub(1)].iter().cloned());
-        let schema = if is_seed { root.first() } else { folders.first() };
+        let schema = if is_model { folders.first() } else { root.first() };
         let schema = schema.cloned().unwrap_or_else(|| DEFAULT_SCHEMA.to_owned());
-        let name = file.stem();
         let mut fqn = vec![self.file.name.clone()];
         fqn.extend(folders);
         fqn.push(name.clone());
@@ -177,7 +214,7 @@ impl Loader {
             file: file.clone(),
             fqn,
             schema,
-            is_seed,
+            kind,
         }
     }
 
@@ -205,9 +242,9 @@ impl Loader {
 
     /// The node of a file: its configuration, and what its template uses.
     fn node(&self, candidate: Candidate) -> Result<(Node, Uses)> {
-        let properties = self.properties.node(&candidate.name, candidate.is_seed);
+        let properties = self.properties.node(&candidate.name, candidate.kind);
         let mut layers = self.configured(&candidate, properties)?;
-        let uses = if candidate.is_seed {
+        let uses = if candidate.kind == NodeKind::Seed {
             Uses::default()
         } else {
             self.first_pass(&candidate, &layers.merged)?
@@ -223,9 +260,12 @@ impl Loader {
         }
         layers.add(uses.config.clone(), |key| file.find(key));
         let config =
-            Config::validate(&layers.merged, candidate.is_seed).map_err(|problem| layers.explain(problem, &file))?;
+            Config::validate(&layers.merged, candidate.kind).map_err(|problem| layers.explain(problem, &file))?;
+        self.note_ignored(&layers.merged, |key| {
+            layers.place(key).cloned().unwrap_or_else(|| file.whole())
+        });
         let schema = self.schema(&candidate, &config, &layers.merged)?;
-        let alias = config.alias.clone().unwrap_or_else(|| candidate.name.clone());
+        let alias = self.alias(&candidate, &config, &layers.merged)?;
         let table = TableName::new(schema, alias).map_err(|error| file.whole().mark(error))?;
         let (description, columns) = match properties {
             Some((yaml, properties)) => self.documentation(yaml, properties)?,
@@ -251,10 +291,10 @@ impl Loader {
     /// What `dbt_project.yml` and the YAML files configure.
     fn configured(&self, candidate: &Candidate, properties: Option<(&Path, &NodeProperties)>) -> Result<Layers> {
         let mut layers = Layers::default();
-        let tree = if candidate.is_seed {
-            &self.file.seeds
-        } else {
-            &self.file.models
+        let tree = match candidate.kind {
+            NodeKind::Model => &self.file.models,
+            NodeKind::Seed => &self.file.seeds,
+            NodeKind::Snapshot => &self.file.snapshots,
         };
         for (key, value) in configs_for(tree, &[&candidate.fqn, &candidate.fqn[1..]]) {
             let place = self.project_yaml.find(key);
@@ -263,6 +303,10 @@ impl Loader {
         }
         if let Some((yaml, properties)) = properties {
             let place = FilePosition::of(yaml, &properties.name);
+            if let Some(meta) = &properties.meta {
+                let meta = RawConfig::from_iter([("meta".to_owned(), self.value(meta, &place)?)]);
+                layers.add(meta, |_| place.clone());
+            }
             let serde_json::Value::Object(config) = self.value(&properties.config.clone().into(), &place)? else {
                 return Ok(layers);
             };
@@ -279,13 +323,14 @@ impl Loader {
             names: self.unresolved.clone(),
             node: Some(NodeContext {
                 name: candidate.name.clone(),
-                resource_type: "model",
+                resource_type: candidate.kind.name(),
                 fqn: candidate.fqn.clone(),
                 table: table.clone(),
                 config: config.clone(),
             }),
             execute: false,
             incremental,
+            overrides: Default::default(),
         };
         let (_, mut uses) = self.jinja.render(&candidate.file, render(false))?;
         if uses.asks_incremental {
@@ -308,22 +353,51 @@ impl Loader {
             };
             return Ok(config.schema.clone().unwrap_or_else(|| default.to_owned()));
         }
-        let resource_type = if candidate.is_seed { "seed" } else { "model" };
+        let custom = ("custom_schema_name", config.schema.as_deref());
+        self.generated(MACRO, custom, candidate, raw)
+    }
+
+    /// The relation's name: what is configured or the node's, unless the project has dbt's macro for it.
+    fn alias(&self, candidate: &Candidate, config: &Config, raw: &RawConfig) -> Result<String> {
+        const MACRO: &str = "generate_alias_name";
+        if !self.jinja.project_defines(MACRO) {
+            return Ok(config.alias.clone().unwrap_or_else(|| candidate.name.clone()));
+        }
+        self.generated(MACRO, ("custom_alias_name", config.alias.as_deref()), candidate, raw)
+    }
+
+    /// The name that a macro of the project makes of what is configured.
+    fn generated(
+        &self,
+        macro_name: &str,
+        (argument, configured): (&str, Option<&str>),
+        candidate: &Candidate,
+        raw: &RawConfig,
+    ) -> Result<String> {
         let node = minijinja::context! {
-            name => candidate.name, resource_type => resource_type, fqn => candidate.fqn, config => raw,
+            name => candidate.name, resource_type => candidate.kind.name(), fqn => candidate.fqn, config => raw,
         };
         let arguments = [
-            (
-                "custom_schema_name".to_owned(),
-                config.schema.as_deref().map_or(Value::from(()), Value::from),
-            ),
+            (argument.to_owned(), configured.map_or(Value::from(()), Value::from)),
             ("node".to_owned(), node),
         ];
         let package = self.file.name.as_str();
-        let (schema, _) = self
-            .jinja
-            .call((package, MACRO), arguments, &candidate.file.whole(), self.outside())?;
-        Ok(schema.trim().to_owned())
+        let (name, _) = self.jinja.call(
+            (package, macro_name),
+            arguments,
+            &candidate.file.whole(),
+            self.outside(),
+        )?;
+        Ok(name.trim().to_owned())
+    }
+
+    /// Tells which of the configurations nothing is done with.
+    fn note_ignored(&self, config: &RawConfig, place: impl Fn(&str) -> FilePosition) {
+        for (key, value) in config {
+            if let Some(why) = config::without_effect(key, value) {
+                self.ignored.key(key, why, &place(key));
+            }
+        }
     }
 
     /// What YAML says about a node and its columns.
@@ -357,6 +431,7 @@ impl Loader {
             node: None,
             execute: false,
             incremental: false,
+            overrides: Default::default(),
         }
     }
 

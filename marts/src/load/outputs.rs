@@ -8,7 +8,7 @@ use super::Loader;
 use super::configs::Layers;
 use crate::config::{Config, RawConfig};
 use crate::jinja::Uses;
-use crate::node::{Node, NodeId};
+use crate::node::{Node, NodeId, NodeKind};
 
 impl Loader {
     /// A node for each further output that the model asks for, by the estimator's name for it. The node `persons`
@@ -25,7 +25,7 @@ impl Loader {
         let name = below(&model.name);
         let table = TableName::new(model.table.schema(), below(model.table.name()))
             .map_err(|error| model.file.find_call("config", output).mark(error))?;
-        let properties = self.properties.node(&name, false);
+        let properties = self.properties.node(&name, NodeKind::Model);
         let mut layers = Layers::default();
         if let Some((yaml, properties)) = properties {
             layers.add(properties.config.clone(), |_| FilePosition::of(yaml, &properties.name));

@@ -6,32 +6,47 @@ use std::path::{Path, PathBuf};
 use cordada_core::names::snake_case;
 use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, FilePosition, Result, TableName};
+use serde_saphyr::Spanned;
 
+use crate::config::{self, RawConfig};
+use crate::ignored::Ignored;
 use crate::jinja::Names;
-use crate::properties::{NodeProperties, Properties, SingularTestProperties, SourceProperties};
+use crate::node::NodeKind;
+use crate::properties::{NodeProperties, Properties, SingularTestProperties, SourceProperties, UnitTestProperties};
 use crate::source_file::SourceFile;
 
 /// All YAML files of a project.
 pub(super) struct PropertiesFiles(Vec<(PathBuf, Properties)>);
 
 impl PropertiesFiles {
-    pub(super) fn read<'a>(files: impl Iterator<Item = &'a SourceFile>) -> Result<Self> {
+    pub(super) fn read<'a>(files: impl Iterator<Item = &'a SourceFile>, ignored: &Ignored) -> Result<Self> {
         files
-            .map(|file| Ok((file.path.clone(), Properties::parse(&file.path, &file.text)?)))
+            .map(|file| Ok((file.path.clone(), Properties::parse(&file.path, &file.text, ignored)?)))
             .collect::<Result<_>>()
             .map(Self)
     }
 
-    fn all_nodes(&self, is_seed: bool) -> impl Iterator<Item = (&Path, &NodeProperties)> {
+    /// Everything said about unit tests.
+    pub(super) fn unit_tests(&self) -> impl Iterator<Item = (&Path, &UnitTestProperties)> {
+        self.0
+            .iter()
+            .flat_map(|(file, properties)| properties.unit_tests.iter().map(|test| (file.as_path(), test)))
+    }
+
+    pub(super) fn all_nodes(&self, kind: NodeKind) -> impl Iterator<Item = (&Path, &NodeProperties)> {
         self.0.iter().flat_map(move |(file, properties)| {
-            let nodes = if is_seed { &properties.seeds } else { &properties.models };
+            let nodes = match kind {
+                NodeKind::Model => &properties.models,
+                NodeKind::Seed => &properties.seeds,
+                NodeKind::Snapshot => &properties.snapshots,
+            };
             nodes.iter().map(|node| (file.as_path(), node))
         })
     }
 
-    /// What is said about a model or seed.
-    pub(super) fn node(&self, name: &str, is_seed: bool) -> Option<(&Path, &NodeProperties)> {
-        self.all_nodes(is_seed).find(|(_, node)| node.name.value == name)
+    /// What is said about a node.
+    pub(super) fn node(&self, name: &str, kind: NodeKind) -> Option<(&Path, &NodeProperties)> {
+        self.all_nodes(kind).find(|(_, node)| node.name.value == name)
     }
 
     /// Everything said about sources.
@@ -53,7 +68,8 @@ impl PropertiesFiles {
     /// Refuses descriptions of nodes that are not there, and second descriptions: their tests would not be run.
     pub(super) fn check_names(&self, names: &Names) -> Result<()> {
         let mut seen: HashMap<&str, &Path> = HashMap::new();
-        for (file, node) in self.all_nodes(false).chain(self.all_nodes(true)) {
+        let kinds = [NodeKind::Model, NodeKind::Seed, NodeKind::Snapshot];
+        for (file, node) in kinds.into_iter().flat_map(|kind| self.all_nodes(kind)) {
             let name = node.name.value.as_str();
             let wrong =
                 |why: String| FilePosition::of(file, &node.name).mark(Error::config("reading the SQL project", why));
@@ -76,9 +92,15 @@ impl PropertiesFiles {
     ) -> Result<HashMap<String, HashMap<String, TableName>>> {
         let mut sources: HashMap<String, HashMap<String, TableName>> = HashMap::new();
         for (file, source) in self.all_sources() {
+            if !is_enabled(&source.config, file, &source.name)? {
+                continue;
+            }
             let schema = schema_of(source, file, &text)?;
             let tables = sources.entry(source.name.value.clone()).or_default();
             for table in &source.tables {
+                if !is_enabled(&table.config, file, &table.name)? {
+                    continue;
+                }
                 let place = FilePosition::of(file, &table.name);
                 let identifier = table.identifier.as_deref().unwrap_or(&table.name.value);
                 let name = TableName::new(schema.clone(), identifier).map_err(|error| place.mark(error))?;
@@ -90,6 +112,26 @@ impl PropertiesFiles {
         }
         Ok(sources)
     }
+}
+
+/// Whether a source is, which its configuration may deny; it can say nothing else that has an effect.
+fn is_enabled(config: &RawConfig, file: &Path, name: &Spanned<String>) -> Result<bool> {
+    const KEYS: [&str; 7] = [
+        "enabled",
+        "meta",
+        "tags",
+        "event_time",
+        "freshness",
+        "loaded_at_field",
+        "loaded_at_query",
+    ];
+    let wrong = |why: String| FilePosition::of(file, name).mark(Error::config("reading the SQL project", why));
+    if let Some(unknown) = config.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        let hint = did_you_mean(unknown, "the keys are", KEYS);
+        return Err(wrong(format!("unknown configuration `{unknown}` of a source")).hint(hint));
+    }
+    let enabled = config::boolean(config, "enabled").map_err(|problem| wrong(problem.why))?;
+    Ok(enabled.unwrap_or(true))
 }
 
 /// The schema of a source: what it says, otherwise where ingestion lands a source of that name.

@@ -79,6 +79,8 @@ macro_rules! door_contract {
             roles::what_is_hidden_is_the_same_as_what_does_not_exist
             roles::errors_do_not_name_what_is_hidden
             roles::what_is_listed_is_what_may_be_read
+            roles::metadata_does_not_tell_of_what_is_hidden
+            statements::sessions_are_spoken_of_as_drivers_do
             statements::a_cancelled_query_stops
             statements::nothing_can_be_written
         }

@@ -33,8 +33,19 @@ pub async fn a_view_is_read_without_what_it_reads(_: &Shop, door: &impl Door) {
         Kind::Forbidden,
     )
     .await;
-    let definitions = "select definition from information_schema.views where table_name = 'nothing'";
-    assert_eq!(answer(&mut *ana, definitions).await, ["-"]);
+    for definition in [
+        "select view_definition from information_schema.views where table_name = 'nothing'",
+        "select definition from information_schema.views where table_name = 'nothing'",
+        "select definition from pg_views where viewname = 'nothing'",
+        "select pg_get_viewdef('marts.nothing'::regclass)",
+        "select ev_action from pg_rewrite where ev_class = 'marts.nothing'::regclass",
+    ] {
+        assert_eq!(answer(&mut *ana, definition).await, ["-"], "{definition}");
+    }
+    assert_eq!(
+        answer(&mut *ana, "show create view marts.nothing").await,
+        ["lake|marts|nothing|-"]
+    );
 
     let mut bea = connect(door, "bea").await;
     let customers = "select count(*) from warehouse.dim_customer";
@@ -143,4 +154,94 @@ pub async fn what_is_listed_is_what_may_be_read(_: &Shop, door: &impl Door) {
         schemas.dedup();
         assert_eq!(answer(&mut *client, schemata).await, schemas, "{user}");
     }
+}
+
+/// No table of the metadata says more of a hidden relation than of one that does not exist; not of its keys either.
+pub async fn metadata_does_not_tell_of_what_is_hidden(_: &Shop, door: &impl Door) {
+    let mut ana = connect(door, "ana").await;
+    // These are about the server, and have words of their own.
+    let of_the_server = ["df_settings", "routines", "parameters"];
+    let tables = "select table_name from information_schema.tables where table_schema = 'information_schema'";
+    let mut tables = answer(&mut *ana, tables).await;
+    tables.retain(|table| !of_the_server.contains(&table.as_str()));
+    assert!(tables.len() > 7, "{tables:?}");
+    let mut tables: Vec<_> = tables
+        .iter()
+        .map(|table| format!("information_schema.{table}"))
+        .collect();
+    tables.extend(
+        [
+            "attribute",
+            "class",
+            "constraint",
+            "database",
+            "description",
+            "namespace",
+            "rewrite",
+            "tables",
+            "views",
+        ]
+        .map(|table| format!("pg_catalog.pg_{table}")),
+    );
+    for table in &tables {
+        // A release that is read by number has the same metadata, and hides the same.
+        for version in ["", " version as of 1"] {
+            for line in answer(&mut *ana, &format!("select * from {table}{version}")).await {
+                for word in SECRETS {
+                    assert!(!line.contains(word), "{table}{version}: {line}");
+                }
+            }
+        }
+    }
+    for (sql, expected) in [
+        (
+            "select count(*) from pg_class where oid = 'warehouse.dim_customer'::regclass",
+            "0",
+        ),
+        (
+            "select count(*) from pg_class where oid = 'marts.nothing'::regclass",
+            "1",
+        ),
+        ("select count(*) from information_schema.table_constraints", "0"),
+        ("select obj_description('warehouse.dim_customer'::regclass)", "-"),
+    ] {
+        assert_eq!(answer(&mut *ana, sql).await, [expected], "{sql}");
+    }
+    refusal(&mut *ana, "use warehouse", Kind::Mistake).await;
+
+    // A key shows if what it refers to does.
+    let keys = "select constraint_name from information_schema.table_constraints";
+    assert_eq!(
+        answer(&mut *connect(door, "bea").await, keys).await,
+        ["dim_customer_pkey"]
+    );
+    let mut root = connect(door, "root").await;
+    assert_eq!(
+        answer(&mut *root, keys).await,
+        ["dim_customer_pkey", "fct_sale_customer_id_fkey", "fct_sale_pkey"]
+    );
+    let referred = "select k.column_name || ' to ' || u.table_schema || '.' || u.table_name || '.' || u.column_name \
+                    from information_schema.key_column_usage k join information_schema.constraint_column_usage u \
+                    using (constraint_name) where k.position_in_unique_constraint = 1";
+    assert_eq!(
+        answer(&mut *root, referred).await,
+        ["customer_id to warehouse.dim_customer.customer_id"]
+    );
+    let clauses = "select conname || ': ' || pg_get_constraintdef(oid) from pg_constraint where contype = 'f'";
+    assert_eq!(
+        answer(&mut *root, clauses).await,
+        ["fct_sale_customer_id_fkey: FOREIGN KEY (customer_id) REFERENCES warehouse.dim_customer(customer_id)"]
+    );
+    let comments = "select table_comment from information_schema.tables where table_name = 'dim_customer' union all \
+                    select column_comment from information_schema.columns where column_name = 'name' and \
+                    table_schema = 'warehouse' union all \
+                    select col_description('warehouse.dim_customer'::regclass, 2)";
+    assert_eq!(
+        answer(&mut *root, comments).await,
+        [
+            "As the customer writes it",
+            "As the customer writes it",
+            "One row a customer"
+        ]
+    );
 }

@@ -58,3 +58,38 @@ pub async fn nothing_can_be_written(shop: &Shop, door: &impl Door) {
         "select count(*) as sales, (select count(*) from warehouse.dim_customer) as customers from warehouse.fct_sale";
     assert_eq!(answer(&mut *client, counts).await, ["5|3"]);
 }
+
+/// What drivers and pools say about the session is answered where it makes no difference, and refused where it does.
+pub async fn sessions_are_spoken_of_as_drivers_do(_: &Shop, door: &impl Door) {
+    let mut client = connect(door, "root").await;
+    for sql in [
+        "begin",
+        "commit",
+        "rollback",
+        "set application_name = 'pool'",
+        "set search_path to marts, public",
+        "set time zone 'UTC'",
+        "use marts",
+        "reset all",
+        "discard all",
+    ] {
+        assert!(answer(&mut *client, sql).await.is_empty(), "{sql}");
+    }
+    refusal(&mut *client, "set time zone 'Europe/Madrid'", Kind::Mistake).await;
+    refusal(&mut *client, "use no_such_schema", Kind::Mistake).await;
+    for (sql, expected) in [
+        ("show databases", "lake"),
+        ("show search_path", "marts"),
+        ("select current_schema() || ' ' || current_database()", "marts lake"),
+        (
+            "show columns from warehouse.dim_customer like 'bal%'",
+            "lake|warehouse|dim_customer|balance|DECIMAL(12,2)|YES",
+        ),
+        (
+            "select data_type from information_schema.columns where column_name = 'since' and table_schema = 'warehouse'",
+            "DATE",
+        ),
+    ] {
+        assert_eq!(answer(&mut *client, sql).await, [expected], "{sql}");
+    }
+}

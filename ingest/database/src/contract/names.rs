@@ -45,7 +45,7 @@ pub(crate) async fn names_may_be_anything<S: Subject>(subject: &S) {
         );
     }
     let mut session = subject.session(NAMES[1]).await;
-    assert_eq!(session.columns(), NAMES);
+    assert_eq!(session.columns().sources(), NAMES);
     for (name, expected) in NAMES.iter().zip(&values) {
         let quoted = session.name(name);
         let sql = format!(

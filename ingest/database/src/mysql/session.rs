@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use async_trait::async_trait;
-use cordada_core::names::snake_case;
 use cordada_core::sql_text::Dialect;
 use cordada_core::{Error, Result};
 use cordada_ingest_formats::values::parse::Number;
@@ -18,7 +17,7 @@ use crate::config::DatabaseStream;
 use crate::driver::SessionRequest;
 use crate::feed::{BatchSender, Feed};
 use crate::row_builder::RowBuilder;
-use crate::session::{Columns, Operator, Part, Session, SessionRows, no_such_table, not_a_time, subquery};
+use crate::session::{ColumnNames, Columns, Operator, Part, Session, SessionRows, no_such_table, not_a_time, subquery};
 use crate::sql_error::SqlContext;
 
 const SQL: Dialect = Dialect::Mysql;
@@ -63,18 +62,20 @@ impl MysqlSession {
         let (label, relation) = (stream.label().to_owned(), MysqlRelation::of(stream));
         let options = stream.options();
         let columns = columns(&mut connection, &label, &relation).await?;
-        let zones = options.zones(source.timezone.0);
-        let columns = columns.iter().map(|column| {
-            let name = snake_case(&column.name_str());
-            let known = request.known.field_with_name(&name).ok();
+        let sources = columns.iter().map(|column| column.name_str().into_owned());
+        let names = ColumnNames::new(sources.collect(), &request.columns, &options);
+        let zones = names.options.zones(source.timezone.0);
+        let columns = columns.iter().zip(names.lake()).map(|(column, name)| {
+            let known = request.known.field_with_name(name).ok();
             let known = known
                 .filter(|_| MysqlColumn::is_truth(column))
                 .map(|field| field.data_type());
-            MysqlColumn::new(column, options.declared(&name).or(known), zones.column(&name).tz)
+            MysqlColumn::new(column, names.options.declared(name).or(known), zones.column(name).tz)
         });
+        let columns = columns.collect();
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
-            columns: Columns::new(columns.collect(), |column| &column.name),
+            columns: Columns::new(columns, names),
             feed: Feed::new(format!("reading {label}"), request.task, request.cancel),
             label,
             relation,
@@ -82,15 +83,19 @@ impl MysqlSession {
     }
 
     /// Finds out which columns that are called truths are of numbers, if nothing says what they are: those with one that
-    /// is neither 0 nor 1.
+    /// is neither 0 nor 1. The rows are read once for all of them.
     async fn decide(&mut self) -> Result<()> {
-        let undecided = |column: &MysqlColumn| column.is_undecided;
-        while let Some(at) = self.columns.position(undecided) {
-            let name = SQL.identifier(&self.columns.at(at).name);
-            let relation = &self.relation.sql;
-            let numbers = format!("SELECT '1' FROM {relation} WHERE {name} NOT IN (0, 1) LIMIT 1");
-            let is_number = self.first(&numbers).await?.is_some();
-            self.columns.at(at).decide(is_number);
+        let undecided = self.columns.all().iter().filter(|column| column.is_undecided);
+        let numbers = undecided.map(|column| format!("MAX({} NOT IN (0, 1))", SQL.identifier(&column.name)));
+        let numbers: Vec<_> = numbers.collect();
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let sql = format!("SELECT {} FROM {}", numbers.join(", "), self.relation.sql);
+        let answers = self.first(&sql).await?.unwrap_or_default();
+        let undecided = self.columns.all_mut().iter_mut().filter(|column| column.is_undecided);
+        for (column, answer) in undecided.zip(answers) {
+            column.decide(answer.as_deref() == Some("1"));
         }
         Ok(())
     }
@@ -102,7 +107,7 @@ impl MysqlSession {
 
 #[async_trait]
 impl Session for MysqlSession {
-    fn columns(&self) -> &[String] {
+    fn columns(&self) -> &ColumnNames {
         self.columns.names()
     }
 

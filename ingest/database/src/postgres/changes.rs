@@ -29,7 +29,6 @@ use crate::driver::SessionRequest;
 use crate::extraction::RelationExtraction;
 use crate::feed::Feed;
 use crate::position::definition;
-use crate::session::find_column;
 
 /// How far the log may have gone on without a change of the table before that is noted: a segment of it, for the server
 /// frees nothing less.
@@ -79,6 +78,8 @@ pub(super) struct FollowedTable {
     pub(super) columns: Vec<PostgresColumn>,
     /// Where among the columns those of the key are.
     pub(super) key: Vec<usize>,
+    /// What these are called in the lake.
+    pub(super) lake_key: Vec<String>,
     /// The columns, one that says whether the row is gone, and that of the misfits.
     pub(super) schema: SchemaRef,
     pub(super) deleted: String,
@@ -287,24 +288,26 @@ impl Extraction for TableChanges {
 impl FollowedTable {
     async fn find(client: &Client, request: &SessionRequest<'_>) -> Result<Self> {
         let relation = PostgresRelation::find(client, request.stream).await?;
-        let options = request.stream.options();
-        let columns = columns(client, &relation, &options, request.source.timezone.0).await?;
-        let names: Vec<_> = columns.iter().map(|column| column.name.clone()).collect();
+        let columns = columns(client, &relation, request).await?;
         let doing = format!("following the changes of {}", relation.label);
-        let key = options.key.iter().map(|name| find_column(&names, name, &doing));
+        let key = request.stream.options().key;
+        let key = key.iter().map(|name| columns.names().find(name, &doing));
         let key = key.collect::<Result<Vec<_>>>()?;
         let mut deleted = "_deleted".to_owned();
-        while names.contains(&deleted) {
+        while columns.names().sources().contains(&deleted) {
             deleted.push('_');
         }
-        let fields = columns
-            .iter()
-            .map(PostgresColumn::field)
-            .chain([Field::new(&deleted, DataType::Boolean, false)]);
+        let fields =
+            columns
+                .all()
+                .iter()
+                .map(PostgresColumn::field)
+                .chain([Field::new(&deleted, DataType::Boolean, false)]);
         Ok(Self {
             schema: misfits::schema(&Schema::new(fields.collect::<Vec<_>>())),
             relation,
-            columns,
+            lake_key: key.iter().map(|at| columns.names().lake()[*at].clone()).collect(),
+            columns: columns.all().to_vec(),
             key,
             deleted,
         })

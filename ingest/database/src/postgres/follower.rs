@@ -8,7 +8,6 @@ use arrow::array::{ArrayRef, BooleanArray, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::Field;
 use arrow::record_batch::RecordBatch;
-use cordada_core::names::snake_case;
 use cordada_core::{Context, Error, Result};
 use cordada_ingest_source::Landed;
 use cordada_ingest_source::misfits::Misfits;
@@ -274,8 +273,7 @@ impl ChangeFollower {
 
     /// Sends all keys of the lake as rows that are gone.
     async fn send_gone(&self, sender: &BatchSender) -> Result<()> {
-        let names: Vec<_> = self.table.key_names().iter().map(|name| snake_case(name)).collect();
-        let Some(mut keys) = self.existing.keys(&names).await? else {
+        let Some(mut keys) = self.existing.keys(&self.table.lake_key).await? else {
             return Ok(());
         };
         let doing = || self.doing();

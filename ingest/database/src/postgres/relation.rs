@@ -1,17 +1,15 @@
 //! What is read: a table as the catalogue knows it, or a query, and its columns.
 
 use arrow::datatypes::Field;
-use chrono_tz::Tz;
-use cordada_core::names::snake_case;
 use cordada_core::{Error, Result};
-use cordada_ingest_source::options::Options;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::SQL;
 use super::types::ColumnFormat;
 use crate::config::DatabaseStream;
-use crate::session::{no_such_table, subquery};
+use crate::driver::SessionRequest;
+use crate::session::{ColumnNames, Columns, no_such_table, subquery};
 use crate::sql_error::SqlContext;
 
 /// A table as the catalogue knows it, or a query.
@@ -116,18 +114,18 @@ impl PostgresRelation {
 pub(crate) async fn columns(
     client: &Client,
     relation: &PostgresRelation,
-    options: &Options,
-    zone: Tz,
-) -> Result<Vec<PostgresColumn>> {
+    request: &SessionRequest<'_>,
+) -> Result<Columns<PostgresColumn>> {
     let doing = || format!("reading the columns of {}", relation.label);
     let statement = client
         .prepare(&format!("SELECT * FROM {}", relation.sql))
         .await
         .doing_sql(doing)?;
-    let zones = options.zones(zone);
-    let columns = statement.columns().iter().map(|column| {
-        let name = snake_case(column.name());
-        let (declared, zone) = (options.declared(&name), zones.column(&name).tz);
+    let sources = statement.columns().iter().map(|column| column.name().to_owned());
+    let names = ColumnNames::new(sources.collect(), &request.columns, &request.stream.options());
+    let zones = names.options.zones(request.source.timezone.0);
+    let columns = statement.columns().iter().zip(names.lake()).map(|(column, name)| {
+        let (declared, zone) = (names.options.declared(name), zones.column(name).tz);
         PostgresColumn {
             name: column.name().to_owned(),
             format: ColumnFormat::new(column.type_(), column.type_modifier(), declared, zone),
@@ -138,5 +136,5 @@ pub(crate) async fn columns(
     if columns.is_empty() {
         return Err(Error::config(doing(), "there are none"));
     }
-    Ok(columns)
+    Ok(Columns::new(columns, names))
 }

@@ -20,7 +20,7 @@ use super::copy::CopyDecoder;
 use super::relation::{PostgresColumn, PostgresRelation, columns};
 use crate::driver::SessionRequest;
 use crate::feed::{BatchSender, Feed};
-use crate::session::{Columns, Part, Session, SessionRows, not_a_time};
+use crate::session::{ColumnNames, Columns, Part, Session, SessionRows, not_a_time};
 use crate::sql_error::SqlContext;
 
 /// Pages of a slice: with the usual 8 KiB, a commit for each GiB of the table.
@@ -47,20 +47,20 @@ impl PostgresSession {
     /// # Errors
     /// As [`PostgresServer::connect`]; config: there is no such table.
     pub(super) async fn open(server: &PostgresServer, request: SessionRequest<'_>) -> Result<Self> {
-        let SessionRequest { source, stream, .. } = request;
+        let stream = request.stream;
         let client = server.connect(&request.cancel).await?;
         let doing = || format!("reading {}", stream.label());
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         client.batch_execute(begin).await.doing_sql(doing)?;
         let relation = PostgresRelation::find(&client, stream).await?;
-        let columns = columns(&client, &relation, &stream.options(), source.timezone.0).await?;
+        let columns = columns(&client, &relation, &request).await?;
         let doing = format!("reading {}", relation.label);
         let mut session = Self {
             server: server.clone(),
             client: Arc::new(client),
             snapshot: None,
             relation,
-            columns: Columns::new(columns, |column| &column.name),
+            columns,
             parallelism: request.parallelism,
             feed: Feed::new(doing, request.task, request.cancel.clone()),
             cancel: request.cancel,
@@ -154,7 +154,7 @@ impl PostgresSession {
 
 #[async_trait]
 impl Session for PostgresSession {
-    fn columns(&self) -> &[String] {
+    fn columns(&self) -> &ColumnNames {
         self.columns.names()
     }
 

@@ -4,11 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
-use cordada_core::names::snake_case;
 use cordada_core::sql_text::Dialect;
 use cordada_core::threads::{blocking, locked};
 use cordada_core::{Error, Result};
-use cordada_ingest_source::options::Options;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
@@ -17,7 +15,7 @@ use super::types::{QUESTIONS, StorageClasses, data_type, is_of_numbers, question
 use crate::driver::SessionRequest;
 use crate::feed::{BatchSender, Feed};
 use crate::row_builder::{RowBuilder, Scalar};
-use crate::session::{Columns, Part, Session, SessionRows, no_such_table, subquery};
+use crate::session::{ColumnNames, Columns, Part, Session, SessionRows, no_such_table, subquery};
 use crate::sql_error::SqlContext;
 
 const SQL: Dialect = Dialect::Standard;
@@ -62,14 +60,19 @@ impl SqliteSession {
         let feed = Feed::new(format!("reading {label}"), request.task, request.cancel.clone());
         let opening = {
             let (timeout, cancel, options) = (source.timeout.0, request.cancel, stream.options());
-            let known = request.known;
+            let (known, called) = (request.known, request.columns);
             let (relation, table) = (relation.clone(), table.clone());
             blocking("reading SQLite", move || {
                 let connection = connect(&path, timeout, cancel)?;
                 if let Some(table) = &table {
                     find_table(&connection, table)?;
                 }
-                let columns = columns(&connection, &relation, &options, &known);
+                let columns = columns(
+                    &connection,
+                    &relation,
+                    |sources| ColumnNames::new(sources, &called, &options),
+                    &known,
+                );
                 let columns = columns.doing_sql(|| format!("reading the columns of {label}"))?;
                 Ok((connection, columns, label))
             })
@@ -77,7 +80,7 @@ impl SqliteSession {
         let (connection, columns, label) = feed.unless_cancelled(opening).await?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
-            columns: Columns::new(columns, |column| &column.name),
+            columns,
             label,
             relation,
             table,
@@ -133,7 +136,7 @@ impl SqliteColumn {
 
 #[async_trait]
 impl Session for SqliteSession {
-    fn columns(&self) -> &[String] {
+    fn columns(&self) -> &ColumnNames {
         self.columns.names()
     }
 
@@ -263,25 +266,27 @@ impl SqliteRows {
     }
 }
 
-/// The columns as the statement describes them.
+/// The columns as the statement describes them; `called` says what they are called.
 fn columns(
     connection: &Connection,
     relation: &str,
-    options: &Options,
+    called: impl FnOnce(Vec<String>) -> ColumnNames,
     known: &Schema,
-) -> rusqlite::Result<Vec<SqliteColumn>> {
+) -> rusqlite::Result<Columns<SqliteColumn>> {
     let statement = connection.prepare(&format!("SELECT * FROM {relation}"))?;
-    let columns = statement.columns().map(|column| {
-        let lake = snake_case(column.name());
-        let known = known.field_with_name(&lake).ok();
+    let described: Vec<_> = statement.columns().collect();
+    let names = called(described.iter().map(|column| column.name().to_owned()).collect());
+    let columns = described.iter().zip(names.lake()).map(|(column, lake)| {
+        let known = known.field_with_name(lake).ok();
         SqliteColumn {
             name: column.name().to_owned(),
             declared: column.decl_type().map(str::to_owned),
-            wanted: options.declared(&lake).cloned(),
+            wanted: names.options.declared(lake).cloned(),
             known: known.map(|field| field.data_type().clone()),
         }
     });
-    Ok(columns.collect())
+    let columns = columns.collect();
+    Ok(Columns::new(columns, names))
 }
 
 /// The classes of the columns' values.

@@ -21,6 +21,7 @@ use arrow::record_batch::RecordBatch;
 use arrow::util::display::array_value_to_string;
 use async_trait::async_trait;
 use cordada_core::progress::Silent;
+use cordada_core::source_names::SourceNames;
 use cordada_core::{Context, Result, TableName, yaml};
 use cordada_ingest_formats::reading::{Declared, Reading};
 use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
@@ -142,6 +143,12 @@ impl Source {
         self
     }
 
+    /// What the columns of a new table are called.
+    fn columns(&self) -> Arc<SourceNames> {
+        let given = self.source.streams()["sales"].given_names();
+        Arc::new(SourceNames::new(given, Vec::new()))
+    }
+
     pub(super) fn request(&self, state: Option<State>) -> Request<'_> {
         Request {
             project: self.folder.path(),
@@ -149,6 +156,7 @@ impl Source {
             stream: "sales",
             table: &self.table,
             landed: self.landed.clone(),
+            columns: self.columns(),
             parallelism: 2,
             rehearsal: false,
             state,
@@ -171,6 +179,7 @@ impl Source {
             names: ("erp", "sales"),
             project: self.folder.path(),
             known: Arc::new(Schema::empty()),
+            columns: self.columns(),
             parallelism: 2,
             task: Arc::new(Silent),
             cancel: cancel.clone(),

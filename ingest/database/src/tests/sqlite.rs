@@ -129,3 +129,31 @@ async fn sqlite_mistakes_are_explained() {
         .unwrap();
     assert!(error.to_string().contains("not a SQLite database"), "{error}");
 }
+
+/// What is said of a column that has another name in the lake reaches it: type, key, cursor, and what must not be kept.
+#[tokio::test]
+async fn sqlite_columns_are_known_by_their_names_in_the_lake() {
+    let database = TestSqlite::with(
+        "CREATE TABLE t (\"Nr.\" INTEGER, \"Score %\" INT, \"Score #\" INT, at INT);
+         INSERT INTO t VALUES (1, 5, 6, 1);",
+    );
+    let configuration = "{table: t, cursor: moment, key: [id], columns: {id: {from: 'Nr.'}, moment: {from: at}, \
+                         second: {from: 'Score #', type: text, transform: hash}, score: {type: text}}}";
+    let source = Source::new(&database.url(), configuration).await;
+    let first = source.load(None).await.unwrap();
+    let types = first.batches[0]
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.data_type().clone())
+        .collect::<Vec<_>>();
+    assert_eq!(
+        types,
+        [DataType::Int64, DataType::Utf8, DataType::Utf8, DataType::Int64]
+    );
+    // Nothing of what is hidden is in the state: a change of it alone is not seen.
+    database.run("UPDATE t SET \"Score #\" = 7");
+    assert_eq!(source.load(first.state.clone()).await.unwrap().rows(), 0);
+    database.run("UPDATE t SET \"Score %\" = 7");
+    assert_eq!(source.load(first.state).await.unwrap().rows(), 1);
+}

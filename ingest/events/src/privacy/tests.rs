@@ -52,6 +52,25 @@ fn addresses_are_shortened() {
         (&record["user_ipaddress"], &record["user_id"]),
         (&json!("203.0.113.0"), &json!("ana"))
     );
+    for (spelt, expected) in [
+        ("203.0.113.77:5678", "203.0.113.0"),
+        ("::ffff:203.0.113.77", "203.0.113.0"),
+        ("[2001:db8:1:2::3]:443", "2001:db8:1::"),
+    ] {
+        let mut record = Record::new(Protocol::Matomo);
+        record.default_text("user_ipaddress", spelt);
+        record.extra("proxies", json!(format!("{spelt}, {spelt}")));
+        record.extra("appVersion", json!("1.2.3.4"));
+        let record = kept(
+            &Privacy::default(),
+            Hit::Record(Box::new(record)),
+            PrivacySignals::default(),
+        )
+        .unwrap();
+        assert_eq!(record["user_ipaddress"], expected, "{spelt}");
+        assert_eq!(record["extra"]["proxies"], format!("{expected}, {expected}"), "{spelt}");
+        assert_eq!(record["extra"]["appVersion"], "1.2.3.4");
+    }
     let dropping = Privacy {
         ip: Ip::Drop,
         ..Privacy::default()

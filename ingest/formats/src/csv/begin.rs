@@ -2,9 +2,9 @@
 
 use cordada_core::{Error, Result};
 
-use super::tokenizer::{Dialect, MARK};
+use super::tokenizer::Dialect;
 use crate::reading::CsvOptions;
-use crate::text::Plain;
+use crate::text::{MARK, Plain};
 
 /// Bytes at the beginning of a file that tell how it is written.
 pub const HEAD: u64 = 1 << 20;
@@ -29,7 +29,7 @@ impl Begin {
         text.read(text.start(), text.start() + HEAD, &mut head)?;
         dialect.line_end = line_end(&head, dialect.quote);
         let (mut at, mut line) = (0, 0);
-        if let Some(delimiter) = separator(&head, dialect.line_end) {
+        if let Some(delimiter) = separator(&head, &dialect) {
             dialect.delimiter = options.delimiter.map_or(delimiter, |_| dialect.delimiter);
             (at, line) = (next_line(&head, 0, dialect.line_end), 1);
         }
@@ -79,9 +79,10 @@ fn line_end(head: &[u8], quote: Option<u8>) -> u8 {
     if returns > feeds { b'\r' } else { b'\n' }
 }
 
-/// The delimiter that a first line `sep=;` tells, as spreadsheets read and write it.
-fn separator(head: &[u8], line_end: u8) -> Option<u8> {
-    let line = &head[..next_line(head, 0, line_end)];
+/// The delimiter that a first line `sep=;` tells, as spreadsheets read and write it. What has another meaning in
+/// `dialect` is none.
+fn separator(head: &[u8], dialect: &Dialect) -> Option<u8> {
+    let line = &head[..next_line(head, 0, dialect.line_end)];
     let line = line.strip_prefix(MARK).unwrap_or(line);
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = &line[..line.len() - line.iter().rev().take_while(|byte| **byte == b'\r').count()];
@@ -89,8 +90,12 @@ fn separator(head: &[u8], line_end: u8) -> Option<u8> {
         .strip_prefix(b"\"")
         .and_then(|line| line.strip_suffix(b"\""))
         .unwrap_or(line);
+    let is_delimiter = |byte: u8| {
+        let other_meanings = [dialect.quote, dialect.escape, Some(0), Some(b'\r'), Some(b'\n')];
+        byte.is_ascii() && !other_meanings.contains(&Some(byte))
+    };
     match line {
-        [name @ .., delimiter] if name.eq_ignore_ascii_case(b"sep=") && delimiter.is_ascii() => Some(*delimiter),
+        [name @ .., byte] if name.eq_ignore_ascii_case(b"sep=") && is_delimiter(*byte) => Some(*byte),
         _ => None,
     }
 }
@@ -120,15 +125,27 @@ mod tests {
 
     #[test]
     fn a_first_line_may_tell_the_delimiter() {
+        let dialect = Dialect {
+            delimiter: b',',
+            quote: Some(b'"'),
+            escape: Some(b'\\'),
+            line_end: b'\n',
+            max_record: 1 << 20,
+        };
         for (head, told) in [
             ("sep=;\r\na;b\r\n", Some(b';')),
+            ("sep=\0\na\0b\n", None),
+            ("sep=\"\na\"b\n", None),
+            ("\"sep=\"\"\na\"b\n", None),
+            ("sep=\\\na\\b\n", None),
+            ("sep=\r\r\na,b\n", None),
             ("\u{feff}SEP=\t\na\tb\n", Some(b'\t')),
             ("\"sep=|\"\n", Some(b'|')),
             ("sep=\n", None),
             ("sep=ab\n", None),
             ("a,b\n", None),
         ] {
-            assert_eq!(separator(head.as_bytes(), b'\n'), told, "{head:?}");
+            assert_eq!(separator(head.as_bytes(), &dialect), told, "{head:?}");
         }
     }
 }

@@ -71,7 +71,7 @@ impl Csv {
         text.read(piece.start, piece.end, &mut data)?;
         let mut records = Records::default();
         self.dialect
-            .tokenize(&data, data.len(), true, self.width(&plan.originals), &mut records);
+            .tokenize(&data, data.len(), true, width_of(plan), &mut records);
         self.reject(&data, plan, &mut records);
         let columns = types.iter().enumerate().map(|(column, data_type)| {
             let values = Column {
@@ -104,19 +104,6 @@ impl Csv {
         Notation {
             point: self.point,
             zone: self.zones.column(column).tz,
-        }
-    }
-
-    /// How many fields rows have whose columns have these names.
-    fn width(&self, names: &[String]) -> Width {
-        let unnamed = names
-            .iter()
-            .enumerate()
-            .rev()
-            .take_while(|(at, name)| self.header && **name == numbered(*at));
-        Width {
-            columns: names.len(),
-            required: names.len() - unnamed.count(),
         }
     }
 
@@ -154,9 +141,13 @@ impl Csv {
     }
 }
 
-/// The name of a column that has none, counted from 0.
-fn numbered(at: usize) -> String {
-    format!("column_{}", at + 1)
+/// How many fields rows have.
+fn width_of(plan: &TextPlan) -> Width {
+    let columns = plan.originals.len();
+    Width {
+        columns,
+        required: columns - plan.unnamed.min(columns),
+    }
 }
 
 /// One column of some records.

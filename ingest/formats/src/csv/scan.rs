@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::advice::{Advice, LOOKED_AT};
 use super::records::{Records, Width};
 use super::tokenizer::Stop;
-use super::{Column, Csv, numbered};
-use crate::headings::Headings;
+use super::{Column, Csv, width_of};
+use crate::headings::{Headings, numbered};
 use crate::piece::{Piece, Scanned, TextPlan};
 use crate::shape::Shape;
 use crate::text::Plain;
@@ -42,6 +42,18 @@ struct Blocks {
     pieces: Vec<Piece>,
     misshapen: u64,
     too_long: u64,
+}
+
+/// What the first record says.
+struct Header {
+    /// The names of the columns.
+    names: Vec<String>,
+    /// How many of the last ones have no heading.
+    unnamed: usize,
+    /// Where the first row begins.
+    first: u64,
+    /// On which line.
+    first_line: u64,
 }
 
 /// What all workers know.
@@ -128,16 +140,19 @@ impl Csv {
         workers: usize,
         cancel: &CancellationToken,
     ) -> Result<(Scanned, u64)> {
-        let Some((names, first, first_line)) = self.header(text)? else {
+        let Some(header) = self.header(text)? else {
             return Ok((Scanned::default(), 0));
         };
-        let plan = plan(names)?;
+        let plan = TextPlan {
+            unnamed: header.unnamed,
+            ..plan(header.names)?
+        };
         let text_columns = plan.names.iter().map(|_| AtomicBool::new(false)).collect();
         let scan = Scan {
             csv: self,
             text,
             plan: &plan,
-            width: self.width(&plan.originals),
+            width: width_of(&plan),
             block,
             text_columns,
         };
@@ -146,7 +161,7 @@ impl Csv {
             pieces,
             misshapen,
             too_long,
-        } = scan.run(first, first_line, workers, cancel)?;
+        } = scan.run(header.first, header.first_line, workers, cancel)?;
         if too_long > 0 {
             tracing::warn!(
                 file = text.name(),
@@ -157,8 +172,8 @@ impl Csv {
         Ok((Scanned { plan, shapes, pieces }, misshapen))
     }
 
-    /// The names of the columns, where the first record begins and on which line; `None` for an empty file.
-    fn header(&self, text: &Plain) -> Result<Option<(Vec<String>, u64, u64)>> {
+    /// What the header says; `None` for an empty file.
+    fn header(&self, text: &Plain) -> Result<Option<Header>> {
         let mut data = Vec::new();
         let mut end = self.begin.at;
         let (headings, header) = loop {
@@ -182,8 +197,12 @@ impl Csv {
             }
         };
         if !self.header {
-            let names = (0..headings.len()).map(numbered).collect();
-            return Ok(Some((names, self.begin.at, self.begin.line)));
+            return Ok(Some(Header {
+                names: (0..headings.len()).map(numbered).collect(),
+                unnamed: 0,
+                first: self.begin.at,
+                first_line: self.begin.line,
+            }));
         }
         // Spreadsheets and data frames leave the header of their row numbers empty.
         let names = Headings::of(&headings, numbered);
@@ -193,8 +212,12 @@ impl Csv {
                 "most columns have no heading; if another line names them, set `csv: {{header_row: …}}`"
             );
         }
-        let first = self.begin.at + header.next as u64;
-        Ok(Some((names, first, self.begin.line + u64::from(header.lines))))
+        Ok(Some(Header {
+            names,
+            unnamed: headings.iter().rev().take_while(|heading| heading.is_empty()).count(),
+            first: self.begin.at + header.next as u64,
+            first_line: self.begin.line + u64::from(header.lines),
+        }))
     }
 }
 

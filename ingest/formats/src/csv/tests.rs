@@ -28,6 +28,7 @@ fn try_scan(content: &[u8], options: &CsvOptions, block: u64) -> Result<Fixture>
     let plan = |names: Vec<String>| {
         Ok(TextPlan {
             originals: names.clone(),
+            unnamed: 0,
             declared: vec![None; names.len()],
             names,
         })
@@ -398,6 +399,7 @@ fn a_file_that_is_written_otherwise_says_so() {
         let plan = |names: Vec<String>| {
             Ok(TextPlan {
                 originals: names.clone(),
+                unnamed: 0,
                 declared: vec![None; names.len()],
                 names,
             })
@@ -425,4 +427,23 @@ fn a_file_that_is_written_otherwise_says_so() {
     assert_eq!(read(b"a;b\n1;2\n", &told).unwrap(), 1);
     assert_eq!(read(b"a,b\n1\n", &CsvOptions::default()).unwrap(), 2);
     assert_eq!(read(b"note\na;b\nc\nd;e\n", &CsvOptions::default()).unwrap(), 1);
+}
+
+#[test]
+fn only_columns_without_a_heading_may_be_missing() {
+    let count = |content: &str| {
+        let fixture = try_scan(content.as_bytes(), &CsvOptions::default(), 64).unwrap();
+        let (rows, rejected) = fixture.read();
+        (rows.len(), rejected.len())
+    };
+    assert_eq!(count("a,\n1\n2,3\n"), (2, 0));
+    assert_eq!(count("a,column_2\n1\n2,3\n"), (1, 1));
+}
+
+#[test]
+fn a_first_line_that_tells_no_delimiter_is_a_header() {
+    for line in ["sep=\0", "sep=\"", "\"sep=\"\"", "sep=\r"] {
+        let content = format!("{line}\n1\n");
+        let _ = try_scan(content.as_bytes(), &CsvOptions::default(), 64);
+    }
 }

@@ -9,6 +9,7 @@
 //! is one that files had which were put together.
 
 use super::records::{Records, Row, Span, Width};
+use crate::text::MARK;
 
 /// The characters with a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +24,6 @@ pub struct Dialect {
     /// Bytes that one record may have: a quote that is not closed within them is taken for a broken one.
     pub max_record: usize,
 }
-
-/// The byte order mark of UTF-8.
-pub const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Why tokenizing stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
+use crate::text::MARK;
+
 /// What a ZIP archive begins with.
 pub(super) const ZIP: &[u8] = b"PK\x03\x04";
 
@@ -14,7 +16,7 @@ pub(super) fn instead_of_a_workbook(head: &[u8]) -> Option<(&'static str, &'stat
     if head.starts_with(ZIP) || head.starts_with(COMPOUND) {
         return None;
     }
-    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let text = head.strip_prefix(MARK).unwrap_or(head).trim_ascii_start();
     let lower = text.to_ascii_lowercase();
     let has = |word: &[u8]| memchr::memmem::find(&lower, word).is_some();
     let wide = [&b"\xff\xfe"[..], b"\xfe\xff"]

@@ -221,15 +221,12 @@ impl Json {
         declared: &mut Met<'o>,
     ) -> Result<u32, String> {
         let root = tape.push(place.start, place.end)?;
-        let repeated = |tape: &Tape<'_>| match keys {
-            Keys::Unknown => tape.repeated_key(root),
-            Keys::Distinct => None,
-        };
         let wrong = match tape.node(root).kind {
-            Kind::Object => match repeated(tape) {
-                Some(key) => Some(format!("the key `{key}` is in it twice")),
-                None => self.misfit(tape, root, declared),
-            },
+            // Which one is not said: keys are of the source as values are, and may be of persons.
+            Kind::Object if keys == Keys::Unknown && tape.repeats_a_key(root) => {
+                Some("a key is in it twice".to_owned())
+            }
+            Kind::Object => self.misfit(tape, root, declared),
             _ => Some("the record is not an object".to_owned()),
         };
         match wrong {
@@ -309,13 +306,16 @@ fn observe(shape: &mut Shape, tape: &Tape<'_>, node: u32, depth: usize) {
         (Kind::Null, _) => {}
         (Kind::Object | Kind::Array, shape) if depth > MAX_LEVELS => *shape = Shape::TEXT,
         (Kind::Object, Shape::Object(object)) => {
-            object.objects += 1;
             for (expected, (key, value)) in tape.entries(node).enumerate() {
                 let values = object.key(expected, tape.text(key, &mut scratch));
                 observe(values, tape, value, depth + 1);
+                values.bound();
             }
         }
-        (Kind::Array, Shape::List(item)) => tape.items(node).for_each(|node| observe(item, tape, node, depth + 1)),
+        (Kind::Array, Shape::List(item)) => tape.items(node).for_each(|node| {
+            observe(item, tape, node, depth + 1);
+            item.bound();
+        }),
         (Kind::Object | Kind::Array, shape) => {
             let mut own = match tape.node(node).kind {
                 Kind::Object => Shape::Object(Object::default()),

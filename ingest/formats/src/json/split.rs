@@ -4,13 +4,10 @@ use std::ops::Range;
 
 use cordada_core::{Error, Result};
 
-use crate::text::Plain;
+use crate::text::{MARK, Plain};
 
 /// Bytes a piece, about.
 pub const BLOCK: u64 = 1 << 20;
-
-/// The byte order mark of UTF-8.
-const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Bytes that one record may have.
 const MAX_RECORD: usize = 64 << 20;

@@ -95,14 +95,14 @@ impl<'d> Tape<'d> {
         raw
     }
 
-    /// The first key that is in an object twice, at any depth within `node`.
-    pub fn repeated_key(&self, node: u32) -> Option<String> {
+    /// Whether a key is in an object twice, at any depth within `node`.
+    pub fn repeats_a_key(&self, node: u32) -> bool {
         let end = self.node(node).next;
-        let objects = (node..end).filter(|node| self.node(*node).kind == Kind::Object);
-        objects.into_iter().find_map(|object| self.repeated(object))
+        let mut objects = (node..end).filter(|node| self.node(*node).kind == Kind::Object);
+        objects.any(|object| self.repeats(object))
     }
 
-    fn repeated(&self, object: u32) -> Option<String> {
+    fn repeats(&self, object: u32) -> bool {
         /// Objects of up to as many keys are searched by comparing them, larger ones with a table.
         const FEW: usize = 64;
         let mut seen = [0_u64; 8];
@@ -111,7 +111,7 @@ impl<'d> Tape<'d> {
         while key < end {
             let text = self.raw(key);
             if count == FEW || self.node(key).kind != (Kind::String { escaped: false }) {
-                return self.repeated_of_many(object);
+                return self.repeats_of_many(object);
             }
             // Most keys differ in this already.
             let ends = match text {
@@ -129,13 +129,13 @@ impl<'d> Tape<'d> {
                     .take(count)
                     .any(|(other, _)| self.raw(other) == text)
             {
-                return Some(String::from_utf8_lossy(text).into_owned());
+                return true;
             }
             *word |= bit;
             key = self.node(key + 1).next;
             count += 1;
         }
-        None
+        false
     }
 
     fn raw(&self, node: u32) -> &[u8] {
@@ -143,46 +143,60 @@ impl<'d> Tape<'d> {
         &self.data[node.start as usize..node.end as usize]
     }
 
-    fn repeated_of_many(&self, object: u32) -> Option<String> {
+    fn repeats_of_many(&self, object: u32) -> bool {
         let mut seen = HashSet::new();
         let mut keys = self.entries(object).map(|(key, _)| {
             let mut scratch = Vec::new();
             self.text(key, &mut scratch).to_vec()
         });
-        let repeated = keys.find(|key| !seen.insert(key.clone()))?;
-        Some(String::from_utf8_lossy(&repeated).into_owned())
+        keys.any(|key| !seen.insert(key))
     }
 
-    /// The JSON of an array or object, in `scratch`: as it is written, but without spaces, and without escapes that need
-    /// not be.
+    /// The JSON of an array or object, in `scratch`: numbers as they are written, and all else as what has landed becomes
+    /// text ([`cordada_core::spelling`]), so that it does not matter what comes first.
     pub fn json<'a>(&self, node: u32, scratch: &'a mut Vec<u8>) -> &'a [u8] {
-        let node = self.node(node);
-        let mut rest = &self.data[node.start as usize..node.end as usize];
         scratch.clear();
-        let mut text = Vec::new();
-        while let Some(at) = rest.iter().position(|byte| *byte == b'"' || byte.is_ascii_whitespace()) {
-            scratch.extend_from_slice(&rest[..at]);
-            rest = &rest[at..];
-            if rest[0] != b'"' {
-                rest = &rest[1..];
-                continue;
-            }
-            let mut end = 1;
-            while let Some(byte) = rest.get(end).filter(|byte| **byte != b'"') {
-                end += if *byte == b'\\' { 2 } else { 1 };
-            }
-            let (string, behind) = rest.split_at((end + 1).min(rest.len()));
-            match memchr::memchr(b'\\', string) {
-                None => scratch.extend_from_slice(string),
-                Some(_) => {
-                    unescape(&string[1..string.len() - 1], &mut text);
-                    scratch.extend_from_slice(&quoted(&String::from_utf8_lossy(&text)));
-                }
-            }
-            rest = behind;
-        }
-        scratch.extend_from_slice(rest);
+        self.write_json(node, scratch);
         scratch
+    }
+
+    fn write_json(&self, node: u32, json: &mut Vec<u8>) {
+        let mut text = Vec::new();
+        match self.node(node).kind {
+            Kind::Object => {
+                let entries = self
+                    .entries(node)
+                    .filter(|(_, value)| self.node(*value).kind != Kind::Null);
+                let named = entries.map(|(key, value)| (self.text(key, &mut Vec::new()).to_vec(), value));
+                let mut entries: Vec<_> = named.collect();
+                entries.sort_unstable();
+                json.push(b'{');
+                for (at, (key, value)) in entries.into_iter().enumerate() {
+                    if at > 0 {
+                        json.push(b',');
+                    }
+                    json.extend_from_slice(&quoted(&String::from_utf8_lossy(&key)));
+                    json.push(b':');
+                    self.write_json(value, json);
+                }
+                json.push(b'}');
+            }
+            Kind::Array => {
+                json.push(b'[');
+                for (at, item) in self.items(node).enumerate() {
+                    if at > 0 {
+                        json.push(b',');
+                    }
+                    self.write_json(item, json);
+                }
+                json.push(b']');
+            }
+            Kind::String { .. } => {
+                let text = self.text(node, &mut text);
+                json.extend_from_slice(&quoted(&String::from_utf8_lossy(text)));
+            }
+            Kind::Null | Kind::Boolean | Kind::Number => json.extend_from_slice(self.raw(node)),
+        }
     }
 
     /// The items of an array.
@@ -384,19 +398,39 @@ mod tests {
         let repeated = |text: &str| {
             let mut tape = Tape::new(text.as_bytes());
             let root = tape.push(0, text.len()).unwrap();
-            tape.repeated_key(root)
+            tape.repeats_a_key(root)
         };
-        assert_eq!(repeated(r#"{"a": 1, "b": {"a": 2}, "": 3}"#), None);
-        assert_eq!(repeated(r#"[{"a": 1}, {"a": 1}]"#), None);
-        assert_eq!(repeated(r#"{"a": 1, "a": 2}"#).as_deref(), Some("a"));
-        assert_eq!(repeated(r#"{"x": [{"": 1, "y": null, "": 2}]}"#).as_deref(), Some(""));
-        assert_eq!(repeated(r#"{"a": 1, "\u0061": 2}"#).as_deref(), Some("a"));
+        assert!(!repeated(r#"{"a": 1, "b": {"a": 2}, "": 3}"#));
+        assert!(!repeated(r#"[{"a": 1}, {"a": 1}]"#));
+        assert!(repeated(r#"{"a": 1, "a": 2}"#));
+        assert!(repeated(r#"{"x": [{"": 1, "y": null, "": 2}]}"#));
+        assert!(repeated(r#"{"a": 1, "\u0061": 2}"#));
         let many = (0..200)
             .map(|key| format!("\"k{key}\": {key}"))
             .collect::<Vec<_>>()
             .join(",");
-        assert_eq!(repeated(&format!("{{{many}}}")), None);
-        assert_eq!(repeated(&format!("{{{many}, \"k7\": 0}}")).as_deref(), Some("k7"));
+        assert!(!repeated(&format!("{{{many}}}")));
+        assert!(repeated(&format!("{{{many}, \"k7\": 0}}")));
+    }
+
+    #[test]
+    fn the_same_object_has_the_same_json() {
+        let json = |text: &str| {
+            let mut tape = Tape::new(text.as_bytes());
+            let root = tape.push(0, text.len()).unwrap();
+            let mut scratch = Vec::new();
+            String::from_utf8(tape.json(root, &mut scratch).to_vec()).unwrap()
+        };
+        let expected = r#"{"a":[1.50,null,{"x":"é\""}],"b":true}"#;
+        assert_eq!(
+            json(r#" {"b" : true, "a": [1.50, null, {"x": "\u00e9\""}]} "#),
+            expected
+        );
+        assert_eq!(
+            json(r#"{"\u0061":[1.50,null,{"y":null,"x":"é\""}],"c":null,"b":true}"#),
+            expected
+        );
+        assert_eq!(json(r#"[{"a":null}, {}, []]"#), "[{},{},[]]");
     }
 
     #[test]

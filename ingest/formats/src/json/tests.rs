@@ -76,11 +76,8 @@ fn an_array_that_breaks_off_is_no_file() {
 #[test]
 fn a_key_that_is_there_twice_costs_its_record() {
     let content = "{\"a\":1,\"b\":{\"x\":1}}\n{\"a\":1,\"a\":2}\n{\"b\":{\"x\":1,\"\\u0078\":2}}\n\u{feff}{\"a\":3}\n";
-    let twice = |line, key| (line, format!("the key `{key}` is in it twice"));
-    assert_eq!(
-        reasons(content, Format::Ndjson),
-        (2, vec![twice(2, "a"), twice(3, "x")])
-    );
+    let twice = |line| (line, "a key is in it twice".to_owned());
+    assert_eq!(reasons(content, Format::Ndjson), (2, vec![twice(2), twice(3)]));
     assert_eq!(reasons("{\"a\":1}\r{\"a\":2}\r", Format::Ndjson).0, 2);
 }
 

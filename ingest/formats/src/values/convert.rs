@@ -49,7 +49,7 @@ pub fn reason(column: &str, data_type: &DataType) -> String {
 }
 
 /// The type as `type:` says it.
-fn name_of(data_type: &DataType) -> String {
+pub fn name_of(data_type: &DataType) -> String {
     match data_type {
         DataType::Utf8 => "text".to_owned(),
         DataType::Int64 => "integer".to_owned(),

@@ -116,6 +116,7 @@ pub(crate) struct Defaults {
     pub(crate) request: Request,
     pub(crate) format: Option<Format>,
     pub(crate) decimals: Vec<String>,
+    pub(crate) decimal_commas: Vec<String>,
     pub(crate) rfc2822: Vec<String>,
     pub(crate) utc: Vec<String>,
     pub(crate) records: Option<Records>,
@@ -137,14 +138,16 @@ pub(crate) struct StreamSpec {
     /// What is asked for in place of it to see whether the stream can be read, where that is much; it goes over it.
     pub(crate) check: Option<Request>,
     pub(crate) format: Option<Format>,
-    /// Fields, at any depth, that are decimal numbers written as strings; an empty string is null there. Those of the
-    /// defaults are too.
+    /// Fields, at any depth, that are decimal numbers written as strings with a point; an empty string is null there.
+    /// Those of the defaults are too.
     pub(crate) decimals: Vec<String>,
+    /// The same with a comma: `1,5` is one and a half.
+    pub(crate) decimal_commas: Vec<String>,
     /// Fields, at any depth, whose times are written as in e-mails (RFC 2822). Those of the defaults are too.
     pub(crate) rfc2822: Vec<String>,
     /// Fields, at any depth, whose times are UTC although they carry no zone. Those of the defaults are too.
     pub(crate) utc: Vec<String>,
-    /// Where the records are in a response; the root by default.
+    /// Where the records are in a response; the root by default. The names on the way are templates over `config`.
     pub(crate) records: Option<Records>,
     /// Records for which it is false do not land.
     pub(crate) filter: Option<Filter>,
@@ -210,6 +213,14 @@ impl StreamSpec {
             }
             None => None,
         };
+        resolved.records = self.records.clone().or_else(|| defaults.records.clone());
+        for name in resolved.records.iter_mut().flat_map(|records| &mut records.at.0) {
+            if name.contains("{{") {
+                let template = Template::new(name.as_str())
+                    .map_err(|why| cordada_core::Error::config("reading where the records are", why))?;
+                *name = template.text(scope)?;
+            }
+        }
         Ok(resolved)
     }
 }

@@ -10,15 +10,19 @@ use super::validate::{Validation, wrong};
 use super::{CursorType, Incremental, Order, Paginate};
 
 /// Parts of the names of columns that change with their records.
-const CHANGES: [&str; 8] = [
-    "updated",
-    "modified",
-    "changed",
-    "lastchange",
-    "lastmod",
+const CHANGES: [&str; 12] = [
+    "activity",
+    "change",
     "dateupd",
-    "writedate",
+    "edited",
+    "lastmod",
+    "lastseen",
+    "modif",
     "mtime",
+    "popular",
+    "revision",
+    "update",
+    "writedate",
 ];
 
 /// That counted pages are not sorted by something that changes.

@@ -252,6 +252,15 @@ impl Manifest {
                 )?;
             }
         }
+        let records = stream.records.as_ref().or(self.defaults.records.as_ref());
+        let names_on_the_way = records.iter().flat_map(|records| &records.at.0);
+        for name in names_on_the_way.filter(|name| name.contains("{{")) {
+            let place = format!("{place}.records");
+            match Template::new(name.as_str()) {
+                Ok(name) => names.text(&name, &["config", "stream"], None, &place)?,
+                Err(why) => return wrong(&place, why, "write it as /{{ config.name }}"),
+            }
+        }
         let request = self.effective(&stream.request);
         if let Some(job) = &stream.job {
             let job_place = format!("{place}.job");

@@ -79,8 +79,8 @@ impl<'p> Pager<'p> {
         });
         json!({
             "index": self.state.pages,
-            "number": start + self.state.pages,
-            "offset": start + self.state.offset,
+            "number": start.saturating_add(self.state.pages),
+            "offset": start.saturating_add(self.state.offset),
             "size": self.paginate.size().0,
             "after": after,
         })
@@ -140,10 +140,11 @@ impl<'p> Pager<'p> {
         self.state.digests.insert(answer.digest());
         self.state.pages += 1;
         self.state.records += rows;
-        self.state.offset += match rows {
+        let passed = match rows {
             0 => self.paginate.size().0.unwrap_or_default(),
             rows => rows,
         };
+        self.state.offset = self.state.offset.saturating_add(passed);
         if next == Next::End {
             return Ok((true, None));
         }

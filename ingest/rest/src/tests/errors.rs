@@ -6,6 +6,8 @@ use serde_json::json;
 
 use super::System;
 use super::server::{Server, json, reply};
+use crate::check::Checked;
+use crate::plan::look_up;
 
 #[tokio::test]
 async fn the_first_rule_that_matches_decides() {
@@ -132,4 +134,42 @@ async fn an_empty_answer_has_no_records() {
     let server = Server::new(|_| reply(204, &[], "")).await;
     let system = System::new("streams: {a: {request: {path: /a}, records: /items}}\n", &server.base);
     assert!(system.records("a").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_look_up_that_a_stream_can_do_without_may_be_refused() {
+    let server = Server::new(|seen| match seen.path.as_str() {
+        "/fields" => reply(403, &[], ""),
+        _ => json(json!([{"id": 1}])),
+    })
+    .await;
+    let lookup = |optional: bool| {
+        format!(
+            "streams:\n  a:\n    lookups: {{fields: {{request: {{path: /fields}}, at: /x, optional: {optional}}}}}\n    \
+             request: {{path: /a, params: {{fields: '{{{{ lookup.fields }}}}'}}}}\n"
+        )
+    };
+    let mut system = System::new(&lookup(true), &server.base);
+    system.looked_up = look_up(&system.run, &system.prepared, "a").await.unwrap();
+    assert_eq!(system.ids("a").await.unwrap(), [1]);
+    let system = System::new(&lookup(false), &server.base);
+    assert!(look_up(&system.run, &system.prepared, "a").await.is_err());
+}
+
+#[tokio::test]
+async fn a_check_that_failed_for_a_moment_is_asked_again_and_one_that_was_answered_is_not() {
+    let asked = AtomicUsize::new(0);
+    let server = Server::new(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => reply(503, &[], ""),
+        _ => json(json!({})),
+    })
+    .await;
+    let manifest = "retry: {attempts: 1}\ncheck: {path: /ping}\nstreams: {a: {request: {path: /a}}}\n";
+    let system = System::new(manifest, &server.base);
+    let checked = Checked::default();
+    assert_eq!(checked.system(&system.run).await.unwrap_err().exit_code(), 3);
+    for _ in 0..2 {
+        checked.system(&system.run).await.unwrap();
+    }
+    assert_eq!(server.seen().len(), 2);
 }

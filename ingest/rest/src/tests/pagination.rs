@@ -345,3 +345,36 @@ async fn a_next_page_on_a_trusted_host_is_followed() {
     );
     assert_eq!(system.ids("a").await.unwrap(), [1, 2]);
 }
+
+#[tokio::test]
+async fn records_that_are_kept_from_us_do_not_fail_the_load() {
+    // The last of them is counted and not shown, and what lies behind the last page is refused.
+    let server = Server::new(|seen| {
+        let size = seen.number("size", 10);
+        let (begin, end) = match seen.path.as_str() {
+            "/page" => ((seen.number("page", 1) - 1) * size, ROWS),
+            _ => (seen.number("offset", 0), ROWS - 1),
+        };
+        if begin >= end {
+            return reply(404, &[], "");
+        }
+        let mut shown = items(begin, size);
+        shown.retain(|item| item["id"] != ROWS);
+        json(json!({"items": shown, "total": ROWS}))
+    })
+    .await;
+    let system = System::new(
+        r#"
+errors: [{status: 404, action: fail, hint: there is no such list}]
+defaults: {records: /items}
+streams:
+  page: {request: {path: /page}, paginate: {kind: page, param: page, size_param: size, size: 10, total: {body: /total}}}
+  offset: {request: {path: /offset}, paginate: {kind: offset, param: offset, size_param: size, size: 10, total: {body: /total}}}
+"#,
+        &server.base,
+    );
+    let shown: Vec<_> = (1..ROWS as u64).collect();
+    for stream in ["page", "offset"] {
+        assert_eq!(system.ids(stream).await.unwrap(), shown, "{stream}");
+    }
+}

@@ -173,6 +173,7 @@ impl<'t, S: System> Stream<'t, S> {
             stream: self.name,
             table: self.lands_in,
             landed: self.table.clone(),
+            columns: Arc::default(),
             parallelism: 2,
             rehearsal: false,
             state: self.table.content().state.filter(|_| !replace),

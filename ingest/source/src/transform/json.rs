@@ -1,6 +1,8 @@
 //! Transforms of a record that is JSON text. What they do not touch is copied byte for byte: no number is read and
 //! written again, so that each keeps all its digits.
 
+use std::borrow::Cow;
+
 use cordada_core::Result;
 use cordada_ingest_formats::json::parts::{entries, items, string};
 
@@ -28,8 +30,22 @@ impl Transforms {
                 self.json_within(node, item, depth + 1, out)
             }),
             Some(b'{') => self.json_entries(node, value, depth, out),
-            _ => {
+            Some(b'n') | None => {
                 out.extend_from_slice(value);
+                Ok(true)
+            }
+            // In the place of an object it may be what was to be hidden in it.
+            Some(first) => {
+                let text = match first {
+                    b'"' => string(value),
+                    _ => std::str::from_utf8(value).ok().map(Into::into),
+                };
+                let Some(text) = text else {
+                    return Ok(false);
+                };
+                out.push(b'"');
+                out.extend_from_slice(self.pseudonym(&text).as_bytes());
+                out.push(b'"');
                 Ok(true)
             }
         }
@@ -39,6 +55,13 @@ impl Transforms {
         let Ok(entries) = entries(object) else {
             return Ok(false);
         };
+        let dotted = entries.iter().filter(|(key, _)| key.contains(&b'.'));
+        let dotted: Vec<_> = dotted.filter_map(|(key, _)| string(key)).collect();
+        let beside = match dotted.is_empty() {
+            true => Cow::Borrowed(node),
+            false => Cow::Owned(node.beside(dotted.iter().map(AsRef::as_ref))),
+        };
+        let node = beside.as_ref();
         out.push(b'{');
         let mut first = true;
         for (key, value) in entries {

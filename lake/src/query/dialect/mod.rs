@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use cordada_core::{Context, Result};
 use datafusion::common::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::ast::TableFactor;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{TokenWithSpan, Tokenizer};
 
 mod grammar;
@@ -20,8 +21,10 @@ pub(super) use tokens::versions::catalog as release_catalog;
 
 use grammar::Grammar;
 
+use super::stack;
+
 /// How deep expressions and subqueries may be nested.
-const DEEPEST: usize = 50;
+const DEEPEST: usize = 500;
 
 /// A statement that the engine plans.
 pub(super) struct Parsed {
@@ -35,14 +38,28 @@ pub(super) struct Parsed {
 /// # Errors
 /// Failed: it is not SQL, or not one statement.
 pub(super) fn parse(sql: &str) -> Result<Parsed> {
+    stack::large(|| parse_here(sql))
+}
+
+fn parse_here(sql: &str) -> Result<Parsed> {
     let mut tokens = tokenize(sql).doing(|| "planning the query")?;
-    tokens::odbc::unescape(&mut tokens);
-    tokens::exponent::join(&mut tokens);
+    tokens::brackets::quote(&mut tokens);
+    tokens::json::tell_operators(&mut tokens);
     tokens::parameters::number(&mut tokens);
+    tokens::odbc::unescape(&mut tokens)?;
+    tokens::convert::to_cast(&mut tokens);
+    tokens::numbers::to_decimal(&mut tokens);
+    tokens::exponent::join(&mut tokens);
+    tokens::windows::resolve(&mut tokens)?;
     let releases = tokens::versions::resolve(&mut tokens)?;
     let mut statement = statement(tokens).doing(|| "planning the query")?;
     rewrites::rewrite(&mut statement).doing(|| "planning the query")?;
     Ok(Parsed { statement, releases })
+}
+
+/// A relation of FROM, as the text says it.
+pub(super) fn relation(sql: &str) -> Result<TableFactor, DataFusionError> {
+    Ok(Parser::new(&Grammar).try_with_sql(sql)?.parse_table_factor()?)
 }
 
 fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>, DataFusionError> {
@@ -55,7 +72,12 @@ fn statement(tokens: Vec<TokenWithSpan>) -> Result<Statement, DataFusionError> {
         .with_dialect(&Grammar)
         .with_recursion_limit(DEEPEST)
         .build()?;
-    let mut statements = parser.parse_statements()?;
+    let mut statements = parser.parse_statements().map_err(|error| match error {
+        DataFusionError::SQL(inner, _) if matches!(*inner, ParserError::RecursionLimitExceeded) => {
+            rewrites::depth::too_deep(DEEPEST)
+        }
+        error => error,
+    })?;
     match (statements.pop_front(), statements.is_empty()) {
         (Some(statement), true) => Ok(statement),
         (None, _) => Err(DataFusionError::Plan("there is no statement".to_owned())),

@@ -5,8 +5,21 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
+mod aggregates;
+pub(in crate::query) mod casts;
+mod coalesce;
 mod conditionals;
+pub(in crate::query) mod dates;
+mod define;
+mod definition;
+pub(super) mod json;
+mod lists;
 mod numbers;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod page;
+mod session;
+pub(super) mod text;
 
 pub(super) use numbers::power;
 
@@ -21,7 +34,18 @@ pub(super) struct Functions {
 /// All functions of the lake's sessions, the engine's left out.
 pub(super) fn all() -> Functions {
     let mut all = Functions::default();
-    for family in [conditionals::all(), numbers::all()] {
+    for family in [
+        aggregates::all(),
+        casts::all(),
+        coalesce::all(),
+        conditionals::all(),
+        dates::all(),
+        json::all(),
+        lists::all(),
+        numbers::all(),
+        session::all(),
+        text::all(),
+    ] {
         all.scalar.extend(family.scalar);
         all.aggregate.extend(family.aggregate);
         all.window.extend(family.window);

@@ -131,7 +131,9 @@ impl Emulated {
             .find(|also| is_at(&also.at) && told(&also.body))
         {
             let body = also.answer.to_string().replace("{base}", &state.base);
-            return reply(200, &[("content-type", "application/json")], body);
+            let mut headers = vec![("content-type", "application/json")];
+            headers.extend(also.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+            return reply(200, &headers, body);
         }
         match state.mood {
             Mood::Well => {}
@@ -183,10 +185,8 @@ fn page(state: &mut State, name: &str, stream: &DescribedStream, seen: &Received
             text.split_once(&since.after)?
         };
         let times = since.times.as_ref().unwrap_or(&stream.times);
-        let end = rest
-            .find([' ', '\'', ')', ','])
-            .filter(|_| !times.contains(' '))
-            .unwrap_or(rest.len());
+        let ends = |c: char| "'\"),]".contains(c) || (c == ' ' && !times.contains(' '));
+        let end = rest.find(ends).unwrap_or(rest.len());
         Some(read(times, rest[..end].trim_matches('\'')).unwrap_or_else(|| panic!("{name}: {text}")))
     });
     let all: Vec<_> = state.rows[name]
@@ -198,14 +198,33 @@ fn page(state: &mut State, name: &str, stream: &DescribedStream, seen: &Received
     let number = |param: &str| field(seen, param).and_then(|text| text.parse::<usize>().ok());
     let begin = match &stream.pages {
         Pages::None => 0,
-        Pages::After { param, field: of, .. } => {
-            let after = field(seen, param).filter(|after| !after.is_empty() && after != "0" && after != "null");
+        Pages::After {
+            param,
+            field: of,
+            behind,
+            from,
+            ..
+        } => {
+            let after = field(seen, param).and_then(|text| match behind.is_empty() {
+                true => Some(text),
+                false => {
+                    let (_, rest) = text.split_once(behind.as_str())?;
+                    rest.split(['"', ']', ',']).next().map(str::to_owned)
+                }
+            });
+            let after = after.filter(|after| !after.is_empty() && after != "0" && after != "null");
             let of_row = |row: &Row| super::value(&record(row), of);
             let text = |value: Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            after.map_or(0, |after| {
-                all.iter()
+            let number = |text: &str| text.parse::<u64>().unwrap_or_default();
+            after.map_or(0, |after| match from {
+                true => {
+                    let is_there = |row: &Row| number(&text(of_row(row))) >= number(&after);
+                    all.iter().position(is_there).unwrap_or(all.len())
+                }
+                false => all
+                    .iter()
                     .position(|row| text(of_row(row)) == after)
-                    .map_or(all.len(), |at| at + 1)
+                    .map_or(all.len(), |at| at + 1),
             })
         }
         Pages::Token { param, .. } => field(seen, param)

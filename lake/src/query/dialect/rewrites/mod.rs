@@ -1,7 +1,28 @@
 //! Rewrites of the syntax tree: what the parser reads and the engine does not plan, or plans wrongly. One file a family.
 
+mod aggregates;
+mod build;
+mod calls;
+mod chains;
+mod clauses;
+mod dates;
+pub(super) mod depth;
+mod dual;
+mod json;
+mod limits;
 mod exponents;
 mod operators;
+mod patterns;
+mod postgresql_catalog;
+mod relations;
+mod rows;
+mod session_words;
+mod show;
+mod templates;
+#[cfg(test)]
+mod tests;
+mod types;
+mod windows;
 
 use datafusion::common::Result;
 use datafusion::sql::parser::Statement;
@@ -20,6 +41,21 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
 }
 
 fn of_query(statement: &mut ast::Statement) -> Result<()> {
+    show::rewrite(statement)?;
+    depth::flatten(statement)?;
+    session_words::rewrite(statement)?;
+    postgresql_catalog::rewrite(statement)?;
+    dual::rewrite(statement)?;
+    json::rewrite(statement)?;
+    patterns::rewrite(statement)?;
+    aggregates::rewrite(statement)?;
+    relations::rewrite(statement)?;
+    clauses::rewrite(statement)?;
+    limits::rewrite(statement)?;
+    windows::rewrite(statement)?;
+    rows::rewrite(statement)?;
+    types::rewrite(statement)?;
+    dates::rewrite(statement)?;
     exponents::rewrite(statement);
     operators::rewrite(statement);
     Ok(())

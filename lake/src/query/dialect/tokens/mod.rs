@@ -4,10 +4,15 @@
 
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
+pub(super) mod brackets;
+pub(super) mod convert;
 pub(super) mod exponent;
+pub(super) mod json;
+pub(super) mod numbers;
 pub(super) mod odbc;
 pub(super) mod parameters;
 pub(super) mod versions;
+pub(super) mod windows;
 
 /// The token, at the place of another.
 pub(super) fn at(token: Token, span: Span) -> TokenWithSpan {

@@ -1,0 +1,121 @@
+//! JSON: casts to it, IS JSON, `json_object('a': 1 absent on null)` and paths behind a colon.
+
+use datafusion::common::{Result, plan_err};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArguments, Ident, JsonNullClause, ObjectName, Statement, Value,
+};
+
+use super::calls::{argument, call, each, name_of, take, text};
+
+/// Rewrites what is written of JSON in the statement.
+///
+/// # Errors
+/// Plan: a name of an object without a value.
+pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
+    each(statement, of_expression)
+}
+
+fn of_expression(expr: &mut Expr) -> Result<()> {
+    match expr {
+        Expr::Cast {
+            kind,
+            expr: value,
+            data_type: data_type @ (DataType::JSON | DataType::JSONB),
+            ..
+        } => {
+            let name = match (kind, data_type) {
+                (CastKind::TryCast | CastKind::SafeCast, _) => "try_parse_json",
+                (_, DataType::JSONB) => "jsonb",
+                _ => "json",
+            };
+            *expr = call(name, [take(value)]);
+            Ok(())
+        }
+        Expr::TypedString(typed) if matches!(typed.data_type, DataType::JSON | DataType::JSONB) => {
+            let name = if typed.data_type == DataType::JSONB {
+                "jsonb"
+            } else {
+                "json"
+            };
+            *expr = call(name, [Expr::Value(typed.value.clone())]);
+            Ok(())
+        }
+        Expr::Function(function) => of_function(function),
+        // `x::jsonb ? 'a'`: tokens have told it from a parameter.
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::Question,
+            right,
+        } => {
+            *expr = call("jsonb_exists", [take(left), take(right)]);
+            Ok(())
+        }
+        Expr::JsonAccess { value, path } => {
+            let path = path.to_string();
+            *expr = call(
+                "get_path_text",
+                [take(value), text(path.strip_prefix(':').unwrap_or(&path))],
+            );
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Pairs of `name: value`, `name value value`, `key name value value`, and what is done with nulls.
+fn of_function(function: &mut Function) -> Result<()> {
+    let Some(name) = name_of(&function.name) else {
+        return Ok(());
+    };
+    let is_object = matches!(
+        name.as_str(),
+        "json_object" | "jsonb_object" | "json_objectagg" | "json_object_agg"
+    );
+    let is_array = matches!(name.as_str(), "json_array" | "json_arrayagg");
+    let FunctionArguments::List(list) = &mut function.args else {
+        return Ok(());
+    };
+    if !is_object && !is_array {
+        return Ok(());
+    }
+    let mut args = Vec::with_capacity(list.args.len());
+    for arg in std::mem::take(&mut list.args) {
+        match arg {
+            FunctionArg::ExprNamed {
+                name,
+                arg: FunctionArgExpr::Expr(value),
+                ..
+            } => {
+                args.extend([argument(name), argument(value)]);
+            }
+            FunctionArg::Named {
+                name,
+                arg: FunctionArgExpr::Expr(value),
+                ..
+            } => {
+                let name = match name.quote_style {
+                    Some('\'') => Expr::value(Value::SingleQuotedString(name.value)),
+                    _ => Expr::Identifier(name),
+                };
+                args.extend([argument(name), argument(value)]);
+            }
+            FunctionArg::Unnamed(_) => args.push(arg),
+            arg => return plan_err!("{arg} is not a pair of a name and a value"),
+        }
+    }
+    list.args = args;
+    let mut nulls = None;
+    list.clauses.retain(|clause| match clause {
+        FunctionArgumentClause::JsonNullClause(clause) => {
+            nulls = Some(clause.clone());
+            false
+        }
+        FunctionArgumentClause::JsonReturningClause(_) => false,
+        _ => true,
+    });
+    if nulls == Some(JsonNullClause::AbsentOnNull) {
+        function.name = ObjectName::from(vec![Ident::new(format!("{name}_absent_on_null"))]);
+    }
+    Ok(())
+}

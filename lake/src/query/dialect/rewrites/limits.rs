@@ -1,0 +1,217 @@
+//! How many rows come: `top n`, `top (n) percent`, `with ties`, `fetch first n rows only`, made into LIMIT and QUALIFY.
+//! (SQL Server, "TOP"; SQL:2016, 7.17, "fetch first clause".)
+
+use std::ops::ControlFlow;
+
+use datafusion::common::{DataFusionError, Result, plan_err};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CeilFloorKind, DateTimeField, Expr, Fetch, LimitClause, Offset, OrderByExpr, OrderByKind, Query,
+    Select, SelectItem, SetExpr, Statement, TopQuantity, Value, ValueWithSpan, VisitMut, VisitorMut, WindowType,
+};
+
+use super::build;
+
+/// Writes every such clause in the way that the engine plans.
+///
+/// # Errors
+/// Plan: a clause has no meaning where it stands.
+pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
+    match statement.visit(&mut Limits) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+struct Limits;
+
+impl VisitorMut for Limits {
+    type Break = DataFusionError;
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<DataFusionError> {
+        match of_query(query) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+}
+
+fn of_query(query: &mut Query) -> Result<()> {
+    if !matches!(*query.body, SetExpr::Select(_)) {
+        operands(&mut query.body)?;
+    }
+    let mut wanted = query.fetch.take();
+    if let SetExpr::Select(select) = &mut *query.body
+        && let Some(top) = select.top.take()
+    {
+        if wanted.is_some() {
+            return plan_err!("a query has TOP or FETCH, not both");
+        }
+        wanted = Some(Fetch {
+            with_ties: top.with_ties,
+            percent: top.percent,
+            quantity: match top.quantity {
+                Some(TopQuantity::Expr(quantity)) => Some(quantity),
+                Some(TopQuantity::Constant(quantity)) => Some(build::number(&quantity.to_string())),
+                None => None,
+            },
+        });
+    }
+    let Some(wanted) = wanted else {
+        return without_null(query);
+    };
+    let offset = match query.limit_clause.take() {
+        None => None,
+        Some(LimitClause::LimitOffset {
+            limit: None,
+            offset,
+            limit_by,
+        }) if limit_by.is_empty() => offset,
+        Some(_) => return plan_err!("a query has LIMIT or one of TOP and FETCH, not both"),
+    };
+    let quantity = wanted.quantity.unwrap_or_else(|| build::number("1"));
+    if wanted.with_ties || wanted.percent {
+        return by_rank(query, quantity, wanted.with_ties, wanted.percent, offset);
+    }
+    query.limit_clause = Some(LimitClause::LimitOffset {
+        limit: Some(quantity),
+        offset,
+        limit_by: Vec::new(),
+    });
+    Ok(())
+}
+
+/// `limit null` and `offset null` are no limit (PostgreSQL, "LIMIT and OFFSET").
+fn without_null(query: &mut Query) -> Result<()> {
+    let is_null = |expr: &Expr| matches!(expr, Expr::Value(ValueWithSpan { value: Value::Null, .. }));
+    if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
+        limit.take_if(|limit| is_null(limit));
+        offset.take_if(|offset| is_null(&offset.value));
+    }
+    Ok(())
+}
+
+/// `top` within an operand of a set operation concerns that operand alone.
+fn operands(set: &mut SetExpr) -> Result<()> {
+    match set {
+        SetExpr::SetOperation { left, right, .. } => {
+            operands(left)?;
+            operands(right)
+        }
+        SetExpr::Select(select) if select.top.is_some() => {
+            let body = std::mem::replace(set, SetExpr::Values(build::no_values()));
+            let mut query = build::query(body);
+            of_query(&mut query)?;
+            *set = SetExpr::Query(Box::new(query));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Keeps the rows by their place in the order.
+fn by_rank(query: &mut Query, quantity: Expr, with_ties: bool, percent: bool, offset: Option<Offset>) -> Result<()> {
+    let order = query.order_by.as_ref().map(|order| &order.kind);
+    if with_ties && order.is_none() {
+        return plan_err!("WITH TIES needs ORDER BY, which says what a tie is");
+    }
+    let SetExpr::Select(select) = &mut *query.body else {
+        return plan_err!(
+            "WITH TIES and PERCENT of a set operation need it in a subquery: select * from (…) order by …"
+        );
+    };
+    if select.distinct.is_some() {
+        return plan_err!(
+            "WITH TIES and PERCENT of SELECT DISTINCT need it in a subquery: select * from (…) order by …"
+        );
+    }
+    let keys = match order {
+        None => Vec::new(),
+        Some(OrderByKind::Expressions(keys)) => keys.iter().map(|key| resolved(key, select)).collect::<Result<_>>()?,
+        Some(OrderByKind::All(_)) => return plan_err!("WITH TIES and PERCENT need the keys of ORDER BY by name"),
+    };
+    let place = |function: &str| over(function, &keys);
+    let last = match percent {
+        true => ceil(build::binary(
+            build::binary(
+                over("count(*)", &[])?,
+                BinaryOperator::Multiply,
+                build::nested(quantity),
+            ),
+            BinaryOperator::Divide,
+            build::number("100.0"),
+        )),
+        false => build::nested(quantity),
+    };
+    let mut conditions = Vec::new();
+    let last = match offset {
+        None => last,
+        Some(offset) => {
+            let skipped = build::nested(offset.value);
+            conditions.push(build::binary(
+                place("row_number()")?,
+                BinaryOperator::Gt,
+                skipped.clone(),
+            ));
+            build::nested(build::binary(skipped, BinaryOperator::Plus, last))
+        }
+    };
+    let counted = if with_ties { "rank()" } else { "row_number()" };
+    conditions.push(build::binary(place(counted)?, BinaryOperator::LtEq, last));
+    for condition in conditions {
+        select.qualify = Some(match select.qualify.take() {
+            None => condition,
+            Some(other) => build::binary(build::nested(other), BinaryOperator::And, condition),
+        });
+    }
+    Ok(())
+}
+
+fn ceil(expr: Expr) -> Expr {
+    Expr::Ceil {
+        expr: Box::new(expr),
+        field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
+    }
+}
+
+/// A window function over all rows in that order.
+fn over(function: &str, keys: &[OrderByExpr]) -> Result<Expr> {
+    let mut call = build::expr(&format!("{function} over ()"))?;
+    if let Expr::Function(function) = &mut call
+        && let Some(WindowType::WindowSpec(window)) = &mut function.over
+    {
+        window.order_by = keys.to_vec();
+    }
+    Ok(call)
+}
+
+/// A key of ORDER BY as an expression of the select's input: positions and aliases resolved.
+fn resolved(key: &OrderByExpr, select: &Select) -> Result<OrderByExpr> {
+    let mut key = key.clone();
+    match &key.expr {
+        Expr::Value(ValueWithSpan {
+            value: Value::Number(position, _),
+            ..
+        }) => {
+            let item = position
+                .to_string()
+                .parse::<usize>()
+                .ok()
+                .and_then(|position| select.projection.get(position.checked_sub(1)?));
+            key.expr = match item {
+                Some(SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) => expr.clone(),
+                _ => return plan_err!("ORDER BY {position} is not the position of an expression of the select list"),
+            };
+        }
+        Expr::Identifier(name) => {
+            let aliased = select.projection.iter().find_map(|item| match item {
+                SelectItem::ExprWithAlias { expr, alias } if alias.value.eq_ignore_ascii_case(&name.value) => {
+                    Some(expr.clone())
+                }
+                _ => None,
+            });
+            key.expr = aliased.unwrap_or(key.expr);
+        }
+        _ => {}
+    }
+    Ok(key)
+}

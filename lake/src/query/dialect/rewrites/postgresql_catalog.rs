@@ -1,0 +1,198 @@
+//! What tools write about PostgreSQL's catalog: `pg_class` without its schema, `'a.b'::regclass`, and functions that look
+//! something up in the catalog, which become the queries that do.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use datafusion::common::{DataFusionError, Result};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
+    ObjectNamePart, Query, Statement, Value, VisitMut, VisitorMut,
+};
+
+use super::templates::expression;
+use crate::query::metadata::is_of_pg_catalog;
+
+const PG_CATALOG: &str = "pg_catalog";
+
+/// What looks up what a function says, by its name. `max` makes one row of what is at most one.
+const LOOKUPS: [(&str, &str); 4] = [
+    (
+        "obj_description",
+        "(SELECT max(described.description) FROM pg_catalog.pg_description described \
+         WHERE described.objoid = arg_1 AND described.objsubid = 0)",
+    ),
+    (
+        "col_description",
+        "(SELECT max(described.description) FROM pg_catalog.pg_description described \
+         WHERE described.objoid = arg_1 AND described.objsubid = arg_2)",
+    ),
+    (
+        "pg_get_viewdef",
+        "(SELECT max(described.ev_action) FROM pg_catalog.pg_rewrite described WHERE described.ev_class = arg_1)",
+    ),
+    (
+        "pg_get_constraintdef",
+        "(SELECT max(described.consrc) FROM pg_catalog.pg_constraint described WHERE described.oid = arg_1)",
+    ),
+];
+
+/// The name of the relation with an identifier, as `regclass` writes it.
+const RELATION: &str = "(SELECT max(CASE WHEN named.nspname = current_schema() THEN described.relname \
+    ELSE named.nspname || '.' || described.relname END) FROM pg_catalog.pg_class described \
+    JOIN pg_catalog.pg_namespace named ON named.oid = described.relnamespace WHERE described.oid = arg_1)";
+
+/// The name of the schema with an identifier.
+const NAMESPACE: &str =
+    "(SELECT max(described.nspname) FROM pg_catalog.pg_namespace described WHERE described.oid = arg_1)";
+
+/// Rewrites them.
+///
+/// # Errors
+/// None that a statement causes.
+pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
+    let mut names = Names {
+        defined: BTreeSet::new(),
+    };
+    match statement.visit(&mut names) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+struct Names {
+    /// The names of the statement's own queries, which come before PostgreSQL's tables.
+    defined: BTreeSet<String>,
+}
+
+impl VisitorMut for Names {
+    type Break = DataFusionError;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        let tables = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.defined
+            .extend(tables.map(|cte| cte.alias.name.value.to_lowercase()));
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<Self::Break> {
+        if let [ObjectNamePart::Identifier(name)] = relation.0.as_slice() {
+            let lower = name.value.to_lowercase();
+            if is_of_pg_catalog(&lower) && !self.defined.contains(&lower) {
+                relation.0.insert(0, ObjectNamePart::Identifier(Ident::new(PG_CATALOG)));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        match of_expression(expr) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+}
+
+fn of_expression(expr: &mut Expr) -> Result<()> {
+    match expr {
+        Expr::Function(function) => {
+            let own = own_name(&mut function.name);
+            if let Some(lookup) = own.and_then(|own| LOOKUPS.iter().find(|(name, _)| *name == own))
+                && let Some(mut arguments) = arguments(function)
+            {
+                if let Some(first) = arguments.first_mut().filter(|first| is_text(first)) {
+                    *first = expression("to_regclass(arg_1)", &[first.clone()])?;
+                }
+                *expr = expression(lookup.1, &arguments)?;
+            }
+        }
+        Expr::Cast {
+            expr: inner, data_type, ..
+        } => {
+            let rewritten = match type_name(data_type).as_str() {
+                "regclass" if is_text(inner) => Some("to_regclass(arg_1)"),
+                "regclass" => Some(RELATION),
+                "regnamespace" if is_text(inner) => Some("to_regnamespace(arg_1)"),
+                "regnamespace" => Some(NAMESPACE),
+                "regtype" if is_text(inner) => Some("to_regtype(arg_1)"),
+                "regtype" => Some("format_type(arg_1, NULL)"),
+                "oid" => Some("CAST(arg_1 AS BIGINT)"),
+                "name" => Some("CAST(arg_1 AS VARCHAR)"),
+                _ => None,
+            };
+            if let Some(rewritten) = rewritten {
+                *expr = expression(rewritten, &[(**inner).clone()])?;
+            }
+        }
+        // `a operator(pg_catalog.~) b`, as psql writes it.
+        Expr::BinaryOp { op, .. } => {
+            if let BinaryOperator::PGCustomBinaryOperator(parts) = op
+                && let [schema, operator] = parts.as_slice()
+                && schema == PG_CATALOG
+                && let Some(plain) = operator_named(operator)
+            {
+                *op = plain;
+            }
+        }
+        Expr::Collate { expr: inner, collation } => {
+            if own_name(collation).as_deref() == Some("default") {
+                *expr = (**inner).clone();
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The name in lower case, if it is without a schema or in PostgreSQL's, which is taken away.
+fn own_name(name: &mut ObjectName) -> Option<String> {
+    if let [ObjectNamePart::Identifier(schema), _] = name.0.as_slice()
+        && schema.value.eq_ignore_ascii_case(PG_CATALOG)
+    {
+        name.0.remove(0);
+    }
+    match name.0.as_slice() {
+        [ObjectNamePart::Identifier(own)] => Some(own.value.to_lowercase()),
+        _ => None,
+    }
+}
+
+/// The arguments, if there are only plain ones.
+fn arguments(function: &Function) -> Option<Vec<Expr>> {
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
+    let plain = list.args.iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    });
+    plain.collect()
+}
+
+/// Whether it is a text that names something, rather than its identifier.
+fn is_text(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_) | Value::Placeholder(_))
+    )
+}
+
+fn type_name(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Regclass => "regclass".to_owned(),
+        DataType::Custom(name, arguments) if arguments.is_empty() => own_name(&mut name.clone()).unwrap_or_default(),
+        _ => String::new(),
+    }
+}
+
+fn operator_named(operator: &str) -> Option<BinaryOperator> {
+    Some(match operator {
+        "~" => BinaryOperator::PGRegexMatch,
+        "~*" => BinaryOperator::PGRegexIMatch,
+        "!~" => BinaryOperator::PGRegexNotMatch,
+        "!~*" => BinaryOperator::PGRegexNotIMatch,
+        "=" => BinaryOperator::Eq,
+        "<>" => BinaryOperator::NotEq,
+        _ => return None,
+    })
+}

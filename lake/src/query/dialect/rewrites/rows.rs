@@ -1,0 +1,284 @@
+//! Rows in comparisons: `(a, b) = (1, 2)`, `(a, b) < (1, 2)`, `(a, b) in ((1, 2), (3, 4))`, `(a, b) in (select …)`.
+//! (PostgreSQL, "Row and Array Comparisons".)
+
+use std::ops::ControlFlow;
+
+use datafusion::common::{DataFusionError, Result, plan_err};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Ident, Query, Select, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor,
+    VisitMut, VisitorMut,
+};
+
+use super::build;
+
+/// Writes comparisons of rows as comparisons of their fields.
+///
+/// # Errors
+/// Plan: rows of different lengths are compared.
+pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
+    match statement.visit(&mut Rows) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+struct Rows;
+
+impl VisitorMut for Rows {
+    type Break = DataFusionError;
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<DataFusionError> {
+        match select.selection.as_mut().map_or(Ok(()), filter) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<DataFusionError> {
+        match replacement(expr) {
+            Ok(None) => ControlFlow::Continue(()),
+            Ok(Some(replaced)) => {
+                *expr = replaced;
+                ControlFlow::Continue(())
+            }
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+}
+
+/// The fields, if this is a row of more than one: `(a, b)` or `row(a, b)`.
+fn fields(expr: &Expr) -> Option<&[Expr]> {
+    match expr {
+        Expr::Tuple(fields) if fields.len() > 1 => Some(fields),
+        Expr::Nested(expr) => fields(expr),
+        _ => None,
+    }
+}
+
+fn replacement(expr: &Expr) -> Result<Option<Expr>> {
+    match expr {
+        Expr::BinaryOp { left, op, right } => match (fields(left), fields(right)) {
+            (Some(left), Some(right)) => compared(left, op, right),
+            _ => Ok(None),
+        },
+        Expr::IsDistinctFrom(left, right) => match (fields(left), fields(right)) {
+            (Some(left), Some(right)) => {
+                distinct(left, right, "($1 is distinct from $2)", BinaryOperator::Or).map(Some)
+            }
+            _ => Ok(None),
+        },
+        Expr::IsNotDistinctFrom(left, right) => match (fields(left), fields(right)) {
+            (Some(left), Some(right)) => {
+                distinct(left, right, "($1 is not distinct from $2)", BinaryOperator::And).map(Some)
+            }
+            _ => Ok(None),
+        },
+        Expr::Between {
+            expr: row,
+            negated,
+            low,
+            high,
+        } => {
+            let (Some(row), Some(low), Some(high)) = (fields(row), fields(low), fields(high)) else {
+                return Ok(None);
+            };
+            let (Some(from), Some(to)) = (
+                compared(row, &BinaryOperator::GtEq, low)?,
+                compared(row, &BinaryOperator::LtEq, high)?,
+            ) else {
+                return Ok(None);
+            };
+            Ok(Some(negate(build::binary(from, BinaryOperator::And, to), *negated)))
+        }
+        Expr::InList {
+            expr: row,
+            list,
+            negated,
+        } => {
+            let Some(row) = fields(row) else {
+                return Ok(None);
+            };
+            let mut alternatives = Vec::with_capacity(list.len());
+            for other in list {
+                let Some(other) = fields(other) else {
+                    return plan_err!("a row of {} fields is looked for among values", row.len());
+                };
+                alternatives.extend(compared(row, &BinaryOperator::Eq, other)?);
+            }
+            let mut found = joined(alternatives, &BinaryOperator::Or);
+            if let Some(Expr::Nested(chain)) = &mut found {
+                super::chains::balance(chain);
+            }
+            Ok(found.map(|found| negate(found, *negated)))
+        }
+        Expr::InSubquery {
+            expr: row,
+            subquery,
+            negated,
+        } => match fields(row) {
+            Some(row) => is_among(row, subquery, *negated).map(Some),
+            None => Ok(None),
+        },
+        _ => Ok(None),
+    }
+}
+
+fn negate(expr: Expr, negated: bool) -> Expr {
+    let expr = build::nested(expr);
+    match negated {
+        true => Expr::UnaryOp {
+            op: datafusion::sql::sqlparser::ast::UnaryOperator::Not,
+            expr: Box::new(expr),
+        },
+        false => expr,
+    }
+}
+
+/// The expressions in one chain of the operator, in parentheses.
+fn joined(exprs: Vec<Expr>, op: &BinaryOperator) -> Option<Expr> {
+    exprs
+        .into_iter()
+        .reduce(|left, right| build::binary(left, op.clone(), right))
+        .map(build::nested)
+}
+
+fn same_length(left: &[Expr], right: &[Expr]) -> Result<()> {
+    if left.len() != right.len() {
+        return plan_err!("rows of {} and {} fields are compared", left.len(), right.len());
+    }
+    Ok(())
+}
+
+fn distinct(left: &[Expr], right: &[Expr], template: &str, op: BinaryOperator) -> Result<Expr> {
+    same_length(left, right)?;
+    let pairs = left
+        .iter()
+        .zip(right)
+        .map(|(left, right)| build::filled(template, &[build::nested(left.clone()), build::nested(right.clone())]))
+        .collect::<Result<Vec<_>>>()?;
+    joined(pairs, &op).ok_or_else(|| DataFusionError::Plan("a row has fields".to_owned()))
+}
+
+/// The comparison, field by field; none if the operator is not one of comparison.
+fn compared(left: &[Expr], op: &BinaryOperator, right: &[Expr]) -> Result<Option<Expr>> {
+    let pair = |op: &BinaryOperator, left: &Expr, right: &Expr| {
+        build::nested(build::binary(
+            build::nested(left.clone()),
+            op.clone(),
+            build::nested(right.clone()),
+        ))
+    };
+    let all = |by: BinaryOperator| {
+        let pairs = left.iter().zip(right).map(|(left, right)| pair(op, left, right));
+        joined(pairs.collect(), &by)
+    };
+    let strict = match op {
+        BinaryOperator::Eq | BinaryOperator::Spaceship => {
+            same_length(left, right)?;
+            return Ok(all(BinaryOperator::And));
+        }
+        BinaryOperator::NotEq => {
+            same_length(left, right)?;
+            return Ok(all(BinaryOperator::Or));
+        }
+        BinaryOperator::Lt | BinaryOperator::LtEq => BinaryOperator::Lt,
+        BinaryOperator::Gt | BinaryOperator::GtEq => BinaryOperator::Gt,
+        _ => return Ok(None),
+    };
+    same_length(left, right)?;
+    // a < x or (a = x and (b < y or …)), from the last field on, which alone may be equal.
+    let mut pairs = left.iter().zip(right).rev();
+    let Some((last_left, last_right)) = pairs.next() else {
+        return Ok(None);
+    };
+    let mut found = pair(op, last_left, last_right);
+    for (left, right) in pairs {
+        let equal = build::binary(pair(&BinaryOperator::Eq, left, right), BinaryOperator::And, found);
+        found = build::nested(build::binary(
+            pair(&strict, left, right),
+            BinaryOperator::Or,
+            build::nested(equal),
+        ));
+    }
+    Ok(Some(found))
+}
+
+/// Where rows are filtered, null is as good as false, so that the engine can join.
+fn filter(expr: &mut Expr) -> Result<()> {
+    match expr {
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::And,
+            right,
+        } => {
+            filter(left)?;
+            filter(right)
+        }
+        Expr::Nested(within) => filter(within),
+        Expr::InSubquery {
+            expr: row,
+            subquery,
+            negated,
+        } => {
+            if let Some(row) = fields(row) {
+                *expr = match negated {
+                    false => among(row, subquery, "$1")?,
+                    true => negate(among(row, subquery, "(($1) is not false)")?, true),
+                };
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `(a, b) in (select …)`: true if a row of the subquery has equal fields, null if one might have.
+fn is_among(row: &[Expr], subquery: &Query, negated: bool) -> Result<Expr> {
+    let found = build::filled(
+        "(case when $1 then true when $2 then null else false end)",
+        &[among(row, subquery, "$1")?, among(row, subquery, "(($1) is null)")?],
+    )?;
+    Ok(negate(found, negated))
+}
+
+/// Whether a row of the subquery compares so with this one; `$1` in the condition is that all fields are equal.
+fn among(row: &[Expr], subquery: &Query, condition: &str) -> Result<Expr> {
+    // Names that no column has, so that those of the row mean what they meant outside of the subquery.
+    let name = |field: usize| Ident::with_quote('"', format!("\u{1}field {field}"));
+    let pairs = row.iter().enumerate().map(|(field, value)| {
+        build::binary(
+            Expr::Identifier(name(field)),
+            BinaryOperator::Eq,
+            build::nested(value.clone()),
+        )
+    });
+    let Some(equal) = joined(pairs.map(build::nested).collect(), &BinaryOperator::And) else {
+        return plan_err!("a row has fields");
+    };
+    let mut exists = build::query_of("select 1 from (select 1) t")?;
+    if let SetExpr::Select(select) = &mut *exists.body {
+        select.selection = Some(build::filled(condition, &[equal])?);
+        for table in &mut select.from {
+            table.relation = TableFactor::Derived {
+                lateral: false,
+                subquery: Box::new(subquery.clone()),
+                alias: Some(TableAlias {
+                    explicit: true,
+                    name: Ident::with_quote('"', "\u{1}rows"),
+                    columns: (0..row.len())
+                        .map(|field| TableAliasColumnDef {
+                            name: name(field),
+                            data_type: None,
+                        })
+                        .collect(),
+                    at: None,
+                }),
+                sample: None,
+            };
+        }
+    }
+    Ok(Expr::Exists {
+        subquery: Box::new(exists),
+        negated: false,
+    })
+}

@@ -1,0 +1,213 @@
+//! Casts of all spellings: `convert(value, type)`, formats, lengths that cut, precisions that round, and literals that the
+//! engine does not have.
+
+use std::ops::ControlFlow;
+
+use datafusion::common::{DataFusionError, Result, plan_err};
+use datafusion::sql::sqlparser::ast::{
+    CastFormat, CastKind, CharacterLength, DataType, Expr, Statement, Value, ValueWithSpan, VisitMut, VisitorMut,
+};
+
+use super::dates::{call, text};
+
+/// Rewrites them.
+///
+/// # Errors
+/// Plan: the type has no format.
+pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
+    match statement.visit(&mut Types) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+struct Types;
+
+impl VisitorMut for Types {
+    type Break = DataFusionError;
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<DataFusionError> {
+        match rewritten(expr) {
+            Ok(Some(made)) => *expr = made,
+            Ok(None) => {}
+            Err(error) => return ControlFlow::Break(error),
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
+    match expr {
+        Expr::Cast {
+            kind,
+            expr,
+            data_type,
+            format,
+            array: false,
+        } => {
+            let cast = Cast {
+                lenient: matches!(kind, CastKind::TryCast | CastKind::SafeCast),
+                data_type,
+            };
+            match format {
+                Some(CastFormat::Value(format) | CastFormat::ValueAtTimeZone(format, _)) => {
+                    let format = Expr::Value(format.clone());
+                    cast.by_format(expr, format).map(Some)
+                }
+                None => Ok(cast.adjusted(expr)),
+            }
+        }
+        Expr::Convert {
+            is_try,
+            expr,
+            data_type: Some(data_type),
+            ..
+        } => {
+            let cast = Cast {
+                lenient: *is_try,
+                data_type,
+            };
+            Ok(Some(
+                cast.adjusted(expr).unwrap_or_else(|| cast.plain((**expr).clone())),
+            ))
+        }
+        Expr::Value(ValueWithSpan { value, .. }) => Ok(literal(value)),
+        _ => Ok(None),
+    }
+}
+
+/// A literal that the engine does not have, as one that it has.
+fn literal(value: &Value) -> Option<Expr> {
+    match value {
+        Value::UnicodeStringLiteral(written)
+        | Value::NationalStringLiteral(written)
+        | Value::SingleQuotedRawStringLiteral(written)
+        | Value::DoubleQuotedRawStringLiteral(written)
+        // PostgreSQL's string of bits.
+        | Value::SingleQuotedByteStringLiteral(written) => Some(text(written.clone())),
+        _ => None,
+    }
+}
+
+/// What is cast to.
+struct Cast<'a> {
+    lenient: bool,
+    data_type: &'a DataType,
+}
+
+impl Cast<'_> {
+    fn plain(&self, expr: Expr) -> Expr {
+        Expr::Cast {
+            kind: if self.lenient {
+                CastKind::TryCast
+            } else {
+                CastKind::Cast
+            },
+            expr: Box::new(expr),
+            data_type: self.data_type.clone(),
+            array: false,
+            format: None,
+        }
+    }
+
+    /// A cast to a type with a length or a precision that the engine's type does not have.
+    fn adjusted(&self, expr: &mut Expr) -> Option<Expr> {
+        let to = |data_type: DataType| {
+            Cast {
+                data_type: &data_type,
+                ..*self
+            }
+            .plain(expr.clone())
+        };
+        if let Some(length) = length(self.data_type) {
+            return Some(call("left", vec![to(DataType::Varchar(None)), number(length)]));
+        }
+        match self.data_type {
+            DataType::Uuid => Some(call(
+                if self.lenient { "try_to_uuid" } else { "to_uuid" },
+                vec![to(DataType::Varchar(None))],
+            )),
+            DataType::Custom(name, _) if name.to_string().eq_ignore_ascii_case("uniqueidentifier") => {
+                Some(call("to_uuid", vec![to(DataType::Varchar(None))]))
+            }
+            DataType::Timestamp(Some(digits @ 0..6), zone) => Some(call(
+                "round_time",
+                vec![to(DataType::Timestamp(None, *zone)), number(*digits)],
+            )),
+            DataType::Datetime(Some(digits @ 0..6)) => {
+                Some(call("round_time", vec![to(DataType::Datetime(None)), number(*digits)]))
+            }
+            DataType::TimestampNtz(Some(digits @ 0..6)) => Some(call(
+                "round_time",
+                vec![to(DataType::TimestampNtz(None)), number(*digits)],
+            )),
+            _ => None,
+        }
+    }
+
+    /// A text of a time by a template, or a time of a text.
+    fn by_format(&self, expr: &mut Expr, format: Expr) -> Result<Expr> {
+        let value = expr.clone();
+        let is_text = length(self.data_type).is_some()
+            || matches!(
+                self.data_type,
+                DataType::Varchar(_)
+                    | DataType::Nvarchar(_)
+                    | DataType::Char(_)
+                    | DataType::Character(_)
+                    | DataType::CharacterVarying(_)
+                    | DataType::Text
+                    | DataType::String(_)
+            );
+        Ok(match self.data_type {
+            _ if is_text => {
+                let written = call("to_char", vec![value, format]);
+                match (self.data_type, length(self.data_type)) {
+                    (DataType::Char(None) | DataType::Character(None), _) | (_, None) => written,
+                    (_, Some(length)) => call("left", vec![written, number(length)]),
+                }
+            }
+            DataType::Date => call(
+                if self.lenient { "try_to_date" } else { "to_date" },
+                vec![value, format],
+            ),
+            DataType::Timestamp(..) | DataType::Datetime(_) | DataType::TimestampNtz(_) | DataType::Custom(..) => {
+                let name = if self.lenient {
+                    "try_to_timestamp"
+                } else {
+                    "to_timestamp_ntz"
+                };
+                self.plain(call(name, vec![value, format]))
+            }
+            DataType::Numeric(_) | DataType::Decimal(_) => self.plain(call("to_number", vec![value, format])),
+            other => return plan_err!("a cast to {other} has no format"),
+        })
+    }
+}
+
+fn number(number: u64) -> Expr {
+    Expr::Value(Value::Number(number.to_string(), false).with_empty_span())
+}
+
+/// Characters that a text is cut to. `char` alone is of one, as PostgreSQL has it.
+fn length(data_type: &DataType) -> Option<u64> {
+    match data_type {
+        DataType::Char(None) | DataType::Character(None) => Some(1),
+        DataType::Varchar(Some(length))
+        | DataType::Nvarchar(Some(length))
+        | DataType::Char(Some(length))
+        | DataType::Character(Some(length))
+        | DataType::CharVarying(Some(length))
+        | DataType::CharacterVarying(Some(length)) => match length {
+            CharacterLength::IntegerLength { length, .. } => Some(*length),
+            CharacterLength::Max => None,
+        },
+        DataType::String(Some(length)) => Some(*length),
+        DataType::Custom(name, modifiers) => {
+            let name = name.to_string().to_ascii_lowercase();
+            let is_text = matches!(name.as_str(), "nchar" | "varchar2" | "nvarchar2" | "bpchar" | "text");
+            is_text.then(|| modifiers.first()?.parse().ok())?
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,56 @@
+//! JSON in text. A value that is JSON stays the text that it came as: numbers keep their spelling.
+//!
+//! Functions that give JSON say so in the metadata of their column, as Arrow's extension `arrow.json`, so that those that
+//! make JSON of their arguments put it in as it is and not as a quoted text.
+
+use std::sync::Arc;
+
+use arrow::datatypes::Field;
+use datafusion::logical_expr::ScalarUDF;
+
+use super::Functions;
+use super::define::functions;
+
+mod access;
+mod canonical;
+mod change;
+mod compare;
+mod make;
+pub(super) mod parts;
+pub(super) mod path;
+pub(super) mod scan;
+#[cfg(test)]
+mod tests;
+pub(super) mod write;
+
+/// Arrow's name of the extension is under this key. (Arrow, "Canonical Extension Types".)
+const EXTENSION: &str = "ARROW:extension:name";
+
+/// Arrow's name of JSON in text.
+const JSON: &str = "arrow.json";
+
+/// The field, said to be JSON.
+pub(super) fn mark(field: Field) -> Field {
+    field.with_metadata([(EXTENSION.to_owned(), JSON.to_owned())].into())
+}
+
+/// Whether the field is said to be JSON.
+pub(in super::super) fn is_json(field: &Field) -> bool {
+    field.metadata().get(EXTENSION).is_some_and(|name| name == JSON)
+}
+
+/// The functions of JSON.
+pub(super) fn all() -> Functions {
+    let families = [
+        access::DEFINITIONS,
+        parts::DEFINITIONS,
+        compare::DEFINITIONS,
+        make::DEFINITIONS,
+        change::DEFINITIONS,
+    ];
+    let scalar = families.into_iter().flat_map(|family| functions("JSON", family));
+    Functions {
+        scalar: scalar.collect::<Vec<Arc<ScalarUDF>>>(),
+        ..Functions::default()
+    }
+}

@@ -1,0 +1,46 @@
+//! Any text is JSON or is not, as another reader says, and no path into it panics.
+
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+
+use super::canonical::canonical;
+use super::path::Path;
+use super::scan::{Kind, Value};
+
+proptest! {
+    #[test]
+    fn what_is_json_is_what_another_reader_says(text in r#"[\[\]{}":,0-9a-fnrtulse.+\\ ñ-]{0,40}"#) {
+        let other = serde_json::from_str::<&serde_json::value::RawValue>(&text).is_ok();
+        prop_assert_eq!(Value::read(&text).is_some(), other, "{}", text);
+    }
+
+    #[test]
+    fn no_path_panics(text in r#"[$.\[\]*"'a-c0-9#-]{0,20}"#) {
+        let value = Value::read(r#"{"a": [1, {"b": "c"}], "b": null}"#).unwrap();
+        if let Ok(path) = Path::parse(&text) {
+            let all = path.find_all(value);
+            prop_assert_eq!(path.find(value), all.first().copied());
+        }
+    }
+}
+
+#[test]
+fn strings_are_read_with_their_escapes() {
+    let value = Value::read(r#" "a\n\"\u00f1\ud83d\ude00\ud800" "#).unwrap();
+    assert_eq!(value.text(), "a\n\"ñ😀\u{fffd}");
+}
+
+#[test]
+fn the_last_of_several_names_is_meant_and_numbers_keep_their_spelling() {
+    let value = Value::read(r#"{"b": 1, "a": 1.10, "b": 12345678901234567890.5}"#).unwrap();
+    assert_eq!(value.member("b").unwrap().raw(), "12345678901234567890.5");
+    assert_eq!(canonical(value), r#"{"a": 1.10, "b": 12345678901234567890.5}"#);
+}
+
+#[test]
+fn what_is_nested_too_deeply_is_refused() {
+    let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+    assert_eq!(Value::read(&deep(400)).unwrap().kind(), Kind::Array);
+    assert!(Value::read(&deep(100_000)).is_none());
+}

@@ -1,0 +1,257 @@
+//! Regular expressions as PostgreSQL reads them: `.` is any character, flags are letters. Back-references and looking
+//! around are refused: what matches takes a time that is linear in the text. (PostgreSQL, "POSIX Regular Expressions".)
+
+use std::ops::Range;
+
+use datafusion::common::{Result, plan_err};
+
+/// A compiled pattern.
+#[derive(Debug)]
+pub(in super::super) struct Pattern {
+    engine: regex::Regex,
+    /// The flag `g`: all of the matches are meant.
+    pub all: bool,
+}
+
+/// Where a match and its groups are, in bytes; the first is the whole of it.
+pub(in super::super) type Groups = Vec<Option<Range<usize>>>;
+
+impl Pattern {
+    /// Compiles a pattern. Flags: `i` and `c` (case), `g` (all matches), `n` or `m` (lines), `p` and `w` (halves of
+    /// that), `s` (`.` is any character, the default), `x` (spaces are not meant), `q` (no pattern, but text).
+    ///
+    /// # Errors
+    /// Plan: it is not a regular expression, or a flag is not known.
+    pub fn new(pattern: &str, flags: &str) -> Result<Self> {
+        let mut all = false;
+        let (mut insensitive, mut any, mut lines, mut spaced, mut plain) = (false, true, false, false, false);
+        for flag in flags.chars() {
+            match flag {
+                'i' => insensitive = true,
+                'c' => insensitive = false,
+                'g' => all = true,
+                'm' | 'n' => (any, lines) = (false, true),
+                'p' => any = false,
+                'w' => lines = true,
+                's' => (any, lines) = (true, false),
+                'x' => spaced = true,
+                't' => spaced = false,
+                'q' | 'l' => plain = true,
+                // Extraction of a group, of Snowflake: where a group is named, it is meant.
+                'e' | 'b' => {}
+                _ => {
+                    return plan_err!(
+                        "the flag {flag:?} of a regular expression is not known: i, c, g, n, s and x are"
+                    );
+                }
+            }
+        }
+        let pattern = if plain {
+            regex::escape(pattern)
+        } else {
+            translated(pattern)
+        };
+        let engine = regex::RegexBuilder::new(&pattern)
+            .case_insensitive(insensitive)
+            .dot_matches_new_line(any)
+            .multi_line(lines)
+            .ignore_whitespace(spaced)
+            .build();
+        match engine {
+            Ok(engine) => Ok(Self { engine, all }),
+            Err(error) => plan_err!("this regular expression cannot be used: {error}"),
+        }
+    }
+
+    /// Whether it is anywhere in the text.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.engine.is_match(text)
+    }
+
+    /// How many groups it has, the whole not counted.
+    pub fn groups(&self) -> usize {
+        self.engine.captures_len() - 1
+    }
+
+    /// The first match that begins at a byte or later.
+    pub fn find(&self, text: &str, from: usize) -> Option<Groups> {
+        if from > text.len() {
+            return None;
+        }
+        let found = self.engine.captures_at(text, from)?;
+        Some(
+            (0..found.len())
+                .map(|at| found.get(at).map(|group| group.range()))
+                .collect(),
+        )
+    }
+
+    /// The matches from a byte on, at most so many, that do not overlap. After an empty one the search goes on a
+    /// character later.
+    pub fn find_all(&self, text: &str, from: usize, most: usize) -> Vec<Groups> {
+        let mut found = Vec::new();
+        let mut next = from;
+        let mut end = None;
+        while found.len() < most && next <= text.len() {
+            let Some(groups) = self.find(text, next) else { break };
+            let Some(Some(whole)) = groups.first().cloned() else {
+                break;
+            };
+            next = match whole.is_empty() {
+                true => {
+                    whole.end
+                        + text
+                            .get(whole.end..)
+                            .and_then(|rest| rest.chars().next())
+                            .map_or(1, char::len_utf8)
+                }
+                false => whole.end,
+            };
+            // An empty match right behind another is not one.
+            if !(whole.is_empty() && end == Some(whole.start)) {
+                found.push(groups);
+            }
+            end = Some(whole.end);
+        }
+        found
+    }
+}
+
+/// PostgreSQL's escapes that the engine has by other names.
+fn translated(pattern: &str) -> String {
+    if !pattern.contains('\\') && !pattern.contains("[[:") {
+        return pattern.to_owned();
+    }
+    let mut out = String::with_capacity(pattern.len() + 8);
+    let mut rest = pattern.chars();
+    while let Some(c) = rest.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match rest.next() {
+            Some('m') => out.push_str(r"\b{start}"),
+            Some('M') => out.push_str(r"\b{end}"),
+            Some('y') => out.push_str(r"\b"),
+            Some('Y') => out.push_str(r"\B"),
+            Some('Z') => out.push_str(r"\z"),
+            Some(c) => out.extend(['\\', c]),
+            None => out.push('\\'),
+        }
+    }
+    out.replace("[[:<:]]", r"\b{start}").replace("[[:>:]]", r"\b{end}")
+}
+
+/// The pattern of SIMILAR TO as a regular expression. (PostgreSQL, "SIMILAR TO Regular Expressions".)
+///
+/// # Errors
+/// Plan: it ends with the escape character.
+pub(in crate::query) fn of_similar(pattern: &str, escape: Option<char>) -> Result<String> {
+    let mut out = String::from("^(?:");
+    let mut rest = pattern.chars();
+    let mut in_set = false;
+    while let Some(c) = rest.next() {
+        if Some(c) == escape {
+            match rest.next() {
+                Some(c) => out.push_str(&regex::escape(&c.to_string())),
+                None => return plan_err!("the pattern of SIMILAR TO must not end with its escape character"),
+            }
+            continue;
+        }
+        match c {
+            ']' if in_set => {
+                in_set = false;
+                out.push(c);
+            }
+            '\\' => out.push_str(r"\\"),
+            _ if in_set => out.push(c),
+            '[' => {
+                in_set = true;
+                out.push(c);
+            }
+            '%' => out.push_str(".*"),
+            '_' => out.push('.'),
+            '(' => out.push_str("(?:"),
+            '.' | '^' | '$' => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out.push_str(")$");
+    Ok(out)
+}
+
+/// A pattern of GLOB as a regular expression: `*`, `?`, `[a-z]`, `[!a]`.
+pub(in super::super) fn of_glob(pattern: &str) -> String {
+    let mut out = String::from("^");
+    let mut rest = pattern.chars().peekable();
+    let mut in_set = false;
+    while let Some(c) = rest.next() {
+        match c {
+            ']' if in_set => {
+                in_set = false;
+                out.push(c);
+            }
+            '\\' | '[' | '&' | '~' if in_set => out.extend(['\\', c]),
+            _ if in_set => out.push(c),
+            '[' => {
+                in_set = true;
+                out.push(c);
+                if rest.next_if(|&c| c == '!' || c == '^').is_some() {
+                    out.push('^');
+                }
+            }
+            '*' => out.push_str(".*"),
+            '?' => out.push('.'),
+            c => out.push_str(&regex::escape(&c.to_string())),
+        }
+    }
+    out.push('$');
+    out
+}
+
+/// The pattern of LIKE with that escape character, with a backslash for one. An empty escape is none.
+///
+/// # Errors
+/// Plan: the escape is longer than a character, or ends the pattern.
+pub(in crate::query) fn of_like(pattern: &str, escape: &str) -> Result<String> {
+    let mut characters = escape.chars();
+    let (escape, None) = (characters.next(), characters.next()) else {
+        return plan_err!("ESCAPE takes one character, not {escape:?}");
+    };
+    let mut out = String::with_capacity(pattern.len());
+    let mut rest = pattern.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            c if Some(c) == escape => match rest.next() {
+                Some(c @ ('%' | '_' | '\\')) => out.extend(['\\', c]),
+                Some(c) => out.push(c),
+                None => return plan_err!("the pattern of LIKE must not end with its escape character"),
+            },
+            '\\' => out.push_str(r"\\"),
+            c => out.push(c),
+        }
+    }
+    Ok(out)
+}
+
+/// A text of LIKE as a regular expression; a backslash escapes.
+///
+/// # Errors
+/// Plan: it ends with the escape character.
+pub(in super::super) fn regex_of_like(pattern: &str) -> Result<String> {
+    let mut out = String::from("^");
+    let mut rest = pattern.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' => match rest.next() {
+                Some(c) => out.push_str(&regex::escape(&c.to_string())),
+                None => return plan_err!("the pattern of LIKE must not end with its escape character"),
+            },
+            '%' => out.push_str(".*"),
+            '_' => out.push('.'),
+            c => out.push_str(&regex::escape(&c.to_string())),
+        }
+    }
+    out.push('$');
+    Ok(out)
+}

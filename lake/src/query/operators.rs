@@ -1,0 +1,98 @@
+//! Operators of JSON, and of texts where the engine has others' meaning.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
+use datafusion::sql::sqlparser::ast::BinaryOperator as Op;
+
+use crate::query::functions::{self, json::is_json};
+
+/// Plans operators by the types of their operands.
+#[derive(Debug)]
+pub(super) struct TextOperators {
+    /// The functions that operators call, by their names.
+    functions: Vec<Arc<ScalarUDF>>,
+}
+
+impl TextOperators {
+    pub fn new() -> Self {
+        Self {
+            functions: functions::all().scalar,
+        }
+    }
+
+    fn call(&self, name: &str, args: Vec<Expr>) -> Option<Expr> {
+        let function = self.functions.iter().find(|function| function.name() == name)?;
+        Some(function.call(args))
+    }
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// A pattern that the engine matches as PostgreSQL does. Without a point no new line can be meant.
+fn is_plain_pattern(pattern: &Expr) -> bool {
+    match pattern {
+        Expr::Literal(ScalarValue::Utf8(Some(text)), _) => !text.contains(['.', '\\', '[']),
+        _ => false,
+    }
+}
+
+impl ExprPlanner for TextOperators {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        let RawBinaryExpr { op, left, right } = &expr;
+        let name = match op {
+            Op::Arrow => "json_get",
+            Op::LongArrow => "json_get_text",
+            Op::HashArrow => "json_get_at",
+            Op::HashLongArrow => "json_get_at_text",
+            Op::AtQuestion => "json_exists",
+            Op::Question => "jsonb_exists",
+            Op::QuestionPipe => "jsonb_exists_any",
+            Op::QuestionAnd => "jsonb_exists_all",
+            Op::HashMinus => "jsonb_delete_path",
+            Op::AtArrow if is_text(&left.get_type(schema)?) => "jsonb_contains",
+            Op::ArrowAt if is_text(&left.get_type(schema)?) => "jsonb_contained",
+            Op::StringConcat if is_json(&left.to_field(schema)?.1) && is_json(&right.to_field(schema)?.1) => {
+                "jsonb_concat"
+            }
+            Op::Minus if is_json(&left.to_field(schema)?.1) => "jsonb_delete",
+            Op::Plus if is_text(&left.get_type(schema)?) && is_text(&right.get_type(schema)?) => {
+                return Ok(PlannerResult::Original(RawBinaryExpr {
+                    op: Op::StringConcat,
+                    ..expr
+                }));
+            }
+            Op::PGRegexMatch | Op::PGRegexIMatch | Op::PGRegexNotMatch | Op::PGRegexNotIMatch
+                if !is_plain_pattern(right) && is_text(&left.get_type(schema)?) =>
+            {
+                let mut args = vec![left.clone(), right.clone()];
+                if matches!(op, Op::PGRegexIMatch | Op::PGRegexNotIMatch) {
+                    args.push(Expr::Literal(ScalarValue::from("i"), None));
+                }
+                let negated = matches!(op, Op::PGRegexNotMatch | Op::PGRegexNotIMatch);
+                return Ok(match self.call("regexp_like", args) {
+                    Some(call) if negated => PlannerResult::Planned(Expr::Not(Box::new(call))),
+                    Some(call) => PlannerResult::Planned(call),
+                    None => PlannerResult::Original(expr),
+                });
+            }
+            // `[…] && […]`: whether lists have an item in common.
+            Op::PGOverlap if !is_text(&left.get_type(schema)?) => {
+                let args = vec![left.clone(), right.clone()];
+                return Ok(PlannerResult::Planned(
+                    datafusion::functions_nested::array_has::array_has_any_udf().call(args),
+                ));
+            }
+            _ => return Ok(PlannerResult::Original(expr)),
+        };
+        Ok(match self.call(name, vec![left.clone(), right.clone()]) {
+            Some(call) => PlannerResult::Planned(call),
+            None => PlannerResult::Original(expr),
+        })
+    }
+}

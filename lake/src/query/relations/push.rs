@@ -1,0 +1,426 @@
+//! Taking rows of an outer query into a plan that reads them.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, JoinType, Result, TableReference};
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::functions_window::expr_fn::row_number;
+use datafusion::logical_expr::expr::WindowFunction;
+use datafusion::logical_expr::{
+    Aggregate, Distinct, Expr, ExprFunctionExt, FetchType, Limit, LogicalPlan, LogicalPlanBuilder, Operator, SkipType,
+    SortExpr, Subquery, binary_expr, lit,
+};
+
+/// The rows of the outer query, each column by a name that no other relation has.
+pub(super) struct Domain {
+    rows: LogicalPlan,
+    relation: TableReference,
+    outer: Vec<Column>,
+}
+
+impl Domain {
+    /// The columns of a plan, or their distinct values.
+    pub fn new(plan: &LogicalPlan, outer: Vec<Column>, distinct: bool, number: usize) -> Result<Self> {
+        let relation = TableReference::bare(format!("__outer_{number}"));
+        let named = outer
+            .iter()
+            .enumerate()
+            .map(|(place, column)| Expr::Column(column.clone()).alias(key(place)));
+        let rows = LogicalPlanBuilder::from(plan.clone()).project(named)?;
+        let rows = if distinct { rows.distinct()? } else { rows };
+        Ok(Self {
+            rows: rows.alias(relation.clone())?.build()?,
+            relation,
+            outer,
+        })
+    }
+
+    /// The columns by their names here.
+    pub fn keys(&self) -> Vec<Column> {
+        (0..self.outer.len()).map(|place| self.key(place)).collect()
+    }
+
+    /// The columns by their names in the outer query.
+    pub fn restored(&self) -> Vec<Expr> {
+        let restored = |(column, key): (&Column, Column)| {
+            Expr::Column(key).alias_qualified(column.relation.clone(), column.name.clone())
+        };
+        self.outer.iter().zip(self.keys()).map(restored).collect()
+    }
+
+    fn key(&self, place: usize) -> Column {
+        Column::new(Some(self.relation.clone()), key(place))
+    }
+
+    fn key_exprs(&self) -> Vec<Expr> {
+        self.keys().into_iter().map(Expr::Column).collect()
+    }
+
+    fn key_of(&self, outer: &Column) -> Option<Column> {
+        let place = self.outer.iter().position(|column| column == outer)?;
+        Some(self.key(place))
+    }
+
+    /// The expression, which reads the rows here instead of in the outer query.
+    fn read_here(&self, expr: &Expr) -> Result<Expr> {
+        let read = expr.clone().transform_up(|expr| {
+            Ok(match &expr {
+                Expr::OuterReferenceColumn(_, column) => match self.key_of(column) {
+                    Some(key) => Transformed::yes(Expr::Column(key)),
+                    None => Transformed::no(expr),
+                },
+                Expr::ScalarSubquery(subquery) => Transformed::yes(Expr::ScalarSubquery(self.within(subquery)?)),
+                Expr::Exists(exists) => {
+                    let mut exists = exists.clone();
+                    exists.subquery = self.within(&exists.subquery)?;
+                    Transformed::yes(Expr::Exists(exists))
+                }
+                Expr::InSubquery(list) => {
+                    let mut list = list.clone();
+                    list.subquery = self.within(&list.subquery)?;
+                    Transformed::yes(Expr::InSubquery(list))
+                }
+                _ => Transformed::no(expr),
+            })
+        })?;
+        Ok(read.data)
+    }
+
+    /// A subquery of an expression, which is further in: it reads the rows of the query around it.
+    fn within(&self, subquery: &Subquery) -> Result<Subquery> {
+        let rename = |expr: Expr| {
+            expr.transform(|expr| {
+                Ok(match &expr {
+                    Expr::OuterReferenceColumn(field, column) => match self.key_of(column) {
+                        Some(key) => Transformed::yes(Expr::OuterReferenceColumn(field.clone(), key)),
+                        None => Transformed::no(expr),
+                    },
+                    _ => Transformed::no(expr),
+                })
+            })
+        };
+        let plan = subquery.subquery.as_ref().clone();
+        let plan = plan.transform_up_with_subqueries(|plan| plan.map_expressions(rename))?;
+        let outer = subquery
+            .outer_ref_columns
+            .iter()
+            .cloned()
+            .map(|expr| Ok(rename(expr)?.data));
+        Ok(Subquery {
+            subquery: Arc::new(plan.data),
+            outer_ref_columns: outer.collect::<Result<_>>()?,
+            spans: subquery.spans.clone(),
+        })
+    }
+
+    /// Whether the plan, or an expression in it, reads the outer rows.
+    fn is_read(&self, plan: &LogicalPlan) -> Result<bool> {
+        let mut found = false;
+        plan.apply_with_subqueries(|plan| {
+            plan.apply_expressions(|expr| {
+                expr.apply(|expr| {
+                    found |= matches!(expr, Expr::OuterReferenceColumn(_, column) if self.key_of(column).is_some());
+                    Ok(if found {
+                        TreeNodeRecursion::Stop
+                    } else {
+                        TreeNodeRecursion::Continue
+                    })
+                })
+            })
+        })?;
+        Ok(found)
+    }
+}
+
+fn key(place: usize) -> String {
+    format!("__key_{place}")
+}
+
+/// The plan for each of the outer rows: its columns, and those of the rows. Nothing if that is not known of such a plan.
+pub(super) fn push(plan: &LogicalPlan, domain: &Domain) -> Result<Option<LogicalPlan>> {
+    if !domain.is_read(plan)? {
+        if matches!(plan, LogicalPlan::EmptyRelation(empty) if empty.produce_one_row) {
+            return Ok(Some(domain.rows.clone()));
+        }
+        return LogicalPlanBuilder::from(domain.rows.clone())
+            .cross_join(plan.clone())?
+            .build()
+            .map(Some);
+    }
+    match plan {
+        LogicalPlan::Projection(projection) => {
+            let Some(input) = push(&projection.input, domain)? else {
+                return Ok(None);
+            };
+            projected(input, plan, &projection.expr, domain).map(Some)
+        }
+        LogicalPlan::Filter(filter) => {
+            let Some(input) = push(&filter.input, domain)? else {
+                return Ok(None);
+            };
+            let predicate = domain.read_here(&filter.predicate)?;
+            LogicalPlanBuilder::from(input).filter(predicate)?.build().map(Some)
+        }
+        LogicalPlan::SubqueryAlias(alias) => {
+            let Some(input) = push(&alias.input, domain)? else {
+                return Ok(None);
+            };
+            let columns = alias
+                .input
+                .schema()
+                .iter()
+                .map(|field| Expr::Column(Column::from(field)));
+            projected(input, plan, &columns.collect::<Vec<_>>(), domain).map(Some)
+        }
+        LogicalPlan::Subquery(subquery) => push(&subquery.subquery, domain),
+        LogicalPlan::Unnest(unnest) => {
+            let Some(input) = push(&unnest.input, domain)? else {
+                return Ok(None);
+            };
+            let columns = unnest.exec_columns.clone();
+            let plan = LogicalPlanBuilder::from(input).unnest_columns_with_options(columns, unnest.options.clone())?;
+            plan.build().map(Some)
+        }
+        LogicalPlan::Distinct(Distinct::All(input)) => {
+            let Some(input) = push(input, domain)? else {
+                return Ok(None);
+            };
+            LogicalPlanBuilder::from(input).distinct()?.build().map(Some)
+        }
+        // Without a limit the order of a subquery means nothing.
+        LogicalPlan::Sort(sort) => match sort.fetch {
+            None => push(&sort.input, domain),
+            Some(fetch) => first_rows(&sort.input, &sort.expr, 0, Some(fetch), domain),
+        },
+        LogicalPlan::Limit(limit) => limited(limit, domain),
+        LogicalPlan::Aggregate(aggregate) => aggregated(plan, aggregate, domain),
+        LogicalPlan::Window(window) => {
+            let Some(input) = push(&window.input, domain)? else {
+                return Ok(None);
+            };
+            let own = |expr: &Expr| {
+                let expr = domain.read_here(expr)?.transform_up(|expr| {
+                    Ok(match expr {
+                        Expr::WindowFunction(mut function) => {
+                            partitioned(&mut function, domain);
+                            Transformed::yes(Expr::WindowFunction(function))
+                        }
+                        other => Transformed::no(other),
+                    })
+                })?;
+                Ok(expr.data)
+            };
+            let count = window.input.schema().fields().len();
+            let added = window.schema.iter().skip(count).map(|(_, field)| field.name().clone());
+            let exprs = window.window_expr.iter().map(own).collect::<Result<Vec<_>>>()?;
+            let names: Vec<String> = exprs.iter().map(|expr| expr.schema_name().to_string()).collect();
+            let with = LogicalPlanBuilder::from(input).window(exprs)?.build()?;
+            let kept = window
+                .input
+                .schema()
+                .iter()
+                .map(|field| Expr::Column(Column::from(field)));
+            let added = names
+                .into_iter()
+                .zip(added)
+                .map(|(name, old)| Expr::Column(Column::new_unqualified(name)).alias(old));
+            let shown = kept.chain(added).chain(domain.key_exprs()).collect::<Vec<_>>();
+            LogicalPlanBuilder::from(with).project(shown)?.build().map(Some)
+        }
+        LogicalPlan::Union(union) => {
+            let mut inputs = Vec::new();
+            for input in &union.inputs {
+                let Some(pushed) = push(input, domain)? else {
+                    return Ok(None);
+                };
+                let own = input.schema().iter().map(|field| Expr::Column(Column::from(field)));
+                let named = own
+                    .zip(union.schema.fields())
+                    .map(|(column, field)| column.alias(field.name()));
+                let keys = domain.keys().into_iter().map(|column| {
+                    let name = column.name.clone();
+                    Expr::Column(column).alias(name)
+                });
+                let shown = named.chain(keys).collect::<Vec<_>>();
+                inputs.push(LogicalPlanBuilder::from(pushed).project(shown)?.build()?);
+            }
+            let mut inputs = inputs.into_iter();
+            let Some(first) = inputs.next() else { return Ok(None) };
+            let all = inputs
+                .try_fold(LogicalPlanBuilder::from(first), LogicalPlanBuilder::union)?
+                .build()?;
+            let own = union.schema.iter().map(|(relation, field)| {
+                Expr::Column(Column::new_unqualified(field.name())).alias_qualified(relation.cloned(), field.name())
+            });
+            let keys = domain.keys().into_iter().map(|column| {
+                let name = column.name.clone();
+                Expr::Column(Column::new_unqualified(&name)).alias_qualified(column.relation, name)
+            });
+            let shown = own.chain(keys).collect::<Vec<_>>();
+            LogicalPlanBuilder::from(all).project(shown)?.build().map(Some)
+        }
+        LogicalPlan::Join(join) if matches!(join.join_type, JoinType::Inner | JoinType::Left) => {
+            if domain.is_read(&join.right)? && (join.join_type == JoinType::Left || domain.is_read(&join.left)?) {
+                return Ok(None);
+            }
+            let reads_right = domain.is_read(&join.right)?;
+            let side = if reads_right { &join.right } else { &join.left };
+            let Some(pushed) = push(side, domain)? else {
+                return Ok(None);
+            };
+            let (left, right) = match reads_right {
+                true => (join.left.as_ref().clone(), pushed),
+                false => (pushed, join.right.as_ref().clone()),
+            };
+            let same = |(left, right): &(Expr, Expr)| binary_expr(left.clone(), Operator::Eq, right.clone());
+            let on = join.on.iter().map(same).chain(join.filter.clone());
+            let on = on.map(|expr| domain.read_here(&expr)).collect::<Result<Vec<_>>>()?;
+            LogicalPlanBuilder::from(left)
+                .join_on(right, join.join_type, on)?
+                .build()
+                .map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The expressions over the input by the names of the plan's columns, and the rows' columns.
+fn projected(input: LogicalPlan, plan: &LogicalPlan, exprs: &[Expr], domain: &Domain) -> Result<LogicalPlan> {
+    let mut shown = Vec::with_capacity(exprs.len());
+    for (expr, (relation, field)) in exprs.iter().zip(plan.schema().iter()) {
+        let expr = domain.read_here(&expr.clone().unalias())?;
+        shown.push(expr.alias_qualified(relation.cloned(), field.name()));
+    }
+    shown.extend(domain.key_exprs());
+    LogicalPlanBuilder::from(input).project(shown)?.build()
+}
+
+fn partitioned(function: &mut WindowFunction, domain: &Domain) {
+    function.params.partition_by.extend(domain.key_exprs());
+}
+
+/// A limit is one for each of the outer rows.
+fn limited(limit: &Limit, domain: &Domain) -> Result<Option<LogicalPlan>> {
+    let (SkipType::Literal(skip), FetchType::Literal(fetch)) = (limit.get_skip_type()?, limit.get_fetch_type()?) else {
+        return Ok(None);
+    };
+    match limit.input.as_ref() {
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => first_rows(&sort.input, &sort.expr, skip, fetch, domain),
+        // What is computed of each row may be so after the limit.
+        LogicalPlan::Projection(projection) if matches!(projection.input.as_ref(), LogicalPlan::Sort(_)) => {
+            let inner = LogicalPlan::Limit(Limit {
+                input: projection.input.clone(),
+                ..limit.clone()
+            });
+            let Some(input) = push(&inner, domain)? else {
+                return Ok(None);
+            };
+            projected(input, &limit.input, &projection.expr, domain).map(Some)
+        }
+        input => first_rows(input, &[], skip, fetch, domain),
+    }
+}
+
+fn first_rows(
+    input: &LogicalPlan,
+    order: &[SortExpr],
+    skip: usize,
+    fetch: Option<usize>,
+    domain: &Domain,
+) -> Result<Option<LogicalPlan>> {
+    let Some(pushed) = push(input, domain)? else {
+        return Ok(None);
+    };
+    let order = order.iter().map(|by| Ok(by.with_expr(domain.read_here(&by.expr)?)));
+    let order = order.collect::<Result<Vec<_>>>()?;
+    let number = row_number().partition_by(domain.key_exprs()).order_by(order).build()?;
+    let column = Expr::Column(Column::new_unqualified(number.schema_name().to_string()));
+    let mut rows = LogicalPlanBuilder::from(pushed).window([number])?;
+    if skip > 0 {
+        rows = rows.filter(column.clone().gt(lit(skip as u64)))?;
+    }
+    if let Some(fetch) = fetch {
+        rows = rows.filter(column.lt_eq(lit(skip.saturating_add(fetch) as u64)))?;
+    }
+    let shown = input
+        .schema()
+        .iter()
+        .map(|field| Expr::Column(Column::from(field)))
+        .chain(domain.key_exprs());
+    rows.project(shown.collect::<Vec<_>>())?.build().map(Some)
+}
+
+/// Aggregates are by the outer rows too. Without a GROUP BY there is a row for each of them, also of nothing.
+fn aggregated(plan: &LogicalPlan, aggregate: &Aggregate, domain: &Domain) -> Result<Option<LogicalPlan>> {
+    if matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]) {
+        return Ok(None);
+    }
+    let Some(input) = push(&aggregate.input, domain)? else {
+        return Ok(None);
+    };
+    let read = |exprs: &[Expr]| {
+        exprs
+            .iter()
+            .map(|expr| domain.read_here(expr))
+            .collect::<Result<Vec<_>>>()
+    };
+    let (groups, measures) = (read(&aggregate.group_expr)?, read(&aggregate.aggr_expr)?);
+    let keys = domain.key_exprs();
+    let grouped = LogicalPlan::Aggregate(Aggregate::try_new(
+        Arc::new(input),
+        groups.iter().cloned().chain(keys.clone()).collect(),
+        measures.clone(),
+    )?);
+    // The columns by their names before the rows went in.
+    let columns = grouped
+        .schema()
+        .iter()
+        .map(|field| Expr::Column(Column::from(field)))
+        .collect::<Vec<_>>();
+    let (group_columns, rest) = columns.split_at(groups.len());
+    let measure_columns = rest.get(keys.len()..).unwrap_or_default();
+    let mut shown = Vec::new();
+    for (column, (relation, field)) in group_columns.iter().chain(measure_columns).zip(plan.schema().iter()) {
+        shown.push(column.clone().alias_qualified(relation.cloned(), field.name()));
+    }
+    shown.extend(keys);
+    let grouped = LogicalPlanBuilder::from(grouped).project(shown)?.build()?;
+    if !aggregate.group_expr.is_empty() {
+        return Ok(Some(grouped));
+    }
+    const FOUND: &str = "__found";
+    let found = domain
+        .keys()
+        .into_iter()
+        .enumerate()
+        .map(|(place, key)| Expr::Column(key).alias(format!("{FOUND}_{place}")));
+    let own = plan.schema().iter().map(|field| Expr::Column(Column::from(field)));
+    let grouped = LogicalPlanBuilder::from(grouped)
+        .project(own.chain(found).collect::<Vec<_>>())?
+        .build()?;
+    let same = domain.keys().into_iter().enumerate().map(|(place, key)| {
+        let found = Expr::Column(Column::new_unqualified(format!("{FOUND}_{place}")));
+        binary_expr(Expr::Column(key), Operator::IsNotDistinctFrom, found)
+    });
+    let joined = LogicalPlanBuilder::from(domain.rows.clone())
+        .join_on(grouped, JoinType::Left, same.collect::<Vec<_>>())?
+        .build()?;
+    let mut shown = Vec::new();
+    for (measure, (relation, field)) in measures.iter().zip(plan.schema().iter()) {
+        let column = Expr::Column(Column::from((relation, field)));
+        // A count of nothing is 0.
+        let default = match measure.clone().unalias() {
+            Expr::AggregateFunction(function) => function.func.default_value(field.data_type())?,
+            _ => datafusion::common::ScalarValue::Null,
+        };
+        let value = if default.is_null() {
+            column
+        } else {
+            coalesce(vec![column, lit(default)])
+        };
+        shown.push(value.alias_qualified(relation.cloned(), field.name()));
+    }
+    shown.extend(domain.key_exprs());
+    LogicalPlanBuilder::from(joined).project(shown)?.build().map(Some)
+}

@@ -1,0 +1,334 @@
+//! Select lists that the engine refuses: columns of one name, aliases that are used beside their definition, `* rename`,
+//! `order by all`; and relations that are there without having been made: `dual`, a recursive query that does not say so.
+//!
+//! What a name means there depends on the columns of FROM, which only a plan tells. So a statement comes here when it
+//! could not be planned as it is, and is planned again.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use datafusion::common::Result;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{self, Ident, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut, With};
+
+mod aliases;
+mod names;
+mod relations;
+mod wildcards;
+
+pub(super) use names::shown;
+
+/// Rewrites the select lists of a statement; says whether anything changed.
+///
+/// # Errors
+/// Plan: an alias or a wildcard has no meaning where it stands.
+pub(super) async fn resolve(session: &SessionContext, statement: &mut Statement) -> Result<bool> {
+    let before = statement.clone();
+    let Some(inner) = inner(statement) else {
+        return Ok(false);
+    };
+    relations::complete(session, inner)?;
+    let mut done = 0;
+    while let Some(found) = next(inner, done) {
+        let inputs = match found.needs_inputs {
+            true => found.inputs(session).await,
+            false => None,
+        };
+        apply(inner, found.number, inputs.as_ref())?;
+        done = found.number + 1;
+    }
+    Ok(*statement != before)
+}
+
+fn inner(statement: &mut Statement) -> Option<&mut ast::Statement> {
+    match statement {
+        Statement::Statement(statement) => Some(statement),
+        Statement::Explain(explain) => inner(&mut explain.statement),
+        _ => None,
+    }
+}
+
+/// A name as the engine compares it.
+fn normal(name: &Ident) -> String {
+    match name.quote_style {
+        Some(_) => name.value.clone(),
+        None => name.value.to_lowercase(),
+    }
+}
+
+/// The columns that a select reads from.
+struct Inputs {
+    names: BTreeSet<String>,
+    /// For each wildcard of the select list: its columns, with the names of their tables.
+    wildcards: Vec<Vec<Vec<Ident>>>,
+}
+
+/// A select whose list may need work: the n-th of the statement, inner ones first.
+struct Found {
+    number: usize,
+    /// Whether what it means depends on the columns of FROM.
+    needs_inputs: bool,
+    /// Queries with the columns of FROM, and of each wildcard of the list.
+    all: Query,
+    wildcards: Vec<Query>,
+}
+
+impl Found {
+    /// None if FROM cannot be planned by itself, as in a lateral subquery.
+    async fn inputs(&self, session: &SessionContext) -> Option<Inputs> {
+        let all = plan(session, &self.all).await.ok()?;
+        let mut wildcards = Vec::with_capacity(self.wildcards.len());
+        for wildcard in &self.wildcards {
+            wildcards.push(columns(&plan(session, wildcard).await.ok()?));
+        }
+        Some(Inputs {
+            names: all.schema().fields().iter().map(|field| field.name().clone()).collect(),
+            wildcards,
+        })
+    }
+}
+
+async fn plan(session: &SessionContext, query: &Query) -> Result<LogicalPlan> {
+    let statement = ast::Statement::Query(Box::new(query.clone()));
+    // Boxed because views are planned while planning.
+    Box::pin(
+        session
+            .state()
+            .statement_to_plan(Statement::Statement(Box::new(statement))),
+    )
+    .await
+}
+
+/// The columns of a plan, each with the name of its table if it has one.
+fn columns(plan: &LogicalPlan) -> Vec<Vec<Ident>> {
+    let quoted = |name: &str| Ident::with_quote('"', name.replace('"', "\"\""));
+    let parts = |(table, field): (Option<&datafusion::common::TableReference>, &std::sync::Arc<_>)| {
+        let field: &arrow::datatypes::FieldRef = field;
+        let table = table
+            .map(datafusion::common::TableReference::to_vec)
+            .unwrap_or_default();
+        table
+            .iter()
+            .map(|part| quoted(part))
+            .chain([quoted(field.name())])
+            .collect()
+    };
+    plan.schema().iter().map(parts).collect()
+}
+
+/// A query that is being visited.
+struct Frame {
+    with: Option<With>,
+    /// How many queries within it have been entered: those of WITH come first.
+    children: usize,
+}
+
+/// Finds the first select from the given number on whose list may need work.
+struct Search {
+    from: usize,
+    number: usize,
+    frames: Vec<Frame>,
+    found: Option<Found>,
+}
+
+fn next(statement: &mut ast::Statement, from: usize) -> Option<Found> {
+    let mut search = Search {
+        from,
+        number: 0,
+        frames: Vec::new(),
+        found: None,
+    };
+    let _ = statement.visit(&mut search);
+    search.found
+}
+
+impl VisitorMut for Search {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let Some(parent) = self.frames.last_mut() {
+            parent.children += 1;
+        }
+        self.frames.push(Frame {
+            with: query.with.clone(),
+            children: 0,
+        });
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let mut selects = Vec::new();
+        collect(&mut query.body, &mut selects);
+        for select in selects {
+            if self.number >= self.from && needs_work(select, &query.order_by) {
+                let (all, wildcards) = self.questions(select);
+                self.found = Some(Found {
+                    number: self.number,
+                    needs_inputs: aliases::any(select) || select.projection.iter().any(wildcards::is_one),
+                    all,
+                    wildcards,
+                });
+                return ControlFlow::Break(());
+            }
+            self.number += 1;
+        }
+        self.frames.pop();
+        ControlFlow::Continue(())
+    }
+}
+
+impl Search {
+    fn questions(&self, select: &Select) -> (Query, Vec<Query>) {
+        let ask = |item: SelectItem| {
+            let mut asked = bare(select);
+            asked.projection = vec![item];
+            self.in_scope(SetExpr::Select(Box::new(asked)))
+        };
+        let wildcards = select.projection.iter().filter_map(wildcards::asked).map(ask).collect();
+        (ask(SelectItem::Wildcard(Default::default())), wildcards)
+    }
+
+    /// The body as a query in which the names of WITH mean what they mean here.
+    fn in_scope(&self, body: SetExpr) -> Query {
+        let mut query = query_of(body);
+        let mut inside: Option<usize> = None;
+        for frame in self.frames.iter().rev() {
+            if let Some(with) = &frame.with {
+                let mut with = with.clone();
+                if let Some(child) = inside {
+                    with.cte_tables.truncate(child);
+                }
+                if !with.cte_tables.is_empty() {
+                    if query.with.is_some() {
+                        query = query_of(SetExpr::Query(Box::new(query)));
+                    }
+                    query.with = Some(with);
+                }
+            }
+            inside = frame_position(frame, &self.frames);
+        }
+        query
+    }
+}
+
+/// Which child of its parent this frame's query is.
+fn frame_position(frame: &Frame, frames: &[Frame]) -> Option<usize> {
+    let at = frames.iter().position(|other| std::ptr::eq(other, frame))?;
+    frames.get(at.checked_sub(1)?)?.children.checked_sub(1)
+}
+
+/// The selects of a body, from left to right, those in parentheses left out: they are queries of their own.
+fn collect<'a>(set: &'a mut SetExpr, selects: &mut Vec<&'a mut Select>) {
+    match set {
+        SetExpr::Select(select) => selects.push(select),
+        SetExpr::SetOperation { left, right, .. } => {
+            collect(left, selects);
+            collect(right, selects);
+        }
+        _ => {}
+    }
+}
+
+/// The select with nothing but its FROM.
+fn bare(select: &Select) -> Select {
+    Select {
+        distinct: None,
+        top: None,
+        projection: Vec::new(),
+        into: None,
+        selection: None,
+        group_by: ast::GroupByExpr::Expressions(Vec::new(), Vec::new()),
+        sort_by: Vec::new(),
+        having: None,
+        named_window: Vec::new(),
+        qualify: None,
+        flavor: ast::SelectFlavor::Standard,
+        ..select.clone()
+    }
+}
+
+fn query_of(body: SetExpr) -> Query {
+    Query {
+        with: None,
+        body: Box::new(body),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: Vec::new(),
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: Vec::new(),
+    }
+}
+
+fn needs_work(select: &Select, order_by: &Option<ast::OrderBy>) -> bool {
+    select.projection.len() > 1
+        || select.projection.iter().any(wildcards::renames)
+        || select.selection.is_some()
+        || is_by_all(order_by)
+}
+
+fn is_by_all(order_by: &Option<ast::OrderBy>) -> bool {
+    matches!(
+        order_by,
+        Some(ast::OrderBy {
+            kind: ast::OrderByKind::All(_),
+            ..
+        })
+    )
+}
+
+/// Works on the select of that number.
+struct Apply<'a> {
+    wanted: usize,
+    number: usize,
+    depth: usize,
+    inputs: Option<&'a Inputs>,
+}
+
+fn apply(statement: &mut ast::Statement, number: usize, inputs: Option<&Inputs>) -> Result<()> {
+    let mut apply = Apply {
+        wanted: number,
+        number: 0,
+        depth: 0,
+        inputs,
+    };
+    match statement.visit(&mut apply) {
+        ControlFlow::Continue(()) | ControlFlow::Break(Ok(())) => Ok(()),
+        ControlFlow::Break(Err(error)) => Err(error),
+    }
+}
+
+impl VisitorMut for Apply<'_> {
+    type Break = Result<()>;
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<Result<()>> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Result<()>> {
+        let is_outermost = self.depth == 1;
+        self.depth -= 1;
+        let mut selects = Vec::new();
+        collect(&mut query.body, &mut selects);
+        let count = selects.len();
+        let at = self.wanted.checked_sub(self.number);
+        self.number += count;
+        let Some(select) = at.and_then(|at| (at < count).then(|| selects.swap_remove(at))) else {
+            return ControlFlow::Continue(());
+        };
+        if let Some(inputs) = self.inputs {
+            wildcards::expand(select, inputs);
+        }
+        wildcards::order_by_all(select, &mut query.order_by);
+        names::make_distinct(select, is_outermost);
+        ControlFlow::Break(match self.inputs {
+            Some(inputs) => aliases::substitute(select, inputs),
+            None => Ok(()),
+        })
+    }
+}
