@@ -8,11 +8,11 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, TryCast};
 use datafusion::optimizer::AnalyzerRule;
 
+use super::expressions::rewrite;
 use super::functions::casts::{OnFailure, cast_as, differs, type_name};
 
 /// Puts PostgreSQL's casts in the place of the engine's.
@@ -50,12 +50,7 @@ impl PostgresCasts {
         if let LogicalPlan::TableScan(scan) = &plan {
             schema.merge(&scan.projected_schema);
         }
-        let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let expr = expr.transform_up(|expr| self.of_expression(expr, &schema))?;
-            Ok(expr.update_data(|expr| name.restore(expr)))
-        })
+        rewrite(plan, |expr| expr.transform_up(|expr| self.of_expression(expr, &schema)))
     }
 
     fn of_expression(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

@@ -7,10 +7,11 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
+
+use super::expressions::rewrite;
 
 /// Puts comparisons with a column into the column's own type.
 #[derive(Debug)]
@@ -28,12 +29,7 @@ impl AnalyzerRule for InOwnType {
 
 fn of_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let expr = expr.transform_up(|expr| Ok(of_expression(expr, &schema)))?;
-        Ok(expr.update_data(|expr| name.restore(expr)))
-    })
+    rewrite(plan, |expr| expr.transform_up(|expr| Ok(of_expression(expr, &schema))))
 }
 
 fn of_expression(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {

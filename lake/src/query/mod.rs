@@ -5,6 +5,7 @@ mod casts;
 pub(crate) mod catalog;
 mod comparisons;
 mod dialect;
+mod expressions;
 mod functions;
 pub mod metadata;
 mod operators;

@@ -4,9 +4,10 @@
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::config::ConfigOptions;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator, binary_expr};
 use datafusion::optimizer::AnalyzerRule;
+
+use super::expressions::rewrite;
 
 /// Writes tests of a truth value as comparisons.
 #[derive(Debug)]
@@ -14,15 +15,8 @@ pub(super) struct AsComparisons;
 
 impl AnalyzerRule for AsComparisons {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| {
-            let names = NamePreserver::new(&plan);
-            plan.map_expressions(|expr| {
-                let name = names.save(&expr);
-                let expr = expr.transform_up(|expr| Ok(compared(expr)))?;
-                Ok(expr.update_data(|expr| name.restore(expr)))
-            })
-        })
-        .map(|plan| plan.data)
+        let compared = |plan| rewrite(plan, |expr| expr.transform_up(|expr| Ok(compared(expr))));
+        plan.transform_up_with_subqueries(compared).map(|plan| plan.data)
     }
 
     fn name(&self) -> &str {

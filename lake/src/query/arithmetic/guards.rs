@@ -12,16 +12,17 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue, TableReference};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::expr::Case;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, disjunction, merge_schema, split_binary};
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, binary_expr, lit};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::Operation;
 use super::function::Arithmetic;
+use crate::query::expressions::rewrite;
 
 /// Functions that have no answer for some numbers.
-const PARTIAL: [&str; 13] = [
+const PARTIAL: [&str; 14] = [
+    "cast_as",
     "mod",
     "div",
     "divide",
@@ -45,12 +46,7 @@ impl AnalyzerRule for Guards {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|plan| {
             let schema = merge_schema(&plan.inputs());
-            let names = NamePreserver::new(&plan);
-            plan.map_expressions(|expr| {
-                let name = names.save(&expr);
-                let expr = expr.transform_up(|expr| guarded(expr, &schema))?;
-                Ok(expr.update_data(|expr| name.restore(expr)))
-            })
+            rewrite(plan, |expr| expr.transform_up(|expr| guarded(expr, &schema)))
         })
         .map(|plan| plan.data)
     }

@@ -7,10 +7,11 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::config::ConfigOptions;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Union};
 use datafusion::optimizer::AnalyzerRule;
+
+use crate::query::expressions::rewrite;
 
 /// Functions of the engine that answer with one of their arguments.
 const ONE_OF: [&str; 6] = ["coalesce", "nvl", "ifnull", "greatest", "least", "nullif"];
@@ -34,12 +35,7 @@ fn of_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         return of_union(union);
     }
     let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    let plan = plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let expr = expr.transform_up(|expr| Ok(of_expression(expr, &schema)))?;
-        Ok(expr.update_data(|expr| name.restore(expr)))
-    })?;
+    let plan = rewrite(plan, |expr| expr.transform_up(|expr| Ok(of_expression(expr, &schema))))?;
     // A column that was a decimal may be a double now.
     match plan.transformed {
         true => plan.map_data(LogicalPlan::recompute_schema),

@@ -7,7 +7,6 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, ScalarUDF};
@@ -17,6 +16,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use super::Operation;
 use super::function::Arithmetic;
 use super::types::{is_number, operands};
+use crate::query::expressions::rewrite;
 
 /// Functions whose second argument is a number of places.
 const ROUNDING: [&str; 4] = ["ceil", "floor", "round", "trunc"];
@@ -37,12 +37,7 @@ impl AnalyzerRule for CheckedArithmetic {
 
 fn of_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let schema = merge_schema(&plan.inputs());
-    let names = NamePreserver::new(&plan);
-    plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let expr = expr.transform_up(|expr| of_expression(expr, &schema))?;
-        Ok(expr.update_data(|expr| name.restore(expr)))
-    })
+    rewrite(plan, |expr| expr.transform_up(|expr| of_expression(expr, &schema)))
 }
 
 fn of_expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
