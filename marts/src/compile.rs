@@ -69,10 +69,15 @@ pub async fn compile(project: &Project, lake: &Lake, estimators: &Estimators) ->
     let mut nodes: Vec<CompiledNode> = nodes.into_iter().flatten().collect();
     let mut tests = Vec::with_capacity(loaded.tests.len());
     for test in &loaded.tests {
+        let compiled = compiler.test(test).await?;
+        // Its macro may say that it is not.
+        if !compiled.settings.enabled {
+            continue;
+        }
         if let Some(node) = test.node {
             nodes[node.0].tests.push(test.name.clone());
         }
-        tests.push(compiler.test(test).await?);
+        tests.push(compiled);
     }
     for test in &loaded.unit_tests {
         nodes[test.model.0].tests.push(test.name.clone());

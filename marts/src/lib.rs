@@ -13,6 +13,7 @@ mod files;
 mod graph;
 mod ignored;
 mod jinja;
+mod keys;
 mod load;
 mod model;
 mod node;

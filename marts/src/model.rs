@@ -5,6 +5,7 @@ use cordada_core::units::Span;
 use serde_json::Value;
 
 use crate::config::{self, ConfigProblem, Materialization, RawConfig};
+use crate::keys;
 
 /// The keys that only a model has, besides those of its estimator.
 pub(crate) const KEYS: [&str; 4] = ["estimator", "inputs", "outputs", "refit"];
@@ -48,7 +49,7 @@ impl Model {
                 "for example estimator='kmeans'".to_owned(),
             ));
         };
-        let parameters = raw.iter().filter(|(key, _)| !config::is_known(key));
+        let parameters = raw.iter().filter(|(key, _)| !keys::is_known(key));
         Ok(Some(Self {
             estimator,
             parameters: parameters.map(|(key, value)| (key.clone(), value.clone())).collect(),

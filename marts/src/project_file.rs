@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use crate::config;
 use crate::files::shown;
 use crate::ignored::Ignored;
+use crate::keys;
 use crate::source_file::SourceFile;
 
 /// The file's name.
@@ -223,7 +223,7 @@ fn collect<'a>(
             && folder == key
         {
             collect(subtree, rest, depth + 1, found);
-        } else if !value.is_object() && config::is_known(key) {
+        } else if !value.is_object() && keys::is_known(key) {
             found.push((depth, key, value));
         }
     }

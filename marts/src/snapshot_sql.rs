@@ -37,7 +37,7 @@ pub(crate) fn later(
     let key_names: Vec<String> = (0..config.key.len()).map(|at| format!("\"__key{at}\"")).collect();
     let same_key: Vec<_> = key_names
         .iter()
-        .map(|key| format!("t.{key} is not distinct from s.{key}"))
+        .map(|key| format!("(t.{key} is not distinct from s.{key})"))
         .collect();
     let same_key = same_key.join(" and ");
     let (now, time) = (now(), time(config));
@@ -61,8 +61,8 @@ pub(crate) fn later(
                 of_query(field.name()) && (checked.is_empty() || checked.iter().any(|name| name == field.name()))
             });
             let differs = checked.map(|field| match existing.field_with_name(field.name()) {
-                Ok(_) => format!("t.{0} is distinct from s.{0}", column(field.name())),
-                Err(_) => format!("s.{} is not null", column(field.name())),
+                Ok(_) => format!("(t.{0} is distinct from s.{0})", column(field.name())),
+                Err(_) => format!("(s.{} is not null)", column(field.name())),
             });
             differs.collect::<Vec<_>>().join(" or ")
         }
@@ -109,9 +109,12 @@ pub(crate) fn later(
         })
     };
     let until_column = column(&names.valid_to);
-    let current = match &config.current_until {
-        None => format!("{until_column} is null"),
-        Some(until) => format!("({until_column} is null or {until_column} = ({until}))"),
+    let current = match (&config.current_until, existing.field_with_name(&names.valid_to)) {
+        (Some(until), Ok(field)) => {
+            let until = format!("arrow_cast({until}, '{}')", field.data_type());
+            format!("({until_column} is null or {until_column} = {until})")
+        }
+        _ => format!("({until_column} is null)"),
     };
     let mut sql = format!(
         "with s as (select source.*, {keys}, {time} as \"__time\", true as \"__is\" from (\n{query}\n) as source),\n\

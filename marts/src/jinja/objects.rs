@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use super::names::quoted_part;
 use super::scope::{BUILTIN, Scope, invalid, split_kwargs};
 use crate::config::{self, RawConfig};
+use crate::keys;
 
 /// `config(…)`, `config.get(…)`.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl Object for ConfigCall {
         let mut merged = self.current();
         config::merge(&mut merged, given.clone());
         for key in given.keys() {
-            config::check_key(key, &merged).map_err(|wrong| match wrong.hint {
+            keys::check(key, &merged).map_err(|wrong| match wrong.hint {
                 Some(hint) => invalid(format!("{}; {hint}", wrong.why)),
                 None => invalid(wrong.why),
             })?;

@@ -22,11 +22,12 @@ use minijinja::Value;
 use self::configs::Layers;
 use self::enabled_nodes::EnabledNodes;
 use self::properties_files::PropertiesFiles;
-use crate::config::{self, Config, ConfigProblem, Materialization, RawConfig};
+use crate::config::{Config, ConfigProblem, Materialization, RawConfig};
 use crate::files::{self, Folder, YAML};
 use crate::graph;
 use crate::ignored::Ignored;
 use crate::jinja::{Globals, Jinja, Names, NodeContext, Render, Target, Uses, docs_blocks};
+use crate::keys;
 use crate::node::{Column, Node, NodeId, NodeKind};
 use crate::project::{LoadOptions, ProjectContents};
 use crate::project_file::{ProjectFile, configs_for};
@@ -236,7 +237,11 @@ impl Loader {
                 }
             }
         }
-        self.properties.check_names(&enabled.names)?;
+        let kind_of = |name: &str| {
+            let mut nodes = enabled.nodes.iter().map(|(node, _)| node);
+            nodes.find(|node| node.name == name).map(Node::kind)
+        };
+        self.properties.check_names(&enabled.names, kind_of)?;
         Ok(enabled.linked())
     }
 
@@ -394,7 +399,7 @@ impl Loader {
     /// Tells which of the configurations nothing is done with.
     fn note_ignored(&self, config: &RawConfig, place: impl Fn(&str) -> FilePosition) {
         for (key, value) in config {
-            if let Some(why) = config::without_effect(key, value) {
+            if let Some(why) = keys::without_effect(key, value) {
                 self.ignored.key(key, why, &place(key));
             }
         }

@@ -66,16 +66,24 @@ impl PropertiesFiles {
     }
 
     /// Refuses descriptions of nodes that are not there, and second descriptions: their tests would not be run.
-    pub(super) fn check_names(&self, names: &Names) -> Result<()> {
+    /// `kind_of` knows what defines a node that is enabled.
+    pub(super) fn check_names(&self, names: &Names, kind_of: impl Fn(&str) -> Option<NodeKind>) -> Result<()> {
         let mut seen: HashMap<&str, &Path> = HashMap::new();
         let kinds = [NodeKind::Model, NodeKind::Seed, NodeKind::Snapshot];
-        for (file, node) in kinds.into_iter().flat_map(|kind| self.all_nodes(kind)) {
+        let described = kinds
+            .into_iter()
+            .flat_map(|kind| self.all_nodes(kind).map(move |(file, node)| (kind, file, node)));
+        for (kind, file, node) in described {
             let name = node.name.value.as_str();
             let wrong =
                 |why: String| FilePosition::of(file, &node.name).mark(Error::config("reading the SQL project", why));
             if !names.refs.contains_key(name) {
                 let hint = did_you_mean(name, "models and seeds", names.refs.keys().map(String::as_str));
                 return Err(wrong(format!("`{name}` is described here, but there is no such file")).hint(hint));
+            }
+            if let Some(is) = kind_of(name).filter(|is| *is != kind) {
+                let why = format!("`{name}` is described as a {} and is a {}", kind.name(), is.name());
+                return Err(wrong(why).hint(format!("describe it under `{}s`", is.name())));
             }
             if let Some(other) = seen.insert(name, file) {
                 return Err(wrong(format!("`{name}` is described twice"))
@@ -92,13 +100,13 @@ impl PropertiesFiles {
     ) -> Result<HashMap<String, HashMap<String, TableName>>> {
         let mut sources: HashMap<String, HashMap<String, TableName>> = HashMap::new();
         for (file, source) in self.all_sources() {
-            if !is_enabled(&source.config, file, &source.name)? {
+            if !is_enabled(&source.config, file, &source.name, &text)? {
                 continue;
             }
             let schema = schema_of(source, file, &text)?;
             let tables = sources.entry(source.name.value.clone()).or_default();
             for table in &source.tables {
-                if !is_enabled(&table.config, file, &table.name)? {
+                if !is_enabled(&table.config, file, &table.name, &text)? {
                     continue;
                 }
                 let place = FilePosition::of(file, &table.name);
@@ -115,7 +123,12 @@ impl PropertiesFiles {
 }
 
 /// Whether a source is, which its configuration may deny; it can say nothing else that has an effect.
-fn is_enabled(config: &RawConfig, file: &Path, name: &Spanned<String>) -> Result<bool> {
+fn is_enabled(
+    config: &RawConfig,
+    file: &Path,
+    name: &Spanned<String>,
+    text: impl Fn(&str, &FilePosition) -> Result<String>,
+) -> Result<bool> {
     const KEYS: [&str; 7] = [
         "enabled",
         "meta",
@@ -130,7 +143,12 @@ fn is_enabled(config: &RawConfig, file: &Path, name: &Spanned<String>) -> Result
         let hint = did_you_mean(unknown, "the keys are", KEYS);
         return Err(wrong(format!("unknown configuration `{unknown}` of a source")).hint(hint));
     }
-    let enabled = config::boolean(config, "enabled").map_err(|problem| wrong(problem.why))?;
+    let mut config = config.clone();
+    if let Some(serde_json::Value::String(template)) = config.get("enabled") {
+        let rendered = text(template, &FilePosition::of(file, name))?;
+        config.insert("enabled".to_owned(), rendered.into());
+    }
+    let enabled = config::boolean(&config, "enabled").map_err(|problem| wrong(problem.why))?;
     Ok(enabled.unwrap_or(true))
 }
 

@@ -5,7 +5,7 @@ use cordada_core::{Error, Result};
 use serde_json::{Map, Value};
 
 use super::Loader;
-use crate::config;
+use crate::keys;
 use crate::node::NodeKind;
 
 impl Loader {
@@ -51,11 +51,11 @@ impl Loader {
                     }
                     folder.pop();
                 }
-                _ if config::is_known(key) => {}
+                _ if keys::is_known(key) => {}
                 _ => {
                     let error = Error::config("loading the SQL project", format!("unknown configuration `{key}`"));
                     let error = self.project_yaml.find(key).mark(error);
-                    return Err(match nearest(key, config::EFFECTIVE) {
+                    return Err(match nearest(key, keys::EFFECTIVE) {
                         Some(meant) => error.hint(format!("did you mean `{meant}`?")),
                         None => error,
                     });

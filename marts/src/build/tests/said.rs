@@ -51,6 +51,7 @@ async fn keys_without_an_effect_are_told_by_name() {
 async fn unknown_keys_are_errors_with_a_suggestion() {
     for (yaml, hint) in [
         ("modls: []", "did you mean `models`?"),
+        ("seeds: [{name: m}]", "describe it under `models`"),
         ("models: [{name: m, colums: []}]", "did you mean `columns`?"),
         (
             "models: [{name: m, config: {materialised: table}}]",
