@@ -271,7 +271,10 @@ async fn a_record_that_cannot_be_read_is_on_record_though_nothing_else_came() {
         server.base
     );
     let project = Project::new(&source).await;
-    let manifest = MANIFEST.replace("    records: /orders\n", "    records: /orders\n    filter: record.id\n");
+    let manifest = MANIFEST.replace(
+        "    records: /orders\n",
+        "    records: /orders\n    filter: record.id\n",
+    );
     std::fs::write(project.dir.path().join("shop-api.yml"), manifest).unwrap();
     project.ingest().await.unwrap();
     loads.store(1, Ordering::SeqCst);
