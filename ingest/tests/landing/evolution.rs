@@ -31,7 +31,7 @@ const COLUMNS: [&[&str]; 8] = [
         "{}",
         "{\"a\":1}",
         "{\"a\":2,\"b\":{\"c\":\"\\u00e9 \\\"\"}}",
-        "{\"b\":{\"d\":null,\"c\":\"x\"},\"a\":3}",
+        "{\"a\":3,\"b\":{\"c\":\"x\",\"d\":null}}",
         "{\"a\":null,\"e\":1}",
         "\"text\"",
         "7",
@@ -385,5 +385,35 @@ async fn a_key_that_comes_again_beside_another_type_is_the_same() {
                 assert_eq!(rows, ["2", "3"], "{value} beside {other}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn the_text_of_a_record_does_not_depend_on_what_came_first() {
+    let lines = [
+        "{\"id\":1,\"v\":{\"a\":1,\"b\":null}}\n",
+        "{\"id\":2,\"v\":{ \"c\":[{\"y\":1,\"x\":2}], \"b\":\"\\u00e9\",\"a\":2}}\n",
+        "{\"id\":3,\"v\":\"x\"}\n",
+    ];
+    let expected = [
+        "1|{\"a\":1}",
+        "2|{\"a\":2,\"b\":\"é\",\"c\":[{\"x\":2,\"y\":1}]}",
+        "3|x",
+    ];
+    let orders: [&[&[usize]]; 4] = [
+        &[&[0, 1, 2]],
+        &[&[0], &[1], &[2]],
+        &[&[2], &[1], &[0]],
+        &[&[1], &[0, 2]],
+    ];
+    for order in orders {
+        let project = Project::new("{t: {path: 'in/*.ndjson'}}").await;
+        for (load, rows) in order.iter().enumerate() {
+            let text: String = rows.iter().map(|row| lines[*row]).collect();
+            project.write(&format!("in/{load}.ndjson"), text);
+            project.ingest().await;
+        }
+        let rows = project.sql("select id, v from raw_shop.t order by id").await;
+        assert_eq!(rows, expected, "{order:?}");
     }
 }

@@ -119,7 +119,8 @@ fn what_is_there_in_the_place_of_a_record_is_hidden() {
         let json = transforms.apply_json(format!("{{\"customer\":{value}}}").as_bytes());
         let json = String::from_utf8(json.unwrap().unwrap()).unwrap();
         let stays = value == "null" || value.starts_with('{');
-        assert_eq!(json.contains(value.trim_matches(['[', ']'])), stays, "{json}");
+        assert_eq!(json == format!("{{\"customer\":{value}}}"), stays, "{json}");
+        assert!(!json.contains("a@b"), "{json}");
     }
     let texts: ArrayRef = Arc::new(StringArray::from(vec![
         "a@b",
@@ -136,7 +137,7 @@ fn what_is_there_in_the_place_of_a_record_is_hidden() {
             texts
                 .iter()
                 .flatten()
-                .all(|text| !text.contains("a@b") && !text.contains("600"))
+                .all(|text| !text.contains("a@b") && text != "600")
         );
     }
 }
