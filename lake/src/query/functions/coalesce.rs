@@ -51,7 +51,18 @@ impl ScalarUDFImpl for Coalesce {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.engine.coerce_types(types)
+        // `coalesce(day, '2099-01-01')`: a text among values of another type is one of them.
+        self.engine.coerce_types(types).or_else(|error| {
+            let is_text = |of: &DataType| of.is_null() || of.is_string();
+            let others: Vec<_> = types.iter().filter(|of| !is_text(of)).cloned().collect();
+            match others.is_empty() {
+                true => Err(error),
+                false => {
+                    let common = self.engine.coerce_types(&others)?;
+                    Ok(common.into_iter().cycle().take(types.len()).collect())
+                }
+            }
+        })
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
