@@ -51,9 +51,17 @@ impl ScalarUDFImpl for Coalesce {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.engine.coerce_types(types).or_else(|error| match of_times(types) {
-            Some(time) => Ok(vec![time; types.len()]),
-            None => Err(error),
+        // `coalesce(day, '2099-01-01')`: a text among values of another type is one of them.
+        self.engine.coerce_types(types).or_else(|error| {
+            let is_text = |of: &DataType| of.is_null() || of.is_string();
+            let others: Vec<_> = types.iter().filter(|of| !is_text(of)).cloned().collect();
+            match others.is_empty() {
+                true => Err(error),
+                false => {
+                    let common = self.engine.coerce_types(&others)?;
+                    Ok(common.into_iter().cycle().take(types.len()).collect())
+                }
+            }
         })
     }
 
@@ -102,14 +110,6 @@ impl ScalarUDFImpl for Coalesce {
     fn documentation(&self) -> Option<&Documentation> {
         self.engine.documentation()
     }
-}
-
-/// The one type of time among texts, which are read as it: `coalesce(ends_on, '2099-01-01')`.
-fn of_times(types: &[DataType]) -> Option<DataType> {
-    let is_text = |of: &DataType| matches!(of, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    let mut times = types.iter().filter(|of| !is_text(of) && **of != DataType::Null);
-    let time = times.next()?;
-    (time.is_temporal() && times.all(|other| other == time)).then(|| time.clone())
 }
 
 fn are_small(exprs: &[Expr]) -> Result<bool> {
