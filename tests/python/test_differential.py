@@ -6,7 +6,7 @@ from differential.nodes import OURS
 from differential.run import differences, sides
 
 SEED = os.environ.get("CORDADA_TEST_SEED", "7")
-STATEMENTS = 2500
+STATEMENTS = 2000
 
 
 def test_random_statements_are_answered_as_duckdb_answers_them(tmp_path):

@@ -84,7 +84,9 @@ class Statements:
         condition = Node("clause", " where ", Expressions(self.random, inside).of("boolean", 1), optional=True)
         if form == 1:
             word = self.random.choice([" in ", " not in "])
-            return Node("boolean", "(", made.of(kind, 1), f"{word}(select ", one, " from ", inner, condition, "))")
+            named = [name for name, own in columns if own == kind]
+            left = Node("column", self.random.choice(named)) if named else made.of(kind, 1)
+            return Node("boolean", "(", left, f"{word}(select ", one, " from ", inner, condition, "))")
         pairs = [(a, b) for a, own in columns for b, its in inside if own == its and own in ("integer", "text")]
         if form == 2 and pairs:
             link = "{} = {}".format(*self.random.choice(pairs))
