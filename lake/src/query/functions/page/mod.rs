@@ -153,7 +153,7 @@ async fn examples_run() {
         .await
         .unwrap();
     let session = lake.session(&Default::default());
-    let mut without = Vec::new();
+    let (mut without, mut wrong) = (Vec::new(), Vec::new());
     for (name, entry) in entries(&session.state()) {
         if !entry.is_ours || name.starts_with('_') {
             continue;
@@ -169,9 +169,10 @@ async fn examples_run() {
             frame.collect().await.doing(|| "running")
         };
         if let Err(error) = run.await {
-            panic!("the example of {name}: {statement}: {error}");
+            wrong.push(format!("{name}: {statement}: {error}"));
         }
     }
+    assert!(wrong.is_empty(), "examples that do not run:\n{}", wrong.join("\n"));
     assert!(without.is_empty(), "functions without an example: {without:?}");
 }
 
