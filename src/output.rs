@@ -11,6 +11,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use cordada_core::{Context, Result};
+use cordada_lake::query::nested;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 use parquet::arrow::ArrowWriter;
@@ -53,8 +54,10 @@ async fn write_to(rows: SendableRecordBatchStream, format: Format, mut sink: imp
         Format::Csv => {
             let mut writer = WriterBuilder::new().with_header(true).build(&mut sink);
             // An empty result still has its columns.
-            writer.write(&RecordBatch::new_empty(schema)).doing(doing)?;
-            let count = each(rows, |batch| writer.write(batch).doing(doing)).await?;
+            writer
+                .write(&nested::as_json(&RecordBatch::new_empty(schema))?)
+                .doing(doing)?;
+            let count = each(rows, |batch| writer.write(&nested::as_json(batch)?).doing(doing)).await?;
             drop(writer);
             sink.flush().doing(doing)?;
             Ok(count)
@@ -166,7 +169,8 @@ pub fn size(bytes: u64) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use arrow::array::{ArrayRef, Int64Array, ListArray, StringArray};
+    use arrow::datatypes::Int64Type;
     use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
     use super::*;
@@ -209,6 +213,24 @@ mod tests {
             1,
             "no partial file stays"
         );
+    }
+
+    #[tokio::test]
+    async fn lists_are_json_in_csv() {
+        let lists = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), None]);
+        let batch = RecordBatch::try_from_iter([
+            ("id", Arc::new(Int64Array::from_iter_values(0..2)) as ArrayRef),
+            ("list", Arc::new(lists)),
+        ])
+        .unwrap();
+        let schema = batch.schema();
+        let rows = Box::pin(RecordBatchStreamAdapter::new(
+            schema,
+            futures::stream::iter([Ok(batch)]),
+        ));
+        let mut text = Vec::new();
+        assert_eq!(write_to(rows, Format::Csv, &mut text).await.unwrap(), 2);
+        assert_eq!(String::from_utf8(text).unwrap(), "id,list\n0,\"[1, null]\"\n1,\n");
     }
 
     #[test]

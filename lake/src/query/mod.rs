@@ -4,6 +4,7 @@ pub(crate) mod catalog;
 mod comparisons;
 mod dialect;
 mod functions;
+pub mod nested;
 mod operators;
 mod pinned_view;
 pub(crate) mod provider;
