@@ -15,7 +15,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use cordada_core::atomic_file::AtomicFile;
 use cordada_core::threads::locked;
 use cordada_core::{Context, Result};
-use cordada_lake::query::readable;
+use cordada_lake::query::{nested, readable};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 use parquet::arrow::ArrowWriter;
@@ -91,8 +91,11 @@ async fn write_to(rows: SendableRecordBatchStream, format: Format, target: &mut 
         Format::Csv => {
             let mut writer = WriterBuilder::new().with_header(true).build(written.clone());
             // An empty result still has its columns.
-            writer.write(&RecordBatch::new_empty(schema)).doing(doing)?;
-            each(rows, (&written, target), |batch| writer.write(batch).doing(doing)).await?
+            writer
+                .write(&nested::as_json(&RecordBatch::new_empty(schema))?)
+                .doing(doing)?;
+            let write = |batch: &RecordBatch| writer.write(&nested::as_json(batch)?).doing(doing);
+            each(rows, (&written, target), write).await?
         }
         Format::Json => {
             let mut writer = LineDelimitedWriter::new(written.clone());

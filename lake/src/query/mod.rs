@@ -8,6 +8,7 @@ mod dialect;
 mod expressions;
 mod functions;
 pub mod metadata;
+pub mod nested;
 mod operators;
 mod pinned_view;
 pub(crate) mod provider;

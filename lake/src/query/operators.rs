@@ -8,7 +8,8 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
 use datafusion::sql::sqlparser::ast::BinaryOperator as Op;
 
-use crate::query::functions::{self, json::is_json};
+use crate::query::functions::json::{self, is_json};
+use crate::query::functions::text;
 
 /// Plans operators by the types of their operands.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(super) struct TextOperators {
 impl TextOperators {
     pub fn new() -> Self {
         Self {
-            functions: functions::all().scalar,
+            functions: [json::all().scalar, text::all().scalar].concat(),
         }
     }
 
@@ -34,6 +35,11 @@ fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
+/// A literal that is JSON: beside a value of JSON it is one.
+fn is_literal_json(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(ScalarValue::Utf8(Some(text)), _) if json::scan::Value::read(text).is_some())
+}
+
 /// A pattern that the engine matches as PostgreSQL does. Without a point no new line can be meant.
 fn is_plain_pattern(pattern: &Expr) -> bool {
     match pattern {
@@ -45,6 +51,9 @@ fn is_plain_pattern(pattern: &Expr) -> bool {
 impl ExprPlanner for TextOperators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let RawBinaryExpr { op, left, right } = &expr;
+        // What has no type yet is made into something else later.
+        let is_text = |expr: &Expr| expr.get_type(schema).is_ok_and(|data_type| is_text(&data_type));
+        let is_json = |expr: &Expr| expr.to_field(schema).is_ok_and(|(_, field)| is_json(&field));
         let name = match op {
             Op::Arrow => "json_get",
             Op::LongArrow => "json_get_text",
@@ -55,20 +64,23 @@ impl ExprPlanner for TextOperators {
             Op::QuestionPipe => "jsonb_exists_any",
             Op::QuestionAnd => "jsonb_exists_all",
             Op::HashMinus => "jsonb_delete_path",
-            Op::AtArrow if is_text(&left.get_type(schema)?) => "jsonb_contains",
-            Op::ArrowAt if is_text(&left.get_type(schema)?) => "jsonb_contained",
-            Op::StringConcat if is_json(&left.to_field(schema)?.1) && is_json(&right.to_field(schema)?.1) => {
+            Op::AtArrow if is_text(left) => "jsonb_contains",
+            Op::ArrowAt if is_text(left) => "jsonb_contained",
+            Op::StringConcat
+                if (is_json(left) && (is_json(right) || is_literal_json(right)))
+                    || (is_literal_json(left) && is_json(right)) =>
+            {
                 "jsonb_concat"
             }
-            Op::Minus if is_json(&left.to_field(schema)?.1) => "jsonb_delete",
-            Op::Plus if is_text(&left.get_type(schema)?) && is_text(&right.get_type(schema)?) => {
+            Op::Minus if is_json(left) => "jsonb_delete",
+            Op::Plus if is_text(left) && is_text(right) => {
                 return Ok(PlannerResult::Original(RawBinaryExpr {
                     op: Op::StringConcat,
                     ..expr
                 }));
             }
             Op::PGRegexMatch | Op::PGRegexIMatch | Op::PGRegexNotMatch | Op::PGRegexNotIMatch
-                if !is_plain_pattern(right) && is_text(&left.get_type(schema)?) =>
+                if !is_plain_pattern(right) && is_text(left) =>
             {
                 let mut args = vec![left.clone(), right.clone()];
                 if matches!(op, Op::PGRegexIMatch | Op::PGRegexNotIMatch) {
@@ -82,7 +94,7 @@ impl ExprPlanner for TextOperators {
                 });
             }
             // `[…] && […]`: whether lists have an item in common.
-            Op::PGOverlap if !is_text(&left.get_type(schema)?) => {
+            Op::PGOverlap if !is_text(left) => {
                 let args = vec![left.clone(), right.clone()];
                 return Ok(PlannerResult::Planned(
                     datafusion::functions_nested::array_has::array_has_any_udf().call(args),

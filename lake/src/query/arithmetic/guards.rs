@@ -17,6 +17,7 @@ use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPla
 use datafusion::optimizer::AnalyzerRule;
 
 use super::Operation;
+use crate::query::functions::casts::CAST;
 use super::function::Arithmetic;
 use crate::query::expressions::rewrite;
 
@@ -140,6 +141,13 @@ fn relation(column: &Column) -> Option<&TableReference> {
     column.relation.as_ref()
 }
 
+fn is_text(expr: &Expr, schema: &DFSchema) -> bool {
+    matches!(
+        expr.get_type(schema),
+        Ok(DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+    )
+}
+
 /// What an expression may fail on.
 fn operands<'a>(expr: &'a Expr, schema: &DFSchema) -> Vec<&'a Expr> {
     match expr {
@@ -147,13 +155,15 @@ fn operands<'a>(expr: &'a Expr, schema: &DFSchema) -> Vec<&'a Expr> {
             Some(arithmetic) if arithmetic.divides() => call.args.iter().skip(1).collect(),
             Some(_) => Vec::new(),
             None if PARTIAL.contains(&call.func.name()) => call.args.iter().collect(),
+            // A text that is no number, in PostgreSQL's cast.
+            None if call.func.name() == CAST => {
+                let of_text = call.args.iter().filter(|arg| is_text(arg, schema));
+                of_text.collect()
+            }
             None => Vec::new(),
         },
         // A text that is no number.
-        Expr::Cast(cast) => match cast.expr.get_type(schema) {
-            Ok(DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) => vec![&cast.expr],
-            _ => Vec::new(),
-        },
+        Expr::Cast(cast) if is_text(&cast.expr, schema) => vec![&cast.expr],
         Expr::BinaryExpr(BinaryExpr { op, right, .. }) => match Operation::of_engine(*op) {
             Some(Operation::Divide | Operation::Modulo) => vec![right],
             _ => Vec::new(),

@@ -52,8 +52,6 @@ pub(super) enum Gives {
     Bytes(fn(Row<'_>) -> Answer<Vec<u8>>),
     /// A list of texts.
     Texts(fn(Row<'_>) -> Answer<Vec<Option<String>>>),
-    /// A list of texts that are JSON.
-    Jsons(fn(Row<'_>) -> Answer<Vec<Option<String>>>),
     /// A list of `key` and `value`.
     Pairs(fn(Row<'_>) -> Answer<Vec<(String, Option<String>)>>),
 }
@@ -130,15 +128,13 @@ impl Rowwise {
     }
 
     fn return_type_of(&self) -> DataType {
-        let texts = || DataType::new_list(DataType::Utf8, true);
         match self.definition.gives {
             Gives::Text(_) | Gives::Json(_) => DataType::Utf8,
             Gives::Integer(_) => DataType::Int32,
             Gives::Number(_) => DataType::Float64,
             Gives::Boolean(_) => DataType::Boolean,
             Gives::Bytes(_) => DataType::Binary,
-            Gives::Texts(_) => texts(),
-            Gives::Jsons(_) => DataType::List(Arc::new(mark(Field::new_list_field(DataType::Utf8, true)))),
+            Gives::Texts(_) => DataType::new_list(DataType::Utf8, true),
             Gives::Pairs(_) => DataType::new_list(DataType::Struct(pair()), true),
         }
     }
@@ -279,11 +275,7 @@ impl Definition {
                 }
                 Arc::new(bytes.finish())
             }
-            Gives::Texts(answer) => Arc::new(lists(rows, answer, Field::new_list_field(DataType::Utf8, true))?),
-            Gives::Jsons(answer) => {
-                let item = mark(Field::new_list_field(DataType::Utf8, true));
-                Arc::new(lists(rows, answer, item)?)
-            }
+            Gives::Texts(answer) => Arc::new(lists(rows, answer)?),
             Gives::Pairs(answer) => {
                 let texts: [Box<dyn ArrayBuilder>; 2] =
                     [Box::new(StringBuilder::new()), Box::new(StringBuilder::new())];
@@ -318,14 +310,10 @@ fn pair() -> Fields {
 fn lists<'a>(
     rows: impl Iterator<Item = Option<Row<'a>>>,
     answer: fn(Row<'_>) -> Answer<Vec<Option<String>>>,
-    item: Field,
 ) -> Result<ListArray> {
-    let mut lists = ListBuilder::new(StringBuilder::new()).with_field(item);
+    let mut lists = ListBuilder::new(StringBuilder::new());
     for row in rows {
-        match row {
-            Some(row) => lists.append_option(answer(row)?),
-            None => lists.append_null(),
-        }
+        lists.append_option(row.map(answer).transpose()?.flatten());
     }
     Ok(lists.finish())
 }
@@ -385,7 +373,16 @@ impl Column {
 
 /// The patterns of a batch: most often they are one, so each is compiled once.
 #[derive(Default)]
-pub(super) struct Patterns(RefCell<HashMap<(String, String), Arc<Pattern>>>);
+pub(super) struct Patterns {
+    last: RefCell<Option<Compiled>>,
+    all: RefCell<HashMap<(String, String), Arc<Pattern>>>,
+}
+
+struct Compiled {
+    pattern: String,
+    flags: String,
+    compiled: Arc<Pattern>,
+}
 
 /// More patterns than this in one batch are not kept.
 const KEPT: usize = 1000;
@@ -416,7 +413,9 @@ impl<'a> Row<'a> {
 
     /// Whether the argument is null, or left out.
     pub fn is_null(&self, place: usize) -> bool {
-        self.value(place).is_none_or(|(column, at)| column.values.is_null(at))
+        let is_null =
+            |(column, at): (&Column, usize)| *column.values.data_type() == DataType::Null || column.values.is_null(at);
+        self.value(place).is_none_or(is_null)
     }
 
     /// The text, which is empty where it is null or left out.
@@ -500,15 +499,26 @@ impl<'a> Row<'a> {
     /// # Errors
     /// It is not a regular expression, or the flags are not known.
     pub fn pattern(&self, pattern: &str, flags: &str) -> Result<Arc<Pattern>> {
+        if let Some(last) = &*self.patterns.last.borrow()
+            && last.pattern == pattern
+            && last.flags == flags
+        {
+            return Ok(last.compiled.clone());
+        }
+        let mut all = self.patterns.all.borrow_mut();
         let key = (pattern.to_owned(), flags.to_owned());
-        if let Some(found) = self.patterns.0.borrow().get(&key) {
-            return Ok(found.clone());
+        let compiled = match all.get(&key) {
+            Some(compiled) => compiled.clone(),
+            None => Arc::new(Pattern::new(pattern, flags)?),
+        };
+        if all.len() < KEPT {
+            all.insert(key, compiled.clone());
         }
-        let compiled = Arc::new(Pattern::new(pattern, flags)?);
-        let mut kept = self.patterns.0.borrow_mut();
-        if kept.len() < KEPT {
-            kept.insert(key, compiled.clone());
-        }
+        *self.patterns.last.borrow_mut() = Some(Compiled {
+            pattern: pattern.to_owned(),
+            flags: flags.to_owned(),
+            compiled: compiled.clone(),
+        });
         Ok(compiled)
     }
 }

@@ -6,16 +6,16 @@
 //! the right side reads go through it, and the left is joined with what comes out.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, JoinType, NullHandling, Result, TableReference};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, Join, LogicalPlan, LogicalPlanBuilder, Operator, SubqueryAlias, binary_expr};
 use datafusion::optimizer::AnalyzerRule;
 
-use super::push::{Domain, push};
+use super::push::{Domain, is_by_row, push};
+use super::scalar::joined;
 
 /// Makes dependent joins into plain ones.
 #[derive(Debug)]
@@ -23,10 +23,17 @@ pub(in super::super) struct DependentJoins;
 
 impl AnalyzerRule for DependentJoins {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        let number = AtomicUsize::new(0);
-        let plan = plan.transform_up_with_subqueries(|plan| match plan {
-            LogicalPlan::Join(join) => of_join(join, number.fetch_add(1, Ordering::Relaxed)),
+        let mut number = 0;
+        let mut one = |plan: LogicalPlan| match plan {
+            LogicalPlan::Join(join) => {
+                number += 1;
+                of_join(join, number)
+            }
             other => Ok(Transformed::no(other)),
+        };
+        let plan = plan.transform_up_with_subqueries(|plan| match joined(&plan)? {
+            Some(joined) => joined.transform_up(&mut one),
+            None => one(plan),
         });
         plan.map(|plan| plan.data)
     }
@@ -36,20 +43,24 @@ impl AnalyzerRule for DependentJoins {
     }
 }
 
-/// The right side of a dependent join: the plan, and how its columns are named.
-fn dependent(right: &LogicalPlan) -> Option<(&LogicalPlan, Option<&TableReference>)> {
+/// The right side of what may be a dependent join: the plan, and how its columns are named.
+fn dependent(right: &LogicalPlan) -> Result<Option<(&LogicalPlan, Option<&TableReference>)>> {
     match right {
-        LogicalPlan::Subquery(subquery) => Some((&subquery.subquery, None)),
-        LogicalPlan::SubqueryAlias(SubqueryAlias { input, alias, .. }) => match input.as_ref() {
-            LogicalPlan::Subquery(subquery) => Some((&subquery.subquery, Some(alias))),
-            _ => None,
-        },
-        _ => None,
+        LogicalPlan::Subquery(subquery) => return Ok(Some((&subquery.subquery, None))),
+        LogicalPlan::SubqueryAlias(SubqueryAlias { input, alias, .. }) => {
+            if let LogicalPlan::Subquery(subquery) = input.as_ref() {
+                return Ok(Some((&subquery.subquery, Some(alias))));
+            }
+        }
+        _ => {}
     }
+    // `t, unnest(t.a) u join v on …`: the dependent relation is within.
+    let within = right.exists(|plan| Ok(matches!(plan, LogicalPlan::Subquery(_))))?;
+    Ok(within.then_some((right, None)))
 }
 
 fn of_join(join: Join, number: usize) -> Result<Transformed<LogicalPlan>> {
-    let Some((inner, alias)) = dependent(&join.right) else {
+    let Some((inner, alias)) = dependent(&join.right)? else {
         return Ok(Transformed::no(LogicalPlan::Join(join)));
     };
     let left = join.left.as_ref();
@@ -85,31 +96,6 @@ fn of_join(join: Join, number: usize) -> Result<Transformed<LogicalPlan>> {
         Some(plan) => Transformed::yes(plan),
         None => Transformed::no(LogicalPlan::Join(join)),
     })
-}
-
-/// Whether what comes out for a row of the left does not depend on how many such rows there are.
-fn is_by_row(plan: &LogicalPlan) -> Result<bool> {
-    let mut by_row = true;
-    plan.apply(|node| {
-        if !node.all_out_ref_exprs().is_empty() {
-            by_row &= match node {
-                LogicalPlan::Projection(_)
-                | LogicalPlan::Filter(_)
-                | LogicalPlan::SubqueryAlias(_)
-                | LogicalPlan::Subquery(_)
-                | LogicalPlan::Unnest(_) => true,
-                LogicalPlan::Join(join) => join.join_type == JoinType::Inner,
-                LogicalPlan::Sort(sort) => sort.fetch.is_none(),
-                _ => false,
-            };
-        }
-        Ok(if by_row {
-            TreeNodeRecursion::Continue
-        } else {
-            TreeNodeRecursion::Stop
-        })
-    })?;
-    Ok(by_row)
 }
 
 /// The right side of a left join such that it gives a row, of nulls, for a list that is empty, if it is of that kind.
@@ -209,12 +195,12 @@ fn by_values(
     let Some(pushed) = push(inner, &domain)? else {
         return Ok(None);
     };
-    let keys = domain.keys().into_iter().map(Expr::Column);
+    let keys = domain.keys().iter().cloned().map(Expr::Column);
     let right = renamed(inner, alias).into_iter().chain(keys).collect::<Vec<_>>();
     let right = LogicalPlanBuilder::from(pushed).project(right)?.build()?;
     let same = distinct
         .into_iter()
-        .zip(domain.keys())
+        .zip(domain.keys().iter().cloned())
         .map(|(outer, key)| binary_expr(Expr::Column(outer), Operator::IsNotDistinctFrom, Expr::Column(key)));
     let on = conjunction(same.chain(join.filter.clone()));
     let shown = join

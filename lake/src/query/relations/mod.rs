@@ -8,6 +8,7 @@ use datafusion::logical_expr::planner::RelationPlanner;
 mod dependent;
 mod pivot;
 mod push;
+mod scalar;
 mod unnest;
 
 pub(super) use dependent::DependentJoins;

@@ -7,6 +7,7 @@ use datafusion::common::{Column, JoinType, Result, TableReference};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::WindowFunction;
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
     Aggregate, Distinct, Expr, ExprFunctionExt, FetchType, Limit, LogicalPlan, LogicalPlanBuilder, Operator, SkipType,
     SortExpr, Subquery, binary_expr, lit,
@@ -15,8 +16,11 @@ use datafusion::logical_expr::{
 /// The rows of the outer query, each column by a name that no other relation has.
 pub(super) struct Domain {
     rows: LogicalPlan,
-    relation: TableReference,
     outer: Vec<Column>,
+    /// The columns by their names here, each of an outer one.
+    keys: Vec<Column>,
+    /// What is kept beside the columns of a plan that the rows are taken into.
+    kept: Vec<Column>,
 }
 
 impl Domain {
@@ -29,37 +33,47 @@ impl Domain {
             .map(|(place, column)| Expr::Column(column.clone()).alias(key(place)));
         let rows = LogicalPlanBuilder::from(plan.clone()).project(named)?;
         let rows = if distinct { rows.distinct()? } else { rows };
+        let keys: Vec<_> = (0..outer.len())
+            .map(|place| Column::new(Some(relation.clone()), key(place)))
+            .collect();
         Ok(Self {
-            rows: rows.alias(relation.clone())?.build()?,
-            relation,
+            rows: rows.alias(relation)?.build()?,
             outer,
+            kept: keys.clone(),
+            keys,
         })
     }
 
+    /// The same rows after they have been taken into a plan: they go on with its columns.
+    fn after(&self, rows: LogicalPlan) -> Self {
+        Self {
+            kept: rows.schema().iter().map(Column::from).collect(),
+            rows,
+            outer: self.outer.clone(),
+            keys: self.keys.clone(),
+        }
+    }
+
     /// The columns by their names here.
-    pub fn keys(&self) -> Vec<Column> {
-        (0..self.outer.len()).map(|place| self.key(place)).collect()
+    pub fn keys(&self) -> &[Column] {
+        &self.keys
     }
 
     /// The columns by their names in the outer query.
     pub fn restored(&self) -> Vec<Expr> {
-        let restored = |(column, key): (&Column, Column)| {
-            Expr::Column(key).alias_qualified(column.relation.clone(), column.name.clone())
+        let restored = |(column, key): (&Column, &Column)| {
+            Expr::Column(key.clone()).alias_qualified(column.relation.clone(), column.name.clone())
         };
-        self.outer.iter().zip(self.keys()).map(restored).collect()
-    }
-
-    fn key(&self, place: usize) -> Column {
-        Column::new(Some(self.relation.clone()), key(place))
+        self.outer.iter().zip(&self.keys).map(restored).collect()
     }
 
     fn key_exprs(&self) -> Vec<Expr> {
-        self.keys().into_iter().map(Expr::Column).collect()
+        self.kept.iter().cloned().map(Expr::Column).collect()
     }
 
     fn key_of(&self, outer: &Column) -> Option<Column> {
         let place = self.outer.iter().position(|column| column == outer)?;
-        Some(self.key(place))
+        self.keys.get(place).cloned()
     }
 
     /// The expression, which reads the rows here instead of in the outer query.
@@ -131,6 +145,31 @@ impl Domain {
         })?;
         Ok(found)
     }
+}
+
+/// Whether what comes out for a row of the left does not depend on how many such rows there are.
+pub(super) fn is_by_row(plan: &LogicalPlan) -> Result<bool> {
+    let mut by_row = true;
+    plan.apply(|node| {
+        if !node.all_out_ref_exprs().is_empty() {
+            by_row &= match node {
+                LogicalPlan::Projection(_)
+                | LogicalPlan::Filter(_)
+                | LogicalPlan::SubqueryAlias(_)
+                | LogicalPlan::Subquery(_)
+                | LogicalPlan::Unnest(_) => true,
+                LogicalPlan::Join(join) => join.join_type == JoinType::Inner,
+                LogicalPlan::Sort(sort) => sort.fetch.is_none(),
+                _ => false,
+            };
+        }
+        Ok(if by_row {
+            TreeNodeRecursion::Continue
+        } else {
+            TreeNodeRecursion::Stop
+        })
+    })?;
+    Ok(by_row)
 }
 
 fn key(place: usize) -> String {
@@ -238,9 +277,9 @@ pub(super) fn push(plan: &LogicalPlan, domain: &Domain) -> Result<Option<Logical
                 let named = own
                     .zip(union.schema.fields())
                     .map(|(column, field)| column.alias(field.name()));
-                let keys = domain.keys().into_iter().map(|column| {
+                let keys = domain.kept.iter().map(|column| {
                     let name = column.name.clone();
-                    Expr::Column(column).alias(name)
+                    Expr::Column(column.clone()).alias(name)
                 });
                 let shown = named.chain(keys).collect::<Vec<_>>();
                 inputs.push(LogicalPlanBuilder::from(pushed).project(shown)?.build()?);
@@ -253,29 +292,43 @@ pub(super) fn push(plan: &LogicalPlan, domain: &Domain) -> Result<Option<Logical
             let own = union.schema.iter().map(|(relation, field)| {
                 Expr::Column(Column::new_unqualified(field.name())).alias_qualified(relation.cloned(), field.name())
             });
-            let keys = domain.keys().into_iter().map(|column| {
+            let keys = domain.kept.iter().map(|column| {
                 let name = column.name.clone();
-                Expr::Column(Column::new_unqualified(&name)).alias_qualified(column.relation, name)
+                Expr::Column(Column::new_unqualified(&name)).alias_qualified(column.relation.clone(), name)
             });
             let shown = own.chain(keys).collect::<Vec<_>>();
             LogicalPlanBuilder::from(all).project(shown)?.build().map(Some)
         }
         LogicalPlan::Join(join) if matches!(join.join_type, JoinType::Inner | JoinType::Left) => {
-            if domain.is_read(&join.right)? && (join.join_type == JoinType::Left || domain.is_read(&join.left)?) {
-                return Ok(None);
-            }
-            let reads_right = domain.is_read(&join.right)?;
-            let side = if reads_right { &join.right } else { &join.left };
-            let Some(pushed) = push(side, domain)? else {
-                return Ok(None);
-            };
-            let (left, right) = match reads_right {
-                true => (join.left.as_ref().clone(), pushed),
-                false => (pushed, join.right.as_ref().clone()),
-            };
+            let is_inner = join.join_type == JoinType::Inner;
             let same = |(left, right): &(Expr, Expr)| binary_expr(left.clone(), Operator::Eq, right.clone());
             let on = join.on.iter().map(same).chain(join.filter.clone());
             let on = on.map(|expr| domain.read_here(&expr)).collect::<Result<Vec<_>>>()?;
+            let (left, right) = match (domain.is_read(&join.left)?, domain.is_read(&join.right)?) {
+                (_, false) => match push(&join.left, domain)? {
+                    Some(left) => (left, join.right.as_ref().clone()),
+                    None => return Ok(None),
+                },
+                (false, true) if is_inner => match push(&join.right, domain)? {
+                    Some(right) => (join.left.as_ref().clone(), right),
+                    None => return Ok(None),
+                },
+                // The rows go through the left side, and with its columns through the right one.
+                (true, true) if is_inner && is_by_row(&join.right)? => {
+                    let Some(left) = push(&join.left, domain)? else {
+                        return Ok(None);
+                    };
+                    let Some(both) = push(&join.right, &domain.after(left))? else {
+                        return Ok(None);
+                    };
+                    let both = LogicalPlanBuilder::from(both);
+                    return match conjunction(on) {
+                        Some(on) => both.filter(on)?.build().map(Some),
+                        None => both.build().map(Some),
+                    };
+                }
+                _ => return Ok(None),
+            };
             LogicalPlanBuilder::from(left)
                 .join_on(right, join.join_type, on)?
                 .build()
@@ -392,16 +445,16 @@ fn aggregated(plan: &LogicalPlan, aggregate: &Aggregate, domain: &Domain) -> Res
     const FOUND: &str = "__found";
     let found = domain
         .keys()
-        .into_iter()
+        .iter()
         .enumerate()
-        .map(|(place, key)| Expr::Column(key).alias(format!("{FOUND}_{place}")));
+        .map(|(place, key)| Expr::Column(key.clone()).alias(format!("{FOUND}_{place}")));
     let own = plan.schema().iter().map(|field| Expr::Column(Column::from(field)));
     let grouped = LogicalPlanBuilder::from(grouped)
         .project(own.chain(found).collect::<Vec<_>>())?
         .build()?;
-    let same = domain.keys().into_iter().enumerate().map(|(place, key)| {
+    let same = domain.keys().iter().enumerate().map(|(place, key)| {
         let found = Expr::Column(Column::new_unqualified(format!("{FOUND}_{place}")));
-        binary_expr(Expr::Column(key), Operator::IsNotDistinctFrom, found)
+        binary_expr(Expr::Column(key.clone()), Operator::IsNotDistinctFrom, found)
     });
     let joined = LogicalPlanBuilder::from(domain.rows.clone())
         .join_on(grouped, JoinType::Left, same.collect::<Vec<_>>())?

@@ -53,20 +53,22 @@ fn plan(relation: TableFactor, context: &mut dyn RelationPlannerContext) -> Resu
     let mut shown = Vec::new();
     for (place, list) in lists.iter().enumerate() {
         let column = Expr::Column(Column::new_unqualified(hidden(place)));
+        // Items of JSON are JSON, which a list does not say.
+        let json = |part: &str, column: Expr, context: &dyn RelationPlannerContext| match is_json(list, part) {
+            true => function(context, "json", vec![column]),
+            false => Ok(column),
+        };
         match item(&list.get_type(&nothing)?) {
             Some(DataType::Struct(fields)) => {
                 for field in &fields {
                     names.push(unique(&names, field.name()));
-                    shown.push(function(
-                        context,
-                        "get_field",
-                        vec![column.clone(), lit(field.name().as_str())],
-                    )?);
+                    let part = function(context, "get_field", vec![column.clone(), lit(field.name().as_str())])?;
+                    shown.push(json(field.name(), part, context)?);
                 }
             }
             _ => {
                 names.push(unique(&names, &own));
-                shown.push(column);
+                shown.push(json("", column, context)?);
             }
         }
     }
@@ -118,6 +120,17 @@ fn unique(names: &[String], name: &str) -> String {
             .find(|name| !names.contains(name))
             .unwrap_or_default(),
     }
+}
+
+/// Whether the items of a list, or a part of them, are JSON.
+fn is_json(list: &Expr, part: &str) -> bool {
+    let Expr::ScalarFunction(call) = list.clone().unalias() else {
+        return false;
+    };
+    matches!(
+        (call.name(), part),
+        ("json_array_elements", "") | ("json_each", "value")
+    )
 }
 
 fn item(list: &DataType) -> Option<DataType> {

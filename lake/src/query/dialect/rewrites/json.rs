@@ -1,9 +1,9 @@
-//! JSON: casts to it, IS JSON, `json_object('a': 1 absent on null)` and paths behind a colon.
+//! JSON: casts to it, `json_object('a': 1 absent on null)` and paths behind a colon.
 
 use datafusion::common::{Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArguments, Ident, JsonNullClause, ObjectName, Statement, Value,
+    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident,
+    JsonNullClause, ObjectName, Statement, Value,
 };
 
 use super::calls::{argument, call, each, name_of, take, text};
@@ -42,15 +42,6 @@ fn of_expression(expr: &mut Expr) -> Result<()> {
             Ok(())
         }
         Expr::Function(function) => of_function(function),
-        // `x::jsonb ? 'a'`: tokens have told it from a parameter.
-        Expr::BinaryOp {
-            left,
-            op: BinaryOperator::Question,
-            right,
-        } => {
-            *expr = call("jsonb_exists", [take(left), take(right)]);
-            Ok(())
-        }
         Expr::JsonAccess { value, path } => {
             let path = path.to_string();
             *expr = call(

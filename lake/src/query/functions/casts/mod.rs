@@ -40,6 +40,9 @@ pub(in crate::query) enum OnFailure {
     Null,
 }
 
+/// What a cast becomes that fails where there is no value.
+pub(in crate::query) const CAST: &str = "cast_as";
+
 /// `cast_as` and `try_cast_as`: what casts become where PostgreSQL's answer is another than the engine's.
 pub(super) fn all() -> Functions {
     Functions {
@@ -54,7 +57,7 @@ pub(super) fn all() -> Functions {
 /// The function that casts.
 pub(in crate::query) fn cast_as(on_failure: OnFailure) -> Arc<ScalarUDF> {
     let name = match on_failure {
-        OnFailure::Error => "cast_as",
+        OnFailure::Error => CAST,
         OnFailure::Null => "try_cast_as",
     };
     let section = DocSection {

@@ -50,13 +50,25 @@ pub(super) const DEFINITIONS: &[Definition] = &[
                     Some(names) => names.into_iter().flatten().collect(),
                     None => vec![argument(row, place)?],
                 };
+                let is_place = row
+                    .value(place)
+                    .is_some_and(|(column, _)| column.values.data_type().is_numeric());
                 for name in names {
                     let value = Value::parse(&text)?;
-                    let step = match (value.kind(), name.parse()) {
-                        (Kind::Array, Ok(place)) => Step::Item(place),
-                        _ => Step::Member(name),
+                    text = match (value.kind(), name.parse()) {
+                        (Kind::Array, Ok(item)) if is_place => changed(value, &[Step::Item(item)], &Change::Delete),
+                        // Of an array the strings that are that text.
+                        (Kind::Array, _) => {
+                            let is_it = |item: &Value<'_>| item.kind() == Kind::String && item.text() == name;
+                            array(
+                                value
+                                    .items()
+                                    .filter(|item| !is_it(item))
+                                    .map(|item| item.raw().to_owned()),
+                            )
+                        }
+                        _ => changed(value, &[Step::Member(name)], &Change::Delete),
                     };
-                    text = changed(value, &[step], &Change::Delete);
                 }
             }
             Ok(Some(text.into()))

@@ -3,7 +3,7 @@
 //! Functions that give JSON say so in the metadata of their column, as Arrow's extension `arrow.json`, so that those that
 //! make JSON of their arguments put it in as it is and not as a quoted text.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::Field;
 use datafusion::logical_expr::ScalarUDF;
@@ -18,10 +18,10 @@ mod compare;
 mod make;
 pub(super) mod parts;
 pub(super) mod path;
-pub(super) mod scan;
+pub(in super::super) mod scan;
 #[cfg(test)]
 mod tests;
-pub(super) mod write;
+pub(in super::super) mod write;
 
 /// Arrow's name of the extension is under this key. (Arrow, "Canonical Extension Types".)
 const EXTENSION: &str = "ARROW:extension:name";
@@ -39,8 +39,8 @@ pub(in super::super) fn is_json(field: &Field) -> bool {
     field.metadata().get(EXTENSION).is_some_and(|name| name == JSON)
 }
 
-/// The functions of JSON.
-pub(super) fn all() -> Functions {
+/// Made once, for each session has them.
+static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
     let families = [
         access::DEFINITIONS,
         parts::DEFINITIONS,
@@ -48,9 +48,14 @@ pub(super) fn all() -> Functions {
         make::DEFINITIONS,
         change::DEFINITIONS,
     ];
-    let scalar = families.into_iter().flat_map(|family| functions("JSON", family));
+    let all = families.into_iter().flat_map(|family| functions("JSON", family));
+    all.collect()
+});
+
+/// The functions of JSON.
+pub(in crate::query) fn all() -> Functions {
     Functions {
-        scalar: scalar.collect::<Vec<Arc<ScalarUDF>>>(),
+        scalar: SCALAR.clone(),
         ..Functions::default()
     }
 }

@@ -13,7 +13,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         aliases: &["jsonb_array_elements", "json_extract_array", "json_query_array"],
         takes: &[Text, Text],
         optional: 1,
-        gives: Gives::Jsons(|row| {
+        gives: Gives::Texts(|row| {
             let items = items(row)?;
             Ok(items.map(|items| items.into_iter().map(|item| Some(item.raw().to_owned())).collect()))
         }),
@@ -187,7 +187,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
                 other => return exec_err!("JSON is a value, an object, an array or a scalar, not {other:?}"),
             }))
         }),
-        what: "Whether the text is JSON, or an object, array or scalar of JSON: what `is json` calls.",
+        what: "Whether the text is JSON, or an object, array or scalar of JSON.",
         syntax: "json_valid(text [, 'value' | 'object' | 'array' | 'scalar'])",
         example: "json_valid('{') = false",
         ..Definition::PLAIN

@@ -9,7 +9,7 @@ const DEEPEST: usize = 500;
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Kind {
+pub(in crate::query) enum Kind {
     Object,
     Array,
     String,
@@ -34,7 +34,7 @@ impl Kind {
 
 /// A value within a text that is JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Value<'a>(&'a str);
+pub(in crate::query) struct Value<'a>(&'a str);
 
 impl<'a> Value<'a> {
     /// The value that the text is, if it is JSON.

@@ -20,8 +20,8 @@ fn options() -> FormatOptions<'static> {
 ///
 /// # Errors
 /// Execution: it is of a type that has no text.
-pub(in super::super) fn write(values: &ArrayRef, at: usize, field: &Field, out: &mut String) -> Result<()> {
-    if values.is_null(at) {
+pub(in crate::query) fn write(values: &ArrayRef, at: usize, field: &Field, out: &mut String) -> Result<()> {
+    if values.is_null(at) || *values.data_type() == DataType::Null {
         out.push_str("null");
         return Ok(());
     }

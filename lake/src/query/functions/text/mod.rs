@@ -1,6 +1,6 @@
 //! Functions of text.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::logical_expr::ScalarUDF;
 
@@ -16,8 +16,8 @@ mod regexp;
 mod sounds;
 mod urls;
 
-/// The functions of text.
-pub(super) fn all() -> Functions {
+/// Made once, for each session has them.
+static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
     let families = [
         characters::DEFINITIONS,
         places::DEFINITIONS,
@@ -27,9 +27,14 @@ pub(super) fn all() -> Functions {
         bytes::DEFINITIONS,
         urls::DEFINITIONS,
     ];
-    let scalar = families.into_iter().flat_map(|family| functions("Text", family));
+    let all = families.into_iter().flat_map(|family| functions("Text", family));
+    all.collect()
+});
+
+/// The functions of text.
+pub(in crate::query) fn all() -> Functions {
     Functions {
-        scalar: scalar.collect::<Vec<Arc<ScalarUDF>>>(),
+        scalar: SCALAR.clone(),
         ..Functions::default()
     }
 }

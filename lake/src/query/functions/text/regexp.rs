@@ -280,7 +280,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         name: "glob",
         takes: &[Text, Text],
         gives: Gives::Boolean(|row| Ok(Some(row.pattern(&of_glob(row.text(1)), "")?.is_match(row.text(0))))),
-        what: "Whether the text fits a pattern with `*`, `?` and `[a-z]`: what `text glob pattern` calls.",
+        what: "Whether the text fits a pattern with `*`, `?` and `[a-z]`.",
         syntax: "glob(text, pattern)",
         example: "glob('abc', 'a*') = true",
         ..Definition::PLAIN
