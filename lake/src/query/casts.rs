@@ -24,11 +24,16 @@ pub(super) struct PostgresCasts {
 
 impl AnalyzerRule for PostgresCasts {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| self.of_plan(plan)).map(|plan| plan.data)
+        plan.transform_up_with_subqueries(|plan| self.of_plan(plan))
+            .map(|plan| plan.data)
     }
 
     fn name(&self) -> &str {
-        if self.written { "postgres_casts" } else { "postgres_coercions" }
+        if self.written {
+            "postgres_casts"
+        } else {
+            "postgres_coercions"
+        }
     }
 }
 
@@ -81,6 +86,7 @@ impl PostgresCasts {
 
 /// Numbers are not times: in which unit would they be?
 fn is_refused(from: &DataType, to: &DataType) -> bool {
-    let is_time = |data_type: &DataType| matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64);
+    let is_time =
+        |data_type: &DataType| matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64);
     from.is_numeric() && is_time(to) || is_time(from) && to.is_numeric()
 }

@@ -17,10 +17,13 @@ pub fn intervals_as_text(rows: SendableRecordBatchStream) -> SendableRecordBatch
     if !schema.fields().iter().any(|field| is_interval(field.data_type())) {
         return rows;
     }
-    let fields = schema.fields().iter().map(|field| match is_interval(field.data_type()) {
-        true => Arc::new(Field::new(field.name(), DataType::Utf8, field.is_nullable())),
-        false => field.clone(),
-    });
+    let fields = schema
+        .fields()
+        .iter()
+        .map(|field| match is_interval(field.data_type()) {
+            true => Arc::new(Field::new(field.name(), DataType::Utf8, field.is_nullable())),
+            false => field.clone(),
+        });
     let readable = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let of_batch = {
         let readable = readable.clone();

@@ -85,8 +85,12 @@ fn plan(op: Operator, left: Expr, of_left: &DataType, right: Expr, of_right: &Da
     let (is_left, is_right) = (Side::of(of_left), Side::of(of_right));
     let whole = |data_type: &DataType| data_type.is_integer();
     Some(match (is_left, op, is_right) {
-        (Side::Date, Operator::Plus, Side::Number) if whole(of_right) => call(Operation::DatePlusDays, vec![left, right]),
-        (Side::Number, Operator::Plus, Side::Date) if whole(of_left) => call(Operation::DatePlusDays, vec![right, left]),
+        (Side::Date, Operator::Plus, Side::Number) if whole(of_right) => {
+            call(Operation::DatePlusDays, vec![left, right])
+        }
+        (Side::Number, Operator::Plus, Side::Date) if whole(of_left) => {
+            call(Operation::DatePlusDays, vec![right, left])
+        }
         (Side::Date, Operator::Minus, Side::Number) if whole(of_right) => {
             call(Operation::DatePlusDays, vec![left, Expr::Negative(Box::new(right))])
         }
@@ -99,7 +103,9 @@ fn plan(op: Operator, left: Expr, of_left: &DataType, right: Expr, of_right: &Da
         (side, Operator::Plus, Side::Date | Side::Timestamp) if side.is_span() => {
             binary(as_timestamp(right, of_right), op, as_interval(left, is_left))
         }
-        (Side::Timestamp, Operator::Plus | Operator::Minus, Side::Text) if is_literal(&right) && op == Operator::Plus => {
+        (Side::Timestamp, Operator::Plus | Operator::Minus, Side::Text)
+            if is_literal(&right) && op == Operator::Plus =>
+        {
             binary(left, op, cast(right, INTERVAL))
         }
         (Side::Timestamp, Operator::Minus, Side::Timestamp | Side::Date)
@@ -114,9 +120,13 @@ fn plan(op: Operator, left: Expr, of_left: &DataType, right: Expr, of_right: &Da
         | (Side::Duration, Operator::Plus | Operator::Minus, Side::Interval) => {
             binary(as_interval(left, is_left), op, as_interval(right, is_right))
         }
-        (Side::Time, Operator::Plus | Operator::Minus, Side::Duration) => binary(left, op, as_interval(right, is_right)),
+        (Side::Time, Operator::Plus | Operator::Minus, Side::Duration) => {
+            binary(left, op, as_interval(right, is_right))
+        }
         _ if op.is_numerical_operators() => return None,
-        (Side::Interval, _, side) | (side, _, Side::Interval) if side.is_span() => binary(ordered(left), op, ordered(right)),
+        (Side::Interval, _, side) | (side, _, Side::Interval) if side.is_span() => {
+            binary(ordered(left), op, ordered(right))
+        }
         (side, _, Side::Text) if side.is_span() => binary(ordered(left), op, ordered(cast(right, INTERVAL))),
         (Side::Text, _, side) if side.is_span() => binary(ordered(cast(left, INTERVAL)), op, ordered(right)),
         _ => return None,
@@ -170,5 +180,9 @@ fn common(left: &DataType, right: &DataType) -> DataType {
 }
 
 fn fitted(expr: Expr, own: &DataType, common: &DataType) -> Expr {
-    if own == common { expr } else { cast(expr, common.clone()) }
+    if own == common {
+        expr
+    } else {
+        cast(expr, common.clone())
+    }
 }

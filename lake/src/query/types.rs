@@ -103,7 +103,9 @@ fn planned(name: &Named) -> Result<Option<DataType>> {
 /// # Errors
 /// Plan: there is no such decimal.
 fn decimal(precision: u64, scale: i64) -> Result<DataType> {
-    let wide = u8::try_from(precision).ok().filter(|precision| (1..=76).contains(precision));
+    let wide = u8::try_from(precision)
+        .ok()
+        .filter(|precision| (1..=76).contains(precision));
     let scale = i8::try_from(scale).ok();
     match (wide, scale) {
         (Some(precision), Some(scale)) if scale <= i8::try_from(precision).unwrap_or(i8::MAX) => {

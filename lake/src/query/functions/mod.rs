@@ -20,10 +20,7 @@ pub(super) struct Functions {
 /// All functions of the lake's sessions, the engine's left out.
 pub(super) fn all() -> Functions {
     let mut all = Functions::default();
-    for family in [
-        casts::all(),
-        dates::all(),
-    ] {
+    for family in [casts::all(), dates::all()] {
         all.scalar.extend(family.scalar);
         all.aggregate.extend(family.aggregate);
         all.window.extend(family.window);

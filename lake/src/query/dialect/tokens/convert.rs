@@ -7,9 +7,37 @@ use super::{at, is_word, solid};
 
 /// Types that may stand first. Another word there is a value: `convert(x, decimal)`.
 const TYPES: &[&str] = &[
-    "bigint", "binary", "bit", "boolean", "char", "date", "datetime", "datetime2", "datetimeoffset", "decimal", "double",
-    "float", "int", "integer", "money", "nchar", "ntext", "numeric", "nvarchar", "real", "smalldatetime", "smallint",
-    "smallmoney", "string", "text", "time", "timestamp", "tinyint", "uniqueidentifier", "varbinary", "varchar",
+    "bigint",
+    "binary",
+    "bit",
+    "boolean",
+    "char",
+    "date",
+    "datetime",
+    "datetime2",
+    "datetimeoffset",
+    "decimal",
+    "double",
+    "float",
+    "int",
+    "integer",
+    "money",
+    "nchar",
+    "ntext",
+    "numeric",
+    "nvarchar",
+    "real",
+    "smalldatetime",
+    "smallint",
+    "smallmoney",
+    "string",
+    "text",
+    "time",
+    "timestamp",
+    "tinyint",
+    "uniqueidentifier",
+    "varbinary",
+    "varchar",
 ];
 
 /// Rewrites each of them.
@@ -49,12 +77,19 @@ fn rewritten(tokens: &[TokenWithSpan], place: usize, cast: &str) -> Option<(Vec<
         return None;
     }
     let template = match style {
-        Some(style) => Some(template(&style.iter().map(|token| token.token.to_string()).collect::<String>())?),
+        Some(style) => Some(template(
+            &style.iter().map(|token| token.token.to_string()).collect::<String>(),
+        )?),
         None => None,
     };
     let span = tokens[place].span;
     let word = |text: &str| at(Token::make_keyword(text), span);
-    let space = || at(Token::Whitespace(datafusion::sql::sqlparser::tokenizer::Whitespace::Space), span);
+    let space = || {
+        at(
+            Token::Whitespace(datafusion::sql::sqlparser::tokenizer::Whitespace::Space),
+            span,
+        )
+    };
     let mut call = vec![word(cast), tokens[open].clone()];
     call.extend_from_slice(value);
     call.extend([space(), word("AS"), space()]);

@@ -31,7 +31,8 @@ pub(in super::super) fn to_decimal(tokens: &mut Vec<TokenWithSpan>) {
 /// Of `0x1F` there are two characters more than digits, of `x'1F'` three.
 fn is_number(token: &TokenWithSpan, digits: &str) -> bool {
     let length = token.span.end.column.saturating_sub(token.span.start.column);
-    token.span.start.line == token.span.end.line && usize::try_from(length).is_ok_and(|length| length == digits.len() + 2)
+    token.span.start.line == token.span.end.line
+        && usize::try_from(length).is_ok_and(|length| length == digits.len() + 2)
 }
 
 fn parse(digits: &str, radix: u32) -> Option<u128> {

@@ -61,7 +61,10 @@ fn to_uuid(args: &Arguments, lenient: bool) -> Result<ArrayRef> {
 /// 32 hexadecimal digits, in braces or not, with a hyphen after any group of four.
 fn uuid(text: &str) -> Option<String> {
     let text = text.trim();
-    let inside = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text);
+    let inside = text
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'))
+        .unwrap_or(text);
     let mut digits = String::with_capacity(32);
     for letter in inside.chars() {
         match letter {
@@ -72,7 +75,16 @@ fn uuid(text: &str) -> Option<String> {
     }
     (digits.len() == 32).then_some(())?;
     let group = |from: usize, to: usize| digits.get(from..to);
-    Some([group(0, 8)?, group(8, 12)?, group(12, 16)?, group(16, 20)?, group(20, 32)?].join("-"))
+    Some(
+        [
+            group(0, 8)?,
+            group(8, 12)?,
+            group(12, 16)?,
+            group(16, 20)?,
+            group(20, 32)?,
+        ]
+        .join("-"),
+    )
 }
 
 pub(super) const DEFINITIONS: &[Definition] = &[

@@ -19,8 +19,8 @@ use arrow::datatypes::{
 };
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, internal_err};
 use datafusion::logical_expr::{
-    ColumnarValue, DocSection, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility,
+    ColumnarValue, DocSection, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 
 use super::Functions;
@@ -88,15 +88,30 @@ pub(in crate::query) fn differs(from: &DataType, to: &DataType) -> bool {
             from.is_floating()
                 || matches!(
                     from,
-                    T::Timestamp(..) | T::Date32 | T::Date64 | T::Time32(_) | T::Time64(_) | T::Interval(_) | T::Duration(_)
+                    T::Timestamp(..)
+                        | T::Date32
+                        | T::Date64
+                        | T::Time32(_)
+                        | T::Time64(_)
+                        | T::Interval(_)
+                        | T::Duration(_)
                 )
         }
         (from, to) if is_text(from) => {
             to.is_numeric()
                 || matches!(
                     to,
-                    T::Timestamp(..) | T::Date32 | T::Date64 | T::Time32(_) | T::Time64(_) | T::Interval(_)
-                        | T::Duration(_) | T::Boolean | T::Binary | T::BinaryView | T::LargeBinary
+                    T::Timestamp(..)
+                        | T::Date32
+                        | T::Date64
+                        | T::Time32(_)
+                        | T::Time64(_)
+                        | T::Interval(_)
+                        | T::Duration(_)
+                        | T::Boolean
+                        | T::Binary
+                        | T::BinaryView
+                        | T::LargeBinary
                 )
         }
         (from, to) if from.is_floating() => to.is_integer() || is_decimal(to),
@@ -114,7 +129,10 @@ fn is_text(data_type: &DataType) -> bool {
 
 fn is_decimal(data_type: &DataType) -> bool {
     use DataType as T;
-    matches!(data_type, T::Decimal32(..) | T::Decimal64(..) | T::Decimal128(..) | T::Decimal256(..))
+    matches!(
+        data_type,
+        T::Decimal32(..) | T::Decimal64(..) | T::Decimal128(..) | T::Decimal256(..)
+    )
 }
 
 /// The array in the type.
@@ -141,7 +159,11 @@ pub(in crate::query) fn cast_array(array: &ArrayRef, to: &DataType, on_failure: 
             _ => {
                 let array = cast(array, &T::Float64)?;
                 let values: Vec<_> = array.as_primitive::<Float64Type>().iter().collect();
-                Box::new(values.into_iter().map(|value| value.map(|value| format!("{value:.14e}"))))
+                Box::new(
+                    values
+                        .into_iter()
+                        .map(|value| value.map(|value| format!("{value:.14e}"))),
+                )
             }
         };
         decimals(rows, to, on_failure)?
@@ -158,12 +180,18 @@ pub(in crate::query) fn cast_array(array: &ArrayRef, to: &DataType, on_failure: 
         Arc::new(values.map(|value| value.map(double)).collect::<Float64Array>())
     } else if is_decimal(from) {
         let scale = match from {
-            T::Decimal32(_, scale) | T::Decimal64(_, scale) | T::Decimal128(_, scale) | T::Decimal256(_, scale) => *scale,
+            T::Decimal32(_, scale) | T::Decimal64(_, scale) | T::Decimal128(_, scale) | T::Decimal256(_, scale) => {
+                *scale
+            }
             _ => 0,
         };
         let array = cast(array, &T::Decimal128(38, scale))?;
         let values = array.as_primitive::<Decimal128Type>().iter();
-        integers(values.map(|value| value.map(|value| numbers::of_decimal(value, scale))), to, on_failure)?
+        integers(
+            values.map(|value| value.map(|value| numbers::of_decimal(value, scale))),
+            to,
+            on_failure,
+        )?
     } else {
         intervals_and_durations(array, to)?
     };
@@ -192,7 +220,8 @@ fn intervals_and_durations(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> 
         _ => {
             let array = cast(array, &DataType::Interval(IntervalUnit::MonthDayNano))?;
             let spans = Spans::of(&array)?;
-            let micros = |span: Span| i64::try_from(span.total()).map_err(|_| exec_datafusion_err!("interval out of range"));
+            let micros =
+                |span: Span| i64::try_from(span.total()).map_err(|_| exec_datafusion_err!("interval out of range"));
             let rows = (0..array.len()).map(|row| spans.get(row).map(micros).transpose());
             collect(&DataType::Duration(TimeUnit::Microsecond), rows)
         }
@@ -202,12 +231,24 @@ fn intervals_and_durations(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> 
 fn to_text(array: &ArrayRef) -> Result<ArrayRef> {
     use DataType as T;
     let texts: StringArray = match array.data_type() {
-        T::Float32 => array.as_primitive::<Float32Type>().iter().map(|value| value.map(text::float32)).collect(),
+        T::Float32 => array
+            .as_primitive::<Float32Type>()
+            .iter()
+            .map(|value| value.map(text::float32))
+            .collect(),
         T::Float16 | T::Float64 => {
             let array = cast(array, &T::Float64)?;
-            array.as_primitive::<Float64Type>().iter().map(|value| value.map(text::float64)).collect()
+            array
+                .as_primitive::<Float64Type>()
+                .iter()
+                .map(|value| value.map(text::float64))
+                .collect()
         }
-        T::Date32 => array.as_primitive::<Date32Type>().iter().map(|days| days.map(|days| text::date(days.into()))).collect(),
+        T::Date32 => array
+            .as_primitive::<Date32Type>()
+            .iter()
+            .map(|days| days.map(|days| text::date(days.into())))
+            .collect(),
         T::Date64 => return to_text(&cast(array, &T::Date32)?),
         T::Time32(_) | T::Time64(_) => {
             let array = cast(array, &T::Time64(TimeUnit::Nanosecond))?;
@@ -219,7 +260,9 @@ fn to_text(array: &ArrayRef) -> Result<ArrayRef> {
             let array = cast(array, &T::Timestamp(TimeUnit::Microsecond, zone.clone()))?;
             let moments = Moments::of(&array)?;
             let zone = zone.as_ref().map(|_| moments.zone());
-            let rows = moments.locals().map(|local| local?.map(|local| text::moment(local, zone)).transpose());
+            let rows = moments
+                .locals()
+                .map(|local| local?.map(|local| text::moment(local, zone)).transpose());
             rows.collect::<Result<_>>()?
         }
         T::Interval(_) | T::Duration(_) => {
@@ -284,14 +327,17 @@ fn of_text(texts: &StringArray, to: &DataType, on_failure: OnFailure) -> Result<
             collect(&T::Timestamp(TimeUnit::Microsecond, zone.clone()), rows)?
         }
         T::Time32(_) | T::Time64(_) => {
-            each!(Time64NanosecondArray, |text| times::parse_time(text).map(|micros| micros * 1000))
+            each!(Time64NanosecondArray, |text| times::parse_time(text)
+                .map(|micros| micros * 1000))
         }
         T::Interval(_) => {
-            let rows = texts.iter().map(|text| match text.map(|text| intervals::parse(text, None)) {
-                None => Ok(None),
-                Some(Some(span)) => span.to_engine().map(Some),
-                Some(None) => misfit(on_failure, to, &syntax),
-            });
+            let rows = texts
+                .iter()
+                .map(|text| match text.map(|text| intervals::parse(text, None)) {
+                    None => Ok(None),
+                    Some(Some(span)) => span.to_engine().map(Some),
+                    Some(None) => misfit(on_failure, to, &syntax),
+                });
             Arc::new(rows.collect::<Result<IntervalMonthDayNanoArray>>()?)
         }
         T::Duration(_) => each!(DurationMicrosecondArray, |text| {
@@ -317,11 +363,7 @@ fn of_text(texts: &StringArray, to: &DataType, on_failure: OnFailure) -> Result<
 }
 
 /// Decimals of texts, in the scale of the type.
-fn decimals(
-    texts: impl Iterator<Item = Option<String>>,
-    to: &DataType,
-    on_failure: OnFailure,
-) -> Result<ArrayRef> {
+fn decimals(texts: impl Iterator<Item = Option<String>>, to: &DataType, on_failure: OnFailure) -> Result<ArrayRef> {
     use DataType as T;
     let (precision, scale) = match to {
         T::Decimal32(precision, scale)
@@ -368,12 +410,16 @@ fn integers(
     let rows = rows.map(|row| match row {
         None => Ok(None),
         Some(numbers::Integer::Is(value)) if (least..=greatest).contains(&value) => Ok(Some(value)),
-        Some(numbers::Integer::Is(_) | numbers::Integer::TooLarge) => {
-            misfit(on_failure, to, &format!("the number is out of range for type {}", type_name(to)))
-        }
-        Some(numbers::Integer::IsNone) => {
-            misfit(on_failure, to, &format!("invalid input syntax for type {}", type_name(to)))
-        }
+        Some(numbers::Integer::Is(_) | numbers::Integer::TooLarge) => misfit(
+            on_failure,
+            to,
+            &format!("the number is out of range for type {}", type_name(to)),
+        ),
+        Some(numbers::Integer::IsNone) => misfit(
+            on_failure,
+            to,
+            &format!("invalid input syntax for type {}", type_name(to)),
+        ),
     });
     if *to == T::UInt64 {
         let unsigned = rows.map(|row| Ok(row?.and_then(|value| u64::try_from(value).ok())));
@@ -448,13 +494,10 @@ impl ScalarUDFImpl for CastAs {
                 let array = cast_array(&value.to_array()?, to, self.on_failure)?;
                 Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
             }
-            Some(ColumnarValue::Array(array)) => {
-                cast_array(array, to, self.on_failure).map(ColumnarValue::Array)
-            }
+            Some(ColumnarValue::Array(array)) => cast_array(array, to, self.on_failure).map(ColumnarValue::Array),
             None => internal_err!("a cast has two arguments"),
         }
     }
-
 
     fn documentation(&self) -> Option<&Documentation> {
         Some(&self.documentation)

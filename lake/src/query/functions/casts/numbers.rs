@@ -62,7 +62,11 @@ pub(super) fn of_decimal(value: i128, scale: i8) -> Integer {
 
 fn rounded(value: i128, power: i128) -> i128 {
     let (whole, rest) = (value / power, value % power);
-    if rest.unsigned_abs() >= power.unsigned_abs().div_ceil(2) { whole + value.signum() } else { whole }
+    if rest.unsigned_abs() >= power.unsigned_abs().div_ceil(2) {
+        whole + value.signum()
+    } else {
+        whole
+    }
 }
 
 /// A float, if it is in the range of the type.
@@ -132,7 +136,11 @@ pub(super) fn decimal(text: &str, scale: i8) -> Decimal {
             return Decimal::TooLarge;
         }
         let (kept, cut) = digits.split_at(usize::try_from(kept).unwrap_or(0));
-        let whole = if kept.is_empty() { Some(0) } else { kept.parse::<i128>().ok() };
+        let whole = if kept.is_empty() {
+            Some(0)
+        } else {
+            kept.parse::<i128>().ok()
+        };
         whole.map(|whole| whole + i128::from(cut.as_bytes().first().is_some_and(|digit| *digit >= b'5')))
     };
     match value {

@@ -63,7 +63,11 @@ pub(in crate::query) fn moment(local: i64, zone: Option<Zone>) -> Result<String>
 pub(in crate::query) fn interval(span: Span) -> String {
     let mut out = String::new();
     let mut negative = false;
-    for (value, unit) in [(span.months / 12, "year"), (span.months % 12, "mon"), (span.days, "day")] {
+    for (value, unit) in [
+        (span.months / 12, "year"),
+        (span.months % 12, "mon"),
+        (span.days, "day"),
+    ] {
         if value == 0 {
             continue;
         }
@@ -85,7 +89,13 @@ pub(in crate::query) fn interval(span: Span) -> String {
         }
         let micros = span.micros.unsigned_abs();
         let seconds = micros / 1_000_000;
-        let _ = write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let _ = write!(
+            out,
+            "{:02}:{:02}:{:02}",
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60
+        );
         write_fraction(&mut out, i64::try_from(micros % 1_000_000).unwrap_or(0));
     }
     out

@@ -52,7 +52,9 @@ pub(super) fn parse_time(text: &str) -> Option<i64> {
 fn plain(text: &[u8]) -> Option<i64> {
     let digits = |from: usize, to: usize| {
         let digits = text.get(from..to)?;
-        digits.iter().try_fold(0_i64, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0')))
+        digits.iter().try_fold(0_i64, |sum, digit| {
+            digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0'))
+        })
     };
     let is = |place: usize, byte: u8| text.get(place) == Some(&byte);
     if !is(4, b'-') || !is(7, b'-') {
@@ -98,7 +100,9 @@ struct Said {
 impl Said {
     fn of(text: &str) -> Option<Self> {
         let mut said = Self::default();
-        let words = text.split(|letter: char| letter.is_whitespace() || letter == ',').filter(|word| !word.is_empty());
+        let words = text
+            .split(|letter: char| letter.is_whitespace() || letter == ',')
+            .filter(|word| !word.is_empty());
         for word in words {
             // `2024-01-31T10:11:12`, and `t` as well.
             match word.find(['T', 't']) {
@@ -292,7 +296,9 @@ fn clock(text: &str, joined: bool) -> Option<i64> {
     let numbers: Vec<i64> = match joined {
         true => {
             let pairs = whole.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
-            pairs.map(|pair| pair.filter(|pair| pair.len() == 2)?.parse().ok()).collect::<Option<_>>()?
+            pairs
+                .map(|pair| pair.filter(|pair| pair.len() == 2)?.parse().ok())
+                .collect::<Option<_>>()?
         }
         false => whole.split(':').map(|part| part.parse().ok()).collect::<Option<_>>()?,
     };
@@ -343,7 +349,12 @@ mod tests {
 
     #[test]
     fn what_most_texts_are_is_read_as_all_others() {
-        for text in ["2024-01-31", "2024-01-31 10:11:12", "2024-01-31T10:11:12.5", "0001-01-01 00:00:00.000001"] {
+        for text in [
+            "2024-01-31",
+            "2024-01-31 10:11:12",
+            "2024-01-31T10:11:12.5",
+            "0001-01-01 00:00:00.000001",
+        ] {
             let said = Said::of(text).unwrap();
             let slow = join(said.days().unwrap().unwrap(), said.of_day.unwrap_or(0));
             assert_eq!(plain(text.as_bytes()), slow, "{text}");

@@ -29,7 +29,11 @@ impl Date {
         let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
         let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month_from_march = (5 * of_year + 2) / 153;
-        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        let month = if month_from_march < 10 {
+            month_from_march + 3
+        } else {
+            month_from_march - 9
+        };
         Self {
             year: year_of_era + era * 400 + i64::from(month <= 2),
             month,
@@ -57,7 +61,11 @@ impl Date {
 
     /// From 1.
     pub fn day_of_year(self) -> i64 {
-        let first = Self { month: 1, day: 1, ..self };
+        let first = Self {
+            month: 1,
+            day: 1,
+            ..self
+        };
         self.days() - first.days() + 1
     }
 
@@ -137,7 +145,11 @@ mod tests {
         for days in (-1_000_000..4_000_000).step_by(97) {
             let other = epoch + TimeDelta::days(days);
             let date = Date::of(days);
-            let of_other = (i64::from(other.year()), i64::from(other.month()), i64::from(other.day()));
+            let of_other = (
+                i64::from(other.year()),
+                i64::from(other.month()),
+                i64::from(other.day()),
+            );
             assert_eq!((date.year, date.month, date.day), of_other);
             assert_eq!(date.days(), days);
             let week = (i64::from(other.iso_week().year()), i64::from(other.iso_week().week()));

@@ -44,9 +44,9 @@ fn times(args: &Arguments, factor: impl Fn(f64) -> Result<f64>) -> Result<ArrayR
     let spans = Spans::of(args.array(0)?)?;
     let numbers = args.floats(1)?;
     let product = |row: usize| match spans.get(row) {
-        Some(span) if !args.any_null(row) => {
-            scaled(span, factor(numbers.value(row))?).ok_or_else(out_of_intervals).map(Some)
-        }
+        Some(span) if !args.any_null(row) => scaled(span, factor(numbers.value(row))?)
+            .ok_or_else(out_of_intervals)
+            .map(Some),
         _ => Ok(None),
     };
     let products = (0..args.rows).map(product);
@@ -133,7 +133,12 @@ fn order(args: &Arguments) -> Result<ArrayRef> {
 /// The difference of two times of day.
 fn time_difference(args: &Arguments) -> Result<ArrayRef> {
     let (left, right) = (Moments::of(args.array(0)?)?, Moments::of(args.array(1)?)?);
-    let rows = (0..args.rows).map(|row| Ok(left.local(row)?.zip(right.local(row)?).map(|(left, right)| left - right)));
+    let rows = (0..args.rows).map(|row| {
+        Ok(left
+            .local(row)?
+            .zip(right.local(row)?)
+            .map(|(left, right)| left - right))
+    });
     collect(&DURATION, rows)
 }
 
@@ -141,7 +146,8 @@ fn date_at_time(args: &Arguments) -> Result<ArrayRef> {
     let (dates, times) = (Moments::of(args.array(0)?)?, Moments::of(args.array(1)?)?);
     let rows = (0..args.rows).map(|row| {
         let both = dates.local(row)?.zip(times.local(row)?);
-        both.map(|(date, time)| join(split(date).0, time).ok_or_else(out_of_range)).transpose()
+        both.map(|(date, time)| join(split(date).0, time).ok_or_else(out_of_range))
+            .transpose()
     });
     collect(&args.result, rows)
 }
@@ -149,7 +155,9 @@ fn date_at_time(args: &Arguments) -> Result<ArrayRef> {
 /// The time of day of a timestamp.
 fn time_of(args: &Arguments) -> Result<ArrayRef> {
     let moments = Moments::of(args.array(0)?)?;
-    let times = moments.locals().map(|local| Ok(local?.map(|local| split(local).1 * 1000)));
+    let times = moments
+        .locals()
+        .map(|local| Ok(local?.map(|local| split(local).1 * 1000)));
     Ok(Arc::new(times.collect::<Result<Time64NanosecondArray>>()?))
 }
 
@@ -306,10 +314,22 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         body: time_of,
         ..PLAIN
     },
-    units!("to_years", &[], "years", |count: i64| Some(Span { months: count.checked_mul(12)?, ..Span::default() })),
-    units!("to_months", &[], "months", |months: i64| Some(Span { months, ..Span::default() })),
-    units!("to_weeks", &[], "weeks", |count: i64| Some(Span { days: count.checked_mul(7)?, ..Span::default() })),
-    units!("to_days", &[], "days", |days: i64| Some(Span { days, ..Span::default() })),
+    units!("to_years", &[], "years", |count: i64| Some(Span {
+        months: count.checked_mul(12)?,
+        ..Span::default()
+    })),
+    units!("to_months", &[], "months", |months: i64| Some(Span {
+        months,
+        ..Span::default()
+    })),
+    units!("to_weeks", &[], "weeks", |count: i64| Some(Span {
+        days: count.checked_mul(7)?,
+        ..Span::default()
+    })),
+    units!("to_days", &[], "days", |days: i64| Some(Span {
+        days,
+        ..Span::default()
+    })),
     units!("to_hours", &[], "hours", |count: i64| Some(Span {
         micros: count.checked_mul(super::calendar::HOUR)?,
         ..Span::default()

@@ -11,23 +11,48 @@ use super::values::{Moments, collect_text};
 use crate::query::functions::definition::{Arguments, Definition, Kind, PLAIN, always};
 
 /// From Sunday on.
-pub(in crate::query) const WEEKDAYS: [&str; 7] =
-    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+pub(in crate::query) const WEEKDAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
 
 /// From January on.
 pub(in crate::query) const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
 /// The name of a day of the week, Sunday is 0.
 pub(in crate::query) fn weekday_name(weekday: i64) -> &'static str {
-    usize::try_from(weekday).ok().and_then(|at| WEEKDAYS.get(at)).copied().unwrap_or_default()
+    usize::try_from(weekday)
+        .ok()
+        .and_then(|at| WEEKDAYS.get(at))
+        .copied()
+        .unwrap_or_default()
 }
 
 /// The name of a month, January is 1.
 pub(in crate::query) fn month_name(month: i64) -> &'static str {
-    usize::try_from(month - 1).ok().and_then(|at| MONTHS.get(at)).copied().unwrap_or_default()
+    usize::try_from(month - 1)
+        .ok()
+        .and_then(|at| MONTHS.get(at))
+        .copied()
+        .unwrap_or_default()
 }
 
 /// The weekday whose name begins with the text, of at least two letters; Sunday is 0.
@@ -41,7 +66,11 @@ pub(super) fn weekday_named(text: &str) -> Result<i64> {
 
 fn names(args: &Arguments, name: impl Fn(i64) -> &'static str) -> Result<ArrayRef> {
     let moments = Moments::of(args.array(0)?)?;
-    collect_text(moments.locals().map(|local| Ok(local?.map(|local| name(split(local).0).to_owned()))))
+    collect_text(
+        moments
+            .locals()
+            .map(|local| Ok(local?.map(|local| name(split(local).0).to_owned()))),
+    )
 }
 
 fn datename(args: &Arguments) -> Result<ArrayRef> {

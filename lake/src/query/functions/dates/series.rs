@@ -61,16 +61,28 @@ impl Series {
             let array = cast_array(&value.to_array()?, &data_type, OnFailure::Error)?;
             Moments::of(&array)?.local(0)
         };
-        let step = cast_array(&step.to_array()?, &DataType::Interval(IntervalUnit::MonthDayNano), OnFailure::Error)?;
+        let step = cast_array(
+            &step.to_array()?,
+            &DataType::Interval(IntervalUnit::MonthDayNano),
+            OnFailure::Error,
+        )?;
         let step = Spans::of(&step)?.get(0);
         let steps = match (time(start)?, time(end)?, step) {
             (Some(_), Some(_), Some(step)) if step.total() == 0 => return plan_err!("step size cannot equal zero"),
-            (Some(start), Some(end), Some(step)) => Some(Steps { start, end, step, with_end: self.with_end }),
+            (Some(start), Some(end), Some(step)) => Some(Steps {
+                start,
+                end,
+                step,
+                with_end: self.with_end,
+            }),
             // Of a null there is no series.
             _ => None,
         };
         let schema = Arc::new(Schema::new(vec![Field::new("value", data_type, false)]));
-        let partition = Times { schema: schema.clone(), steps };
+        let partition = Times {
+            schema: schema.clone(),
+            steps,
+        };
         Ok(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(partition)])?))
     }
 }
@@ -124,7 +136,10 @@ impl PartitionStream for Times {
             let rows: Vec<Result<Option<i64>>> = times.by_ref().take(ROWS).map(|time| time.map(Some)).collect();
             (!rows.is_empty()).then(|| batch(&schema, rows))
         });
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), futures::stream::iter(batches)))
+        Box::pin(RecordBatchStreamAdapter::new(
+            self.schema.clone(),
+            futures::stream::iter(batches),
+        ))
     }
 }
 

@@ -18,7 +18,11 @@ const MOVED: &[&[Kind]] = &[
 
 /// A date stays one when it is moved by days or longer.
 fn moved_type(given: &Given) -> Result<DataType> {
-    let time = if given.count() == 3 { given.data_type(2) } else { given.data_type(0) };
+    let time = if given.count() == 3 {
+        given.data_type(2)
+    } else {
+        given.data_type(0)
+    };
     if *time != DataType::Date32 {
         return Ok(time.clone());
     }
@@ -39,13 +43,28 @@ fn moved_type(given: &Given) -> Result<DataType> {
 fn span(unit: Unit, count: i64) -> Result<Span> {
     let months = unit.months().map(|months| months.checked_mul(count));
     let span = match (months, unit) {
-        (Some(months), _) => months.map(|months| Span { months, ..Span::default() }),
-        (None, Unit::Day) => Some(Span { days: count, ..Span::default() }),
-        (None, Unit::Week) => count.checked_mul(7).map(|days| Span { days, ..Span::default() }),
-        (None, Unit::Nanosecond) => Some(Span { micros: count / 1000, ..Span::default() }),
+        (Some(months), _) => months.map(|months| Span {
+            months,
+            ..Span::default()
+        }),
+        (None, Unit::Day) => Some(Span {
+            days: count,
+            ..Span::default()
+        }),
+        (None, Unit::Week) => count.checked_mul(7).map(|days| Span {
+            days,
+            ..Span::default()
+        }),
+        (None, Unit::Nanosecond) => Some(Span {
+            micros: count / 1000,
+            ..Span::default()
+        }),
         (None, unit) => {
             let micros = unit.micros().unwrap_or(1).checked_mul(count);
-            micros.map(|micros| Span { micros, ..Span::default() })
+            micros.map(|micros| Span {
+                micros,
+                ..Span::default()
+            })
         }
     };
     span.ok_or_else(out_of_range)
@@ -64,7 +83,11 @@ fn moved(args: &Arguments, earlier: bool) -> Result<ArrayRef> {
         let by = match &spans {
             Some(spans) => spans.get(row).unwrap_or_default(),
             None => {
-                let unit = if args.count() == 3 { named(args.text(0)?.value(row))? } else { Unit::Day };
+                let unit = if args.count() == 3 {
+                    named(args.text(0)?.value(row))?
+                } else {
+                    Unit::Day
+                };
                 span(unit, args.ints(1)?.value(row))?
             }
         };
@@ -88,7 +111,11 @@ fn months_added(args: &Arguments) -> Result<ArrayRef> {
         let sum = || {
             let (from, to) = (Date::of(days), Date::of(add_months(days, counts.value(row))?));
             let was_last = from.day == month_length(from.year, from.month);
-            let day = if was_last { month_length(to.year, to.month) } else { to.day };
+            let day = if was_last {
+                month_length(to.year, to.month)
+            } else {
+                to.day
+            };
             join(Date { day, ..to }.days(), of_day)
         };
         sum().ok_or_else(out_of_range).map(Some)

@@ -165,7 +165,11 @@ impl Span {
 
     /// A duration, as PostgreSQL's difference of timestamps: whole days, and the rest.
     pub fn of_duration(micros: i64) -> Self {
-        Self { months: 0, days: micros / DAY, micros: micros % DAY }
+        Self {
+            months: 0,
+            days: micros / DAY,
+            micros: micros % DAY,
+        }
     }
 }
 

@@ -156,7 +156,11 @@ fn posix(name: &str) -> Option<i64> {
         (4, None) => hours.split_at(2),
         _ => return None,
     };
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
+    let digits = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| text.parse().ok())?
+    };
     let (hours, minutes): (i64, i64) = (digits(hours)?, digits(minutes)?);
     (hours <= 24 && minutes < 60).then(|| west * (hours * HOUR + minutes * MINUTE))
 }

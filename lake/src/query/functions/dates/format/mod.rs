@@ -12,8 +12,8 @@ use arrow::array::{Array, ArrayRef, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 
-use super::values::{Moments, Spans, collect, collect_text, timestamp};
 use super::FAMILY;
+use super::values::{Moments, Spans, collect, collect_text, timestamp};
 use crate::query::functions::casts;
 use crate::query::functions::definition::{Arguments, Definition, Kind, PLAIN, always};
 use template::Node;
@@ -52,7 +52,11 @@ struct Formats<'a> {
 
 impl<'a> Formats<'a> {
     fn new(texts: &'a StringArray, dialect: Dialect) -> Self {
-        Self { texts, dialect, known: None }
+        Self {
+            texts,
+            dialect,
+            known: None,
+        }
     }
 
     fn get(&mut self, row: usize) -> Result<&[Node]> {
@@ -321,28 +325,70 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         ..PLAIN
     },
     reads!(
-        "strptime", &[], |_| Ok(timestamp(false)), 0, 1, Dialect::C, Misfit::Error,
-        "strptime(text, format)", "select strptime('31/01/2024', '%d/%m/%Y')"
+        "strptime",
+        &[],
+        |_| Ok(timestamp(false)),
+        0,
+        1,
+        Dialect::C,
+        Misfit::Error,
+        "strptime(text, format)",
+        "select strptime('31/01/2024', '%d/%m/%Y')"
     ),
     reads!(
-        "try_strptime", &[], |_| Ok(timestamp(false)), 0, 1, Dialect::C, Misfit::Null,
-        "try_strptime(text, format)", "select try_strptime('soon', '%d/%m/%Y')"
+        "try_strptime",
+        &[],
+        |_| Ok(timestamp(false)),
+        0,
+        1,
+        Dialect::C,
+        Misfit::Null,
+        "try_strptime(text, format)",
+        "select try_strptime('soon', '%d/%m/%Y')"
     ),
     reads!(
-        "str_to_date", &[], |_| Ok(timestamp(false)), 0, 1, Dialect::MysqlOrJava, Misfit::Error,
-        "str_to_date(text, format)", "select str_to_date('31,1,2024', '%d,%m,%Y')"
+        "str_to_date",
+        &[],
+        |_| Ok(timestamp(false)),
+        0,
+        1,
+        Dialect::MysqlOrJava,
+        Misfit::Error,
+        "str_to_date(text, format)",
+        "select str_to_date('31,1,2024', '%d,%m,%Y')"
     ),
     reads!(
-        "parse_date", &[], |_| Ok(DataType::Date32), 1, 0, Dialect::C, Misfit::Error,
-        "parse_date(format, text)", "select parse_date('%d/%m/%Y', '31/01/2024')"
+        "parse_date",
+        &[],
+        |_| Ok(DataType::Date32),
+        1,
+        0,
+        Dialect::C,
+        Misfit::Error,
+        "parse_date(format, text)",
+        "select parse_date('%d/%m/%Y', '31/01/2024')"
     ),
     reads!(
-        "parse_timestamp", &[], |_| Ok(timestamp(true)), 1, 0, Dialect::C, Misfit::Error,
-        "parse_timestamp(format, text)", "select parse_timestamp('%d/%m/%Y', '31/01/2024')"
+        "parse_timestamp",
+        &[],
+        |_| Ok(timestamp(true)),
+        1,
+        0,
+        Dialect::C,
+        Misfit::Error,
+        "parse_timestamp(format, text)",
+        "select parse_timestamp('%d/%m/%Y', '31/01/2024')"
     ),
     reads!(
-        "parse_datetime", &[], |_| Ok(timestamp(false)), 1, 0, Dialect::C, Misfit::Error,
-        "parse_datetime(format, text)", "select parse_datetime('%d/%m/%Y', '31/01/2024')"
+        "parse_datetime",
+        &[],
+        |_| Ok(timestamp(false)),
+        1,
+        0,
+        Dialect::C,
+        Misfit::Error,
+        "parse_datetime(format, text)",
+        "select parse_datetime('%d/%m/%Y', '31/01/2024')"
     ),
 ];
 

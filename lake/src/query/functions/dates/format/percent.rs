@@ -21,11 +21,17 @@ fn node(what: What) -> Node {
 }
 
 fn title(what: What) -> Node {
-    Node::Field(Field { case: Case::Title, ..field(what) })
+    Node::Field(Field {
+        case: Case::Title,
+        ..field(what)
+    })
 }
 
 fn unpadded(what: What) -> Node {
-    Node::Field(Field { unpadded: true, ..field(what) })
+    Node::Field(Field {
+        unpadded: true,
+        ..field(what)
+    })
 }
 
 /// What is between fields.
@@ -38,7 +44,9 @@ fn between(letter: char) -> Node {
 
 /// Pieces with what is between them.
 fn joined(text: &str, piece: fn(char) -> Option<Node>) -> Vec<Node> {
-    text.chars().map(|letter| piece(letter).unwrap_or_else(|| between(letter))).collect()
+    text.chars()
+        .map(|letter| piece(letter).unwrap_or_else(|| between(letter)))
+        .collect()
 }
 
 /// `y`, `m`, `d`, `H`, `M`, `S`, as the longer conversions are made of.
@@ -96,7 +104,10 @@ pub(super) fn of_c(format: &str) -> Result<Vec<Node>> {
             'k' => unpadded(What::Hour24),
             'l' => unpadded(What::Hour12),
             'L' => node(What::Milliseconds),
-            'P' => Node::Field(Field { case: Case::Lower, ..field(What::Meridiem { dotted: false }) }),
+            'P' => Node::Field(Field {
+                case: Case::Lower,
+                ..field(What::Meridiem { dotted: false })
+            }),
             'Q' => node(What::Quarter),
             's' => node(What::Epoch),
             'u' => node(What::IsoWeekday),
@@ -147,7 +158,10 @@ pub(super) fn of_c(format: &str) -> Result<Vec<Node>> {
             },
         };
         nodes.push(match of_letter {
-            Node::Field(field) => Node::Field(Field { unpadded: field.unpadded || not_padded, ..field }),
+            Node::Field(field) => Node::Field(Field {
+                unpadded: field.unpadded || not_padded,
+                ..field
+            }),
             other => other,
         });
     }

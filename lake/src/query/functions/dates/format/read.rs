@@ -5,9 +5,7 @@
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 
 use super::template::{Field, Node, What};
-use crate::query::functions::dates::calendar::{
-    Date, HOUR, MINUTE, SECOND, iso_week_monday, join, month_length,
-};
+use crate::query::functions::dates::calendar::{Date, HOUR, MINUTE, SECOND, iso_week_monday, join, month_length};
 use crate::query::functions::dates::names::{MONTHS, WEEKDAYS};
 use crate::query::functions::dates::values::out_of_range;
 
@@ -55,7 +53,9 @@ pub(super) fn read(nodes: &[Node], text: &str, whole: bool) -> Result<i64> {
         default_year: if whole { 1900 } else { 0 },
         ..Said::default()
     };
-    let fixed = nodes.iter().any(|node| matches!(node, Node::Field(field) if field.what == What::Fixed));
+    let fixed = nodes
+        .iter()
+        .any(|node| matches!(node, Node::Field(field) if field.what == What::Fixed));
     let mut rest = text;
     let mut skipped: i64 = 0;
     for (place, node) in nodes.iter().enumerate() {
@@ -156,12 +156,18 @@ fn number(field: &Field, rest: &mut &str, take_all: bool) -> Result<(i64, usize)
 fn name(field: &Field, rest: &mut &str, names: &[&str], short: bool) -> Result<i64> {
     for (place, name) in names.iter().enumerate() {
         let name = if short { name.get(..3).unwrap_or(name) } else { name };
-        if rest.get(..name.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(name)) {
+        if rest
+            .get(..name.len())
+            .is_some_and(|begins| begins.eq_ignore_ascii_case(name))
+        {
             *rest = rest.get(name.len()..).unwrap_or_default();
             return Ok(i64::try_from(place).unwrap_or(0));
         }
     }
-    exec_err!("invalid value for \"{}\": it is not one of the allowed names", field.word)
+    exec_err!(
+        "invalid value for \"{}\": it is not one of the allowed names",
+        field.word
+    )
 }
 
 /// A year of less than four digits is the one that is nearest to 2020.
@@ -184,12 +190,18 @@ fn fraction(value: i64, digits: usize) -> i64 {
 /// A number whose letters are one of two words.
 fn either(field: &Field, rest: &mut &str, words: [&str; 2]) -> Result<bool> {
     for (second, word) in [false, true].into_iter().zip(words) {
-        if rest.get(..word.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(word)) {
+        if rest
+            .get(..word.len())
+            .is_some_and(|begins| begins.eq_ignore_ascii_case(word))
+        {
             *rest = rest.get(word.len()..).unwrap_or_default();
             return Ok(second);
         }
     }
-    exec_err!("invalid value for \"{}\": it is not one of the allowed names", field.word)
+    exec_err!(
+        "invalid value for \"{}\": it is not one of the allowed names",
+        field.word
+    )
 }
 
 impl Said {
@@ -217,11 +229,16 @@ impl Said {
             }
             What::Roman => {
                 // Longer ones first: VIII begins with V.
-                const ROMAN: [&str; 12] =
-                    ["XII", "XI", "X", "IX", "VIII", "VII", "VI", "V", "IV", "III", "II", "I"];
-                let begins = |roman: &&&str| rest.get(..roman.len()).is_some_and(|text| text.eq_ignore_ascii_case(roman));
+                const ROMAN: [&str; 12] = ["XII", "XI", "X", "IX", "VIII", "VII", "VI", "V", "IV", "III", "II", "I"];
+                let begins = |roman: &&&str| {
+                    rest.get(..roman.len())
+                        .is_some_and(|text| text.eq_ignore_ascii_case(roman))
+                };
                 let Some((place, roman)) = ROMAN.iter().enumerate().find(|(_, roman)| begins(roman)) else {
-                    return exec_err!("invalid value for \"{}\": it is not one of the allowed names", field.word);
+                    return exec_err!(
+                        "invalid value for \"{}\": it is not one of the allowed names",
+                        field.word
+                    );
                 };
                 *rest = rest.get(roman.len()..).unwrap_or_default();
                 self.month = Some(12 - i64::try_from(place).unwrap_or(0));
@@ -264,7 +281,9 @@ impl Said {
         *rest = after;
         let end = rest.bytes().take(3).take_while(u8::is_ascii_digit).count();
         let (ones, after) = rest.split_at(end);
-        let ones: i64 = ones.parse().map_err(|_| exec_datafusion_err!("invalid input string for \"{}\"", field.word))?;
+        let ones: i64 = ones
+            .parse()
+            .map_err(|_| exec_datafusion_err!("invalid input string for \"{}\"", field.word))?;
         *rest = after;
         self.year = Some(thousands.saturating_mul(1000).saturating_add(ones));
         self.year_digits = 4;
@@ -297,11 +316,19 @@ impl Said {
             What::WeekdayFromZero => self.weekday = Some(if value == 0 { 7 } else { value }),
             What::Epoch => self.epoch = Some(value),
             What::Year(width) => {
-                self.year = Some(if width < 4 && digits < 4 { near_2020(value) } else { value });
+                self.year = Some(if width < 4 && digits < 4 {
+                    near_2020(value)
+                } else {
+                    value
+                });
                 self.year_digits = width;
             }
             What::IsoYear(width) => {
-                self.iso_year = Some(if width < 4 && digits < 4 { near_2020(value) } else { value });
+                self.iso_year = Some(if width < 4 && digits < 4 {
+                    near_2020(value)
+                } else {
+                    value
+                });
             }
             What::ZoneHours => self.zone_hours = Some(value),
             What::ZoneMinutes => self.zone_minutes = value,
@@ -321,7 +348,9 @@ impl Said {
             Some(hours) if hours < 0 => hours * HOUR - self.zone_minutes * MINUTE,
             hours => hours.unwrap_or(0) * HOUR + self.zone_minutes * MINUTE,
         };
-        join(days, of_day).and_then(|time| time.checked_sub(offset)).ok_or_else(out_of_range)
+        join(days, of_day)
+            .and_then(|time| time.checked_sub(offset))
+            .ok_or_else(out_of_range)
     }
 
     fn of_day(&self) -> Result<i64> {

@@ -5,13 +5,21 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     /// `AD`, `BC`; with points where `dotted`.
-    Era { dotted: bool },
+    Era {
+        dotted: bool,
+    },
     /// `AM`, `PM`; with points where `dotted`.
-    Meridiem { dotted: bool },
+    Meridiem {
+        dotted: bool,
+    },
     Century,
     /// A name is padded to nine characters; `short` is of three.
-    DayName { short: bool },
-    MonthName { short: bool },
+    DayName {
+        short: bool,
+    },
+    MonthName {
+        short: bool,
+    },
     DayOfYear,
     IsoDayOfYear,
     Day,
@@ -202,7 +210,11 @@ pub(super) fn parse(template: &str) -> Vec<Node> {
             }
             Some(letter) => {
                 let separates = letter.is_whitespace() || letter.is_ascii_punctuation();
-                nodes.push(if separates { Node::Separator(letter) } else { Node::Text(letter) });
+                nodes.push(if separates {
+                    Node::Separator(letter)
+                } else {
+                    Node::Text(letter)
+                });
                 rest = letters.as_str();
             }
             None => break,
@@ -237,17 +249,31 @@ fn field(text: &str) -> Option<(Field, &str)> {
             break;
         }
     }
-    let (word, what, case) = KEYWORDS.iter().find_map(|&(word, what)| Some((word, what, case(rest, word, what)?)))?;
+    let (word, what, case) = KEYWORDS
+        .iter()
+        .find_map(|&(word, what)| Some((word, what, case(rest, word, what)?)))?;
     rest = rest.get(word.len()..)?;
     let mut ordinal = None;
-    for (suffix, case) in [("TH", Case::Upper), ("th", Case::Lower), ("SP", Case::Upper), ("sp", Case::Lower)] {
+    for (suffix, case) in [
+        ("TH", Case::Upper),
+        ("th", Case::Lower),
+        ("SP", Case::Upper),
+        ("sp", Case::Lower),
+    ] {
         if let Some(after) = rest.strip_prefix(suffix) {
             ordinal = suffix.eq_ignore_ascii_case("th").then_some(case);
             rest = after;
             break;
         }
     }
-    let field = Field { what, case, unpadded, translated, ordinal, word };
+    let field = Field {
+        what,
+        case,
+        unpadded,
+        translated,
+        ordinal,
+        word,
+    };
     Some((field, rest))
 }
 

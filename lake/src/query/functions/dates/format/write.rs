@@ -16,7 +16,10 @@ use crate::query::functions::dates::zones::{Zone, offset_text};
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Subject {
     /// With the zone's offset and its abbreviation asked for when needed; none where the time has no zone.
-    Moment { local: i64, zone: Option<Zone> },
+    Moment {
+        local: i64,
+        zone: Option<Zone>,
+    },
     Span(Span),
 }
 
@@ -73,7 +76,12 @@ impl Parts {
                     day: span.days,
                     // As PostgreSQL counts them.
                     day_of_year: span.months * 30 + span.days,
-                    days: Date { year, month: month.max(1), day: span.days.clamp(1, 28) }.days(),
+                    days: Date {
+                        year,
+                        month: month.max(1),
+                        day: span.days.clamp(1, 28),
+                    }
+                    .days(),
                     of_day: span.micros,
                 }
             }
@@ -99,7 +107,10 @@ fn write_field(out: &mut String, field: &Field, subject: Subject) -> Result<()> 
         What::Minute => number(of_day / MINUTE % 60, 2),
         What::Second => number(of_day / SECOND % 60, 2),
         What::Fraction(digits) => {
-            number(of_day % SECOND / 10_i64.pow(6_u32.saturating_sub(digits)), digits as usize);
+            number(
+                of_day % SECOND / 10_i64.pow(6_u32.saturating_sub(digits)),
+                digits as usize,
+            );
         }
         What::Milliseconds => number(of_day % SECOND / 1000, 3),
         What::Microseconds => number(of_day % SECOND, 6),
@@ -136,8 +147,17 @@ fn write_field(out: &mut String, field: &Field, subject: Subject) -> Result<()> 
         }
         What::Roman if parts.month == 0 => {}
         What::Roman => {
-            let roman = cased(ROMAN.get(usize::try_from(parts.month.rem_euclid(13)).unwrap_or(0)).unwrap_or(&""), field.case);
-            let _ = if field.unpadded { write!(out, "{roman}") } else { write!(out, "{roman:<4}") };
+            let roman = cased(
+                ROMAN
+                    .get(usize::try_from(parts.month.rem_euclid(13)).unwrap_or(0))
+                    .unwrap_or(&""),
+                field.case,
+            );
+            let _ = if field.unpadded {
+                write!(out, "{roman}")
+            } else {
+                write!(out, "{roman:<4}")
+            };
         }
         What::Meridiem { dotted } => {
             let text = match (hour % 24 >= 12, dotted) {
@@ -174,7 +194,10 @@ fn of_moment(out: &mut String, field: &Field, subject: Subject, parts: &Parts) -
             let since_first = (weekday(parts.days) - first).rem_euclid(7);
             let _ = write!(out, "{:02}", (parts.day_of_year + 6 - since_first) / 7);
         }
-        What::Epoch => number(zone.map_or(Ok(local), |zone| zone.to_instant(local))?.div_euclid(SECOND)),
+        What::Epoch => number(
+            zone.map_or(Ok(local), |zone| zone.to_instant(local))?
+                .div_euclid(SECOND),
+        ),
         What::IsoWeekday => number(iso_weekday(parts.days)),
         What::DayName { short } => name(out, weekday_name(weekday(parts.days)), short, field),
         What::MonthName { short } => name(out, month_name(parts.month), short, field),
@@ -216,8 +239,9 @@ fn of_moment(out: &mut String, field: &Field, subject: Subject, parts: &Parts) -
     Ok(())
 }
 
-const ROMAN: [&str; 13] =
-    ["", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"];
+const ROMAN: [&str; 13] = [
+    "", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII",
+];
 
 fn name(out: &mut String, name: &str, short: bool, field: &Field) {
     let text = if short { name.get(..3).unwrap_or(name) } else { name };

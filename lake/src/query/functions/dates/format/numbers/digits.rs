@@ -20,7 +20,10 @@ impl Digits {
             digits.insert_str(0, &"0".repeat(scale + 1 - digits.len()));
         }
         let (before, fraction) = digits.split_at(digits.len() - scale);
-        let mut all: Vec<u8> = before.bytes().chain(fraction.bytes().chain(std::iter::repeat(b'0')).take(after)).collect();
+        let mut all: Vec<u8> = before
+            .bytes()
+            .chain(fraction.bytes().chain(std::iter::repeat(b'0')).take(after))
+            .collect();
         if fraction.as_bytes().get(after).is_some_and(|digit| *digit >= b'5') {
             round_up(&mut all);
         }
@@ -29,7 +32,11 @@ impl Digits {
         let before = before.trim_start_matches('0');
         Self {
             negative: value < 0,
-            before: if before.is_empty() { "0".to_owned() } else { before.to_owned() },
+            before: if before.is_empty() {
+                "0".to_owned()
+            } else {
+                before.to_owned()
+            },
             after: fraction.to_owned(),
         }
     }
@@ -91,7 +98,11 @@ impl Number {
             Self::Decimal(value, scale) => (value, scale),
         };
         let digits = value.unsigned_abs().to_string();
-        let mut exponent = if value == 0 { 0 } else { i32::try_from(digits.len()).unwrap_or(0) - 1 - i32::from(scale) };
+        let mut exponent = if value == 0 {
+            0
+        } else {
+            i32::try_from(digits.len()).unwrap_or(0) - 1 - i32::from(scale)
+        };
         let mut kept: Vec<u8> = digits.bytes().chain(std::iter::repeat(b'0')).take(after + 1).collect();
         if digits.as_bytes().get(after + 1).is_some_and(|digit| *digit >= b'5') {
             round_up(&mut kept);

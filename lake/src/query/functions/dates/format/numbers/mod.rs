@@ -88,7 +88,10 @@ pub(super) fn read_numbers(args: &Arguments) -> Result<ArrayRef> {
         if known.as_ref().is_none_or(|(known, _)| *known != text) {
             known = Some((text, Template::parse(text)?));
         }
-        known.as_ref().map(|(_, template)| read(template, texts.value(row), scale)).transpose()
+        known
+            .as_ref()
+            .map(|(_, template)| read(template, texts.value(row), scale))
+            .transpose()
     });
     let array = rows.collect::<Result<Decimal128Array>>()?;
     Ok(Arc::new(array.with_precision_and_scale(precision, scale)?))
@@ -96,7 +99,8 @@ pub(super) fn read_numbers(args: &Arguments) -> Result<ArrayRef> {
 
 /// Digits, signs and a point are taken, what else a template has room for is passed over.
 fn read(template: &Template, text: &str, scale: i8) -> Result<i128> {
-    let wrong = || exec_datafusion_err!("invalid input syntax for type numeric: the text is not what the template says");
+    let wrong =
+        || exec_datafusion_err!("invalid input syntax for type numeric: the text is not what the template says");
     let mut negative = false;
     let mut digits = String::new();
     let mut pointed = false;

@@ -26,9 +26,13 @@ pub(super) enum Piece {
     /// `L`
     Currency,
     /// `TH`, `th`
-    Ordinal { upper: bool },
+    Ordinal {
+        upper: bool,
+    },
     /// `RN`, `rn`
-    Roman { upper: bool },
+    Roman {
+        upper: bool,
+    },
     /// `V`: digits after it multiply the number.
     Shift,
     /// `EEEE`
@@ -74,7 +78,10 @@ impl Template {
         let (mut pointed, mut shifted) = (false, false);
         let mut rest = text;
         while let Some(letter) = rest.chars().next() {
-            let begins = |word: &str| rest.get(..word.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(word));
+            let begins = |word: &str| {
+                rest.get(..word.len())
+                    .is_some_and(|begins| begins.eq_ignore_ascii_case(word))
+            };
             if letter == '"' {
                 let inside: String = rest.chars().skip(1).take_while(|&letter| letter != '"').collect();
                 template.pieces.extend(inside.chars().map(Piece::Text));

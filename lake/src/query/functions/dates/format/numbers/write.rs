@@ -5,7 +5,11 @@ use super::template::{Piece, Template};
 
 /// The number as the template says.
 pub(super) fn write(template: &Template, number: Number) -> String {
-    if let Some(Piece::Roman { upper }) = template.pieces.iter().find(|piece| matches!(piece, Piece::Roman { .. })) {
+    if let Some(Piece::Roman { upper }) = template
+        .pieces
+        .iter()
+        .find(|piece| matches!(piece, Piece::Roman { .. }))
+    {
         return roman(number, *upper, template.unpadded);
     }
     if template.has(Piece::Exponent) {
@@ -41,18 +45,32 @@ struct Writing<'a> {
 
 impl<'a> Writing<'a> {
     fn new(template: &'a Template, digits: &'a Digits, before: usize) -> Self {
-        let mut places = template.pieces.iter().filter(|piece| matches!(piece, Piece::Digit | Piece::Zero | Piece::Point));
+        let mut places = template
+            .pieces
+            .iter()
+            .filter(|piece| matches!(piece, Piece::Digit | Piece::Zero | Piece::Point));
         let first_zero = places.clone().take(before).position(|piece| *piece == Piece::Zero);
-        let any_zero = places.clone().take_while(|piece| **piece != Piece::Point).any(|piece| *piece == Piece::Zero);
+        let any_zero = places
+            .clone()
+            .take_while(|piece| **piece != Piece::Point)
+            .any(|piece| *piece == Piece::Zero);
         let first = before.saturating_sub(digits.before.len());
         // 0.5 is .5 where no zero is asked for.
         let blank_zero = !any_zero && digits.before == "0" && template.after > 0;
         let first_shown = if blank_zero { before } else { first };
         let last_zero_after = {
             let after = places.by_ref().skip_while(|piece| **piece != Piece::Point).skip(1);
-            after.enumerate().filter(|(_, piece)| **piece == Piece::Zero).map(|(place, _)| place + 1).last()
+            after
+                .enumerate()
+                .filter(|(_, piece)| **piece == Piece::Zero)
+                .map(|(place, _)| place + 1)
+                .last()
         };
-        let relevant = digits.after.trim_end_matches('0').len().max(last_zero_after.unwrap_or(0));
+        let relevant = digits
+            .after
+            .trim_end_matches('0')
+            .len()
+            .max(last_zero_after.unwrap_or(0));
         Self {
             template,
             digits,
@@ -75,7 +93,8 @@ impl<'a> Writing<'a> {
                 Piece::Digit | Piece::Zero if pointed => {
                     let of_after = place - self.before;
                     if of_after < self.relevant {
-                        self.out.push_str(self.digits.after.get(of_after..=of_after).unwrap_or(""));
+                        self.out
+                            .push_str(self.digits.after.get(of_after..=of_after).unwrap_or(""));
                     }
                     place += 1;
                 }
@@ -86,7 +105,8 @@ impl<'a> Writing<'a> {
                 Piece::Point => {
                     self.sign_before();
                     // FM9.9 of 0 is `0.`.
-                    if self.template.unpadded && self.shown_from == self.before && self.relevant == 0 && self.before > 0 {
+                    if self.template.unpadded && self.shown_from == self.before && self.relevant == 0 && self.before > 0
+                    {
                         self.out.push('0');
                     }
                     if self.template.after > 0 || self.digits.before.starts_with('#') {
@@ -129,7 +149,9 @@ impl<'a> Writing<'a> {
             return;
         }
         self.sign_before();
-        let digit = place.checked_sub(self.first).and_then(|at| self.digits.before.get(at..=at));
+        let digit = place
+            .checked_sub(self.first)
+            .and_then(|at| self.digits.before.get(at..=at));
         self.out.push_str(digit.unwrap_or("0"));
     }
 
@@ -177,7 +199,11 @@ impl<'a> Writing<'a> {
         if self.digits.negative || self.template.has(Piece::Point) || self.digits.before.starts_with('#') {
             return;
         }
-        let last_two = self.digits.before.get(self.digits.before.len().saturating_sub(2)..).unwrap_or_default();
+        let last_two = self
+            .digits
+            .before
+            .get(self.digits.before.len().saturating_sub(2)..)
+            .unwrap_or_default();
         let value: u32 = last_two.parse().unwrap_or(0);
         let suffix = match (value, value % 10) {
             (11..=13, _) => "th",
@@ -186,7 +212,11 @@ impl<'a> Writing<'a> {
             (_, 3) => "rd",
             _ => "th",
         };
-        self.out.push_str(&if upper { suffix.to_ascii_uppercase() } else { suffix.to_owned() });
+        self.out.push_str(&if upper {
+            suffix.to_ascii_uppercase()
+        } else {
+            suffix.to_owned()
+        });
     }
 }
 
@@ -205,8 +235,19 @@ fn scientific(template: &Template, number: Number) -> String {
 
 fn roman(number: Number, upper: bool, unpadded: bool) -> String {
     const NUMERALS: [(i64, &str); 13] = [
-        (1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"),
-        (9, "IX"), (5, "V"), (4, "IV"), (1, "I"),
+        (1000, "M"),
+        (900, "CM"),
+        (500, "D"),
+        (400, "CD"),
+        (100, "C"),
+        (90, "XC"),
+        (50, "L"),
+        (40, "XL"),
+        (10, "X"),
+        (9, "IX"),
+        (5, "V"),
+        (4, "IV"),
+        (1, "I"),
     ];
     let mut rest: i64 = number.digits(0, 0).before.parse().unwrap_or(0);
     let mut text = String::new();
