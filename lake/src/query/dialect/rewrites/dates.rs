@@ -41,7 +41,10 @@ impl VisitorMut for Dates {
                 Err(error) => return ControlFlow::Break(error),
             },
             // The engine would negate the first of its parts alone.
-            Expr::UnaryOp { op: UnaryOperator::Minus, expr: negated } => {
+            Expr::UnaryOp {
+                op: UnaryOperator::Minus,
+                expr: negated,
+            } => {
                 if let Expr::Interval(interval) = negated.as_ref()
                     && let Some(span) = literal(&interval.value).and_then(|text| intervals::parse(&text, None))
                 {
@@ -51,7 +54,11 @@ impl VisitorMut for Dates {
                     }
                 }
             }
-            Expr::BinaryOp { left, op: BinaryOperator::Overlaps, right } => {
+            Expr::BinaryOp {
+                left,
+                op: BinaryOperator::Overlaps,
+                right,
+            } => {
                 if let (Expr::Tuple(left), Expr::Tuple(right)) = (left.as_mut(), right.as_mut())
                     && left.len() == 2
                     && right.len() == 2
@@ -79,7 +86,9 @@ pub(super) fn text(value: impl Into<String>) -> Expr {
 
 /// The call of a function.
 pub(super) fn call(name: &str, args: Vec<Expr>) -> Expr {
-    let args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)));
+    let args = args
+        .into_iter()
+        .map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)));
     Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,
@@ -99,11 +108,19 @@ pub(super) fn call(name: &str, args: Vec<Expr>) -> Expr {
 /// The text or the digits of a literal, with its sign.
 fn literal(expr: &Expr) -> Option<String> {
     match expr {
-        Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text) | Value::Number(text, _), .. }) => {
-            Some(text.clone())
+        Expr::Value(ValueWithSpan {
+            value: Value::SingleQuotedString(text) | Value::Number(text, _),
+            ..
+        }) => Some(text.clone()),
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } => literal(expr).map(|text| format!("-{text}")),
+        Expr::UnaryOp {
+            op: UnaryOperator::Plus,
+            expr,
         }
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => literal(expr).map(|text| format!("-{text}")),
-        Expr::UnaryOp { op: UnaryOperator::Plus, expr } | Expr::Nested(expr) => literal(expr),
+        | Expr::Nested(expr) => literal(expr),
         _ => None,
     }
 }
@@ -134,10 +151,16 @@ fn interval(interval: &mut Interval) -> Result<Expr> {
 /// The literal in months, days and nanoseconds, which the engine reads alike whatever was written.
 fn engine_interval(text: &str, unit: Option<Unit>, written: &Interval) -> Result<Expr> {
     // `'2:03' minute to second` is minutes, where it would be hours elsewhere.
-    let of_minutes = matches!(written.leading_field, Some(DateTimeField::Minute | DateTimeField::Minutes))
-        && written.last_field.is_some()
+    let of_minutes = matches!(
+        written.leading_field,
+        Some(DateTimeField::Minute | DateTimeField::Minutes)
+    ) && written.last_field.is_some()
         && text.matches(':').count() == 1;
-    let text = if of_minutes { format!("00:{text}") } else { text.to_owned() };
+    let text = if of_minutes {
+        format!("00:{text}")
+    } else {
+        text.to_owned()
+    };
     let span = intervals::parse(&text, unit);
     of_span(span.ok_or_else(|| plan_datafusion_err!("invalid input syntax for type interval: '{text}'"))?)
 }
@@ -145,7 +168,10 @@ fn engine_interval(text: &str, unit: Option<Unit>, written: &Interval) -> Result
 /// The interval as the engine reads it.
 fn of_span(span: Span) -> Result<Expr> {
     let span = span.to_engine()?;
-    let literal = format!("{} months {} days {} nanoseconds", span.months, span.days, span.nanoseconds);
+    let literal = format!(
+        "{} months {} days {} nanoseconds",
+        span.months, span.days, span.nanoseconds
+    );
     Ok(Expr::Interval(Interval {
         value: Box::new(self::text(literal)),
         leading_field: None,
@@ -157,13 +183,40 @@ fn of_span(span: Span) -> Result<Expr> {
 
 /// Where a function has the name of a unit or of a field.
 const UNIT_FIRST: &[&str] = &[
-    "adddate", "date_add", "date_diff", "date_part", "date_sub", "date_trunc", "dateadd", "datediff", "datediff_big",
-    "datename", "datepart", "datesub", "datetime_add", "datetime_diff", "datetime_sub", "datetime_trunc", "datetrunc",
-    "timeadd", "timediff", "timestamp_add", "timestamp_diff", "timestamp_sub", "timestamp_trunc", "timestampadd",
+    "adddate",
+    "date_add",
+    "date_diff",
+    "date_part",
+    "date_sub",
+    "date_trunc",
+    "dateadd",
+    "datediff",
+    "datediff_big",
+    "datename",
+    "datepart",
+    "datesub",
+    "datetime_add",
+    "datetime_diff",
+    "datetime_sub",
+    "datetime_trunc",
+    "datetrunc",
+    "timeadd",
+    "timediff",
+    "timestamp_add",
+    "timestamp_diff",
+    "timestamp_sub",
+    "timestamp_trunc",
+    "timestampadd",
     "timestampdiff",
 ];
 const UNIT_LAST: &[&str] = &[
-    "date_diff", "date_trunc", "datetime_diff", "datetime_trunc", "last_day", "time_slice", "timestamp_diff",
+    "date_diff",
+    "date_trunc",
+    "datetime_diff",
+    "datetime_trunc",
+    "last_day",
+    "time_slice",
+    "timestamp_diff",
     "timestamp_trunc",
 ];
 
@@ -210,7 +263,13 @@ fn argument(arg: &FunctionArg) -> Option<&Expr> {
 }
 
 fn is_text(expr: &Expr) -> bool {
-    matches!(expr, Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(_), .. }))
+    matches!(
+        expr,
+        Expr::Value(ValueWithSpan {
+            value: Value::SingleQuotedString(_),
+            ..
+        })
+    )
 }
 
 /// Puts the name of a unit or of a field in quotes, and says whether it is one: `month`, `week(monday)`.
@@ -219,7 +278,11 @@ fn quote(arg: &mut FunctionArg) -> bool {
         return false;
     };
     let name = match expr {
-        Expr::Identifier(Ident { value, quote_style: None, .. }) => value.clone(),
+        Expr::Identifier(Ident {
+            value,
+            quote_style: None,
+            ..
+        }) => value.clone(),
         Expr::Function(function) => match function.to_string().to_ascii_lowercase().as_str() {
             "week(monday)" => "week".to_owned(),
             _ => return false,

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    CastFormat, CastKind, CharacterLength, DataType, ExactNumberInfo, Expr, Statement, Value, ValueWithSpan, VisitMut, VisitorMut,
+    CastFormat, CastKind, CharacterLength, DataType, ExactNumberInfo, Expr, Statement, Value, ValueWithSpan, VisitMut,
+    VisitorMut,
 };
 
 use super::dates::{call, text};
@@ -38,8 +39,17 @@ impl VisitorMut for Types {
 
 fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
     match expr {
-        Expr::Cast { kind, expr, data_type, format, array: false } => {
-            let cast = Cast { lenient: matches!(kind, CastKind::TryCast | CastKind::SafeCast), data_type };
+        Expr::Cast {
+            kind,
+            expr,
+            data_type,
+            format,
+            array: false,
+        } => {
+            let cast = Cast {
+                lenient: matches!(kind, CastKind::TryCast | CastKind::SafeCast),
+                data_type,
+            };
             if let (DataType::Numeric(ExactNumberInfo::None) | DataType::Decimal(ExactNumberInfo::None), None) =
                 (&cast.data_type, &format)
                 && let Some(number) = exact(expr)
@@ -54,9 +64,19 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
                 None => Ok(cast.adjusted(expr)),
             }
         }
-        Expr::Convert { is_try, expr, data_type: Some(data_type), .. } => {
-            let cast = Cast { lenient: *is_try, data_type };
-            Ok(Some(cast.adjusted(expr).unwrap_or_else(|| cast.plain((**expr).clone()))))
+        Expr::Convert {
+            is_try,
+            expr,
+            data_type: Some(data_type),
+            ..
+        } => {
+            let cast = Cast {
+                lenient: *is_try,
+                data_type,
+            };
+            Ok(Some(
+                cast.adjusted(expr).unwrap_or_else(|| cast.plain((**expr).clone())),
+            ))
         }
         Expr::Value(ValueWithSpan { value, .. }) => Ok(literal(value)),
         _ => Ok(None),
@@ -65,7 +85,11 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
 
 /// A literal with a point as a decimal of its own digits, which `numeric` has in PostgreSQL.
 fn exact(expr: &Expr) -> Option<Expr> {
-    let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text) | Value::Number(text, _), span }) = expr else {
+    let Expr::Value(ValueWithSpan {
+        value: Value::SingleQuotedString(text) | Value::Number(text, _),
+        span,
+    }) = expr
+    else {
         return None;
     };
     let (before, after) = text.split_once('.')?;
@@ -96,7 +120,11 @@ struct Cast<'a> {
 impl Cast<'_> {
     fn plain(&self, expr: Expr) -> Expr {
         Expr::Cast {
-            kind: if self.lenient { CastKind::TryCast } else { CastKind::Cast },
+            kind: if self.lenient {
+                CastKind::TryCast
+            } else {
+                CastKind::Cast
+            },
             expr: Box::new(expr),
             data_type: self.data_type.clone(),
             array: false,
@@ -106,7 +134,13 @@ impl Cast<'_> {
 
     /// A cast to a type with a length or a precision that the engine's type does not have.
     fn adjusted(&self, expr: &mut Expr) -> Option<Expr> {
-        let to = |data_type: DataType| Cast { data_type: &data_type, ..*self }.plain(expr.clone());
+        let to = |data_type: DataType| {
+            Cast {
+                data_type: &data_type,
+                ..*self
+            }
+            .plain(expr.clone())
+        };
         if let Some(length) = length(self.data_type) {
             return Some(call("left", vec![to(DataType::Varchar(None)), number(length)]));
         }
@@ -118,15 +152,17 @@ impl Cast<'_> {
             DataType::Custom(name, _) if name.to_string().eq_ignore_ascii_case("uniqueidentifier") => {
                 Some(call("to_uuid", vec![to(DataType::Varchar(None))]))
             }
-            DataType::Timestamp(Some(digits @ 0..6), zone) => {
-                Some(call("round_time", vec![to(DataType::Timestamp(None, *zone)), number(*digits)]))
-            }
+            DataType::Timestamp(Some(digits @ 0..6), zone) => Some(call(
+                "round_time",
+                vec![to(DataType::Timestamp(None, *zone)), number(*digits)],
+            )),
             DataType::Datetime(Some(digits @ 0..6)) => {
                 Some(call("round_time", vec![to(DataType::Datetime(None)), number(*digits)]))
             }
-            DataType::TimestampNtz(Some(digits @ 0..6)) => {
-                Some(call("round_time", vec![to(DataType::TimestampNtz(None)), number(*digits)]))
-            }
+            DataType::TimestampNtz(Some(digits @ 0..6)) => Some(call(
+                "round_time",
+                vec![to(DataType::TimestampNtz(None)), number(*digits)],
+            )),
             _ => None,
         }
     }
@@ -153,9 +189,16 @@ impl Cast<'_> {
                     (_, Some(length)) => call("left", vec![written, number(length)]),
                 }
             }
-            DataType::Date => call(if self.lenient { "try_to_date" } else { "to_date" }, vec![value, format]),
+            DataType::Date => call(
+                if self.lenient { "try_to_date" } else { "to_date" },
+                vec![value, format],
+            ),
             DataType::Timestamp(..) | DataType::Datetime(_) | DataType::TimestampNtz(_) | DataType::Custom(..) => {
-                let name = if self.lenient { "try_to_timestamp" } else { "to_timestamp_ntz" };
+                let name = if self.lenient {
+                    "try_to_timestamp"
+                } else {
+                    "to_timestamp_ntz"
+                };
                 self.plain(call(name, vec![value, format]))
             }
             DataType::Numeric(_) | DataType::Decimal(_) => self.plain(call("to_number", vec![value, format])),

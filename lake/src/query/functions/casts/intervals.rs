@@ -10,7 +10,10 @@ pub(in crate::query) fn parse(text: &str, unit: Option<Unit>) -> Option<Span> {
     let text = text.trim();
     // A comma is between parts, and not within a number.
     let parts = text.as_bytes();
-    if parts.windows(3).any(|three| three[1] == b',' && three[0].is_ascii_digit() && three[2].is_ascii_digit()) {
+    if parts
+        .windows(3)
+        .any(|three| three[1] == b',' && three[0].is_ascii_digit() && three[2].is_ascii_digit())
+    {
         return None;
     }
     match text.strip_prefix(['P', 'p']) {
@@ -75,7 +78,10 @@ fn add(span: &mut Span, number: Number, unit: Unit) -> Option<()> {
         _ => {
             let micros = micros?;
             let of_fraction = i64::try_from(fraction * i128::from(micros) / 1_000_000).ok()?;
-            span.micros = span.micros.checked_add(number.whole.checked_mul(micros)?)?.checked_add(of_fraction)?;
+            span.micros = span
+                .micros
+                .checked_add(number.whole.checked_mul(micros)?)?
+                .checked_add(of_fraction)?;
             Some(())
         }
     }
@@ -117,8 +123,14 @@ fn words(text: &str, last_unit: Unit) -> Option<Span> {
         if word.contains(':') {
             span.micros = span.micros.checked_add(clock(word)?)?;
         } else if let Some((years, months)) = unsigned.split_once('-') {
-            let months = years.parse::<i64>().ok()?.checked_mul(12)?.checked_add(months.parse().ok()?)?;
-            span.months = span.months.checked_add(if word.starts_with('-') { -months } else { months })?;
+            let months = years
+                .parse::<i64>()
+                .ok()?
+                .checked_mul(12)?
+                .checked_add(months.parse().ok()?)?;
+            span.months = span
+                .months
+                .checked_add(if word.starts_with('-') { -months } else { months })?;
         } else {
             waiting = Some(Number::parse(word)?);
         }
@@ -132,7 +144,10 @@ fn words(text: &str, last_unit: Unit) -> Option<Span> {
 /// Words, and numbers apart from the units that are written to them: `1d`.
 fn pieces(text: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
-    for word in text.split(|letter: char| letter.is_whitespace() || letter == ',').filter(|word| !word.is_empty()) {
+    for word in text
+        .split(|letter: char| letter.is_whitespace() || letter == ',')
+        .filter(|word| !word.is_empty())
+    {
         let mut rest = word;
         while let Some(at) = rest
             .char_indices()
@@ -141,7 +156,9 @@ fn pieces(text: &str) -> Vec<&str> {
             .map(|((at, letter), _)| at + letter.len_utf8())
         {
             let (number, after) = rest.split_at(at);
-            let end = after.find(|letter: char| !letter.is_ascii_alphabetic()).unwrap_or(after.len());
+            let end = after
+                .find(|letter: char| !letter.is_ascii_alphabetic())
+                .unwrap_or(after.len());
             let (unit, after) = after.split_at(end);
             pieces.extend([number, unit]);
             rest = after;
@@ -160,7 +177,10 @@ fn clock(text: &str) -> Option<i64> {
         None => (1, text.strip_prefix('+').unwrap_or(text)),
     };
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-    let numbers: Vec<i64> = whole.split(':').map(|part| part.parse().ok().filter(|n| *n >= 0)).collect::<Option<_>>()?;
+    let numbers: Vec<i64> = whole
+        .split(':')
+        .map(|part| part.parse().ok().filter(|n| *n >= 0))
+        .collect::<Option<_>>()?;
     let (hours, minutes, seconds) = match numbers.as_slice() {
         [minutes, seconds] if !fraction.is_empty() => (0, *minutes, *seconds),
         [hours, minutes] => (*hours, *minutes, 0),
@@ -170,7 +190,9 @@ fn clock(text: &str) -> Option<i64> {
     if minutes >= 60 || seconds > 60 {
         return None;
     }
-    let micros = hours.checked_mul(HOUR)?.checked_add(minutes * MINUTE + seconds * SECOND)?;
+    let micros = hours
+        .checked_mul(HOUR)?
+        .checked_add(minutes * MINUTE + seconds * SECOND)?;
     Some(sign * micros.checked_add(micros_of_fraction(fraction)?)?)
 }
 

@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 
-use super::calendar::{DAY, Date, month_length, monday, split};
+use super::calendar::{DAY, Date, monday, month_length, split};
 use super::trunc::named;
 use super::units::Unit;
 use super::values::{INTERVAL, Moments, Span, Spans, add, collect, collect_spans, out_of_range};
@@ -58,7 +58,13 @@ fn whole(unit: Unit, from: i64, to: i64) -> Result<i64> {
         date.year * 12 + date.month
     };
     let mut months = month(to) - month(from);
-    let reached = add(from, Span { months, ..Span::default() })?;
+    let reached = add(
+        from,
+        Span {
+            months,
+            ..Span::default()
+        },
+    )?;
     // A month is whole when the day and the time of the later one are not before those of the earlier one.
     if months > 0 && reached > to {
         months -= 1;
@@ -151,12 +157,18 @@ fn overlaps(args: &Arguments) -> Result<ArrayRef> {
     let end = |start: Option<i64>, place: usize, row: usize| -> Result<Option<i64>> {
         let array = args.array(place)?;
         match Spans::of(array) {
-            Ok(spans) => start.zip(spans.get(row)).map(|(start, span)| add(start, span)).transpose(),
+            Ok(spans) => start
+                .zip(spans.get(row))
+                .map(|(start, span)| add(start, span))
+                .transpose(),
             Err(_) => Moments::of(array)?.local(row),
         }
     };
     let rows = (0..args.rows).map(|row| {
-        let (first, second) = (Moments::of(args.array(0)?)?.local(row)?, Moments::of(args.array(2)?)?.local(row)?);
+        let (first, second) = (
+            Moments::of(args.array(0)?)?.local(row)?,
+            Moments::of(args.array(2)?)?.local(row)?,
+        );
         let (first_end, second_end) = (end(first, 1, row)?, end(second, 3, row)?);
         Ok(overlap((first, first_end), (second, second_end)))
     });
@@ -195,7 +207,13 @@ const PERIODS: &[&[Kind]] = &[
 pub(super) const DEFINITIONS: &[Definition] = &[
     Definition {
         name: "datediff",
-        aliases: &["date_diff", "timediff", "datetime_diff", "timestamp_diff", "datediff_big"],
+        aliases: &[
+            "date_diff",
+            "timediff",
+            "datetime_diff",
+            "timestamp_diff",
+            "datediff_big",
+        ],
         family: super::FAMILY,
         about: "How many beginnings of a unit are between two times: `datediff(unit, from, to)`, \
             `date_diff(to, from, unit)`, `datediff(to, from)` for days. Weeks begin with Monday.",
@@ -203,7 +221,11 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         example: "select datediff(month, date '2024-01-31', date '2024-03-01')",
         forms: FORMS,
         returns: always!(DataType::Int64),
-        body: |args| counted(args, |unit, from, to| boundaries(unit, from, to).ok_or_else(out_of_range)),
+        body: |args| {
+            counted(args, |unit, from, to| {
+                boundaries(unit, from, to).ok_or_else(out_of_range)
+            })
+        },
         ..PLAIN
     },
     Definition {

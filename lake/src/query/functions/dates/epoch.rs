@@ -31,12 +31,18 @@ fn unix_timestamp(args: &Arguments) -> Result<ArrayRef> {
 
 fn date_of_days(args: &Arguments) -> Result<ArrayRef> {
     let numbers = args.ints(0)?;
-    collect(&args.result, rows(args, |row| join(numbers.value(row), 0).ok_or_else(out_of_range)))
+    collect(
+        &args.result,
+        rows(args, |row| join(numbers.value(row), 0).ok_or_else(out_of_range)),
+    )
 }
 
 fn days_of_date(args: &Arguments) -> Result<ArrayRef> {
     let moments = Moments::of(args.array(0)?)?;
-    collect(&args.result, moments.locals().map(|local| Ok(local?.map(|local| split(local).0))))
+    collect(
+        &args.result,
+        moments.locals().map(|local| Ok(local?.map(|local| split(local).0))),
+    )
 }
 
 pub(super) const DEFINITIONS: &[Definition] = &[

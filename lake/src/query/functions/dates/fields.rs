@@ -34,7 +34,11 @@ pub(super) fn counted(year: i64) -> i64 {
 
 /// A century or a millennium: the first ends with the year of that number.
 fn period(year: i64, years: i64) -> i64 {
-    if year > 0 { (year + years - 1) / years } else { -((years - year) / years) }
+    if year > 0 {
+        (year + years - 1) / years
+    } else {
+        -((years - year) / years)
+    }
 }
 
 /// The field of a time on the wall.
@@ -76,7 +80,10 @@ pub(super) fn of_moment(field: Field, local: i64, zone: Zone) -> Result<Part> {
         Field::TimezoneHour => whole(offset()? / HOUR),
         Field::TimezoneMinute => whole(offset()? / MINUTE % 60),
     };
-    Ok(Part { value, scale: scale(field) })
+    Ok(Part {
+        value,
+        scale: scale(field),
+    })
 }
 
 fn in_unit(micros: i128, unit: Unit) -> i128 {
@@ -124,7 +131,10 @@ pub(super) fn of_span(field: Field, span: Span) -> Result<Part> {
         }
         _ => return exec_err!("an interval does not have that field"),
     };
-    Ok(Part { value, scale: scale(field) })
+    Ok(Part {
+        value,
+        scale: scale(field),
+    })
 }
 
 /// The field of a time on the wall, as a whole number.

@@ -55,12 +55,18 @@ fn of_day(hour: i64, minute: i64, second: f64) -> Result<i64> {
 }
 
 /// Rows that are null where an argument is.
-pub(super) fn rows<'a, T>(args: &'a Arguments, row: impl Fn(usize) -> Result<T> + 'a) -> impl Iterator<Item = Result<Option<T>>> + 'a {
+pub(super) fn rows<'a, T>(
+    args: &'a Arguments,
+    row: impl Fn(usize) -> Result<T> + 'a,
+) -> impl Iterator<Item = Result<Option<T>>> + 'a {
     (0..args.rows).map(move |at| if args.any_null(at) { Ok(None) } else { row(at).map(Some) })
 }
 
 fn make_date(args: &Arguments) -> Result<ArrayRef> {
-    collect(&args.result, rows(args, |row| join(days(args, row)?, 0).ok_or_else(out_of_range)))
+    collect(
+        &args.result,
+        rows(args, |row| join(days(args, row)?, 0).ok_or_else(out_of_range)),
+    )
 }
 
 /// `date_from_parts`: months and days beyond their ends are counted on.
@@ -210,7 +216,15 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         example: "select make_timestamptz(2024, 2, 29, 10, 11, 12.5, 'Europe/Madrid')",
         forms: &[
             SECONDS,
-            &[Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Float, Kind::Text],
+            &[
+                Kind::Int,
+                Kind::Int,
+                Kind::Int,
+                Kind::Int,
+                Kind::Int,
+                Kind::Float,
+                Kind::Text,
+            ],
         ],
         returns: |_| Ok(timestamp(true)),
         body: make_timestamp,
@@ -264,7 +278,15 @@ pub(super) const DEFINITIONS: &[Definition] = &[
             &[Kind::Int; 4],
             &[Kind::Int; 5],
             &[Kind::Int; 6],
-            &[Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Int, Kind::Float],
+            &[
+                Kind::Int,
+                Kind::Int,
+                Kind::Int,
+                Kind::Int,
+                Kind::Int,
+                Kind::Int,
+                Kind::Float,
+            ],
         ],
         returns: always!(INTERVAL),
         body: make_interval,

@@ -6,10 +6,10 @@ use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int6
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_datafusion_err};
+use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::preimage::PreimageResult;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::Expr;
 
 use super::calendar::{DAY, Date, iso_week, iso_weekday, split, weekday};
 use super::fields::{Part, counted, named, of_moment, of_span, of_time, scale};
@@ -17,7 +17,11 @@ use super::units::{Field, Unit};
 use super::values::{Moments, Spans, out_of_range};
 use crate::query::functions::definition::{Arguments, Definition, Given, Kind, PLAIN, always};
 
-const FORMS: &[&[Kind]] = &[&[Kind::Text, Kind::Moment], &[Kind::Text, Kind::Time], &[Kind::Text, Kind::Span]];
+const FORMS: &[&[Kind]] = &[
+    &[Kind::Text, Kind::Moment],
+    &[Kind::Text, Kind::Time],
+    &[Kind::Text, Kind::Span],
+];
 
 /// The field of an argument that is a constant: the type depends on it.
 fn constant(given: &Given) -> Result<Field> {
@@ -42,7 +46,12 @@ fn parts(args: &Arguments, fields: impl Fn(usize) -> Result<Field>, place: usize
         _ => {
             let moments = Moments::of(array)?;
             let zone = moments.zone();
-            Box::new(move |row| moments.local(row)?.map(|local| of_moment(fields(row)?, local, zone)).transpose())
+            Box::new(move |row| {
+                moments
+                    .local(row)?
+                    .map(|local| of_moment(fields(row)?, local, zone))
+                    .transpose()
+            })
         }
     };
     (0..args.rows)
@@ -179,7 +188,11 @@ macro_rules! field {
             name: $name,
             aliases: $aliases,
             family: super::FAMILY,
-            about: concat!("The ", $what, " of a date, a timestamp, a time or an interval, as a bigint."),
+            about: concat!(
+                "The ",
+                $what,
+                " of a date, a timestamp, a time or an interval, as a bigint."
+            ),
             syntax: concat!($name, "(at)"),
             example: concat!("select ", $name, "(timestamp '2024-02-29 10:11:12.5')"),
             forms: &[&[Kind::Moment], &[Kind::Time], &[Kind::Span]],
@@ -246,24 +259,74 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     },
     field!("quarter", &[], "quarter", Field::Of(Unit::Quarter)),
     field!("month", &[], "month", Field::Of(Unit::Month)),
-    field!("week", &["weekofyear", "weekiso", "week_iso"], "week of ISO 8601", Field::Of(Unit::Week)),
-    field!("isoyear", &["yearofweekiso", "yearofweek"], "year of ISO 8601's week", Field::Of(Unit::IsoYear)),
-    field!("day", &["dayofmonth", "day_of_month"], "day of the month", Field::Of(Unit::Day)),
-    field!("dayofweek", &["weekday", "day_of_week"], "day of the week, Sunday is 0,", Field::Weekday),
-    field!("isodow", &["dayofweekiso", "dayofweek_iso"], "day of the week, Monday is 1,", Field::IsoWeekday),
+    field!(
+        "week",
+        &["weekofyear", "weekiso", "week_iso"],
+        "week of ISO 8601",
+        Field::Of(Unit::Week)
+    ),
+    field!(
+        "isoyear",
+        &["yearofweekiso", "yearofweek"],
+        "year of ISO 8601's week",
+        Field::Of(Unit::IsoYear)
+    ),
+    field!(
+        "day",
+        &["dayofmonth", "day_of_month"],
+        "day of the month",
+        Field::Of(Unit::Day)
+    ),
+    field!(
+        "dayofweek",
+        &["weekday", "day_of_week"],
+        "day of the week, Sunday is 0,",
+        Field::Weekday
+    ),
+    field!(
+        "isodow",
+        &["dayofweekiso", "dayofweek_iso"],
+        "day of the week, Monday is 1,",
+        Field::IsoWeekday
+    ),
     field!("dayofyear", &["day_of_year"], "day of the year", Field::DayOfYear),
     field!("hour", &[], "hour", Field::Of(Unit::Hour)),
     field!("minute", &[], "minute", Field::Of(Unit::Minute)),
     field!("second", &[], "whole second", Field::Of(Unit::Second)),
-    field!("millisecond", &[], "milliseconds of the minute", Field::Of(Unit::Millisecond)),
-    field!("microsecond", &[], "microseconds of the minute", Field::Of(Unit::Microsecond)),
+    field!(
+        "millisecond",
+        &[],
+        "milliseconds of the minute",
+        Field::Of(Unit::Millisecond)
+    ),
+    field!(
+        "microsecond",
+        &[],
+        "microseconds of the minute",
+        Field::Of(Unit::Microsecond)
+    ),
     field!("decade", &[], "decade", Field::Of(Unit::Decade)),
     field!("century", &[], "century", Field::Of(Unit::Century)),
     field!("millennium", &[], "millennium", Field::Of(Unit::Millennium)),
     field!("era", &[], "era, 0 before Christ,", Field::Era),
-    field!("epoch_ms", &["unix_millis"], "milliseconds since 1970", Field::EpochIn(Unit::Millisecond)),
-    field!("epoch_us", &["unix_micros"], "microseconds since 1970", Field::EpochIn(Unit::Microsecond)),
-    field!("epoch_ns", &[], "nanoseconds since 1970", Field::EpochIn(Unit::Nanosecond)),
+    field!(
+        "epoch_ms",
+        &["unix_millis"],
+        "milliseconds since 1970",
+        Field::EpochIn(Unit::Millisecond)
+    ),
+    field!(
+        "epoch_us",
+        &["unix_micros"],
+        "microseconds since 1970",
+        Field::EpochIn(Unit::Microsecond)
+    ),
+    field!(
+        "epoch_ns",
+        &[],
+        "nanoseconds since 1970",
+        Field::EpochIn(Unit::Nanosecond)
+    ),
     field!("unix_seconds", &[], "whole seconds since 1970", Field::Epoch),
     Definition {
         name: "epoch",

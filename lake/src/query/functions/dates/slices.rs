@@ -88,8 +88,13 @@ fn eomonth(args: &Arguments) -> Result<ArrayRef> {
             2 => args.ints(1)?.value(row),
             _ => 0,
         };
-        let date = add_months(split(local).0, months).map(Date::of).ok_or_else(out_of_range)?;
-        let last = Date { day: month_length(date.year, date.month), ..date };
+        let date = add_months(split(local).0, months)
+            .map(Date::of)
+            .ok_or_else(out_of_range)?;
+        let last = Date {
+            day: month_length(date.year, date.month),
+            ..date
+        };
         join(last.days(), 0).ok_or_else(out_of_range).map(Some)
     });
     collect(&args.result, rows)

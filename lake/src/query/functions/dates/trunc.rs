@@ -49,7 +49,10 @@ pub(super) fn truncated(unit: Unit, local: i64) -> Result<i64> {
 
 /// `date_trunc(unit, time[, zone])`, `date_trunc(time, unit)`.
 fn date_trunc(args: &Arguments) -> Result<ArrayRef> {
-    let is_text = |place: usize| args.array(place).is_ok_and(|array| *array.data_type() == DataType::Utf8);
+    let is_text = |place: usize| {
+        args.array(place)
+            .is_ok_and(|array| *array.data_type() == DataType::Utf8)
+    };
     let (unit, time) = if is_text(0) { (0, 1) } else { (1, 0) };
     let names = args.text(unit)?;
     let mut known: Option<(&str, Unit)> = None;
@@ -87,7 +90,11 @@ fn date_trunc(args: &Arguments) -> Result<ArrayRef> {
         let instant = moments.zone().to_instant(local)?;
         let (unit, offset) = (unit_of(row)?, zone.offset(instant)?);
         let begins = truncated(unit, instant + offset)?;
-        let begins = if unit < Unit::Day { begins - offset } else { zone.to_instant(begins)? };
+        let begins = if unit < Unit::Day {
+            begins - offset
+        } else {
+            zone.to_instant(begins)?
+        };
         moments.zone().to_local(begins).map(Some)
     });
     collect(&args.result, rows)
@@ -98,8 +105,14 @@ fn span_truncated(unit: Unit, span: Span) -> Result<Span> {
         return exec_err!("an interval is not cut to weeks");
     }
     Ok(match (unit.months(), unit.micros()) {
-        (Some(months), _) => Span { months: span.months / months * months, ..Span::default() },
-        (_, Some(micros)) if unit < Unit::Day => Span { micros: span.micros / micros * micros, ..span },
+        (Some(months), _) => Span {
+            months: span.months / months * months,
+            ..Span::default()
+        },
+        (_, Some(micros)) if unit < Unit::Day => Span {
+            micros: span.micros / micros * micros,
+            ..span
+        },
         (_, Some(_)) => Span { micros: 0, ..span },
         _ => span,
     })
