@@ -40,6 +40,11 @@ class Expressions:
             return Node(kind, self.random.choice(found))
         return self.literal(kind)
 
+    def column(self, kind):
+        """A column of that kind, or what there is if there is none."""
+        found = [name for name, own in self.columns if own == kind]
+        return Node("column", self.random.choice(found)) if found else self.of(kind, 1)
+
     def literal(self, kind):
         pick = self.random.choice
         if self.random.random() < 0.08:
@@ -166,7 +171,7 @@ class Expressions:
                 lambda: Node("boolean", "(", truth(), self.random.choice([" is true", " is not true", " is false"]), ")"),
                 lambda: Node("boolean", "(", one(), self.random.choice([" is distinct from ", " is not distinct from "]), one(), ")"),
                 lambda: Node("boolean", "(", one(), self.random.choice([" between ", " not between "]), one(), " and ", one(), ")"),
-                lambda: Node("boolean", "(", one(), self.random.choice([" in (", " not in ("]), one(), ", ", one(), "))"),
+                lambda: Node("boolean", "(", self.column(kind), self.random.choice([" in (", " not in ("]), one(), ", ", one(), "))"),
                 lambda: Node("boolean", "(", one("text"), self.random.choice([" like ", " not like "]), self.pattern(), ")"),
                 lambda: Node("boolean", "(", one("text"), " ilike ", self.pattern(), ")"),
                 lambda: self.extremes(compare),
