@@ -70,7 +70,6 @@ impl OfSession {
             returns,
             answer,
             documentation: Documentation::builder(section, description, syntax)
-                .with_sql_example(format!("select {syntax}"))
                 .build(),
         }
     }
