@@ -427,8 +427,8 @@ mod tests {
             assert_eq!(said, "… has no order 7: …, …");
         }
         let parent = json!({"first": "Anab", "name": "Anabel", "all": "Anabel Anab"});
-        let scope = scope.with("parent", parent);
-        let sent = Outgoing::new(&request_of("/x"), &base, &scope, &Addition::default()).unwrap();
+        let named = scope.with("parent", parent);
+        let sent = Outgoing::new(&request_of("/x"), &base, &named, &Addition::default()).unwrap();
         let said = sent.place.without_persons("no Anabel Anab, no Anabel, no Anab");
         assert_eq!(said, "no …, no …, no …");
         // What cannot be filled in without the record shows no path at all.

@@ -15,35 +15,40 @@ use crate::query::metadata::is_of_pg_catalog;
 
 const PG_CATALOG: &str = "pg_catalog";
 
-/// What looks up what a function says, by its name. `max` makes one row of what is at most one.
+/// What looks up what a function says, by its name. `max` makes one row of what is at most one. The columns have names that
+/// no argument has: `oid` in an argument is the column of the query around.
 const LOOKUPS: [(&str, &str); 4] = [
     (
         "obj_description",
-        "(SELECT max(described.description) AS obj_description FROM pg_catalog.pg_description described \
-         WHERE described.objoid = arg_1 AND described.objsubid = 0)",
+        "(SELECT max(_of._what) FROM (SELECT objoid AS _key, objsubid AS _part, description AS _what \
+         FROM pg_catalog.pg_description) _of WHERE _of._key = arg_1 AND _of._part = 0)",
     ),
     (
         "col_description",
-        "(SELECT max(described.description) AS col_description FROM pg_catalog.pg_description described \
-         WHERE described.objoid = arg_1 AND described.objsubid = arg_2)",
+        "(SELECT max(_of._what) FROM (SELECT objoid AS _key, objsubid AS _part, description AS _what \
+         FROM pg_catalog.pg_description) _of WHERE _of._key = arg_1 AND _of._part = arg_2)",
     ),
     (
         "pg_get_viewdef",
-        "(SELECT max(described.ev_action) AS pg_get_viewdef FROM pg_catalog.pg_rewrite described WHERE described.ev_class = arg_1)",
+        "(SELECT max(_of._what) FROM (SELECT ev_class AS _key, ev_action AS _what FROM pg_catalog.pg_rewrite) _of \
+         WHERE _of._key = arg_1)",
     ),
     (
         "pg_get_constraintdef",
-        "(SELECT max(described.consrc) AS pg_get_constraintdef FROM pg_catalog.pg_constraint described WHERE described.oid = arg_1)",
+        "(SELECT max(_of._what) FROM (SELECT oid AS _key, consrc AS _what FROM pg_catalog.pg_constraint) _of \
+         WHERE _of._key = arg_1)",
     ),
 ];
 
 /// The name of the relation with an identifier, as `regclass` writes it.
-const RELATION: &str = "(SELECT max(CASE WHEN named.nspname = current_schema() THEN described.relname \
-    ELSE named.nspname || '.' || described.relname END) AS regclass FROM pg_catalog.pg_class described \
-    JOIN pg_catalog.pg_namespace named ON named.oid = described.relnamespace WHERE described.oid = arg_1)";
+const RELATION: &str = "(SELECT max(_of._what) FROM (SELECT described.oid AS _key, \
+    CASE WHEN named.nspname = current_schema() THEN described.relname \
+    ELSE named.nspname || '.' || described.relname END AS _what FROM pg_catalog.pg_class described \
+    JOIN pg_catalog.pg_namespace named ON named.oid = described.relnamespace) _of WHERE _of._key = arg_1)";
 
 /// The name of the schema with an identifier.
-const NAMESPACE: &str = "(SELECT max(described.nspname) AS regnamespace FROM pg_catalog.pg_namespace described WHERE described.oid = arg_1)";
+const NAMESPACE: &str = "(SELECT max(_of._what) FROM (SELECT oid AS _key, nspname AS _what \
+    FROM pg_catalog.pg_namespace) _of WHERE _of._key = arg_1)";
 
 /// Rewrites them.
 ///
