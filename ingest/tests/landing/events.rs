@@ -583,7 +583,7 @@ async fn personal_data_reaches_no_disk() {
     let landed = project
         .sql(&format!("select {columns} from raw_web.segment order by 1"))
         .await;
-    let traits = r#"{"plan":"pro","age":"old"}"#;
+    let traits = r#"{"age":"old","plan":"pro"}"#;
     assert_eq!(
         landed,
         [

@@ -71,6 +71,18 @@ fn named(data_type: &DataType) -> String {
     }
 }
 
+/// What a column holds, with the fields of records by name: their order is that of arrival.
+fn values(column: &str, data_type: &DataType) -> Vec<String> {
+    let DataType::Struct(fields) = data_type else {
+        return vec![column.to_owned()];
+    };
+    let fields: BTreeMap<_, _> = fields.iter().map(|field| (field.name(), field.data_type())).collect();
+    let within = fields
+        .into_iter()
+        .flat_map(|(name, of)| values(&format!("{column}['{name}']"), of));
+    std::iter::once(format!("{column} is null")).chain(within).collect()
+}
+
 /// Lands files, some at a time.
 async fn land(format: &str, disposition: &str, loads: &[Vec<(String, Vec<u8>)>], columns: usize) -> Landed {
     let streams = format!("{{t: {{path: 'in/*.{format}', key: [id], disposition: {disposition}}}}}");
@@ -96,7 +108,8 @@ async fn land(format: &str, disposition: &str, loads: &[Vec<(String, Vec<u8>)>],
     {
         let data_type = snapshot.schema().field_with_name(&column).unwrap().data_type().clone();
         landed.types.insert(column.clone(), named(&data_type));
-        for row in project.sql(&format!("select id, {column} from raw_shop.t")).await {
+        let values = values(&column, &data_type).join(", ");
+        for row in project.sql(&format!("select id, {values} from raw_shop.t")).await {
             let (id, value) = row.split_once('|').unwrap();
             landed.rows.entry(id.to_owned()).or_default().push(value.to_owned());
         }

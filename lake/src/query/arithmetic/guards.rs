@@ -17,9 +17,9 @@ use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPla
 use datafusion::optimizer::AnalyzerRule;
 
 use super::Operation;
-use crate::query::functions::casts::CAST;
 use super::function::Arithmetic;
 use crate::query::expressions::rewrite;
+use crate::query::functions::casts::CAST;
 
 /// Functions that have no answer for some numbers.
 const PARTIAL: [&str; 14] = [

@@ -221,7 +221,12 @@ fn text(example: &str) -> String {
     let lines = example.lines().filter(|line| !line.trim_start().starts_with("```"));
     let text: Vec<&str> = lines.map(|line| line.trim_start_matches("> ")).collect();
     let text = text.join("\n");
-    text.split(";\n").next().unwrap_or_default().trim().trim_end_matches(';').to_owned()
+    text.split(";\n")
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .trim_end_matches(';')
+        .to_owned()
 }
 
 #[tokio::test]

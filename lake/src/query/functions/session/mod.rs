@@ -69,8 +69,7 @@ impl OfSession {
             signature: Signature::one_of(shapes.collect(), Volatility::Stable),
             returns,
             answer,
-            documentation: Documentation::builder(section, description, syntax)
-                .build(),
+            documentation: Documentation::builder(section, description, syntax).build(),
         }
     }
 
