@@ -416,6 +416,7 @@ impl<'de> Deserialize<'de> for Contract {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use arrow::array::{Float64Array, Int64Array, StringArray};
+    use arrow::datatypes::Fields;
     use chrono_tz::Tz;
 
     use super::*;
@@ -496,11 +497,12 @@ mod tests {
     #[test]
     fn what_became_text_beside_another_value_is_still_a_record_or_a_list() {
         let record = |a: Vec<Option<i64>>| -> ArrayRef {
-            let fields = vec![
-                ("a", ints(a)),
-                ("b", Arc::new(Float64Array::from(vec![0.5, 0.5])) as ArrayRef),
-            ];
-            Arc::new(StructArray::try_from(fields).unwrap())
+            let fields = Fields::from(vec![
+                Field::new("a", DataType::Int64, true),
+                Field::new("b", DataType::Float64, true),
+            ]);
+            let doubles = Arc::new(Float64Array::from(vec![0.5, 0.5]));
+            Arc::new(StructArray::new(fields, vec![ints(a), doubles], None))
         };
         let list = || -> ArrayRef {
             let rows = [Some(vec![Some(1), None]), Some(vec![])];

@@ -40,6 +40,9 @@ pub(super) enum Takes {
 /// What comes out of a row: nothing is a null.
 type Answer<T> = Result<Option<T>>;
 
+/// A key and its value.
+type Pair = (String, Option<String>);
+
 /// What a function gives, and how.
 #[derive(Clone, Copy)]
 pub(super) enum Gives {
@@ -53,7 +56,7 @@ pub(super) enum Gives {
     /// A list of texts.
     Texts(fn(Row<'_>) -> Answer<Vec<Option<String>>>),
     /// A list of `key` and `value`.
-    Pairs(fn(Row<'_>) -> Answer<Vec<(String, Option<String>)>>),
+    Pairs(fn(Row<'_>) -> Answer<Vec<Pair>>),
 }
 
 /// A function of the values of one row.

@@ -40,6 +40,9 @@ pub(super) enum Kind {
     Any,
 }
 
+/// The values that a comparison of a function of those arguments with a constant stands for.
+type Preimage = fn(&[Expr], &Expr, &SimplifyContext) -> Result<PreimageResult>;
+
 /// One function.
 pub(super) struct Definition {
     pub name: &'static str,
@@ -58,7 +61,7 @@ pub(super) struct Definition {
     /// The argument whose order the result has, while the others are constants.
     pub keeps_order_of: Option<usize>,
     /// The values that a comparison of the result with a constant stands for, so that files can be passed over.
-    pub preimage: Option<fn(&[Expr], &Expr, &SimplifyContext) -> Result<PreimageResult>>,
+    pub preimage: Option<Preimage>,
 }
 
 /// What most functions have: to be taken the rest from.

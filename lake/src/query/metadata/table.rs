@@ -31,7 +31,7 @@ pub(super) struct MetadataTable<R> {
 }
 
 impl<R: Rows> MetadataTable<R> {
-    pub(super) fn new(rows: R) -> Result<Arc<dyn TableProvider>> {
+    pub(super) fn provider(rows: R) -> Result<Arc<dyn TableProvider>> {
         let schema = rows.none()?.schema();
         Ok(Arc::new(Self { rows, schema }))
     }

@@ -26,7 +26,7 @@ fn of_expression(expr: &mut Expr) -> Result<()> {
             pattern,
             escape_char,
         } => {
-            let escape = escape_char.take().map(|value| Expr::Value(value));
+            let escape = escape_char.take().map(Expr::Value);
             let pattern = match (literal(pattern), escape.as_ref().map(literal)) {
                 (Some(pattern), None) => text(of_similar(pattern, Some('\\'))?),
                 (Some(pattern), Some(Some(escape))) if escape.chars().count() < 2 => {

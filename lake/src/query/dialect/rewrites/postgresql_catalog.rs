@@ -105,7 +105,7 @@ fn of_expression(expr: &mut Expr) -> Result<()> {
                 && let Some(mut arguments) = arguments(function)
             {
                 if let Some(first) = arguments.first_mut().filter(|first| is_text(first)) {
-                    *first = expression("to_regclass(arg_1)", &[first.clone()])?;
+                    *first = expression("to_regclass(arg_1)", std::slice::from_ref(first))?;
                 }
                 *expr = expression(lookup.1, &arguments)?;
             }
@@ -138,17 +138,18 @@ fn of_expression(expr: &mut Expr) -> Result<()> {
                 *op = plain;
             }
         }
-        Expr::Collate { expr: inner, collation } => {
-            if own_name(collation).as_deref() == Some("default") {
-                *expr = (**inner).clone();
-            }
-        }
+        Expr::Collate { expr: inner, collation } if is_default(collation) => *expr = (**inner).clone(),
         _ => {}
     }
     Ok(())
 }
 
 /// The name in lower case, if it is without a schema or in PostgreSQL's, which is taken away.
+/// Whether it is the collation of PostgreSQL that means none.
+fn is_default(collation: &ObjectName) -> bool {
+    own_name(&mut collation.clone()).as_deref() == Some("default")
+}
+
 fn own_name(name: &mut ObjectName) -> Option<String> {
     if let [ObjectNamePart::Identifier(schema), _] = name.0.as_slice()
         && schema.value.eq_ignore_ascii_case(PG_CATALOG)

@@ -123,7 +123,7 @@ impl Accumulator for Best {
             return exec_err!("a value and a key are wanted");
         };
         let compare = make_comparator(keys, keys, SortOptions::default())?;
-        let counts = |&row: &usize| !keys.is_null(row) && !(self.skips_nulls && values.is_null(row));
+        let counts = |&row: &usize| !(keys.is_null(row) || self.skips_nulls && values.is_null(row));
         let mut best = None;
         for row in (0..keys.len()).filter(counts) {
             if best.is_none_or(|best| compare(row, best) == self.wanted) {

@@ -235,7 +235,7 @@ impl Accumulator for Collection {
         let mut values = self.values()?;
         if self.distinct && !values.is_empty() {
             let sorted = arrow::compute::sort(&values, None)?;
-            let places = arrow::compute::partition(&[sorted.clone()])?.ranges();
+            let places = arrow::compute::partition(std::slice::from_ref(&sorted))?.ranges();
             let firsts = places.into_iter().map(|range| range.start as u64);
             values = arrow::compute::take(&sorted, &arrow::array::UInt64Array::from_iter_values(firsts), None)?;
         }

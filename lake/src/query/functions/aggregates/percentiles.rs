@@ -72,7 +72,7 @@ const DEFINITIONS: &[Definition] = &[
                 nulls_first: false,
             };
             let sorted = sort(&values.values, Some(order))?;
-            let runs = arrow::compute::partition(&[sorted.clone()])?.ranges();
+            let runs = arrow::compute::partition(std::slice::from_ref(&sorted))?.ranges();
             // The first of those that are most frequent.
             let longest = runs.into_iter().rev().max_by_key(|run| run.len());
             ScalarValue::try_from_array(&sorted, longest.map_or(0, |run| run.start))

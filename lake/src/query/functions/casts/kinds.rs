@@ -68,7 +68,7 @@ fn uuid(text: &str) -> Option<String> {
     let mut digits = String::with_capacity(32);
     for letter in inside.chars() {
         match letter {
-            '-' if !digits.is_empty() && digits.len() % 4 == 0 => {}
+            '-' if !digits.is_empty() && digits.len().is_multiple_of(4) => {}
             letter if letter.is_ascii_hexdigit() => digits.push(letter.to_ascii_lowercase()),
             _ => return None,
         }

@@ -286,7 +286,7 @@ fn named(lower: &str, names: &[&str]) -> Option<i64> {
         let name = name.to_ascii_lowercase();
         lower == name || lower.len() >= 3 && lower.len() <= 5 && name.starts_with(lower)
     };
-    let place = names.iter().position(|name| is_meant(name))?;
+    let place = names.iter().position(is_meant)?;
     i64::try_from(place).ok()
 }
 

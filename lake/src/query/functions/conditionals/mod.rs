@@ -103,20 +103,18 @@ impl std::hash::Hash for Conditional {
 
 /// The type that all of them are made into.
 fn common<'a>(
-    types: impl Iterator<Item = &'a DataType>,
+    mut types: impl Iterator<Item = &'a DataType>,
     of_two: fn(&DataType, &DataType) -> Option<DataType>,
 ) -> Option<DataType> {
-    types
-        .map(Some)
-        .fold(Some(DataType::Null), |all, own| match (all?, own?) {
-            (DataType::Null, own) => Some(own.clone()),
-            (all, DataType::Null) => Some(all),
-            // A double beside a decimal is a double.
-            (all, own) if all.is_floating() && own.is_decimal() || all.is_decimal() && own.is_floating() => {
-                Some(DataType::Float64)
-            }
-            (all, own) => of_two(&all, own),
-        })
+    types.try_fold(DataType::Null, |all, own| match (all, own) {
+        (DataType::Null, own) => Some(own.clone()),
+        (all, DataType::Null) => Some(all),
+        // A double beside a decimal is a double.
+        (all, own) if all.is_floating() && own.is_decimal() || all.is_decimal() && own.is_floating() => {
+            Some(DataType::Float64)
+        }
+        (all, own) => of_two(&all, own),
+    })
 }
 
 impl ScalarUDFImpl for Conditional {

@@ -59,7 +59,7 @@ pub(in crate::query) fn month_name(month: i64) -> &'static str {
 pub(super) fn weekday_named(text: &str) -> Result<i64> {
     let lower = text.trim().to_ascii_lowercase();
     let begins = |name: &&str| lower.len() >= 2 && name.to_ascii_lowercase().starts_with(&lower);
-    let place = WEEKDAYS.iter().position(|name| begins(&name));
+    let place = WEEKDAYS.iter().position(begins);
     let place = place.and_then(|place| i64::try_from(place).ok());
     place.ok_or_else(|| exec_datafusion_err!("there is no weekday `{text}`"))
 }

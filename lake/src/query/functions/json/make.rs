@@ -109,7 +109,6 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         what: "An object of JSON of names and values, one after the other.",
         syntax: "json_build_object(name, value, …)",
         example: "json_build_object('a', 1) = '{\"a\": 1}'",
-        ..Definition::PLAIN
     },
     Definition {
         name: "json_object",
@@ -127,7 +126,6 @@ pub(super) const DEFINITIONS: &[Definition] = &[
                `json_object('a': 1 absent on null)` is written too.",
         syntax: "json_object(name, value, …) | json_object(names, values)",
         example: "json_object('a': 1) = '{\"a\": 1}'",
-        ..Definition::PLAIN
     },
     Definition {
         name: "object_construct",
@@ -140,7 +138,6 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         what: "An object of JSON of names and values, one after the other; pairs with a null are left out.",
         syntax: "object_construct(name, value, …)",
         example: "object_construct('a', 1, 'b', null) = '{\"a\": 1}'",
-        ..Definition::PLAIN
     },
     Definition {
         name: "object_construct_keep_null",
@@ -165,7 +162,6 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         what: "An array of JSON of the values.",
         syntax: "json_build_array(value, …)",
         example: "json_build_array(1, 'a', null) = '[1, \"a\", null]'",
-        ..Definition::PLAIN
     },
     Definition {
         name: "json_array_absent_on_null",

@@ -35,7 +35,6 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         what: "The text with the arguments in the places of `%s`, `%d`, `%f`, `%.2f`, `%x` and `%e`, as in C.",
         syntax: "printf(text, value, …)",
         example: "printf('%05.1f', 2.25) = '002.2'",
-        ..Definition::PLAIN
     },
     Definition {
         name: "format_number",
@@ -370,10 +369,9 @@ fn printed<'a>(row: Row<'a>) -> Result<Option<Cow<'a, str>>> {
             flags.push(flag);
         }
         let width = number(&mut rest).unwrap_or_default();
-        let precision = match rest.next_if_eq(&'.') {
-            Some(_) => Some(number(&mut rest).unwrap_or_default().min(300)),
-            None => None,
-        };
+        let precision = rest
+            .next_if_eq(&'.')
+            .map(|_| number(&mut rest).unwrap_or_default().min(300));
         while rest.next_if(|c| matches!(c, 'l' | 'h')).is_some() {}
         let digits = precision.unwrap_or(6);
         let text = match rest.next() {

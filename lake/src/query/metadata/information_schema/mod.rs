@@ -30,11 +30,11 @@ const SETTINGS: &str = "df_settings";
 /// The tables that are made here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Table {
-    Tables,
+    Relations,
     Columns,
     Views,
     Schemata,
-    TableConstraints,
+    Constraints,
     KeyColumnUsage,
     ConstraintColumnUsage,
     ReferentialConstraints,
@@ -52,8 +52,8 @@ const TABLES: [(&str, Table); 11] = [
     ("referential_constraints", Table::ReferentialConstraints),
     ("routines", Table::Routines),
     ("schemata", Table::Schemata),
-    ("table_constraints", Table::TableConstraints),
-    ("tables", Table::Tables),
+    ("table_constraints", Table::Constraints),
+    ("tables", Table::Relations),
     ("views", Table::Views),
 ];
 
@@ -125,7 +125,7 @@ impl Rows for RowsOf {
             _ => Depth::Docs,
         };
         let wanted = match self.table {
-            Table::Tables | Table::Columns | Table::Views => Wanted::by(filters, "table_schema", "table_name"),
+            Table::Relations | Table::Columns | Table::Views => Wanted::by(filters, "table_schema", "table_name"),
             _ => Wanted::default(),
         };
         let listing = Listing::of(&*self.catalog, &self.about, depth, &wanted).await?;
@@ -135,11 +135,11 @@ impl Rows for RowsOf {
 
 fn of_listing(table: Table, listing: &Listing) -> Result<RecordBatch> {
     match table {
-        Table::Tables => relations::tables(listing, names()),
+        Table::Relations => relations::tables(listing, names()),
         Table::Columns => relations::columns(listing),
         Table::Views => relations::views(listing),
         Table::Schemata => relations::schemata(listing),
-        Table::TableConstraints => constraints::table_constraints(listing),
+        Table::Constraints => constraints::table_constraints(listing),
         Table::KeyColumnUsage => constraints::key_column_usage(listing),
         Table::ConstraintColumnUsage => constraints::constraint_column_usage(listing),
         Table::ReferentialConstraints => constraints::referential_constraints(listing),
