@@ -86,7 +86,7 @@ impl SchemaProvider for InformationSchema {
             catalog: self.catalog.clone(),
             about: self.about.clone(),
         });
-        rows.map(MetadataTable::new).transpose()
+        rows.map(MetadataTable::provider).transpose()
     }
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {

@@ -94,7 +94,7 @@ impl SchemaProvider for PgCatalog {
             catalog: self.catalog.clone(),
             about: self.about.clone(),
         });
-        rows.map(MetadataTable::new).transpose()
+        rows.map(MetadataTable::provider).transpose()
     }
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
