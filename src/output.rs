@@ -35,7 +35,7 @@ pub async fn write(rows: SendableRecordBatchStream, format: Format, output: Opti
         return write_to(rows, format, &mut Target::Screen(io::BufWriter::new(io::stdout()))).await;
     };
     let target = std::path::absolute(file).doing(|| format!("writing {}", file.display()))?;
-    let mut target = Target::File(AtomicFile::create(target).await?);
+    let mut target = Target::File(Box::new(AtomicFile::create(target).await?));
     let rows = write_to(rows, format, &mut target).await?;
     if let Target::File(mut file) = target {
         file.sync().await?;
@@ -47,7 +47,7 @@ pub async fn write(rows: SendableRecordBatchStream, format: Format, output: Opti
 /// Where bytes go.
 enum Target {
     Screen(io::BufWriter<io::Stdout>),
-    File(AtomicFile),
+    File(Box<AtomicFile>),
 }
 
 impl Target {
