@@ -1,15 +1,24 @@
-//! PostgreSQL's operators before a number, which the engine knows as functions: `~ 5`, `|/ 16`, `||/ 27`, `@ -5`.
+//! PostgreSQL's operators before a number, which the engine knows as functions: `~ 5`, `|/ 16`, `||/ 27`, `@ -5`; and
+//! `decode(x, value, result, …)` of Oracle and Snowflake, which is another function than PostgreSQL's `decode(text, format)`.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    Statement, UnaryOperator, visit_expressions_mut,
+    ObjectNamePart, Statement, UnaryOperator, visit_expressions_mut,
 };
 
 /// Writes them as calls.
 pub(super) fn rewrite(statement: &mut Statement) {
     let _ = visit_expressions_mut(statement, |expr| {
+        if let Expr::Function(call) = expr
+            && let FunctionArguments::List(list) = &call.args
+            && list.args.len() > 2
+            && let [ObjectNamePart::Identifier(name)] = call.name.0.as_mut_slice()
+            && name.value.eq_ignore_ascii_case("decode")
+        {
+            "decode_values".clone_into(&mut name.value);
+        }
         if let Expr::UnaryOp { op, expr: operand } = expr
             && let Some(name) = function(*op)
         {

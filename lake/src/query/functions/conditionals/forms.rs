@@ -155,7 +155,8 @@ pub(super) const ALL: &[Definition] = &[
         is_condition: |count| count == 1,
     },
     Definition {
-        name: "decode",
+        // What `decode` of three arguments or more becomes: with two it is PostgreSQL's, of bytes.
+        name: "decode_values",
         aliases: &[],
         about: "The result after the first value that is the first argument, nulls being equal; otherwise the last argument.",
         syntax: "decode(x, value, result[, value, result …][, otherwise])",

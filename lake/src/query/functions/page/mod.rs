@@ -175,7 +175,8 @@ async fn examples_are_true() {
         };
         let Some(example) = said.sql_example.as_deref() else {
             // What looks up in the catalog depends on what is there.
-            if said.doc_section.label != SESSION {
+            // The engine's own documentation may have none.
+            if said.doc_section.label != SESSION && !said.doc_section.label.ends_with(" Functions") {
                 without.push(name);
             }
             continue;
@@ -191,7 +192,7 @@ async fn examples_are_true() {
         });
         let statement = match is_statement {
             true => example.clone(),
-            false => format!("select {example}"),
+            false => of_values(&example).unwrap_or_else(|| format!("select {example}")),
         };
         let run = async {
             let plan = sql::plan(&lake, &session, &statement).await?;
@@ -214,6 +215,24 @@ async fn examples_are_true() {
     }
     assert!(wrong.is_empty(), "examples that are wrong:\n{}", wrong.join("\n"));
     assert!(without.is_empty(), "functions without an example: {without:?}");
+}
+
+/// `median(x) of 1, 2, 3 = 2`, or `max_by(g, k) of ('a', 1), ('b', 2) = 'b'`: an aggregate of rows, and its answer.
+fn of_values(example: &str) -> Option<String> {
+    let (call, rest) = example.split_once(" of ")?;
+    let (rows, answer) = rest.rsplit_once(" = ")?;
+    let (rows, columns) = match rows.starts_with('(') {
+        true => (rows.to_owned(), "g, k"),
+        false => {
+            let rows: Vec<_> = rows.split(", ").map(|row| format!("({row})")).collect();
+            (rows.join(", "), "x")
+        }
+    };
+    let is_right = match answer.starts_with('\'') {
+        true => format!("{call} = {answer}"),
+        false => format!("abs({call} - {answer}) < 1e-9"),
+    };
+    Some(format!("select {is_right} from (values {rows}) t({columns})"))
 }
 
 /// What stands before the answer, without fences and prompts.

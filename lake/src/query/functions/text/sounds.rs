@@ -114,7 +114,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         }),
         what: "The share of the characters of two texts that both have, from 0 to 1.",
         syntax: "jaccard(a, b)",
-        example: "jaccard('ab', 'bc') = 0.333…",
+        example: "round(cast(jaccard('ab', 'bc') as numeric), 3) = 0.333",
         ..Definition::PLAIN
     },
     Definition {
