@@ -11,7 +11,9 @@ select
     cast(quantity as bigint) as quantity,
     -- Landed as a point in time where the copy writes 2010-12-01 08:26:00, as text where it writes 12/1/2010 8:26.
     arrow_cast(
-        to_timestamp(cast(invoice_date as varchar), '%Y-%m-%dT%H:%M:%SZ', '%m/%d/%Y %H:%M'),
+        coalesce(
+            try_strptime(cast(invoice_date as varchar), '%m/%d/%Y %H:%M'), try_cast(invoice_date as timestamp)
+        ),
         'Timestamp(Microsecond, Some("UTC"))'
     ) as invoiced_at,
     cast(unit_price as decimal(18, 3)) as unit_price,
