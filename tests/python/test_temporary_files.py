@@ -13,7 +13,7 @@ ROWS = 100_000
 # More than there is memory for.
 SORTED = """
 select count(*), max(place) from (
-    select row_number() over (order by note, value) as place from raw_shop.plain, generate_series(1, 40))
+    select row_number() over (order by note, generate_series) as place from raw_shop.plain, generate_series(1, 40))
 """
 
 FILES = {
