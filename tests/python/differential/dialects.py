@@ -22,5 +22,14 @@ Not generated:
 | `1 in (x, y)`, a constant before columns | a fault of ours: a filter takes the list for constant |
 | `'a' not in (select x …)`, a constant before a subquery with nulls | a fault of ours: the null is not seen |
 
+Generated, and a refusal of ours is let pass:
+
+| what | because |
+|---|---|
+| two windows or groups that differ by a cast alone | a fault of ours: the engine gives both one name and refuses the plan |
+
 Compared with an allowance: numbers, if one of the two is a double, are the same to nine digits (`answers.py`).
 """
+
+#: What the refusal of two expressions that differ by a cast alone says.
+ONE_NAME = "Schema contains duplicate unqualified field name"
