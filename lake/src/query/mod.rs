@@ -26,3 +26,4 @@ mod subqueries;
 mod time_operators;
 mod truth;
 mod types;
+mod walk;

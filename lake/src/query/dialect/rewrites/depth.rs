@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result};
-use datafusion::sql::sqlparser::ast::{Expr, Query, Statement, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{Expr, Query, Statement, VisitorMut};
 
 use super::chains;
+use crate::query::walk;
 
 /// How deep expressions and subqueries may be nested within each other.
 const DEEPEST: usize = 600;
@@ -15,7 +16,7 @@ const DEEPEST: usize = 600;
 /// # Errors
 /// Plan: it is nested too deeply even then.
 pub(super) fn flatten(statement: &mut Statement) -> Result<()> {
-    match statement.visit(&mut Flatten { depth: 0 }) {
+    match walk::change(statement, &mut Flatten { depth: 0 }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(too_deep(DEEPEST)),
     }

@@ -7,7 +7,6 @@ mod chains;
 mod clauses;
 mod dates;
 pub(super) mod depth;
-mod dual;
 mod exponents;
 mod json;
 mod limits;
@@ -45,7 +44,6 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     depth::flatten(statement)?;
     session_words::rewrite(statement)?;
     postgresql_catalog::rewrite(statement)?;
-    dual::rewrite(statement)?;
     json::rewrite(statement)?;
     patterns::rewrite(statement)?;
     aggregates::rewrite(statement)?;
@@ -56,7 +54,7 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     rows::rewrite(statement)?;
     types::rewrite(statement)?;
     dates::rewrite(statement)?;
-    exponents::rewrite(statement);
-    operators::rewrite(statement);
+    exponents::rewrite(statement)?;
+    operators::rewrite(statement)?;
     Ok(())
 }
