@@ -11,6 +11,7 @@ use datafusion::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionO
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer};
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::lake::Lake;
@@ -18,6 +19,7 @@ use crate::query::arithmetic::{self, CheckedArithmetic, DoublesAmongDecimals, Gu
 use crate::query::casts::PostgresCasts;
 use crate::query::catalog::ReleaseCatalog;
 use crate::query::comparisons::InOwnType;
+use crate::query::flat_filters::FlatFilters;
 use crate::query::functions;
 use crate::query::metadata::Described;
 use crate::query::operators::TextOperators;
@@ -131,12 +133,15 @@ impl Lake {
         let mut optimizer = Optimizer::new().rules;
         // Before the rule that makes joins of subqueries in filters, after the one that makes EXISTS of ANY and ALL.
         optimizer.insert(1, Arc::new(PredicateSubqueries));
+        let mut physical = PhysicalOptimizer::new().rules;
+        physical.push(Arc::new(FlatFilters));
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.runtime().clone())
             .with_default_features()
             .with_analyzer_rules(rules)
             .with_optimizer_rules(optimizer)
+            .with_physical_optimizer_rules(physical)
             .with_type_planner(Arc::new(Types))
             .with_relation_planners(relations::planners());
         let power = functions::power();
