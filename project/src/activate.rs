@@ -129,6 +129,7 @@ async fn start_server(project: &Project) -> Result<(Connection, OwnServer)> {
     let read: BTreeSet<String> = newest.relations.keys().map(|name| name.schema().to_owned()).collect();
     let role = Role {
         read: read.into_iter().collect(),
+        ..Role::default()
     };
     let config = Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -137,6 +138,7 @@ async fn start_server(project: &Project) -> Result<(Connection, OwnServer)> {
             name: name.clone(),
             password_hash: cordada_query::auth::hash_password(&password)?,
             roles: vec![name.clone()],
+            ..User::default()
         }],
         roles: BTreeMap::from([(name.clone(), role)]),
         advertise: None,

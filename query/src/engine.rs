@@ -139,7 +139,7 @@ impl Engine {
         }
         let workspace = self.workspace(scope);
         let plan = sql::plan(&self.lake, &workspace.session, sql).await?;
-        if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) && *scope.access != Access::Everything {
+        if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) && !scope.access.reads_everything() {
             return Err(Error::failed(
                 "planning the query",
                 "a plan shows what views read, which is not for everybody",

@@ -12,7 +12,7 @@ use crate::auth::password;
 const DOING: &str = "configuring users and roles";
 
 /// Somebody who may connect.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
     /// The name to log in with.
@@ -22,6 +22,9 @@ pub struct User {
     /// The roles whose relations this user reads; without any, none.
     #[serde(default)]
     pub roles: Vec<String>,
+    /// What the policies of roles ask for with `attribute('name')`.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
 }
 
 impl fmt::Debug for User {
@@ -40,6 +43,9 @@ pub struct Role {
     /// Schemas (`marts`) and single relations (`warehouse.dim_customer`) that it reads; `*` is all of them.
     #[serde(default)]
     pub read: Vec<String>,
+    /// Schemas and single relations that it writes, in the same form; none by default, whatever it reads.
+    #[serde(default)]
+    pub write: Vec<String>,
 }
 
 /// Checks what can be wrong before anybody is let in.
@@ -62,12 +68,14 @@ pub(crate) fn check(users: &[User], roles: &BTreeMap<String, Role>) -> Result<()
 
 impl Role {
     fn check(&self, name: &str) -> Result<()> {
-        let is_wrong = |read: &&String| *read != "*" && !is_schema(read) && read.parse::<TableName>().is_err();
-        match self.read.iter().find(is_wrong) {
-            None => Ok(()),
-            Some(read) => Err(Error::config(DOING, format!("role `{name}` cannot read `{read}`"))
-                .hint("name a schema (`marts`), a relation (`warehouse.dim_customer`), or `*`")),
+        let is_wrong = |named: &&String| *named != "*" && !is_schema(named) && named.parse::<TableName>().is_err();
+        for (does, names) in [("read", &self.read), ("write", &self.write)] {
+            if let Some(wrong) = names.iter().find(is_wrong) {
+                return Err(Error::config(DOING, format!("role `{name}` cannot {does} `{wrong}`"))
+                    .hint("name a schema (`marts`), a relation (`warehouse.dim_customer`), or `*`"));
+            }
         }
+        Ok(())
     }
 }
 
@@ -105,6 +113,7 @@ mod tests {
     fn role(read: &str) -> Role {
         Role {
             read: vec![read.to_owned()],
+            ..Role::default()
         }
     }
 
@@ -113,6 +122,7 @@ mod tests {
             name: name.to_owned(),
             password_hash: hash_password("secret").unwrap(),
             roles: vec![role.to_owned()],
+            ..User::default()
         }
     }
 
@@ -140,6 +150,12 @@ mod tests {
         let odd = BTreeMap::from([("odd".to_owned(), role("a b"))]);
         let error = check(&[], &odd).unwrap_err().to_string();
         assert!(error.contains("cannot read `a b`"), "{error}");
+        let odd = Role {
+            write: vec!["a.b.c".to_owned()],
+            ..role("marts")
+        };
+        let error = check(&[], &BTreeMap::from([("odd".to_owned(), odd)])).unwrap_err();
+        assert!(error.to_string().contains("cannot write `a.b.c`"), "{error}");
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl SchemaProvider for VisibleSchema {
         }
         let table = self.schema.table(name).await?;
         Ok(table.map(|table| {
-            if *self.access == Access::Everything {
+            if self.access.reads_everything() {
                 table
             } else {
                 without_definition(table)
