@@ -15,7 +15,9 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::access::{Access, Forbidden};
 use crate::newest::NewestRelease;
+use crate::policy::{self, MaskKey, Policies};
 use crate::recent::Recent;
+use crate::users::Role;
 use crate::workspace::Workspace;
 
 /// Releases, times accesses, times default schemas, whose sessions are kept.
@@ -30,6 +32,7 @@ const RELEASES: usize = 16;
 /// Plans for everybody.
 pub struct Engine {
     lake: Lake,
+    mask_key: Arc<MaskKey>,
     newest: NewestRelease,
     releases: Recent<u64, Arc<Release>>,
     workspaces: Recent<WorkspaceKey, Arc<Workspace>>,
@@ -71,6 +74,7 @@ impl Engine {
         let newest = NewestRelease::open(&lake).await?;
         Ok(Self {
             lake,
+            mask_key: Arc::default(),
             newest,
             releases: Recent::new(RELEASES),
             workspaces: Recent::new(WORKSPACES),
@@ -81,6 +85,14 @@ impl Engine {
     /// Follows the releases that are published, until it is dropped: whoever serves has to let it run.
     pub async fn follow(&self) -> Infallible {
         self.newest.follow().await
+    }
+
+    /// Holds the policies of roles against the newest release.
+    ///
+    /// # Errors
+    /// Config: a policy names what there is not, or does not fit what it is about.
+    pub async fn check_policies(&self, roles: &BTreeMap<String, Role>) -> Result<()> {
+        policy::check(&self.lake, &self.newest.get().await, roles, &self.mask_key).await
     }
 
     /// What a request reads now: this release, or the newest, with `schema` for bare names.
@@ -120,7 +132,9 @@ impl Engine {
     pub fn workspace(&self, scope: &Scope) -> Arc<Workspace> {
         let key = scope.key();
         self.workspaces.get(&key).unwrap_or_else(|| {
-            let workspace = Workspace::new(&self.lake, scope.release.clone(), scope.access.clone(), &scope.schema);
+            let (release, access) = (scope.release.clone(), scope.access.clone());
+            let policies = Policies::new(&self.lake, release.clone(), access, self.mask_key.clone());
+            let workspace = Workspace::new(&self.lake, release, Arc::new(policies), &scope.schema);
             let workspace = Arc::new(workspace);
             self.workspaces.insert(key, workspace.clone(), 1);
             workspace

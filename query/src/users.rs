@@ -7,6 +7,7 @@ use cordada_core::{Error, Result, TableName};
 use serde::Deserialize;
 
 use crate::auth::password;
+use crate::policy::{Asker, Mask, Personal};
 
 /// What is being done when users or roles turn out to be wrong.
 const DOING: &str = "configuring users and roles";
@@ -46,6 +47,16 @@ pub struct Role {
     /// Schemas and single relations that it writes, in the same form; none by default, whatever it reads.
     #[serde(default)]
     pub write: Vec<String>,
+    /// The rows that it shows, by relation, by schema or of all (`*`): an SQL condition. All that are about a relation
+    /// hold for it.
+    #[serde(default)]
+    pub rows: BTreeMap<String, String>,
+    /// What it shows of columns, by relation, by schema or of all (`*`). The nearest is the one that counts.
+    #[serde(default)]
+    pub columns: BTreeMap<String, BTreeMap<String, Mask>>,
+    /// What it shows of columns that are tagged as personal data, and not named in [`Self::columns`].
+    #[serde(default)]
+    pub pii: Personal,
 }
 
 /// Checks what can be wrong before anybody is let in.
@@ -75,7 +86,40 @@ impl Role {
                     .hint("name a schema (`marts`), a relation (`warehouse.dim_customer`), or `*`"));
             }
         }
+        if let Some(wrong) = self.rows.keys().chain(self.columns.keys()).find(is_wrong) {
+            return Err(
+                Error::config(DOING, format!("role `{name}` cannot have policies for `{wrong}`"))
+                    .hint("name a schema (`marts`), a relation (`warehouse.dim_customer`), or `*`"),
+            );
+        }
+        let asker = Asker {
+            user: "",
+            role: name,
+            attributes: &BTreeMap::new(),
+        };
+        for (target, sql) in self.sql() {
+            asker.fill(sql).map_err(|why| {
+                let doing = format!("reading the policies of role `{name}` for `{target}`");
+                Error::config(doing, format!("`{sql}` is not an SQL expression: {why}"))
+            })?;
+        }
         Ok(())
+    }
+
+    /// The SQL of its policies, with what they are about.
+    fn sql(&self) -> impl Iterator<Item = (&String, &String)> {
+        let masks = self.columns.iter();
+        let masks = masks.flat_map(|(target, masks)| masks.values().map(move |mask| (target, mask)));
+        let expressions = masks.filter_map(|(target, mask)| match mask {
+            Mask::Expression(sql) => Some((target, sql)),
+            _ => None,
+        });
+        self.rows.iter().chain(expressions)
+    }
+
+    /// Whether it shows less than all of what it reads.
+    pub(crate) fn has_policies(&self) -> bool {
+        !self.rows.is_empty() || !self.columns.is_empty() || self.pii != Personal::Clear
     }
 }
 

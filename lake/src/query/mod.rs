@@ -7,6 +7,7 @@ mod comparisons;
 mod dialect;
 mod expressions;
 mod functions;
+pub mod gate;
 pub mod metadata;
 pub mod nested;
 mod operators;

@@ -39,7 +39,7 @@ impl Principal {
         all: &BTreeMap<String, Role>,
     ) -> Self {
         Self {
-            access: Arc::new(Access::of(&roles, all)),
+            access: Arc::new(Access::of(&name, &roles, &attributes, all)),
             name,
             roles,
             attributes,

@@ -1,0 +1,112 @@
+//! Policies: the rows and the values that roles show of the relations that they read.
+//!
+//! A role is read from `cordada.yml` ([`config`]), filled for a user ([`template`]) and becomes a [`Grant`] of that user's
+//! [`Access`]. Every relation that a statement names is opened through a [`gate`], and so is what the views behind it read:
+//! what comes out is a [`relation`] whose scan is filtered and masked below a [`barrier`], whatever is planned above.
+
+mod barrier;
+mod check;
+mod config;
+mod gate;
+mod grant;
+mod key;
+mod mask;
+mod relation;
+mod safe;
+mod template;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cordada_core::TableName;
+use cordada_lake::query::gate::Hides;
+use cordada_lake::query::metadata::Described;
+use cordada_lake::{Lake, Release, journal};
+use datafusion::catalog::{CatalogProvider, TableProvider};
+use datafusion::error::Result;
+
+pub(crate) use check::check;
+pub use config::{Mask, Personal};
+use gate::PolicyGate;
+pub(crate) use grant::Grant;
+pub(crate) use key::MaskKey;
+use relation::Planner;
+pub(crate) use template::Asker;
+
+use crate::access::Access;
+
+/// A relation by its catalog, which is of one release, and its name.
+type Opened = (String, TableName);
+
+/// The policies of an access over a release.
+#[derive(Debug)]
+pub(crate) struct Policies {
+    planner: Planner,
+    access: Arc<Access>,
+    /// Relations that were opened, journals left out: these are read as they are now.
+    opened: Mutex<HashMap<Opened, Arc<dyn TableProvider>>>,
+}
+
+impl Policies {
+    pub(crate) fn new(lake: &Lake, release: Arc<Release>, access: Arc<Access>, key: Arc<MaskKey>) -> Self {
+        Self {
+            planner: Planner {
+                lake: lake.clone(),
+                release,
+                key,
+            },
+            access,
+            opened: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// The relation of that catalog as it is seen; `None` if there is none.
+    ///
+    /// # Errors
+    /// It cannot be opened, or its policies do not fit it.
+    pub(crate) async fn open(
+        &self,
+        catalog_name: &str,
+        catalog: &dyn CatalogProvider,
+        name: &TableName,
+    ) -> Result<Option<Arc<dyn TableProvider>>> {
+        let grants = self.access.limits(name);
+        let through = |gate| Some(catalog.downcast_ref::<Described>()?.through(gate));
+        if grants.is_empty() {
+            return match catalog.schema(name.schema()) {
+                Some(schema) => schema.table(name.name()).await,
+                None => Ok(None),
+            };
+        }
+        let key = (catalog_name.to_owned(), name.clone());
+        if let Some(relation) = self.opened().get(&key) {
+            return Ok(Some(relation.clone()));
+        }
+        let gate = PolicyGate {
+            planner: self.planner.clone(),
+            named: name.clone(),
+            grants,
+        };
+        let schema = through(Arc::new(gate)).and_then(|catalog| catalog.schema(name.schema()));
+        let Some(schema) = schema else { return Ok(None) };
+        let relation = schema.table(name.name()).await?;
+        if let Some(relation) = relation.as_ref().filter(|_| name.schema() != journal::SCHEMA) {
+            self.opened().insert(key, relation.clone());
+        }
+        Ok(relation)
+    }
+
+    fn opened(&self) -> MutexGuard<'_, HashMap<Opened, Arc<dyn TableProvider>>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hides for Policies {
+    fn hides(&self, relation: &TableName, column: &str) -> bool {
+        self.access.hides(relation, column)
+    }
+}
