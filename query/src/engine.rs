@@ -1,12 +1,12 @@
 //! Planning, without transport: which release a request reads, and the plan of its query.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
-use cordada_core::{Context, Error, Result};
+use cordada_core::{Context, Error, Result, TableName};
 use cordada_lake::query::sql;
 use cordada_lake::{Lake, Release, journal};
 use datafusion::common::ScalarValue;
@@ -212,6 +212,28 @@ impl PlannedQuery {
     /// promise.
     pub fn schema(&self) -> &Schema {
         self.plan.schema().as_arrow()
+    }
+
+    /// The relations of the lake that the plan reads, and the views by which it does.
+    pub(crate) fn relations(&self, default_schema: &str) -> BTreeSet<TableName> {
+        let mut relations = BTreeSet::new();
+        let walk = self.plan.apply_with_subqueries(|node| {
+            let reference = match node {
+                LogicalPlan::TableScan(scan) => Some(&scan.table_name),
+                LogicalPlan::SubqueryAlias(alias) => Some(&alias.alias),
+                _ => None,
+            };
+            let name = reference.and_then(|reference| {
+                let name = TableName::new(reference.schema().unwrap_or(default_schema), reference.table()).ok()?;
+                // An alias has no schema, unless it is that of a view.
+                let is_relation = reference.catalog().is_some() || self.workspace.has(&name);
+                is_relation.then_some(name)
+            });
+            relations.extend(name);
+            Ok(TreeNodeRecursion::Continue)
+        });
+        debug_assert!(walk.is_ok(), "nothing in the walk fails");
+        relations
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! Follow a query: [`auth`] says who asks and so what may be read ([`Access`]); [`Engine`] finds the release and plans
 //! the statement over a [`Workspace`], in which only what may be read has a name, and is there as policies show it; the server runs the plan and lets
-//! its user stop it ([`RunningQueries`]).
+//! its user stop it ([`RunningQueries`]), and [`audit`] puts down what came of it.
 
 mod access;
+pub mod audit;
 pub mod auth;
 mod engine;
 mod newest;

@@ -6,7 +6,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use cordada_core::TableName;
 use cordada_lake::query::session::CATALOG;
 use cordada_lake::release::{Docs, DocsRef};
-use cordada_lake::{Lake, RelationKind, Release};
+use cordada_lake::{Lake, RelationKind, Release, journal};
 use datafusion::common::TableReference;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, stream};
@@ -68,6 +68,11 @@ impl Workspace {
             policies,
             columns: OnceCell::new(),
         }
+    }
+
+    /// Whether the lake has a relation of that name: in the release, or as a journal.
+    pub(crate) fn has(&self, name: &TableName) -> bool {
+        self.release.relation(name).is_some() || name.schema() == journal::SCHEMA
     }
 
     /// The schemas that may be seen.

@@ -105,7 +105,9 @@ impl ScalarUDFImpl for Masking {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let values = args.args.into_iter().next();
         let values = values.ok_or_else(|| exec_datafusion_err!("a mask is over one column"))?;
-        Ok(ColumnarValue::Array(self.way.mask(&values.into_array(args.number_rows)?)?))
+        Ok(ColumnarValue::Array(
+            self.way.mask(&values.into_array(args.number_rows)?)?,
+        ))
     }
 }
 
