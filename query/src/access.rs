@@ -70,6 +70,11 @@ impl Access {
         }
     }
 
+    /// Whether any role has policies.
+    pub(crate) fn is_limited(&self) -> bool {
+        !self.limited.is_empty()
+    }
+
     /// Whether all there is may be read, as it is.
     pub fn reads_everything(&self) -> bool {
         self.reads.all
@@ -91,13 +96,13 @@ impl Access {
     }
 
     /// The roles whose policies hold for what is read of the relation: none if another role shows it as it is.
-    pub(crate) fn limits(&self, name: &TableName) -> Vec<Grant> {
+    pub(crate) fn limits(&self, name: &TableName) -> Vec<&Grant> {
         let (schema, relation) = (name.schema(), name.name());
         if self.reads.has(schema, relation) {
             return Vec::new();
         }
         let limits = self.limited.iter().filter(|grant| grant.reads.has(schema, relation));
-        limits.cloned().collect()
+        limits.collect()
     }
 
     /// Whether no role that reads the relation shows that column.

@@ -39,8 +39,8 @@ pub struct Engine {
     plans: Recent<PlanKey, Arc<PlannedQuery>>,
 }
 
-/// Release, access and default schema.
-type WorkspaceKey = (u64, Arc<Access>, String);
+/// Release, access, default schema, and the release that policies are of.
+type WorkspaceKey = (u64, Arc<Access>, String, Option<u64>);
 /// Workspace and SQL.
 type PlanKey = (WorkspaceKey, String);
 
@@ -130,15 +130,26 @@ impl Engine {
 
     /// The workspace of a scope.
     pub fn workspace(&self, scope: &Scope) -> Arc<Workspace> {
-        let key = scope.key();
+        let key = self.key(scope);
         self.workspaces.get(&key).unwrap_or_else(|| {
             let (release, access) = (scope.release.clone(), scope.access.clone());
-            let policies = Policies::new(&self.lake, release.clone(), access, self.mask_key.clone());
+            let policies = Policies::new(&self.lake, self.newest.known(), access, self.mask_key.clone());
             let workspace = Workspace::new(&self.lake, release, Arc::new(policies), &scope.schema);
             let workspace = Arc::new(workspace);
             self.workspaces.insert(key, workspace.clone(), 1);
             workspace
         })
+    }
+
+    /// Policies are as of the newest release, whichever is read.
+    fn key(&self, scope: &Scope) -> WorkspaceKey {
+        let policies_of = scope.access.is_limited().then(|| self.newest.known().number);
+        (
+            scope.release.number,
+            scope.access.clone(),
+            scope.schema.clone(),
+            policies_of,
+        )
     }
 
     /// Plans one read-only statement; a statement that was planned for the same scope is not planned again.
@@ -147,7 +158,7 @@ impl Engine {
     /// Failed: the SQL is wrong, it would change something, or (caused by [`Forbidden`]) its result is not for
     /// everybody.
     pub async fn plan(&self, scope: &Scope, sql: &str) -> Result<Arc<PlannedQuery>> {
-        let key = (scope.key(), sql.to_owned());
+        let key = (self.key(scope), sql.to_owned());
         if let Some(planned) = self.plans.get(&key) {
             return Ok(planned);
         }
@@ -234,12 +245,6 @@ impl PlannedQuery {
         });
         debug_assert!(walk.is_ok(), "nothing in the walk fails");
         relations
-    }
-}
-
-impl Scope {
-    fn key(&self) -> WorkspaceKey {
-        (self.release.number, self.access.clone(), self.schema.clone())
     }
 }
 

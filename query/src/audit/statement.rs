@@ -44,7 +44,7 @@ impl Statement {
         let mut roles: Vec<_> = relations
             .iter()
             .flat_map(|name| scope.access.limits(name))
-            .map(|grant| grant.role)
+            .map(|grant| grant.role.as_str())
             .collect();
         roles.sort();
         roles.dedup();

@@ -6,9 +6,15 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
 /// Characters that are kept.
 const LONGEST: usize = 8 << 10;
 
-/// The statement with `?` for each literal, without comments, and at most 8,192 characters long. `None` if its tokens
-/// cannot be told, and so neither its literals.
+/// Bytes of a statement that is read for it: one of megabytes is literals, most of it.
+const LONGEST_READ: usize = 256 << 10;
+
+/// The statement with `?` for each literal, without comments, and at most 8,192 characters long. `None` if it is too long
+/// to be read, or its tokens cannot be told, and so neither its literals.
 pub(super) fn without_literals(sql: &str) -> Option<String> {
+    if sql.len() > LONGEST_READ {
+        return None;
+    }
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize().ok()?;
     let mut kept = String::with_capacity(sql.len().min(LONGEST));
     let mut length = 0;

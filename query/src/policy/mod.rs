@@ -38,7 +38,7 @@ use crate::access::Access;
 /// A relation by its catalog, which is of one release, and its name.
 type Opened = (String, TableName);
 
-/// The policies of an access over a release.
+/// The policies of an access, as of a release.
 #[derive(Debug)]
 pub(crate) struct Policies {
     planner: Planner,
@@ -48,6 +48,7 @@ pub(crate) struct Policies {
 }
 
 impl Policies {
+    /// `release` is the newest, whichever is read: it says what is personal, and what subqueries of policies read.
     pub(crate) fn new(lake: &Lake, release: Arc<Release>, access: Arc<Access>, key: Arc<MaskKey>) -> Self {
         Self {
             planner: Planner {
@@ -89,7 +90,7 @@ impl Policies {
         let gate = PolicyGate {
             planner: self.planner.clone(),
             named: name.clone(),
-            grants,
+            grants: grants.into_iter().cloned().collect(),
         };
         let schema = through(Arc::new(gate)).and_then(|catalog| catalog.schema(name.schema()));
         let Some(schema) = schema else { return Ok(None) };
