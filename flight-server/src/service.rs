@@ -103,17 +103,18 @@ impl FlightService for Service {
         let payload = first.as_ref().map(|first| &*first.payload).unwrap_or_default();
         let token = self.authenticator.handshake(&headers, payload).await;
         let token = token.inspect_err(|status| self.audit.record(audit::login(None, Some(status))))?;
+        let bearer = header(&format!("Bearer {token}"))?;
+        let mut headers = MetadataMap::new();
+        headers.insert("authorization", bearer.clone());
+        let identity = self.authenticator.identify(&headers).await?;
+        self.audit.record(audit::login(Some(&identity.principal.name), None));
         let version = first.as_ref().map_or(0, |first| first.protocol_version);
         let payload = Bytes::from(token.clone().into_bytes());
         let mut response = answers(vec![HandshakeResponse {
             protocol_version: version,
             payload,
         }]);
-        response
-            .metadata_mut()
-            .insert("authorization", header(&format!("Bearer {token}"))?);
-        let identity = self.authenticator.identify(response.metadata()).await?;
-        self.audit.record(audit::login(Some(&identity.principal.name), None));
+        response.metadata_mut().insert("authorization", bearer);
         Ok(response)
     }
 

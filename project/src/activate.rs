@@ -48,17 +48,19 @@ impl Project {
                 .await
                 .map(|(connection, server)| (connection, Some(server)))?,
         };
-        let exported = self.run(&campaigns, &connection, dry_run, progress, cancel).await;
+        let exported = self
+            .export_through(&connection, &campaigns, dry_run, progress, cancel)
+            .await;
         if let Some(server) = server {
             server.stop().await;
         }
         exported
     }
 
-    async fn run(
+    async fn export_through(
         &self,
-        campaigns: &BTreeMap<String, Campaign>,
         connection: &Connection,
+        campaigns: &BTreeMap<String, Campaign>,
         dry_run: bool,
         progress: &dyn Progress,
         cancel: CancellationToken,

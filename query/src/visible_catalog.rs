@@ -130,10 +130,7 @@ impl SchemaProvider for VisibleSchema {
         if self.policies.access().reads_everything() {
             return self.schema.table(name).await;
         }
-        let table = self
-            .policies
-            .open(&self.catalog_name, &*self.catalog, &relation)
-            .await?;
+        let table = self.policies.open(&self.catalog_name, &self.catalog, &relation).await?;
         Ok(table.map(without_definition))
     }
 

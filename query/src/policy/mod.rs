@@ -2,7 +2,8 @@
 //!
 //! A role is read from `cordada.yml` ([`config`]), filled for a user ([`template`]) and becomes a [`Grant`] of that user's
 //! [`Access`]. Every relation that a statement names is opened through a [`gate`], and so is what the views behind it read:
-//! what comes out is a [`relation`] whose scan is filtered and masked below a [`barrier`], whatever is planned above.
+//! what comes out is a [`relation`] whose scan is filtered and masked below a [`barrier`], whatever is planned above. A
+//! [`view`] is such a boundary too, for who does not read what is behind it.
 
 mod barrier;
 mod check;
@@ -14,6 +15,7 @@ mod mask;
 mod relation;
 mod safe;
 mod template;
+mod view;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,33 +74,38 @@ impl Policies {
     pub(crate) async fn open(
         &self,
         catalog_name: &str,
-        catalog: &dyn CatalogProvider,
+        catalog: &Arc<dyn CatalogProvider>,
         name: &TableName,
     ) -> Result<Option<Arc<dyn TableProvider>>> {
-        let grants = self.access.limits(name);
-        let through = |gate| Some(catalog.downcast_ref::<Described>()?.through(gate));
-        if grants.is_empty() {
-            return match catalog.schema(name.schema()) {
-                Some(schema) => schema.table(name.name()).await,
-                None => Ok(None),
-            };
-        }
         let key = (catalog_name.to_owned(), name.clone());
         if let Some(relation) = self.opened().get(&key) {
             return Ok(Some(relation.clone()));
         }
-        let gate = PolicyGate {
-            planner: self.planner.clone(),
-            named: name.clone(),
-            grants: grants.into_iter().cloned().collect(),
+        let grants: Vec<_> = self.access.limits(name).into_iter().cloned().collect();
+        let is_limited = !grants.is_empty();
+        let catalog = match is_limited {
+            false => Some(catalog.clone()),
+            true => {
+                let gate = PolicyGate {
+                    planner: self.planner.clone(),
+                    named: name.clone(),
+                    grants,
+                };
+                let lake = catalog.downcast_ref::<Described>();
+                lake.map(|lake| lake.through(Arc::new(gate)))
+            }
         };
-        let schema = through(Arc::new(gate)).and_then(|catalog| catalog.schema(name.schema()));
-        let Some(schema) = schema else { return Ok(None) };
-        let relation = schema.table(name.name()).await?;
-        if let Some(relation) = relation.as_ref().filter(|_| name.schema() != journal::SCHEMA) {
+        let Some(schema) = catalog.and_then(|catalog| catalog.schema(name.schema())) else {
+            return Ok(None);
+        };
+        let Some(relation) = schema.table(name.name()).await? else {
+            return Ok(None);
+        };
+        let relation = view::bounded(relation, &self.access)?;
+        if is_limited && name.schema() != journal::SCHEMA {
             self.opened().insert(key, relation.clone());
         }
-        Ok(relation)
+        Ok(Some(relation))
     }
 
     fn opened(&self) -> MutexGuard<'_, HashMap<Opened, Arc<dyn TableProvider>>> {

@@ -11,7 +11,7 @@ use cordada_lake::query::sql;
 use cordada_lake::{Lake, Release};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Column, ScalarValue};
-use datafusion::datasource::{TableType, provider_as_source};
+use datafusion::datasource::{TableType, ViewTable, provider_as_source};
 use datafusion::error::Result;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Case, Cast, Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown};
@@ -249,6 +249,28 @@ impl Columns<'_> {
 
     fn text_type(&self, text: &str) -> Result<&DataType, String> {
         Ok(self.plan.schema().field(self.place(text)?).data_type())
+    }
+}
+
+impl PolicedRelation {
+    /// All that the view shows, and nothing of what it reads besides.
+    ///
+    /// # Errors
+    /// Its columns cannot be named.
+    pub(super) fn of_view(view: &ViewTable) -> Result<Self> {
+        let (plan, schema) = (view.logical_plan(), view.schema());
+        let columns = schema.fields().iter().enumerate().map(|(index, field)| {
+            let column = Column::from(plan.schema().qualified_field(index));
+            Expr::Column(column).alias(field.name())
+        });
+        let columns: Vec<_> = columns.collect();
+        let names = schema.fields().iter().map(|field| field.name().clone());
+        Ok(Self {
+            plan: LogicalPlanBuilder::from(plan.clone()).project(columns)?.build()?,
+            clear: names.collect(),
+            table_type: TableType::View,
+            schema,
+        })
     }
 }
 

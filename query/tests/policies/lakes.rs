@@ -54,7 +54,7 @@ const SEEN_BY_BEA: [(&str, &str); 2] = [
     ),
 ];
 
-const VIEWS: [(&str, &str); 3] = [
+const VIEWS: [(&str, &str); 4] = [
     (
         "marts.spending",
         "select p.country, p.name, count(*) as purchases, sum(b.amount) as amount, min(p.email) as email \
@@ -63,6 +63,10 @@ const VIEWS: [(&str, &str); 3] = [
     (
         "marts.people",
         "select id, email, balance, born from lake.warehouse.person",
+    ),
+    (
+        "marts.spaniards",
+        "select id, balance, note from lake.warehouse.person where country = 'ES'",
     ),
     (
         "marts.rich",
@@ -293,6 +297,10 @@ pub fn roles() -> BTreeMap<String, Role> {
         read: vec!["warehouse".to_owned(), "marts".to_owned()],
         ..Role::default()
     };
+    let viewer = Role {
+        read: vec!["marts".to_owned()],
+        ..Role::default()
+    };
     let admin = Role {
         read: vec!["*".to_owned()],
         ..Role::default()
@@ -301,6 +309,7 @@ pub fn roles() -> BTreeMap<String, Role> {
         ("analyst", analyst),
         ("french", french),
         ("plain", plain),
+        ("viewer", viewer),
         ("admin", admin),
     ]
     .map(|(name, role)| (name.to_owned(), role))
@@ -323,6 +332,7 @@ pub fn users() -> BTreeMap<&'static str, Arc<Principal>> {
         user("bea", &["analyst", "french"], Some("ES")),
         user("eva", &["analyst"], None),
         user("plain", &["plain"], None),
+        user("vic", &["viewer"], None),
         user("root", &["admin"], None),
     ])
 }
