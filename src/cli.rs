@@ -185,12 +185,26 @@ pub enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Hold the records of `ops.audit` against each other
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// Print the hash of a password read from stdin, for `users:` in cordada.yml
     HashPassword,
     /// Print what tokens read from stdin stand for, one a line: `pii_key:` of cordada.yml turns them back
     Reveal,
     /// Print completions for a shell
     Completions { shell: Shell },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Say whether a record was changed, or is missing between others
+    Verify {
+        #[command(flatten)]
+        target: Target,
+    },
 }
 
 #[derive(Debug, Subcommand)]

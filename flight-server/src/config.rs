@@ -77,8 +77,7 @@ mod tests {
         assert!(error.to_string().contains("listen on 127.0.0.1"), "{error}");
         open.users.push(User {
             name: "ana".to_owned(),
-            password_hash: String::new(),
-            roles: Vec::new(),
+            ..User::default()
         });
         open.check_address().unwrap();
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use cordada_core::{Context, Error, Result};
 use cordada_lake::Lake;
+use cordada_query::audit::Audit;
 use cordada_query::{Engine, RunningQueries};
 use futures::FutureExt;
 use tokio::net::TcpListener;
@@ -29,6 +30,8 @@ const LARGEST_MESSAGE: usize = 64 << 20;
 const WINDOW: u32 = 8 << 20;
 /// How long running queries may go on once the server was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long the lake may take for the last records of the audit.
+const LAST_RECORDS: Duration = Duration::from_secs(5);
 /// How often an idle connection is asked whether its client is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
@@ -39,6 +42,7 @@ pub struct Server {
     tls: Option<TlsAcceptor>,
     has_users: bool,
     engine: Arc<Engine>,
+    audit: Audit,
     service: Service,
 }
 
@@ -57,7 +61,9 @@ impl Server {
             tracing::warn!(listen = %config.listen, "without TLS passwords cross the network as they are");
         }
         let authenticator = Authenticator::new(&config)?;
+        let audit = Audit::new(&lake)?;
         let engine = Arc::new(Engine::open(lake).await?);
+        engine.check_policies(&config.roles).await?;
         let doing = || format!("listening on {}", config.listen);
         let listener = match TcpListener::bind(config.listen).await {
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
@@ -73,6 +79,7 @@ impl Server {
             prepared: PreparedStatements::new(),
             running: RunningQueries::default(),
             tickets: Tickets::new()?,
+            audit: audit.clone(),
             advertise: config.advertise,
         };
         Ok(Self {
@@ -81,6 +88,7 @@ impl Server {
             tls,
             has_users: !config.users.is_empty(),
             engine,
+            audit,
             service,
         })
     }
@@ -123,10 +131,17 @@ impl Server {
             shutdown.cancelled().await;
             tokio::time::sleep(GRACE).await;
         };
-        tokio::select! {
+        let served = tokio::select! {
             served = serving => served.map_err(|error| Error::unavailable(doing(), error)),
             () = out_of_grace => Ok(()),
             never = self.engine.follow() => match never {},
+            never = self.audit.keep() => match never {},
+        };
+        match tokio::time::timeout(LAST_RECORDS, self.audit.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the last records of ops.audit are lost"),
+            Err(_) => tracing::warn!("the last records of ops.audit are lost: the lake does not answer"),
         }
+        served
     }
 }

@@ -20,6 +20,7 @@ use arrow_flight::{
 use bytes::Bytes;
 use cordada_lake::query::session::state_for;
 use cordada_lake::query::session_statements::Change;
+use cordada_query::audit::{Audit, Statement};
 use cordada_query::auth::random_id;
 use cordada_query::{Engine, PlannedQuery, RunningQueries, Scope};
 use futures::{Stream, StreamExt, stream};
@@ -38,7 +39,7 @@ use crate::session_messages::{
 };
 use crate::sessions::Sessions;
 use crate::ticket::{self, Ticket, Tickets};
-use crate::{metadata, parameters, status, wire};
+use crate::{audit, metadata, parameters, status, wire};
 
 /// Everything that a request may need.
 pub(crate) struct Service {
@@ -48,6 +49,7 @@ pub(crate) struct Service {
     pub(crate) prepared: PreparedStatements,
     pub(crate) running: RunningQueries,
     pub(crate) tickets: Tickets,
+    pub(crate) audit: Audit,
     /// The URI that clients are told to fetch from.
     pub(crate) advertise: Option<String>,
 }
@@ -99,16 +101,20 @@ impl FlightService for Service {
             messages.message().await?
         };
         let payload = first.as_ref().map(|first| &*first.payload).unwrap_or_default();
-        let token = self.authenticator.handshake(&headers, payload).await?;
+        let token = self.authenticator.handshake(&headers, payload).await;
+        let token = token.inspect_err(|status| self.audit.record(audit::login(None, Some(status))))?;
+        let bearer = header(&format!("Bearer {token}"))?;
+        let mut headers = MetadataMap::new();
+        headers.insert("authorization", bearer.clone());
+        let identity = self.authenticator.identify(&headers).await?;
+        self.audit.record(audit::login(Some(&identity.principal.name), None));
         let version = first.as_ref().map_or(0, |first| first.protocol_version);
         let payload = Bytes::from(token.clone().into_bytes());
         let mut response = answers(vec![HandshakeResponse {
             protocol_version: version,
             payload,
         }]);
-        response
-            .metadata_mut()
-            .insert("authorization", header(&format!("Bearer {token}"))?);
+        response.metadata_mut().insert("authorization", bearer);
         Ok(response)
     }
 
@@ -237,7 +243,8 @@ impl FlightService for Service {
 
 impl Service {
     async fn caller(&self, headers: &MetadataMap) -> Result<Caller, Status> {
-        let identity = self.authenticator.identify(headers).await?;
+        let identity = self.authenticator.identify(headers).await;
+        let identity = identity.inspect_err(|status| self.audit.record(audit::login(None, Some(status))))?;
         let options = self.sessions.options(&identity, headers)?;
         let session = Sessions::id(&identity, headers);
         Ok(Caller {
@@ -260,11 +267,11 @@ impl Service {
     async fn flight_info(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
         let context = self.read_context(caller).await?;
         let (schema, request) = match Command::decode(&descriptor.cmd)? {
-            Command::Statement { sql } => self.plan_request(&context, sql, None).await?,
+            Command::Statement { sql } => self.plan_request(caller, &context, sql, None).await?,
             Command::Prepared { handle } => {
                 let statement = self.prepared.get(caller.user(), &handle)?;
                 self.check_unchanged(&context, &statement).await?;
-                self.plan_request(&context, statement.sql.clone(), statement.values.as_ref())
+                self.plan_request(caller, &context, statement.sql.clone(), statement.values.as_ref())
                     .await?
             }
             Command::Metadata(command) => (
@@ -305,15 +312,13 @@ impl Service {
 
     async fn plan_request(
         &self,
+        caller: &Caller,
         context: &ReadContext,
         sql: String,
         values: Option<&RecordBatch>,
     ) -> Result<(SchemaRef, ticket::Request), Status> {
-        let planned = self
-            .engine
-            .plan_with(&context.scope, &sql, values)
-            .await
-            .map_err(|error| status::of(&error))?;
+        let planned = self.engine.plan_with(&context.scope, &sql, values).await;
+        let planned = planned.map_err(|error| self.unplanned(caller, &sql, status::of(&error)))?;
         let query = ticket::Query::new(sql, values).map_err(|error| status::of(&error))?;
         Ok((context.schema(&planned), ticket::Request::Query(query)))
     }
@@ -384,16 +389,44 @@ impl Service {
         values: Option<&RecordBatch>,
         id: &str,
     ) -> Result<Messages, Status> {
+        let mut statement = self.statement(caller, sql);
+        let rows = self.run_query(caller, context, sql, values, id, &mut statement).await;
+        audit::watched(rows, statement)
+    }
+
+    /// What the audit is told of a statement.
+    fn statement(&self, caller: &Caller, sql: &str) -> Statement {
+        let asker = &caller.identity.principal;
+        self.audit.statement(audit::DOOR, asker, caller.session.as_deref(), sql)
+    }
+
+    /// Puts down a statement that could not be planned: others are put down when they run.
+    fn unplanned(&self, caller: &Caller, sql: &str, status: Status) -> Status {
+        audit::failed(&mut self.statement(caller, sql), &status);
+        status
+    }
+
+    async fn run_query(
+        &self,
+        caller: &Caller,
+        context: &ReadContext,
+        sql: &str,
+        values: Option<&RecordBatch>,
+        id: &str,
+        statement: &mut Statement,
+    ) -> Result<Messages, Status> {
         let planned = self
             .engine
             .plan_with(&context.scope, sql, values)
             .await
             .map_err(|error| status::of(&error))?;
+        statement.planned(&context.scope, &planned);
         self.change_session(caller, context, &planned, sql)?;
         let state = state_for(&planned.workspace.session, caller.user());
         let physical = state.create_physical_plan(&planned.plan).await;
         let physical = physical.map_err(status::of_execution)?;
         let query = self.running.begin(id, caller.user());
+        statement.started();
         rows::of_plan(
             &physical,
             &state.task_ctx(),
@@ -440,11 +473,8 @@ impl Service {
 
     async fn prepare(&self, caller: &Caller, sql: String) -> Result<Response<Answers<ActionResult>>, Status> {
         let context = self.read_context(caller).await?;
-        let planned = self
-            .engine
-            .plan(&context.scope, &sql)
-            .await
-            .map_err(|error| status::of(&error))?;
+        let planned = self.engine.plan(&context.scope, &sql).await;
+        let planned = planned.map_err(|error| self.unplanned(caller, &sql, status::of(&error)))?;
         let schema = context.schema(&planned);
         let statement = PreparedStatement {
             sql,

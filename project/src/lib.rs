@@ -19,6 +19,7 @@ use cordada_ingest_source::transform::PiiKey;
 use cordada_lake::maintain::MAINTENANCE;
 use cordada_lake::{Journal, Lake, Settings};
 use cordada_marts::LoadOptions;
+use cordada_query::audit::AUDIT;
 
 use crate::config::{Config, ExportServer};
 use crate::registry::KINDS;
@@ -30,6 +31,7 @@ pub use serve::Endpoints;
 fn journals() -> Vec<Journal> {
     let mut journals = [cordada_ingest::JOURNALS, cordada_marts::JOURNALS].concat();
     journals.push(MAINTENANCE);
+    journals.push(AUDIT);
     journals
 }
 

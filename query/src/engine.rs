@@ -1,12 +1,12 @@
 //! Planning, without transport: which release a request reads, and the plan of its query.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
-use cordada_core::{Context, Error, Result};
+use cordada_core::{Context, Error, Result, TableName};
 use cordada_lake::query::sql;
 use cordada_lake::{Lake, Release, journal};
 use datafusion::common::ScalarValue;
@@ -15,7 +15,9 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::access::{Access, Forbidden};
 use crate::newest::NewestRelease;
+use crate::policy::{self, MaskKey, Policies};
 use crate::recent::Recent;
+use crate::users::Role;
 use crate::workspace::Workspace;
 
 /// Releases, times accesses, times default schemas, whose sessions are kept.
@@ -30,14 +32,15 @@ const RELEASES: usize = 16;
 /// Plans for everybody.
 pub struct Engine {
     lake: Lake,
+    mask_key: Arc<MaskKey>,
     newest: NewestRelease,
     releases: Recent<u64, Arc<Release>>,
     workspaces: Recent<WorkspaceKey, Arc<Workspace>>,
     plans: Recent<PlanKey, Arc<PlannedQuery>>,
 }
 
-/// Release, access and default schema.
-type WorkspaceKey = (u64, Arc<Access>, String);
+/// Release, access, default schema, and the release that policies are of.
+type WorkspaceKey = (u64, Arc<Access>, String, Option<u64>);
 /// Workspace and SQL.
 type PlanKey = (WorkspaceKey, String);
 
@@ -71,6 +74,7 @@ impl Engine {
         let newest = NewestRelease::open(&lake).await?;
         Ok(Self {
             lake,
+            mask_key: Arc::default(),
             newest,
             releases: Recent::new(RELEASES),
             workspaces: Recent::new(WORKSPACES),
@@ -81,6 +85,14 @@ impl Engine {
     /// Follows the releases that are published, until it is dropped: whoever serves has to let it run.
     pub async fn follow(&self) -> Infallible {
         self.newest.follow().await
+    }
+
+    /// Holds the policies of roles against the newest release.
+    ///
+    /// # Errors
+    /// Config: a policy names what there is not, or does not fit what it is about.
+    pub async fn check_policies(&self, roles: &BTreeMap<String, Role>) -> Result<()> {
+        policy::check(&self.lake, &self.newest.get().await, roles, &self.mask_key).await
     }
 
     /// What a request reads now: this release, or the newest, with `schema` for bare names.
@@ -118,13 +130,26 @@ impl Engine {
 
     /// The workspace of a scope.
     pub fn workspace(&self, scope: &Scope) -> Arc<Workspace> {
-        let key = scope.key();
+        let key = self.key(scope);
         self.workspaces.get(&key).unwrap_or_else(|| {
-            let workspace = Workspace::new(&self.lake, scope.release.clone(), scope.access.clone(), &scope.schema);
+            let (release, access) = (scope.release.clone(), scope.access.clone());
+            let policies = Policies::new(&self.lake, self.newest.known(), access, self.mask_key.clone());
+            let workspace = Workspace::new(&self.lake, release, Arc::new(policies), &scope.schema);
             let workspace = Arc::new(workspace);
             self.workspaces.insert(key, workspace.clone(), 1);
             workspace
         })
+    }
+
+    /// Policies are as of the newest release, whichever is read.
+    fn key(&self, scope: &Scope) -> WorkspaceKey {
+        let policies_of = scope.access.is_limited().then(|| self.newest.known().number);
+        (
+            scope.release.number,
+            scope.access.clone(),
+            scope.schema.clone(),
+            policies_of,
+        )
     }
 
     /// Plans one read-only statement; a statement that was planned for the same scope is not planned again.
@@ -133,13 +158,13 @@ impl Engine {
     /// Failed: the SQL is wrong, it would change something, or (caused by [`Forbidden`]) its result is not for
     /// everybody.
     pub async fn plan(&self, scope: &Scope, sql: &str) -> Result<Arc<PlannedQuery>> {
-        let key = (scope.key(), sql.to_owned());
+        let key = (self.key(scope), sql.to_owned());
         if let Some(planned) = self.plans.get(&key) {
             return Ok(planned);
         }
         let workspace = self.workspace(scope);
         let plan = sql::plan(&self.lake, &workspace.session, sql).await?;
-        if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) && *scope.access != Access::Everything {
+        if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) && !scope.access.reads_everything() {
             return Err(Error::failed(
                 "planning the query",
                 "a plan shows what views read, which is not for everybody",
@@ -199,11 +224,27 @@ impl PlannedQuery {
     pub fn schema(&self) -> &Schema {
         self.plan.schema().as_arrow()
     }
-}
 
-impl Scope {
-    fn key(&self) -> WorkspaceKey {
-        (self.release.number, self.access.clone(), self.schema.clone())
+    /// The relations of the lake that the plan reads, and the views by which it does.
+    pub(crate) fn relations(&self, default_schema: &str) -> BTreeSet<TableName> {
+        let mut relations = BTreeSet::new();
+        let walk = self.plan.apply_with_subqueries(|node| {
+            let reference = match node {
+                LogicalPlan::TableScan(scan) => Some(&scan.table_name),
+                LogicalPlan::SubqueryAlias(alias) => Some(&alias.alias),
+                _ => None,
+            };
+            let name = reference.and_then(|reference| {
+                let name = TableName::new(reference.schema().unwrap_or(default_schema), reference.table()).ok()?;
+                // An alias has no schema, unless it is that of a view.
+                let is_relation = reference.catalog().is_some() || self.workspace.has(&name);
+                is_relation.then_some(name)
+            });
+            relations.extend(name);
+            Ok(TreeNodeRecursion::Continue)
+        });
+        debug_assert!(walk.is_ok(), "nothing in the walk fails");
+        relations
     }
 }
 

@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+mod audit;
 mod build;
 mod compile;
 mod completions;
@@ -23,7 +24,7 @@ use cordada_project::Project;
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
-use crate::cli::{Cli, Command, Target};
+use crate::cli::{AuditCommand, Cli, Command, Target};
 
 /// Runs the command.
 pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
@@ -71,6 +72,9 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
         Command::Releases { target } => releases::run(&open(target).await?).await,
         Command::Rollback { release, target } => rollback::run(&options, &open(target).await?, release).await,
         Command::Maintain { keep, target } => maintain::run(&options, &open(target).await?, keep, cancel).await,
+        Command::Audit {
+            command: AuditCommand::Verify { target },
+        } => audit::verify(&open(target).await?).await,
         Command::HashPassword => hash_password::run(),
         Command::Reveal => reveal::run(&options.project),
         Command::Completions { shell } => completions::run(shell),

@@ -8,6 +8,7 @@ mod dialect;
 mod expressions;
 mod flat_filters;
 mod functions;
+pub mod gate;
 pub mod metadata;
 pub mod nested;
 mod operators;

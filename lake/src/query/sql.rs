@@ -40,7 +40,13 @@ async fn plan_here(lake: &Lake, session: &SessionContext, sql: &str) -> Result<L
         if session.catalog(&name).is_none() {
             let release = lake.releases().get(number).await?;
             let catalog = ReleaseCatalog::new(lake.clone(), release, Default::default());
-            session.register_catalog(name, Arc::new(Described::new(catalog)));
+            // A view reads other releases as it reads its own.
+            let own = session.catalog(CATALOG);
+            let gate = own
+                .as_deref()
+                .and_then(|own| own.downcast_ref::<Described>())
+                .and_then(Described::gate);
+            session.register_catalog(name, Arc::new(Described::new(catalog.through(gate))));
         }
     }
     let plan = match planned(session, statement).await {

@@ -22,8 +22,39 @@ const DOING: &str = "verifying a password";
 pub struct Principal {
     /// The user's name.
     pub name: String,
-    /// What this user reads.
+    /// The roles that this user has.
+    pub roles: Vec<String>,
+    /// What is known of this user: policies ask for it.
+    pub attributes: BTreeMap<String, String>,
+    /// What this user may read and write.
     pub access: Arc<Access>,
+}
+
+impl Principal {
+    /// Somebody of these roles, which may what `all` says.
+    pub fn new(
+        name: String,
+        roles: Vec<String>,
+        attributes: BTreeMap<String, String>,
+        all: &BTreeMap<String, Role>,
+    ) -> Self {
+        Self {
+            access: Arc::new(Access::of(&name, &roles, &attributes, all)),
+            name,
+            roles,
+            attributes,
+        }
+    }
+
+    /// Everybody, where nobody has to log in.
+    pub fn anonymous() -> Self {
+        Self {
+            name: "anonymous".to_owned(),
+            roles: Vec::new(),
+            attributes: BTreeMap::new(),
+            access: Arc::new(Access::everything()),
+        }
+    }
 }
 
 /// Knows the users.
@@ -53,11 +84,15 @@ impl std::fmt::Debug for Account {
 
 impl Account {
     fn new(user: &User, roles: &BTreeMap<String, Role>) -> Self {
-        let access = Arc::new(Access::of(user, roles));
-        let name = user.name.clone();
+        let User {
+            name,
+            password_hash,
+            roles: own,
+            attributes,
+        } = user.clone();
         Self {
-            hash: user.password_hash.clone(),
-            principal: Arc::new(Principal { name, access }),
+            hash: password_hash,
+            principal: Arc::new(Principal::new(name, own, attributes, roles)),
         }
     }
 }
@@ -70,15 +105,9 @@ impl Accounts {
     pub fn new(users: &[User], roles: &BTreeMap<String, Role>) -> Result<Self> {
         users::check(users, roles)?;
         let account = |user: &User| (user.name.clone(), Account::new(user, roles));
-        let everybody = || {
-            Arc::new(Principal {
-                name: "anonymous".to_owned(),
-                access: Arc::new(Access::Everything),
-            })
-        };
         Ok(Self {
             by_name: users.iter().map(account).collect(),
-            anonymous: users.is_empty().then(everybody),
+            anonymous: users.is_empty().then(|| Arc::new(Principal::anonymous())),
             verified: RwLock::default(),
             verified_tags: Signer::new()?,
             verifications: Semaphore::new(PARALLEL_VERIFICATIONS),
@@ -149,7 +178,7 @@ mod tests {
         let ana = User {
             name: "ana".to_owned(),
             password_hash: hash_password("se:cret").unwrap(),
-            roles: Vec::new(),
+            ..User::default()
         };
         let accounts = Accounts::new(&[ana], &BTreeMap::new()).unwrap();
         assert!(accounts.anonymous().is_none());
@@ -168,6 +197,6 @@ mod tests {
     async fn without_users_everybody_reads_everything() {
         let accounts = Accounts::new(&[], &BTreeMap::new()).unwrap();
         let anybody = accounts.verify("ana", "x".to_owned()).await.unwrap();
-        assert_eq!(*anybody.unwrap().access, Access::Everything);
+        assert!(anybody.unwrap().access.reads_everything());
     }
 }
