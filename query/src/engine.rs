@@ -9,13 +9,17 @@ use arrow::datatypes::{DataType, Schema};
 use cordada_core::{Context, Error, Result};
 use cordada_lake::query::sql;
 use cordada_lake::{Lake, Release, journal};
-use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::physical_plan::ExecutionPlan;
 
 use crate::access::{Access, Forbidden};
+use crate::bulk_ingest::{BulkIngest, BulkIngests};
 use crate::newest::NewestRelease;
 use crate::recent::Recent;
+use crate::several_rows::{self, SeveralRows};
 use crate::workspace::Workspace;
 
 /// Releases, times accesses, times default schemas, whose sessions are kept.
@@ -34,6 +38,7 @@ pub struct Engine {
     releases: Recent<u64, Arc<Release>>,
     workspaces: Recent<WorkspaceKey, Arc<Workspace>>,
     plans: Recent<PlanKey, Arc<PlannedQuery>>,
+    ingests: BulkIngests,
 }
 
 /// Release, access and default schema.
@@ -56,10 +61,12 @@ pub struct Scope {
 pub struct PlannedQuery {
     /// Where it was planned, and runs.
     pub workspace: Arc<Workspace>,
-    /// The plan.
+    /// The plan; with several rows of values, the one for the first.
     pub plan: LogicalPlan,
     /// The types of its parameters; `None` where only the value will tell.
     pub parameters: Vec<Option<DataType>>,
+    /// What it runs for, if that is more than one row of values.
+    several: Option<SeveralRows>,
 }
 
 impl Engine {
@@ -70,6 +77,7 @@ impl Engine {
     pub async fn open(lake: Lake) -> Result<Self> {
         let newest = NewestRelease::open(&lake).await?;
         Ok(Self {
+            ingests: BulkIngests::new(lake.parallelism()),
             lake,
             newest,
             releases: Recent::new(RELEASES),
@@ -81,6 +89,20 @@ impl Engine {
     /// Follows the releases that are published, until it is dropped: whoever serves has to let it run.
     pub async fn follow(&self) -> Infallible {
         self.newest.follow().await
+    }
+
+    /// Writes rows that a client sends and publishes them as one release; gives how many there were. The next statement
+    /// reads them.
+    ///
+    /// # Errors
+    /// Failed, caused by [`Forbidden`]: the table is not to be written by `access`; caused by [`crate::Presence`]: it is
+    /// there, or is not; else: it is a view, or another's. Config: the columns do not fit, or have no names that a table
+    /// can have. Conflict: another process wrote the table meanwhile. Whatever the rows themselves fail with. Nothing is
+    /// published then.
+    pub async fn ingest(&self, access: &Access, ingest: &BulkIngest, rows: SendableRecordBatchStream) -> Result<u64> {
+        let written = self.ingests.run(&self.lake, access, ingest, rows).await?;
+        self.newest.look().await;
+        Ok(written)
     }
 
     /// What a request reads now: this release, or the newest, with `schema` for bare names.
@@ -153,6 +175,7 @@ impl Engine {
             workspace,
             plan,
             parameters,
+            several: None,
         });
         if keep {
             self.plans.insert(key, planned.clone(), 1);
@@ -160,7 +183,8 @@ impl Engine {
         Ok(planned)
     }
 
-    /// Plans a statement with the values of its parameters, given as one row.
+    /// Plans a statement with the values of its parameters: a column each, and a row or several. Of several, the result
+    /// is the rows for each of them, in their order.
     ///
     /// # Errors
     /// As [`Self::plan`]. Failed: there are more values than parameters, or fewer, or of other types.
@@ -178,17 +202,17 @@ impl Engine {
         let Some(values) = values.filter(|_| bound > 0) else {
             return Ok(planned);
         };
-        let doing = || "binding the parameters of the query";
-        let scalars = values
-            .columns()
-            .iter()
-            .map(|column| ScalarValue::try_from_array(column, 0));
-        let scalars: Vec<_> = scalars.collect::<Result<_, _>>().doing(doing)?;
-        let plan = planned.plan.clone().with_param_values(scalars).doing(doing)?;
+        let first = several_rows::row(values, 0).doing(|| "binding the parameters of the query")?;
+        let session = &planned.workspace.session;
+        let plan = sql::with_values(session, planned.plan.clone(), first).await?;
         Ok(Arc::new(PlannedQuery {
             workspace: planned.workspace.clone(),
             plan,
             parameters: Vec::new(),
+            several: (values.num_rows() > 1).then(|| SeveralRows {
+                plan: planned.plan.clone(),
+                values: values.clone(),
+            }),
         }))
     }
 }
@@ -198,6 +222,17 @@ impl PlannedQuery {
     /// promise.
     pub fn schema(&self) -> &Schema {
         self.plan.schema().as_arrow()
+    }
+
+    /// How it runs in `state`, which is one of its workspace's session.
+    ///
+    /// # Errors
+    /// What the planner finds wrong.
+    pub async fn physical(&self, state: &SessionState) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        match &self.several {
+            None => state.create_physical_plan(&self.plan).await,
+            Some(several) => several.physical(&self.workspace.session, state, self.schema()),
+        }
     }
 }
 

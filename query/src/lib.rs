@@ -6,17 +6,20 @@
 
 mod access;
 pub mod auth;
+mod bulk_ingest;
 mod engine;
 mod newest;
 mod recent;
 mod running;
+mod several_rows;
 mod users;
 mod visible_catalog;
 mod workspace;
 
 pub use access::{Access, Forbidden};
+pub use bulk_ingest::{BulkIngest, IfExists, IfMissing, Presence};
 pub use engine::{Engine, PlannedQuery, Scope};
 pub use recent::Recent;
 pub use running::{RunningQueries, RunningQuery};
 pub use users::{Role, User};
-pub use workspace::{DocumentedRelation, ListedRelation, Workspace};
+pub use workspace::{DocumentedRelation, ListedRelation, Size, Workspace};

@@ -65,7 +65,7 @@ impl NewestRelease {
     }
 
     /// Looks once. While the store cannot be read, the server stays at the release that it knows.
-    async fn look(&self) {
+    pub(crate) async fn look(&self) {
         let began = Instant::now();
         let found = self.log.newest().await;
         match found {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bulk_ingest;
 mod contract;
 mod fixture;
 mod login;
@@ -12,3 +13,4 @@ mod releases;
 mod roles;
 mod serving;
 mod sessions;
+mod sql_info;
