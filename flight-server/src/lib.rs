@@ -16,6 +16,7 @@
 //! | `arrow_views` | `false`, `true` | text as Utf8View and bytes as BinaryView, uncopied |
 //! | `no_time_zones` | `false`, `true` | times in UTC without their zone, for JDBC's `getObject` |
 
+mod answers;
 mod authenticator;
 mod config;
 #[cfg(any(test, feature = "fuzzing"))]
