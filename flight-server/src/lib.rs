@@ -16,6 +16,7 @@
 //! | `arrow_views` | `false`, `true` | text as Utf8View and bytes as BinaryView, uncopied |
 //! | `no_time_zones` | `false`, `true` | times in UTC without their zone; by default for JDBC up to 18.3, which needs it |
 
+mod answers;
 mod authenticator;
 mod bulk_ingest;
 mod client;

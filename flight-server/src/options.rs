@@ -25,7 +25,7 @@ pub(crate) struct Options {
 }
 
 /// How record batches are compressed on the wire.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Compression {
     /// Not at all: fastest on a local network.
     #[default]
