@@ -14,16 +14,21 @@
 //! | `release` | a number; `newest` | reads that release and no other |
 //! | `compression` | `none`, `lz4`, `zstd` | compresses record batches |
 //! | `arrow_views` | `false`, `true` | text as Utf8View and bytes as BinaryView, uncopied |
-//! | `no_time_zones` | `false`, `true` | times in UTC without their zone, for JDBC's `getObject` |
+//! | `no_time_zones` | `false`, `true` | times in UTC without their zone; by default for JDBC up to 18.3, which needs it |
 
+mod answers;
 mod authenticator;
+mod bulk_ingest;
+mod client;
 mod config;
+mod flights;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::unwrap_used)]
 pub mod fuzzing;
 mod metadata;
 mod options;
 mod parameters;
+mod plain_values;
 mod prepared;
 mod protocol;
 mod rows;

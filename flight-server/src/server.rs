@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server as Transport;
 use tonic::transport::server::TcpIncoming;
 
+use crate::answers::GivenAnswers;
 use crate::authenticator::Authenticator;
 use crate::config::Config;
 use crate::prepared::PreparedStatements;
@@ -57,6 +58,7 @@ impl Server {
             tracing::warn!(listen = %config.listen, "without TLS passwords cross the network as they are");
         }
         let authenticator = Authenticator::new(&config)?;
+        let given = GivenAnswers::new(&lake);
         let engine = Arc::new(Engine::open(lake).await?);
         let doing = || format!("listening on {}", config.listen);
         let listener = match TcpListener::bind(config.listen).await {
@@ -72,6 +74,7 @@ impl Server {
             sessions: Sessions::new(),
             prepared: PreparedStatements::new(),
             running: RunningQueries::default(),
+            given,
             tickets: Tickets::new()?,
             advertise: config.advertise,
         };

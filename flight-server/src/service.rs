@@ -9,8 +9,8 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::{
-    ActionCancelQueryResult, ActionCreatePreparedStatementResult, DoPutPreparedStatementResult, ProstMessageExt,
-    TicketStatementQuery,
+    ActionCancelQueryResult, ActionCreatePreparedStatementResult, DoPutPreparedStatementResult, DoPutUpdateResult,
+    ProstMessageExt, TicketStatementQuery,
 };
 use arrow_flight::{
     Action as FlightAction, ActionType, CancelFlightInfoResult, CancelStatus, Criteria, Empty, FlightData,
@@ -27,10 +27,12 @@ use prost::Message;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::answers::GivenAnswers;
 use crate::authenticator::{Authenticator, Identity};
+use crate::client::Client;
 use crate::options::Options;
 use crate::prepared::{PreparedStatement, PreparedStatements};
-use crate::protocol::{Action, Command, Metadata};
+use crate::protocol::{Action, Command, Metadata, all_rows};
 use crate::rows::{self, Messages};
 use crate::session_messages::{
     CloseSessionResult, CloseStatus, GetSessionOptionsResult, OptionError, SessionOptionValue, SetSessionOptionError,
@@ -38,7 +40,7 @@ use crate::session_messages::{
 };
 use crate::sessions::Sessions;
 use crate::ticket::{self, Ticket, Tickets};
-use crate::{metadata, parameters, status, wire};
+use crate::{bulk_ingest, flights, metadata, parameters, status, wire};
 
 /// Everything that a request may need.
 pub(crate) struct Service {
@@ -47,6 +49,7 @@ pub(crate) struct Service {
     pub(crate) sessions: Sessions,
     pub(crate) prepared: PreparedStatements,
     pub(crate) running: RunningQueries,
+    pub(crate) given: GivenAnswers,
     pub(crate) tickets: Tickets,
     /// The URI that clients are told to fetch from.
     pub(crate) advertise: Option<String>,
@@ -58,6 +61,7 @@ struct Caller {
     options: Options,
     /// The session's id, if the client keeps one.
     session: Option<String>,
+    client: Client,
 }
 
 impl Caller {
@@ -73,6 +77,12 @@ struct ReadContext {
 }
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+fn put_result(message: &impl Message) -> Response<Answers<PutResult>> {
+    answers(vec![PutResult {
+        app_metadata: message.encode_to_vec().into(),
+    }])
+}
 
 fn answers<T: Send + 'static>(items: Vec<T>) -> Response<Answers<T>> {
     Response::new(stream::iter(items.into_iter().map(Ok)).boxed())
@@ -113,9 +123,9 @@ impl FlightService for Service {
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        self.caller(request.metadata()).await?;
-        // Flights are what queries make; what there is to query is asked for with GetTables.
-        Ok(answers(Vec::new()))
+        let caller = self.caller(request.metadata()).await?;
+        let flights = self.flights(&caller, &request.get_ref().expression).await?;
+        Ok(answers(flights))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
@@ -154,7 +164,7 @@ impl FlightService for Service {
             .ok_or_else(|| Status::invalid_argument("DoPut got no message"))?;
         let descriptor = first.flight_descriptor.clone();
         let descriptor = descriptor.ok_or_else(|| Status::invalid_argument("DoPut got no flight descriptor"))?;
-        match Command::decode(&descriptor.cmd)? {
+        match Command::of(&descriptor)? {
             Command::Prepared { handle } => {
                 let messages = stream::once(async { Ok(first) }).chain(messages);
                 self.prepared
@@ -162,14 +172,26 @@ impl FlightService for Service {
                 let result = DoPutPreparedStatementResult {
                     prepared_statement_handle: Some(handle),
                 };
-                Ok(answers(vec![PutResult {
-                    app_metadata: result.encode_to_vec().into(),
-                }]))
+                Ok(put_result(&result))
             }
-            Command::Update => Err(read_only()),
+            Command::Update { sql } => self.update(&caller, &sql).await,
+            Command::PreparedUpdate { handle } => {
+                let sql = self.prepared.get(caller.user(), &handle)?.sql.clone();
+                self.update(&caller, &sql).await
+            }
+            Command::Ingest(command) => {
+                let ingest = bulk_ingest::request(&command, &caller.options.schema)?;
+                let rows = bulk_ingest::rows(first, messages)?;
+                let access = &caller.identity.principal.access;
+                let written = self.engine.ingest(access, &ingest, rows).await;
+                let written = written.map_err(|error| status::of(&error))?;
+                Ok(put_result(&DoPutUpdateResult {
+                    record_count: i64::try_from(written).unwrap_or(i64::MAX),
+                }))
+            }
             Command::Substrait => Err(no_substrait()),
             Command::Statement { .. } | Command::Metadata(_) | Command::Ticket { .. } => Err(Status::invalid_argument(
-                "DoPut takes values for a prepared statement; fetch queries with DoGet",
+                "DoPut takes rows to ingest, and values for a prepared statement; fetch queries with DoGet",
             )),
         }
     }
@@ -244,6 +266,7 @@ impl Service {
             identity,
             options,
             session,
+            client: Client::of(headers),
         })
     }
 
@@ -252,14 +275,14 @@ impl Service {
         let scope = self.engine.scope(access, options.release, &options.schema).await;
         Ok(ReadContext {
             scope: scope.map_err(|error| status::of(&error))?,
-            types: options.types,
+            types: options.types(caller.client),
         })
     }
 
     /// Plans a command: the schema of its answer, and a ticket for its rows.
     async fn flight_info(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
         let context = self.read_context(caller).await?;
-        let (schema, request) = match Command::decode(&descriptor.cmd)? {
+        let (schema, request) = match Command::of(&descriptor)? {
             Command::Statement { sql } => self.plan_request(&context, sql, None).await?,
             Command::Prepared { handle } => {
                 let statement = self.prepared.get(caller.user(), &handle)?;
@@ -272,14 +295,21 @@ impl Service {
                 ticket::Request::Metadata(descriptor.cmd.clone()),
             ),
             Command::Ticket { .. } => return Err(Status::invalid_argument("a ticket is fetched with DoGet")),
-            Command::Update => return Err(read_only()),
+            Command::Update { .. } | Command::PreparedUpdate { .. } => return Err(read_only()),
+            Command::Ingest(_) => return Err(Status::invalid_argument("rows to ingest are sent with DoPut")),
             Command::Substrait => return Err(no_substrait()),
         };
+        let info = self.ticketed(&context, &schema, request)?;
+        Ok(info.with_descriptor(descriptor))
+    }
+
+    /// What a client needs to fetch an answer of that schema.
+    fn ticketed(&self, context: &ReadContext, schema: &Schema, request: ticket::Request) -> Result<FlightInfo, Status> {
         let ReadContext { scope, types } = context;
         let ticket = Ticket {
             query: Ticket::new_query().map_err(|error| status::of(&error))?,
             release: scope.release.number,
-            schema: scope.schema,
+            schema: scope.schema.clone(),
             views: types.views,
             no_time_zones: types.no_time_zones,
             request: Some(request),
@@ -292,15 +322,54 @@ impl Service {
             endpoint = endpoint.with_location(uri);
         }
         let info = FlightInfo::new()
-            .try_with_schema(&schema)
+            .try_with_schema(schema)
             .map_err(|error| Status::internal(error.to_string()))?;
         // Which release it is, for whoever writes down where rows came from.
         let release = format!(r#"{{"release":{}}}"#, scope.release.number);
         Ok(info
-            .with_descriptor(descriptor)
             .with_endpoint(endpoint)
             .with_ordered(true)
             .with_app_metadata(release))
+    }
+
+    /// The relations that may be read, each with a ticket for all of its rows.
+    async fn flights(&self, caller: &Caller, criteria: &[u8]) -> Result<Vec<FlightInfo>, Status> {
+        let context = self.read_context(caller).await?;
+        let workspace = self.engine.workspace(&context.scope);
+        let names: Vec<_> = workspace.relations().into_iter().map(|relation| relation.name).collect();
+        let wanted = flights::wanted(&names, criteria)?;
+        let (columns, sizes) = (workspace.columns().await, workspace.sizes().await);
+        let mut flights = Vec::new();
+        for (((name, wanted), columns), size) in names.iter().zip(wanted).zip(columns).zip(sizes) {
+            // A relation that cannot be opened has no columns.
+            if !wanted || columns.fields().is_empty() {
+                continue;
+            }
+            let sql = all_rows([name.schema(), name.name()].into_iter());
+            let query = ticket::Query::new(sql, None).map_err(|error| status::of(&error))?;
+            let schema = wire::schema(columns, context.types);
+            let info = self.ticketed(&context, &schema, ticket::Request::Query(query))?;
+            let path = vec![name.schema().to_owned(), name.name().to_owned()];
+            flights.push(
+                info.with_descriptor(FlightDescriptor::new_path(path))
+                    .with_total_records(flights::known(size.rows))
+                    .with_total_bytes(flights::known(size.bytes)),
+            );
+        }
+        Ok(flights)
+    }
+
+    /// Does what changes the session; anything else is refused.
+    async fn update(&self, caller: &Caller, sql: &str) -> Result<Response<Answers<PutResult>>, Status> {
+        let context = self.read_context(caller).await?;
+        let planned = self.engine.plan(&context.scope, sql).await;
+        let planned = planned.map_err(|error| status::of(&error))?;
+        if !self.change_session(caller, &context, &planned, sql)? {
+            return Err(Status::invalid_argument(
+                "the statement is a query, which changes no rows; fetch its rows",
+            ));
+        }
+        Ok(put_result(&DoPutUpdateResult { record_count: 0 }))
     }
 
     async fn plan_request(
@@ -337,9 +406,10 @@ impl Service {
             }
             Command::Metadata(command) => {
                 let context = self.read_context(caller).await?;
-                self.fetch_metadata(caller, &context.scope, command).await
+                self.fetch_metadata(caller, &context, command).await
             }
-            Command::Update => Err(read_only()),
+            Command::Update { .. } | Command::PreparedUpdate { .. } => Err(read_only()),
+            Command::Ingest(_) => Err(Status::invalid_argument("rows to ingest are sent with DoPut")),
             Command::Substrait => Err(no_substrait()),
         }
     }
@@ -361,15 +431,15 @@ impl Service {
             access,
             schema: ticket.schema,
         };
+        let context = ReadContext { scope, types };
         match ticket.request {
             Some(ticket::Request::Query(query)) => {
                 let values = query.parameters().map_err(|error| status::of(&error))?;
-                let context = ReadContext { scope, types };
                 self.fetch_query(caller, &context, &query.sql, values.as_ref(), &ticket.query)
                     .await
             }
             Some(ticket::Request::Metadata(command)) => match Command::decode(&command)? {
-                Command::Metadata(command) => self.fetch_metadata(caller, &scope, command).await,
+                Command::Metadata(command) => self.fetch_metadata(caller, &context, command).await,
                 _ => Err(Status::internal("a metadata ticket holds no metadata command")),
             },
             None => Err(Status::internal("a ticket without a request was signed")),
@@ -390,34 +460,42 @@ impl Service {
             .await
             .map_err(|error| status::of(&error))?;
         self.change_session(caller, context, &planned, sql)?;
+        let form = (context.types, caller.options.compression);
+        let question = planned.question.as_ref();
+        if let Some(again) = question.and_then(|question| self.given.get(question, form)) {
+            return Ok(again);
+        }
         let state = state_for(&planned.workspace.session, caller.user());
-        let physical = state.create_physical_plan(&planned.plan).await;
-        let physical = physical.map_err(status::of_execution)?;
+        let physical = planned.physical(&state).await.map_err(status::of_execution)?;
         let query = self.running.begin(id, caller.user());
-        rows::of_plan(
+        let answer = rows::of_plan(
             &physical,
             &state.task_ctx(),
             context.schema(&planned),
             caller.options.compression,
             query,
-        )
+        )?;
+        Ok(match question {
+            Some(question) => self.given.keep(question, form, answer),
+            None => answer,
+        })
     }
 
-    /// Does what a `use`, or a `set search_path`, asks for.
+    /// Does what a `use`, or a `set search_path`, asks for; says whether the statement is about the session at all.
     fn change_session(
         &self,
         caller: &Caller,
         context: &ReadContext,
         planned: &PlannedQuery,
         sql: &str,
-    ) -> Result<(), Status> {
+    ) -> Result<bool, Status> {
         let change = Change::of(&planned.workspace.session, sql).map_err(|error| status::of(&error))?;
-        let Some(Change::Schema(schema)) = change else {
-            return Ok(());
+        let schema = match change {
+            None => return Ok(false),
+            Some(Change::Nothing) => return Ok(true),
+            Some(Change::Schema(schema)) if schema == context.scope.schema => return Ok(true),
+            Some(Change::Schema(schema)) => schema,
         };
-        if schema == context.scope.schema {
-            return Ok(());
-        }
         let Some(id) = &caller.session else {
             return Err(Status::failed_precondition(
                 "this connection has no session that keeps a schema: log in with a handshake, keep the server's cookies, \
@@ -427,12 +505,23 @@ impl Service {
         let mut options = self.sessions.get(&caller.identity, id);
         options.schema = schema;
         self.sessions.set(&caller.identity, id, options);
-        Ok(())
+        Ok(true)
     }
 
-    async fn fetch_metadata(&self, caller: &Caller, scope: &Scope, command: Metadata) -> Result<Messages, Status> {
-        let workspace = self.engine.workspace(scope);
-        let batch = metadata::answer(command, &workspace)
+    async fn fetch_metadata(
+        &self,
+        caller: &Caller,
+        context: &ReadContext,
+        command: Metadata,
+    ) -> Result<Messages, Status> {
+        let workspace = self.engine.workspace(&context.scope);
+        let question = metadata::Question {
+            workspace: &workspace,
+            types: context.types,
+            client: caller.client,
+            writes: context.scope.access.writes(),
+        };
+        let batch = metadata::answer(command, &question)
             .await
             .map_err(|error| status::of(&error))?;
         rows::of_batch(&batch, caller.options.compression)
@@ -454,7 +543,7 @@ impl Service {
         let result = ActionCreatePreparedStatementResult {
             prepared_statement_handle: self.prepared.add(caller.user(), statement)?,
             dataset_schema: ipc(&schema)?,
-            parameter_schema: ipc(&parameters::schema(&planned.parameters))?,
+            parameter_schema: ipc(&parameters::schema(&planned.parameters, context.types))?,
         };
         Ok(answers(vec![ActionResult::new(result.as_any().encode_to_vec())]))
     }
@@ -573,7 +662,8 @@ fn header(value: &str) -> Result<MetadataValue<tonic::metadata::Ascii>, Status> 
 
 fn read_only() -> Status {
     Status::invalid_argument(
-        "the server only reads: tables are built by the SQL project (`cordada build`) and by ingestion (`cordada ingest`)",
+        "statements only read: tables are built by the SQL project (`cordada build`), by `cordada ingest` and by bulk \
+         ingestion",
     )
 }
 

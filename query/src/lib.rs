@@ -5,18 +5,23 @@
 //! its user stop it ([`RunningQueries`]).
 
 mod access;
+mod answers;
 pub mod auth;
+mod bulk_ingest;
 mod engine;
+mod fixed;
 mod newest;
-mod recent;
 mod running;
+mod several_rows;
 mod users;
 mod visible_catalog;
 mod workspace;
 
 pub use access::{Access, Forbidden};
-pub use engine::{Engine, PlannedQuery, Scope};
-pub use recent::Recent;
+pub use answers::{Answers, Recording};
+pub use bulk_ingest::{BulkIngest, IfExists, IfMissing, Presence};
+pub use cordada_core::Recent;
+pub use engine::{Engine, PlannedQuery, Question, Scope};
 pub use running::{RunningQueries, RunningQuery};
 pub use users::{Role, User};
-pub use workspace::{DocumentedRelation, ListedRelation, Workspace};
+pub use workspace::{DocumentedRelation, ListedRelation, Size, Workspace};

@@ -52,7 +52,13 @@ impl ShopServer {
 
     /// A client that has not said who it is.
     pub async fn stranger(&self) -> Client {
+        self.driver("a test").await
+    }
+
+    /// A client that has not said who it is, of that driver.
+    pub async fn driver(&self, name: &str) -> Client {
         let endpoint = Endpoint::new(format!("http://{}", self.address)).unwrap();
+        let endpoint = endpoint.user_agent(name.to_owned()).unwrap();
         FlightSqlServiceClient::new(endpoint.connect().await.unwrap())
     }
 }
@@ -75,6 +81,11 @@ impl Fixture {
     /// A client that has not said who it is.
     pub async fn stranger(&self) -> Client {
         self.server.stranger().await
+    }
+
+    /// A client that has not said who it is, of that driver.
+    pub async fn driver(&self, name: &str) -> Client {
+        self.server.driver(name).await
     }
 
     /// A client that logged in.

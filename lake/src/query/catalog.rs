@@ -95,22 +95,14 @@ impl ReleaseCatalog {
             None => Ok(None),
             Some(RelationKind::Table { path, version, .. }) => {
                 let snapshot = self.lake.snapshot(path, *version).await?;
-                Ok(Some(Arc::new(PinnedTable::open(snapshot).await?)))
+                Ok(Some(Arc::new(PinnedTable::new(snapshot))))
             }
-            Some(RelationKind::View { sql, reads }) => {
-                let plan = match reads.is_empty() {
-                    true => {
-                        let planner = self.planner.get_or_init(|| self.lake.session_over(self.clone()));
-                        sql::plan(&self.lake, planner, sql).await?
-                    }
-                    false => {
-                        let pinned = Release {
-                            relations: reads.clone(),
-                            ..Release::default()
-                        };
-                        sql::plan(&self.lake, &self.lake.session(&Arc::new(pinned)), sql).await?
-                    }
-                };
+            Some(kind @ RelationKind::View { sql, reads }) if !reads.is_empty() => {
+                Ok(Some(self.lake.view_over(kind, sql, reads).await?))
+            }
+            Some(RelationKind::View { sql, .. }) => {
+                let planner = self.planner.get_or_init(|| self.lake.session_over(self.clone()));
+                let plan = sql::plan(&self.lake, planner, sql).await?;
                 Ok(Some(Arc::new(ViewTable::new(plan, Some(sql.clone())))))
             }
         }
@@ -124,7 +116,7 @@ impl ReleaseCatalog {
         Ok(Some(match self.lake.latest_version(table).await? {
             Some(version) => {
                 let snapshot = self.lake.snapshot(&self.lake.path_of(table), version).await?;
-                Arc::new(PinnedTable::open(snapshot).await?)
+                Arc::new(PinnedTable::new(snapshot))
             }
             None => Arc::new(datafusion::datasource::empty::EmptyTable::new(
                 cordada_core::types::readable(&journal.schema()),
