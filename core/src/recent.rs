@@ -84,6 +84,16 @@ impl<K: Hash + Eq + Clone, V: Clone> Recent<K, V> {
         self.lock().remove(key)
     }
 
+    /// Takes out the entries that `keep` does not want.
+    pub fn retain(&self, keep: impl Fn(&K, &V) -> bool) {
+        let mut guard = self.lock();
+        let entries = &mut *guard;
+        let unwanted = entries.by_key.iter().filter(|(key, entry)| !keep(key, &entry.value));
+        for key in unwanted.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            entries.remove(&key);
+        }
+    }
+
     /// The keys, those that were used longest ago first.
     pub fn keys(&self) -> Vec<K> {
         self.lock().by_use.values().cloned().collect()
@@ -131,6 +141,11 @@ mod tests {
         assert_eq!((map.get(&"f"), map.get(&"e")), (None, Some("e")));
         assert_eq!(map.weight(), 3);
         assert_eq!((map.remove(&"e"), map.remove(&"e")), (Some("e"), None));
+        for key in ["a", "b", "c"] {
+            map.insert(key, key, 1);
+        }
+        map.retain(|key, _| *key != "b");
+        assert_eq!((map.get(&"a"), map.get(&"b"), map.weight()), (Some("a"), None, 2));
         assert_eq!(map.weight(), 0);
     }
 }

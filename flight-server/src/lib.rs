@@ -1,9 +1,9 @@
 //! Flight SQL over the newest release.
 //!
-//! Follow a query: `server` takes the connection; `service` finds out who asks (`authenticator`) and what for
-//! (`protocol`); [`cordada_query::Engine`] plans it over a release in which only what may be read has a name, and
-//! `wire` says the result's schema; the client comes back with a signed `ticket`, and `rows` runs the plan and streams
-//! it. `metadata` answers what is asked about the catalog and the server.
+//! Follow a query: `server` takes the connection; at the `gate` it is found out who asks (`authenticator`), in which
+//! session (`sessions`); `service` finds out what for (`protocol`); [`cordada_query::Engine`] plans it over a release in
+//! which only what may be read has a name, and `wire` says the result's schema; the client comes back with a signed
+//! `ticket`, and `rows` runs the plan and streams it. `metadata` answers what is asked about the catalog and the server.
 //!
 //! A session, or a request by its headers, sets these options:
 //!
@@ -25,9 +25,11 @@ mod flights;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::unwrap_used)]
 pub mod fuzzing;
+mod gate;
 mod metadata;
 mod options;
 mod parameters;
+mod peer;
 mod plain_values;
 mod prepared;
 mod protocol;
@@ -42,5 +44,5 @@ mod ticket;
 mod tls;
 mod wire;
 
-pub use config::{Config, Tls};
+pub use config::{ClientCertificates, Config, Tls};
 pub use server::Server;

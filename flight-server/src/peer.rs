@@ -53,9 +53,19 @@ fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let parts = subject.subject.0.iter().flat_map(|part| part.0.iter());
     let common = parts.filter(|part| part.oid == CN).filter_map(|part| {
         let value = &part.value;
-        let utf8 = value.decode_as::<Utf8StringRef<'_>>().map(|text| text.as_str().to_owned());
-        let printable = || value.decode_as::<PrintableStringRef<'_>>().map(|text| text.as_str().to_owned());
-        let ia5 = || value.decode_as::<Ia5StringRef<'_>>().map(|text| text.as_str().to_owned());
+        let utf8 = value
+            .decode_as::<Utf8StringRef<'_>>()
+            .map(|text| text.as_str().to_owned());
+        let printable = || {
+            value
+                .decode_as::<PrintableStringRef<'_>>()
+                .map(|text| text.as_str().to_owned())
+        };
+        let ia5 = || {
+            value
+                .decode_as::<Ia5StringRef<'_>>()
+                .map(|text| text.as_str().to_owned())
+        };
         utf8.or_else(|_| printable()).or_else(|_| ia5()).ok()
     });
     common.collect()

@@ -2,17 +2,20 @@
 //! in the lake's vault; what is not is nowhere, so that a session that sets nothing costs nothing.
 
 use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cordada_core::threads::locked;
 use cordada_lake::Vault;
 use cordada_query::Recent;
-use cordada_query::auth::LONGEST;
+use cordada_query::auth::{LONGEST, Logins};
 use prost::Message;
+use tokio::time::MissedTickBehavior;
+use tonic::Status;
 use tonic::codegen::http::HeaderMap;
 use tonic::codegen::http::header::COOKIE;
-use tonic::{Status, metadata::MetadataMap};
+use tonic::metadata::MetadataMap;
 
 use crate::authenticator::Identity;
 use crate::options::Options;
@@ -25,6 +28,8 @@ const NAME: &str = "cordada_session";
 const CAPACITY: usize = 10_000;
 /// Sessions with options of their own that one user may have; whoever sets more loses the one that was set first.
 const MOST_OF_A_USER: usize = 1000;
+/// How often those of long ago are looked for.
+const CLEAN: Duration = Duration::from_secs(60 * 60);
 /// Where they are in the vault.
 const FOLDER: &str = "sessions";
 
@@ -166,6 +171,24 @@ impl Sessions {
         }
     }
 
+    /// Ends, again and again, what was set long ago, until it is dropped.
+    pub(crate) async fn follow(&self, logins: &Logins) -> Infallible {
+        let mut ticks = tokio::time::interval(CLEAN);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            match self.expire().await {
+                Ok(ended) => {
+                    for Ended { user, session } in ended {
+                        self.known.remove(&session);
+                        logins.close(&user, &session).await;
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "cannot remove the options of old sessions"),
+            }
+        }
+    }
+
     /// Removes what was set so long ago that no token of then is good; those sessions have to end.
     pub(crate) async fn expire(&self) -> cordada_core::Result<Vec<Ended>> {
         let Some(vault) = &self.vault else {
@@ -233,7 +256,10 @@ mod tests {
         assert_eq!(restarted.get(&session).await.unwrap(), in_staging());
         assert_eq!(restarted.get(&other).await.unwrap(), Options::default());
         sessions.close("anonymous", &session).await;
-        assert_eq!(Sessions::new(vault(&folder).await).get(&session).await.unwrap(), Options::default());
+        assert_eq!(
+            Sessions::new(vault(&folder).await).get(&session).await.unwrap(),
+            Options::default()
+        );
         assert_eq!(sessions.expire().await.unwrap(), []);
     }
 
@@ -245,9 +271,16 @@ mod tests {
             let ended = sessions.set(&identity(&name), &name, in_staging()).await.unwrap();
             assert_eq!(ended, None);
         }
-        let ended = sessions.set(&identity("more"), "more", in_staging()).await.unwrap().unwrap();
+        let ended = sessions
+            .set(&identity("more"), "more", in_staging())
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(ended.session, "0");
-        let again = sessions.set(&identity("more"), "more", Options::default()).await.unwrap();
+        let again = sessions
+            .set(&identity("more"), "more", Options::default())
+            .await
+            .unwrap();
         assert_eq!(again, None);
     }
 

@@ -176,7 +176,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default());
         lake.await.unwrap().vault().write("keys/1", vec![1]).await.unwrap();
-        let mode = |path: &str| std::fs::metadata(folder.path().join(path)).unwrap().permissions().mode() & 0o777;
+        let mode = |path: &str| {
+            std::fs::metadata(folder.path().join(path))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777
+        };
         assert_eq!((mode(FOLDER), mode("_cordada/private/keys/1")), (0o700, 0o600));
     }
 }

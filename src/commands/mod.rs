@@ -16,6 +16,7 @@ mod releases;
 mod reveal;
 mod rollback;
 mod serve;
+mod token;
 mod up;
 
 use cordada_core::Result;
@@ -72,6 +73,7 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
         Command::Rollback { release, target } => rollback::run(&options, &open(target).await?, release).await,
         Command::Maintain { keep, target } => maintain::run(&options, &open(target).await?, keep, cancel).await,
         Command::HashPassword => hash_password::run(),
+        Command::Token { command } => token::run(&options, &open(Target { target: None }).await?, command).await,
         Command::Reveal => reveal::run(&options.project),
         Command::Completions { shell } => completions::run(shell),
     }

@@ -11,6 +11,7 @@ use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use cordada_flight_server::{Config, Server};
+use cordada_query::auth::LoginSettings;
 use cordada_query::{Role, User};
 use cordada_query_contract::{PASSWORD, Shop, lines};
 use futures::TryStreamExt;
@@ -39,6 +40,8 @@ impl ShopServer {
             tls: None,
             users,
             roles,
+            login: LoginSettings::default(),
+            keeps_logins: true,
             advertise: None,
         };
         let server = Server::bind(shop.lake.clone(), config).await.unwrap();

@@ -7,6 +7,7 @@ use arrow_flight::sql::client::FlightSqlServiceClient;
 use cordada_core::ErrorKind;
 use cordada_flight_server::{Config, Server, Tls};
 use cordada_lake::{Lake, Settings};
+use cordada_query::auth::LoginSettings;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
@@ -19,6 +20,8 @@ fn config(listen: &str) -> Config {
         tls: None,
         users: Vec::new(),
         roles: BTreeMap::new(),
+        login: LoginSettings::default(),
+        keeps_logins: true,
         advertise: None,
     }
 }
@@ -41,6 +44,7 @@ async fn a_server_over_tls_that_advertises_itself_and_ends_when_told_to() {
     let tls = Tls {
         certificate: pem("certificate.pem"),
         key: pem("key.pem"),
+        clients: None,
     };
     let advertise = Some("grpc+tls://lake.example:50051".to_owned());
     let config = Config {
@@ -88,10 +92,12 @@ async fn what_is_wrong_is_said_before_anything_is_served() {
     let swapped = Tls {
         certificate: pem("key.pem"),
         key: pem("certificate.pem"),
+        clients: None,
     };
     let missing = Tls {
         certificate: pem("nowhere.pem"),
         key: pem("key.pem"),
+        clients: None,
     };
     for (wrong, says) in [
         (config("0.0.0.0:0"), "without users"),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use cordada_core::{Error, Result, hex};
 use cordada_lake::{Vault, VaultFile};
 use ring::digest::{SHA256, digest};
@@ -31,10 +32,10 @@ pub struct ApiToken {
     pub name: String,
     /// Whose it is.
     pub user: String,
-    /// Milliseconds since 1970.
-    pub created: u64,
-    /// Milliseconds since 1970; never, if `None`.
-    pub expires: Option<u64>,
+    /// When it was made.
+    pub created: DateTime<Utc>,
+    /// When it ends; never, if `None`.
+    pub expires: Option<DateTime<Utc>>,
 }
 
 /// A token as it is kept, in a file of its name.
@@ -43,7 +44,9 @@ struct Kept {
     user: String,
     /// Of the secret, in hexadecimal.
     sha256: String,
+    /// Milliseconds since 1970.
     created: u64,
+    /// Milliseconds since 1970.
     expires: Option<u64>,
 }
 
@@ -86,8 +89,8 @@ pub async fn list(vault: &Vault) -> Result<Vec<ApiToken>> {
         .map(|(name, kept)| ApiToken {
             name,
             user: kept.user,
-            created: kept.created,
-            expires: kept.expires,
+            created: time(kept.created),
+            expires: kept.expires.map(time),
         })
         .collect();
     tokens.sort_by(|one, other| one.name.cmp(&other.name));
@@ -159,7 +162,9 @@ impl ApiTokens {
         if self.known(name).is_none_or(|kept| kept.sha256 != hash) {
             self.look_now_and_then().await?;
         }
-        let kept = self.known(name).filter(|kept| kept.sha256 == hash && self.is_current(kept));
+        let kept = self
+            .known(name)
+            .filter(|kept| kept.sha256 == hash && self.is_current(kept));
         Ok(kept.map(|kept| GoodToken {
             name: name.to_owned(),
             stamp: stamp(&kept),
@@ -214,7 +219,11 @@ async fn read(vault: &Vault, files: &[VaultFile]) -> Result<HashMap<String, Kept
     let mut tokens = HashMap::new();
     for file in files {
         let name = file.name.rsplit('/').next().unwrap_or_default().to_owned();
-        match vault.read(&file.name).await?.map(|content| serde_json::from_slice(&content)) {
+        match vault
+            .read(&file.name)
+            .await?
+            .map(|content| serde_json::from_slice(&content))
+        {
             Some(Ok(kept)) => {
                 tokens.insert(name, kept);
             }
@@ -243,6 +252,12 @@ fn stamp(kept: &Kept) -> Vec<u8> {
     kept.sha256.bytes().take(16).collect()
 }
 
+/// A time in milliseconds since 1970, or the last that there is.
+fn time(millis: u64) -> DateTime<Utc> {
+    let time = i64::try_from(millis).ok().and_then(DateTime::from_timestamp_millis);
+    time.unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
 fn file(name: &str) -> String {
     format!("{FOLDER}/{name}")
 }
@@ -264,7 +279,9 @@ mod tests {
     async fn a_token_is_good_until_it_is_revoked_and_its_secret_is_nowhere() {
         let folder = tempfile::tempdir().unwrap();
         let (vault, hands) = (vault(&folder).await, Hands::new());
-        let server = ApiTokens::open(Some(vault.clone()), hands.clock(), hands.clock()).await.unwrap();
+        let server = ApiTokens::open(Some(vault.clone()), hands.clock(), hands.clock())
+            .await
+            .unwrap();
         let token = create(&vault, "nightly", "ana", None).await.unwrap();
         let good = server.check(&token).await.unwrap().unwrap();
         assert_eq!((good.name.as_str(), good.user.as_str()), ("nightly", "ana"));
@@ -272,24 +289,44 @@ mod tests {
         let kept = std::fs::read_to_string(folder.path().join("_cordada/private/logins/tokens/nightly")).unwrap();
         let secret = token.rsplit('_').next().unwrap();
         assert!(!kept.contains(secret) && !format!("{server:?}").contains(secret));
-        for wrong in ["", "cordada_nightly_", &token[..token.len() - 1], &token.replace("nightly", "other"), "cordada_../x_y"] {
+        for wrong in [
+            "",
+            "cordada_nightly_",
+            &token[..token.len() - 1],
+            &token.replace("nightly", "other"),
+            "cordada_../x_y",
+        ] {
             assert_eq!(server.check(wrong).await.unwrap(), None, "{wrong}");
         }
-        assert!(create(&vault, "nightly", "bea", None).await.unwrap_err().to_string().contains("there is a token"));
+        assert!(
+            create(&vault, "nightly", "bea", None)
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("there is a token")
+        );
         revoke(&vault, "nightly").await.unwrap();
         server.look().await.unwrap();
         assert!(server.check(&token).await.unwrap().is_none() && !server.is_still_good(&good));
         create(&vault, "nightly", "ana", None).await.unwrap();
         server.look().await.unwrap();
         assert!(!server.is_still_good(&good), "another token of the same name");
-        assert!(revoke(&vault, "never").await.unwrap_err().to_string().contains("no token `never`"));
+        assert!(
+            revoke(&vault, "never")
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("no token `never`")
+        );
     }
 
     #[tokio::test]
     async fn a_token_expires_and_is_listed_without_its_hash() {
         let folder = tempfile::tempdir().unwrap();
         let vault = vault(&folder).await;
-        let token = create(&vault, "b", "ana", Some(Duration::from_secs(3600))).await.unwrap();
+        let token = create(&vault, "b", "ana", Some(Duration::from_secs(3600)))
+            .await
+            .unwrap();
         create(&vault, "a", "bea", None).await.unwrap();
         let listed = list(&vault).await.unwrap();
         let names: Vec<_> = listed.iter().map(|token| token.name.as_str()).collect();
@@ -297,7 +334,9 @@ mod tests {
         // These hands show a time that is later than the machine's.
         let late = Hands::new();
         late.pass(Duration::from_secs(3600 * 24 * 365 * 100));
-        let server = ApiTokens::open(Some(vault.clone()), late.clock(), late.clock()).await.unwrap();
+        let server = ApiTokens::open(Some(vault.clone()), late.clock(), late.clock())
+            .await
+            .unwrap();
         assert_eq!(server.check(&token).await.unwrap(), None);
         for wrong in ["", "A", "a_b", "a/b", "..", &"a".repeat(65)] {
             assert!(create(&vault, wrong, "ana", None).await.is_err(), "{wrong}");

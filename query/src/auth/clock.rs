@@ -10,7 +10,9 @@ pub(crate) struct Clock(Arc<dyn Fn() -> Duration + Send + Sync>);
 impl Clock {
     /// Since 1970: what is written down, and read by others.
     pub(crate) fn of_the_wall() -> Self {
-        Self(Arc::new(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
+        Self(Arc::new(|| {
+            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+        }))
     }
 
     /// Since now: what nobody can set back.

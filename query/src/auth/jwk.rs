@@ -35,7 +35,10 @@ pub(crate) struct PublicKey {
 
 #[derive(Debug)]
 enum Material {
-    Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
+    Rsa {
+        modulus: Vec<u8>,
+        exponent: Vec<u8>,
+    },
     /// An uncompressed point.
     P256(Vec<u8>),
     P384(Vec<u8>),
@@ -66,7 +69,10 @@ impl Algorithm {
 /// It is no JWKS.
 pub(crate) fn parse(jwks: &str) -> Result<Vec<PublicKey>, &'static str> {
     let jwks: Value = serde_json::from_str(jwks).map_err(|_| "it is not JSON")?;
-    let keys = jwks.get("keys").and_then(Value::as_array).ok_or("it has no list of `keys`")?;
+    let keys = jwks
+        .get("keys")
+        .and_then(Value::as_array)
+        .ok_or("it has no list of `keys`")?;
     Ok(keys.iter().filter_map(PublicKey::parse).collect())
 }
 

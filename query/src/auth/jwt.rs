@@ -100,7 +100,10 @@ impl Jwt {
         const DOING: &str = "configuring the identity provider";
         let missing = [
             ("issuer", self.issuer.is_empty()),
-            ("audience", self.audience.is_empty() || self.audience.iter().any(String::is_empty)),
+            (
+                "audience",
+                self.audience.is_empty() || self.audience.iter().any(String::is_empty),
+            ),
             ("algorithms", self.algorithms.is_empty()),
             ("user", self.user.is_empty()),
         ];
@@ -166,7 +169,11 @@ impl Jwt {
         if claims.get("iss").and_then(Value::as_str) != Some(&*self.issuer) {
             return Err("its issuer is another".to_owned());
         }
-        let is_ours = |audience: &Value| audience.as_str().is_some_and(|audience| self.audience.iter().any(|ours| ours == audience));
+        let is_ours = |audience: &Value| {
+            audience
+                .as_str()
+                .is_some_and(|audience| self.audience.iter().any(|ours| ours == audience))
+        };
         let is_for_us = match claims.get("aud") {
             Some(Value::Array(audiences)) => audiences.iter().any(is_ours),
             Some(audience) => is_ours(audience),

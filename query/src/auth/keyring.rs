@@ -94,6 +94,7 @@ impl Keyring {
         };
         keyring.refresh().await?;
         if keyring.keys().is_empty() {
+            tracing::warn!("there is no key in the lake; tokens end with this process");
             let secret = secret()?;
             let created = keyring.clock.millis();
             keyring.put(vec![Key::new(0, created, &secret, scope)]);
@@ -155,11 +156,7 @@ impl Keyring {
         if keys.last().is_none_or(is_due) {
             match self.make(vault, highest.saturating_add(1), now).await {
                 Ok(()) => (keys, _) = self.read(vault).await?,
-                Err(error) => tracing::warn!(
-                    %error,
-                    "cannot keep a key with the lake; {}",
-                    if keys.is_empty() { "logins end with this process" } else { "the last one goes on" }
-                ),
+                Err(error) => tracing::warn!(%error, "cannot keep a key with the lake; the last one goes on"),
             }
         }
         let retired = keys.windows(2).take_while(|pair| {
@@ -276,7 +273,9 @@ mod tests {
     }
 
     async fn opened(folder: &tempfile::TempDir, hands: &Hands) -> Keyring {
-        Keyring::with_clock(vault(folder).await, "", hands.clock()).await.unwrap()
+        Keyring::with_clock(vault(folder).await, "", hands.clock())
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
@@ -288,11 +287,20 @@ mod tests {
         assert_eq!(two.open_signed(Purpose::Token, &signed), None, "for another purpose");
         let after_restart = opened(&folder, &hands).await;
         assert!(after_restart.open_signed(Purpose::Ticket, &signed).is_some());
-        let dev = Keyring::with_clock(vault(&folder).await, "dev", hands.clock()).await.unwrap();
-        assert_eq!(dev.open_signed(Purpose::Ticket, &signed), None, "in another environment");
+        let dev = Keyring::with_clock(vault(&folder).await, "dev", hands.clock())
+            .await
+            .unwrap();
+        assert_eq!(
+            dev.open_signed(Purpose::Ticket, &signed),
+            None,
+            "in another environment"
+        );
         let elsewhere = opened(&tempfile::tempdir().unwrap(), &hands).await;
         assert_eq!(elsewhere.open_signed(Purpose::Ticket, &signed), None);
-        assert_eq!(Keyring::of_the_process().unwrap().open_signed(Purpose::Ticket, &signed), None);
+        assert_eq!(
+            Keyring::of_the_process().unwrap().open_signed(Purpose::Ticket, &signed),
+            None
+        );
     }
 
     #[tokio::test]
@@ -303,7 +311,11 @@ mod tests {
         let by_the_first = one.sign(Purpose::Token, b"ana");
         one.refresh().await.unwrap();
         let still_by_the_first = one.sign(Purpose::Token, b"ana");
-        assert_eq!(two.open_signed(Purpose::Token, &still_by_the_first), Some(&b"ana"[..]), "before it has spread");
+        assert_eq!(
+            two.open_signed(Purpose::Token, &still_by_the_first),
+            Some(&b"ana"[..]),
+            "before it has spread"
+        );
         two.refresh().await.unwrap();
         hands.pass(SPREAD);
         let by_the_second = one.sign(Purpose::Token, b"ana");

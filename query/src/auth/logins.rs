@@ -184,12 +184,7 @@ impl Logins {
     ///
     /// # Errors
     /// Why not.
-    pub async fn password(
-        &self,
-        name: &str,
-        password: String,
-        from: Option<IpAddr>,
-    ) -> Result<Authenticated, Refusal> {
+    pub async fn password(&self, name: &str, password: String, from: Option<IpAddr>) -> Result<Authenticated, Refusal> {
         if self.is_open() {
             return self.nobody();
         }
@@ -255,8 +250,15 @@ impl Logins {
     /// # Errors
     /// Failed: the system gives no random numbers.
     pub fn begin(&self, who: &Authenticated) -> Result<String> {
-        let claims = self.sessions.begin(&who.principal.name, who.proof, &who.stamp, &who.api_token)?;
+        let claims = self
+            .sessions
+            .begin(&who.principal.name, who.proof, &who.stamp, &who.api_token)?;
         Ok(self.sessions.write(Purpose::Token, &claims))
+    }
+
+    /// Whether a bearer token is one of a session, whoever may use it.
+    pub fn is_session(&self, token: &str) -> bool {
+        self.sessions.read(Purpose::Token, token).is_some()
     }
 
     /// The session that a request belongs to: its token's, or that of the cookie that it shows. Who shows none is given
@@ -356,7 +358,9 @@ impl Logins {
                 self.api_tokens.is_still_good(&token).then_some(&account.principal)
             }
             (Proof::Certificate, Some(account), _) => {
-                let is_the_same = self.account_of(certificate).is_some_and(|shown| std::ptr::eq(shown, account));
+                let is_the_same = self
+                    .account_of(certificate)
+                    .is_some_and(|shown| std::ptr::eq(shown, account));
                 is_the_same.then_some(&account.principal)
             }
             (Proof::Password | Proof::ApiToken | Proof::Certificate | Proof::Jwt, _, None) => None,

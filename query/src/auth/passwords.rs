@@ -7,15 +7,14 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use cordada_core::Result;
 use cordada_core::threads::{blocking, locked};
+use cordada_core::{Recent, Result};
 use tokio::sync::Semaphore;
 
 use super::password;
 use super::refusal::Refusal;
 use super::signature::{Tag, Tags};
 use super::throttle::Throttle;
-use crate::recent::Recent;
 
 /// Passwords that are verified at the same time: each takes a core and 19 MiB for tens of milliseconds.
 const PARALLEL: usize = 2;
@@ -85,7 +84,10 @@ impl Passwords {
         if attempt.password.len() > LONGEST {
             return Err(Refusal::Password);
         }
-        let tag = self.seen.tags.of(&[attempt.name.as_bytes(), b"\0", attempt.password.as_bytes()].concat());
+        let tag = self
+            .seen
+            .tags
+            .of(&[attempt.name.as_bytes(), b"\0", attempt.password.as_bytes()].concat());
         if let Some(seen) = self.seen.before(&attempt, &tag) {
             return seen;
         }
@@ -218,7 +220,10 @@ mod tests {
             }
         }
         assert_eq!(heard, 5);
-        assert!(matches!(passwords.verify(attempt(&hash, "ana", "secret")).await, Err(Refusal::TooMany(_))));
+        assert!(matches!(
+            passwords.verify(attempt(&hash, "ana", "secret")).await,
+            Err(Refusal::TooMany(_))
+        ));
         hands.pass(Duration::from_secs(1));
         passwords.verify(attempt(&hash, "ana", "secret")).await.unwrap();
     }
@@ -244,7 +249,13 @@ mod tests {
             let _ = futures::poll!(leaving.as_mut());
             drop(leaving);
             // All turns are free again once the work is done, whoever waits for it.
-            drop(passwords.turns.acquire_many(u32::try_from(PARALLEL).unwrap()).await.unwrap());
+            drop(
+                passwords
+                    .turns
+                    .acquire_many(u32::try_from(PARALLEL).unwrap())
+                    .await
+                    .unwrap(),
+            );
         }
         let refused = passwords.verify(attempt(&hash, "ana", "secret")).await;
         assert!(matches!(refused, Err(Refusal::TooMany(_))), "{refused:?}");
@@ -255,7 +266,9 @@ mod tests {
     async fn the_queue_is_bounded_for_each_and_for_all() {
         let passwords = Passwords::new(Throttle::new(Hands::new().clock())).unwrap();
         let from = |host: u8| Some(IpAddr::from([192, 0, 2, host]));
-        let places: Vec<_> = (0..WAITING_FROM_ONE).map(|_| passwords.queue(from(1)).unwrap()).collect();
+        let places: Vec<_> = (0..WAITING_FROM_ONE)
+            .map(|_| passwords.queue(from(1)).unwrap())
+            .collect();
         assert!(matches!(passwords.queue(from(1)), Err(Refusal::Busy)));
         drop(passwords.queue(from(2)).unwrap());
         drop(places);

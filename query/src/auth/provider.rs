@@ -62,7 +62,9 @@ struct Asked {
 
 impl std::fmt::Debug for Provider {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Provider").field("issuer", &self.jwt.issuer).finish_non_exhaustive()
+        f.debug_struct("Provider")
+            .field("issuer", &self.jwt.issuer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -113,7 +115,10 @@ impl Provider {
             let why = Error::unavailable(DOING, "it has not answered, or has no keys that verify signatures");
             return Err(Refusal::Unknown(why.hint("try again")));
         }
-        let named: Vec<_> = keys.iter().filter(|known| key.is_none() || known.id.as_deref() == key).collect();
+        let named: Vec<_> = keys
+            .iter()
+            .filter(|known| key.is_none() || known.id.as_deref() == key)
+            .collect();
         self.jwt.verify(token, &named, self.wall.now()).map_err(Refusal::Jwt)
     }
 
@@ -129,7 +134,9 @@ impl Provider {
     async fn look(&self, fresh: Duration) -> Result<()> {
         let mut asked = self.asking.lock().await;
         let now = self.process.now();
-        let pause = PAUSE.saturating_mul(2_u32.saturating_pow(asked.failures)).min(LONGEST_PAUSE);
+        let pause = PAUSE
+            .saturating_mul(2_u32.saturating_pow(asked.failures))
+            .min(LONGEST_PAUSE);
         let within = |at: Option<Duration>, time: Duration| at.is_some_and(|at| now.saturating_sub(at) < time);
         if within(asked.at, pause) || within(self.known().at, fresh) {
             return Ok(());
@@ -174,7 +181,12 @@ fn asking(jwt: &Jwt) -> Result<(Ask, bool)> {
         let file = PathBuf::from(file);
         let ask = move || {
             let file = file.clone();
-            async move { tokio::fs::read_to_string(&file).await.doing(|| format!("reading {}", file.display())) }.boxed()
+            async move {
+                tokio::fs::read_to_string(&file)
+                    .await
+                    .doing(|| format!("reading {}", file.display()))
+            }
+            .boxed()
         };
         return Ok((Box::new(ask), true));
     }
@@ -228,7 +240,11 @@ async fn get(client: &reqwest::Client, url: Url) -> Result<String> {
         return Err(failed(format!("it answers {}", answer.status())));
     }
     let mut text = Vec::new();
-    while let Some(part) = answer.chunk().await.map_err(|error| failed(error.without_url().to_string()))? {
+    while let Some(part) = answer
+        .chunk()
+        .await
+        .map_err(|error| failed(error.without_url().to_string()))?
+    {
         text.extend_from_slice(&part);
         if text.len() > LARGEST {
             return Err(failed("its answer is too large".to_owned()));
@@ -244,7 +260,9 @@ fn client() -> Result<reqwest::Client> {
         .timeout(PATIENCE)
         .redirect(Policy::none())
         .referer(false);
-    builder.build().map_err(|error| Error::failed("preparing to ask the identity provider", error.without_url()))
+    builder
+        .build()
+        .map_err(|error| Error::failed("preparing to ask the identity provider", error.without_url()))
 }
 
 /// The address, if nobody between can change what it answers: over TLS, or on this machine.

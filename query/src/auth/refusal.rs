@@ -38,7 +38,9 @@ impl fmt::Display for Refusal {
             Self::Token => f.write_str("the bearer token is unknown or has expired; log in again"),
             Self::Closed => f.write_str("the session was closed; log in again"),
             Self::Jwt(why) => write!(f, "the identity provider's token is refused: {why}"),
-            Self::NoRole => f.write_str("the identity provider's token gives no role here; ask whoever runs the server"),
+            Self::NoRole => {
+                f.write_str("the identity provider's token gives no role here; ask whoever runs the server")
+            }
             Self::Certificate => f.write_str("the certificate of this connection stands for no user"),
             Self::TooMany(wait) => {
                 write!(f, "too many wrong passwords; try again in {} s", wait.as_secs() + 1)

@@ -134,7 +134,10 @@ impl Revocations {
                 };
                 closed.take(&entry);
                 closed.unwritten.push(entry);
-                tracing::warn!(user, "has closed too many sessions to tell them apart; all of them are closed");
+                tracing::warn!(
+                    user,
+                    "has closed too many sessions to tell them apart; all of them are closed"
+                );
             }
         }
         self.write().await
@@ -177,7 +180,9 @@ impl Revocations {
         };
         let now = self.clock.millis();
         let own = format!("{FOLDER}/{}-", self.process);
-        let theirs = files.iter().filter(|file| Self::is_file(&file.name) && !file.name.starts_with(&own));
+        let theirs = files
+            .iter()
+            .filter(|file| Self::is_file(&file.name) && !file.name.starts_with(&own));
         for file in theirs {
             if locked(&self.closed).read.get(&file.name) == Some(&file.version) {
                 continue;
@@ -272,7 +277,9 @@ mod tests {
     }
 
     async fn opened(vault: &Vault, process: &str, hands: &Hands) -> Revocations {
-        Revocations::open(Some(vault.clone()), process.to_owned(), hands.clock()).await.unwrap()
+        Revocations::open(Some(vault.clone()), process.to_owned(), hands.clock())
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
@@ -291,7 +298,10 @@ mod tests {
         two.follow(&vault.list("").await.unwrap()).await.unwrap();
         assert!(two.has("ana", "a", 0) && two.has("ana", "b", 0));
         assert!(!two.has("ana", "c", 1) && !two.has("bea", "a", 1));
-        assert!(opened(&vault, "three", &hands).await.has("ana", "a", 0), "after a restart");
+        assert!(
+            opened(&vault, "three", &hands).await.has("ana", "a", 0),
+            "after a restart"
+        );
         hands.pass(DAY);
         let files = vault.list("").await.unwrap();
         two.follow(&files).await.unwrap();

@@ -8,10 +8,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use cordada_core::Recent;
 use cordada_core::threads::locked;
 
 use super::clock::Clock;
-use crate::recent::Recent;
 
 /// Users, addresses and pairs of them that are counted; those that were quiet for longest are forgotten first.
 const COUNTED: usize = 50_000;
@@ -192,9 +192,16 @@ mod tests {
         for guess in 0..ADDRESS.free {
             throttle.wrong(&format!("user {guess}"), here);
         }
-        assert!(throttle.wait("somebody", here).is_some(), "one password tried for many users");
+        assert!(
+            throttle.wait("somebody", here).is_some(),
+            "one password tried for many users"
+        );
         throttle.right("ana", here);
-        assert_eq!(throttle.wait("ana", here), None, "who is known there is not held against it");
+        assert_eq!(
+            throttle.wait("ana", here),
+            None,
+            "who is known there is not held against it"
+        );
         assert!(throttle.wait("somebody", here).is_some());
         assert_eq!(throttle.wait("somebody", at("192.0.2.2")), None);
     }

@@ -131,7 +131,10 @@ mod tests {
         let token = tokens.write(Purpose::Token, &claims);
         assert_eq!(tokens.read(Purpose::Token, &token), Some(claims.clone()));
         assert_eq!(tokens.read(Purpose::Cookie, &token), None);
-        assert_ne!(tokens.begin("ana", Proof::Password, b"", "").unwrap().session, claims.session);
+        assert_ne!(
+            tokens.begin("ana", Proof::Password, b"", "").unwrap().session,
+            claims.session
+        );
         let stranger = SessionTokens::new(Arc::new(Keyring::of_the_process().unwrap()), HOUR, hands.clock());
         assert_eq!(stranger.read(Purpose::Token, &token), None);
         for wrong in ["", "x", "ñ", &token[1..], &token[..token.len() - 1]] {
