@@ -70,3 +70,23 @@ fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     });
     common.collect()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use rustls::pki_types::pem::PemObject;
+
+    use super::*;
+
+    fn names_of(file: &str) -> Vec<String> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flight_sql/tls");
+        names(&CertificateDer::from_pem_file(folder.join(file)).unwrap())
+    }
+
+    #[test]
+    fn alternative_names_come_before_the_common_one() {
+        assert_eq!(names_of("client.pem"), ["bea", "bea@acme.example", "spiffe://acme.example/bea"]);
+        assert_eq!(names_of("client-cn.pem"), ["ana"]);
+        assert_eq!(names(&CertificateDer::from(vec![1, 2, 3])), Vec::<String>::new());
+    }
+}
