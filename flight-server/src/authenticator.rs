@@ -110,6 +110,7 @@ fn refused(refusal: Refusal) -> Status {
         | Refusal::Password
         | Refusal::Token
         | Refusal::Closed
+        | Refusal::Expired
         | Refusal::Jwt(_)
         | Refusal::Certificate => Code::Unauthenticated,
         Refusal::NoRole => Code::PermissionDenied,

@@ -85,7 +85,10 @@ mod tests {
 
     #[test]
     fn alternative_names_come_before_the_common_one() {
-        assert_eq!(names_of("client.pem"), ["bea", "bea@acme.example", "spiffe://acme.example/bea"]);
+        assert_eq!(
+            names_of("client.pem"),
+            ["bea", "bea@acme.example", "spiffe://acme.example/bea"]
+        );
         assert_eq!(names_of("client-cn.pem"), ["ana"]);
         assert_eq!(names(&CertificateDer::from(vec![1, 2, 3])), Vec::<String>::new());
     }

@@ -67,7 +67,7 @@ impl Server {
         });
         let clients = config.tls.and_then(|tls| tls.clients);
         let certificate_users = clients.map(|clients| clients.users).unwrap_or_default();
-        let sessions = Sessions::new(config.keeps_logins.then(|| lake.vault()));
+        let sessions = Sessions::new(logins.keys().are_kept().then(|| lake.vault()));
         let given = GivenAnswers::new(&lake);
         let engine = Arc::new(Engine::open(lake).await?);
         let doing = || format!("listening on {}", config.listen);

@@ -167,7 +167,10 @@ async fn a_certificate_of_the_client_stands_for_its_user() {
             let channel = endpoint.clone().tls_config(tls).unwrap().connect().await;
             channel.map(FlightSqlServiceClient::new)
         };
-        let with = |certificate: &str| tls.clone().identity(Identity::from_pem(read(certificate), read("client-key.pem")));
+        let with = |certificate: &str| {
+            tls.clone()
+                .identity(Identity::from_pem(read(certificate), read("client-key.pem")))
+        };
         for (certificate, user) in [("client.pem", "bea"), ("client-cn.pem", "ana")] {
             let mut client = connect(with(certificate)).await.unwrap();
             assert_eq!(answer(&mut client, "select current_user").await, [user]);
@@ -179,7 +182,9 @@ async fn a_certificate_of_the_client_stands_for_its_user() {
             assert_eq!(answer(&mut client, "select current_user").await, [user]);
         }
         // Nobody's, and one that the authority has not signed: the server's own.
-        let own = tls.clone().identity(Identity::from_pem(read("certificate.pem"), read("key.pem")));
+        let own = tls
+            .clone()
+            .identity(Identity::from_pem(read("certificate.pem"), read("key.pem")));
         for strange in [tls.clone(), own] {
             // With TLS 1.3 the client learns at its first request that it is not wanted.
             if let Ok(mut client) = connect(strange).await {

@@ -40,7 +40,10 @@ async fn a_connection_goes_on_after_a_restart_with_the_options_that_it_has_set()
     let before = server(&shop).await;
     let (mut client, token) = login(&before).await;
     assert!(set(&mut client, "schema", text("warehouse")).await.is_empty());
-    let info = client.execute("select count(*) from dim_customer".to_owned(), None).await.unwrap();
+    let info = client
+        .execute("select count(*) from dim_customer".to_owned(), None)
+        .await
+        .unwrap();
     let mut prepared = client.prepare("select 1".to_owned(), None).await.unwrap();
     prepared.execute().await.unwrap();
     drop(before);
@@ -51,7 +54,12 @@ async fn a_connection_goes_on_after_a_restart_with_the_options_that_it_has_set()
     // What a ticket says is all that it needs; a prepared statement ended with the server, which is said.
     assert_eq!(fetch(&mut client, &info).await.unwrap().1[0].num_rows(), 1);
     let (mut other, _) = login(&after).await;
-    assert!(refused(&mut other, "select count(*) from dim_customer").await.message().contains("dim_customer"));
+    assert!(
+        refused(&mut other, "select count(*) from dim_customer")
+            .await
+            .message()
+            .contains("dim_customer")
+    );
 }
 
 #[tokio::test]
@@ -65,7 +73,13 @@ async fn a_closed_session_is_over_at_every_server_and_another_goes_on() {
     act(&mut closed, "CloseSession", Vec::new()).await;
     for refused in [
         refused(&mut closed, "select 1").await,
-        status(closed.do_get(info.endpoint[0].ticket.clone().unwrap()).await.map(|_| ()).unwrap_err()),
+        status(
+            closed
+                .do_get(info.endpoint[0].ticket.clone().unwrap())
+                .await
+                .map(|_| ())
+                .unwrap_err(),
+        ),
         status(prepared.execute().await.map(|_| ()).unwrap_err()),
         refused(&mut with_token(&server(&shop).await, &token).await, "select 1").await,
     ] {
@@ -80,7 +94,9 @@ async fn a_closed_session_is_over_at_every_server_and_another_goes_on() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), look).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(60), look)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,7 +130,10 @@ async fn a_cookie_keeps_a_session_where_nobody_logs_in() {
     // What has no session is refused what it would not find again.
     let refused = try_set(&mut client, "schema", "warehouse").await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
-    assert!(set(&mut client, "catalog", text("lake")).await.is_empty(), "drivers set it when they connect");
+    assert!(
+        set(&mut client, "catalog", text("lake")).await.is_empty(),
+        "drivers set it when they connect"
+    );
     client.set_header("cookie", format!("other=1; {cookie}"));
     assert!(set(&mut client, "schema", text("warehouse")).await.is_empty());
     assert_eq!(answer(&mut client, "select count(*) from dim_customer").await, ["3"]);
@@ -124,7 +143,10 @@ async fn a_cookie_keeps_a_session_where_nobody_logs_in() {
     let mut other = server.stranger().await;
     assert!(query(&mut other, "select count(*) from dim_customer").await.is_err());
     other.set_header("cookie", "cordada_session=1");
-    assert!(try_set(&mut other, "schema", "warehouse").await.is_err(), "an id that was made up");
+    assert!(
+        try_set(&mut other, "schema", "warehouse").await.is_err(),
+        "an id that was made up"
+    );
 
     drop(server);
     let restarted = start().await;
@@ -132,7 +154,10 @@ async fn a_cookie_keeps_a_session_where_nobody_logs_in() {
     again.set_header("cookie", cookie.clone());
     assert_eq!(answer(&mut again, "select count(*) from dim_customer").await, ["3"]);
     act(&mut again, "CloseSession", Vec::new()).await;
-    assert_eq!(query(&mut again, "select 1").await.map(|_| ()).unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(
+        query(&mut again, "select 1").await.map(|_| ()).unwrap_err().code(),
+        Code::Unauthenticated
+    );
 }
 
 /// The cookie that comes with any answer.
@@ -145,7 +170,10 @@ async fn cookie(client: &mut Client) -> String {
 
 async fn try_set(client: &mut Client, name: &str, value: &str) -> Result<(), Status> {
     let body = crate::sessions::request(name, text(value));
-    let answer = client.inner_mut().do_action(Action::new("SetSessionOptions", body)).await;
+    let answer = client
+        .inner_mut()
+        .do_action(Action::new("SetSessionOptions", body))
+        .await;
     answer.map(|_| ())
 }
 

@@ -27,6 +27,8 @@ const SPREAD: Duration = Duration::from_secs(60);
 const RETIREMENT: Duration = Duration::from_secs(32 * 24 * 60 * 60);
 /// Bytes of an HMAC-SHA256 tag, and of a secret.
 const TAG: usize = 32;
+/// The number of a key that ends with the process; those that are kept count from 1.
+const OF_THE_PROCESS: u32 = 0;
 /// Bytes of a key's number.
 const NUMBER: usize = 4;
 
@@ -97,7 +99,7 @@ impl Keyring {
             tracing::warn!("there is no key in the lake; tokens end with this process");
             let secret = secret()?;
             let created = keyring.clock.millis();
-            keyring.put(vec![Key::new(0, created, &secret, scope)]);
+            keyring.put(vec![Key::new(OF_THE_PROCESS, created, &secret, scope)]);
         }
         Ok(keyring)
     }
@@ -108,13 +110,18 @@ impl Keyring {
     /// Failed: the system gives no random numbers.
     pub fn of_the_process() -> Result<Self> {
         let clock = Clock::of_the_wall();
-        let key = Key::new(0, clock.millis(), &secret()?, "");
+        let key = Key::new(OF_THE_PROCESS, clock.millis(), &secret()?, "");
         Ok(Self {
             vault: None,
             scope: String::new(),
             clock,
             keys: RwLock::new(Arc::new(vec![key])),
         })
+    }
+
+    /// Whether the keys outlive the process.
+    pub fn are_kept(&self) -> bool {
+        self.vault.is_some() && self.keys().iter().all(|key| key.number != OF_THE_PROCESS)
     }
 
     /// The payload, signed for that purpose.

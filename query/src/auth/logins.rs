@@ -265,7 +265,7 @@ impl Logins {
     /// a cookie, and has a session once it comes back.
     ///
     /// # Errors
-    /// The session was closed.
+    /// The session was closed, or has expired.
     pub fn membership(&self, who: &Authenticated, cookie: Option<&str>) -> Result<Membership, Refusal> {
         if let Some(claims) = &who.claims {
             let renewed = self.sessions.renewed(claims);
@@ -275,9 +275,11 @@ impl Logins {
             });
         }
         let user = &who.principal.name;
-        let shown = cookie.and_then(|cookie| self.sessions.read(Purpose::Cookie, cookie));
+        let shown = cookie.and_then(|cookie| self.sessions.read_expired(Purpose::Cookie, cookie));
         let (session, new) = match shown.filter(|claims| claims.user == *user) {
             Some(claims) if self.revocations.has(user, &claims.session, claims.issued) => return Err(Refusal::Closed),
+            // Another session in its place would not have its options, and nobody would notice.
+            Some(claims) if self.sessions.has_expired(&claims) => return Err(Refusal::Expired),
             Some(claims) => (Some(claims.session.clone()), self.sessions.renewed(&claims)),
             None => (None, Some(self.sessions.begin(user, Proof::Nothing, &[], "")?)),
         };
@@ -323,7 +325,7 @@ impl Logins {
         let of = |files: &[VaultFile], is_one: fn(&str) -> bool| -> Vec<VaultFile> {
             files.iter().filter(|file| is_one(&file.name)).cloned().collect()
         };
-        let changed = |is_one: fn(&str) -> bool| of(seen, is_one) != of(&files, is_one);
+        let changed = |is_one: fn(&str) -> bool| of(seen.as_slice(), is_one) != of(&files, is_one);
         if clean || changed(Keyring::is_file) {
             self.keys.refresh().await?;
         }

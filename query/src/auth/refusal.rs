@@ -16,6 +16,8 @@ pub enum Refusal {
     Token,
     /// The session of the token or the cookie was closed.
     Closed,
+    /// The session of the cookie was not used for too long.
+    Expired,
     /// The identity provider's token is not good: why.
     Jwt(String),
     /// The identity provider vouches for somebody who has no role here.
@@ -37,6 +39,7 @@ impl fmt::Display for Refusal {
             Self::Password => f.write_str("user or password is wrong"),
             Self::Token => f.write_str("the bearer token is unknown or has expired; log in again"),
             Self::Closed => f.write_str("the session was closed; log in again"),
+            Self::Expired => f.write_str("the session has expired; connect again"),
             Self::Jwt(why) => write!(f, "the identity provider's token is refused: {why}"),
             Self::NoRole => {
                 f.write_str("the identity provider's token gives no role here; ask whoever runs the server")

@@ -223,7 +223,7 @@ impl Revocations {
             let has_expired = |content: Content| {
                 !content.entries.is_empty() && content.entries.iter().all(|entry| entry.expires <= now)
             };
-            if content.and_then(Result::ok).is_some_and(has_expired) {
+            if content.and_then(|content| content.ok()).is_some_and(has_expired) {
                 vault.remove(&file.name).await?;
             }
         }

@@ -104,9 +104,18 @@ impl SessionTokens {
 
     /// What it says, if it is ours, was made for that purpose, and is still good.
     pub(crate) fn read(&self, purpose: Purpose, token: &str) -> Option<Claims> {
+        self.read_expired(purpose, token)
+            .filter(|claims| !self.has_expired(claims))
+    }
+
+    /// The same of one that may have expired.
+    pub(crate) fn read_expired(&self, purpose: Purpose, token: &str) -> Option<Claims> {
         let signed = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
-        let claims = Claims::decode(self.keys.open_signed(purpose, &signed)?).ok()?;
-        (claims.expires > self.clock.millis()).then_some(claims)
+        Claims::decode(self.keys.open_signed(purpose, &signed)?).ok()
+    }
+
+    pub(crate) fn has_expired(&self, claims: &Claims) -> bool {
+        claims.expires <= self.clock.millis()
     }
 
     /// Milliseconds since 1970 by when everything that was made until now has expired.
@@ -147,6 +156,7 @@ mod tests {
         let later = tokens.write(Purpose::Token, &renewed);
         hands.pass(HOUR / 4);
         assert_eq!(tokens.read(Purpose::Token, &token), None);
+        assert_eq!(tokens.read_expired(Purpose::Token, &token), Some(claims));
         assert_eq!(tokens.read(Purpose::Token, &later), Some(renewed));
     }
 }

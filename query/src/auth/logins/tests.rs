@@ -177,6 +177,7 @@ async fn where_no_key_can_be_kept_logins_end_with_the_process() {
     let token = token(&logins, "ana", "secret").await;
     logins.bearer(&token, &[]).await.unwrap();
     assert!(matches!(restarted.bearer(&token, &[]).await, Err(Refusal::Token)));
+    assert!(!logins.keys().are_kept() && server(&TempDir::new().unwrap(), &users).await.keys().are_kept());
 }
 
 #[tokio::test]
