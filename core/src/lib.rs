@@ -12,6 +12,7 @@ pub mod names;
 pub mod places;
 pub mod private;
 pub mod progress;
+mod recent;
 pub mod scratch;
 pub mod shown;
 pub mod source_names;
@@ -27,3 +28,4 @@ pub mod yaml;
 
 pub use error::{Classify, Context, Error, ErrorKind, FilePosition, Result};
 pub use names::TableName;
+pub use recent::Recent;

@@ -24,6 +24,8 @@ type Key = (String, Bytes);
 /// A prepared statement.
 #[derive(Debug, Clone)]
 pub(crate) struct PreparedStatement {
+    /// The session that it was prepared in, with which it ends.
+    pub(crate) session: Option<String>,
     /// Its SQL.
     pub(crate) sql: String,
     /// The schema that its client was told.
@@ -48,7 +50,10 @@ impl PreparedStatements {
     /// The statement of that handle.
     pub(crate) fn get(&self, user: &str, handle: &Bytes) -> Result<Arc<PreparedStatement>, Status> {
         self.0.get(&(user.to_owned(), handle.clone())).ok_or_else(|| {
-            Status::not_found("this prepared statement was closed, or not used for too long; prepare it again")
+            Status::not_found(
+                "this prepared statement was closed, or not used for too long, or the server has restarted since; prepare it \
+                 again",
+            )
         })
     }
 
@@ -64,6 +69,12 @@ impl PreparedStatements {
     /// Forgets a statement; one that is not there is no error.
     pub(crate) fn close(&self, user: &str, handle: &Bytes) {
         self.0.remove(&(user.to_owned(), handle.clone()));
+    }
+
+    /// Forgets the statements of a session of that user.
+    pub(crate) fn close_session(&self, user: &str, session: &str) {
+        self.0
+            .retain(|(owner, _), statement| owner != user || statement.session.as_deref() != Some(session));
     }
 
     fn put(&self, user: &str, handle: Bytes, statement: PreparedStatement) -> Result<(), Status> {
@@ -98,6 +109,7 @@ mod tests {
 
     fn statement(sql: String) -> PreparedStatement {
         PreparedStatement {
+            session: None,
             sql,
             schema: Arc::new(Schema::empty()),
             values: None,
@@ -114,6 +126,24 @@ mod tests {
         all.get("ana", &handle).unwrap();
         all.close("ana", &handle);
         assert_eq!(all.get("ana", &handle).unwrap_err().code(), Code::NotFound);
+    }
+
+    #[test]
+    fn statements_end_with_their_session() {
+        let all = PreparedStatements::new();
+        let in_session = |session: &str| PreparedStatement {
+            session: Some(session.to_owned()),
+            ..statement("select 1".to_owned())
+        };
+        let (one, other) = (
+            all.add("ana", in_session("a")).unwrap(),
+            all.add("ana", in_session("b")).unwrap(),
+        );
+        all.close_session("bob", "a");
+        all.get("ana", &one).unwrap();
+        all.close_session("ana", "a");
+        assert_eq!(all.get("ana", &one).unwrap_err().code(), Code::NotFound);
+        all.get("ana", &other).unwrap();
     }
 
     #[test]

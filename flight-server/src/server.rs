@@ -8,21 +8,23 @@ use arrow_flight::flight_service_server::FlightServiceServer;
 use cordada_core::{Context, Error, Result};
 use cordada_lake::Lake;
 use cordada_query::audit::Audit;
+use cordada_query::auth::Logins;
 use cordada_query::{Engine, RunningQueries};
 use futures::FutureExt;
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server as Transport;
 use tonic::transport::server::TcpIncoming;
 
+use crate::answers::GivenAnswers;
 use crate::authenticator::Authenticator;
 use crate::config::Config;
+use crate::gate::Gate;
 use crate::prepared::PreparedStatements;
 use crate::service::Service;
 use crate::sessions::Sessions;
 use crate::ticket::Tickets;
-use crate::tls;
+use crate::tls::{self, Certificates};
 
 /// The largest message that a client may send: long statements, values of parameters.
 const LARGEST_MESSAGE: usize = 64 << 20;
@@ -39,8 +41,7 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
-    has_users: bool,
+    tls: Option<Arc<Certificates>>,
     engine: Arc<Engine>,
     audit: Audit,
     service: Service,
@@ -53,15 +54,26 @@ impl Server {
     /// Config: what is wrong with the configuration, an address that is taken. Unavailable: the lake cannot be read.
     pub async fn bind(lake: Lake, config: Config) -> Result<Self> {
         config.check_address()?;
+        config.check_certificates()?;
         let tls = match &config.tls {
-            Some(files) => Some(tls::acceptor(files).await?),
+            Some(files) => Some(Arc::new(Certificates::open(files).await?)),
             None => None,
         };
         if tls.is_none() && !config.listen.ip().is_loopback() {
             tracing::warn!(listen = %config.listen, "without TLS passwords cross the network as they are");
         }
-        let authenticator = Authenticator::new(&config)?;
         let audit = Audit::new(&lake)?;
+        let Config {
+            users, roles, login, ..
+        } = &config;
+        let logins = Arc::new(match config.keeps_logins {
+            true => Logins::open(&lake, users, roles, login).await?,
+            false => Logins::of_the_process(users, roles, login).await?,
+        });
+        let clients = config.tls.and_then(|tls| tls.clients);
+        let certificate_users = clients.map(|clients| clients.users).unwrap_or_default();
+        let sessions = Sessions::new(logins.keys().are_kept().then(|| lake.vault()));
+        let given = GivenAnswers::new(&lake);
         let engine = Arc::new(Engine::open(lake).await?);
         engine.check_policies(&config.roles).await?;
         let doing = || format!("listening on {}", config.listen);
@@ -74,19 +86,20 @@ impl Server {
         let address = listener.local_addr().doing(doing)?;
         let service = Service {
             engine: engine.clone(),
-            authenticator,
-            sessions: Sessions::new(),
+            authenticator: Arc::new(Authenticator::new(logins.clone(), certificate_users, audit.clone())),
+            tickets: Tickets::new(logins.keys().clone()),
+            logins,
+            sessions: Arc::new(sessions),
             prepared: PreparedStatements::new(),
             running: RunningQueries::default(),
-            tickets: Tickets::new()?,
             audit: audit.clone(),
+            given,
             advertise: config.advertise,
         };
         Ok(Self {
             listener,
             address,
             tls,
-            has_users: !config.users.is_empty(),
             engine,
             audit,
             service,
@@ -100,7 +113,7 @@ impl Server {
 
     /// Whether clients must log in.
     pub fn has_users(&self) -> bool {
-        self.has_users
+        !self.service.logins.is_open()
     }
 
     /// Serves until told to stop; then running queries have ten seconds to end.
@@ -109,6 +122,8 @@ impl Server {
     /// Unavailable: the network gave way.
     pub async fn serve(self, shutdown: CancellationToken) -> Result<()> {
         let doing = || format!("serving Flight SQL on {}", self.address);
+        let (logins, sessions) = (self.service.logins.clone(), self.service.sessions.clone());
+        let authenticator = self.service.authenticator.clone();
         let service = FlightServiceServer::new(self.service)
             .max_decoding_message_size(LARGEST_MESSAGE)
             .max_encoding_message_size(usize::MAX);
@@ -119,13 +134,20 @@ impl Server {
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
             .http2_keepalive_interval(Some(KEEPALIVE))
-            .add_service(service);
+            .add_service(Gate::new(service, authenticator));
         let stop = shutdown.clone().cancelled_owned();
-        let serving = match self.tls {
-            Some(acceptor) => router
-                .serve_with_incoming_shutdown(tls::encrypted(acceptor, incoming), stop)
+        let certificates = self.tls;
+        let serving = match certificates.clone() {
+            Some(certificates) => router
+                .serve_with_incoming_shutdown(tls::encrypted(certificates, incoming), stop)
                 .boxed(),
             None => router.serve_with_incoming_shutdown(incoming, stop).boxed(),
+        };
+        let new_certificates = async {
+            match &certificates {
+                Some(certificates) => certificates.follow().await,
+                None => std::future::pending().await,
+            }
         };
         let out_of_grace = async {
             shutdown.cancelled().await;
@@ -136,6 +158,9 @@ impl Server {
             () = out_of_grace => Ok(()),
             never = self.engine.follow() => match never {},
             never = self.audit.keep() => match never {},
+            never = logins.follow() => match never {},
+            never = sessions.follow(&logins) => match never {},
+            never = new_certificates => match never {},
         };
         match tokio::time::timeout(LAST_RECORDS, self.audit.flush()).await {
             Ok(Ok(())) => {}

@@ -2,14 +2,17 @@
 
 use arrow::error::ArrowError;
 use cordada_core::{Classify, Error, ErrorKind};
-use cordada_query::Forbidden;
+use cordada_query::{Forbidden, Presence};
 use datafusion::error::DataFusionError;
 use tonic::{Code, Status};
 
 /// The status of an error.
 pub(crate) fn of(error: &Error) -> Status {
+    let cause = std::error::Error::source(error);
     let code = match error.kind() {
-        _ if std::error::Error::source(error).is_some_and(|cause| cause.is::<Forbidden>()) => Code::PermissionDenied,
+        _ if cause.is_some_and(|cause| cause.is::<Forbidden>()) => Code::PermissionDenied,
+        _ if cause.and_then(|cause| cause.downcast_ref()) == Some(&Presence::Exists) => Code::AlreadyExists,
+        _ if cause.and_then(|cause| cause.downcast_ref()) == Some(&Presence::Missing) => Code::NotFound,
         ErrorKind::Unavailable => Code::Unavailable,
         ErrorKind::Cancelled => Code::Cancelled,
         ErrorKind::Conflict => Code::Aborted,
@@ -100,6 +103,8 @@ mod tests {
         }
         let forbidden = Error::failed("planning", "not for everybody").caused_by(Forbidden);
         assert_eq!(of(&forbidden).code(), Code::PermissionDenied);
+        let exists = Error::failed("ingesting", "it is there").caused_by(Presence::Exists);
+        assert_eq!(of(&exists).code(), Code::AlreadyExists);
         let status = of(&Error::config("reading release 9", "there is none of that number"));
         assert_eq!(status.code(), Code::InvalidArgument);
         assert!(status.message().contains("release 9"));

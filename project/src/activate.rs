@@ -10,6 +10,7 @@ use cordada_core::suggest::did_you_mean;
 use cordada_core::{Context, Error, Result, yaml};
 use cordada_exporter::{Campaign, Connection, ExportReport};
 use cordada_flight_server::{Config, Server};
+use cordada_query::auth::{LoginSettings, hash_password};
 use cordada_query::{Role, User};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -157,11 +158,13 @@ async fn start_server(project: &Project) -> Result<(Connection, OwnServer)> {
         tls: None,
         users: vec![User {
             name: name.clone(),
-            password_hash: cordada_query::auth::hash_password(&password)?,
+            password_hash: hash_password(&password)?,
             roles: vec![name.clone()],
             ..User::default()
         }],
         roles: BTreeMap::from([(name.clone(), role)]),
+        login: LoginSettings::default(),
+        keeps_logins: false,
         advertise: None,
     };
     let server = Server::bind(project.lake.clone(), config).await?;

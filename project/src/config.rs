@@ -8,6 +8,7 @@ use cordada_core::suggest::did_you_mean;
 use cordada_core::units::{Size, Span};
 use cordada_core::{Error, Result, yaml};
 use cordada_flight_server::Tls;
+use cordada_query::auth::LoginSettings;
 use cordada_query::{Role, User};
 use serde::Deserialize;
 
@@ -41,6 +42,9 @@ pub struct Config {
     /// What users may read.
     #[serde(default)]
     pub roles: BTreeMap<String, Role>,
+    /// How users log in.
+    #[serde(default)]
+    pub login: LoginSettings,
     /// What maintenance keeps.
     #[serde(default)]
     pub maintain: Maintain,
@@ -55,7 +59,7 @@ pub struct Config {
 pub struct Server {
     /// Address and port.
     pub listen: SocketAddr,
-    /// Certificate and key, as PEM files relative to the project.
+    /// Certificate, key and what clients' certificates are held against, as PEM files relative to the project.
     pub tls: Option<Tls>,
     /// The URI that clients are told, where it differs from the one they connect to.
     pub advertise: Option<String>,

@@ -90,6 +90,12 @@ impl Access {
         self.writes.has(schema, relation)
     }
 
+    /// Whether anything at all may be written.
+    pub fn writes(&self) -> bool {
+        let Reach { all, schemas, relations } = &self.writes;
+        *all || !schemas.is_empty() || !relations.is_empty()
+    }
+
     /// Whether anything in the schema may be read.
     pub fn sees_schema(&self, schema: &str) -> bool {
         self.reads.touches(schema) || self.limited.iter().any(|grant| grant.reads.touches(schema))

@@ -2,21 +2,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
-use cordada_core::{Context, Error, Result, TableName};
+use cordada_core::{Context, Error, Recent, Result, TableName};
 use cordada_lake::query::sql;
 use cordada_lake::{Lake, Release, journal};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::physical_plan::ExecutionPlan;
+use futures::future::Either;
 
 use crate::access::{Access, Forbidden};
+use crate::bulk_ingest::{BulkIngest, BulkIngests};
+use crate::fixed::is_fixed;
 use crate::newest::NewestRelease;
 use crate::policy::{self, MaskKey, Policies};
-use crate::recent::Recent;
+use crate::several_rows::{self, SeveralRows};
 use crate::users::Role;
 use crate::workspace::Workspace;
 
@@ -30,6 +37,9 @@ const LONGEST_KEPT_SQL: usize = 64 << 10;
 const RELEASES: usize = 16;
 
 /// Plans for everybody.
+///
+/// A plan is kept by its release, access, default schema and SQL, and never gets old: a release does not change. So is what
+/// a release looks like to an access ([`Workspace`]), which is made anew when a release is published, before anybody asks.
 pub struct Engine {
     lake: Lake,
     mask_key: Arc<MaskKey>,
@@ -37,12 +47,22 @@ pub struct Engine {
     releases: Recent<u64, Arc<Release>>,
     workspaces: Recent<WorkspaceKey, Arc<Workspace>>,
     plans: Recent<PlanKey, Arc<PlannedQuery>>,
+    ingests: BulkIngests,
 }
 
 /// Release, access, default schema, and the release that policies are of.
 type WorkspaceKey = (u64, Arc<Access>, String, Option<u64>);
 /// Workspace and SQL.
-type PlanKey = (WorkspaceKey, String);
+type PlanKey = (WorkspaceKey, Arc<str>);
+
+/// What identifies the answer of a statement that the release alone decides: where it is planned, its SQL, and the values
+/// of its parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Question {
+    workspace: WorkspaceKey,
+    sql: Arc<str>,
+    values: Arc<[ScalarValue]>,
+}
 
 /// What a request reads.
 #[derive(Debug, Clone)]
@@ -59,10 +79,14 @@ pub struct Scope {
 pub struct PlannedQuery {
     /// Where it was planned, and runs.
     pub workspace: Arc<Workspace>,
-    /// The plan.
+    /// The plan; with several rows of values, the one for the first.
     pub plan: LogicalPlan,
     /// The types of its parameters; `None` where only the value will tell.
     pub parameters: Vec<Option<DataType>>,
+    /// What it runs for, if that is more than one row of values.
+    several: Option<SeveralRows>,
+    /// What it asks, if the release alone decides the answer: one that was given may be given again.
+    pub question: Option<Question>,
 }
 
 impl Engine {
@@ -73,7 +97,8 @@ impl Engine {
     pub async fn open(lake: Lake) -> Result<Self> {
         let newest = NewestRelease::open(&lake).await?;
         Ok(Self {
-            lake,
+            ingests: BulkIngests::new(lake.parallelism()),
+            lake: lake.with_hot_columns(),
             mask_key: Arc::default(),
             newest,
             releases: Recent::new(RELEASES),
@@ -84,7 +109,47 @@ impl Engine {
 
     /// Follows the releases that are published, until it is dropped: whoever serves has to let it run.
     pub async fn follow(&self) -> Infallible {
-        self.newest.follow().await
+        match futures::future::select(pin!(self.newest.follow()), pin!(self.prepare())).await {
+            Either::Left((never, _)) | Either::Right((never, _)) => never,
+        }
+    }
+
+    /// Makes the workspaces of each new release for those who used that before, and looks their relations up.
+    async fn prepare(&self) -> Infallible {
+        let mut newest = self.newest.watch();
+        let mut before = newest.borrow_and_update().number;
+        loop {
+            if newest.changed().await.is_err() {
+                // Not before `self` is dropped, which holds the sender.
+                return std::future::pending().await;
+            }
+            let release = newest.borrow_and_update().clone();
+            let keys = self.workspaces.keys();
+            for (_, access, schema, _) in keys.into_iter().filter(|(number, ..)| *number == before) {
+                let workspace = self.workspace(&Scope {
+                    release: release.clone(),
+                    access,
+                    schema,
+                });
+                workspace.columns().await;
+                workspace.documented().await;
+            }
+            before = release.number;
+        }
+    }
+
+    /// Writes rows that a client sends and publishes them as one release; gives how many there were. The next statement
+    /// reads them.
+    ///
+    /// # Errors
+    /// Failed, caused by [`Forbidden`]: the table is not to be written by `access`; caused by [`crate::Presence`]: it is
+    /// there, or is not; else: it is a view, or another's. Config: the columns do not fit, or have no names that a table
+    /// can have. Conflict: another process wrote the table meanwhile. Whatever the rows themselves fail with. Nothing is
+    /// published then.
+    pub async fn ingest(&self, access: &Access, ingest: &BulkIngest, rows: SendableRecordBatchStream) -> Result<u64> {
+        let written = self.ingests.run(&self.lake, access, ingest, rows).await?;
+        self.newest.look().await;
+        Ok(written)
     }
 
     /// Holds the policies of roles against the newest release.
@@ -116,7 +181,7 @@ impl Engine {
     /// # Errors
     /// Config: there is none.
     pub async fn release(&self, number: u64) -> Result<Arc<Release>> {
-        let newest = self.newest.get().await;
+        let newest = self.newest.known();
         if newest.number == number {
             return Ok(newest);
         }
@@ -158,7 +223,7 @@ impl Engine {
     /// Failed: the SQL is wrong, it would change something, or (caused by [`Forbidden`]) its result is not for
     /// everybody.
     pub async fn plan(&self, scope: &Scope, sql: &str) -> Result<Arc<PlannedQuery>> {
-        let key = (self.key(scope), sql.to_owned());
+        let key: PlanKey = (self.key(scope), sql.into());
         if let Some(planned) = self.plans.get(&key) {
             return Ok(planned);
         }
@@ -173,11 +238,16 @@ impl Engine {
             .caused_by(Forbidden));
         }
         let parameters = parameters(&plan)?;
-        let keep = sql.len() <= LONGEST_KEPT_SQL && !reads_journals(&plan, &scope.schema)?;
+        const DOING: &str = "planning the query";
+        let is_kept = sql.len() <= LONGEST_KEPT_SQL;
+        let keep = is_kept && !journal::is_read_by(&plan, &scope.schema).doing(|| DOING)?;
+        let fixed = is_kept && parameters.is_empty() && is_fixed(&plan, &scope.schema).doing(|| DOING)?;
         let planned = Arc::new(PlannedQuery {
             workspace,
             plan,
             parameters,
+            several: None,
+            question: fixed.then(|| Question::new(&key, Vec::new())),
         });
         if keep {
             self.plans.insert(key, planned.clone(), 1);
@@ -185,7 +255,8 @@ impl Engine {
         Ok(planned)
     }
 
-    /// Plans a statement with the values of its parameters, given as one row.
+    /// Plans a statement with the values of its parameters: a column each, and a row or several. Of several, the result
+    /// is the rows for each of them, in their order.
     ///
     /// # Errors
     /// As [`Self::plan`]. Failed: there are more values than parameters, or fewer, or of other types.
@@ -204,16 +275,20 @@ impl Engine {
             return Ok(planned);
         };
         let doing = || "binding the parameters of the query";
-        let scalars = values
-            .columns()
-            .iter()
-            .map(|column| ScalarValue::try_from_array(column, 0));
-        let scalars: Vec<_> = scalars.collect::<Result<_, _>>().doing(doing)?;
-        let plan = planned.plan.clone().with_param_values(scalars).doing(doing)?;
+        let first = several_rows::row(values, 0).doing(doing)?;
+        let session = &planned.workspace.session;
+        let plan = sql::with_values(session, planned.plan.clone(), first.clone()).await?;
+        let is_one = values.num_rows() == 1;
+        let fixed = is_one && sql.len() <= LONGEST_KEPT_SQL && is_fixed(&plan, &scope.schema).doing(doing)?;
         Ok(Arc::new(PlannedQuery {
             workspace: planned.workspace.clone(),
             plan,
             parameters: Vec::new(),
+            several: (!is_one).then(|| SeveralRows {
+                plan: planned.plan.clone(),
+                values: values.clone(),
+            }),
+            question: fixed.then(|| Question::new(&(self.key(scope), sql.into()), first)),
         }))
     }
 }
@@ -223,6 +298,17 @@ impl PlannedQuery {
     /// promise.
     pub fn schema(&self) -> &Schema {
         self.plan.schema().as_arrow()
+    }
+
+    /// How it runs in `state`, which is one of its workspace's session.
+    ///
+    /// # Errors
+    /// What the planner finds wrong.
+    pub async fn physical(&self, state: &SessionState) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        match &self.several {
+            None => state.create_physical_plan(&self.plan).await,
+            Some(several) => several.physical(&self.workspace.session, state, self.schema()),
+        }
     }
 
     /// The relations of the lake that the plan reads, and the views by which it does.
@@ -245,6 +331,21 @@ impl PlannedQuery {
         });
         debug_assert!(walk.is_ok(), "nothing in the walk fails");
         relations
+    }
+}
+
+impl Question {
+    fn new((workspace, sql): &PlanKey, values: Vec<ScalarValue>) -> Self {
+        Self {
+            workspace: workspace.clone(),
+            sql: sql.clone(),
+            values: values.into(),
+        }
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.sql.len() + self.values.iter().map(ScalarValue::size).sum::<usize>()
     }
 }
 
@@ -293,21 +394,4 @@ fn limits(plan: &LogicalPlan) -> Result<Vec<usize>> {
     });
     walk.doing(|| "planning the query")?;
     Ok(limits)
-}
-
-/// Whether the plan reads a journal: those are read as they are now, so their plans are not kept.
-fn reads_journals(plan: &LogicalPlan, default_schema: &str) -> Result<bool> {
-    let mut found = false;
-    let walk = plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            found |= scan.table_name.schema().unwrap_or(default_schema) == journal::SCHEMA;
-        }
-        Ok(if found {
-            TreeNodeRecursion::Stop
-        } else {
-            TreeNodeRecursion::Continue
-        })
-    });
-    walk.doing(|| "planning the query")?;
-    Ok(found)
 }

@@ -6,20 +6,25 @@
 
 mod access;
 pub mod audit;
+mod answers;
 pub mod auth;
+mod bulk_ingest;
 mod engine;
+mod fixed;
 mod newest;
 mod policy;
-mod recent;
 mod running;
+mod several_rows;
 mod users;
 mod visible_catalog;
 mod workspace;
 
 pub use access::{Access, Forbidden};
-pub use engine::{Engine, PlannedQuery, Scope};
 pub use policy::{Mask, Personal};
-pub use recent::Recent;
+pub use answers::{Answers, Recording};
+pub use bulk_ingest::{BulkIngest, IfExists, IfMissing, Presence};
+pub use cordada_core::Recent;
+pub use engine::{Engine, PlannedQuery, Question, Scope};
 pub use running::{RunningQueries, RunningQuery};
 pub use users::{Role, User};
-pub use workspace::{DocumentedRelation, ListedRelation, Workspace};
+pub use workspace::{DocumentedRelation, ListedRelation, Size, Workspace};

@@ -20,6 +20,7 @@ struct Queries {
 struct Query {
     id: String,
     user: String,
+    session: Option<String>,
     stop: CancellationToken,
 }
 
@@ -41,6 +42,7 @@ impl RunningQueries {
             Query {
                 id: id.to_owned(),
                 user: user.to_owned(),
+                session: None,
                 stop: stop.clone(),
             },
         );
@@ -58,12 +60,27 @@ impl RunningQueries {
         theirs.inspect(|query| query.stop.cancel()).count() > 0
     }
 
+    /// Stops every query of a session of that user.
+    pub fn stop_session(&self, session: &str, user: &str) {
+        let queries = self.lock();
+        let is_theirs = |query: &&Query| query.session.as_deref() == Some(session) && query.user == user;
+        queries.values().filter(is_theirs).for_each(|query| query.stop.cancel());
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Query>> {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl RunningQuery {
+    /// The query of a session, which ends with it.
+    pub fn in_session(self, session: Option<&str>) -> Self {
+        if let Some(query) = self.running.lock().get_mut(&self.number) {
+            query.session = session.map(str::to_owned);
+        }
+        self
+    }
+
     /// Is cancelled when somebody stops the query.
     pub fn stopped(&self) -> &CancellationToken {
         &self.stop
@@ -89,5 +106,17 @@ mod tests {
         assert!(running.stop("q", "ana") && query.stopped().is_cancelled());
         drop(query);
         assert!(!running.stop("q", "ana"));
+    }
+
+    #[test]
+    fn a_query_ends_with_its_session_and_with_no_other() {
+        let running = RunningQueries::default();
+        let query = running.begin("q", "ana").in_session(Some("s"));
+        let other = running.begin("r", "ana").in_session(None);
+        running.stop_session("s", "bob");
+        running.stop_session("t", "ana");
+        assert!(!query.stopped().is_cancelled());
+        running.stop_session("s", "ana");
+        assert!(query.stopped().is_cancelled() && !other.stopped().is_cancelled());
     }
 }

@@ -18,7 +18,9 @@ const DOING: &str = "configuring users and roles";
 pub struct User {
     /// The name to log in with.
     pub name: String,
-    /// The password's Argon2 hash as a PHC string (`$argon2id$…`), as [`crate::auth::hash_password`] makes it.
+    /// The password's Argon2 hash as a PHC string (`$argon2id$…`), as [`crate::auth::hash_password`] makes it. Empty for
+    /// a user who has none, and comes with an API token, a certificate or the identity provider's token.
+    #[serde(default)]
     pub password_hash: String,
     /// The roles whose relations this user reads; without any, none.
     #[serde(default)]
@@ -125,13 +127,15 @@ impl Role {
 
 impl User {
     fn check(&self, roles: &BTreeMap<String, Role>) -> Result<()> {
-        password::check_hash(&self.password_hash).map_err(|why| {
-            Error::config(
-                DOING,
-                format!("the password hash of user `{}` is not one: {why}", self.name),
-            )
-            .hint("it takes the password's Argon2 hash, which begins with $argon2id$")
-        })?;
+        if !self.password_hash.is_empty() {
+            password::check_hash(&self.password_hash).map_err(|why| {
+                Error::config(
+                    DOING,
+                    format!("the password hash of user `{}` is not one: {why}", self.name),
+                )
+                .hint("it takes the password's Argon2 hash, which begins with $argon2id$")
+            })?;
+        }
         let Some(role) = self.roles.iter().find(|role| !roles.contains_key(*role)) else {
             return Ok(());
         };

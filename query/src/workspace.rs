@@ -8,6 +8,7 @@ use cordada_lake::query::session::CATALOG;
 use cordada_lake::release::{Docs, DocsRef};
 use cordada_lake::{Lake, RelationKind, Release, journal};
 use datafusion::common::TableReference;
+use datafusion::common::stats::Precision;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, stream};
 use tokio::sync::OnceCell;
@@ -37,6 +38,15 @@ pub struct ListedRelation {
     /// Whether it is a view.
     pub is_view: bool,
     docs: DocsRef,
+}
+
+/// How large a relation is, as far as that is known without reading it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Its rows.
+    pub rows: Option<usize>,
+    /// About how many bytes its rows are.
+    pub bytes: Option<usize>,
 }
 
 /// A relation and what people are told about it.
@@ -128,6 +138,29 @@ impl Workspace {
         };
         self.columns.get_or_init(look_up).await
     }
+
+    /// The sizes of [`Self::relations`], in the same order.
+    pub async fn sizes(&self) -> Vec<Size> {
+        let relations = self.relations().into_iter();
+        let lookups: Vec<_> = relations.map(|relation| size_of(self.session.clone(), relation)).collect();
+        stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
+    }
+}
+
+/// What a view has is known when it is read.
+async fn size_of(session: SessionContext, relation: ListedRelation) -> Size {
+    if relation.is_view {
+        return Size::default();
+    }
+    let table = TableReference::partial(relation.name.schema(), relation.name.name());
+    let statistics = session.table_provider(table).await.ok().and_then(|table| table.statistics());
+    statistics.map_or_else(Size::default, |statistics| Size {
+        rows: match statistics.num_rows {
+            Precision::Exact(rows) => Some(rows),
+            _ => None,
+        },
+        bytes: statistics.total_byte_size.get_value().copied(),
+    })
 }
 
 async fn columns_of(session: SessionContext, name: TableName) -> SchemaRef {

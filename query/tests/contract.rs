@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cordada_core::{Classify, Error, ErrorKind};
-use cordada_query::auth::{Accounts, Principal, random_id};
+use cordada_query::auth::{LoginSettings, Logins, Principal, random_id};
 use cordada_query::{Engine, Forbidden, RunningQueries, RunningQuery};
 use cordada_query_contract::{Client, Door, Kind, Refusal, Rows, Shop, door_contract};
 use datafusion::error::DataFusionError;
@@ -16,15 +16,16 @@ use futures::{StreamExt, TryStreamExt, stream};
 door_contract!(open);
 
 async fn open(shop: &Shop) -> Server {
+    let logins = Logins::of_the_process(&shop.users(), &shop.roles(), &LoginSettings::default()).await;
     Server {
-        accounts: Accounts::new(&shop.users(), &shop.roles()).unwrap(),
+        logins: logins.unwrap(),
         engine: Arc::new(Engine::open(shop.lake.clone()).await.unwrap()),
         running: RunningQueries::default(),
     }
 }
 
 struct Server {
-    accounts: Accounts,
+    logins: Logins,
     engine: Arc<Engine>,
     running: RunningQueries,
 }
@@ -40,10 +41,8 @@ struct Connection {
 #[async_trait]
 impl Door for Server {
     async fn connect(&self, user: &str, password: &str) -> Result<Box<dyn Client>, String> {
-        let verified = self.accounts.verify(user, password.to_owned()).await;
-        let principal = verified
-            .map_err(|error| error.to_string())?
-            .ok_or("user or password is wrong")?;
+        let verified = self.logins.password(user, password.to_owned(), None).await;
+        let principal = verified.map_err(|refusal| refusal.to_string())?.principal;
         Ok(Box::new(Connection {
             id: random_id().unwrap(),
             principal,

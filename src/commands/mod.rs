@@ -17,6 +17,7 @@ mod releases;
 mod reveal;
 mod rollback;
 mod serve;
+mod token;
 mod up;
 
 use cordada_core::Result;
@@ -76,6 +77,7 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
             command: AuditCommand::Verify { target },
         } => audit::verify(&open(target).await?).await,
         Command::HashPassword => hash_password::run(),
+        Command::Token { command } => token::run(&options, &open(Target { target: None }).await?, command).await,
         Command::Reveal => reveal::run(&options.project),
         Command::Completions { shell } => completions::run(shell),
     }

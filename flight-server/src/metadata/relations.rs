@@ -9,6 +9,7 @@ use cordada_lake::query::session::CATALOG;
 use cordada_query::{DocumentedRelation, Workspace};
 
 use super::arrow_error;
+use crate::wire::Types;
 use crate::{sql_types, wire};
 
 const TABLE: &str = "TABLE";
@@ -32,7 +33,11 @@ pub(super) fn schemas(command: CommandGetDbSchemas, workspace: &Workspace) -> Re
     rows.build().map_err(arrow_error)
 }
 
-pub(super) async fn tables(command: CommandGetTables, workspace: &Workspace) -> Result<RecordBatch, ArrowError> {
+pub(super) async fn tables(
+    command: CommandGetTables,
+    workspace: &Workspace,
+    types: Types,
+) -> Result<RecordBatch, ArrowError> {
     let columns = if command.include_schema {
         workspace.columns().await
     } else {
@@ -48,17 +53,17 @@ pub(super) async fn tables(command: CommandGetTables, workspace: &Workspace) -> 
             relation.name.schema(),
             relation.name.name(),
             table_type,
-            &described(relation, columns),
+            &described(relation, columns, types),
         )
         .map_err(arrow_error)?;
     }
     rows.build().map_err(arrow_error)
 }
 
-/// The columns of a relation as Flight SQL describes columns.
-fn described(relation: &DocumentedRelation, columns: &Schema) -> Schema {
+/// The columns of a relation as Flight SQL describes columns, in the types that a query of it gives.
+fn described(relation: &DocumentedRelation, columns: &Schema, types: Types) -> Schema {
     let described = columns.fields().iter().map(|column| {
-        let plain_type = wire::plain_type(column.data_type(), wire::Types::default());
+        let plain_type = wire::plain_type(column.data_type(), types);
         let plain = column.as_ref().clone().with_data_type(plain_type);
         sql_types::describe_column(
             plain,

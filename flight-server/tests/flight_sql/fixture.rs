@@ -11,6 +11,7 @@ use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use cordada_flight_server::{Config, Server};
+use cordada_query::auth::LoginSettings;
 use cordada_query::{Role, User};
 use cordada_query_contract::{PASSWORD, Shop, lines};
 use futures::TryStreamExt;
@@ -39,6 +40,8 @@ impl ShopServer {
             tls: None,
             users,
             roles,
+            login: LoginSettings::default(),
+            keeps_logins: true,
             advertise: None,
         };
         let server = Server::bind(shop.lake.clone(), config).await.unwrap();
@@ -52,7 +55,13 @@ impl ShopServer {
 
     /// A client that has not said who it is.
     pub async fn stranger(&self) -> Client {
+        self.driver("a test").await
+    }
+
+    /// A client that has not said who it is, of that driver.
+    pub async fn driver(&self, name: &str) -> Client {
         let endpoint = Endpoint::new(format!("http://{}", self.address)).unwrap();
+        let endpoint = endpoint.user_agent(name.to_owned()).unwrap();
         FlightSqlServiceClient::new(endpoint.connect().await.unwrap())
     }
 }
@@ -75,6 +84,11 @@ impl Fixture {
     /// A client that has not said who it is.
     pub async fn stranger(&self) -> Client {
         self.server.stranger().await
+    }
+
+    /// A client that has not said who it is, of that driver.
+    pub async fn driver(&self, name: &str) -> Client {
+        self.server.driver(name).await
     }
 
     /// A client that logged in.

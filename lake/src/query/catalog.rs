@@ -145,7 +145,11 @@ impl ReleaseCatalog {
             None => Ok(None),
             Some(RelationKind::Table { path, version, .. }) => {
                 let snapshot = self.lake.snapshot(path, *version).await?;
-                Ok(Some(Arc::new(PinnedTable::open(snapshot).await?)))
+                Ok(Some(Arc::new(PinnedTable::new(snapshot))))
+            }
+            // Seen through a gate, a view is somebody's: it is not shared.
+            Some(kind @ RelationKind::View { sql, reads }) if !reads.is_empty() && self.gate.is_none() => {
+                Ok(Some(self.lake.view_over(kind, sql, reads).await?))
             }
             Some(RelationKind::View { sql, reads }) => {
                 let plan = match reads.is_empty() {
@@ -176,7 +180,7 @@ impl ReleaseCatalog {
         Ok(Some(match self.lake.latest_version(table).await? {
             Some(version) => {
                 let snapshot = self.lake.snapshot(&self.lake.path_of(table), version).await?;
-                Arc::new(PinnedTable::open(snapshot).await?)
+                Arc::new(PinnedTable::new(snapshot))
             }
             None => Arc::new(datafusion::datasource::empty::EmptyTable::new(
                 cordada_core::types::readable(&journal.schema()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cordada_core::TableName;
-use datafusion::catalog::TableProvider;
+use datafusion::catalog::{MemoryCatalogProviderList, TableProvider};
 use datafusion::common::{Result, config_err};
 use datafusion::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -107,6 +107,18 @@ impl Lake {
     }
 
     pub(crate) fn session_over(&self, catalog: Arc<ReleaseCatalog>) -> SessionContext {
+        let mut state = self.session_state(|| self.new_session_state()).clone();
+        state.register_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
+        if let Some(hot) = self.hot_columns() {
+            state.config_mut().set_extension(hot.clone());
+        }
+        let session = SessionContext::new_with_state(state);
+        session.register_catalog(CATALOG, Arc::new(Described::new(catalog)));
+        session
+    }
+
+    /// A session's functions, rules and options, which are the same in all: some thousand of them, made once.
+    fn new_session_state(&self) -> SessionState {
         let mut config = SessionConfig::new()
             .with_target_partitions(self.parallelism())
             .with_default_catalog_and_schema(CATALOG, DEFAULT_SCHEMA)
@@ -165,8 +177,6 @@ impl Lake {
             .window_functions()
             .get_or_insert_default()
             .extend(functions.window);
-        let session = SessionContext::new_with_state(builder.build());
-        session.register_catalog(CATALOG, Arc::new(Described::new(catalog)));
-        session
+        builder.build()
     }
 }

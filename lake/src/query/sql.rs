@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cordada_core::{Context, Error, Result, TableName};
-use datafusion::common::DataFusionError;
+use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
@@ -86,6 +86,18 @@ fn typed(state: &SessionState, plan: LogicalPlan) -> DataFusionResult<LogicalPla
         true => (state.analyzer()).execute_and_check(plan, state.config_options(), |_, _| ()),
         false => Ok(plan),
     }
+}
+
+/// The plan of a statement that [`plan`] planned with its parameters, for these values of `$1`, `$2` …
+///
+/// # Errors
+/// Failed: a value is missing, or is of a type that does not fit where it stands.
+pub async fn with_values(session: &SessionContext, plan: LogicalPlan, values: Vec<ScalarValue>) -> Result<LogicalPlan> {
+    let bound = async {
+        let plan = plan.with_param_values(values)?;
+        typed(&session.state(), plan)
+    };
+    Large::new(bound).await.doing(|| "binding the parameters of the query")
 }
 
 /// The relations of the lake that a statement names.

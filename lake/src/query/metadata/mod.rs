@@ -18,7 +18,7 @@ use std::sync::Arc;
 use datafusion::catalog::{CatalogProvider, SchemaProvider};
 
 pub(super) use describe::in_sqls_words;
-pub use keys::{foreign_key_name, primary_key_name};
+pub use keys::{foreign_key_name, primary_key, primary_key_name};
 pub(super) use pg_catalog::{format_type, has_table as is_of_pg_catalog, oids, type_oid};
 
 use crate::query::catalog::{Handle, ReleaseCatalog};

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
+
+use crate::threads::locked;
 
 /// Keeps entries up to a total weight; whoever was not used for longest goes first.
 #[derive(Debug)]
@@ -82,8 +84,28 @@ impl<K: Hash + Eq + Clone, V: Clone> Recent<K, V> {
         self.lock().remove(key)
     }
 
+    /// Takes out the entries that `keep` does not want.
+    pub fn retain(&self, keep: impl Fn(&K, &V) -> bool) {
+        let mut guard = self.lock();
+        let entries = &mut *guard;
+        let unwanted = entries.by_key.iter().filter(|(key, entry)| !keep(key, &entry.value));
+        for key in unwanted.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            entries.remove(&key);
+        }
+    }
+
+    /// The keys, those that were used longest ago first.
+    pub fn keys(&self) -> Vec<K> {
+        self.lock().by_use.values().cloned().collect()
+    }
+
+    /// The weight of all entries together.
+    pub fn weight(&self) -> usize {
+        self.lock().weight
+    }
+
     fn lock(&self) -> MutexGuard<'_, Entries<K, V>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.entries)
     }
 }
 
@@ -107,6 +129,7 @@ mod tests {
             map.insert(key, key, 1);
         }
         assert_eq!(map.get(&"a"), Some("a"));
+        assert_eq!(map.keys(), ["b", "c", "a"]);
         map.insert("d", "d", 1);
         assert_eq!(
             (map.get(&"b"), map.get(&"a"), map.get(&"d")),
@@ -116,6 +139,13 @@ mod tests {
         assert_eq!((map.get(&"a"), map.get(&"c"), map.get(&"e")), (None, None, Some("e")));
         map.insert("f", "f", 4);
         assert_eq!((map.get(&"f"), map.get(&"e")), (None, Some("e")));
+        assert_eq!(map.weight(), 3);
         assert_eq!((map.remove(&"e"), map.remove(&"e")), (Some("e"), None));
+        for key in ["a", "b", "c"] {
+            map.insert(key, key, 1);
+        }
+        map.retain(|key, _| *key != "b");
+        assert_eq!((map.get(&"a"), map.get(&"b"), map.weight()), (Some("a"), None, 2));
+        assert_eq!(map.weight(), 0);
     }
 }
