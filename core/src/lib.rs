@@ -15,6 +15,7 @@ pub mod progress;
 pub mod scratch;
 pub mod shown;
 pub mod source_names;
+pub mod spawned_store;
 pub mod spelling;
 pub mod sql_text;
 pub mod storage;

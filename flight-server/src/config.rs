@@ -1,11 +1,12 @@
 //! What the server needs to know, and what makes a configuration wrong.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cordada_core::{Error, Result};
-use cordada_query::{Role, User};
+use cordada_query::{Role, ServerLimits, User};
 use serde::Deserialize;
 
 /// How the server is reached and by whom.
@@ -22,7 +23,28 @@ pub struct Config {
     /// The URI that clients are told to fetch results from (`grpc+tls://lake.acme.com:50051`): only needed when a
     /// client cannot reuse the connection it has.
     pub advertise: Option<String>,
+    /// What statements may take.
+    pub limits: ServerLimits,
+    /// How long running queries may go on once the server was told to stop.
+    pub grace: Duration,
 }
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            tls: None,
+            users: Vec::new(),
+            roles: BTreeMap::new(),
+            advertise: None,
+            limits: ServerLimits::default(),
+            grace: GRACE,
+        }
+    }
+}
+
+/// How long running queries may go on unless somebody says otherwise: less than any supervisor waits.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// A certificate and its key, both PEM files.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -60,10 +82,7 @@ mod tests {
     fn config(listen: &str) -> Config {
         Config {
             listen: listen.parse().unwrap(),
-            tls: None,
-            users: Vec::new(),
-            roles: BTreeMap::new(),
-            advertise: None,
+            ..Config::default()
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use cordada_core::{Context, Error, Result};
 use cordada_lake::Lake;
-use cordada_query::{Engine, RunningQueries};
+use cordada_query::{Engine, Executor};
 use futures::FutureExt;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -27,8 +27,8 @@ use crate::tls;
 const LARGEST_MESSAGE: usize = 64 << 20;
 /// HTTP/2 windows for what clients send.
 const WINDOW: u32 = 8 << 20;
-/// How long running queries may go on once the server was told to stop.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long clients have to be told why their queries ended.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How often an idle connection is asked whether its client is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
@@ -39,6 +39,8 @@ pub struct Server {
     tls: Option<TlsAcceptor>,
     has_users: bool,
     engine: Arc<Engine>,
+    executor: Arc<Executor>,
+    grace: Duration,
     service: Service,
 }
 
@@ -57,7 +59,10 @@ impl Server {
             tracing::warn!(listen = %config.listen, "without TLS passwords cross the network as they are");
         }
         let authenticator = Authenticator::new(&config)?;
-        let engine = Arc::new(Engine::open(lake).await?);
+        let (parallelism, memory) = (lake.parallelism(), lake.memory());
+        let executor = Executor::new(parallelism, memory, &config.limits, &config.roles)?;
+        let executor = Arc::new(executor);
+        let engine = Arc::new(Engine::open(lake, executor.clone()).await?);
         let doing = || format!("listening on {}", config.listen);
         let listener = match TcpListener::bind(config.listen).await {
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
@@ -70,8 +75,8 @@ impl Server {
             engine: engine.clone(),
             authenticator,
             sessions: Sessions::new(),
-            prepared: PreparedStatements::new(),
-            running: RunningQueries::default(),
+            prepared: PreparedStatements::new(config.limits.prepared()),
+            executor: executor.clone(),
             tickets: Tickets::new()?,
             advertise: config.advertise,
         };
@@ -81,6 +86,8 @@ impl Server {
             tls,
             has_users: !config.users.is_empty(),
             engine,
+            executor,
+            grace: config.grace,
             service,
         })
     }
@@ -95,7 +102,8 @@ impl Server {
         self.has_users
     }
 
-    /// Serves until told to stop; then running queries have ten seconds to end.
+    /// Serves until told to stop. Then no query begins any more, and those that run have their grace to end in; what
+    /// computes even after that is not waited for.
     ///
     /// # Errors
     /// Unavailable: the network gave way.
@@ -104,6 +112,8 @@ impl Server {
         let service = FlightServiceServer::new(self.service)
             .max_decoding_message_size(LARGEST_MESSAGE)
             .max_encoding_message_size(usize::MAX);
+        let (health, health_checks) = tonic_health::server::health_reporter();
+        health.set_serving::<FlightServiceServer<Service>>().await;
         let incoming = TcpIncoming::from(self.listener)
             .with_nodelay(Some(true))
             .with_keepalive(Some(KEEPALIVE));
@@ -111,6 +121,7 @@ impl Server {
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
             .http2_keepalive_interval(Some(KEEPALIVE))
+            .add_service(health_checks)
             .add_service(service);
         let stop = shutdown.clone().cancelled_owned();
         let serving = match self.tls {
@@ -121,12 +132,20 @@ impl Server {
         };
         let out_of_grace = async {
             shutdown.cancelled().await;
-            tokio::time::sleep(GRACE).await;
+            self.executor.close();
+            health.set_not_serving::<FlightServiceServer<Service>>().await;
+            tokio::time::sleep(self.grace).await;
+            let ended = self.executor.end_all();
+            if ended > 0 {
+                tracing::warn!(ended, "queries did not end in time and were ended");
+            }
+            tokio::time::sleep(LAST_WORDS).await;
         };
         tokio::select! {
             served = serving => served.map_err(|error| Error::unavailable(doing(), error)),
             () = out_of_grace => Ok(()),
             never = self.engine.follow() => match never {},
+            never = self.executor.watch() => match never {},
         }
     }
 }

@@ -18,10 +18,9 @@ use arrow_flight::{
     Result as ActionResult, SchemaAsIpc, SchemaResult, Ticket as FlightTicket,
 };
 use bytes::Bytes;
-use cordada_lake::query::session::state_for;
 use cordada_lake::query::session_statements::Change;
 use cordada_query::auth::random_id;
-use cordada_query::{Engine, PlannedQuery, RunningQueries, Scope};
+use cordada_query::{Engine, Executor, PlannedQuery, Request as Asked, Scope};
 use futures::{Stream, StreamExt, stream};
 use prost::Message;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -46,7 +45,7 @@ pub(crate) struct Service {
     pub(crate) authenticator: Authenticator,
     pub(crate) sessions: Sessions,
     pub(crate) prepared: PreparedStatements,
-    pub(crate) running: RunningQueries,
+    pub(crate) executor: Arc<Executor>,
     pub(crate) tickets: Tickets,
     /// The URI that clients are told to fetch from.
     pub(crate) advertise: Option<String>,
@@ -390,17 +389,14 @@ impl Service {
             .await
             .map_err(|error| status::of(&error))?;
         self.change_session(caller, context, &planned, sql)?;
-        let state = state_for(&planned.workspace.session, caller.user());
-        let physical = state.create_physical_plan(&planned.plan).await;
-        let physical = physical.map_err(status::of_execution)?;
-        let query = self.running.begin(id, caller.user());
-        rows::of_plan(
-            &physical,
-            &state.task_ctx(),
-            context.schema(&planned),
-            caller.options.compression,
-            query,
-        )
+        let asked = Asked {
+            id,
+            principal: &caller.identity.principal,
+            sql,
+        };
+        let run = self.executor.run(&planned, asked).await;
+        let run = run.map_err(|error| status::of(&error))?;
+        rows::of_run(run, context.schema(&planned), caller.options.compression)
     }
 
     /// Does what a `use`, or a `set search_path`, asks for.
@@ -480,7 +476,7 @@ impl Service {
         let mut stopped = false;
         for ticket in tickets {
             stopped |= self
-                .running
+                .executor
                 .stop(&self.open_ticket(&ticket.ticket)?.query, caller.user());
         }
         if stopped {

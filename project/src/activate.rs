@@ -1,7 +1,6 @@
 //! `export`: campaigns run through a Flight SQL server, one within the process if the project names none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -132,8 +131,6 @@ async fn start_server(project: &Project) -> Result<(Connection, OwnServer)> {
         ..Role::default()
     };
     let config = Config {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        tls: None,
         users: vec![User {
             name: name.clone(),
             password_hash: cordada_query::auth::hash_password(&password)?,
@@ -141,7 +138,7 @@ async fn start_server(project: &Project) -> Result<(Connection, OwnServer)> {
             ..User::default()
         }],
         roles: BTreeMap::from([(name.clone(), role)]),
-        advertise: None,
+        ..Config::default()
     };
     let server = Server::bind(project.lake.clone(), config).await?;
     let url = format!("grpc://{}", server.local_addr());

@@ -118,6 +118,8 @@ impl Project {
             users: self.config.users.clone(),
             roles: self.config.roles.clone(),
             advertise: server.advertise.clone(),
+            limits: server.limits.clone(),
+            grace: server.grace.0,
         }
     }
 

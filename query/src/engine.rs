@@ -14,6 +14,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::access::{Access, Forbidden};
+use crate::execution::Executor;
 use crate::newest::NewestRelease;
 use crate::recent::Recent;
 use crate::workspace::Workspace;
@@ -30,6 +31,7 @@ const RELEASES: usize = 16;
 /// Plans for everybody.
 pub struct Engine {
     lake: Lake,
+    executor: Arc<Executor>,
     newest: NewestRelease,
     releases: Recent<u64, Arc<Release>>,
     workspaces: Recent<WorkspaceKey, Arc<Workspace>>,
@@ -63,14 +65,15 @@ pub struct PlannedQuery {
 }
 
 impl Engine {
-    /// Over the lake's newest release.
+    /// Over the lake's newest release; `executor` plans what is not known yet.
     ///
     /// # Errors
     /// Unavailable: the lake cannot be read.
-    pub async fn open(lake: Lake) -> Result<Self> {
+    pub async fn open(lake: Lake, executor: Arc<Executor>) -> Result<Self> {
         let newest = NewestRelease::open(&lake).await?;
         Ok(Self {
             lake,
+            executor,
             newest,
             releases: Recent::new(RELEASES),
             workspaces: Recent::new(WORKSPACES),
@@ -138,7 +141,9 @@ impl Engine {
             return Ok(planned);
         }
         let workspace = self.workspace(scope);
-        let plan = sql::plan(&self.lake, &workspace.session, sql).await?;
+        let (lake, session, text) = (self.lake.clone(), workspace.session.clone(), sql.to_owned());
+        let planning = async move { sql::plan(&lake, &session, &text).await };
+        let plan = self.executor.plan(sql, planning).await?;
         if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) && !scope.access.reads_everything() {
             return Err(Error::failed(
                 "planning the query",

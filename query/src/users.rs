@@ -7,6 +7,7 @@ use cordada_core::{Error, Result, TableName};
 use serde::Deserialize;
 
 use crate::auth::password;
+use crate::execution::RoleLimits;
 
 /// What is being done when users or roles turn out to be wrong.
 const DOING: &str = "configuring users and roles";
@@ -46,6 +47,9 @@ pub struct Role {
     /// Schemas and single relations that it writes, in the same form; none by default, whatever it reads.
     #[serde(default)]
     pub write: Vec<String>,
+    /// What its statements may take, in place of the server's limits.
+    #[serde(default)]
+    pub limits: RoleLimits,
 }
 
 /// Checks what can be wrong before anybody is let in.
@@ -75,7 +79,7 @@ impl Role {
                     .hint("name a schema (`marts`), a relation (`warehouse.dim_customer`), or `*`"));
             }
         }
-        Ok(())
+        self.limits.check(name)
     }
 }
 

@@ -1,6 +1,5 @@
 //! The port, TLS, and the end.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use arrow_flight::sql::client::FlightSqlServiceClient;
@@ -16,10 +15,7 @@ use crate::fixture::answer;
 fn config(listen: &str) -> Config {
     Config {
         listen: listen.parse().unwrap(),
-        tls: None,
-        users: Vec::new(),
-        roles: BTreeMap::new(),
-        advertise: None,
+        ..Config::default()
     }
 }
 

@@ -9,6 +9,7 @@ mod dates;
 pub(super) mod depth;
 mod dual;
 mod exponents;
+mod grouping;
 mod json;
 mod limits;
 mod operators;
