@@ -27,6 +27,8 @@ pub enum Why {
     Spill(u64),
     /// It computes in one piece for so long that nobody waits for it any more.
     Hung(Duration),
+    /// Its client has not read for so long, and others need its threads.
+    Unread(Duration),
     /// The server ends.
     Closing,
 }
@@ -125,6 +127,15 @@ impl Interrupt {
             )
             .hint("write it in smaller steps")
             .caused_by(Exceeded::Time),
+            Why::Unread(after) => Error::failed(
+                DOING,
+                format!(
+                    "its rows were not read for {}, and others wait for its threads",
+                    shown(after)
+                ),
+            )
+            .hint("read results to their end, or cancel them")
+            .caused_by(Exceeded::Resources),
             Why::Closing => {
                 Error::new(ErrorKind::Unavailable, DOING, "the server is closing").hint("ask again once it is back")
             }

@@ -1,7 +1,7 @@
 //! Running statements so that none can stop the others: on threads of their own, so many at once, each within its limits.
 //!
-//! Follow a statement: it is planned on a thread for planning; what reads next to nothing runs there too, and all other
-//! statements wait for a turn (`queue`) and get a crew of threads (`threads`); they have memory and disk of their own
+//! Follow a statement: it is planned on a thread for planning; what reads next to nothing (`light`) runs at once, and all
+//! other statements wait for a turn (`queue`); each has a crew of threads to itself (`threads`). They have memory and disk of their own
 //! below the lake's (`memory`) and can be ended between any two batches (`checkpoints`, `interrupt`). Whoever sends the
 //! rows stays on the threads that answer. [`Executor::watch`] ends what takes too long.
 
@@ -46,10 +46,16 @@ use threads::{Crews, Lease};
 
 /// Threads that plan at the same time, each another statement. More than cores: some never come back.
 const PLANNERS: usize = 16;
+/// Statements that have threads though it is not their turn: their clients do not read.
+const UNREAD: usize = 64;
+/// Statements that need no turn and run at the same time.
+const LIGHT: usize = 256;
 /// The stack of a thread that plans: the deepest statement needs 64 MiB.
 const PLANNING_STACK: usize = 72 << 20;
 /// The stack of a thread that computes.
 const COMPUTING_STACK: usize = 16 << 20;
+/// How long a statement whose turn it is waits for threads.
+const NO_THREADS: Duration = Duration::from_secs(30);
 /// How often statements are looked at.
 const WATCH: Duration = Duration::from_millis(100);
 /// The role of whoever has none.
@@ -59,6 +65,7 @@ const NO_ROLE: &str = "";
 #[derive(Debug)]
 pub struct Executor {
     planning: Arc<Crews>,
+    light: Arc<Crews>,
     computing: Arc<Crews>,
     queue: Arc<Queue>,
     limits: Limits,
@@ -133,16 +140,14 @@ impl Executor {
         limits.check()?;
         let limits = Limits::new(limits, roles, parallelism, memory);
         let (statements, waiting) = (limits.statements, limits.waiting);
+        let planning = Crews::new("planning", 1, PLANNING_STACK, parallelism, PLANNERS);
+        let light = Crews::new("light", 1, COMPUTING_STACK, parallelism, LIGHT);
+        let most = statements + UNREAD;
+        let computing = Crews::new("computing", parallelism, COMPUTING_STACK, statements, most);
         Ok(Self {
-            planning: Arc::new(Crews::new("planning", 1, PLANNING_STACK, parallelism, PLANNERS)),
-            // As many again may be lost to statements that never end.
-            computing: Arc::new(Crews::new(
-                "computing",
-                parallelism,
-                COMPUTING_STACK,
-                statements,
-                2 * statements,
-            )),
+            planning: Arc::new(planning.with_most_ending(PLANNERS / 2)),
+            light: Arc::new(light),
+            computing: Arc::new(computing.with_most_ending(statements)),
             queue: Arc::new(Queue::new(statements, waiting)),
             limits,
             running: Arc::default(),
@@ -160,22 +165,12 @@ impl Executor {
         sql: &str,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        self.planned(sql, work).await.map(|(done, _)| done)
-    }
-
-    /// What was planned, and the thread that did it.
-    async fn planned<T: Send + 'static>(
-        &self,
-        sql: &str,
-        work: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Result<(T, Lease)> {
         const DOING: &str = "planning the query";
         let most = self.limits.planning;
         let planning = async {
             let lease = self.planning.lease().await?;
             let done = AbortOnDropHandle::new(lease.handle().spawn(work)).await;
-            let done = done.map_err(|error| not_joined(DOING, &error))??;
-            Ok::<_, Error>((done, lease))
+            done.map_err(|error| not_joined(DOING, &error))?
         };
         let Ok(planned) = timeout(most, planning).await else {
             let threads = self.planning.ending();
@@ -205,10 +200,9 @@ impl Executor {
             let plan = sql::physical_plan(&mut state, &query.plan, theirs.limits().memory).await;
             prepared(plan.doing(|| DOING)?, &state, &theirs)
         };
-        let planned = self.planned(request.sql, prepare);
-        let (prepared, lease) = statement.interrupt().until_interrupted(planned).await??;
-        self.start(request.principal, statement, registered, prepared, lease)
-            .await
+        let planned = self.plan(request.sql, prepare);
+        let prepared = statement.interrupt().until_interrupted(planned).await??;
+        self.start(request.principal, statement, registered, prepared).await
     }
 
     /// Runs a plan that has been made already, as soon as it is its turn.
@@ -224,10 +218,9 @@ impl Executor {
         let (statement, registered) = self.begin(request)?;
         let theirs = statement.clone();
         let prepare = async move { prepared(plan, &state, &theirs) };
-        let planned = self.planned(request.sql, prepare);
-        let (prepared, lease) = statement.interrupt().until_interrupted(planned).await??;
-        self.start(request.principal, statement, registered, prepared, lease)
-            .await
+        let planned = self.plan(request.sql, prepare);
+        let prepared = statement.interrupt().until_interrupted(planned).await??;
+        self.start(request.principal, statement, registered, prepared).await
     }
 
     fn begin(&self, request: Request<'_>) -> Result<(Arc<Statement>, Registered)> {
@@ -247,26 +240,25 @@ impl Executor {
         statement: Arc<Statement>,
         registered: Registered,
         prepared: Prepared,
-        planner: Lease,
     ) -> Result<Run> {
         let Prepared {
             plan,
             context,
             is_light,
         } = prepared;
+        let interrupt = statement.interrupt();
         let lease = if is_light {
-            statement.start(planner.handle().clone(), None);
-            planner
+            let lease = interrupt.until_interrupted(self.lease(&self.light)).await??;
+            statement.start(lease.handle().clone(), None);
+            lease
         } else {
-            drop(planner);
             let who = Who {
                 user: principal.name.as_str().into(),
                 role: principal.roles.first().map_or(NO_ROLE, String::as_str).into(),
                 most: statement.limits().by_user,
             };
-            let interrupt = statement.interrupt();
             let turn = interrupt.until_interrupted(self.queue.turn(who.clone())).await??;
-            let lease = interrupt.until_interrupted(self.computing.lease()).await??;
+            let lease = interrupt.until_interrupted(self.lease(&self.computing)).await??;
             statement.start(lease.handle().clone(), Some((self.queue.clone(), who, turn)));
             lease
         };
@@ -277,6 +269,21 @@ impl Executor {
             plan,
             context,
         })
+    }
+
+    /// Threads for a statement, unless all are busy with what does not end.
+    async fn lease(&self, crews: &Arc<Crews>) -> Result<Lease> {
+        let Ok(lease) = timeout(NO_THREADS, crews.lease()).await else {
+            let busy = crews.ending();
+            return Err(Error::failed(
+                "running the query",
+                "all threads are busy with statements that do not end",
+            )
+            .hint("ask again later; if it stays so, restart the server")
+            .with("busy", busy)
+            .caused_by(Exceeded::Resources));
+        };
+        lease
     }
 
     /// Stops every run of the statement with that id, if it is that user's; says whether there was one.
@@ -320,18 +327,35 @@ impl Executor {
         loop {
             ticks.tick().await;
             let now = Instant::now();
+            let mut unread: Option<(Duration, Arc<Statement>)> = None;
             for statement in self.running.all() {
-                if statement.watch(now) == Finding::Hung {
-                    let hung = self.hung.fetch_add(1, Ordering::Relaxed) + 1;
-                    tracing::warn!(
-                        user = statement.user(),
-                        statement = %sql::without_literals(statement.sql()),
-                        hung,
-                        "a statement computes in one piece for too long; its threads are left to it"
-                    );
+                match statement.watch(now) {
+                    Finding::Nothing => {}
+                    Finding::Hung => self.tell_of_hung(&statement),
+                    Finding::Unread(since) => {
+                        if unread.as_ref().is_none_or(|(longest, _)| *longest < since) {
+                            unread = Some((since, statement));
+                        }
+                    }
                 }
             }
+            // Whoever does not read keeps threads and memory, until others have none.
+            if let Some((since, statement)) = unread
+                && (self.computing.are_exhausted() || self.light.are_exhausted())
+            {
+                statement.interrupt().interrupt(Why::Unread(since));
+            }
         }
+    }
+
+    fn tell_of_hung(&self, statement: &Statement) {
+        let hung = self.hung.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::warn!(
+            user = statement.user(),
+            statement = %sql::without_literals(statement.sql()),
+            hung,
+            "a statement computes in one piece for too long; its threads are left to it"
+        );
     }
 }
 

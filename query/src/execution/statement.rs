@@ -68,6 +68,8 @@ struct Pace {
 pub(super) enum Finding {
     /// It goes on, or has been ended.
     Nothing,
+    /// Its client has not read for so long.
+    Unread(Duration),
     /// It computes in one piece for so long that it has been ended.
     Hung,
 }
@@ -177,12 +179,13 @@ impl Statement {
             }
         };
         if self.unread.load(Ordering::Relaxed) > 0 {
-            if still >= UNREAD
-                && let Some(seat) = &started.seat
-            {
+            if still < UNREAD {
+                return Finding::Nothing;
+            }
+            if let Some(seat) = &started.seat {
                 seat.give_away();
             }
-            return Finding::Nothing;
+            return Finding::Unread(still);
         }
         // A thread that has not slept since is in the middle of something; one that sleeps waits for a file, say.
         let never_slept = |before: &Pace| {
@@ -409,9 +412,10 @@ mod tests {
         let mut other = Box::pin(other);
         assert!((&mut other).now_or_never().is_none());
         let now = Instant::now();
-        query.watch(now);
+        assert_eq!(query.watch(now), Finding::Nothing);
         assert!((&mut other).now_or_never().is_none());
-        query.watch(now + Duration::from_secs(2));
+        let unread = Duration::from_secs(2);
+        assert_eq!(query.watch(now + unread), Finding::Unread(unread));
         let other = (&mut other).now_or_never().unwrap().unwrap();
         // The client reads again: the statement goes on once the other is done.
         read.send(()).unwrap();

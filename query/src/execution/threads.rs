@@ -11,7 +11,7 @@ use cordada_core::threads::locked;
 use cordada_core::{Context, Error, Result};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Threads of a crew that may wait for files at the same time.
 const FILE_THREADS: usize = 16;
@@ -30,6 +30,8 @@ pub(crate) struct Crews {
     kept: usize,
     /// A permit for each crew that there may be.
     free: Arc<Semaphore>,
+    /// Crews that may work on for statements that are over before nobody gets another.
+    most_ending: usize,
     state: Mutex<State>,
 }
 
@@ -62,7 +64,16 @@ impl Crews {
             stack,
             kept,
             free: Arc::new(Semaphore::new(most)),
+            most_ending: most,
             state: Mutex::default(),
+        }
+    }
+
+    /// The same, of which no more than `most` may work on for statements that are over.
+    pub(crate) fn with_most_ending(self, most: usize) -> Self {
+        Self {
+            most_ending: most,
+            ..self
         }
     }
 
@@ -73,7 +84,9 @@ impl Crews {
     pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease> {
         let permit = loop {
             self.settle();
-            if let Ok(permit) = timeout(SETTLING, self.free.clone().acquire_owned()).await {
+            if self.ending() >= self.most_ending {
+                sleep(SETTLING).await;
+            } else if let Ok(permit) = timeout(SETTLING, self.free.clone().acquire_owned()).await {
                 break permit.map_err(|_| Error::cancelled("waiting for a thread"))?;
             }
         };
@@ -100,6 +113,11 @@ impl Crews {
             self.keep(crew);
             drop(permit);
         }
+    }
+
+    /// Whether there may be no more crews.
+    pub(crate) fn are_exhausted(&self) -> bool {
+        self.free.available_permits() == 0
     }
 
     /// How many crews work for statements that are over.
@@ -207,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_never_yields_keeps_its_crew_and_nobody_elses() {
-        let crews = crews(2);
+        let crews = Arc::new(Crews::new("test", 1, 1 << 20, 1, 9).with_most_ending(2));
         let (go_on, wait) = mpsc::channel::<()>();
         let stuck = crews.lease().await.unwrap();
         let (began, begins) = tokio::sync::oneshot::channel();
@@ -221,8 +239,20 @@ mod tests {
         assert_eq!(crews.ending(), 1);
         let other = crews.lease().await.unwrap();
         assert_eq!(other.handle().spawn(async { 7 }).await.unwrap(), 7);
-        // The bound is reached: whoever comes next waits for one of the two.
+        drop(other);
+        // One more that does not end, and nobody gets another crew: they would take all cores.
+        let (also_go_on, also_wait) = mpsc::channel::<()>();
+        let stuck = crews.lease().await.unwrap();
+        let (began, begins) = tokio::sync::oneshot::channel();
+        stuck.handle().spawn(async move {
+            began.send(()).unwrap();
+            also_wait.recv()
+        });
+        begins.await.unwrap();
+        drop(stuck);
         assert!(crews.lease().now_or_never().is_none());
+        drop(also_go_on);
+        assert!(crews.lease().await.is_ok());
         drop(go_on);
         assert!(ended.await.unwrap().is_err());
         while crews.ending() > 0 {
