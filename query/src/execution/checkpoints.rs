@@ -6,14 +6,17 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, AsArray, OffsetSizeTrait, RecordBatch};
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use cordada_core::units::Size;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{Result, internal_err, resources_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::ColumnarValue;
@@ -21,6 +24,7 @@ use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{
     HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, SortMergeJoinExec,
 };
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::windows::WindowAggExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
@@ -34,19 +38,26 @@ const STACK_NEEDED: usize = 4 << 20;
 /// What is added to the stack where less is left: a plan may be as deep as its statement.
 const STACK_ADDED: usize = 16 << 20;
 
-/// The plan with a checkpoint after each operator and in the filter of each join.
+/// The plan with a checkpoint after each operator and in the filter of each join. What is computed for one batch may not
+/// take more bytes than `memory`.
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) fn place(plan: Arc<dyn ExecutionPlan>, interrupt: &Interrupt) -> Result<Arc<dyn ExecutionPlan>> {
+pub(super) fn place(
+    plan: Arc<dyn ExecutionPlan>,
+    interrupt: &Interrupt,
+    memory: usize,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let placed = plan.transform_up(|operator| {
         let properties = operator.properties().clone();
+        let largest = operator.is::<ProjectionExec>().then_some(memory);
         let input = counted(checked(operator, interrupt)?)?;
         Ok(Transformed::yes(Arc::new(Checkpoint {
             input,
             // Those of the operator as it was, so that the operators above keep what they know about it.
             properties,
             interrupt: interrupt.clone(),
+            largest,
             hoarded: false,
         }) as Arc<dyn ExecutionPlan>))
     });
@@ -112,6 +123,8 @@ struct Checkpoint {
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
     interrupt: Interrupt,
+    /// Bytes that a batch may take, where it has been computed and not read.
+    largest: Option<usize>,
     /// Whoever takes the batches keeps them.
     hoarded: bool,
 }
@@ -173,6 +186,7 @@ impl ExecutionPlan for Checkpoint {
         Ok(Box::pin(Checked {
             input: self.input.execute(partition, context)?,
             interrupt: self.interrupt.clone(),
+            largest: self.largest,
             rows,
             rest: None,
             kept,
@@ -184,12 +198,34 @@ impl ExecutionPlan for Checkpoint {
 struct Checked {
     input: SendableRecordBatchStream,
     interrupt: Interrupt,
+    largest: Option<usize>,
     rows: usize,
     rest: Option<RecordBatch>,
     kept: Option<MemoryReservation>,
 }
 
 impl Checked {
+    /// Refuses a batch that is too large, or that there is no memory to keep.
+    fn count(&self, batch: &RecordBatch) -> Result<()> {
+        if let Some(kept) = &self.kept {
+            kept.try_grow(batch.get_array_memory_size())?;
+        }
+        let Some(largest) = self.largest else {
+            return Ok(());
+        };
+        // One step makes at most a few times of what it is given; without this, many steps would make any number.
+        let bytes: usize = batch.columns().iter().map(|column| bytes(column)).sum();
+        match bytes <= largest {
+            true => Ok(()),
+            false => resources_err!(
+                "a batch of {} rows takes {}, and a statement may take {}, `memory` in `server: {{limits: …}}`",
+                batch.num_rows(),
+                Size(bytes as u64),
+                Size(largest as u64)
+            ),
+        }
+    }
+
     /// The first rows of a batch; the others are kept for later.
     fn first_of(&mut self, batch: RecordBatch) -> RecordBatch {
         if batch.num_rows() <= self.rows {
@@ -216,14 +252,42 @@ impl Stream for Checked {
                 let next = ready!(stacker::maybe_grow(STACK_NEEDED, STACK_ADDED, || {
                     input.poll_next_unpin(cx)
                 }));
-                if let (Some(Ok(batch)), Some(kept)) = (&next, &this.kept) {
-                    kept.try_grow(batch.get_array_memory_size())?;
+                if let Some(Ok(batch)) = &next {
+                    this.count(batch)?;
                 }
                 next
             }
         };
         coop.made_progress();
         Poll::Ready(batch.map(|batch| batch.map(|batch| this.first_of(batch))))
+    }
+}
+
+/// Bytes of the values of a column, whatever buffers they share with others.
+fn bytes(column: &ArrayRef) -> usize {
+    fn between<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> Range<usize> {
+        let at = |offset: Option<&O>| offset.map_or(0, |offset| offset.as_usize());
+        at(offsets.first())..at(offsets.last())
+    }
+    fn of_items(items: &ArrayRef, range: Range<usize>) -> usize {
+        bytes(&items.slice(range.start, range.len()))
+    }
+    match column.data_type() {
+        DataType::Utf8 => between(column.as_string::<i32>().offsets()).len(),
+        DataType::LargeUtf8 => between(column.as_string::<i64>().offsets()).len(),
+        DataType::Binary => between(column.as_binary::<i32>().offsets()).len(),
+        DataType::LargeBinary => between(column.as_binary::<i64>().offsets()).len(),
+        DataType::Utf8View => column.as_string_view().lengths().map(|length| length as usize).sum(),
+        DataType::BinaryView => column.as_binary_view().lengths().map(|length| length as usize).sum(),
+        DataType::List(_) => {
+            let lists = column.as_list::<i32>();
+            of_items(lists.values(), between(lists.offsets()))
+        }
+        DataType::LargeList(_) => {
+            let lists = column.as_list::<i64>();
+            of_items(lists.values(), between(lists.offsets()))
+        }
+        data_type => column.len() * data_type.primitive_width().unwrap_or(1),
     }
 }
 
@@ -306,6 +370,8 @@ mod tests {
     use super::super::interrupt::Why;
     use super::*;
 
+    const MEMORY: usize = 1 << 30;
+
     async fn plan(session: &SessionContext, sql: &str) -> Arc<dyn ExecutionPlan> {
         session.sql(sql).await.unwrap().create_physical_plan().await.unwrap()
     }
@@ -354,7 +420,7 @@ mod tests {
                 displayable(&*plan).indent(false).to_string().contains(operator),
                 "{sql}"
             );
-            let plan = place(plan, &interrupt).unwrap();
+            let plan = place(plan, &interrupt, MEMORY).unwrap();
             let running = tokio::spawn(collect(plan, session.task_ctx()));
             // Until it computes.
             while interrupt.signs() < 1000 {
@@ -381,7 +447,7 @@ mod tests {
         ] {
             let session = session();
             let expected = collect(plan(&session, sql).await, session.task_ctx()).await.unwrap();
-            let checked = place(plan(&session, sql).await, &Interrupt::default()).unwrap();
+            let checked = place(plan(&session, sql).await, &Interrupt::default(), MEMORY).unwrap();
             let found = collect(checked, session.task_ctx()).await.unwrap();
             let lines =
                 |batches: &[RecordBatch]| arrow::util::pretty::pretty_format_batches(batches).unwrap().to_string();
@@ -397,9 +463,23 @@ mod tests {
         let pool = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(GreedyMemoryPool::new(1 << 20)));
         let session = SessionContext::new_with_config_rt(SessionConfig::new(), pool.build_arc().unwrap());
         let sql = "select max(x) over () from generate_series(1, 1000000) a(x)";
-        let plan = place(plan(&session, sql).await, &Interrupt::default()).unwrap();
+        let plan = place(plan(&session, sql).await, &Interrupt::default(), MEMORY).unwrap();
         let error = collect(plan, session.task_ctx()).await.unwrap_err().to_string();
         assert!(error.contains("a window function"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_doubles_at_each_step_is_refused_before_it_is_large() {
+        let doubled = "select s || s as s from (";
+        let sql = format!(
+            "{}select 'x' || n as s from generate_series(1, 10) t(n){}",
+            doubled.repeat(30),
+            ")".repeat(30)
+        );
+        let session = session();
+        let plan = place(plan(&session, &sql).await, &Interrupt::default(), 1 << 20).unwrap();
+        let error = collect(plan, session.task_ctx()).await.unwrap_err().to_string();
+        assert!(error.contains("a statement may take 1 MB"), "{error}");
     }
 
     #[tokio::test]
@@ -410,7 +490,12 @@ mod tests {
         let numbers = arrow::array::Int64Array::from_iter_values(0..1050);
         let batch = RecordBatch::try_from_iter([("n", Arc::new(numbers) as _)]).unwrap();
         session.register_batch("numbers", batch.clone()).unwrap();
-        let plan = place(plan(&session, "select n from numbers").await, &Interrupt::default()).unwrap();
+        let plan = place(
+            plan(&session, "select n from numbers").await,
+            &Interrupt::default(),
+            MEMORY,
+        )
+        .unwrap();
         assert_eq!(plan.output_partitioning().partition_count(), 1);
         let parts = collect(plan, session.task_ctx()).await.unwrap();
         assert!(parts.len() == 11 && parts.iter().all(|part| part.num_rows() <= 100));

@@ -365,7 +365,7 @@ fn prepared(plan: Arc<dyn ExecutionPlan>, state: &SessionState, statement: &Stat
     let is_light = light::is_light(&plan);
     let interrupt = statement.interrupt();
     Ok(Prepared {
-        plan: checkpoints::place(plan, interrupt).doing(|| DOING)?,
+        plan: checkpoints::place(plan, interrupt, statement.limits().memory).doing(|| DOING)?,
         context: memory::context(state, statement.limits(), interrupt).doing(|| DOING)?,
         is_light,
     })
