@@ -214,7 +214,7 @@ impl Checked {
             return Ok(());
         };
         // One step makes at most a few times of what it is given; without this, many steps would make any number.
-        let bytes: usize = batch.columns().iter().map(|column| bytes(column)).sum();
+        let bytes: usize = batch.columns().iter().map(bytes).sum();
         match bytes <= largest {
             true => Ok(()),
             false => resources_err!(
