@@ -13,7 +13,8 @@ pub(super) fn fit_batches(state: &mut SessionState, plan: &LogicalPlan) -> Resul
     let rows = state.config().batch_size();
     let fitting = (most / largest(plan)?.max(1)).clamp(1, rows);
     if fitting < rows {
-        state.config_mut().options_mut().execution.batch_size = fitting;
+        let config = state.config().clone().with_batch_size(fitting);
+        *state.config_mut() = config;
     }
     Ok(())
 }
