@@ -1,13 +1,14 @@
 //! What the server needs to know, and what makes a configuration wrong.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, Result};
 use cordada_query::auth::LoginSettings;
-use cordada_query::{Role, User};
+use cordada_query::{Role, ServerLimits, User};
 use serde::Deserialize;
 
 /// What is being done when the configuration turns out to be wrong.
@@ -32,7 +33,30 @@ pub struct Config {
     /// The URI that clients are told to fetch results from (`grpc+tls://lake.acme.com:50051`): only needed when a
     /// client cannot reuse the connection it has.
     pub advertise: Option<String>,
+    /// What statements may take.
+    pub limits: ServerLimits,
+    /// How long running queries may go on once the server was told to stop.
+    pub grace: Duration,
 }
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            tls: None,
+            users: Vec::new(),
+            roles: BTreeMap::new(),
+            login: LoginSettings::default(),
+            keeps_logins: false,
+            advertise: None,
+            limits: ServerLimits::default(),
+            grace: GRACE,
+        }
+    }
+}
+
+/// How long running queries may go on unless somebody says otherwise: less than any supervisor waits.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// A certificate and its key, both PEM files.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -106,12 +130,7 @@ mod tests {
     fn config(listen: &str) -> Config {
         Config {
             listen: listen.parse().unwrap(),
-            tls: None,
-            users: Vec::new(),
-            roles: BTreeMap::new(),
-            login: LoginSettings::default(),
-            keeps_logins: false,
-            advertise: None,
+            ..Config::default()
         }
     }
 

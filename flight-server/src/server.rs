@@ -9,7 +9,7 @@ use cordada_core::{Context, Error, Result};
 use cordada_lake::Lake;
 use cordada_query::audit::Audit;
 use cordada_query::auth::Logins;
-use cordada_query::{Engine, RunningQueries};
+use cordada_query::{Engine, Executor};
 use futures::FutureExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -30,8 +30,8 @@ use crate::tls::{self, Certificates};
 const LARGEST_MESSAGE: usize = 64 << 20;
 /// HTTP/2 windows for what clients send.
 const WINDOW: u32 = 8 << 20;
-/// How long running queries may go on once the server was told to stop.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long clients have to be told why their queries ended.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long the lake may take for the last records of the audit.
 const LAST_RECORDS: Duration = Duration::from_secs(5);
 /// How often an idle connection is asked whether its client is still there.
@@ -44,6 +44,8 @@ pub struct Server {
     tls: Option<Arc<Certificates>>,
     engine: Arc<Engine>,
     audit: Audit,
+    executor: Arc<Executor>,
+    grace: Duration,
     service: Service,
 }
 
@@ -74,7 +76,9 @@ impl Server {
         let certificate_users = clients.map(|clients| clients.users).unwrap_or_default();
         let sessions = Sessions::new(logins.keys().are_kept().then(|| lake.vault()));
         let given = GivenAnswers::new(&lake);
-        let engine = Arc::new(Engine::open(lake).await?);
+        let (parallelism, memory) = (lake.parallelism(), lake.memory());
+        let executor = Arc::new(Executor::new(parallelism, memory, &config.limits, &config.roles)?);
+        let engine = Arc::new(Engine::open(lake, executor.clone()).await?);
         engine.check_policies(&config.roles).await?;
         let doing = || format!("listening on {}", config.listen);
         let listener = match TcpListener::bind(config.listen).await {
@@ -90,8 +94,8 @@ impl Server {
             tickets: Tickets::new(logins.keys().clone()),
             logins,
             sessions: Arc::new(sessions),
-            prepared: PreparedStatements::new(),
-            running: RunningQueries::default(),
+            prepared: PreparedStatements::new(config.limits.prepared()),
+            executor: executor.clone(),
             audit: audit.clone(),
             given,
             advertise: config.advertise,
@@ -102,6 +106,8 @@ impl Server {
             tls,
             engine,
             audit,
+            executor,
+            grace: config.grace,
             service,
         })
     }
@@ -116,7 +122,8 @@ impl Server {
         !self.service.logins.is_open()
     }
 
-    /// Serves until told to stop; then running queries have ten seconds to end.
+    /// Serves until told to stop. Then no query begins any more, and those that run have their grace to end in; what
+    /// computes even after that is not waited for.
     ///
     /// # Errors
     /// Unavailable: the network gave way.
@@ -127,6 +134,8 @@ impl Server {
         let service = FlightServiceServer::new(self.service)
             .max_decoding_message_size(LARGEST_MESSAGE)
             .max_encoding_message_size(usize::MAX);
+        let (health, health_checks) = tonic_health::server::health_reporter();
+        health.set_serving::<FlightServiceServer<Service>>().await;
         let incoming = TcpIncoming::from(self.listener)
             .with_nodelay(Some(true))
             .with_keepalive(Some(KEEPALIVE));
@@ -134,6 +143,7 @@ impl Server {
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
             .http2_keepalive_interval(Some(KEEPALIVE))
+            .add_service(health_checks)
             .add_service(Gate::new(service, authenticator));
         let stop = shutdown.clone().cancelled_owned();
         let certificates = self.tls;
@@ -151,12 +161,20 @@ impl Server {
         };
         let out_of_grace = async {
             shutdown.cancelled().await;
-            tokio::time::sleep(GRACE).await;
+            self.executor.close();
+            health.set_not_serving::<FlightServiceServer<Service>>().await;
+            tokio::time::sleep(self.grace).await;
+            let ended = self.executor.end_all();
+            if ended > 0 {
+                tracing::warn!(ended, "queries did not end in time and were ended");
+            }
+            tokio::time::sleep(LAST_WORDS).await;
         };
         let served = tokio::select! {
             served = serving => served.map_err(|error| Error::unavailable(doing(), error)),
             () = out_of_grace => Ok(()),
             never = self.engine.follow() => match never {},
+            never = self.executor.watch() => match never {},
             never = self.audit.keep() => match never {},
             never = logins.follow() => match never {},
             never = sessions.follow(&logins) => match never {},

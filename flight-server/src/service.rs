@@ -17,10 +17,9 @@ use arrow_flight::{
     Result as ActionResult, SchemaAsIpc, SchemaResult, Ticket as FlightTicket,
 };
 use bytes::Bytes;
-use cordada_lake::query::session::state_for;
 use cordada_query::audit::{Audit, Statement};
 use cordada_query::auth::Logins;
-use cordada_query::{Engine, PlannedQuery, RunningQueries, Scope};
+use cordada_query::{Engine, Executor, PlannedQuery, Request as Asked, Scope};
 use futures::{Stream, StreamExt, stream};
 use prost::Message;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -47,7 +46,7 @@ pub(crate) struct Service {
     pub(crate) logins: Arc<Logins>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) prepared: PreparedStatements,
-    pub(crate) running: RunningQueries,
+    pub(crate) executor: Arc<Executor>,
     pub(crate) given: GivenAnswers,
     pub(crate) tickets: Tickets,
     pub(crate) audit: Audit,
@@ -474,17 +473,15 @@ impl Service {
         if let Some(again) = question.and_then(|question| self.given.get(question, form)) {
             return Ok(again);
         }
-        let state = state_for(&planned.workspace.session, caller.user());
-        let physical = planned.physical(&state).await.map_err(status::of_execution)?;
-        let query = self.running.begin(id, caller.user());
-        let query = query.in_session(caller.session().map(String::as_str));
-        let answer = rows::of_plan(
-            &physical,
-            &state.task_ctx(),
-            context.schema(&planned),
-            caller.options.compression,
-            query,
-        )?;
+        let asked = Asked {
+            id,
+            principal: &caller.identity.principal,
+            session: caller.session().map(String::as_str),
+            sql,
+        };
+        let run = self.executor.run(&planned, asked).await;
+        let run = run.map_err(|error| status::of(&error))?;
+        let answer = rows::of_run(run, context.schema(&planned), caller.options.compression)?;
         Ok(match question {
             Some(question) => self.given.keep(question, form, answer),
             None => answer,
@@ -550,7 +547,7 @@ impl Service {
         let mut stopped = false;
         for ticket in tickets {
             stopped |= self
-                .running
+                .executor
                 .stop(&self.open_ticket(&ticket.ticket)?.query, caller.user());
         }
         if stopped {

@@ -1,7 +1,6 @@
 //! `export`: campaigns run through a Flight SQL server, one within the process if the project names none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -154,8 +153,6 @@ async fn start_server(project: &Project) -> Result<(Connection, OwnServer)> {
         ..Role::default()
     };
     let config = Config {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        tls: None,
         users: vec![User {
             name: name.clone(),
             password_hash: hash_password(&password)?,
@@ -163,9 +160,7 @@ async fn start_server(project: &Project) -> Result<(Connection, OwnServer)> {
             ..User::default()
         }],
         roles: BTreeMap::from([(name.clone(), role)]),
-        login: LoginSettings::default(),
-        keeps_logins: false,
-        advertise: None,
+        ..Config::default()
     };
     let server = Server::bind(project.lake.clone(), config).await?;
     let url = format!("grpc://{}", server.local_addr());

@@ -135,6 +135,8 @@ impl Project {
             login,
             keeps_logins: true,
             advertise: server.advertise.clone(),
+            limits: server.limits.clone(),
+            grace: server.grace.0,
         }
     }
 

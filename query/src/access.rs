@@ -10,7 +10,7 @@ use crate::users::Role;
 
 /// What somebody may read and write. Two users with equal access share plans: it holds all that policies make of who
 /// asks.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Access {
     /// What is read as it is.
     reads: Reach,

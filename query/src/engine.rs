@@ -20,6 +20,7 @@ use futures::future::Either;
 
 use crate::access::{Access, Forbidden};
 use crate::bulk_ingest::{BulkIngest, BulkIngests};
+use crate::execution::Executor;
 use crate::fixed::is_fixed;
 use crate::newest::NewestRelease;
 use crate::policy::{self, MaskKey, Policies};
@@ -43,6 +44,7 @@ const RELEASES: usize = 16;
 pub struct Engine {
     lake: Lake,
     mask_key: Arc<MaskKey>,
+    executor: Arc<Executor>,
     newest: NewestRelease,
     releases: Recent<u64, Arc<Release>>,
     workspaces: Recent<WorkspaceKey, Arc<Workspace>>,
@@ -90,16 +92,17 @@ pub struct PlannedQuery {
 }
 
 impl Engine {
-    /// Over the lake's newest release.
+    /// Over the lake's newest release; `executor` plans what is not known yet.
     ///
     /// # Errors
     /// Unavailable: the lake cannot be read.
-    pub async fn open(lake: Lake) -> Result<Self> {
+    pub async fn open(lake: Lake, executor: Arc<Executor>) -> Result<Self> {
         let newest = NewestRelease::open(&lake).await?;
         Ok(Self {
             ingests: BulkIngests::new(lake.parallelism()),
             lake: lake.with_hot_columns(),
             mask_key: Arc::default(),
+            executor,
             newest,
             releases: Recent::new(RELEASES),
             workspaces: Recent::new(WORKSPACES),
@@ -228,7 +231,9 @@ impl Engine {
             return Ok(planned);
         }
         let workspace = self.workspace(scope);
-        let plan = sql::plan(&self.lake, &workspace.session, sql).await?;
+        let (lake, session, text) = (self.lake.clone(), workspace.session.clone(), sql.to_owned());
+        let planning = async move { sql::plan(&lake, &session, &text).await };
+        let plan = self.executor.plan(sql, planning).await?;
         if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) && !scope.access.reads_everything() {
             return Err(Error::failed(
                 "planning the query",
@@ -276,8 +281,9 @@ impl Engine {
         };
         let doing = || "binding the parameters of the query";
         let first = several_rows::row(values, 0).doing(doing)?;
-        let session = &planned.workspace.session;
-        let plan = sql::with_values(session, planned.plan.clone(), first.clone()).await?;
+        let (theirs, row) = (planned.clone(), first.clone());
+        let binding = async move { sql::with_values(&theirs.workspace.session, theirs.plan.clone(), row).await };
+        let plan = self.executor.plan(sql, binding).await?;
         let is_one = values.num_rows() == 1;
         let fixed = is_one && sql.len() <= LONGEST_KEPT_SQL && is_fixed(&plan, &scope.schema).doing(doing)?;
         Ok(Arc::new(PlannedQuery {
@@ -300,14 +306,18 @@ impl PlannedQuery {
         self.plan.schema().as_arrow()
     }
 
-    /// How it runs in `state`, which is one of its workspace's session.
+    /// How it runs in `state`, which is one of its workspace's session, within so many bytes of memory.
     ///
     /// # Errors
     /// What the planner finds wrong.
-    pub async fn physical(&self, state: &SessionState) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+    pub(crate) async fn physical(
+        &self,
+        state: &mut SessionState,
+        memory: usize,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         match &self.several {
-            None => state.create_physical_plan(&self.plan).await,
-            Some(several) => several.physical(&self.workspace.session, state, self.schema()),
+            None => sql::physical_plan(state, &self.plan, memory).await,
+            Some(several) => several.physical(&self.workspace.session, state, memory, self.schema()),
         }
     }
 

@@ -1,30 +1,33 @@
 //! Who may see and run what: what every server that takes SQL stands on, whatever its protocol.
 //!
 //! Follow a query: [`auth`] says who asks and so what may be read ([`Access`]); [`Engine`] finds the release and plans
-//! the statement over a [`Workspace`], in which only what may be read has a name, and is there as policies show it; the server runs the plan and lets
-//! its user stop it ([`RunningQueries`]), and [`audit`] puts down what came of it.
+//! the statement over a [`Workspace`], in which only what may be read has a name, and is there as policies show it; the
+//! [`Executor`] runs the plan when it is its turn, within the limits of whoever asks, the server sends the rows of the
+//! [`Run`], and [`audit`] puts down what came of it.
 
 mod access;
-pub mod audit;
 mod answers;
+pub mod audit;
 pub mod auth;
 mod bulk_ingest;
 mod engine;
+mod execution;
 mod fixed;
 mod newest;
 mod policy;
-mod running;
 mod several_rows;
 mod users;
 mod visible_catalog;
 mod workspace;
 
 pub use access::{Access, Forbidden};
-pub use policy::{Mask, Personal};
 pub use answers::{Answers, Recording};
 pub use bulk_ingest::{BulkIngest, IfExists, IfMissing, Presence};
 pub use cordada_core::Recent;
 pub use engine::{Engine, PlannedQuery, Question, Scope};
-pub use running::{RunningQueries, RunningQuery};
+pub use execution::{
+    Exceeded, Executor, Interrupt, Request, RoleLimits, Run, ServerLimits, Statement, StatementLimits, Why,
+};
+pub use policy::{Mask, Personal};
 pub use users::{Role, User};
 pub use workspace::{DocumentedRelation, ListedRelation, Size, Workspace};

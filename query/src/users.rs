@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::auth::password;
 use crate::policy::{Asker, Mask, Personal};
+use crate::execution::RoleLimits;
 
 /// What is being done when users or roles turn out to be wrong.
 const DOING: &str = "configuring users and roles";
@@ -59,6 +60,8 @@ pub struct Role {
     /// What it shows of columns that are tagged as personal data, and not named in [`Self::columns`].
     #[serde(default)]
     pub pii: Personal,
+    /// What its statements may take, in place of the server's limits.
+    pub limits: RoleLimits,
 }
 
 /// Checks what can be wrong before anybody is let in.
@@ -105,7 +108,7 @@ impl Role {
                 Error::config(doing, format!("`{sql}` is not an SQL expression: {why}"))
             })?;
         }
-        Ok(())
+        self.limits.check(name)
     }
 
     /// The SQL of its policies, with what they are about.

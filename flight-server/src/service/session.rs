@@ -160,7 +160,7 @@ impl Service {
     async fn end(&self, ended: Ended) {
         let Ended { user, session } = ended;
         let rest = async {
-            self.running.stop_session(&session, &user);
+            self.executor.stop_session(&session, &user);
             self.prepared.close_session(&user, &session);
             self.sessions.close(&user, &session).await;
         };

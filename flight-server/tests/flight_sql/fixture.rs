@@ -36,13 +36,10 @@ impl ShopServer {
     /// A server over the shop's lake, for these users.
     pub async fn start(shop: &Shop, users: Vec<User>, roles: BTreeMap<String, Role>) -> Self {
         let config = Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            tls: None,
             users,
             roles,
-            login: LoginSettings::default(),
             keeps_logins: true,
-            advertise: None,
+            ..Config::default()
         };
         let server = Server::bind(shop.lake.clone(), config).await.unwrap();
         let (address, stop) = (server.local_addr(), CancellationToken::new());

@@ -1,6 +1,5 @@
 //! The port, TLS, and the end.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use arrow_flight::HandshakeRequest;
@@ -19,12 +18,8 @@ use crate::fixture::answer;
 fn config(listen: &str) -> Config {
     Config {
         listen: listen.parse().unwrap(),
-        tls: None,
-        users: Vec::new(),
-        roles: BTreeMap::new(),
-        login: LoginSettings::default(),
         keeps_logins: true,
-        advertise: None,
+        ..Config::default()
     }
 }
 
@@ -192,4 +187,43 @@ async fn a_certificate_of_the_client_stands_for_its_user() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn health_is_told_to_whoever_asks() {
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_check_response::ServingStatus;
+    use tonic_health::pb::health_client::HealthClient;
+
+    let folder = TempDir::new().unwrap();
+    let server = Server::bind(empty_lake(&folder).await, config("127.0.0.1:0"))
+        .await
+        .unwrap();
+    let (address, stop) = (server.local_addr(), CancellationToken::new());
+    let serving = tokio::spawn(server.serve(stop.clone()));
+    let endpoint = Endpoint::new(format!("http://{address}")).unwrap();
+    let mut client = HealthClient::new(endpoint.connect().await.unwrap());
+    let ask = |service: &str| HealthCheckRequest {
+        service: service.to_owned(),
+    };
+    for service in ["", "arrow.flight.protocol.FlightService"] {
+        let health = client.check(ask(service)).await.unwrap();
+        assert_eq!(health.into_inner().status(), ServingStatus::Serving, "{service}");
+    }
+    let mut watched = client
+        .watch(ask("arrow.flight.protocol.FlightService"))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        watched.message().await.unwrap().unwrap().status(),
+        ServingStatus::Serving
+    );
+    stop.cancel();
+    assert_eq!(
+        watched.message().await.unwrap().unwrap().status(),
+        ServingStatus::NotServing
+    );
+    drop((watched, client));
+    serving.await.unwrap().unwrap();
 }

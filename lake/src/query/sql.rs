@@ -9,15 +9,17 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 
 use crate::lake::Lake;
 use crate::query::catalog::ReleaseCatalog;
+use crate::query::constants;
 use crate::query::dialect::{self, Parsed, release_catalog};
 use crate::query::metadata::{self, Described};
 use crate::query::select_lists;
-use crate::query::session::{CATALOG, DEFAULT_SCHEMA};
+use crate::query::session::{self, CATALOG, DEFAULT_SCHEMA};
 use crate::query::session_statements;
 use crate::query::stack::Large;
 
@@ -98,6 +100,30 @@ pub async fn with_values(session: &SessionContext, plan: LogicalPlan, values: Ve
         typed(&session.state(), plan)
     };
     Large::new(bound).await.doing(|| "binding the parameters of the query")
+}
+
+/// The physical plan of a query that may hold `memory` bytes, made where there is stack enough for the deepest one. The
+/// state gets what the plan needs of it: whoever executes it makes its context of that.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn physical_plan(
+    state: &mut SessionState,
+    plan: &LogicalPlan,
+    memory: usize,
+) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+    session::limit_results(state, memory);
+    Large::new(async move {
+        let plan = state.optimize(plan)?;
+        constants::fit_batches(state, &plan)?;
+        state.query_planner().create_physical_plan(&plan, &*state).await
+    })
+    .await
+}
+
+/// The statement without its literals, which may be personal data; for logs.
+pub fn without_literals(sql: &str) -> String {
+    dialect::without_literals(sql)
 }
 
 /// The relations of the lake that a statement names.

@@ -13,7 +13,7 @@ use crate::users::{self, Role, User};
 const STAMP: usize = 16;
 
 /// Somebody who is let in.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Principal {
     /// The user's name.
     pub name: String,

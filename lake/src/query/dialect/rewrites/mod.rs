@@ -8,6 +8,7 @@ mod clauses;
 mod dates;
 pub(super) mod depth;
 mod exponents;
+mod grouping;
 mod json;
 mod limits;
 mod operators;
