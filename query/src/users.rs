@@ -61,6 +61,7 @@ pub struct Role {
     #[serde(default)]
     pub pii: Personal,
     /// What its statements may take, in place of the server's limits.
+    #[serde(default)]
     pub limits: RoleLimits,
 }
 
