@@ -189,7 +189,11 @@ mod tests {
         for recording in &mut several {
             recording.push(SMALL / 2, || 1);
         }
-        let held: usize = several.iter().filter(|one| one.key.is_some()).map(|one| one.bytes).sum();
+        let held: usize = several
+            .iter()
+            .filter(|one| one.key.is_some())
+            .map(|one| one.bytes)
+            .sum();
         assert!(held > 0 && held <= BYTES / RECORDING_PART, "{held}");
         several.into_iter().for_each(Recording::finish);
         assert_eq!(answers.recording.load(Ordering::Relaxed), 0);

@@ -25,7 +25,7 @@ pub const AUDIT: Journal = Journal::new(
         // The hash of the session's id, which itself would let others into it.
         ("session", Text),
         ("sql_hash", Text),
-        // Without its literals and comments.
+        // Without its literals and comments, 2,000 characters at most.
         ("sql", Text),
         ("release", Integer),
         ("relations", Text),

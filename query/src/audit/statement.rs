@@ -2,12 +2,16 @@
 
 use chrono::Utc;
 use cordada_core::hex;
+use cordada_lake::query::sql::without_literals;
 use ring::digest::{SHA256, digest};
 
+use super::Audit;
 use super::record::{Event, Outcome, Record};
-use super::{Audit, text};
 use crate::auth::Principal;
 use crate::engine::{PlannedQuery, Scope};
+
+/// Bytes of a statement whose text is put down, and not its hash alone: one of megabytes is literals, most of it.
+const LONGEST: usize = 256 << 10;
 
 /// What is put down of a statement once it is over. One that is dropped before it ended was cancelled.
 #[derive(Debug)]
@@ -24,7 +28,7 @@ impl Audit {
             user: Some(asker.name.clone()),
             session: session.map(|session| hash(session.as_bytes())),
             sql_hash: Some(hash(sql.as_bytes())),
-            sql: text::without_literals(sql),
+            sql: (sql.len() <= LONGEST).then(|| without_literals(sql)),
             queued_at: Some(Utc::now()),
             ..Record::new(Event::Statement, door, Outcome::Cancelled)
         };
