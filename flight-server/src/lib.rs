@@ -36,6 +36,7 @@ mod sql_types;
 mod status;
 mod ticket;
 mod tls;
+mod uncopied;
 mod wire;
 
 pub use config::{Config, Tls};

@@ -2,6 +2,7 @@
 //!
 //! Their schemas are those of `FlightSql.proto`, to the bit.
 
+mod described;
 mod keys;
 mod relations;
 mod sql_info;
@@ -14,6 +15,8 @@ use cordada_core::{Context, Result};
 use cordada_query::Workspace;
 
 use crate::protocol::Metadata;
+
+pub(crate) use described::DescribedSchemas;
 
 /// The schema of the answer.
 pub(crate) fn schema(command: &Metadata) -> SchemaRef {
@@ -30,12 +33,16 @@ pub(crate) fn schema(command: &Metadata) -> SchemaRef {
 }
 
 /// The answer.
-pub(crate) async fn answer(command: Metadata, workspace: &Workspace) -> Result<RecordBatch> {
+pub(crate) async fn answer(
+    command: Metadata,
+    workspace: &Workspace,
+    schemas: &DescribedSchemas,
+) -> Result<RecordBatch> {
     let doing = || "answering a question about the catalog";
     match command {
         Metadata::Catalogs => relations::catalogs().doing(doing),
         Metadata::DbSchemas(command) => relations::schemas(command, workspace).doing(doing),
-        Metadata::Tables(command) => relations::tables(command, workspace).await.doing(doing),
+        Metadata::Tables(command) => relations::tables(command, workspace, schemas).await.doing(doing),
         Metadata::TableTypes => relations::table_types().doing(doing),
         Metadata::SqlInfo(command) => sql_info::answer(command).doing(doing),
         Metadata::XdbcTypeInfo(command) => type_info::answer(command).doing(doing),

@@ -29,6 +29,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::answers::GivenAnswers;
 use crate::authenticator::{Authenticator, Identity};
+use crate::metadata::DescribedSchemas;
 use crate::options::Options;
 use crate::prepared::{PreparedStatement, PreparedStatements};
 use crate::protocol::{Action, Command, Metadata};
@@ -49,6 +50,7 @@ pub(crate) struct Service {
     pub(crate) prepared: PreparedStatements,
     pub(crate) running: RunningQueries,
     pub(crate) given: GivenAnswers,
+    pub(crate) schemas: DescribedSchemas,
     pub(crate) tickets: Tickets,
     /// The URI that clients are told to fetch from.
     pub(crate) advertise: Option<String>,
@@ -443,7 +445,7 @@ impl Service {
 
     async fn fetch_metadata(&self, caller: &Caller, scope: &Scope, command: Metadata) -> Result<Messages, Status> {
         let workspace = self.engine.workspace(scope);
-        let batch = metadata::answer(command, &workspace)
+        let batch = metadata::answer(command, &workspace, &self.schemas)
             .await
             .map_err(|error| status::of(&error))?;
         rows::of_batch(&batch, caller.options.compression)

@@ -9,6 +9,7 @@ use cordada_lake::query::session::CATALOG;
 use cordada_query::{DocumentedRelation, Workspace};
 
 use super::arrow_error;
+use super::described::DescribedSchemas;
 use crate::{sql_types, wire};
 
 const TABLE: &str = "TABLE";
@@ -32,27 +33,25 @@ pub(super) fn schemas(command: CommandGetDbSchemas, workspace: &Workspace) -> Re
     rows.build().map_err(arrow_error)
 }
 
-pub(super) async fn tables(command: CommandGetTables, workspace: &Workspace) -> Result<RecordBatch, ArrowError> {
-    let columns = if command.include_schema {
-        workspace.columns().await
-    } else {
-        &[]
-    };
-    let none = SchemaRef::new(Schema::empty());
-    let columns = columns.iter().chain(std::iter::repeat(&none));
+pub(super) async fn tables(
+    command: CommandGetTables,
+    workspace: &Workspace,
+    schemas: &DescribedSchemas,
+) -> Result<RecordBatch, ArrowError> {
+    let include_schema = command.include_schema;
+    let relations = workspace.documented().await;
+    let none = Schema::empty();
     let mut rows = command.into_builder();
-    for (relation, columns) in workspace.documented().await.iter().zip(columns) {
+    for relation in &relations {
         let table_type = if relation.is_view { VIEW } else { TABLE };
-        rows.append(
-            CATALOG,
-            relation.name.schema(),
-            relation.name.name(),
-            table_type,
-            &described(relation, columns),
-        )
-        .map_err(arrow_error)?;
+        rows.append(CATALOG, relation.name.schema(), relation.name.name(), table_type, &none)
+            .map_err(arrow_error)?;
     }
-    rows.build().map_err(arrow_error)
+    let answer = rows.build().map_err(arrow_error)?;
+    match include_schema {
+        true => schemas.complete(&answer, &relations, workspace.columns().await, described),
+        false => Ok(answer),
+    }
 }
 
 /// The columns of a relation as Flight SQL describes columns.

@@ -8,6 +8,7 @@
 mod rows;
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayData, ArrayRef, RecordBatch};
@@ -60,8 +61,14 @@ struct Key {
 }
 
 /// The values of a column of a file, in the chunks in which the scan gives them.
-#[derive(Debug)]
 struct HotColumn(Vec<ArrayRef>);
+
+/// Without the values, which are nobody's who reads a log.
+impl fmt::Debug for HotColumn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} chunks", self.0.len())
+    }
+}
 
 /// A scan of some columns of one file.
 pub(super) struct ColumnScan {
@@ -92,7 +99,10 @@ impl HotColumns {
         }
         let mut batches = Vec::new();
         for file in files {
-            let columns = schema.fields().iter().map(|field| self.kept.get(&Key::new(file, field)));
+            let columns = schema
+                .fields()
+                .iter()
+                .map(|field| self.kept.get(&Key::new(file, field)));
             let columns = columns.collect::<Option<Vec<_>>>()?;
             for chunk in 0..columns.first()?.0.len() {
                 let arrays = columns.iter().map(|column| column.0.get(chunk).cloned());
@@ -144,7 +154,9 @@ impl HotColumns {
                 match hot.decode_file(&scan, &schema, &context, left).await {
                     Ok(Some(bytes)) => left = left.saturating_sub(bytes),
                     Ok(None) => return,
-                    Err(error) => return tracing::debug!(file = %scan.file.location, %error, "a file is not kept decoded"),
+                    Err(error) => {
+                        return tracing::debug!(file = %scan.file.location, %error, "a file is not kept decoded");
+                    }
                 }
             }
         });
@@ -208,7 +220,10 @@ fn is_worth_it(files: &[&Arc<DataFile>], schema: &SchemaRef) -> bool {
 
 /// About how many bytes those columns of the file take.
 fn size(file: &DataFile, schema: &SchemaRef) -> usize {
-    let widths = schema.fields().iter().map(|field| field.data_type().primitive_width().unwrap_or(VALUE));
+    let widths = schema
+        .fields()
+        .iter()
+        .map(|field| field.data_type().primitive_width().unwrap_or(VALUE));
     let rows = file.rows().unwrap_or_else(|| file.add.size.unsigned_abs());
     usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(widths.sum())
 }
