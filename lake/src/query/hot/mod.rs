@@ -20,7 +20,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::TryStreamExt;
 use object_store::path::Path;
-use tokio::runtime::Handle;
+use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
 
 pub(super) use rows::HotRows;
@@ -141,13 +141,14 @@ impl HotColumns {
         wanted
     }
 
-    /// Decodes beside the queries what the scans give, of the columns of `schema`, and keeps it.
+    /// Decodes what the scans give, of the columns of `schema`, and keeps it: on a thread of its own, so that no statement
+    /// waits for it.
     pub(super) fn decode(self: &Arc<Self>, scans: Vec<ColumnScan>, schema: &SchemaRef, context: Arc<TaskContext>) {
-        let (Ok(runtime), Ok(turn)) = (Handle::try_current(), self.decoding.clone().try_acquire_owned()) else {
+        let Ok(turn) = self.decoding.clone().try_acquire_owned() else {
             return;
         };
         let (hot, schema) = (self.clone(), schema.clone());
-        runtime.spawn(async move {
+        let decode = async move {
             let _turn = turn;
             let mut left = hot.largest;
             for scan in scans {
@@ -159,7 +160,18 @@ impl HotColumns {
                     }
                 }
             }
+        };
+        let thread = std::thread::Builder::new().name("hot-columns".to_owned());
+        let started = thread.spawn(|| {
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(1)
+                .build();
+            runtime.map(|runtime| runtime.block_on(decode))
         });
+        if let Err(error) = started {
+            tracing::debug!(%error, "there is no thread to decode columns on");
+        }
     }
 
     /// Keeps what the scan gives, if it is no more than `most` bytes; says how many they are.
