@@ -43,6 +43,7 @@ mod sql_types;
 mod status;
 mod ticket;
 mod tls;
+mod uncopied;
 mod wire;
 
 pub use config::{ClientCertificates, Config, Tls};

@@ -28,6 +28,7 @@ use tonic::{Extensions, Request, Response, Status, Streaming};
 use crate::answers::GivenAnswers;
 use crate::authenticator::{Authenticator, Identity};
 use crate::client::Client;
+use crate::metadata::DescribedSchemas;
 use crate::options::Options;
 use crate::peer::Peer;
 use crate::prepared::{PreparedStatement, PreparedStatements};
@@ -48,6 +49,7 @@ pub(crate) struct Service {
     pub(crate) prepared: PreparedStatements,
     pub(crate) executor: Arc<Executor>,
     pub(crate) given: GivenAnswers,
+    pub(crate) schemas: DescribedSchemas,
     pub(crate) tickets: Tickets,
     pub(crate) audit: Audit,
     /// The URI that clients are told to fetch from.
@@ -500,6 +502,7 @@ impl Service {
             types: context.types,
             client: caller.client,
             writes: context.scope.access.writes(),
+            schemas: &self.schemas,
         };
         let batch = metadata::answer(command, &question)
             .await
