@@ -235,7 +235,8 @@ mod tests {
     }
 
     async fn vault(folder: &tempfile::TempDir) -> Option<Vault> {
-        let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default());
+        let settings = Settings::default();
+        let lake = Lake::open(folder.path().to_str().unwrap(), &settings);
         Some(lake.await.unwrap().vault())
     }
 
