@@ -31,6 +31,7 @@ mod parameters;
 mod plain_values;
 mod prepared;
 mod protocol;
+mod put;
 mod rows;
 mod server;
 mod service;

@@ -98,6 +98,9 @@ impl PartitionStream for Partition {
             let (turns, context) = (turns.clone(), context.clone());
             async move { turns.run(turn, context).await }
         });
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), results.try_flatten().boxed()))
+        Box::pin(RecordBatchStreamAdapter::new(
+            self.schema.clone(),
+            results.try_flatten().boxed(),
+        ))
     }
 }

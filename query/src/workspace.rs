@@ -134,7 +134,9 @@ impl Workspace {
     /// The sizes of [`Self::relations`], in the same order.
     pub async fn sizes(&self) -> Vec<Size> {
         let relations = self.relations().into_iter();
-        let lookups: Vec<_> = relations.map(|relation| size_of(self.session.clone(), relation)).collect();
+        let lookups: Vec<_> = relations
+            .map(|relation| size_of(self.session.clone(), relation))
+            .collect();
         stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
     }
 }
@@ -145,7 +147,11 @@ async fn size_of(session: SessionContext, relation: ListedRelation) -> Size {
         return Size::default();
     }
     let table = TableReference::partial(relation.name.schema(), relation.name.name());
-    let statistics = session.table_provider(table).await.ok().and_then(|table| table.statistics());
+    let statistics = session
+        .table_provider(table)
+        .await
+        .ok()
+        .and_then(|table| table.statistics());
     statistics.map_or_else(Size::default, |statistics| Size {
         rows: match statistics.num_rows {
             Precision::Exact(rows) => Some(rows),
