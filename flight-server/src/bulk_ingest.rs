@@ -100,7 +100,7 @@ fn in_time(
     stream::try_unfold(messages, move |mut messages| async move {
         let next = tokio::time::timeout(idle, messages.next()).await;
         let next = next.map_err(|_| Status::deadline_exceeded(format!("nothing came for {} s", idle.as_secs())))?;
-        Ok(next.transpose()?.map(|message| (message, messages)))
+        Ok::<_, Status>(next.transpose()?.map(|message| (message, messages)))
     })
 }
 
