@@ -11,6 +11,7 @@ mod bulk_ingest;
 mod engine;
 mod fixed;
 mod newest;
+mod parameters;
 mod running;
 mod several_rows;
 mod users;

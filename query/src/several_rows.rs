@@ -55,7 +55,8 @@ impl SeveralRows {
             turns: Arc::new(turns),
             schema: schema.clone(),
         };
-        let exec = StreamingTableExec::try_new(schema, vec![Arc::new(partition)], None, [], false, None)?;
+        let partitions: Vec<Arc<dyn PartitionStream>> = vec![Arc::new(partition)];
+        let exec = StreamingTableExec::try_new(schema, partitions, None, [], false, None)?;
         Ok(Arc::new(exec))
     }
 }
@@ -98,6 +99,9 @@ impl PartitionStream for Partition {
             let (turns, context) = (turns.clone(), context.clone());
             async move { turns.run(turn, context).await }
         });
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), results.try_flatten().boxed()))
+        Box::pin(RecordBatchStreamAdapter::new(
+            self.schema.clone(),
+            results.try_flatten().boxed(),
+        ))
     }
 }
