@@ -241,9 +241,10 @@ mod tests {
     }
 
     fn in_staging() -> Options {
-        let mut options = Options::default();
-        options.schema = "staging".to_owned();
-        options
+        Options {
+            schema: "staging".to_owned(),
+            ..Options::default()
+        }
     }
 
     #[tokio::test]
