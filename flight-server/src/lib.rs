@@ -34,6 +34,7 @@ mod peer;
 mod plain_values;
 mod prepared;
 mod protocol;
+mod put;
 mod rows;
 mod server;
 mod service;
