@@ -358,5 +358,3 @@ impl Question {
         size_of::<Self>() + self.sql.len() + self.values.iter().map(ScalarValue::size).sum::<usize>()
     }
 }
-
-}
