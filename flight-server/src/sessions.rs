@@ -235,14 +235,16 @@ mod tests {
     }
 
     async fn vault(folder: &tempfile::TempDir) -> Option<Vault> {
-        let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default());
+        let settings = Settings::default();
+        let lake = Lake::open(folder.path().to_str().unwrap(), &settings);
         Some(lake.await.unwrap().vault())
     }
 
     fn in_staging() -> Options {
-        let mut options = Options::default();
-        options.schema = "staging".to_owned();
-        options
+        Options {
+            schema: "staging".to_owned(),
+            ..Options::default()
+        }
     }
 
     #[tokio::test]

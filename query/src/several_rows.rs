@@ -57,7 +57,8 @@ impl SeveralRows {
             turns: Arc::new(turns),
             schema: schema.clone(),
         };
-        let exec = StreamingTableExec::try_new(schema, vec![Arc::new(partition)], None, [], false, None)?;
+        let partitions: Vec<Arc<dyn PartitionStream>> = vec![Arc::new(partition)];
+        let exec = StreamingTableExec::try_new(schema, partitions, None, [], false, None)?;
         Ok(Arc::new(exec))
     }
 }

@@ -143,14 +143,14 @@ impl Workspace {
     pub async fn sizes(&self) -> Vec<Size> {
         let relations = self.relations().into_iter();
         let lookups: Vec<_> = relations
-            .map(|relation| size_of(self.session.clone(), relation))
+            .map(|relation| size_of_relation(self.session.clone(), relation))
             .collect();
         stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
     }
 }
 
 /// What a view has is known when it is read.
-async fn size_of(session: SessionContext, relation: ListedRelation) -> Size {
+async fn size_of_relation(session: SessionContext, relation: ListedRelation) -> Size {
     if relation.is_view {
         return Size::default();
     }
@@ -171,6 +171,8 @@ async fn size_of(session: SessionContext, relation: ListedRelation) -> Size {
 
 async fn columns_of(session: SessionContext, name: TableName) -> SchemaRef {
     let table = TableReference::partial(name.schema(), name.name());
+    // To plan views takes time, which whoever waits on this thread has a share of.
+    tokio::task::yield_now().await;
     match session.table_provider(table).await {
         Ok(provider) => provider.schema(),
         Err(error) => {

@@ -75,6 +75,7 @@ async fn an_answer_may_be_given_again_if_the_release_alone_decides_it() {
             "select max(amount) filter (where random() > 0.5) from warehouse.fct_sale",
             false,
         ),
+        ("select * from warehouse.fct_sale tablesample bernoulli (50)", false),
         ("with a as (select now() as t) select count(*) from a", false),
         ("select * from ops.runs", false),
         (

@@ -310,6 +310,7 @@ pub(super) fn closing() -> Error {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::auth::Principal;
 
     fn limits(time: Duration, rows: Option<u64>) -> StatementLimits {
         StatementLimits {

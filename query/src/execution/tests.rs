@@ -25,6 +25,7 @@ async fn run(executor: &Executor, sql: &str) -> Result<Run> {
     let request = Request {
         id: "q",
         principal: &principal,
+        session: None,
         sql,
     };
     executor.run_physical(plan, session.state(), request).await
