@@ -66,7 +66,7 @@ impl Caller {
     }
 
     /// The session's id, if the client keeps one.
-    fn session(&self) -> Option<&String> {
+    pub(crate) fn session(&self) -> Option<&String> {
         self.identity.session.as_ref()
     }
 }
