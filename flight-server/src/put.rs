@@ -9,7 +9,7 @@ use tonic::{Response, Status, Streaming};
 
 use crate::protocol::Command;
 use crate::service::{Answers, Caller, Service, answers, no_substrait};
-use crate::{bulk_ingest, parameters, status};
+use crate::{audit, bulk_ingest, parameters, status};
 
 impl Service {
     /// Takes what is sent for a command, whose first message is `first`.
@@ -38,9 +38,11 @@ impl Service {
             Command::Ingest(command) => {
                 let ingest = bulk_ingest::request(&command, &caller.options.schema)?;
                 let rows = bulk_ingest::rows(first, messages)?;
-                let access = &caller.identity.principal.access;
-                let written = self.engine.ingest(access, &ingest, rows).await;
-                let written = written.map_err(|error| status::of(&error))?;
+                let asker = &caller.identity.principal;
+                let session = caller.session().map(String::as_str);
+                let record = self.audit.ingest(audit::DOOR, asker, session, &ingest.table);
+                let written = self.engine.ingest(&asker.access, &ingest, rows).await;
+                let written = audit::counted(written.map_err(|error| status::of(&error)), record)?;
                 Ok(put_result(&DoPutUpdateResult {
                     record_count: i64::try_from(written).unwrap_or(i64::MAX),
                 }))
@@ -56,7 +58,7 @@ impl Service {
     async fn update(&self, caller: &Caller, sql: &str) -> Result<Response<Answers<PutResult>>, Status> {
         let context = self.read_context(caller).await?;
         let planned = self.engine.plan(&context.scope, sql).await;
-        let planned = planned.map_err(|error| status::of(&error))?;
+        let planned = planned.map_err(|error| self.unplanned(caller, sql, status::of(&error)))?;
         if !self.change_session(caller, &context, &planned, sql).await? {
             return Err(Status::invalid_argument(
                 "the statement is a query, which changes no rows; fetch its rows",

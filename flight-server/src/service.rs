@@ -66,7 +66,7 @@ impl Caller {
     }
 
     /// The session's id, if the client keeps one.
-    fn session(&self) -> Option<&String> {
+    pub(crate) fn session(&self) -> Option<&String> {
         self.identity.session.as_ref()
     }
 }
@@ -372,7 +372,7 @@ impl Service {
     }
 
     /// Puts down a statement that could not be planned: others are put down when they run.
-    fn unplanned(&self, caller: &Caller, sql: &str, status: Status) -> Status {
+    pub(crate) fn unplanned(&self, caller: &Caller, sql: &str, status: Status) -> Status {
         audit::failed(&mut self.statement(caller, sql), &status);
         status
     }

@@ -50,8 +50,9 @@ pub const AUDIT: Journal = Journal::new(
 pub enum Event {
     /// A statement.
     Statement,
+    /// Rows that a client sent became those of a table.
+    Ingest,
     /// Somebody logged in.
-    Login,
     /// Somebody was not let in.
     Refusal,
     /// Records were not kept because too many waited: as many as `rows` says.
@@ -98,7 +99,7 @@ pub struct Record {
     pub outcome: Outcome,
     /// The class of its error.
     pub error: Option<String>,
-    /// Rows that were sent.
+    /// Rows that were sent, or that came.
     pub rows: u64,
     /// Bytes that were sent.
     pub bytes: u64,
@@ -181,6 +182,7 @@ impl Event {
     fn name(self) -> &'static str {
         match self {
             Self::Statement => "statement",
+            Self::Ingest => "ingest",
             Self::Login => "login",
             Self::Refusal => "refusal",
             Self::Lost => "lost",

@@ -1,7 +1,7 @@
 //! A statement, from when it comes to when its last row is sent.
 
 use chrono::Utc;
-use cordada_core::hex;
+use cordada_core::{TableName, hex};
 use cordada_lake::query::sql::without_literals;
 use ring::digest::{SHA256, digest};
 
@@ -31,6 +31,25 @@ impl Audit {
             sql: (sql.len() <= LONGEST).then(|| without_literals(sql)),
             queued_at: Some(Utc::now()),
             ..Record::new(Event::Statement, door, Outcome::Cancelled)
+        };
+        Statement {
+            audit: self.clone(),
+            record: Some(Box::new(record)),
+        }
+    }
+}
+
+impl Audit {
+    /// Rows come for that table.
+    pub fn ingest(&self, door: &'static str, asker: &Principal, session: Option<&str>, table: &TableName) -> Statement {
+        let now = Some(Utc::now());
+        let record = Record {
+            user: Some(asker.name.clone()),
+            session: session.map(|session| hash(session.as_bytes())),
+            relations: Some(table.to_string()),
+            queued_at: now,
+            started_at: now,
+            ..Record::new(Event::Ingest, door, Outcome::Cancelled)
         };
         Statement {
             audit: self.clone(),
@@ -84,11 +103,6 @@ impl Statement {
             record.recorded_at = now;
             self.audit.record(*record);
         }
-    }
-
-    /// It was only planned, and that is well: it is put down when it runs.
-    pub fn forget(mut self) {
-        self.record = None;
     }
 }
 
