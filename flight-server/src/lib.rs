@@ -41,6 +41,7 @@ mod sql_types;
 mod status;
 mod ticket;
 mod tls;
+mod uncopied;
 mod wire;
 
 pub use config::{Config, Tls};

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_flight::flight_service_server::FlightServiceServer;
 use cordada_core::{Context, Error, Result};
 use cordada_lake::Lake;
 use cordada_query::{Engine, RunningQueries};
@@ -18,11 +17,13 @@ use tonic::transport::server::TcpIncoming;
 use crate::answers::GivenAnswers;
 use crate::authenticator::Authenticator;
 use crate::config::Config;
+use crate::metadata::DescribedSchemas;
 use crate::prepared::PreparedStatements;
 use crate::service::Service;
 use crate::sessions::Sessions;
 use crate::ticket::Tickets;
 use crate::tls;
+use crate::uncopied::Uncopied;
 
 /// The largest message that a client may send: long statements, values of parameters.
 const LARGEST_MESSAGE: usize = 64 << 20;
@@ -75,6 +76,7 @@ impl Server {
             prepared: PreparedStatements::new(),
             running: RunningQueries::default(),
             given,
+            schemas: DescribedSchemas::new(),
             tickets: Tickets::new()?,
             advertise: config.advertise,
         };
@@ -104,9 +106,7 @@ impl Server {
     /// Unavailable: the network gave way.
     pub async fn serve(self, shutdown: CancellationToken) -> Result<()> {
         let doing = || format!("serving Flight SQL on {}", self.address);
-        let service = FlightServiceServer::new(self.service)
-            .max_decoding_message_size(LARGEST_MESSAGE)
-            .max_encoding_message_size(usize::MAX);
+        let service = Uncopied::new(self.service, LARGEST_MESSAGE);
         let incoming = TcpIncoming::from(self.listener)
             .with_nodelay(Some(true))
             .with_keepalive(Some(KEEPALIVE));

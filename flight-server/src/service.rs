@@ -29,6 +29,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::answers::GivenAnswers;
 use crate::authenticator::{Authenticator, Identity};
 use crate::client::Client;
+use crate::metadata::DescribedSchemas;
 use crate::options::Options;
 use crate::prepared::{PreparedStatement, PreparedStatements};
 use crate::protocol::{Action, Command, Metadata};
@@ -49,6 +50,7 @@ pub(crate) struct Service {
     pub(crate) prepared: PreparedStatements,
     pub(crate) running: RunningQueries,
     pub(crate) given: GivenAnswers,
+    pub(crate) schemas: DescribedSchemas,
     pub(crate) tickets: Tickets,
     /// The URI that clients are told to fetch from.
     pub(crate) advertise: Option<String>,
@@ -447,6 +449,7 @@ impl Service {
         let workspace = self.engine.workspace(&context.scope);
         let question = metadata::Question {
             workspace: &workspace,
+            schemas: &self.schemas,
             types: context.types,
             client: caller.client,
             writes: context.scope.access.writes(),

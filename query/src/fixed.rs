@@ -28,7 +28,9 @@ pub(crate) fn is_fixed(plan: &LogicalPlan, default_schema: &str) -> Result<bool>
 
 fn is_fixed_node(node: &LogicalPlan) -> Result<bool> {
     let mut fixed = match node {
-        LogicalPlan::TableScan(scan) => source_as_provider(&scan.source)?.downcast_ref::<PinnedTable>().is_some(),
+        LogicalPlan::TableScan(scan) => source_as_provider(&scan.source)?
+            .downcast_ref::<PinnedTable>()
+            .is_some(),
         LogicalPlan::Projection(_)
         | LogicalPlan::Filter(_)
         | LogicalPlan::Window(_)

@@ -163,6 +163,8 @@ async fn size_of_relation(session: SessionContext, relation: ListedRelation) -> 
 
 async fn columns_of(session: SessionContext, name: TableName) -> SchemaRef {
     let table = TableReference::partial(name.schema(), name.name());
+    // To plan views takes time, which whoever waits on this thread has a share of.
+    tokio::task::yield_now().await;
     match session.table_provider(table).await {
         Ok(provider) => provider.schema(),
         Err(error) => {
