@@ -46,6 +46,8 @@ pub(crate) struct Question<'a> {
     pub(crate) client: Client,
     /// Whether whoever asks may write anything.
     pub(crate) writes: bool,
+    /// Schemas of relations as they were described before.
+    pub(crate) schemas: &'a DescribedSchemas,
 }
 
 /// The answer.

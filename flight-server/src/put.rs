@@ -57,7 +57,7 @@ impl Service {
         let context = self.read_context(caller).await?;
         let planned = self.engine.plan(&context.scope, sql).await;
         let planned = planned.map_err(|error| status::of(&error))?;
-        if !self.change_session(caller, &context, &planned, sql)? {
+        if !self.change_session(caller, &context, &planned, sql).await? {
             return Err(Status::invalid_argument(
                 "the statement is a query, which changes no rows; fetch its rows",
             ));

@@ -5,18 +5,23 @@ use std::fmt;
 
 use cordada_core::TableName;
 
+use crate::policy::{Asker, Grant};
 use crate::users::Role;
 
-/// What somebody may read and write. Two users with equal access share plans.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// What somebody may read and write. Two users with equal access share plans: it holds all that policies make of who
+/// asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Access {
+    /// What is read as it is.
     reads: Reach,
+    /// What roles with policies show.
+    limited: BTreeSet<Grant>,
     writes: Reach,
 }
 
 /// Relations that are named one by one or by their schemas.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct Reach {
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Reach {
     /// All there are.
     all: bool,
     /// Whole schemas.
@@ -34,17 +39,40 @@ impl Access {
         };
         Self {
             reads: all.clone(),
+            limited: BTreeSet::new(),
             writes: all,
         }
     }
 
-    /// The union of what these roles may; of a role that is not among `all`, nothing.
-    pub fn of(roles: &[String], all: &BTreeMap<String, Role>) -> Self {
-        let roles = || roles.iter().filter_map(|role| all.get(role));
+    /// The union of what these roles may, for a user of that name and with these attributes; of a role that is not among
+    /// `all`, nothing.
+    pub fn of(
+        user: &str,
+        roles: &[String],
+        attributes: &BTreeMap<String, String>,
+        all: &BTreeMap<String, Role>,
+    ) -> Self {
+        let roles: Vec<_> = roles.iter().filter_map(|role| all.get_key_value(role)).collect();
+        let open = roles.iter().filter(|(_, role)| !role.has_policies());
+        let limited = roles.iter().filter(|(_, role)| role.has_policies());
+        let grant = |(name, role): &(&String, &Role)| {
+            let asker = Asker {
+                user,
+                role: name,
+                attributes,
+            };
+            Grant::new(role, &asker)
+        };
         Self {
-            reads: Reach::of(roles().flat_map(|role| &role.read)),
-            writes: Reach::of(roles().flat_map(|role| &role.write)),
+            reads: Reach::of(open.flat_map(|(_, role)| &role.read)),
+            limited: limited.map(grant).collect(),
+            writes: Reach::of(roles.iter().flat_map(|(_, role)| &role.write)),
         }
+    }
+
+    /// Whether any role has policies.
+    pub(crate) fn is_limited(&self) -> bool {
+        !self.limited.is_empty()
     }
 
     /// Whether all there is may be read, as it is.
@@ -54,7 +82,7 @@ impl Access {
 
     /// Whether the relation may be read.
     pub fn may_read(&self, schema: &str, relation: &str) -> bool {
-        self.reads.has(schema, relation)
+        self.reads.has(schema, relation) || self.limited.iter().any(|grant| grant.reads.has(schema, relation))
     }
 
     /// Whether the relation may be written. It need not exist: who may write a schema may add relations to it.
@@ -74,12 +102,28 @@ impl Access {
 
     /// Whether anything in the schema may be read.
     pub fn sees_schema(&self, schema: &str) -> bool {
-        self.reads.touches(schema)
+        self.reads.touches(schema) || self.limited.iter().any(|grant| grant.reads.touches(schema))
+    }
+
+    /// The roles whose policies hold for what is read of the relation: none if another role shows it as it is.
+    pub(crate) fn limits(&self, name: &TableName) -> Vec<&Grant> {
+        let (schema, relation) = (name.schema(), name.name());
+        if self.reads.has(schema, relation) {
+            return Vec::new();
+        }
+        let limits = self.limited.iter().filter(|grant| grant.reads.has(schema, relation));
+        limits.collect()
+    }
+
+    /// Whether no role that reads the relation shows that column.
+    pub(crate) fn hides(&self, name: &TableName, column: &str) -> bool {
+        let limits = self.limits(name);
+        !limits.is_empty() && limits.iter().all(|grant| grant.hides(name, column))
     }
 }
 
 impl Reach {
-    fn of<'a>(names: impl Iterator<Item = &'a String>) -> Self {
+    pub(crate) fn of<'a>(names: impl Iterator<Item = &'a String>) -> Self {
         let mut reach = Self::default();
         for name in names {
             if name == "*" {
@@ -93,7 +137,7 @@ impl Reach {
         reach
     }
 
-    fn has(&self, schema: &str, relation: &str) -> bool {
+    pub(crate) fn has(&self, schema: &str, relation: &str) -> bool {
         let is_named = |named: &TableName| named.schema() == schema && named.name() == relation;
         self.all || self.schemas.contains(schema) || self.relations.iter().any(is_named)
     }
@@ -117,6 +161,7 @@ impl fmt::Display for Forbidden {
 impl std::error::Error for Forbidden {}
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -125,6 +170,7 @@ mod tests {
             let role = Role {
                 read: vec![read.to_owned()],
                 write: write.iter().map(|name| (*name).to_owned()).collect(),
+                ..Role::default()
             };
             (name.to_owned(), role)
         };
@@ -134,7 +180,7 @@ mod tests {
             role("admin", "*", &[]),
         ]);
         let roles: Vec<_> = roles.iter().map(|role| (*role).to_owned()).collect();
-        Access::of(&roles, &all)
+        Access::of("ana", &roles, &BTreeMap::new(), &all)
     }
 
     #[test]
@@ -147,6 +193,38 @@ mod tests {
         assert!(!access(&[]).may_read("marts", "sales") && !access(&[]).sees_schema("marts"));
         assert!(access(&["admin"]).may_read("ops", "runs") && access(&["admin"]).reads_everything());
         assert_eq!(access(&["analyst", "crm"]), access(&["crm", "analyst"]));
+    }
+
+    #[test]
+    fn who_asks_counts_where_policies_ask_for_it() {
+        let role = |rows: &str| Role {
+            read: vec!["marts".to_owned()],
+            rows: BTreeMap::from([("marts.sales".to_owned(), rows.to_owned())]),
+            ..Role::default()
+        };
+        let all = BTreeMap::from([
+            ("own".to_owned(), role("owner = current_user()")),
+            ("country".to_owned(), role("country = attribute('country')")),
+            (
+                "all".to_owned(),
+                Role {
+                    rows: BTreeMap::new(),
+                    ..role("")
+                },
+            ),
+        ]);
+        let access = |user: &str, roles: &[&str], country: &str| {
+            let roles: Vec<_> = roles.iter().map(|role| (*role).to_owned()).collect();
+            let attributes = BTreeMap::from([("country".to_owned(), country.to_owned())]);
+            Access::of(user, &roles, &attributes, &all)
+        };
+        assert_eq!(access("ana", &["country"], "ES"), access("bea", &["country"], "ES"));
+        assert_ne!(access("ana", &["country"], "ES"), access("bea", &["country"], "FR"));
+        assert_ne!(access("ana", &["own"], "ES"), access("bea", &["own"], "ES"));
+        let sales = "marts.sales".parse().unwrap();
+        assert_eq!(access("ana", &["own", "country"], "ES").limits(&sales).len(), 2);
+        assert!(access("ana", &["own", "all"], "ES").limits(&sales).is_empty());
+        assert!(!access("ana", &["own"], "ES").reads_everything());
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Planning, without transport: which release a request reads, and the plan of its query.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
-use cordada_core::{Context, Error, Recent, Result};
+use cordada_core::{Context, Error, Recent, Result, TableName};
 use cordada_lake::query::sql;
 use cordada_lake::{Lake, Release, journal};
 use datafusion::common::ScalarValue;
@@ -18,10 +19,13 @@ use futures::future::Either;
 
 use crate::access::{Access, Forbidden};
 use crate::bulk_ingest::{BulkIngest, BulkIngests};
+use crate::execution::Executor;
 use crate::fixed::is_fixed;
 use crate::newest::NewestRelease;
 use crate::parameters;
+use crate::policy::{self, MaskKey, Policies};
 use crate::several_rows::{self, SeveralRows};
+use crate::users::Role;
 use crate::workspace::Workspace;
 
 /// Releases, times accesses, times default schemas, whose sessions are kept.
@@ -39,6 +43,8 @@ const RELEASES: usize = 16;
 /// a release looks like to an access ([`Workspace`]), which is made anew when a release is published, before anybody asks.
 pub struct Engine {
     lake: Lake,
+    mask_key: Arc<MaskKey>,
+    executor: Arc<Executor>,
     newest: NewestRelease,
     releases: Recent<u64, Arc<Release>>,
     workspaces: Recent<WorkspaceKey, Arc<Workspace>>,
@@ -46,8 +52,8 @@ pub struct Engine {
     ingests: BulkIngests,
 }
 
-/// Release, access and default schema.
-type WorkspaceKey = (u64, Arc<Access>, String);
+/// Release, access, default schema, and the release that policies are of.
+type WorkspaceKey = (u64, Arc<Access>, String, Option<u64>);
 /// Workspace and SQL.
 type PlanKey = (WorkspaceKey, Arc<str>);
 
@@ -86,15 +92,17 @@ pub struct PlannedQuery {
 }
 
 impl Engine {
-    /// Over the lake's newest release.
+    /// Over the lake's newest release; `executor` plans what is not known yet.
     ///
     /// # Errors
     /// Unavailable: the lake cannot be read.
-    pub async fn open(lake: Lake) -> Result<Self> {
+    pub async fn open(lake: Lake, executor: Arc<Executor>) -> Result<Self> {
         let newest = NewestRelease::open(&lake).await?;
         Ok(Self {
             ingests: BulkIngests::new(lake.parallelism()),
             lake: lake.with_hot_columns(),
+            mask_key: Arc::default(),
+            executor,
             newest,
             releases: Recent::new(RELEASES),
             workspaces: Recent::new(WORKSPACES),
@@ -120,7 +128,7 @@ impl Engine {
             }
             let release = newest.borrow_and_update().clone();
             let keys = self.workspaces.keys();
-            for (_, access, schema) in keys.into_iter().filter(|(number, ..)| *number == before) {
+            for (_, access, schema, _) in keys.into_iter().filter(|(number, ..)| *number == before) {
                 let workspace = self.workspace(&Scope {
                     release: release.clone(),
                     access,
@@ -145,6 +153,14 @@ impl Engine {
         let written = self.ingests.run(&self.lake, access, ingest, rows).await?;
         self.newest.look().await;
         Ok(written)
+    }
+
+    /// Holds the policies of roles against the newest release.
+    ///
+    /// # Errors
+    /// Config: a policy names what there is not, or does not fit what it is about.
+    pub async fn check_policies(&self, roles: &BTreeMap<String, Role>) -> Result<()> {
+        policy::check(&self.lake, &self.newest.get().await, roles, &self.mask_key).await
     }
 
     /// What a request reads now: this release, or the newest, with `schema` for bare names.
@@ -182,13 +198,26 @@ impl Engine {
 
     /// The workspace of a scope.
     pub fn workspace(&self, scope: &Scope) -> Arc<Workspace> {
-        let key = scope.key();
+        let key = self.key(scope);
         self.workspaces.get(&key).unwrap_or_else(|| {
-            let workspace = Workspace::new(&self.lake, scope.release.clone(), scope.access.clone(), &scope.schema);
+            let (release, access) = (scope.release.clone(), scope.access.clone());
+            let policies = Policies::new(&self.lake, self.newest.known(), access, self.mask_key.clone());
+            let workspace = Workspace::new(&self.lake, release, Arc::new(policies), &scope.schema);
             let workspace = Arc::new(workspace);
             self.workspaces.insert(key, workspace.clone(), 1);
             workspace
         })
+    }
+
+    /// Policies are as of the newest release, whichever is read.
+    fn key(&self, scope: &Scope) -> WorkspaceKey {
+        let policies_of = scope.access.is_limited().then(|| self.newest.known().number);
+        (
+            scope.release.number,
+            scope.access.clone(),
+            scope.schema.clone(),
+            policies_of,
+        )
     }
 
     /// Plans one read-only statement; a statement that was planned for the same scope is not planned again.
@@ -197,12 +226,14 @@ impl Engine {
     /// Failed: the SQL is wrong, it would change something, or (caused by [`Forbidden`]) its result is not for
     /// everybody.
     pub async fn plan(&self, scope: &Scope, sql: &str) -> Result<Arc<PlannedQuery>> {
-        let key: PlanKey = (scope.key(), sql.into());
+        let key: PlanKey = (self.key(scope), sql.into());
         if let Some(planned) = self.plans.get(&key) {
             return Ok(planned);
         }
         let workspace = self.workspace(scope);
-        let plan = sql::plan(&self.lake, &workspace.session, sql).await?;
+        let (lake, session, text) = (self.lake.clone(), workspace.session.clone(), sql.to_owned());
+        let planning = async move { sql::plan(&lake, &session, &text).await };
+        let plan = self.executor.plan(sql, planning).await?;
         if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) && !scope.access.reads_everything() {
             return Err(Error::failed(
                 "planning the query",
@@ -250,8 +281,9 @@ impl Engine {
         };
         let doing = || "binding the parameters of the query";
         let first = several_rows::row(values, 0).doing(doing)?;
-        let session = &planned.workspace.session;
-        let plan = sql::with_values(session, planned.plan.clone(), first.clone()).await?;
+        let (theirs, row) = (planned.clone(), first.clone());
+        let binding = async move { sql::with_values(&theirs.workspace.session, theirs.plan.clone(), row).await };
+        let plan = self.executor.plan(sql, binding).await?;
         let is_one = values.num_rows() == 1;
         let fixed = is_one && sql.len() <= LONGEST_KEPT_SQL && is_fixed(&plan, &scope.schema).doing(doing)?;
         Ok(Arc::new(PlannedQuery {
@@ -262,7 +294,7 @@ impl Engine {
                 plan: planned.plan.clone(),
                 values: values.clone(),
             }),
-            question: fixed.then(|| Question::new(&(scope.key(), sql.into()), first)),
+            question: fixed.then(|| Question::new(&(self.key(scope), sql.into()), first)),
         }))
     }
 }
@@ -274,15 +306,41 @@ impl PlannedQuery {
         self.plan.schema().as_arrow()
     }
 
-    /// How it runs in `state`, which is one of its workspace's session.
+    /// How it runs in `state`, which is one of its workspace's session, within so many bytes of memory.
     ///
     /// # Errors
     /// What the planner finds wrong.
-    pub async fn physical(&self, state: &SessionState) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+    pub(crate) async fn physical(
+        &self,
+        state: &mut SessionState,
+        memory: usize,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         match &self.several {
-            None => state.create_physical_plan(&self.plan).await,
-            Some(several) => several.physical(&self.workspace.session, state, self.schema()),
+            None => sql::physical_plan(state, &self.plan, memory).await,
+            Some(several) => several.physical(&self.workspace.session, state, memory, self.schema()),
         }
+    }
+
+    /// The relations of the lake that the plan reads, and the views by which it does.
+    pub(crate) fn relations(&self, default_schema: &str) -> BTreeSet<TableName> {
+        let mut relations = BTreeSet::new();
+        let walk = self.plan.apply_with_subqueries(|node| {
+            let reference = match node {
+                LogicalPlan::TableScan(scan) => Some(&scan.table_name),
+                LogicalPlan::SubqueryAlias(alias) => Some(&alias.alias),
+                _ => None,
+            };
+            let name = reference.and_then(|reference| {
+                let name = TableName::new(reference.schema().unwrap_or(default_schema), reference.table()).ok()?;
+                // An alias has no schema, unless it is that of a view.
+                let is_relation = reference.catalog().is_some() || self.workspace.has(&name);
+                is_relation.then_some(name)
+            });
+            relations.extend(name);
+            Ok(TreeNodeRecursion::Continue)
+        });
+        debug_assert!(walk.is_ok(), "nothing in the walk fails");
+        relations
     }
 }
 
@@ -301,8 +359,4 @@ impl Question {
     }
 }
 
-impl Scope {
-    fn key(&self) -> WorkspaceKey {
-        (self.release.number, self.access.clone(), self.schema.clone())
-    }
 }

@@ -37,11 +37,12 @@ pub(crate) fn row(values: &RecordBatch, row: usize) -> Result<Vec<ScalarValue>> 
 }
 
 impl SeveralRows {
-    /// Runs for one row after another. Their results have the columns of `schema`, but may say less or more of nulls.
+    /// Runs for one row after another, each within so many bytes of memory. Their results have the columns of `schema`, but may say less or more of nulls.
     pub(crate) fn physical(
         &self,
         session: &SessionContext,
         state: &SessionState,
+        memory: usize,
         schema: &Schema,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let turns = Turns {
@@ -49,6 +50,7 @@ impl SeveralRows {
             values: self.values.clone(),
             session: session.clone(),
             state: state.clone(),
+            memory,
         };
         let schema = Arc::new(schema.clone());
         let partition = Partition {
@@ -67,12 +69,14 @@ struct Turns {
     values: RecordBatch,
     session: SessionContext,
     state: SessionState,
+    memory: usize,
 }
 
 impl Turns {
     async fn run(&self, turn: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let bound = sql::with_values(&self.session, self.plan.clone(), row(&self.values, turn)?).await?;
-        execute_stream(self.state.create_physical_plan(&bound).await?, context)
+        let mut state = self.state.clone();
+        execute_stream(sql::physical_plan(&mut state, &bound, self.memory).await?, context)
     }
 }
 

@@ -7,6 +7,8 @@ use cordada_core::{Error, Result, TableName};
 use serde::Deserialize;
 
 use crate::auth::password;
+use crate::execution::RoleLimits;
+use crate::policy::{Asker, Mask, Personal};
 
 /// What is being done when users or roles turn out to be wrong.
 const DOING: &str = "configuring users and roles";
@@ -17,7 +19,9 @@ const DOING: &str = "configuring users and roles";
 pub struct User {
     /// The name to log in with.
     pub name: String,
-    /// The password's Argon2 hash as a PHC string (`$argon2id$…`), as [`crate::auth::hash_password`] makes it.
+    /// The password's Argon2 hash as a PHC string (`$argon2id$…`), as [`crate::auth::hash_password`] makes it. Empty for
+    /// a user who has none, and comes with an API token, a certificate or the identity provider's token.
+    #[serde(default)]
     pub password_hash: String,
     /// The roles whose relations this user reads; without any, none.
     #[serde(default)]
@@ -46,6 +50,19 @@ pub struct Role {
     /// Schemas and single relations that it writes, in the same form; none by default, whatever it reads.
     #[serde(default)]
     pub write: Vec<String>,
+    /// The rows that it shows, by relation, by schema or of all (`*`): an SQL condition. All that are about a relation
+    /// hold for it.
+    #[serde(default)]
+    pub rows: BTreeMap<String, String>,
+    /// What it shows of columns, by relation, by schema or of all (`*`). The nearest is the one that counts.
+    #[serde(default)]
+    pub columns: BTreeMap<String, BTreeMap<String, Mask>>,
+    /// What it shows of columns that are tagged as personal data, and not named in [`Self::columns`].
+    #[serde(default)]
+    pub pii: Personal,
+    /// What its statements may take, in place of the server's limits.
+    #[serde(default)]
+    pub limits: RoleLimits,
 }
 
 /// Checks what can be wrong before anybody is let in.
@@ -75,19 +92,54 @@ impl Role {
                     .hint("name a schema (`marts`), a relation (`warehouse.dim_customer`), or `*`"));
             }
         }
-        Ok(())
+        if let Some(wrong) = self.rows.keys().chain(self.columns.keys()).find(is_wrong) {
+            return Err(
+                Error::config(DOING, format!("role `{name}` cannot have policies for `{wrong}`"))
+                    .hint("name a schema (`marts`), a relation (`warehouse.dim_customer`), or `*`"),
+            );
+        }
+        let asker = Asker {
+            user: "",
+            role: name,
+            attributes: &BTreeMap::new(),
+        };
+        for (target, sql) in self.sql() {
+            asker.fill(sql).map_err(|why| {
+                let doing = format!("reading the policies of role `{name}` for `{target}`");
+                Error::config(doing, format!("`{sql}` is not an SQL expression: {why}"))
+            })?;
+        }
+        self.limits.check(name)
+    }
+
+    /// The SQL of its policies, with what they are about.
+    fn sql(&self) -> impl Iterator<Item = (&String, &String)> {
+        let masks = self.columns.iter();
+        let masks = masks.flat_map(|(target, masks)| masks.values().map(move |mask| (target, mask)));
+        let expressions = masks.filter_map(|(target, mask)| match mask {
+            Mask::Expression(sql) => Some((target, sql)),
+            _ => None,
+        });
+        self.rows.iter().chain(expressions)
+    }
+
+    /// Whether it shows less than all of what it reads.
+    pub(crate) fn has_policies(&self) -> bool {
+        !self.rows.is_empty() || !self.columns.is_empty() || self.pii != Personal::Clear
     }
 }
 
 impl User {
     fn check(&self, roles: &BTreeMap<String, Role>) -> Result<()> {
-        password::check_hash(&self.password_hash).map_err(|why| {
-            Error::config(
-                DOING,
-                format!("the password hash of user `{}` is not one: {why}", self.name),
-            )
-            .hint("it takes the password's Argon2 hash, which begins with $argon2id$")
-        })?;
+        if !self.password_hash.is_empty() {
+            password::check_hash(&self.password_hash).map_err(|why| {
+                Error::config(
+                    DOING,
+                    format!("the password hash of user `{}` is not one: {why}", self.name),
+                )
+                .hint("it takes the password's Argon2 hash, which begins with $argon2id$")
+            })?;
+        }
         let Some(role) = self.roles.iter().find(|role| !roles.contains_key(*role)) else {
             return Ok(());
         };

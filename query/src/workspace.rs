@@ -6,14 +6,14 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use cordada_core::TableName;
 use cordada_lake::query::session::CATALOG;
 use cordada_lake::release::{Docs, DocsRef};
-use cordada_lake::{Lake, RelationKind, Release};
+use cordada_lake::{Lake, RelationKind, Release, journal};
 use datafusion::common::TableReference;
 use datafusion::common::stats::Precision;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, stream};
 use tokio::sync::OnceCell;
 
-use crate::access::Access;
+use crate::policy::Policies;
 use crate::visible_catalog::VisibleCatalogs;
 
 /// Relations whose columns are looked up at the same time.
@@ -26,6 +26,7 @@ pub struct Workspace {
     pub release: Arc<Release>,
     /// Plans and runs what may be read.
     pub session: SessionContext,
+    policies: Arc<Policies>,
     /// The columns of all relations, looked up when first asked for.
     columns: OnceCell<Vec<SchemaRef>>,
 }
@@ -59,13 +60,14 @@ pub struct DocumentedRelation {
 }
 
 impl Workspace {
-    /// A session over `release` in which only what `access` reads has a name; `schema` is that of bare names.
-    pub fn new(lake: &Lake, release: Arc<Release>, access: Arc<Access>, schema: &str) -> Self {
+    /// A session over `release` in which only what may be read has a name, and is there as policies show it; `schema` is
+    /// that of bare names.
+    pub(crate) fn new(lake: &Lake, release: Arc<Release>, policies: Arc<Policies>, schema: &str) -> Self {
         let session = lake.session(&release);
         if let Some(catalog) = session.catalog(CATALOG) {
             let state = session.state_ref();
             let mut state = state.write();
-            state.register_catalog_list(Arc::new(VisibleCatalogs::new(access)));
+            state.register_catalog_list(Arc::new(VisibleCatalogs::new(policies.clone())));
             state.catalog_list().register_catalog(CATALOG.to_owned(), catalog);
             schema.clone_into(&mut state.config_mut().options_mut().catalog.default_schema);
         }
@@ -73,8 +75,14 @@ impl Workspace {
             lake: lake.clone(),
             release,
             session,
+            policies,
             columns: OnceCell::new(),
         }
+    }
+
+    /// Whether the lake has a relation of that name: in the release, or as a journal.
+    pub(crate) fn has(&self, name: &TableName) -> bool {
+        self.release.relation(name).is_some() || name.schema() == journal::SCHEMA
     }
 
     /// The schemas that may be seen.
@@ -115,7 +123,7 @@ impl Workspace {
     /// The relations that may be read with what people are told about them, in the order of [`Self::relations`].
     pub async fn documented(&self) -> Vec<DocumentedRelation> {
         let relations = self.relations().into_iter();
-        let lookups = relations.map(|relation| documented(self.lake.clone(), relation));
+        let lookups = relations.map(|relation| documented(self.lake.clone(), self.policies.clone(), relation));
         stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
     }
 
@@ -175,11 +183,13 @@ async fn columns_of(session: SessionContext, name: TableName) -> SchemaRef {
 }
 
 /// Documentation that cannot be read is missing: it must not hide the relation.
-async fn documented(lake: Lake, relation: ListedRelation) -> DocumentedRelation {
+async fn documented(lake: Lake, policies: Arc<Policies>, relation: ListedRelation) -> DocumentedRelation {
     let docs = lake.docs(&relation.docs).await.unwrap_or_else(|error| {
         tracing::warn!(relation = %relation.name, %error, "cannot say what is known about a relation");
         Arc::default()
     });
+    let hidden = |name: &TableName, column: &str| policies.access().hides(name, column);
+    let docs = Arc::new(docs.without(&relation.name, hidden));
     DocumentedRelation {
         name: relation.name,
         is_view: relation.is_view,

@@ -69,7 +69,7 @@ impl DescribedSchemas {
         relations: &[DocumentedRelation],
         columns: &[SchemaRef],
         types: Types,
-        describe: impl Fn(&DocumentedRelation, &Schema) -> Schema,
+        describe: impl Fn(&DocumentedRelation, &Schema, Types) -> Schema,
     ) -> Result<RecordBatch, ArrowError> {
         let text = |column: usize| answer.column(column).as_any().downcast_ref::<StringArray>();
         let (Some(schemas), Some(names)) = (text(1), text(2)) else {
@@ -86,7 +86,7 @@ impl DescribedSchemas {
             let found = all.get(&(schemas.value(row), names.value(row)));
             let (relation, columns) =
                 found.ok_or_else(|| ArrowError::SchemaError("a relation has no name".to_owned()))?;
-            self.message(relation, columns, types, || describe(relation, columns))
+            self.message(relation, columns, types, || describe(relation, columns, types))
         });
         let messages: Vec<_> = messages.collect::<Result<_, _>>()?;
         let mut arrays = answer.columns().to_vec();

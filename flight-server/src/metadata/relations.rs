@@ -8,8 +8,8 @@ use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTableTypes, CommandGetTab
 use cordada_lake::query::session::CATALOG;
 use cordada_query::{DocumentedRelation, Workspace};
 
-use super::Question;
 use super::arrow_error;
+use super::Question;
 use crate::wire::Types;
 use crate::{sql_types, wire};
 
@@ -34,8 +34,11 @@ pub(super) fn schemas(command: CommandGetDbSchemas, workspace: &Workspace) -> Re
     rows.build().map_err(arrow_error)
 }
 
-pub(super) async fn tables(command: CommandGetTables, question: &Question<'_>) -> Result<RecordBatch, ArrowError> {
-    let (workspace, types) = (question.workspace, question.types);
+pub(super) async fn tables(
+    command: CommandGetTables,
+    question: &Question<'_>,
+) -> Result<RecordBatch, ArrowError> {
+    let workspace = question.workspace;
     let include_schema = command.include_schema;
     let relations = workspace.documented().await;
     let none = Schema::empty();
@@ -46,12 +49,13 @@ pub(super) async fn tables(command: CommandGetTables, question: &Question<'_>) -
             .map_err(arrow_error)?;
     }
     let answer = rows.build().map_err(arrow_error)?;
-    if !include_schema {
-        return Ok(answer);
+    match include_schema {
+        true => {
+            let columns = workspace.columns().await;
+            question.schemas.complete(&answer, &relations, columns, question.types, described)
+        }
+        false => Ok(answer),
     }
-    let columns = workspace.columns().await;
-    let describe = |relation: &DocumentedRelation, columns: &Schema| described(relation, columns, types);
-    question.schemas.complete(&answer, &relations, columns, types, describe)
 }
 
 /// The columns of a relation as Flight SQL describes columns, in the types that a query of it gives.

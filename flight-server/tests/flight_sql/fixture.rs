@@ -11,6 +11,7 @@ use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use cordada_flight_server::{Config, Server};
+use cordada_query::auth::LoginSettings;
 use cordada_query::{Role, User};
 use cordada_query_contract::{PASSWORD, Shop, lines};
 use futures::TryStreamExt;
@@ -35,11 +36,10 @@ impl ShopServer {
     /// A server over the shop's lake, for these users.
     pub async fn start(shop: &Shop, users: Vec<User>, roles: BTreeMap<String, Role>) -> Self {
         let config = Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            tls: None,
             users,
             roles,
-            advertise: None,
+            keeps_logins: true,
+            ..Config::default()
         };
         let server = Server::bind(shop.lake.clone(), config).await.unwrap();
         let (address, stop) = (server.local_addr(), CancellationToken::new());

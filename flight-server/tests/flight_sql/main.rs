@@ -14,4 +14,5 @@ mod releases;
 mod roles;
 mod serving;
 mod sessions;
+mod sessions_end;
 mod sql_info;
