@@ -38,8 +38,6 @@ pub(crate) fn schema(command: &Metadata) -> SchemaRef {
 pub(crate) struct Question<'a> {
     /// What there is.
     pub(crate) workspace: &'a Workspace,
-    /// Schemas of relations that were described before.
-    pub(crate) schemas: &'a DescribedSchemas,
     /// The types that results have for whoever asks.
     pub(crate) types: Types,
     /// Who asks.
