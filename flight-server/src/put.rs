@@ -1,15 +1,16 @@
-//! DoPut: values for the parameters of a statement, rows to ingest, and statements of which only the number of rows that they
-//! change is asked for.
+//! DoPut: values for the parameters of a statement, rows to ingest, and statements of which only the number of rows
+//! that they change is asked for.
 
-use arrow_flight::sql::{DoPutPreparedStatementResult, DoPutUpdateResult};
+use arrow_flight::sql::{CommandStatementIngest, DoPutPreparedStatementResult, DoPutUpdateResult};
 use arrow_flight::{FlightData, PutResult};
+use cordada_query::audit::Outcome;
 use futures::{StreamExt, stream};
 use prost::Message;
 use tonic::{Response, Status, Streaming};
 
 use crate::protocol::Command;
 use crate::service::{Answers, Caller, Service, answers, no_substrait};
-use crate::{bulk_ingest, parameters, status};
+use crate::{audit, bulk_ingest, parameters, status};
 
 impl Service {
     /// Takes what is sent for a command, whose first message is `first`.
@@ -35,20 +36,39 @@ impl Service {
                 let sql = self.prepared.get(caller.user(), &handle)?.sql.clone();
                 self.update(caller, &sql).await
             }
-            Command::Ingest(command) => {
-                let ingest = bulk_ingest::request(&command, &caller.options.schema)?;
-                let rows = bulk_ingest::rows(first, messages)?;
-                let access = &caller.identity.principal.access;
-                let written = self.engine.ingest(access, &ingest, rows).await;
-                let written = written.map_err(|error| status::of(&error))?;
-                Ok(put_result(&DoPutUpdateResult {
-                    record_count: i64::try_from(written).unwrap_or(i64::MAX),
-                }))
-            }
+            Command::Ingest(command) => self.ingest(caller, &command, first, messages).await,
             Command::Substrait => Err(no_substrait()),
             Command::Statement { .. } | Command::Metadata(_) | Command::Ticket { .. } => Err(Status::invalid_argument(
                 "DoPut takes rows to ingest, and values for a prepared statement; fetch queries with DoGet",
             )),
+        }
+    }
+
+    /// Writes the rows, and puts them down in the audit as the statement that SQL has for them.
+    async fn ingest(
+        &self,
+        caller: &Caller,
+        command: &CommandStatementIngest,
+        first: FlightData,
+        messages: Streaming<FlightData>,
+    ) -> Result<Response<Answers<PutResult>>, Status> {
+        let ingest = bulk_ingest::request(command, &caller.options.schema)?;
+        let rows = bulk_ingest::rows(first, messages)?;
+        let mut statement = self.statement(caller, &format!("copy {} from stdin", ingest.table));
+        statement.started();
+        let access = &caller.identity.principal.access;
+        match self.engine.ingest(access, &ingest, rows).await {
+            Ok(written) => {
+                statement.ended(Outcome::Done, None);
+                Ok(put_result(&DoPutUpdateResult {
+                    record_count: i64::try_from(written).unwrap_or(i64::MAX),
+                }))
+            }
+            Err(error) => {
+                let status = status::of(&error);
+                audit::failed(&mut statement, &status);
+                Err(status)
+            }
         }
     }
 
