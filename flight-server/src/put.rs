@@ -1,8 +1,9 @@
-//! DoPut: values for the parameters of a statement, rows to ingest, and statements of which only the number of rows that they
-//! change is asked for.
+//! DoPut: values for the parameters of a statement, rows to ingest, and statements of which only the number of rows
+//! that they change is asked for.
 
 use arrow_flight::sql::{DoPutPreparedStatementResult, DoPutUpdateResult};
 use arrow_flight::{FlightData, PutResult};
+use cordada_query::audit::Outcome;
 use futures::{StreamExt, stream};
 use prost::Message;
 use tonic::{Response, Status, Streaming};

@@ -367,7 +367,7 @@ impl Service {
     }
 
     /// What the audit is told of a statement.
-    fn statement(&self, caller: &Caller, sql: &str) -> Statement {
+    pub(crate) fn statement(&self, caller: &Caller, sql: &str) -> Statement {
         let asker = &caller.identity.principal;
         self.audit.statement(audit::DOOR, asker, caller.session().map(String::as_str), sql)
     }
