@@ -3,7 +3,6 @@
 
 use arrow_flight::sql::{DoPutPreparedStatementResult, DoPutUpdateResult};
 use arrow_flight::{FlightData, PutResult};
-use cordada_query::audit::Outcome;
 use futures::{StreamExt, stream};
 use prost::Message;
 use tonic::{Response, Status, Streaming};
