@@ -1,4 +1,4 @@
-"""Every driver of Flight SQL, asked for the same (drivers/features.py), and the page that says how it goes.
+"""Every driver of Flight SQL, asked for the same (drivers/features/), and the page that says how it goes.
 
 `UPDATE_DOCS=1` writes docs/connect/matrix.md; otherwise it has to be what was measured.
 """
@@ -49,14 +49,20 @@ def test_feature(driver, group, feature, served_shop, outcomes):
         if known is None or not re.search(known[0], str(error)):
             raise
         outcome = known[1]
-    assert (outcome in ("ok", "lacks")) == (known is None), f"this is right by now: take it from drivers/limits.py: {known}"
+    assert (outcome in ("ok", "lacks")) == (known is None), (
+        f"this is right by now: take it from drivers/limits.py: {known}"
+    )
     outcomes[driver.name, matrix.feature_id(group, feature)] = outcome
 
 
 def test_the_page_says_what_was_measured(outcomes):
     if len(outcomes) < len(DRIVERS) * len(FEATURES):
-        skip_loudly(f"{len(outcomes)} of {len(DRIVERS) * len(FEATURES)} outcomes: not every feature of every driver was tried")
+        skip_loudly(
+            f"{len(outcomes)} of {len(DRIVERS) * len(FEATURES)} outcomes: not every feature of every driver was tried"
+        )
     measured = matrix.page([driver.name for driver in DRIVERS], outcomes)
     if os.environ.get("UPDATE_DOCS"):
         matrix.PAGE.write_text(measured, encoding="utf-8")
-    assert matrix.PAGE.read_text(encoding="utf-8") == measured, "docs/connect/matrix.md is not what was measured; see UPDATE_DOCS"
+    assert matrix.PAGE.read_text(encoding="utf-8") == measured, (
+        "docs/connect/matrix.md is not what was measured; see UPDATE_DOCS"
+    )

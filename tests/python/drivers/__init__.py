@@ -1,7 +1,7 @@
 """Drivers of Flight SQL behind one interface, so that each is asked for the same, in the way in which its users would.
 
-`features.py` is what each is asked for, `matrix.py` the page that says how it went. What a driver needs beside the tests'
-requirements is installed once into the cache folder (`python -m drivers install`, which `make test` does first).
+`features/` is what each is asked for, `matrix.py` the page that says how it went. What a driver needs beside the
+tests' requirements is installed once into the cache folder (`python -m drivers install`, which `make test` does first).
 """
 
 import datetime
@@ -35,7 +35,7 @@ class Login:
 
 @dataclass(frozen=True)
 class Answer:
-    """The columns of a result, each a name and a type in the driver's words, and its rows, with values as `text` has them."""
+    """The columns of a result, each a name and a type in the driver's words, and rows of values as `text` has them."""
 
     columns: list
     rows: list
@@ -70,7 +70,7 @@ class Connection:
         raise NotImplementedError
 
     def cancel(self, sql):
-        """How many rows of a result came that was cancelled in mid-stream, and the words with which it ended, if any."""
+        """How many rows came of a result that was cancelled in mid-stream, and with which words it ended, if any."""
         raise Lacks("it has no call for that")
 
     def update(self, sql):
@@ -117,7 +117,7 @@ class Statement:
 
 
 def text(value):
-    """A Python value as the programs of other languages print it: numbers in decimal, moments in ISO 8601, bytes in hex."""
+    """A value as the programs of other languages print it: numbers in decimal, moments in ISO 8601, bytes in hex."""
     match value:
         case None | str():
             return value

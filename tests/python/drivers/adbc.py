@@ -24,6 +24,7 @@ TYPES = {
     "timestamp": pa.timestamp("us"),
     "timestamptz": pa.timestamp("us", "UTC"),
 }
+TYPE_NAME = b"ARROW:FLIGHT:SQL:TYPE_NAME"
 SESSION = ConnectionOptions.OPTION_SESSION_OPTION_PREFIX.value
 
 
@@ -117,7 +118,8 @@ class AdbcConnection(Connection):
                 columns = self.table(schema, table)["table_columns"]
                 return [[text(column[name]) for name in names] for column in columns]
             case "primary_key":
-                return [[column] for key in self.keys(schema, table, "PRIMARY KEY") for column in key["constraint_column_names"]]
+                keys = self.keys(schema, table, "PRIMARY KEY")
+                return [[column] for key in keys for column in key["constraint_column_names"]]
             case "imported_keys":
                 return [
                     [column, used["fk_db_schema"], used["fk_table"], used["fk_column_name"]]
@@ -170,7 +172,7 @@ class AdbcStatement(Statement):
 
 
 def answer(table):
-    columns = [[field.name, (field.metadata or {}).get(b"ARROW:FLIGHT:SQL:TYPE_NAME", b"").decode()] for field in table.schema]
+    columns = [[field.name, (field.metadata or {}).get(TYPE_NAME, b"").decode()] for field in table.schema]
     # Maps come from pyarrow as lists of pairs.
     values = [
         [value and dict(value) for value in column.to_pylist()] if pa.types.is_map(column.type) else column.to_pylist()

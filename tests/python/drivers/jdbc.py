@@ -37,7 +37,9 @@ def install():
                 raise OSError(f"{ARTIFACT}:{version} is not what it was: sha256={found}")
         run("javac", "-d", folder, SOURCE)
 
-    return installed("jdbc", [SOURCE, Path(__file__)], fetch, "Fetching JDBC drivers from Maven Central: about a minute")
+    return installed(
+        "jdbc", [SOURCE, Path(__file__)], fetch, "Fetching JDBC drivers from Maven Central: about a minute"
+    )
 
 
 def jar(folder, version):

@@ -96,7 +96,9 @@ class Shop:
     def __init__(self, addresses, first_release):
         self.open, self.guarded, self.encrypted = addresses
         self.first_release = first_release
-        self.version = subprocess.run([BINARY, "--version"], check=True, capture_output=True, text=True).stdout.split()[1]
+        self.version = subprocess.run([BINARY, "--version"], check=True, capture_output=True, text=True).stdout.split()[
+            1
+        ]
         self.writable = "uploads"
 
 
