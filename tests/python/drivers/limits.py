@@ -1,4 +1,7 @@
-"""What drivers do wrong: by the driver's name (or its beginning, or several) and the feature, a pattern of the failure and
-what the page tells users. What is right by now, and what is not here, fails the tests."""
+"""What drivers do otherwise.
+
+By the driver (its name's beginning, or several) and the feature: a pattern of the failure, and what the page tells users.
+A failure that is not here fails the tests, and so does what is here and comes out right by now.
+"""
 
 LIMITS = {}

@@ -44,7 +44,7 @@ def feature_id(group, feature):
 
 
 def limit(driver, group, feature):
-    """What is known to come out otherwise: the words of the failure, and what to tell users; `None` if all should be right."""
+    """What is known to come out otherwise: the failure's words, and what users are told; `None` if nothing is known."""
     for (drivers, wanted), known in LIMITS.items():
         if wanted == feature_id(group, feature) and driver.startswith(drivers):
             return known

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 
-from harness import BINARY, PASSWORD, ROOT, USER, Project, users
+from harness import BINARY, ROOT, Project, users
 
 from . import Address
 

@@ -6,7 +6,6 @@ from decimal import Decimal
 from .. import same
 from .registry import feature, prepared, value, with_connection
 
-
 PARAMETERS = {
     "booleans": ("boolean", "boolean", [True, False]),
     "integers": ("bigint", "bigint", [0, -9223372036854775808, 9223372036854775807]),

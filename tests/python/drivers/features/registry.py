@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+
 from harness import PASSWORD
 
 from .. import Lacks

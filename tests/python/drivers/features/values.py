@@ -7,7 +7,6 @@ from .. import same
 from ..shop import COLUMNS
 from .registry import feature, value, with_connection
 
-
 LONG = "ñandú 🦙 " * 1000
 VALUES = {
     "booleans": [("true", True), ("false", False), ("cast(null as boolean)", None)],
