@@ -4,14 +4,25 @@
 tests' requirements is installed once into the cache folder (`python -m drivers install`, which `make test` does first).
 """
 
+import contextlib
 import datetime
+import os
+import time
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 
+# A zone with summer time, so that what depends on the client's zone shows.
+ELSEWHERE = "Europe/Madrid"
+
+
 class Lacks(Exception):
     """The driver has no way to ask for this."""
+
+
+class Crashed(Exception):
+    """The driver brought its program down, which is no way to refuse anything."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,18 @@ class Driver:
     def connect(self, address, login=None, trusted=True, session=None):
         """A connection; `trusted` says whether it is told of the authority, `session` what its session sets."""
         raise NotImplementedError
+
+    @contextlib.contextmanager
+    def elsewhere(self):
+        """The driver in a process whose zone is not UTC."""
+        zone = os.environ.get("TZ", "UTC")
+        os.environ["TZ"] = ELSEWHERE
+        time.tzset()
+        try:
+            yield self
+        finally:
+            os.environ["TZ"] = zone
+            time.tzset()
 
     def close(self):
         """Ends what the driver itself has started."""
@@ -137,6 +160,8 @@ def text(value):
             return value.isoformat()
         case dict():
             return {str(name): text(item) for name, item in value.items()}
+        case [(_, _), *_] if all(isinstance(item, tuple) for item in value):
+            return text(dict(value))  # a map, as pyarrow gives it
         case list():
             return [text(item) for item in value]
     return str(value)

@@ -173,9 +173,5 @@ class AdbcStatement(Statement):
 
 def answer(table):
     columns = [[field.name, (field.metadata or {}).get(TYPE_NAME, b"").decode()] for field in table.schema]
-    # Maps come from pyarrow as lists of pairs.
-    values = [
-        [value and dict(value) for value in column.to_pylist()] if pa.types.is_map(column.type) else column.to_pylist()
-        for column in table.columns
-    ]
+    values = (column.to_pylist() for column in table.columns)
     return Answer(columns, [[text(value) for value in row] for row in zip(*values, strict=True)])

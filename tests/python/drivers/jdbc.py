@@ -19,9 +19,6 @@ SHA256 = {
     "17.0.0": "13953781875526c70fa69da19104ed1104fb8fd7f12fbef9d05b2d34596e6012",
 }
 
-# A zone with summer time, so that what depends on the client's zone shows.
-ZONE = "Europe/Madrid"
-
 
 def install():
     """The folder with the drivers and with our program, compiled."""
@@ -55,7 +52,7 @@ class Jdbc(Program):
         folder = install()
         opens = "--add-opens=java.base/java.nio=ALL-UNNAMED"
         path = f"{jar(folder, self.version)}:{folder}"
-        return ["java", "-Xmx512m", f"-Duser.timezone={ZONE}", opens, "-cp", path, "Client"]
+        return ["java", "-Xmx512m", opens, "-cp", path, "Client"]
 
     def connect(self, address, login=None, trusted=True, session=None):
         properties = {"useEncryption": "true" if address.ca else "false", **(session or {})}

@@ -1,9 +1,13 @@
 """A driver of another language: a small program that does with it what it is told, a line each way."""
 
+import contextlib
+import copy
 import json
+import os
 import subprocess
+import tempfile
 
-from . import Answer, Connection, Driver, Statement, text
+from . import ELSEWHERE, Answer, Connection, Crashed, Driver, Statement, text
 
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
@@ -15,8 +19,10 @@ class Refused(Exception):
 class Program(Driver):
     """A driver behind a program, which is started at its first use."""
 
+    zone = "UTC"
+
     def __init__(self):
-        self.process = None
+        self.process, self.said = None, None
 
     def command(self):
         """The command that starts the program."""
@@ -24,11 +30,13 @@ class Program(Driver):
 
     def ask(self, operation, *arguments):
         if self.process is None:
+            self.said = tempfile.TemporaryFile()
             self.process = subprocess.Popen(
                 list(map(str, self.command())),
+                env={**os.environ, "TZ": self.zone},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=self.said,
                 text=True,
                 encoding="utf-8",
             )
@@ -36,11 +44,24 @@ class Program(Driver):
         self.process.stdin.write("\t".join(fields) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
-        assert line, f"{self.name} ended with exit code {self.process.wait()} at {operation} {arguments}"
+        if not line:
+            code, self.process = self.process.wait(), None
+            self.said.seek(0)
+            said = self.said.read()[-2000:].decode(errors="replace")
+            raise Crashed(f"the program ended with exit code {code} at {operation} {arguments}: {said}")
         answer = json.loads(line)
         if "error" in answer:
             raise Refused(answer["error"])
         return answer["ok"]
+
+    @contextlib.contextmanager
+    def elsewhere(self):
+        other = copy.copy(self)
+        other.process, other.zone = None, ELSEWHERE
+        try:
+            yield other
+        finally:
+            other.close()
 
     def close(self):
         if self.process is not None:

@@ -11,6 +11,8 @@ from . import Address
 
 CERTIFICATES = ROOT / "flight-server" / "tests" / "flight_sql" / "tls"
 ORDERS = 4
+# The schema that USER may write.
+WRITABLE = "uploads"
 
 CUSTOMERS = "id,name,city\n1,Ana,Cádiz\n2,Ben,Vigo\n3,Eva,Lugo\n"
 
@@ -99,7 +101,6 @@ class Shop:
         self.version = subprocess.run([BINARY, "--version"], check=True, capture_output=True, text=True).stdout.split()[
             1
         ]
-        self.writable = "uploads"
 
 
 @contextlib.contextmanager
@@ -113,7 +114,8 @@ def served(folder):
     first.run("ingest")
     first.run("build")
     tls = f"server: {{tls: {{certificate: {CERTIFICATES}/certificate.pem, key: {CERTIFICATES}/key.pem}}}}\n"
-    settings = {"open": "", "guarded": users(), "encrypted": users() + tls}
+    everybody = users().replace('{read: ["*"]}', f'{{read: ["*"], write: [{WRITABLE}]}}')
+    settings = {"open": "", "guarded": everybody, "encrypted": everybody + tls}
     with contextlib.ExitStack() as servers:
         addresses = []
         for name, more in settings.items():

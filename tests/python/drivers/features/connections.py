@@ -32,7 +32,8 @@ def no_password(driver, shop):
 
 @feature("Connections", "no user refused")
 def no_user(driver, shop):
-    refused(lambda: driver.connect(shop.guarded), ["unauthenticated", "log in", "authenticat"])
+    # Some drivers send nothing before the first statement.
+    refused(lambda: works(driver.connect(shop.guarded)), ["unauthenticated", "a user and a password"])
 
 
 @feature("Connections", "TLS with an authority of one's own")

@@ -3,8 +3,8 @@
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
-from .. import same
-from .registry import feature, prepared, value, with_connection
+from .. import text
+from .registry import connected, feature, prepared, value, with_connection
 
 PARAMETERS = {
     "booleans": ("boolean", "boolean", [True, False]),
@@ -25,20 +25,35 @@ PARAMETERS = {
 }
 
 
-def binds(kind):
-    @with_connection
-    def check(connection, shop):
-        parameter, sql, values = PARAMETERS[kind]
-        with prepared(connection, f"select cast(? as {sql}) as x") as statement:
-            for wanted in values:
-                got = value(statement.execute([(parameter, wanted)]))
-                assert same(wanted, got), f"{wanted!r} comes back as {got}"
+def comes_back(connection, kind):
+    """Whether the server has got each value, by a comparison with its literal."""
+    parameter, sql, values = PARAMETERS[kind]
+    for wanted in values:
+        with prepared(connection, f"select cast(? as {sql}) = {literal(wanted, sql)} as x") as statement:
+            got = value(statement.execute([(parameter, wanted)]))
+            assert got == "true", f"{wanted!r} is not {literal(wanted, sql)} for the server"
 
-    return check
+
+def literal(value, sql):
+    if isinstance(value, bytes):
+        return f"decode('{value.hex()}', 'hex')"
+    quoted = text(value).replace("'", "''")
+    return f"cast('{quoted}' as {sql})"
+
+
+def binds(kind):
+    return with_connection(lambda connection, shop: comes_back(connection, kind))
 
 
 for kind in PARAMETERS:
     feature("Parameters", kind)(binds(kind))
+
+
+@feature("Parameters", "dates and times in a process that is not in UTC")
+def elsewhere(driver, shop):
+    with driver.elsewhere() as other, connected(other, shop) as connection:
+        for kind in ("dates", "times", "timestamps", "timestamps with a zone"):
+            comes_back(connection, kind)
 
 
 @feature("Parameters", "nulls")

@@ -5,7 +5,7 @@ import functools
 
 from harness import PASSWORD
 
-from .. import Lacks
+from .. import Crashed, Lacks
 
 GROUPS = {}
 
@@ -49,7 +49,7 @@ def refused(do, says=()):
     """The words of the error that this ends with."""
     try:
         do()
-    except Lacks:
+    except (Lacks, Crashed):
         raise
     except Exception as error:
         words = str(error)

@@ -3,6 +3,7 @@
 from harness import PASSWORD, USER
 
 from .. import Login
+from ..shop import WRITABLE
 from .registry import connected, feature, prepared, refused, value, with_connection, works
 
 
@@ -75,14 +76,14 @@ def ingest(driver, shop):
     connection = driver.connect(shop.guarded, Login(USER, PASSWORD))
     try:
         table = f"numbers_{''.join(filter(str.isalnum, driver.name)).lower()}"
-        count = f"select count(*) from {shop.writable}.{table}"
-        connection.ingest(shop.writable, table, "create", 10)
+        count = f"select count(*) from {WRITABLE}.{table}"
+        connection.ingest(WRITABLE, table, "create", 10)
         assert value(connection.query(count)) == "10"
-        connection.ingest(shop.writable, table, "append", 5)
+        connection.ingest(WRITABLE, table, "append", 5)
         assert value(connection.query(count)) == "15"
-        connection.ingest(shop.writable, table, "replace", 3)
+        connection.ingest(WRITABLE, table, "replace", 3)
         assert value(connection.query(count)) == "3"
-        refused(lambda: connection.ingest(shop.writable, table, "create", 1), ["exists"])
-        refused(lambda: connection.ingest("marts", "customers", "append", 1))
+        refused(lambda: connection.ingest(WRITABLE, table, "create", 1), ["already"])
+        refused(lambda: connection.ingest("marts", "customers", "append", 1), ["marts"])
     finally:
         connection.close()

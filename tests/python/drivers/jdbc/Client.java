@@ -89,7 +89,7 @@ public class Client {
             case "connect":
                 return connect(arguments);
             case "close":
-                connections.remove(arguments.get(0)).close();
+                connections.get(arguments.get(0)).close();
                 return null;
             case "query":
                 try (Statement statement = connection(arguments).createStatement()) {
