@@ -39,9 +39,21 @@ class Address:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """The files of a client's certificate and of its key, in PEM."""
+
+    chain: Path
+    key: Path
+
+
+@dataclass(frozen=True)
 class Login:
-    user: str
-    password: str | None
+    """How a client proves who it is: by user and password, by a token, or by a certificate."""
+
+    user: str | None = None
+    password: str | None = None
+    token: str | None = None
+    certificate: Certificate | None = None
 
 
 @dataclass(frozen=True)

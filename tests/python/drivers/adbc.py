@@ -33,10 +33,9 @@ class Adbc(Driver):
 
     def connect(self, address, login=None, trusted=True, session=None):
         options = {DatabaseOptions.WITH_COOKIE_MIDDLEWARE.value: "true"}
-        if login:
-            options |= {Options.USERNAME.value: login.user, Options.PASSWORD.value: login.password or ""}
         if address.ca and trusted:
             options[DatabaseOptions.TLS_ROOT_CERTS.value] = address.ca.read_text()
+        options |= proof(login)
         connection = AdbcConnection(flight_sql.connect(address.uri, db_kwargs=options, autocommit=True))
         try:
             for name, value in (session or {}).items():
@@ -45,6 +44,19 @@ class Adbc(Driver):
             connection.close()
             raise
         return connection
+
+
+def proof(login):
+    """The options of the driver that say who connects."""
+    options = {}
+    if login and login.user:
+        options |= {Options.USERNAME.value: login.user, Options.PASSWORD.value: login.password or ""}
+    if login and login.token:
+        options[DatabaseOptions.AUTHORIZATION_HEADER.value] = f"Bearer {login.token}"
+    if login and login.certificate:
+        options[DatabaseOptions.MTLS_CERT_CHAIN.value] = login.certificate.chain.read_text()
+        options[DatabaseOptions.MTLS_PRIVATE_KEY.value] = login.certificate.key.read_text()
+    return options
 
 
 class AdbcConnection(Connection):

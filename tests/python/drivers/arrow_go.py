@@ -32,8 +32,12 @@ class ArrowGo(Program):
 
     def connect(self, address, login=None, trusted=True, session=None):
         options = {"ca": address.ca} if address.ca and trusted else {}
-        if login:
+        if login and login.user:
             options |= {"user": login.user, "password": login.password or ""}
+        if login and login.token:
+            options["token"] = login.token
+        if login and login.certificate:
+            options |= {"certificate": login.certificate.chain, "key": login.certificate.key}
         arguments = (item for pair in options.items() for item in pair)
         connection = ArrowGoConnection(self, self.ask("connect", address.uri, *arguments))
         for name, value in (session or {}).items():

@@ -59,9 +59,10 @@ class Jdbc(Program):
         if address.ca and trusted:
             properties["tlsRootCerts"] = str(address.ca)
         if login:
-            properties["user"] = login.user
-            if login.password is not None:
-                properties["password"] = login.password
+            given = {"user": login.user, "password": login.password, "token": login.token}
+            if login.certificate:
+                given |= {"clientCertificate": login.certificate.chain, "clientKey": login.certificate.key}
+            properties |= {name: str(value) for name, value in given.items() if value is not None}
         url = f"jdbc:arrow-flight-sql://{address.host}:{address.port}"
         return JdbcConnection(self, self.ask("connect", url, *(item for pair in properties.items() for item in pair)))
 

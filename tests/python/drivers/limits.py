@@ -16,7 +16,7 @@ LIMITS = {
     ),
     ((ALCHEMY,), "Metadata: tables and views"): (
         "assert {} ==",
-        "`get_table_names` and `get_view_names` are empty: the dialect looks for `table` and `view` where Flight SQL says "
+        "`get_table_names` and `get_view_names` are empty: the dialect looks for `table` and `view`, where Flight SQL has "
         "`TABLE` and `VIEW`. `information_schema.tables` has them.",
     ),
     ((ADBC, ALCHEMY, JDBC_17), "Metadata: comments of columns"): ("None", COMMENTS),

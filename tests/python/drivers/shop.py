@@ -1,13 +1,19 @@
 """The shop that the drivers read: a small project whose content is known, served in three ways."""
 
 import contextlib
+import datetime
+import json
 import re
 import shutil
 import subprocess
 
-from harness import BINARY, ROOT, Project, users
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from harness import BINARY, ROOT, USER, Project, users
 
-from . import Address
+from . import Address, Certificate
 
 CERTIFICATES = ROOT / "flight-server" / "tests" / "flight_sql" / "tls"
 ORDERS = 4
@@ -93,11 +99,14 @@ select * from (values
 
 
 class Shop:
-    """Three servers: `open` without users, `guarded` with USER, `encrypted` with USER and TLS."""
+    """Three servers: `open` without users, `guarded` with USER, `encrypted` with USER and TLS.
 
-    def __init__(self, addresses, first_release):
+    `token` is an API token of USER at `guarded`, `certificate` one of USER for `encrypted`.
+    """
+
+    def __init__(self, addresses, first_release, token, certificate):
         self.open, self.guarded, self.encrypted = addresses
-        self.first_release = first_release
+        self.first_release, self.token, self.certificate = first_release, token, certificate
         self.version = subprocess.run([BINARY, "--version"], check=True, capture_output=True, text=True).stdout.split()[
             1
         ]
@@ -113,16 +122,43 @@ def served(folder):
     first.write({"data/customers-2.csv": "id,name,city\n4,Leo,Soria\n"})
     first.run("ingest")
     first.run("build")
-    tls = f"server: {{tls: {{certificate: {CERTIFICATES}/certificate.pem, key: {CERTIFICATES}/key.pem}}}}\n"
+    authority, certificate = client_certificate(folder)
+    tls = {"certificate": CERTIFICATES / "certificate.pem", "key": CERTIFICATES / "key.pem"}
+    server = {"tls": {name: str(file) for name, file in tls.items()} | {"clients": {"ca": str(authority)}}}
     everybody = users().replace('{read: ["*"]}', f'{{read: ["*"], write: [{WRITABLE}]}}')
-    settings = {"open": "", "guarded": everybody, "encrypted": everybody + tls}
+    settings = {"open": "", "guarded": everybody, "encrypted": f"{everybody}server: {json.dumps(server)}\n"}
     with contextlib.ExitStack() as servers:
         addresses = []
         for name, more in settings.items():
             if name != "open":
                 shutil.copytree(first.dir, folder / name)
             project = Project(folder / name).write({"cordada.yml": FILES["cordada.yml"] + more})
-            uri = servers.enter_context(project.serve())
-            port = int(uri.rsplit(":", 1)[1])
+            if name == "guarded":
+                token = project.run("token", "create", "drivers", "--user", USER).out.strip()
+            port = int(servers.enter_context(project.serve()).rsplit(":", 1)[1])
             addresses.append(Address("127.0.0.1", port, CERTIFICATES / "ca.pem" if name == "encrypted" else None))
-        yield Shop(addresses, first_release)
+        yield Shop(addresses, first_release, token, certificate)
+
+
+def client_certificate(folder):
+    """The file of an authority for clients, and a certificate that it gave to USER."""
+    now = datetime.datetime.now(datetime.UTC)
+
+    def named(name):
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+    def signed(name, key, by_name, by_key, is_authority):
+        builder = x509.CertificateBuilder().subject_name(named(name)).issuer_name(named(by_name))
+        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+        constraints = x509.BasicConstraints(ca=is_authority, path_length=None)
+        return builder.add_extension(constraints, critical=True).sign(by_key, hashes.SHA256())
+
+    pem, key_format = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    authority = signed("clients of acme", authority_key, "clients of acme", authority_key, True)
+    files = folder / "clients-ca.pem", folder / "client.pem", folder / "client-key.pem"
+    files[0].write_bytes(authority.public_bytes(pem))
+    files[1].write_bytes(signed(USER, key, "clients of acme", authority_key, False).public_bytes(pem))
+    files[2].write_bytes(key.private_bytes(pem, key_format, serialization.NoEncryption()))
+    return files[0], Certificate(files[1], files[2])

@@ -4,6 +4,7 @@ import sqlalchemy
 from adbc_driver_flightsql import DatabaseOptions
 
 from . import Answer, Connection, Driver, Lacks, Statement, text
+from .adbc import proof
 
 HEADER = DatabaseOptions.RPC_CALL_HEADER_PREFIX.value
 
@@ -15,9 +16,8 @@ class SqlAlchemy(Driver):
         query = {"tls": "true" if address.ca else "false", DatabaseOptions.WITH_COOKIE_MIDDLEWARE.value: "true"}
         if address.ca and trusted:
             query[DatabaseOptions.TLS_ROOT_CERTS.value] = address.ca.read_text()
-        if login:
-            # The dialect takes a password of the URL as a token.
-            query |= {"username": login.user, "password": login.password or ""}
+        # The dialect takes a password of the URL as a token, and hands options of the driver on.
+        query |= proof(login)
         query |= {HEADER + name: value for name, value in (session or {}).items()}
         url = sqlalchemy.URL.create("adbc+flightsql", host=address.host, port=address.port, query=query)
         # One connection and no pool: what is asked of it is then asked of the driver. It commits by itself.

@@ -36,6 +36,32 @@ def no_user(driver, shop):
     refused(lambda: works(driver.connect(shop.guarded)), ["unauthenticated", "a user and a password"])
 
 
+@feature("Connections", "API token")
+def token(driver, shop):
+    connection = driver.connect(shop.guarded, Login(token=shop.token))
+    assert value(connection.query("select current_user")) == USER
+    connection.close()
+
+
+@feature("Connections", "API token in place of the password")
+def token_for_password(driver, shop):
+    connection = driver.connect(shop.guarded, Login(USER, shop.token))
+    assert value(connection.query("select current_user")) == USER
+    connection.close()
+
+
+@feature("Connections", "wrong token refused")
+def wrong_token(driver, shop):
+    refused(lambda: works(driver.connect(shop.guarded, Login(token=shop.token + "x"))), ["unauthenticated", "token"])
+
+
+@feature("Connections", "certificate of the client")
+def certificate(driver, shop):
+    connection = driver.connect(shop.encrypted, Login(certificate=shop.certificate))
+    assert value(connection.query("select current_user")) == USER
+    connection.close()
+
+
 @feature("Connections", "TLS with an authority of one's own")
 def tls(driver, shop):
     connection = driver.connect(shop.encrypted, Login(USER, PASSWORD))

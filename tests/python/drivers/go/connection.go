@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 )
 
 // connection is a client and the context that carries its token.
@@ -44,6 +45,13 @@ func connect(uri string, options []string) (*connection, error) {
 			config.RootCAs = x509.NewCertPool()
 			config.RootCAs.AppendCertsFromPEM(pem)
 		}
+		if file, ok := named["certificate"]; ok {
+			certificate, err := tls.LoadX509KeyPair(file, named["key"])
+			if err != nil {
+				return nil, err
+			}
+			config.Certificates = []tls.Certificate{certificate}
+		}
 		transport = credentials.NewTLS(config)
 	}
 	middleware := []flight.ClientMiddleware{flight.NewClientCookieMiddleware()}
@@ -52,6 +60,9 @@ func connect(uri string, options []string) (*connection, error) {
 		return nil, err
 	}
 	opened := &connection{client, context.Background()}
+	if token, ok := named["token"]; ok {
+		opened.context = metadata.AppendToOutgoingContext(opened.context, "authorization", "Bearer "+token)
+	}
 	if user, ok := named["user"]; ok {
 		opened.context, err = client.Client.AuthenticateBasicToken(opened.context, user, named["password"])
 	} else {
