@@ -32,6 +32,7 @@ VALUES = {
         (f"cast({'9' * 38} as decimal(38, 0))", Decimal("9" * 38)),
         (f"cast(-0.{'9' * 38} as decimal(38, 38))", Decimal(f"-0.{'9' * 38}")),
         ("cast(1 as decimal(12, 4))", Decimal("1.0000")),
+        ("3.4e3", Decimal("3400")),
         ("cast(null as decimal(12, 4))", None),
     ],
     "text": [
