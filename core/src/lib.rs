@@ -12,9 +12,11 @@ pub mod names;
 pub mod places;
 pub mod private;
 pub mod progress;
+mod recent;
 pub mod scratch;
 pub mod shown;
 pub mod source_names;
+pub mod spawned_store;
 pub mod spelling;
 pub mod sql_text;
 pub mod storage;
@@ -27,3 +29,4 @@ pub mod yaml;
 
 pub use error::{Classify, Context, Error, ErrorKind, FilePosition, Result};
 pub use names::TableName;
+pub use recent::Recent;

@@ -7,6 +7,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use cordada_core::types::PII;
 use cordada_core::{Error, Result, TableName};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
 use crate::lake::Lake;
@@ -77,6 +79,25 @@ impl JournalType {
             Self::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         }
     }
+}
+
+/// Whether the plan reads a journal: those are read as they are now, so that such a plan is good once. `default_schema`
+/// is that of tables that are named without one.
+///
+/// # Errors
+/// The plan is not sound.
+pub fn is_read_by(plan: &LogicalPlan, default_schema: &str) -> datafusion::error::Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            found |= scan.table_name.schema().unwrap_or(default_schema) == SCHEMA;
+        }
+        Ok(match found {
+            true => TreeNodeRecursion::Stop,
+            false => TreeNodeRecursion::Continue,
+        })
+    })?;
+    Ok(found)
 }
 
 impl Lake {

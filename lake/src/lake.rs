@@ -2,26 +2,29 @@
 
 use std::collections::HashMap;
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::{Arc, Mutex as SyncMutex};
+use std::sync::{Arc, Mutex as SyncMutex, OnceLock};
 
+use cordada_core::spawned_store::SpawnedStore;
 use cordada_core::threads::locked;
 use cordada_core::{Error, Result, TableName, storage};
+use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use object_store::ObjectStore;
 use object_store::path::Path;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use crate::journal::Journal;
+use crate::query::hot::{self, HotColumns};
 use crate::query::provider::{PinnedReference, PinnedTable};
+use crate::query::views::PinnedViews;
 use crate::release::{Docs, DocsRef, DocsStore, ReleaseLog};
 use crate::resources::{self, Settings};
 use crate::table::log::{self, Followed, Log};
 use crate::table::pending::PendingWrites;
 use crate::table::snapshot::TableSnapshot;
 use crate::table::snapshots::Snapshots;
-
-/// The part of the memory that snapshots of tables may take.
-const SNAPSHOTS_PART: usize = 8;
 
 /// The folder of what is about the lake rather than in it; no schema can have this name.
 const HOUSEHOLD: &str = "_cordada";
@@ -35,6 +38,8 @@ pub struct Lake {
     shared: Arc<SharedLake>,
     target: Option<Arc<str>>,
     releases: Arc<ReleaseLog>,
+    /// The columns that its sessions keep decoded, if they do.
+    hot: Option<Arc<HotColumns>>,
     /// Where writes wait for their commit, if they do.
     pub(crate) pending: Option<Arc<PendingWrites>>,
 }
@@ -53,6 +58,9 @@ struct SharedLake {
     docs: Arc<DocsStore>,
     journals: Vec<Journal>,
     snapshots: Snapshots,
+    /// What every session begins with, once the first was made.
+    sessions: OnceLock<SessionState>,
+    views: PinnedViews,
     /// Commits to one table take turns within the process: two of ours never race each other.
     writers: SyncMutex<HashMap<String, Arc<Mutex<()>>>>,
 }
@@ -65,6 +73,10 @@ impl Lake {
     pub async fn open(location: &str, settings: &Settings) -> Result<Lake> {
         let store = storage::open(location, &settings.storage)?;
         let local = storage::local_folder(location)?;
+        let store = match local {
+            Some(_) => store,
+            None => Arc::new(SpawnedStore::new(store, Handle::current())),
+        };
         let address = match settings.storage.get("endpoint") {
             Some(endpoint) => format!("{location} at {endpoint}").into(),
             None => location.into(),
@@ -94,16 +106,19 @@ impl Lake {
             local,
             parallelism: settings.parallelism.unwrap_or(cores).max(1),
             memory: resources::memory(settings),
-            snapshots: Snapshots::new(resources::memory(settings) / SNAPSHOTS_PART),
+            snapshots: Snapshots::new(resources::known(settings) - resources::footers(settings)),
             production: production.clone(),
             docs,
             journals: settings.journals.clone(),
+            sessions: OnceLock::new(),
+            views: PinnedViews::default(),
             writers: SyncMutex::default(),
         };
         Ok(Lake {
             shared: Arc::new(shared),
             target: None,
             releases: production,
+            hot: None,
             pending: None,
         })
     }
@@ -144,6 +159,22 @@ impl Lake {
             releases: Arc::new(releases),
             ..self.clone()
         })
+    }
+
+    /// The same lake, whose sessions keep in a share of the memory the columns that are asked for again and again.
+    #[must_use]
+    pub fn with_hot_columns(self) -> Lake {
+        let bytes = self.memory() / hot::MEMORY_PART;
+        let hot = HotColumns::new(bytes, self.reserve("hot columns", bytes));
+        Lake {
+            hot: Some(Arc::new(hot)),
+            ..self
+        }
+    }
+
+    /// The columns that its sessions keep decoded, if they do.
+    pub(crate) fn hot_columns(&self) -> Option<&Arc<HotColumns>> {
+        self.hot.as_ref()
     }
 
     /// The releases of this environment.
@@ -213,9 +244,26 @@ impl Lake {
         self.shared.memory
     }
 
+    /// Takes `bytes` of the memory that queries and writes share for something else, until it is dropped.
+    pub fn reserve(&self, what: &str, bytes: usize) -> MemoryReservation {
+        let reservation = MemoryConsumer::new(what).register(&self.runtime().memory_pool);
+        reservation.grow(bytes);
+        reservation
+    }
+
     /// The memory, the spill folder and the caches that all sessions share.
     pub(crate) fn runtime(&self) -> &Arc<RuntimeEnv> {
         &self.shared.runtime
+    }
+
+    /// What every session begins with; `make` makes it for the first.
+    pub(crate) fn session_state(&self, make: impl FnOnce() -> SessionState) -> &SessionState {
+        self.shared.sessions.get_or_init(make)
+    }
+
+    /// The views that are kept.
+    pub(crate) fn views(&self) -> &PinnedViews {
+        &self.shared.views
     }
 
     /// The newest Delta version of the table in this environment, `None` if it does not exist.
@@ -278,7 +326,7 @@ impl Lake {
     /// It cannot be read.
     pub async fn pinned(&self, reference: &PinnedReference) -> Result<PinnedTable> {
         let snapshot = self.snapshot(&reference.path, reference.version).await?;
-        PinnedTable::open(snapshot).await
+        Ok(PinnedTable::new(snapshot))
     }
 
     /// The versions that applications recorded in the table's newest version (`txn` of the Delta protocol), by

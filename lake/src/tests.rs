@@ -23,6 +23,7 @@ use crate::*;
 mod constraints;
 mod evolution;
 mod history;
+mod hot;
 mod log;
 mod maintain;
 mod models;
@@ -34,6 +35,7 @@ mod rollback;
 mod state;
 mod superseded;
 mod thinning;
+mod views;
 
 /// A journal of the tests' own.
 const NOTES: Journal = Journal::new("notes", &[("noted_at", JournalType::Time), ("note", JournalType::Text)]);
@@ -119,14 +121,18 @@ async fn scanned(lake: &Lake, table: PinnedTable) -> String {
 }
 
 async fn collected(frame: DataFrame) -> Result<String> {
-    let batches = frame.collect().await.doing(|| "running")?;
-    let table = pretty_format_batches(&batches).unwrap().to_string();
+    Ok(shown(&frame.collect().await.doing(|| "running")?))
+}
+
+/// The rows as text.
+fn shown(batches: &[RecordBatch]) -> String {
+    let table = pretty_format_batches(batches).unwrap().to_string();
     let rows = table
         .lines()
         .filter(|line| line.starts_with('|'))
         .skip(1)
         .map(|line| line.replace(' ', ""));
-    Ok(rows.collect::<Vec<_>>().join(" "))
+    rows.collect::<Vec<_>>().join(" ")
 }
 
 /// The files of the table at that version.
@@ -343,7 +349,7 @@ async fn a_pinned_table_is_the_same_in_another_process() {
     let (folder, lake) = temporary().await;
     put(&lake, Mode::Append, &[(1, "a"), (2, "b")]).await;
     let snapshot = lake.snapshot("raw_a/t", 0).await.unwrap();
-    let here = PinnedTable::open(snapshot).await.unwrap();
+    let here = PinnedTable::new(snapshot);
     let sent = serde_json::to_string(&here.reference()).unwrap();
     put(&lake, Mode::Append, &[(3, "c")]).await;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use cordada_core::Result;
 use cordada_lake::{Lake, Release, ReleaseLog};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::MissedTickBehavior;
 
 /// How often the log is looked at when no statement does.
@@ -23,6 +23,12 @@ const FIRST_LOOKS: usize = 3;
 pub(crate) struct NewestRelease {
     log: Arc<ReleaseLog>,
     known: watch::Sender<Arc<Release>>,
+    /// Whose turn it is to look.
+    turn: Mutex<()>,
+    /// The number of the look that began last.
+    begun: AtomicU64,
+    /// The number of the look that came to its end last: who asked for one may leave meanwhile.
+    done: AtomicU64,
     /// Microseconds that the fastest look took: a busy machine makes a look slow, only the store makes all of them so.
     fastest: AtomicU64,
 }
@@ -38,6 +44,9 @@ impl NewestRelease {
         let newest = Self {
             log,
             known,
+            turn: Mutex::new(()),
+            begun: AtomicU64::new(0),
+            done: AtomicU64::new(0),
             fastest: AtomicU64::new(u64::MAX),
         };
         for _ in 0..FIRST_LOOKS {
@@ -51,7 +60,17 @@ impl NewestRelease {
         if u128::from(self.fastest.load(Ordering::Relaxed)) < CHEAP.as_micros() {
             self.look().await;
         }
+        self.known()
+    }
+
+    /// The newest release as of the last look.
+    pub(crate) fn known(&self) -> Arc<Release> {
         self.known.borrow().clone()
+    }
+
+    /// Tells of each newer release that is found.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Release>> {
+        self.known.subscribe()
     }
 
     /// Looks again and again, until it is dropped.
@@ -64,8 +83,15 @@ impl NewestRelease {
         }
     }
 
-    /// Looks once. While the store cannot be read, the server stays at the release that it knows.
-    async fn look(&self) {
+    /// Looks once, or waits for somebody's look that begins after this call. While the store cannot be read, the server
+    /// stays at the release that it knows.
+    pub(crate) async fn look(&self) {
+        let before = self.begun.load(Ordering::Acquire);
+        let _turn = self.turn.lock().await;
+        if self.done.load(Ordering::Acquire) > before {
+            return;
+        }
+        let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
         let began = Instant::now();
         let found = self.log.newest().await;
         match found {
@@ -83,5 +109,6 @@ impl NewestRelease {
             }
             Err(error) => tracing::warn!(%error, "cannot look for a new release; staying at the one before"),
         }
+        self.done.store(number, Ordering::Release);
     }
 }

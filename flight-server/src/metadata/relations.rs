@@ -9,6 +9,8 @@ use cordada_lake::query::session::CATALOG;
 use cordada_query::{DocumentedRelation, Workspace};
 
 use super::arrow_error;
+use super::Question;
+use crate::wire::Types;
 use crate::{sql_types, wire};
 
 const TABLE: &str = "TABLE";
@@ -32,33 +34,34 @@ pub(super) fn schemas(command: CommandGetDbSchemas, workspace: &Workspace) -> Re
     rows.build().map_err(arrow_error)
 }
 
-pub(super) async fn tables(command: CommandGetTables, workspace: &Workspace) -> Result<RecordBatch, ArrowError> {
-    let columns = if command.include_schema {
-        workspace.columns().await
-    } else {
-        &[]
-    };
-    let none = SchemaRef::new(Schema::empty());
-    let columns = columns.iter().chain(std::iter::repeat(&none));
+pub(super) async fn tables(
+    command: CommandGetTables,
+    question: &Question<'_>,
+) -> Result<RecordBatch, ArrowError> {
+    let workspace = question.workspace;
+    let include_schema = command.include_schema;
+    let relations = workspace.documented().await;
+    let none = Schema::empty();
     let mut rows = command.into_builder();
-    for (relation, columns) in workspace.documented().await.iter().zip(columns) {
+    for relation in &relations {
         let table_type = if relation.is_view { VIEW } else { TABLE };
-        rows.append(
-            CATALOG,
-            relation.name.schema(),
-            relation.name.name(),
-            table_type,
-            &described(relation, columns),
-        )
-        .map_err(arrow_error)?;
+        rows.append(CATALOG, relation.name.schema(), relation.name.name(), table_type, &none)
+            .map_err(arrow_error)?;
     }
-    rows.build().map_err(arrow_error)
+    let answer = rows.build().map_err(arrow_error)?;
+    match include_schema {
+        true => {
+            let columns = workspace.columns().await;
+            question.schemas.complete(&answer, &relations, columns, question.types, described)
+        }
+        false => Ok(answer),
+    }
 }
 
-/// The columns of a relation as Flight SQL describes columns.
-fn described(relation: &DocumentedRelation, columns: &Schema) -> Schema {
+/// The columns of a relation as Flight SQL describes columns, in the types that a query of it gives.
+fn described(relation: &DocumentedRelation, columns: &Schema, types: Types) -> Schema {
     let described = columns.fields().iter().map(|column| {
-        let plain_type = wire::plain_type(column.data_type(), wire::Types::default());
+        let plain_type = wire::plain_type(column.data_type(), types);
         let plain = column.as_ref().clone().with_data_type(plain_type);
         sql_types::describe_column(
             plain,

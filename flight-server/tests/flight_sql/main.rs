@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod again;
+mod bulk_ingest;
 mod contract;
 mod fixture;
 mod login;
@@ -12,3 +14,5 @@ mod releases;
 mod roles;
 mod serving;
 mod sessions;
+mod sessions_end;
+mod sql_info;

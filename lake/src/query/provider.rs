@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use cordada_core::{Result, types};
+use cordada_core::types;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
@@ -19,7 +19,6 @@ use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFacto
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
@@ -27,9 +26,11 @@ use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
+use super::hot::{ColumnScan, HotColumns, HotRows};
 use super::sound_statistics::SoundStatistics;
+use crate::query::pairs::in_pairs;
 use crate::resources;
-use crate::table::files::{self, Files};
+use crate::table::files;
 use crate::table::snapshot::{DataFile, TableSnapshot};
 
 /// What a plan says of a table of the lake: enough to open it in another process.
@@ -45,21 +46,12 @@ pub struct PinnedReference {
 #[derive(Debug)]
 pub struct PinnedTable {
     snapshot: Arc<TableSnapshot>,
-    files: Arc<Files>,
-    schema: SchemaRef,
 }
 
 impl PinnedTable {
-    /// The table of that snapshot.
-    ///
-    /// # Errors
-    /// Its files cannot be read from the log.
-    pub(crate) async fn open(snapshot: Arc<TableSnapshot>) -> Result<Self> {
-        Ok(Self {
-            files: snapshot.files().await?,
-            schema: types::readable(snapshot.schema()),
-            snapshot,
-        })
+    /// The table of that snapshot, whose files are looked up when it is scanned.
+    pub(crate) fn new(snapshot: Arc<TableSnapshot>) -> Self {
+        Self { snapshot }
     }
 
     /// Refers to this table; [`crate::Lake::pinned`] opens it.
@@ -74,7 +66,7 @@ impl PinnedTable {
 #[async_trait]
 impl TableProvider for PinnedTable {
     fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        self.snapshot.readable_schema().clone()
     }
 
     fn table_type(&self) -> TableType {
@@ -82,7 +74,8 @@ impl TableProvider for PinnedTable {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        Some(self.files.statistics().clone())
+        let files = self.snapshot.known_files()?;
+        Some(files.statistics().clone())
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
@@ -96,11 +89,13 @@ impl TableProvider for PinnedTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let files = self.snapshot.files().await?;
         let scan = FileScan {
-            files: &self.files,
-            statistics: self.files.statistics(),
+            files: &files,
+            statistics: files.statistics(),
             stored: self.snapshot.schema(),
-            schema: &self.schema,
+            schema: self.snapshot.readable_schema(),
+            hot: state.config().get_extension::<HotColumns>(),
         };
         scan.plan(state, projection, filters, limit)
     }
@@ -158,6 +153,7 @@ impl TableProvider for PinnedFiles {
             statistics: &self.statistics,
             stored: &self.stored,
             schema: &self.schema,
+            hot: None,
         };
         scan.plan(state, projection, filters, limit)
     }
@@ -171,6 +167,8 @@ struct FileScan<'a> {
     stored: &'a SchemaRef,
     /// The table's columns, as sessions read them.
     schema: &'a SchemaRef,
+    /// The columns that are kept decoded, if any are.
+    hot: Option<Arc<HotColumns>>,
 }
 
 impl FileScan<'_> {
@@ -182,11 +180,11 @@ impl FileScan<'_> {
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         let files = self.files(state, filters)?;
+        let columns = projection
+            .cloned()
+            .unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        let schema = Arc::new(self.schema.project(&columns)?);
         if files.is_empty() {
-            let schema = match projection {
-                Some(projection) => Arc::new(self.schema.project(projection)?),
-                None => self.schema.clone(),
-            };
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
         let statistics = if files.len() == self.files.len() {
@@ -194,7 +192,60 @@ impl FileScan<'_> {
         } else {
             files::merged(files.iter().copied(), self.stored)
         };
-        let files: Vec<_> = files.into_iter().map(|file| partitioned_file(file)).collect();
+        if let Some(hot) = &self.hot {
+            if let Some(rows) = hot.rows(&files, &schema) {
+                let (statistics, most) = (statistics.project(Some(&columns)), state.config().target_partitions());
+                let rows = HotRows::new(rows, schema, statistics, most, limit);
+                return Ok(DataSourceExec::from_data_source(rows));
+            }
+            self.decode(hot, state, &files, &columns, &schema)?;
+        }
+        self.read(
+            state,
+            &files,
+            statistics,
+            Some(&columns).filter(|_| projection.is_some()),
+            limit,
+        )
+    }
+
+    /// Has columns of those files decoded that are asked for again and again.
+    fn decode(
+        &self,
+        hot: &Arc<HotColumns>,
+        state: &dyn Session,
+        files: &[&Arc<DataFile>],
+        columns: &[usize],
+        schema: &SchemaRef,
+    ) -> DataFusionResult<()> {
+        let wanted = hot.wanted(files, schema);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let scans = wanted.into_iter().map(|(file, numbers)| {
+            let projection: Vec<_> = numbers.iter().map(|number| columns[*number]).collect();
+            let statistics = files::merged(std::iter::once(&file), self.stored);
+            let plan = self.read(state, &[&file], statistics, Some(&projection), None)?;
+            Ok(ColumnScan {
+                file,
+                columns: numbers,
+                plan,
+            })
+        });
+        hot.decode(scans.collect::<DataFusionResult<_>>()?, schema, state.task_ctx());
+        Ok(())
+    }
+
+    /// Reads those files, whose rows have `statistics`.
+    fn read(
+        &self,
+        state: &dyn Session,
+        files: &[&Arc<DataFile>],
+        statistics: Statistics,
+        projection: Option<&Vec<usize>>,
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let files: Vec<_> = files.iter().map(|file| partitioned_file(file)).collect();
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         let url = resources::store_url();
         let runtime = state.runtime_env();
@@ -216,7 +267,7 @@ impl FileScan<'_> {
 
     /// The files that may hold rows for which `filters` hold.
     fn files(&self, state: &dyn Session, filters: &[Expr]) -> DataFusionResult<Vec<&Arc<DataFile>>> {
-        let Some(filter) = conjunction(filters.iter().cloned()) else {
+        let Some(filter) = in_pairs(filters.to_vec(), Expr::and) else {
             return Ok(self.files.iter().collect());
         };
         let schema = DFSchema::try_from(self.schema.clone())?;

@@ -110,8 +110,9 @@ impl ReleaseLog {
 
     async fn newest_state(&self) -> Result<State> {
         let mut known = self.newest.lock().await;
-        let mut state = match known.take() {
-            Some(state) => state,
+        // A copy: whoever asks may leave before the next number is looked for.
+        let mut state = match &*known {
+            Some(state) => state.clone(),
             None => self.open().await?,
         };
         loop {

@@ -39,6 +39,7 @@ pub struct TableSnapshot {
     protocol: Arc<Protocol>,
     metadata: Arc<Metadata>,
     schema: SchemaRef,
+    readable: OnceLock<SchemaRef>,
     files: FileList,
     /// The numbers that applications recorded last, by their ids.
     transactions: Layers<i64>,
@@ -244,6 +245,10 @@ impl TableSnapshot {
             version,
             protocol,
             metadata,
+            readable: before
+                .filter(|before| Arc::ptr_eq(&before.schema, &schema))
+                .map(|before| before.readable.clone())
+                .unwrap_or_default(),
             schema,
             files,
             transactions,
@@ -269,6 +274,11 @@ impl TableSnapshot {
     /// The columns as the table stores them, with `comment` and `pii` as field metadata.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// The columns as sessions read them.
+    pub(crate) fn readable_schema(&self) -> &SchemaRef {
+        self.readable.get_or_init(|| types::readable(&self.schema))
     }
 
     /// The files, oldest first; read now if nobody asked for them before.

@@ -13,7 +13,7 @@ const MOST_VERSIONS: usize = 16;
 
 /// Snapshots of tables, within a bound of bytes; those that were not asked for longest go first.
 ///
-/// A snapshot grows when somebody asks for its files, so that they are weighed whenever one is asked for.
+/// A snapshot grows when somebody asks for its files, so that it is weighed again whenever it is asked for.
 #[derive(Debug)]
 pub(crate) struct Snapshots {
     limit: usize,
@@ -24,7 +24,11 @@ pub(crate) struct Snapshots {
 
 #[derive(Debug, Default)]
 struct Kept {
-    tables: HashMap<String, BTreeMap<u64, Entry>>,
+    tables: HashMap<Arc<str>, BTreeMap<u64, Entry>>,
+    /// The tables and versions in the order in which they were asked for last.
+    by_use: BTreeMap<u64, (Arc<str>, u64)>,
+    /// What all entries take.
+    bytes: usize,
     /// Counts the times that something was asked for.
     clock: u64,
 }
@@ -32,6 +36,7 @@ struct Kept {
 #[derive(Debug)]
 struct Entry {
     snapshot: Arc<TableSnapshot>,
+    bytes: usize,
     used: u64,
 }
 
@@ -59,11 +64,7 @@ impl Snapshots {
     /// The last version of the table at `path` that is kept, not later than `version`.
     pub(crate) fn before(&self, path: &str, version: u64) -> Option<Arc<TableSnapshot>> {
         let mut kept = locked(&self.kept);
-        kept.clock += 1;
-        let now = kept.clock;
-        let (_, entry) = kept.tables.get_mut(path)?.range_mut(..=version).next_back()?;
-        entry.used = now;
-        let snapshot = entry.snapshot.clone();
+        let snapshot = kept.used(path, version)?;
         kept.trim(self.limit);
         Some(snapshot)
     }
@@ -72,58 +73,77 @@ impl Snapshots {
     pub(crate) fn insert(&self, snapshot: TableSnapshot) -> Arc<TableSnapshot> {
         let snapshot = Arc::new(snapshot);
         let mut kept = locked(&self.kept);
-        kept.clock += 1;
-        let entry = Entry {
-            used: kept.clock,
-            snapshot: snapshot.clone(),
-        };
-        let versions = kept.tables.entry(snapshot.path().to_owned()).or_default();
-        versions.insert(snapshot.version(), entry);
-        if versions.len() > MOST_VERSIONS
-            && let Some((_, oldest)) = versions.iter().map(|(version, entry)| (entry.used, *version)).min()
-        {
-            versions.remove(&oldest);
-        }
+        kept.insert(snapshot.clone());
         kept.trim(self.limit);
         snapshot
     }
 
     /// Forgets the table at `path`, of which another engine has left nothing that is known.
     pub(crate) fn forget(&self, path: &str) {
-        locked(&self.kept).tables.remove(path);
+        let mut guard = locked(&self.kept);
+        let kept = &mut *guard;
+        for entry in kept.tables.remove(path).into_iter().flat_map(BTreeMap::into_values) {
+            kept.bytes -= entry.bytes;
+            kept.by_use.remove(&entry.used);
+        }
     }
 }
 
 impl Kept {
-    fn bytes(&self) -> usize {
-        let all = self.tables.values().flat_map(BTreeMap::values);
-        all.map(|entry| entry.snapshot.bytes()).sum()
+    /// The last version that is kept, not later than `version`: asked for and weighed now.
+    fn used(&mut self, path: &str, version: u64) -> Option<Arc<TableSnapshot>> {
+        let (_, entry) = self.tables.get_mut(path)?.range_mut(..=version).next_back()?;
+        self.clock += 1;
+        let bytes = entry.snapshot.bytes();
+        self.bytes = self.bytes - entry.bytes + bytes;
+        entry.bytes = bytes;
+        let asked = self.by_use.remove(&entry.used);
+        entry.used = self.clock;
+        self.by_use.extend(asked.map(|asked| (self.clock, asked)));
+        Some(entry.snapshot.clone())
     }
 
-    fn trim(&mut self, limit: usize) {
-        while self.bytes() > limit && self.forget_oldest() {}
-    }
-
-    /// Forgets what was not asked for longest; says whether that was not the last one.
-    fn forget_oldest(&mut self) -> bool {
-        let all = self.tables.iter().flat_map(|(path, versions)| {
-            let entries = versions.iter();
-            entries.map(move |(version, entry)| (entry.used, path, *version))
-        });
-        let Some((used, path, version)) = all.min() else {
-            return false;
+    fn insert(&mut self, snapshot: Arc<TableSnapshot>) {
+        let (path, version): (Arc<str>, _) = (snapshot.path().into(), snapshot.version());
+        self.remove(&path, version);
+        self.clock += 1;
+        let entry = Entry {
+            bytes: snapshot.bytes(),
+            used: self.clock,
+            snapshot,
         };
-        if used == self.clock {
-            return false;
+        self.bytes += entry.bytes;
+        self.by_use.insert(self.clock, (path.clone(), version));
+        let versions = self.tables.entry(path.clone()).or_default();
+        versions.insert(version, entry);
+        if versions.len() > MOST_VERSIONS
+            && let Some((_, oldest)) = versions.iter().map(|(version, entry)| (entry.used, *version)).min()
+        {
+            self.remove(&path, oldest);
         }
-        let path = path.clone();
-        if let Some(versions) = self.tables.get_mut(&path) {
-            versions.remove(&version);
-            if versions.is_empty() {
-                self.tables.remove(&path);
-            }
+    }
+
+    fn remove(&mut self, path: &str, version: u64) {
+        let Some(versions) = self.tables.get_mut(path) else {
+            return;
+        };
+        if let Some(gone) = versions.remove(&version) {
+            self.bytes -= gone.bytes;
+            self.by_use.remove(&gone.used);
         }
-        true
+        if versions.is_empty() {
+            self.tables.remove(path);
+        }
+    }
+
+    /// Forgets what was not asked for longest, as long as it is too much; not what was asked for just now.
+    fn trim(&mut self, limit: usize) {
+        while self.bytes > limit && self.by_use.len() > 1 {
+            let Some((path, version)) = self.by_use.values().next().cloned() else {
+                return;
+            };
+            self.remove(&path, version);
+        }
     }
 }
 
@@ -155,11 +175,12 @@ mod tests {
         for version in 8..1000 {
             snapshots.insert(snapshot("b", version));
             let kept = locked(&snapshots.kept);
-            assert!(kept.bytes() <= 3 * one);
+            assert!(kept.bytes <= 3 * one);
             assert_eq!(kept.tables.values().map(BTreeMap::len).sum::<usize>(), 3);
         }
         snapshots.forget("b");
-        assert_eq!(locked(&snapshots.kept).bytes(), 0, "nothing else was left");
+        let kept = locked(&snapshots.kept);
+        assert_eq!((kept.bytes, kept.by_use.len()), (0, 0), "nothing else was left");
     }
 
     #[test]

@@ -7,11 +7,12 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use crate::query::walk;
 use datafusion::common::Result;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{self, Ident, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut, With};
+use datafusion::sql::sqlparser::ast::{self, Ident, Query, Select, SelectItem, SetExpr, VisitorMut, With};
 
 mod aliases;
 mod names;
@@ -140,7 +141,7 @@ fn next(statement: &mut ast::Statement, from: usize) -> Option<Found> {
         frames: Vec::new(),
         found: None,
     };
-    let _ = statement.visit(&mut search);
+    let _ = walk::change(statement, &mut search);
     search.found
 }
 
@@ -296,7 +297,7 @@ fn apply(statement: &mut ast::Statement, number: usize, inputs: Option<&Inputs>)
         depth: 0,
         inputs,
     };
-    match statement.visit(&mut apply) {
+    match walk::change(statement, &mut apply) {
         ControlFlow::Continue(()) | ControlFlow::Break(Ok(())) => Ok(()),
         ControlFlow::Break(Err(error)) => Err(error),
     }

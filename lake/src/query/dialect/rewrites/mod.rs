@@ -7,8 +7,8 @@ mod chains;
 mod clauses;
 mod dates;
 pub(super) mod depth;
-mod dual;
 mod exponents;
+mod grouping;
 mod json;
 mod limits;
 mod operators;
@@ -45,7 +45,6 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     depth::flatten(statement)?;
     session_words::rewrite(statement)?;
     postgresql_catalog::rewrite(statement)?;
-    dual::rewrite(statement)?;
     json::rewrite(statement)?;
     patterns::rewrite(statement)?;
     aggregates::rewrite(statement)?;
@@ -56,7 +55,7 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     rows::rewrite(statement)?;
     types::rewrite(statement)?;
     dates::rewrite(statement)?;
-    exponents::rewrite(statement);
-    operators::rewrite(statement);
+    exponents::rewrite(statement)?;
+    operators::rewrite(statement)?;
     Ok(())
 }
