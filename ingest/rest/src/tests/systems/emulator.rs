@@ -9,7 +9,7 @@ use chrono::{DateTime, Duration, NaiveDateTime, TimeZone, Utc};
 use serde_json::{Map, Value as Json, json};
 
 use super::super::server::{ReceivedRequest, reply};
-use super::{Described, DescribedStream, Pages, Reply};
+use super::{Described, DescribedStream, Form, Pages, Reply};
 
 /// When the first record changed.
 pub(super) const TIME: DateTime<Utc> = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
@@ -164,6 +164,9 @@ impl Emulated {
 }
 
 fn parents_of(state: &State, described: &Described, stream: &str) -> usize {
+    if let Some(parent) = &described.streams[stream].parent {
+        return state.rows[parent].len();
+    }
     // A parent is the stream whose path this one begins with, or the first with as many records.
     let at = &described.streams[stream].at;
     let before = at.split('*').next().unwrap_or_default().trim_end_matches('/');
@@ -241,11 +244,22 @@ fn page(state: &mut State, name: &str, stream: &DescribedStream, seen: &Received
     };
     let records: Vec<_> = all.iter().skip(begin).take(size).map(record).collect();
     let (next, is_last) = (begin + records.len(), begin + size >= all.len());
-    let mut body = match stream.list.is_empty() {
-        true => Json::from(records),
-        false => {
+    if stream.form == Form::Csv {
+        let lines = csv(stream, &records);
+        changed(state, name);
+        return reply(200, &[("content-type", "text/csv")], lines);
+    }
+    let records = written(stream, records);
+    let mut body = match (&stream.answer, stream.list.is_empty()) {
+        (Some(answer), _) => filled(answer, &|text| match text {
+            "{records}" => records.clone(),
+            "{pages}" => all.len().div_ceil(size).into(),
+            text => text.into(),
+        }),
+        (None, true) => records,
+        (None, false) => {
             let mut body = Json::Object(stream.beside.clone());
-            put(&mut body, &stream.list, records.into());
+            put(&mut body, &stream.list, records);
             body
         }
     };
@@ -282,15 +296,62 @@ fn page(state: &mut State, name: &str, stream: &DescribedStream, seen: &Received
         }
         Pages::Url { .. } => {}
     }
-    if state.changing.as_deref() == Some(name) {
-        state.changing = None;
-        change(state, name);
-    }
+    changed(state, name);
     let headers: Vec<_> = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
     reply(200, &headers, body.to_string())
+}
+
+/// The names of a stream's fields.
+fn names(stream: &DescribedStream) -> Vec<&str> {
+    stream.record.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+/// Records as their system writes them.
+fn written(stream: &DescribedStream, records: Vec<Json>) -> Json {
+    let of = |name: &str| records.iter().map(|record| record[name].clone()).collect::<Json>();
+    match stream.form {
+        Form::Objects | Form::Csv => records.into(),
+        Form::Sheet => {
+            let header = names(stream).into_iter().collect::<Json>();
+            let values = records.iter().map(|record| record.as_object().unwrap().values().cloned().collect());
+            std::iter::once(header).chain(values).collect()
+        }
+        Form::Columns => names(stream)
+            .into_iter()
+            .map(|name| (name.to_owned(), of(name)))
+            .collect::<Map<_, _>>()
+            .into(),
+        Form::Cube => {
+            let codes = || records.iter().map(|record| record["item"].as_str().unwrap().to_owned());
+            let index: Map<_, _> = codes().zip((0..).map(Json::from)).collect();
+            let labels: Map<_, _> = codes().zip(records.iter().map(|record| record["label"].clone())).collect();
+            json!({
+                "version": "2.0", "class": "dataset", "id": ["item"], "size": [records.len()],
+                "dimension": {"item": {"category": {"index": index, "label": labels}}},
+                "value": of("value"),
+            })
+        }
+    }
+}
+
+/// Records as lines, behind a header.
+fn csv(stream: &DescribedStream, records: &[Json]) -> String {
+    let line = |values: Vec<String>| values.join(",") + "\n";
+    let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let header = line(names(stream).into_iter().map(str::to_owned).collect());
+    let lines = records.iter().map(|record| line(record.as_object().unwrap().values().map(text).collect()));
+    std::iter::once(header).chain(lines).collect()
+}
+
+/// The changes of a stream, if they are to come now.
+fn changed(state: &mut State, name: &str) {
+    if state.changing.as_deref() == Some(name) {
+        state.changing = None;
+        change(state, name);
+    }
 }
 
 /// The first record changes, and another one comes.
