@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::WantsClientCert;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier};
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -31,36 +30,13 @@ pub fn client() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
 /// # Errors
 /// Config: the machine trusts nobody, the file is not there or holds no certificate.
 pub fn verifying_client(roots: Option<&Path>) -> Result<ClientConfig> {
-    Ok(trusting(roots)?.with_no_client_auth())
-}
-
-/// A client's configuration, up to its own certificate.
-fn trusting(roots: Option<&Path>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
-    match roots {
-        Some(file) => Ok(client()?.with_root_certificates(certificates(file)?)),
+    let verified = match roots {
+        Some(file) => client()?.with_root_certificates(certificates(file)?),
         None => client()?.with_platform_verifier().map_err(|error| {
             Error::config("reading the certificates that this machine trusts", error).hint("install ca-certificates")
-        }),
-    }
-}
-
-/// The same, of a client that shows its own certificate, if it has one: the files of that and of its key, in PEM.
-///
-/// # Errors
-/// As [`verifying_client`]; config for a certificate and a key that do not go together.
-pub fn client_of(roots: Option<&Path>, identity: Option<(&Path, &Path)>) -> Result<ClientConfig> {
-    let Some((certificate, key)) = identity else {
-        return verifying_client(roots);
+        })?,
     };
-    let doing = || format!("reading the certificate of {} and its key", certificate.display());
-    let wrong = |error: &dyn std::fmt::Display| Error::config(doing(), error).hint("name files in PEM");
-    let chain = std::fs::read(certificate).doing(doing)?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&chain).collect();
-    let key = PrivateKeyDer::from_pem_slice(&std::fs::read(key).doing(doing)?);
-    let key = key.map_err(|error| wrong(&error))?;
-    let chain = chain.map_err(|error| wrong(&error))?;
-    let identified = trusting(roots)?.with_client_auth_cert(chain, key);
-    identified.map_err(|error| wrong(&error))
+    Ok(verified.with_no_client_auth())
 }
 
 /// A server's configuration, up to its certificate.

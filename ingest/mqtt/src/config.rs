@@ -14,10 +14,10 @@ use cordada_ingest_formats::values::evidence::timestamp;
 use cordada_ingest_source::options::{Disposition, Options, Zone};
 use cordada_ingest_source::{stream, unknown_stream};
 use percent_encoding::percent_decode_str;
-use rumqttc::v5::mqttbytes::QoS;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
+use crate::packet::Qos;
 use crate::records::{RECEIVED_AT, RETAINED, TOPIC};
 use crate::session::Sessions;
 use crate::topics::TopicFilter;
@@ -29,7 +29,7 @@ stream! {
         #[serde(deserialize_with = "one_or_many")]
         pub(crate) topics: Vec<String>,
         /// The most that is asked of each delivery: 0, 1 or 2.
-        #[serde(default)]
+        #[serde(default = "at_least_once", deserialize_with = "qos")]
         pub(crate) qos: Qos,
         /// What payloads are.
         #[serde(default)]
@@ -74,24 +74,14 @@ impl Default for CsvPayload {
     }
 }
 
-/// How sure a delivery is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Qos(pub(crate) QoS);
-
-impl Default for Qos {
-    fn default() -> Self {
-        Self(QoS::AtLeastOnce)
-    }
+/// A quality of service, as its number.
+fn qos<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Qos, D::Error> {
+    let known = Qos::of(u8::deserialize(deserializer)?);
+    known.ok_or_else(|| serde::de::Error::custom("a quality of service is 0, 1 or 2"))
 }
 
-impl<'de> Deserialize<'de> for Qos {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = u8::deserialize(deserializer)?;
-        let known = rumqttc::v5::mqttbytes::qos(number);
-        known
-            .map(Self)
-            .ok_or_else(|| serde::de::Error::custom("a quality of service is 0, 1 or 2"))
-    }
+fn at_least_once() -> Qos {
+    Qos::AtLeastOnce
 }
 
 /// A source of messages.
@@ -378,7 +368,7 @@ mod tests {
         let source = load("broker: mqtt://hub\nstreams: {readings: {topics: 'plants/{plant}/#'}}").unwrap();
         assert_eq!(source.broker.place(), "hub:1883");
         let stream = source.stream("readings").unwrap();
-        assert_eq!(stream.qos, Qos(QoS::AtLeastOnce));
+        assert_eq!(stream.qos, Qos::AtLeastOnce);
         let options = stream.all_options();
         assert_eq!(options.declared("plant"), Some(&DataType::Utf8));
         assert_eq!(options.declared("mqtt_received_at"), Some(&timestamp()));

@@ -9,10 +9,10 @@ use cordada_core::{Error, ErrorKind, Result, hex};
 use cordada_ingest_formats::spool::Spool;
 use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows};
 use ring::rand::{SecureRandom, SystemRandom};
-use rumqttc::v5::mqttbytes::QoS;
 use sha2::{Digest, Sha256};
 
 use crate::config::{MqttSource, MqttStream, Retry};
+use crate::packet::Qos;
 use crate::received::SessionState;
 use crate::records::RecordBuilder;
 use crate::session::{Client, Drained, Session, subscriptions};
@@ -41,7 +41,7 @@ pub(crate) struct Messages<'a> {
 /// A chunk that is landing: what is so once it has, and what the broker is told then.
 struct LandingChunk {
     state: SessionState,
-    acknowledge: Vec<(QoS, u16)>,
+    acknowledge: Vec<(Qos, u16)>,
     complete: Vec<u16>,
 }
 
@@ -175,7 +175,7 @@ impl<'a> Messages<'a> {
             false => session.take_messages(),
         };
         for delivery in deliveries {
-            if delivery.qos == QoS::ExactlyOnce && self.state.received.contains(delivery.id) {
+            if delivery.qos == Qos::ExactlyOnce && self.state.received.contains(delivery.id) {
                 // It has landed, and a crash came before the broker was told.
                 if !is_trial {
                     session.acknowledge(delivery.qos, delivery.id)?;
@@ -183,7 +183,7 @@ impl<'a> Messages<'a> {
                 }
                 continue;
             }
-            if delivery.qos == QoS::ExactlyOnce && !is_trial {
+            if delivery.qos == Qos::ExactlyOnce && !is_trial {
                 landing.state.received.insert(delivery.id);
             }
             landing.acknowledge.push((delivery.qos, delivery.id));

@@ -7,6 +7,7 @@
 
 mod config;
 mod extraction;
+mod packet;
 mod received;
 mod records;
 mod session;

@@ -10,13 +10,9 @@ use std::time::Duration;
 use chrono::Utc;
 use cordada_core::threads::locked;
 use cordada_core::{Error, Result};
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, Connect, ConnectProperties, ConnectReturnCode, Disconnect, DisconnectReasonCode, Filter, Login, Packet,
-    PingReq, PubAck, PubComp, PubRec, Publish, RetainForwardRule, Subscribe, SubscribeReasonCode, Unsubscribe,
-};
 
 use crate::config::{MqttSource, MqttStream};
+use crate::packet::{Connect, Incoming, Outgoing, Publish, Qos, Reason};
 use crate::records::Message;
 use crate::wire::Wire;
 
@@ -42,7 +38,7 @@ pub(crate) enum Drained {
 /// A message, and by which number it is acknowledged.
 pub(crate) struct Delivery {
     pub(crate) message: Message,
-    pub(crate) qos: QoS,
+    pub(crate) qos: Qos,
     pub(crate) id: u16,
 }
 
@@ -77,28 +73,23 @@ impl Session {
         let source = client.source;
         let mut wire = Wire::open(&source.broker, &source.tls, source.timeout.0).await?;
         let seconds = u32::try_from(source.session_expiry.0.as_secs()).unwrap_or(u32::MAX);
-        let connect = Connect {
-            keep_alive: KEEP_ALIVE,
-            client_id: client.id.clone(),
-            clean_start: !client.is_kept,
-            properties: Some(ConnectProperties {
-                session_expiry_interval: Some(if client.is_kept { seconds } else { 0 }),
-                receive_maximum: Some(source.limits.in_flight),
-                ..ConnectProperties::new()
-            }),
-        };
         let broker = &source.broker;
-        let login = (!broker.user.is_empty() || !broker.password.is_empty())
-            .then(|| Login::new(&broker.user, &broker.password));
-        wire.put(&Packet::Connect(connect, None, login))?;
+        wire.put(Outgoing::Connect(Connect {
+            client: &client.id,
+            clean_start: !client.is_kept,
+            keep_alive: KEEP_ALIVE,
+            session_expiry: if client.is_kept { seconds } else { 0 },
+            receive_maximum: source.limits.in_flight,
+            user: &broker.user,
+            password: &broker.password,
+        }))?;
         wire.flush().await?;
         let is_known = match wire.receive().await? {
-            Packet::ConnAck(ConnAck {
+            Incoming::ConnAck {
                 session_present,
-                code: ConnectReturnCode::Success,
-                ..
-            }) => session_present,
-            Packet::ConnAck(refused) => return Err(refusal(wire.place(), refused.code)),
+                reason: Reason::SUCCESS,
+            } => session_present,
+            Incoming::ConnAck { reason, .. } => return Err(refusal(wire.place(), reason)),
             _ => return Err(out_of_turn(&wire)),
         };
         let session = Self {
@@ -118,48 +109,43 @@ impl Session {
     /// Config: the broker does not let us. Unavailable: the connection is lost.
     pub(crate) async fn subscribe(&mut self, stream: &MqttStream, former: &BTreeSet<String>) -> Result<()> {
         let filters = subscriptions(stream)?;
-        let gone: Vec<_> = former.iter().filter(|filter| !filters.contains(filter)).cloned().collect();
+        let gone: Vec<_> = former.difference(&filters).cloned().collect();
         if !gone.is_empty() {
-            self.wire.put(&Packet::Unsubscribe(Unsubscribe {
-                pkid: OURS,
-                filters: gone,
-                properties: None,
-            }))?;
+            self.wire.put(Outgoing::Unsubscribe {
+                id: OURS,
+                filters: &gone,
+            })?;
             self.wire.flush().await?;
             loop {
                 match self.wire.receive().await? {
-                    Packet::UnsubAck(_) => break,
+                    Incoming::UnsubAck => break,
                     packet => self.take(packet)?,
                 }
             }
         }
-        let rule = match stream.retained {
-            true => RetainForwardRule::OnNewSubscribe,
-            false => RetainForwardRule::Never,
-        };
-        let asked = filters.iter().map(|filter| Filter {
-            retain_forward_rule: rule.clone(),
-            ..Filter::new(filter.clone(), stream.qos.0)
-        });
-        self.wire.put(&Packet::Subscribe(Subscribe {
-            pkid: OURS,
-            ..Subscribe::new_many(asked, None)
-        }))?;
+        let filters: Vec<_> = filters.into_iter().collect();
+        self.wire.put(Outgoing::Subscribe {
+            id: OURS,
+            filters: &filters,
+            qos: stream.qos,
+            retained: stream.retained,
+        })?;
         self.wire.flush().await?;
         let granted = loop {
             match self.wire.receive().await? {
-                Packet::SubAck(answer) => break answer.return_codes,
+                Incoming::SubAck(granted) => break granted,
                 packet => self.take(packet)?,
             }
         };
         for (filter, granted) in filters.iter().zip(&granted) {
-            let SubscribeReasonCode::Success(qos) = granted else {
+            if granted.is_failure() {
                 let doing = format!("subscribing at the MQTT broker at {}", self.wire.place());
-                return Err(Error::config(doing, format!("it refuses `{filter}`: {granted:?}"))
+                return Err(Error::config(doing, format!("it refuses `{filter}`: {granted}"))
                     .hint("check `topics`, and what the user may read"));
-            };
-            if *qos as u8 != stream.qos.0 as u8 {
-                tracing::warn!(broker = self.wire.place(), filter, granted = ?qos, "the broker delivers with less");
+            }
+            if granted.0 < stream.qos as u8 {
+                let broker = self.wire.place();
+                tracing::warn!(broker, filter, qos = granted.0, "the broker delivers with less than is asked for");
             }
         }
         Ok(())
@@ -171,7 +157,7 @@ impl Session {
     /// # Errors
     /// As [`Wire::receive`].
     pub(crate) async fn drain(&mut self) -> Result<Drained> {
-        self.wire.put(&Packet::PingReq(PingReq))?;
+        self.wire.put(Outgoing::PingReq)?;
         self.wire.flush().await?;
         self.asked += 1;
         while self.asked > 0 {
@@ -215,11 +201,11 @@ impl Session {
     ///
     /// # Errors
     /// None that is known.
-    pub(crate) fn acknowledge(&mut self, qos: QoS, id: u16) -> Result<()> {
+    pub(crate) fn acknowledge(&mut self, qos: Qos, id: u16) -> Result<()> {
         match qos {
-            QoS::AtMostOnce => Ok(()),
-            QoS::AtLeastOnce => self.wire.put(&Packet::PubAck(PubAck::new(id, None))),
-            QoS::ExactlyOnce => self.wire.put(&Packet::PubRec(PubRec::new(id, None))),
+            Qos::AtMostOnce => Ok(()),
+            Qos::AtLeastOnce => self.wire.put(Outgoing::PubAck(id)),
+            Qos::ExactlyOnce => self.wire.put(Outgoing::PubRec(id)),
         }
     }
 
@@ -228,7 +214,7 @@ impl Session {
     /// # Errors
     /// None that is known.
     pub(crate) fn complete(&mut self, id: u16) -> Result<()> {
-        self.wire.put(&Packet::PubComp(PubComp::new(id, None)))
+        self.wire.put(Outgoing::PubComp(id))
     }
 
     /// Sends what is to be told.
@@ -241,8 +227,7 @@ impl Session {
 
     /// Says goodbye. The broker has read all that was sent before if it was drained since.
     pub(crate) async fn close(mut self) {
-        let goodbye = Packet::Disconnect(Disconnect::new(DisconnectReasonCode::NormalDisconnection));
-        if self.wire.put(&goodbye).is_ok()
+        if self.wire.put(Outgoing::Disconnect).is_ok()
             && let Err(error) = self.wire.flush().await
         {
             tracing::debug!(%error, "a broker was left without a word");
@@ -253,32 +238,32 @@ impl Session {
         self.waiting.len() >= self.in_flight || self.bytes >= ROOM
     }
 
-    fn take(&mut self, packet: Packet) -> Result<()> {
+    fn take(&mut self, packet: Incoming) -> Result<()> {
         match packet {
-            Packet::Publish(publish) => {
+            Incoming::Publish(publish) => {
                 self.bytes += publish.payload.len();
-                let delivery = self.delivery(publish)?;
-                self.waiting.push_back(delivery);
+                self.waiting.push_back(Delivery::from(publish));
             }
-            Packet::PubRel(release) => self.released.push(release.pkid),
-            Packet::PingResp(_) => self.asked = self.asked.saturating_sub(1),
+            Incoming::PubRel(id) => self.released.push(id),
+            Incoming::PingResp => self.asked = self.asked.saturating_sub(1),
             _ => return Err(out_of_turn(&self.wire)),
         }
         Ok(())
     }
+}
 
-    fn delivery(&self, publish: Publish) -> Result<Delivery> {
-        let topic = String::from_utf8(publish.topic.to_vec()).ok().filter(|topic| !topic.is_empty());
-        Ok(Delivery {
+impl From<Publish> for Delivery {
+    fn from(publish: Publish) -> Self {
+        Self {
             message: Message {
-                topic: topic.ok_or_else(|| out_of_turn(&self.wire))?,
+                topic: publish.topic,
                 payload: publish.payload,
                 retained: publish.retain,
                 at: Utc::now(),
             },
             qos: publish.qos,
-            id: publish.pkid,
-        })
+            id: publish.id,
+        }
     }
 }
 
@@ -297,21 +282,20 @@ fn out_of_turn(wire: &Wire) -> Error {
     )
 }
 
-fn refusal(place: &str, code: ConnectReturnCode) -> Error {
-    use ConnectReturnCode as Code;
+fn refusal(place: &str, reason: Reason) -> Error {
     let doing = format!("connecting to the MQTT broker at {place}");
-    match code {
-        Code::BadUserNamePassword | Code::NotAuthorized | Code::Banned | Code::BadAuthenticationMethod => {
-            Error::config(doing, format!("it refuses us: {code:?}"))
+    match reason {
+        Reason::BAD_USER_OR_PASSWORD | Reason::NOT_AUTHORIZED | Reason::BANNED | Reason::BAD_METHOD => {
+            Error::config(doing, format!("it refuses us: {reason}"))
                 .hint("check the user and the password in `broker`, and which `client_id` it admits")
         }
-        Code::ClientIdentifierNotValid | Code::BadClientId => {
+        Reason::CLIENT_ID_NOT_VALID => {
             Error::config(doing, "it does not admit the client's identifier").hint("set `client_id`")
         }
-        Code::UnsupportedProtocolVersion | Code::RefusedProtocolVersion => {
+        Reason::UNSUPPORTED_VERSION | Reason::FORMER_UNSUPPORTED_VERSION => {
             Error::config(doing, "it does not speak MQTT 5").hint("use a broker that does")
         }
-        code => Error::unavailable(doing, format!("it refuses us: {code:?}")),
+        reason => Error::unavailable(doing, format!("it refuses us: {reason}")),
     }
 }
 

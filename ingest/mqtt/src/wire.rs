@@ -1,21 +1,23 @@
-//! Packets of MQTT 5 over TCP or TLS. The library reads and writes packets; what is sent when is ours, because a
-//! message may be acknowledged only after it has landed, whatever happens to the connection meanwhile.
+//! Packets over TCP or TLS.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use cordada_core::{Context, Error, Result, tls};
-use rumqttc::v5::mqttbytes::Error as Malformed;
-use rumqttc::v5::mqttbytes::v5::{Disconnect, DisconnectReasonCode, Packet};
-use rustls::pki_types::ServerName;
+use rustls::ClientConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::config::{Broker, Tls};
+use crate::packet::{self, Incoming, Outgoing, Reason};
 
 /// What bytes go over.
 trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -48,8 +50,7 @@ impl Wire {
             let transport: Box<dyn Transport> = match broker.tls {
                 false => Box::new(stream),
                 true => {
-                    let identity = trust.certificate.as_deref().zip(trust.key.as_deref());
-                    let config = tls::client_of(trust.ca.as_deref(), identity)?;
+                    let config = trust.client()?;
                     let name = ServerName::try_from(broker.host.clone());
                     let name = name.map_err(|error| Error::config(doing(), error))?;
                     let connector = TlsConnector::from(Arc::new(config));
@@ -81,11 +82,9 @@ impl Wire {
     ///
     /// # Errors
     /// Failed: it is larger than packets can be.
-    pub(crate) fn put(&mut self, packet: &Packet) -> Result<()> {
-        let written = packet.write(&mut self.output, None);
-        written
-            .map(drop)
-            .map_err(|error| Error::failed(self.writing(), error))
+    pub(crate) fn put(&mut self, packet: Outgoing<'_>) -> Result<()> {
+        let written = packet.write(&mut self.output);
+        written.map_err(|why| Error::failed(self.writing(), why))
     }
 
     /// Sends what has been put.
@@ -111,7 +110,7 @@ impl Wire {
     /// # Errors
     /// Unavailable: the connection is lost. Conflict: another client has taken the session over. Failed: what comes is
     /// not MQTT.
-    pub(crate) async fn receive(&mut self) -> Result<Packet> {
+    pub(crate) async fn receive(&mut self) -> Result<Incoming> {
         match self.receive_within(self.timeout).await? {
             Some(packet) => Ok(packet),
             None => Err(Error::unavailable(self.reading(), "the broker does not answer in time")),
@@ -122,15 +121,13 @@ impl Wire {
     ///
     /// # Errors
     /// As [`Wire::receive`].
-    pub(crate) async fn receive_within(&mut self, limit: Duration) -> Result<Option<Packet>> {
+    pub(crate) async fn receive_within(&mut self, limit: Duration) -> Result<Option<Incoming>> {
         loop {
-            match Packet::read(&mut self.input, None) {
-                Ok(Packet::Disconnect(disconnect)) => return Err(self.ended(&disconnect)),
-                Ok(packet) => return Ok(Some(packet)),
-                Err(Malformed::InsufficientBytes(more)) => self.input.reserve(more),
-                // A packet without a body; of those that have one, DISCONNECT may come so.
-                Err(Malformed::PayloadRequired) => return Err(self.lost("the broker ended the connection")),
-                Err(error) => return Err(Error::failed(self.reading(), format!("what comes is not MQTT 5: {error}"))),
+            match packet::read(&mut self.input) {
+                Ok(Some(Incoming::Disconnect(reason))) => return Err(self.ended(reason)),
+                Ok(Some(packet)) => return Ok(Some(packet)),
+                Ok(None) => {}
+                Err(why) => return Err(Error::failed(self.reading(), format!("what comes is not MQTT 5: {why}"))),
             }
             match timeout(limit, self.transport.read_buf(&mut self.input)).await {
                 Err(_) => return Ok(None),
@@ -141,19 +138,16 @@ impl Wire {
         }
     }
 
-    fn ended(&self, disconnect: &Disconnect) -> Error {
-        match disconnect.reason_code {
-            DisconnectReasonCode::SessionTakenOver => {
-                Error::conflict(self.reading(), "another client has taken the session over").hint(
-                    "let one load of a stream run at a time, or give each of the two a `client_id` of its own",
-                )
-            }
-            DisconnectReasonCode::NotAuthorized => Error::config(self.reading(), "the broker withdrew our rights"),
-            reason => self.lost(format!("the broker ended the connection: {reason:?}")),
+    fn ended(&self, reason: Reason) -> Error {
+        match reason {
+            Reason::TAKEN_OVER => Error::conflict(self.reading(), "another client has taken the session over")
+                .hint("let one load of a stream run at a time, or give each of the two a `client_id` of its own"),
+            Reason::NOT_AUTHORIZED => Error::config(self.reading(), "the broker withdrew our rights"),
+            reason => self.lost(format!("the broker ended the connection: {reason}")),
         }
     }
 
-    fn lost(&self, why: impl std::fmt::Display) -> Error {
+    fn lost(&self, why: impl fmt::Display) -> Error {
         Error::unavailable(self.reading(), why)
     }
 
@@ -163,5 +157,26 @@ impl Wire {
 
     fn writing(&self) -> String {
         format!("writing to the MQTT broker at {}", self.place)
+    }
+}
+
+impl Tls {
+    /// What a connection over TLS is made with.
+    ///
+    /// # Errors
+    /// Config: a certificate or a key that cannot be read, or that do not go together.
+    fn client(&self) -> Result<ClientConfig> {
+        let mut config = tls::verifying_client(self.ca.as_deref())?;
+        let (Some(certificate), Some(key)) = (&self.certificate, &self.key) else {
+            return Ok(config);
+        };
+        let doing = || format!("reading the certificate of {} and its key", certificate.display());
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&std::fs::read(certificate).doing(doing)?).collect();
+        let key = PrivateKeyDer::from_pem_slice(&std::fs::read(key).doing(doing)?);
+        let wrong = |error: &dyn fmt::Display| Error::config(doing(), error).hint("name files in PEM");
+        let (chain, key) = (chain.map_err(|error| wrong(&error))?, key.map_err(|error| wrong(&error))?);
+        let certified = CertifiedKey::from_der(chain, key, &tls::provider()).map_err(|error| wrong(&error))?;
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+        Ok(config)
     }
 }

@@ -12,7 +12,6 @@ use async_trait::async_trait;
 use cordada_ingest_source::{Kind, Source};
 use cordada_ingest_source_contract::remote::Remote;
 use cordada_ingest_source_contract::{Fault, PERSONAL, System, source_contract};
-use rumqttc::v5::mqttbytes::QoS;
 use serde_json::json;
 
 use crate::broker::{Broker, Mood, PASSWORD};
@@ -30,9 +29,9 @@ impl System for Plant {
     async fn new(_project: &Path) -> Self {
         let broker = Broker::start().await;
         for (stream, qos) in [
-            ("appended", QoS::ExactlyOnce),
-            ("merged", QoS::AtLeastOnce),
-            ("withheld", QoS::ExactlyOnce),
+            ("appended", 2),
+            ("merged", 1),
+            ("withheld", 2),
         ] {
             broker.subscribed(&format!("shop-{stream}"), "plants/+/readings", qos);
         }

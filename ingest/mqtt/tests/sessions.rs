@@ -18,7 +18,6 @@ use cordada_ingest_source::listener::Land;
 use cordada_ingest_source::transform::Transforms;
 use cordada_ingest_source::{Environment, Landed, Source};
 use datafusion_execution::SendableRecordBatchStream;
-use rumqttc::v5::mqttbytes::QoS;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -161,7 +160,7 @@ fn numbers(values: std::ops::Range<u32>) -> Vec<String> {
 async fn a_backlog_larger_than_the_window_lands_in_windows() {
     let plant = Plant::new().await;
     for qos in [1, 2] {
-        plant.broker.subscribed("c-r", "a/#", rumqttc::v5::mqttbytes::qos(qos).unwrap());
+        plant.broker.subscribed("c-r", "a/#", qos);
         plant.publish(0..10);
         let source = plant.source("limits: {in_flight: 3}", &format!("topics: 'a/#', qos: {qos}"));
         let mut taken = Taken::default();
@@ -175,7 +174,7 @@ async fn a_backlog_larger_than_the_window_lands_in_windows() {
 #[tokio::test]
 async fn a_connection_lost_on_the_way_loses_and_doubles_nothing() {
     let plant = Plant::new().await;
-    plant.broker.subscribed("c-r", "a/#", QoS::ExactlyOnce);
+    plant.broker.subscribed("c-r", "a/#", 2);
     let source = plant.source("retry: {first: 0s}\nlimits: {in_flight: 4}", "topics: 'a/#', qos: 2");
     let mut taken = Taken::default();
     for round in 0..10 {
@@ -216,7 +215,7 @@ async fn what_is_no_longer_asked_for_is_unsubscribed() {
 #[tokio::test]
 async fn identifiers_of_a_session_that_is_forgotten_mean_nothing() {
     let plant = Plant::new().await;
-    plant.broker.subscribed("c-r", "a/#", QoS::ExactlyOnce);
+    plant.broker.subscribed("c-r", "a/#", 2);
     plant.publish(0..3);
     let source = plant.source("", "topics: 'a/#', qos: 2");
     // The process dies when the chunk is committed.
@@ -224,7 +223,7 @@ async fn identifiers_of_a_session_that_is_forgotten_mean_nothing() {
     plant.die_committed(&*source, &mut taken).await;
     assert_eq!(taken.payloads, numbers(0..3));
     plant.broker.forget("c-r");
-    plant.broker.subscribed("d", "a/#", QoS::ExactlyOnce);
+    plant.broker.subscribed("d", "a/#", 2);
     plant.load(&*source, &mut taken).await.unwrap();
     plant.publish(3..6);
     plant.load(&*source, &mut taken).await.unwrap();
@@ -281,7 +280,7 @@ async fn a_source_that_stays_connected_lands_what_comes() {
 #[tokio::test]
 async fn who_takes_the_session_over_is_told_of() {
     let plant = Plant::new().await;
-    plant.broker.subscribed("c-r", "a/#", QoS::AtLeastOnce);
+    plant.broker.subscribed("c-r", "a/#", 1);
     plant.publish(0..6);
     let source = plant.source("retry: {attempts: 1}\nlimits: {in_flight: 3}", "topics: 'a/#'");
     let table = TableName::new("raw_plant", "r").unwrap();

@@ -5,16 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use bytes::{Bytes, BytesMut};
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, Connect, ConnectReturnCode, Disconnect, DisconnectReasonCode, Login, Packet, PingResp, PubRel, Publish,
-    SubAck, SubscribeReasonCode, UnsubAck, UnsubAckReason,
-};
-use rumqttc::v5::mqttbytes::Error as Malformed;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+
+use self::packets::{Answer, Asked, Connect};
+
+mod packets;
 
 pub const PASSWORD: &str = "s3cret";
 
@@ -36,8 +33,8 @@ pub enum Mood {
 #[derive(Clone)]
 struct Message {
     topic: String,
-    payload: Bytes,
-    qos: QoS,
+    payload: Vec<u8>,
+    qos: u8,
 }
 
 /// Where the delivery of a message is.
@@ -49,7 +46,7 @@ enum Step {
 
 #[derive(Default)]
 struct Session {
-    filters: BTreeMap<String, QoS>,
+    filters: BTreeMap<String, u8>,
     waiting: VecDeque<Message>,
     in_flight: BTreeMap<u16, Step>,
     /// The order in which they were sent.
@@ -88,7 +85,7 @@ impl Broker {
             while let Ok((stream, _)) = listener.accept().await {
                 let connection = Connection {
                     stream,
-                    input: BytesMut::new(),
+                    input: Vec::new(),
                     state: state.clone(),
                     changed: changed.clone(),
                     unanswered: unanswered.clone(),
@@ -100,13 +97,13 @@ impl Broker {
     }
 
     /// A session that was subscribed before, as by an earlier load.
-    pub fn subscribed(&self, client: &str, filter: &str, qos: QoS) {
+    pub fn subscribed(&self, client: &str, filter: &str, qos: u8) {
         let mut state = self.state.lock().unwrap();
         let session = state.sessions.entry(client.to_owned()).or_default();
         session.filters.insert(filter.to_owned(), qos);
     }
 
-    pub fn publish(&self, topic: &str, payload: impl Into<Bytes>) {
+    pub fn publish(&self, topic: &str, payload: impl Into<Vec<u8>>) {
         let payload = payload.into();
         for session in self.state.lock().unwrap().sessions.values_mut() {
             let granted = session.filters.iter().find(|(filter, _)| lets_through(filter, topic));
@@ -166,23 +163,14 @@ fn lets_through(filter: &str, topic: &str) -> bool {
     topics.next().is_none()
 }
 
-fn connected(session_present: bool, code: ConnectReturnCode) -> Packet {
-    Packet::ConnAck(ConnAck {
-        session_present,
-        code,
-        properties: None,
-    })
-}
-
-fn publish(message: &Message, id: u16, dup: bool) -> Packet {
-    Packet::Publish(Publish {
+fn publish(message: &Message, id: u16, dup: bool) -> Answer {
+    Answer::Publish {
         dup,
         qos: message.qos,
-        pkid: if message.qos == QoS::AtMostOnce { 0 } else { id },
-        topic: Bytes::copy_from_slice(message.topic.as_bytes()),
+        id,
+        topic: message.topic.clone(),
         payload: message.payload.clone(),
-        ..Publish::default()
-    })
+    }
 }
 
 impl Session {
@@ -195,7 +183,7 @@ impl Session {
 
 struct Connection {
     stream: TcpStream,
-    input: BytesMut,
+    input: Vec<u8>,
     state: Arc<Mutex<State>>,
     changed: Arc<Notify>,
     unanswered: Arc<Notify>,
@@ -216,13 +204,13 @@ impl Connection {
         if self.mood() == Mood::Gone {
             return;
         }
-        let Some(Packet::Connect(connect, _, login)) = self.receive().await else {
+        let Some(Asked::Connect(connect)) = self.receive().await else {
             return;
         };
         if self.mood() == Mood::Silent {
             return self.keep_silent().await;
         }
-        let Some(mut served) = self.admit(connect, login).await else {
+        let Some(mut served) = self.admit(connect).await else {
             return;
         };
         loop {
@@ -261,10 +249,9 @@ impl Connection {
         self.state.lock().unwrap().mood
     }
 
-    async fn admit(&mut self, connect: Connect, login: Option<Login>) -> Option<Served> {
-        let is_known = login.is_some_and(|login| login.password == PASSWORD);
-        if !is_known || self.mood() == Mood::Refusing {
-            self.send(&connected(false, ConnectReturnCode::BadUserNamePassword)).await;
+    async fn admit(&mut self, connect: Connect) -> Option<Served> {
+        if connect.password != PASSWORD || self.mood() == Mood::Refusing {
+            self.send(&Answer::ConnAck(false, 0x86)).await;
             return None;
         }
         let (connection, was_there, again) = {
@@ -272,30 +259,29 @@ impl Connection {
             state.connections += 1;
             let connection = state.connections;
             if connect.clean_start {
-                state.sessions.remove(&connect.client_id);
+                state.sessions.remove(&connect.client);
             }
-            let was_there = state.sessions.contains_key(&connect.client_id);
-            let session = state.sessions.entry(connect.client_id.clone()).or_default();
+            let was_there = state.sessions.contains_key(&connect.client);
+            let session = state.sessions.entry(connect.client.clone()).or_default();
             session.connection = connection;
             let order = session.order.clone();
             let again = order.into_iter().map(|id| match &session.in_flight[&id] {
                 Step::Published(message) => publish(message, id, true),
-                Step::Received => Packet::PubRel(PubRel::new(id, None)),
+                Step::Received => Answer::PubRel(id),
             });
             (connection, was_there, again.collect::<Vec<_>>())
         };
         self.changed.notify_waiters();
-        let properties = connect.properties.unwrap_or_default();
-        self.send(&connected(was_there, ConnectReturnCode::Success)).await;
+        self.send(&Answer::ConnAck(was_there, 0)).await;
         for packet in &again {
             self.send(packet).await;
         }
         Some(Served {
-            client: connect.client_id,
+            client: connect.client,
             connection,
-            window: properties.receive_maximum.unwrap_or(u16::MAX).into(),
+            window: connect.receive_maximum.into(),
             sent: 0,
-            is_kept: properties.session_expiry_interval.unwrap_or_default() > 0,
+            is_kept: connect.session_expiry > 0,
         })
     }
 
@@ -324,7 +310,7 @@ impl Connection {
                     state.cut = state.cut.map(|left| left.saturating_sub(1));
                     let id = (1..).find(|id| !session.in_flight.contains_key(id)).unwrap();
                     let packet = publish(&message, id, false);
-                    if message.qos != QoS::AtMostOnce {
+                    if message.qos > 0 {
                         session.in_flight.insert(id, Step::Published(message));
                         session.order.push(id);
                     }
@@ -341,8 +327,7 @@ impl Connection {
                     return false;
                 }
                 None => {
-                    self.send(&Packet::Disconnect(Disconnect::new(DisconnectReasonCode::SessionTakenOver)))
-                        .await;
+                    self.send(&Answer::Disconnect(0x8E)).await;
                     return false;
                 }
             }
@@ -350,7 +335,7 @@ impl Connection {
     }
 
     /// Answers a packet; whether the connection goes on.
-    async fn answer(&mut self, served: &mut Served, packet: Packet) -> bool {
+    async fn answer(&mut self, served: &mut Served, packet: Asked) -> bool {
         let answer = {
             let mut state = self.state.lock().unwrap();
             let Some(session) = state.sessions.get_mut(&served.client) else {
@@ -360,44 +345,27 @@ impl Connection {
                 return true;
             }
             match packet {
-                Packet::Subscribe(subscribe) => {
-                    let granted = subscribe.filters.into_iter().map(|filter| {
-                        session.filters.insert(filter.path, filter.qos);
-                        SubscribeReasonCode::Success(filter.qos)
-                    });
-                    Some(Packet::SubAck(SubAck {
-                        pkid: subscribe.pkid,
-                        return_codes: granted.collect(),
-                        properties: None,
-                    }))
+                Asked::Subscribe(id, filters) => {
+                    let granted = filters.iter().map(|(_, qos)| *qos).collect();
+                    session.filters.extend(filters);
+                    Some(Answer::SubAck(id, granted))
                 }
-                Packet::Unsubscribe(unsubscribe) => {
-                    for filter in &unsubscribe.filters {
-                        session.filters.remove(filter);
-                    }
-                    Some(Packet::UnsubAck(UnsubAck {
-                        pkid: unsubscribe.pkid,
-                        reasons: vec![UnsubAckReason::Success; unsubscribe.filters.len()],
-                        properties: None,
-                    }))
+                Asked::Unsubscribe(id, filters) => {
+                    session.filters.retain(|filter, _| !filters.contains(filter));
+                    Some(Answer::UnsubAck(id, filters.len()))
                 }
-                Packet::PubAck(ack) => {
-                    session.done(ack.pkid);
+                Asked::PubAck(id) | Asked::PubComp(id) => {
+                    session.done(id);
                     None
                 }
-                Packet::PubRec(received) => {
-                    let step = session.in_flight.get_mut(&received.pkid).expect("it was sent");
-                    *step = Step::Received;
-                    Some(Packet::PubRel(PubRel::new(received.pkid, None)))
-                }
-                Packet::PubComp(complete) => {
-                    session.done(complete.pkid);
-                    None
+                Asked::PubRec(id) => {
+                    *session.in_flight.get_mut(&id).expect("it was sent") = Step::Received;
+                    Some(Answer::PubRel(id))
                 }
                 // Whatever was published before it has been delivered, as far as the window allows.
-                Packet::PingReq(_) => Some(Packet::PingResp(PingResp)),
-                Packet::Disconnect(_) => return false,
-                other => panic!("{other:?} has no place here"),
+                Asked::Ping => Some(Answer::Pong),
+                Asked::Disconnect => return false,
+                Asked::Connect(_) => panic!("it is connected"),
             }
         };
         if let Some(answer) = answer {
@@ -406,19 +374,15 @@ impl Connection {
         true
     }
 
-    async fn send(&mut self, packet: &Packet) {
-        let mut bytes = BytesMut::new();
-        packet.write(&mut bytes, None).unwrap();
+    async fn send(&mut self, answer: &Answer) {
         // Who has gone will come again.
-        let _ = self.stream.write_all(&bytes).await;
+        let _ = self.stream.write_all(&answer.bytes()).await;
     }
 
-    async fn receive(&mut self) -> Option<Packet> {
+    async fn receive(&mut self) -> Option<Asked> {
         loop {
-            match Packet::read(&mut self.input, None) {
-                Ok(packet) => return Some(packet),
-                Err(Malformed::InsufficientBytes(_)) => {}
-                Err(error) => panic!("the client sends what is not MQTT: {error}"),
+            if let Some(asked) = packets::read(&mut self.input) {
+                return Some(asked);
             }
             if self.stream.read_buf(&mut self.input).await.unwrap_or_default() == 0 {
                 return None;
