@@ -65,6 +65,8 @@ pub(crate) struct Outcome {
     pub(crate) files: usize,
     pub(crate) skipped_files: usize,
     pub(crate) rows: u64,
+    /// Rows that could land, though the table may have had them.
+    pub(crate) passed: u64,
     pub(crate) rejected: u64,
     /// Why the first of those cannot land.
     pub(crate) first_reason: Option<String>,
@@ -320,6 +322,7 @@ impl Landing<'_> {
         (landed.state, landed.shapes) = (kept.state, kept.shapes);
         let (rows, rejected) = (written.rows_added, rejects.rows());
         (landed.rows, landed.rejected) = (landed.rows + rows, landed.rejected + rejected);
+        landed.passed += gate.passed();
         landed.first_reason = landed.first_reason.take().or_else(|| rejects.first_reason());
         attempt.any_landed |= gate.passed() > 0;
         attempt.rejected += rejected;

@@ -98,6 +98,11 @@ impl<'a> Files<'a> {
         let here: HashSet<_> = here.chain(new.iter().map(|file| file.seen.content())).collect();
         let mut landing = FilesToLand::default();
         'files: for mut file in new {
+            // Whoever writes a file anew empties it first. It holds nothing to land, and what it held before is still
+            // what is known of it.
+            if file.local.bytes == 0 {
+                continue;
+            }
             let formers = match seen.arrival(&file.seen, &reading) {
                 Arrival::Landed => {
                     landing.transactions.extend(seen.meet(&file.seen));

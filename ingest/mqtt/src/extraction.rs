@@ -74,26 +74,36 @@ impl<'a> Messages<'a> {
         })
     }
 
-    /// Connects, unless it is. What the state says holds for a session that the broker still knows.
+    /// The session of the stream, connected. What the state says holds for one that the broker still knows.
     async fn connect(&mut self) -> Result<Session> {
-        if let Some(session) = self.source.sessions.take(self.request.stream) {
-            return Ok(session);
+        if self.state.client != self.client {
+            self.state.received = Default::default();
+            self.state.filters.clear();
         }
+        let session = match self.source.sessions.take(self.request.stream) {
+            Some(session) => session,
+            None => self.connect_anew().await?,
+        };
+        self.state.client.clone_from(&self.client);
+        self.state.filters = subscriptions(self.stream)?;
+        Ok(session)
+    }
+
+    async fn connect_anew(&mut self) -> Result<Session> {
         let client = Client {
             id: self.client.clone(),
             is_kept: true,
             source: self.source,
         };
         let (mut session, is_known) = Session::connect(&client).await?;
-        let was_ours = self.state.client == self.client;
-        if was_ours && !is_known {
-            tracing::warn!(
-                source = self.request.source,
-                stream = self.request.stream,
-                "the broker does not know the session any more: what was published since it forgot it is not there"
-            );
-        }
-        if !was_ours || !is_known {
+        if !is_known {
+            if self.state.client == self.client {
+                tracing::warn!(
+                    source = self.request.source,
+                    stream = self.request.stream,
+                    "the broker does not know the session any more: what was published since it forgot it is not there"
+                );
+            }
             self.state.received = Default::default();
             self.state.filters.clear();
         }
@@ -103,8 +113,6 @@ impl<'a> Messages<'a> {
             false => self.state.filters.clone(),
         };
         session.subscribe(self.stream, &former).await?;
-        self.state.client.clone_from(&self.client);
-        self.state.filters = subscriptions(self.stream)?;
         Ok(session)
     }
 

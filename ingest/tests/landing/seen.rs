@@ -138,6 +138,18 @@ async fn of_a_file_that_grew_the_new_lines_land() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_empty_for_a_moment_is_what_it_was() {
+    for disposition in ["append", "merge"] {
+        let project = Project::new(&format!("{{t: {{path: t.csv, key: [id], disposition: {disposition}}}}}")).await;
+        for content in ["id,v\n1,a\n", "", "id,v\n1,a\n", "", "id,v\n1,a\n2,b\n"] {
+            project.write("t.csv", content);
+            project.ingest().await;
+        }
+        assert_eq!(project.sql(ALL).await, ["1|a", "2|b"], "{disposition}");
+    }
+}
+
+#[tokio::test]
 async fn of_a_file_that_grows_an_unfinished_record_waits_to_be_whole() {
     for (name, landed, parts, expected) in [
         (
