@@ -131,7 +131,9 @@ mod tests {
             (csv, "id", None),
             (csv, "id,v\n1,\"a\nb", None),
         ] {
-            let found = super::finished(&file(content), lines).unwrap().map(|local| local.head(4 << 20));
+            let found = super::finished(&file(content), lines)
+                .unwrap()
+                .map(|local| local.head(4 << 20));
             let found = found.map(|head| String::from_utf8(head.unwrap()).unwrap());
             let expected = finished.map(|text| text[..text.len().min(4 << 20)].to_owned());
             assert_eq!(found, expected, "{:?}", &content[..content.len().min(40)]);

@@ -317,7 +317,11 @@ impl MqttSource {
         let nothing = self.timeout.0.is_zero() || self.flush.0.is_zero();
         if nothing || self.limits.in_flight == 0 || self.retry.attempts == 0 {
             let why = "`timeout`, `flush`, `limits.in_flight` and `retry.attempts` cannot be 0".to_owned();
-            return Err(error("reading the source".into(), why, "leave them out for the defaults"));
+            return Err(error(
+                "reading the source".into(),
+                why,
+                "leave them out for the defaults",
+            ));
         }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             let why = "a certificate is of use with its key alone".to_owned();
@@ -390,19 +394,28 @@ mod tests {
         for (text, expected) in [
             ("broker: hunter2\nstreams: {}", "write mqtt://"),
             ("broker: mqtt://hub\nstreams: {r: {topics: []}}", "`topics` is empty"),
-            ("broker: mqtt://hub\nstreams: {r: {topics: 'a#'}}", "is not a topic filter"),
+            (
+                "broker: mqtt://hub\nstreams: {r: {topics: 'a#'}}",
+                "is not a topic filter",
+            ),
             (
                 "broker: mqtt://hub\nstreams: {r: {topics: ['a/+', 'a/{b}']}}",
                 "knows no difference",
             ),
-            ("broker: mqtt://hub\nstreams: {r: {topics: 'a/{mqtt_topic}'}}", "already"),
+            (
+                "broker: mqtt://hub\nstreams: {r: {topics: 'a/{mqtt_topic}'}}",
+                "already",
+            ),
             ("broker: mqtt://hub\nstreams: {r: {topics: 'a/{b}/{b}'}}", "already"),
             ("broker: mqtt://hub\nstreams: {r: {topics: a, qos: 3}}", "0, 1 or 2"),
             (
                 "broker: mqtt://hub\nstreams: {r: {topics: a, disposition: replace}}",
                 "a message comes once",
             ),
-            ("broker: mqtt://hub\nwait: 1\nstreams: {r: {topics: a}}", "not a duration"),
+            (
+                "broker: mqtt://hub\nwait: 1\nstreams: {r: {topics: a}}",
+                "not a duration",
+            ),
             (
                 "broker: mqtt://hub\nlimits: {in_flight: 0}\nstreams: {r: {topics: a}}",
                 "cannot be 0",

@@ -15,7 +15,7 @@ use crate::config::{MqttSource, MqttStream, Retry};
 use crate::packet::Qos;
 use crate::received::SessionState;
 use crate::records::RecordBuilder;
-use crate::session::{Client, Drained, Session, subscriptions};
+use crate::session::{Client, Delivery, Drained, Session, subscriptions};
 
 /// The longest load of a stream to which messages come faster than they land: what has landed is published at its end.
 const LONGEST: Duration = Duration::from_secs(5 * 60);
@@ -31,6 +31,9 @@ pub(crate) struct Messages<'a> {
     session: Option<Session>,
     /// As it has been committed, of the session that is connected.
     state: SessionState,
+    is_subscribed: bool,
+    /// Whether the session that the state is about is lost, and that has to be committed.
+    is_reset: bool,
     landing: Option<LandingChunk>,
     began: Instant,
     /// Whether no more messages are taken in this load.
@@ -67,6 +70,8 @@ impl<'a> Messages<'a> {
             stream,
             client,
             session: None,
+            is_subscribed: false,
+            is_reset: false,
             landing: None,
             began: Instant::now(),
             is_last: false,
@@ -80,22 +85,17 @@ impl<'a> Messages<'a> {
             self.state.received = Default::default();
             self.state.filters.clear();
         }
-        let session = match self.source.sessions.take(self.request.stream) {
-            Some(session) => session,
-            None => self.connect_anew().await?,
-        };
-        self.state.client.clone_from(&self.client);
-        self.state.filters = subscriptions(self.stream)?;
-        Ok(session)
-    }
-
-    async fn connect_anew(&mut self) -> Result<Session> {
+        if let Some(session) = self.source.sessions.take(self.request.stream) {
+            self.is_subscribed = true;
+            return Ok(session);
+        }
         let client = Client {
             id: self.client.clone(),
             is_kept: true,
             source: self.source,
         };
-        let (mut session, is_known) = Session::connect(&client).await?;
+        let (session, is_known) = Session::connect(&client).await?;
+        self.is_subscribed = false;
         if !is_known {
             if self.state.client == self.client {
                 tracing::warn!(
@@ -104,16 +104,22 @@ impl<'a> Messages<'a> {
                     "the broker does not know the session any more: what was published since it forgot it is not there"
                 );
             }
+            self.is_reset = !self.state.received.is_empty();
             self.state.received = Default::default();
             self.state.filters.clear();
         }
-        // A trial has nothing to say about the session of the real load.
+        Ok(session)
+    }
+
+    /// Subscribes; a trial has nothing to say about what the session of the real load no longer needs.
+    async fn subscribe(&mut self, session: &mut Session) -> Result<()> {
         let former = match self.request.rehearsal {
             true => Default::default(),
             false => self.state.filters.clone(),
         };
         session.subscribe(self.stream, &former).await?;
-        Ok(session)
+        self.is_subscribed = true;
+        Ok(())
     }
 
     /// Gathers what the broker has: until it has no more, or as much as may be on its way, or for as long as a message
@@ -123,6 +129,15 @@ impl<'a> Messages<'a> {
             Some(session) => session,
             None => self.connect().await?,
         };
+        if std::mem::take(&mut self.is_reset) {
+            // Before any message comes whose identifier could be taken for one of the session that is lost.
+            return self.reset(session).map(Some);
+        }
+        if !self.is_subscribed {
+            self.subscribe(&mut session).await?;
+        }
+        self.state.client.clone_from(&self.client);
+        self.state.filters = subscriptions(self.stream)?;
         let are_kept = self.source.sessions.are_kept();
         let (flush, wait) = (self.source.flush.0, self.source.wait.0);
         let longest = if are_kept { flush } else { LONGEST };
@@ -149,6 +164,18 @@ impl<'a> Messages<'a> {
                 }
             }
         }
+        Ok(chunk)
+    }
+
+    /// A chunk without rows, by which it is forgotten what had been received.
+    fn reset(&mut self, session: Session) -> Result<Chunk> {
+        let landing = LandingChunk {
+            state: self.state.clone(),
+            acknowledge: Vec::new(),
+            complete: Vec::new(),
+        };
+        let chunk = Chunk::new(Rows::Records(Vec::new()), Some(landing.state.write()?), 0);
+        (self.session, self.landing) = (Some(session), Some(landing));
         Ok(chunk)
     }
 
@@ -182,8 +209,17 @@ impl<'a> Messages<'a> {
             true => Vec::new(),
             false => session.take_messages(),
         };
+        let is_received = |state: &SessionState, delivery: &Delivery| {
+            delivery.qos == Qos::ExactlyOnce && state.received.contains(delivery.id)
+        };
+        let is_anew = |delivery: &Delivery| is_received(&self.state, delivery) && !delivery.is_again;
+        if deliveries.iter().any(is_anew) {
+            // An identifier is in use anew: what had been received was so in a session that is lost.
+            self.state.received = Default::default();
+            landing.state.received = Default::default();
+        }
         for delivery in deliveries {
-            if delivery.qos == Qos::ExactlyOnce && self.state.received.contains(delivery.id) {
+            if is_received(&self.state, &delivery) {
                 // It has landed, and a crash came before the broker was told.
                 if !is_trial {
                     session.acknowledge(delivery.qos, delivery.id)?;

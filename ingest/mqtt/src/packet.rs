@@ -17,7 +17,9 @@ pub(crate) enum Qos {
 impl Qos {
     /// The one of that number.
     pub(crate) fn of(number: u8) -> Option<Self> {
-        [Self::AtMostOnce, Self::AtLeastOnce, Self::ExactlyOnce].into_iter().find(|qos| *qos as u8 == number)
+        [Self::AtMostOnce, Self::AtLeastOnce, Self::ExactlyOnce]
+            .into_iter()
+            .find(|qos| *qos as u8 == number)
     }
 }
 
@@ -93,6 +95,8 @@ pub(crate) enum Incoming {
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Publish {
+    /// Whether it was sent before.
+    pub(crate) dup: bool,
     pub(crate) qos: Qos,
     pub(crate) retain: bool,
     pub(crate) topic: String,
@@ -184,6 +188,7 @@ fn incoming(first: u8, mut body: Bytes) -> Result<Incoming, Malformed> {
             }
             skip_properties(&mut body)?;
             Incoming::Publish(Publish {
+                dup: first & 8 > 0,
                 qos,
                 retain: first & 1 == 1,
                 topic,
@@ -377,12 +382,18 @@ mod tests {
             qos: Qos::AtLeastOnce,
             retained: true,
         };
-        assert_eq!(written(subscribe), b"\x82\x0f\x00\x0a\x00\x00\x03a/b\x11\x00\x03c/d\x11");
+        assert_eq!(
+            written(subscribe),
+            b"\x82\x0f\x00\x0a\x00\x00\x03a/b\x11\x00\x03c/d\x11"
+        );
         assert_eq!(written(Outgoing::PubRec(258)), [0x50, 2, 1, 2]);
         assert_eq!(written(Outgoing::PingReq), [0xC0, 0]);
         assert_eq!(written(Outgoing::Disconnect), [0xE0, 0]);
         let long = "x".repeat(70_000);
-        let too_long = Outgoing::Unsubscribe { id: 1, filters: &[long] };
+        let too_long = Outgoing::Unsubscribe {
+            id: 1,
+            filters: &[long],
+        };
         assert!(too_long.write(&mut BytesMut::new()).is_err());
     }
 
@@ -415,14 +426,23 @@ mod tests {
             ),
             (&[0x62, 2, 0, 7], Incoming::PubRel(7)),
             (&[0x62, 4, 0, 7, 0, 0], Incoming::PubRel(7)),
-            (&[0x90, 5, 0, 1, 0, 1, 0x87], Incoming::SubAck(vec![Reason(1), Reason::NOT_AUTHORIZED])),
+            (
+                &[0x90, 5, 0, 1, 0, 1, 0x87],
+                Incoming::SubAck(vec![Reason(1), Reason::NOT_AUTHORIZED]),
+            ),
             (&[0xD0, 0], Incoming::PingResp),
             (&[0xE0, 1, 0x8E], Incoming::Disconnect(Reason::TAKEN_OVER)),
         ];
         for (bytes, expected) in cases {
             assert_eq!(read(&mut BytesMut::from(bytes)).unwrap(), Some(expected), "{bytes:?}");
         }
-        for wrong in [&[0x10, 0][..], &[0x62, 0], &[0x36, 0], &[0x30, 0xFF, 0xFF, 0xFF, 0xFF], &[0x32, 4, 0, 0, 0, 0]] {
+        for wrong in [
+            &[0x10, 0][..],
+            &[0x62, 0],
+            &[0x36, 0],
+            &[0x30, 0xFF, 0xFF, 0xFF, 0xFF],
+            &[0x32, 4, 0, 0, 0, 0],
+        ] {
             assert!(read(&mut BytesMut::from(wrong)).is_err(), "{wrong:?}");
         }
     }
@@ -447,7 +467,7 @@ mod tests {
                 }
             }
             let expected: Vec<_> = messages.into_iter().map(|(qos, id, topic, payload)| Incoming::Publish(Publish {
-                qos, retain: true, topic, id: if qos == Qos::AtMostOnce { 0 } else { id }, payload: payload.into(),
+                dup: false, qos, retain: true, topic, id: if qos == Qos::AtMostOnce { 0 } else { id }, payload: payload.into(),
             })).collect();
             prop_assert_eq!(found, expected);
             prop_assert!(input.is_empty());

@@ -4,7 +4,8 @@
 //! 4.3.3). It is in the state of the commit that lands the message, so that the message is known again if it is
 //! delivered once more; PUBREC goes out after that commit. Once the broker has let go of the message (PUBREL), the next
 //! commit is without the identifier, and only then PUBCOMP tells that it may be used anew. So there is no moment at which
-//! a crash loses or doubles one. For QoS 1 there is no such protocol: what was not acknowledged comes again.
+//! a crash loses or doubles one. A message with such an identifier that was not sent before is of another session: then
+//! nothing is known of what was received. For QoS 1 there is no such protocol: what was not acknowledged comes again.
 
 use std::collections::BTreeSet;
 

@@ -150,7 +150,9 @@ impl RecordBuilder {
             }
             let values: Vec<_> = row.iter().map(field).collect();
             let values = columns.iter().zip(&values);
-            rows.push(Ok(envelope.around(values.map(|(name, value)| (name.as_str(), &**value)))));
+            rows.push(Ok(
+                envelope.around(values.map(|(name, value)| (name.as_str(), &**value)))
+            ));
         }
         rows
     }
@@ -313,8 +315,14 @@ mod tests {
     fn payloads_of_json_stay_as_they_are() {
         let json = builder(PayloadFormat::Json, CsvPayload::default());
         for (payload, expected) in [
-            (r#"{"t": 1.10, "n":12345678901234567890123}"#, vec![r#"{"plant":"7",…,"t":1.10,"n":12345678901234567890123}"#]),
-            (r#"[{"t":1}, {"t":2}]"#, vec![r#"{"plant":"7",…,"t":1}"#, r#"{"plant":"7",…,"t":2}"#]),
+            (
+                r#"{"t": 1.10, "n":12345678901234567890123}"#,
+                vec![r#"{"plant":"7",…,"t":1.10,"n":12345678901234567890123}"#],
+            ),
+            (
+                r#"[{"t":1}, {"t":2}]"#,
+                vec![r#"{"plant":"7",…,"t":1}"#, r#"{"plant":"7",…,"t":2}"#],
+            ),
             ("[]", vec![]),
             ("", vec![]),
             (" 21.50 ", vec![r#"{"plant":"7",…,"value":21.50}"#]),
@@ -323,16 +331,35 @@ mod tests {
             (r#"{"plant":7}"#, vec![r#"{…,"plant":7}"#]),
             ("{}", vec![r#"{"plant":"7",…}"#]),
         ] {
-            assert_eq!(records(&json, payload.as_bytes()), (expected.iter().map(|text| (*text).to_owned()).collect(), vec![]), "{payload}");
+            assert_eq!(
+                records(&json, payload.as_bytes()),
+                (expected.iter().map(|text| (*text).to_owned()).collect(), vec![]),
+                "{payload}"
+            );
         }
     }
 
     #[test]
     fn what_cannot_be_read_is_rejected() {
         let json = builder(PayloadFormat::Json, CsvPayload::default());
-        for payload in [&b"{"[..], b"{} {}", b"1,2", b"on", b"[1", b"{\"a\":}", b"\xff", b"{\"mqtt_topic\":1}", b"  "] {
+        for payload in [
+            &b"{"[..],
+            b"{} {}",
+            b"1,2",
+            b"on",
+            b"[1",
+            b"{\"a\":}",
+            b"\xff",
+            b"{\"mqtt_topic\":1}",
+            b"  ",
+        ] {
             let (records, reasons) = records(&json, payload);
-            assert_eq!((records.len(), reasons.len()), (0, 1), "{}", String::from_utf8_lossy(payload));
+            assert_eq!(
+                (records.len(), reasons.len()),
+                (0, 1),
+                "{}",
+                String::from_utf8_lossy(payload)
+            );
         }
         assert_eq!(records(&json, br#"[{"a":1},{"plant":"8"}]"#).0.len(), 1);
     }

@@ -40,6 +40,8 @@ pub(crate) struct Delivery {
     pub(crate) message: Message,
     pub(crate) qos: Qos,
     pub(crate) id: u16,
+    /// Whether it was sent before.
+    pub(crate) is_again: bool,
 }
 
 /// A session that is connected.
@@ -145,7 +147,12 @@ impl Session {
             }
             if granted.0 < stream.qos as u8 {
                 let broker = self.wire.place();
-                tracing::warn!(broker, filter, qos = granted.0, "the broker delivers with less than is asked for");
+                tracing::warn!(
+                    broker,
+                    filter,
+                    qos = granted.0,
+                    "the broker delivers with less than is asked for"
+                );
             }
         }
         Ok(())
@@ -263,6 +270,7 @@ impl From<Publish> for Delivery {
             },
             qos: publish.qos,
             id: publish.id,
+            is_again: publish.dup,
         }
     }
 }

@@ -46,10 +46,8 @@ impl Source for MqttSource {
 
     /// As somebody else, so that neither the messages of the session nor whoever takes them are touched.
     async fn check(&self, _project: &Path, source: &str, stream: &str, cancel: &CancellationToken) -> Result<()> {
-        let asked = MqttStream {
-            retained: false,
-            ..self.stream(stream)?.clone()
-        };
+        let mut asked = self.stream(stream)?.clone();
+        asked.retained = false;
         let client = Client {
             id: format!(
                 "{}-check-{}",

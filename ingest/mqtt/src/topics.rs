@@ -151,7 +151,18 @@ mod tests {
     #[test]
     fn what_is_no_filter_is_refused() {
         for text in [
-            "", "a/#/b", "a#", "a/b+", "++", "{", "a/{}", "a/{1}", "a/{b c}", "$share/", "$share/g", "$share//a",
+            "",
+            "a/#/b",
+            "a#",
+            "a/b+",
+            "++",
+            "{",
+            "a/{}",
+            "a/{1}",
+            "a/{b c}",
+            "$share/",
+            "$share/g",
+            "$share//a",
             "a\0b",
         ] {
             assert!(TopicFilter::parse(text).is_err(), "{text:?}");

@@ -127,7 +127,12 @@ impl Wire {
                 Ok(Some(Incoming::Disconnect(reason))) => return Err(self.ended(reason)),
                 Ok(Some(packet)) => return Ok(Some(packet)),
                 Ok(None) => {}
-                Err(why) => return Err(Error::failed(self.reading(), format!("what comes is not MQTT 5: {why}"))),
+                Err(why) => {
+                    return Err(Error::failed(
+                        self.reading(),
+                        format!("what comes is not MQTT 5: {why}"),
+                    ));
+                }
             }
             match timeout(limit, self.transport.read_buf(&mut self.input)).await {
                 Err(_) => return Ok(None),
@@ -171,10 +176,14 @@ impl Tls {
             return Ok(config);
         };
         let doing = || format!("reading the certificate of {} and its key", certificate.display());
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&std::fs::read(certificate).doing(doing)?).collect();
+        let chain: Result<Vec<_>, _> =
+            CertificateDer::pem_slice_iter(&std::fs::read(certificate).doing(doing)?).collect();
         let key = PrivateKeyDer::from_pem_slice(&std::fs::read(key).doing(doing)?);
         let wrong = |error: &dyn fmt::Display| Error::config(doing(), error).hint("name files in PEM");
-        let (chain, key) = (chain.map_err(|error| wrong(&error))?, key.map_err(|error| wrong(&error))?);
+        let (chain, key) = (
+            chain.map_err(|error| wrong(&error))?,
+            key.map_err(|error| wrong(&error))?,
+        );
         let certified = CertifiedKey::from_der(chain, key, &tls::provider()).map_err(|error| wrong(&error))?;
         config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
         Ok(config)

@@ -28,11 +28,7 @@ impl System for Plant {
 
     async fn new(_project: &Path) -> Self {
         let broker = Broker::start().await;
-        for (stream, qos) in [
-            ("appended", 2),
-            ("merged", 1),
-            ("withheld", 2),
-        ] {
+        for (stream, qos) in [("appended", 2), ("merged", 1), ("withheld", 2)] {
             broker.subscribed(&format!("shop-{stream}"), "plants/+/readings", qos);
         }
         Self(broker)

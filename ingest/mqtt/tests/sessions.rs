@@ -214,20 +214,27 @@ async fn what_is_no_longer_asked_for_is_unsubscribed() {
 
 #[tokio::test]
 async fn identifiers_of_a_session_that_is_forgotten_mean_nothing() {
-    let plant = Plant::new().await;
-    plant.broker.subscribed("c-r", "a/#", 2);
-    plant.publish(0..3);
-    let source = plant.source("", "topics: 'a/#', qos: 2");
-    // The process dies when the chunk is committed.
-    let mut taken = Taken::default();
-    plant.die_committed(&*source, &mut taken).await;
-    assert_eq!(taken.payloads, numbers(0..3));
-    plant.broker.forget("c-r");
-    plant.broker.subscribed("d", "a/#", 2);
-    plant.load(&*source, &mut taken).await.unwrap();
-    plant.publish(3..6);
-    plant.load(&*source, &mut taken).await.unwrap();
-    assert_eq!(taken.payloads, numbers(0..6));
+    // Whether the broker has made the session anew before the next load, or that load does.
+    for is_anew in [false, true] {
+        let plant = Plant::new().await;
+        plant.broker.subscribed("c-r", "a/#", 2);
+        plant.publish(0..3);
+        let source = plant.source("", "topics: 'a/#', qos: 2");
+        let mut taken = Taken::default();
+        plant.die_committed(&*source, &mut taken).await;
+        assert_eq!(taken.payloads, numbers(0..3));
+        plant.broker.forget("c-r");
+        match is_anew {
+            true => plant.broker.subscribed("c-r", "a/#", 2),
+            false => plant.load(&*source, &mut taken).await.unwrap(),
+        }
+        plant.publish(3..6);
+        for _ in 0..2 {
+            plant.load(&*source, &mut taken).await.unwrap();
+            assert_eq!(taken.payloads, numbers(0..6), "{is_anew}");
+        }
+        assert_eq!(plant.broker.kept("c-r"), 0);
+    }
 }
 
 /// Lands with loads of its own, as long as there is more to come than has landed.
@@ -268,7 +275,11 @@ async fn a_source_that_stays_connected_lands_what_comes() {
         taken: Mutex::default(),
         enough: (40, cancel.clone()),
     };
-    let listener = source.listen(plant.folder.path(), "plant", None).await.unwrap().unwrap();
+    let listener = source
+        .listen(plant.folder.path(), "plant", None)
+        .await
+        .unwrap()
+        .unwrap();
     let place = format!("mqtt://{}", plant.broker.address);
     assert_eq!((listener.place(), listener.local_addr()), (place, None));
     listener.run(&lander, cancel).await.unwrap();
@@ -291,5 +302,8 @@ async fn who_takes_the_session_over_is_told_of() {
     assert_eq!(taken.payloads, numbers(0..6));
     extraction.landed().await.unwrap();
     let error: Error = extraction.next().await.err().expect("somebody else has it");
-    assert!([ErrorKind::Conflict, ErrorKind::Unavailable].contains(&error.kind()), "{error}");
+    assert!(
+        [ErrorKind::Conflict, ErrorKind::Unavailable].contains(&error.kind()),
+        "{error}"
+    );
 }

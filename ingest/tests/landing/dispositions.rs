@@ -221,7 +221,13 @@ async fn a_flag_that_became_text_says_what_it_said() {
 
 #[tokio::test]
 async fn a_number_and_a_text_say_that_a_row_is_gone_or_not() {
-    for (no, yes) in [("0", "1"), ("0.0", "0.5"), ("\"N\"", "\"Y\""), ("\"\"", "\"X\""), ("null", "\"2026-01-01\"")] {
+    for (no, yes) in [
+        ("0", "1"),
+        ("0.0", "0.5"),
+        ("\"N\"", "\"Y\""),
+        ("\"\"", "\"X\""),
+        ("null", "\"2026-01-01\""),
+    ] {
         let load = |state: i64, gone: &str| {
             let texts = [
                 format!("{{\"id\": 1, \"name\": \"a\", \"gone\": {gone}}}"),
@@ -229,11 +235,30 @@ async fn a_number_and_a_text_say_that_a_row_is_gone_or_not() {
             ];
             vec![last(records(&[&texts[0], &texts[1]], Some(json!(state))))]
         };
-        let run = Run::new("key: [id], disposition: merge, deleted: gone", vec![load(1, no), load(2, yes)]).await;
+        let run = Run::new(
+            "key: [id], disposition: merge, deleted: gone",
+            vec![load(1, no), load(2, yes)],
+        )
+        .await;
         run.load().await.unwrap();
         assert_eq!(run.rows().await, ["1|a", "2|b"], "{no}");
         run.load().await.unwrap();
         assert_eq!(run.rows().await, ["2|b"], "{yes}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_record_that_is_gone_brings_its_flag() {
+    let load = |text: &[&str], state: i64| vec![last(records(text, Some(json!(state))))];
+    let loads = vec![
+        load(&[r#"{"id": 1, "name": "a"}"#, r#"{"id": 2, "name": "b"}"#], 1),
+        load(&[r#"{"id": 1, "gone": true}"#, r#"{"id": 2, "name": "c"}"#], 2),
+        load(&[r#"{"id": 2, "name": "d"}"#], 3),
+    ];
+    let run = Run::new("key: [id], disposition: merge, deleted: gone", loads).await;
+    for expected in [vec!["1|a", "2|b"], vec!["2|c"], vec!["2|d"]] {
+        run.load().await.unwrap();
+        assert_eq!(run.rows().await, expected);
     }
 }
 
@@ -263,7 +288,10 @@ async fn a_list_that_is_none_any_more_leaves_its_table_as_it_was() {
         load(r#"{"id": 3, "name": "c", "items": [2]}"#, 3),
     ];
     let run = Run::new("unnest: {items: }", loads).await;
-    for (number, rows) in [vec!["1|a"], vec!["1|a", "2|b"], vec!["1|a", "2|b", "3|c"]].into_iter().enumerate() {
+    for (number, rows) in [vec!["1|a"], vec!["1|a", "2|b"], vec!["1|a", "2|b", "3|c"]]
+        .into_iter()
+        .enumerate()
+    {
         run.load().await.unwrap();
         assert_eq!(run.rows().await, rows, "{number}");
         let items = "select value from raw_shop.people__items order by 1";

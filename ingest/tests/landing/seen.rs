@@ -140,7 +140,10 @@ async fn of_a_file_that_grew_the_new_lines_land() {
 #[tokio::test]
 async fn a_file_that_is_empty_for_a_moment_is_what_it_was() {
     for disposition in ["append", "merge"] {
-        let project = Project::new(&format!("{{t: {{path: t.csv, key: [id], disposition: {disposition}}}}}")).await;
+        let project = Project::new(&format!(
+            "{{t: {{path: t.csv, key: [id], disposition: {disposition}}}}}"
+        ))
+        .await;
         for content in ["id,v\n1,a\n", "", "id,v\n1,a\n", "", "id,v\n1,a\n2,b\n"] {
             project.write("t.csv", content);
             project.ingest().await;
@@ -174,13 +177,20 @@ async fn of_a_file_that_grows_an_unfinished_record_waits_to_be_whole() {
                 assert_eq!(project.sql(ALL).await, rows, "{content}");
             }
         }
-        assert_eq!(project.sql("select count(*) from ops.loads where rejected > 0").await, ["0"]);
+        assert_eq!(
+            project.sql("select count(*) from ops.loads where rejected > 0").await,
+            ["0"]
+        );
         // Nobody writes to it any more.
         content.push_str(expected);
         project.write(name, &content);
         assert_eq!(project.ingest().await.release, None);
-        let file = std::fs::File::options().append(true).open(project.path().join(name)).unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_secs(2 * 60 * 60)).unwrap();
+        let file = std::fs::File::options()
+            .append(true)
+            .open(project.path().join(name))
+            .unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(2 * 60 * 60))
+            .unwrap();
         project.try_ingest(&[]).await.unwrap_err();
         assert_eq!(project.sql("select record from ops.rejected_rows").await, [expected]);
         assert_eq!(project.ingest().await.release, None);

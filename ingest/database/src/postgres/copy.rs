@@ -319,7 +319,13 @@ mod tests {
     }
 
     /// A row: numbers, texts, hundredths, lists, microseconds since 2000.
-    type AnyRow = (Option<i64>, Option<String>, Option<i64>, Option<Vec<Option<i32>>>, Option<i64>);
+    type AnyRow = (
+        Option<i64>,
+        Option<String>,
+        Option<i64>,
+        Option<Vec<Option<i32>>>,
+        Option<i64>,
+    );
 
     fn any_row() -> impl Strategy<Value = AnyRow> {
         use proptest::option::of;
@@ -357,7 +363,9 @@ mod tests {
         }
         let nulls = i32::from(items.contains(&None));
         let head = [1, nulls, 23, i32::try_from(items.len()).unwrap(), 1].map(i32::to_be_bytes);
-        let items = items.iter().flat_map(|item| nullable(*item, |item| item.to_be_bytes().to_vec()));
+        let items = items
+            .iter()
+            .flat_map(|item| nullable(*item, |item| item.to_be_bytes().to_vec()));
         [head.concat(), items.collect()].concat()
     }
 
@@ -391,7 +399,9 @@ mod tests {
             (
                 numbers.is_valid(row).then(|| numbers.value(row)),
                 texts.is_valid(row).then(|| texts.value(row).to_owned()),
-                decimals.is_valid(row).then(|| i64::try_from(decimals.value(row)).unwrap()),
+                decimals
+                    .is_valid(row)
+                    .then(|| i64::try_from(decimals.value(row)).unwrap()),
                 lists.is_valid(row).then(|| items(lists.value(row))),
                 times.is_valid(row).then(|| times.value(row) - 946_684_800_000_000),
             )

@@ -130,7 +130,11 @@ impl Broker {
 
     /// The filters of a session.
     pub fn filters(&self, client: &str) -> Vec<String> {
-        self.state.lock().unwrap().sessions[client].filters.keys().cloned().collect()
+        self.state.lock().unwrap().sessions[client]
+            .filters
+            .keys()
+            .cloned()
+            .collect()
     }
 
     /// Cuts the connection on which so many more messages have been sent.

@@ -87,7 +87,12 @@ streams:
 "#;
 
 fn store() -> impl Strategy<Value = Store> {
-    let record = ("\\PC{0,6}", any::<i64>(), any::<Option<bool>>(), prop::collection::vec(any::<u32>(), 0..3));
+    let record = (
+        "\\PC{0,6}",
+        any::<i64>(),
+        any::<Option<bool>>(),
+        prop::collection::vec(any::<u32>(), 0..3),
+    );
     let records = prop::collection::vec((record, prop::bool::weighted(0.2)), 0..30);
     (records, 1usize..8).prop_map(|(records, most)| {
         let (records, hidden): (Vec<_>, Vec<_>) = records.into_iter().unzip();

@@ -316,7 +316,9 @@ fn written(stream: &DescribedStream, records: Vec<Json>) -> Json {
         Form::Objects | Form::Csv => records.into(),
         Form::Sheet => {
             let header = names(stream).into_iter().collect::<Json>();
-            let values = records.iter().map(|record| record.as_object().unwrap().values().cloned().collect());
+            let values = records
+                .iter()
+                .map(|record| record.as_object().unwrap().values().cloned().collect());
             std::iter::once(header).chain(values).collect()
         }
         Form::Columns => names(stream)
@@ -327,7 +329,9 @@ fn written(stream: &DescribedStream, records: Vec<Json>) -> Json {
         Form::Cube => {
             let codes = || records.iter().map(|record| record["item"].as_str().unwrap().to_owned());
             let index: Map<_, _> = codes().zip((0..).map(Json::from)).collect();
-            let labels: Map<_, _> = codes().zip(records.iter().map(|record| record["label"].clone())).collect();
+            let labels: Map<_, _> = codes()
+                .zip(records.iter().map(|record| record["label"].clone()))
+                .collect();
             json!({
                 "version": "2.0", "class": "dataset", "id": ["item"], "size": [records.len()],
                 "dimension": {"item": {"category": {"index": index, "label": labels}}},
@@ -342,7 +346,9 @@ fn csv(stream: &DescribedStream, records: &[Json]) -> String {
     let line = |values: Vec<String>| values.join(",") + "\n";
     let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let header = line(names(stream).into_iter().map(str::to_owned).collect());
-    let lines = records.iter().map(|record| line(record.as_object().unwrap().values().map(text).collect()));
+    let lines = records
+        .iter()
+        .map(|record| line(record.as_object().unwrap().values().map(text).collect()));
     std::iter::once(header).chain(lines).collect()
 }
 
