@@ -151,3 +151,19 @@ def test_a_check_tells_what_is_wrong_and_takes_nothing(plant, mosquitto):
     plant.env["BROKER"] = mosquitto.url()
     plant.run("ingest")
     assert ids(plant, "exact") == list(range(10))
+
+
+def test_over_tls_both_sides_show_their_certificates(project, mosquitto):
+    project.env["BROKER"] = mosquitto.tls_url()
+    source = "kind: mqtt\nbroker: ${BROKER}\nretry: {attempts: 1}\nstreams: {t: {topics: tls/+}}\n"
+    project.write({"sources/tls.yml": source})
+    assert "certificate" in project.run("ingest", code=3).err, "nobody vouches for the broker"
+    trusting = source + f"tls: {{ca: {mosquitto.pem}}}\n"
+    project.write({"sources/tls.yml": trusting})
+    project.run("ingest", code=3)  # the broker wants to know who we are
+    named = source + f"tls: {{ca: {mosquitto.pem}, certificate: {mosquitto.pem}, key: {mosquitto.pem}}}\n"
+    project.write({"sources/tls.yml": named})
+    project.run("ingest")
+    mosquitto.publish("tls/x", ['{"id": 1}'])
+    project.run("ingest")
+    assert project.value("select id from raw_tls.t") == "1"

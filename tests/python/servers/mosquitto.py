@@ -4,7 +4,9 @@ import contextlib
 import subprocess
 from pathlib import Path
 
-from . import Server, Unavailable, debian, installed
+from hostile import certificate
+
+from . import Server, Unavailable, debian, free_port, installed
 
 USER, PASSWORD = "gateway", "col-5"
 PACKAGES = ["mosquitto", "mosquitto-clients", "libmosquitto1", "libwrap0", "libdlt2", "libcjson1", "libwebsockets17"]
@@ -22,7 +24,7 @@ def install():
 
 
 class Mosquitto(Server):
-    """A broker that keeps what it has over a kill, as far as it has been told to."""
+    """A broker that keeps what it has over a kill. On another port it speaks TLS, with whom has its certificate too."""
 
     def prepare(self):
         self.binaries = install() / "usr"
@@ -36,8 +38,11 @@ class Mosquitto(Server):
         )
         if done.returncode != 0:
             raise Unavailable(f"Mosquitto does not run here: {done.stderr[-500:]}")
+        self.tls_port, self.pem = free_port(), certificate(self.folder / "broker.pem")
         (self.folder / "mosquitto.conf").write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous false\npassword_file {password}\n"
+            f"listener {self.port} 127.0.0.1\nlistener {self.tls_port} 127.0.0.1\n"
+            f"certfile {self.pem}\nkeyfile {self.pem}\ncafile {self.pem}\nrequire_certificate true\n"
+            f"allow_anonymous false\npassword_file {password}\n"
             f"persistence true\npersistence_location {self.folder}/\nautosave_on_changes true\nautosave_interval 1\n"
             "max_queued_messages 0\nuser root\n"
         )
@@ -56,6 +61,9 @@ class Mosquitto(Server):
 
     def url(self):
         return f"mqtt://{USER}:{PASSWORD}@127.0.0.1:{self.port}"
+
+    def tls_url(self):
+        return f"mqtts://{USER}:{PASSWORD}@127.0.0.1:{self.tls_port}"
 
     def client(self, topic, qos=1):
         """The command of a client that publishes each line that it reads."""
