@@ -6,6 +6,7 @@
 //! in [`emulator`].
 
 mod emulator;
+mod forms;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

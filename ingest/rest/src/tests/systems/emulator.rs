@@ -9,7 +9,7 @@ use chrono::{DateTime, Duration, NaiveDateTime, TimeZone, Utc};
 use serde_json::{Map, Value as Json, json};
 
 use super::super::server::{ReceivedRequest, reply};
-use super::{Described, DescribedStream, Form, Pages, Reply};
+use super::{Described, DescribedStream, Form, Pages, Reply, forms};
 
 /// When the first record changed.
 pub(super) const TIME: DateTime<Utc> = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
@@ -245,11 +245,11 @@ fn page(state: &mut State, name: &str, stream: &DescribedStream, seen: &Received
     let records: Vec<_> = all.iter().skip(begin).take(size).map(record).collect();
     let (next, is_last) = (begin + records.len(), begin + size >= all.len());
     if stream.form == Form::Csv {
-        let lines = csv(stream, &records);
+        let lines = forms::csv(stream, &records);
         changed(state, name);
         return reply(200, &[("content-type", "text/csv")], lines);
     }
-    let records = written(stream, records);
+    let records = forms::written(stream, records);
     let mut body = match (&stream.answer, stream.list.is_empty()) {
         (Some(answer), _) => filled(answer, &|text| match text {
             "{records}" => records.clone(),
@@ -302,54 +302,6 @@ fn page(state: &mut State, name: &str, stream: &DescribedStream, seen: &Received
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
     reply(200, &headers, body.to_string())
-}
-
-/// The names of a stream's fields.
-fn names(stream: &DescribedStream) -> Vec<&str> {
-    stream.record.as_object().unwrap().keys().map(String::as_str).collect()
-}
-
-/// Records as their system writes them.
-fn written(stream: &DescribedStream, records: Vec<Json>) -> Json {
-    let of = |name: &str| records.iter().map(|record| record[name].clone()).collect::<Json>();
-    match stream.form {
-        Form::Objects | Form::Csv => records.into(),
-        Form::Sheet => {
-            let header = names(stream).into_iter().collect::<Json>();
-            let values = records
-                .iter()
-                .map(|record| record.as_object().unwrap().values().cloned().collect());
-            std::iter::once(header).chain(values).collect()
-        }
-        Form::Columns => names(stream)
-            .into_iter()
-            .map(|name| (name.to_owned(), of(name)))
-            .collect::<Map<_, _>>()
-            .into(),
-        Form::Cube => {
-            let codes = || records.iter().map(|record| record["item"].as_str().unwrap().to_owned());
-            let index: Map<_, _> = codes().zip((0..).map(Json::from)).collect();
-            let labels: Map<_, _> = codes()
-                .zip(records.iter().map(|record| record["label"].clone()))
-                .collect();
-            json!({
-                "version": "2.0", "class": "dataset", "id": ["item"], "size": [records.len()],
-                "dimension": {"item": {"category": {"index": index, "label": labels}}},
-                "value": of("value"),
-            })
-        }
-    }
-}
-
-/// Records as lines, behind a header.
-fn csv(stream: &DescribedStream, records: &[Json]) -> String {
-    let line = |values: Vec<String>| values.join(",") + "\n";
-    let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let header = line(names(stream).into_iter().map(str::to_owned).collect());
-    let lines = records
-        .iter()
-        .map(|record| line(record.as_object().unwrap().values().map(text).collect()));
-    std::iter::once(header).chain(lines).collect()
 }
 
 /// The changes of a stream, if they are to come now.
