@@ -19,9 +19,13 @@ use crate::query::casts::PostgresCasts;
 use crate::query::catalog::ReleaseCatalog;
 use crate::query::comparisons::InOwnType;
 use crate::query::functions;
+use crate::query::in_lists::{ItemsOfRows, ListsApart};
 use crate::query::metadata::Described;
 use crate::query::operators::TextOperators;
+use crate::query::outer_joins;
+use crate::query::quantified;
 use crate::query::relations::{self, DependentJoins};
+use crate::query::scalar_subqueries::OneValue;
 use crate::query::set_operations::CountedRows;
 use crate::query::subqueries::PredicateSubqueries;
 use crate::query::time_operators::TimeOperators;
@@ -116,9 +120,11 @@ impl Lake {
         // Exact decimals: a literal such as 0.21 is a DECIMAL, not a float, so that money stays money.
         options.sql_parser.parse_float_as_decimal = true;
         let mut rules = Analyzer::new().rules;
-        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 8] = [
+        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 10] = [
+            Arc::new(OneValue),
             Arc::new(DependentJoins),
             Arc::new(CountedRows),
+            Arc::new(ItemsOfRows),
             Arc::new(InOwnType),
             Arc::new(PostgresCasts { written: true }),
             Arc::new(CheckedArithmetic),
@@ -128,6 +134,7 @@ impl Lake {
         ];
         rules.splice(0..0, first);
         rules.push(Arc::new(PostgresCasts { written: false }));
+        rules.push(Arc::new(ListsApart));
         let mut optimizer = Optimizer::new().rules;
         // Before the rule that makes joins of subqueries in filters, after the one that makes EXISTS of ANY and ALL.
         optimizer.insert(1, Arc::new(PredicateSubqueries));
@@ -137,10 +144,12 @@ impl Lake {
             .with_default_features()
             .with_analyzer_rules(rules)
             .with_optimizer_rules(optimizer)
+            .with_physical_optimizer_rules(outer_joins::rules())
             .with_type_planner(Arc::new(Types))
             .with_relation_planners(relations::planners());
         let power = functions::power();
-        let planners: [Arc<dyn ExprPlanner>; 3] = [
+        let planners: [Arc<dyn ExprPlanner>; 4] = [
+            Arc::new(quantified::Planner),
             Arc::new(TimeOperators),
             Arc::new(TextOperators::new()),
             Arc::new(arithmetic::Planner { power }),
