@@ -12,6 +12,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cordad
 
 TARGET_ROWS, SOURCE_ROWS = 5_000_000, 50_000
 SERVED_ROWS = 2_000_000
+READINGS = 10_000_000
 
 
 def once(name, write):
@@ -115,3 +116,25 @@ def write_lines(path):
         "sold_at": pa.array([1_600_000_000_000_000 + i * 15_000_000 for i in rows], pa.timestamp("us", "UTC")),
     }
     pq.write_table(pa.table(columns), path)
+
+
+def readings():
+    """A Parquet file of 10 M readings of sensors, to be filtered."""
+    return once("readings.parquet", write_readings)
+
+
+def write_readings(path):
+    import duckdb
+
+    duckdb.sql(
+        f"""
+        copy (
+            select
+                range as reading_id,
+                'sensor ' || range % 997 as sensor,
+                (range * 2654435761 % 100000) / 100.0::double as value,
+                timestamp '2026-01-01' + to_milliseconds(range * 100) as at
+            from range({READINGS})
+        ) to '{path}' (format parquet)
+        """
+    )

@@ -1,18 +1,20 @@
-"""An in-memory pyarrow Flight server: the ceiling of DoGet. Usage: flight_server.py PARQUET ROWS_A_BATCH
+"""An in-memory pyarrow Flight server: the limit of what a client can be sent. Usage: flight_server.py PARQUET ROWS COLUMNS
 
-It says where it listens, answers every ticket with the whole table, and computes nothing.
+It says where it listens and answers every ticket with those columns of the file, so many rows a batch; with `one` for
+the columns, with a single number. It computes nothing.
 """
 
 import sys
 
+import pyarrow as pa
 import pyarrow.flight as flight
 import pyarrow.parquet as pq
 
 
 class Server(flight.FlightServerBase):
-    def __init__(self, table):
+    def __init__(self, table, rows):
         super().__init__("grpc://127.0.0.1:0")
-        self.table, self.batches = table, table.to_batches()
+        self.table, self.batches = table, table.combine_chunks().to_batches(max_chunksize=rows)
 
     def get_flight_info(self, context, descriptor):
         endpoint = flight.FlightEndpoint(b"all", [])
@@ -22,9 +24,9 @@ class Server(flight.FlightServerBase):
         return flight.GeneratorStream(self.table.schema, iter(self.batches))
 
 
-def main(parquet, rows):
-    table = pq.read_table(parquet)
-    server = Server(type(table).from_batches(table.combine_chunks().to_batches(max_chunksize=int(rows))))
+def main(parquet, rows, columns):
+    table = pa.table({"1": [1]}) if columns == "one" else pq.read_table(parquet, columns=columns.split(", "))
+    server = Server(table, int(rows))
     print(f"listening on grpc://127.0.0.1:{server.port}", flush=True)
     server.serve()
 

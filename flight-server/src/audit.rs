@@ -37,6 +37,18 @@ pub(crate) fn watched(rows: Result<Messages, Status>, mut statement: Statement) 
     }
 }
 
+/// How many rows there were, which the statement is told.
+pub(crate) fn counted(rows: Result<u64, Status>, mut statement: Statement) -> Result<u64, Status> {
+    match &rows {
+        Ok(count) => {
+            statement.sent(*count, 0);
+            statement.ended(Outcome::Done, None);
+        }
+        Err(status) => failed(&mut statement, status),
+    }
+    rows
+}
+
 /// The statement ended so.
 pub(crate) fn failed(statement: &mut Statement, status: &Status) {
     let outcome = match status.code() {

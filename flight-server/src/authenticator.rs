@@ -162,5 +162,5 @@ fn credentials(headers: &HeaderMap) -> Result<Option<Credentials>, Status> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;

@@ -8,7 +8,7 @@ use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::CommandStatementIngest;
-use arrow_flight::sql::command_statement_ingest::table_definition_options::{TableExistsOption, TableNotExistOption};
+use arrow_flight::sql::{TableExistsOption, TableNotExistOption};
 use cordada_core::{Error, ErrorKind, TableName};
 use cordada_lake::query::session::CATALOG;
 use cordada_query::{BulkIngest, IfExists, IfMissing};
@@ -47,11 +47,18 @@ pub(crate) fn request(command: &CommandStatementIngest, schema: &str) -> Result<
         )));
     }
     if let Some(option) = command.options.keys().min() {
-        return Err(Status::invalid_argument(format!("there is no option `{option}`; an ingestion has none")));
+        return Err(Status::invalid_argument(format!(
+            "there is no option `{option}`; an ingestion has none"
+        )));
     }
     let options = command.table_definition_options.unwrap_or_default();
-    let unspecified = || Status::invalid_argument("the command does not say what to do if the table exists or does not");
-    let schema = command.schema.as_deref().filter(|schema| !schema.is_empty()).unwrap_or(schema);
+    let unspecified =
+        || Status::invalid_argument("the command does not say what to do if the table exists or does not");
+    let schema = command
+        .schema
+        .as_deref()
+        .filter(|schema| !schema.is_empty())
+        .unwrap_or(schema);
     Ok(BulkIngest {
         table: TableName::new(schema, &*command.table).map_err(|error| status::of(&error))?,
         if_missing: match options.if_not_exist() {
@@ -78,7 +85,9 @@ pub(crate) fn rows(
 ) -> Result<SendableRecordBatchStream, Status> {
     let schema = Schema::try_from(&first)
         .map_err(|_| Status::invalid_argument("the first message of the rows does not say their columns"))?;
-    let messages = stream::once(async { Ok(first) }).chain(in_time(rest, IDLE)).map_err(FlightError::from);
+    let messages = stream::once(async { Ok(first) })
+        .chain(in_time(rest, IDLE))
+        .map_err(FlightError::from);
     let batches = FlightRecordBatchStream::new_from_flight_data(messages).map_err(broken_off);
     Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::new(schema), batches)))
 }
@@ -91,7 +100,7 @@ fn in_time(
     stream::try_unfold(messages, move |mut messages| async move {
         let next = tokio::time::timeout(idle, messages.next()).await;
         let next = next.map_err(|_| Status::deadline_exceeded(format!("nothing came for {} s", idle.as_secs())))?;
-        Ok(next.transpose()?.map(|message| (message, messages)))
+        Ok::<_, Status>(next.transpose()?.map(|message| (message, messages)))
     })
 }
 
@@ -110,7 +119,7 @@ fn broken_off(error: FlightError) -> DataFusionError {
 mod tests {
     use std::collections::HashMap;
 
-    use arrow_flight::sql::command_statement_ingest::TableDefinitionOptions;
+    use arrow_flight::sql::TableDefinitionOptions;
     use tonic::Code;
 
     use super::*;
@@ -134,7 +143,10 @@ mod tests {
     fn a_command_says_the_table_and_what_becomes_of_it() {
         let asked = request(&command(), "marts").unwrap();
         assert_eq!(asked.table, "marts.t".parse().unwrap());
-        assert_eq!((asked.if_missing, asked.if_exists), (IfMissing::Create, IfExists::Append));
+        assert_eq!(
+            (asked.if_missing, asked.if_exists),
+            (IfMissing::Create, IfExists::Append)
+        );
         let named = CommandStatementIngest {
             schema: Some("crm".to_owned()),
             catalog: Some("lake".to_owned()),
@@ -153,9 +165,18 @@ mod tests {
         assert_eq!(refused(|command| command.temporary = true), Code::Unimplemented);
         let transaction = refused(|command| command.transaction_id = Some("x".into()));
         assert_eq!(transaction, Code::Unimplemented);
-        assert_eq!(refused(|command| command.catalog = Some("other".to_owned())), Code::InvalidArgument);
-        assert_eq!(refused(|command| command.table = "../t".to_owned()), Code::InvalidArgument);
-        assert_eq!(refused(|command| command.table_definition_options = None), Code::InvalidArgument);
+        assert_eq!(
+            refused(|command| command.catalog = Some("other".to_owned())),
+            Code::InvalidArgument
+        );
+        assert_eq!(
+            refused(|command| command.table = "../t".to_owned()),
+            Code::InvalidArgument
+        );
+        assert_eq!(
+            refused(|command| command.table_definition_options = None),
+            Code::InvalidArgument
+        );
         let option = refused(|command| {
             command.options.insert("fast".to_owned(), "yes".to_owned());
         });

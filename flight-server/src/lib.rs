@@ -34,6 +34,7 @@ mod peer;
 mod plain_values;
 mod prepared;
 mod protocol;
+mod put;
 mod rows;
 mod server;
 mod service;
@@ -43,6 +44,7 @@ mod sql_types;
 mod status;
 mod ticket;
 mod tls;
+mod uncopied;
 mod wire;
 
 pub use config::{ClientCertificates, Config, Tls};

@@ -2,6 +2,7 @@
 //!
 //! Their schemas are those of `FlightSql.proto`, to the bit.
 
+mod described;
 mod keys;
 mod relations;
 mod sql_info;
@@ -16,6 +17,8 @@ use cordada_query::Workspace;
 use crate::client::Client;
 use crate::protocol::Metadata;
 use crate::wire::Types;
+
+pub(crate) use described::DescribedSchemas;
 
 /// The schema of the answer.
 pub(crate) fn schema(command: &Metadata) -> SchemaRef {
@@ -41,6 +44,8 @@ pub(crate) struct Question<'a> {
     pub(crate) client: Client,
     /// Whether whoever asks may write anything.
     pub(crate) writes: bool,
+    /// Schemas of relations as they were described before.
+    pub(crate) schemas: &'a DescribedSchemas,
 }
 
 /// The answer.
@@ -50,7 +55,7 @@ pub(crate) async fn answer(command: Metadata, question: &Question<'_>) -> Result
     match command {
         Metadata::Catalogs => relations::catalogs().doing(doing),
         Metadata::DbSchemas(command) => relations::schemas(command, workspace).doing(doing),
-        Metadata::Tables(command) => relations::tables(command, workspace, question.types).await.doing(doing),
+        Metadata::Tables(command) => relations::tables(command, question).await.doing(doing),
         Metadata::TableTypes => relations::table_types().doing(doing),
         Metadata::SqlInfo(command) => sql_info::answer(command, question).doing(doing),
         Metadata::XdbcTypeInfo(command) => type_info::answer(command).doing(doing),

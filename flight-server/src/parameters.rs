@@ -123,9 +123,15 @@ mod tests {
         let batch = |numbers: Vec<i64>| {
             RecordBatch::try_from_iter([("a", Arc::new(Int64Array::from(numbers)) as ArrayRef)]).unwrap()
         };
-        let values = sent(vec![batch(vec![1, 2]), batch(vec![]), batch(vec![3])]).await.unwrap().unwrap();
+        let values = sent(vec![batch(vec![1, 2]), batch(vec![]), batch(vec![3])])
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(values.column(0).as_primitive::<Int64Type>().values(), &[1, 2, 3]);
-        assert_eq!(sent(vec![batch(vec![])]).await.unwrap_err().code(), Code::InvalidArgument);
+        assert_eq!(
+            sent(vec![batch(vec![])]).await.unwrap_err().code(),
+            Code::InvalidArgument
+        );
         let long = StringArray::from(vec!["x".repeat(MOST_BYTES + 1)]);
         let long = RecordBatch::try_from_iter([("a", Arc::new(long) as ArrayRef)]).unwrap();
         assert_eq!(sent(vec![long]).await.unwrap_err().code(), Code::ResourceExhausted);

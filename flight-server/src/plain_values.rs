@@ -17,7 +17,11 @@ use datafusion::logical_expr::type_coercion::binary::type_union_resolution;
 /// A value that its column's new type does not hold.
 pub(crate) fn plain(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let schema = batch.schema();
-    let columns = batch.columns().iter().map(plain_column).collect::<Result<Vec<_>, _>>()?;
+    let columns = batch
+        .columns()
+        .iter()
+        .map(plain_column)
+        .collect::<Result<Vec<_>, _>>()?;
     let fields = schema.fields().iter().zip(&columns);
     let fields = fields.map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true));
     RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns)
@@ -127,7 +131,11 @@ mod tests {
         let rows = arms.len();
         let children: Vec<ArrayRef> = vec![
             Arc::new(Int64Array::from((0..rows as i64).collect::<Vec<_>>())),
-            Arc::new((0..rows).map(|n| (n != 1).then(|| format!("t{n}"))).collect::<StringArray>()),
+            Arc::new(
+                (0..rows)
+                    .map(|n| (n != 1).then(|| format!("t{n}")))
+                    .collect::<StringArray>(),
+            ),
             Arc::new(Float64Array::from_iter_values((0..rows).map(|n| n as f64 + 0.5))),
         ];
         let (ids, offsets): (Vec<_>, Vec<_>) = arms.into_iter().unzip();
@@ -157,7 +165,10 @@ mod tests {
         let times = TimestampMillisecondArray::from(vec![Some(1_709_200_800_000), None]);
         let plain = plain_of(times.clone().with_timezone("Europe/Madrid"));
         let utc: Arc<str> = Arc::from("UTC");
-        assert_eq!(plain.data_type(), &DataType::Timestamp(TimeUnit::Microsecond, Some(utc)));
+        assert_eq!(
+            plain.data_type(),
+            &DataType::Timestamp(TimeUnit::Microsecond, Some(utc))
+        );
         assert_eq!(
             plain.as_primitive::<TimestampMicrosecondType>().value(0),
             1_709_200_800_000_000

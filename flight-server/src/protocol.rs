@@ -1,13 +1,13 @@
 //! What clients ask for: protobuf decoded into one enum of commands and one of actions, matched exhaustively, so that
 //! the compiler leads whoever adds a command to every place that must answer it.
 
+use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::sql::{
     ActionCancelQueryRequest, ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, Any,
     Command as SqlCommand, CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys,
     CommandGetImportedKeys, CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTables, CommandGetXdbcTypeInfo,
     CommandStatementIngest, ProstMessageExt,
 };
-use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{
     Action as FlightAction, ActionType, CancelFlightInfoRequest, FlightDescriptor, FlightInfo,
     RenewFlightEndpointRequest,

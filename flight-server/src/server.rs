@@ -20,11 +20,13 @@ use crate::answers::GivenAnswers;
 use crate::authenticator::Authenticator;
 use crate::config::Config;
 use crate::gate::Gate;
+use crate::metadata::DescribedSchemas;
 use crate::prepared::PreparedStatements;
 use crate::service::Service;
 use crate::sessions::Sessions;
 use crate::ticket::Tickets;
 use crate::tls::{self, Certificates};
+use crate::uncopied::Uncopied;
 
 /// The largest message that a client may send: long statements, values of parameters.
 const LARGEST_MESSAGE: usize = 64 << 20;
@@ -98,6 +100,7 @@ impl Server {
             executor: executor.clone(),
             audit: audit.clone(),
             given,
+            schemas: DescribedSchemas::new(),
             advertise: config.advertise,
         };
         Ok(Self {
@@ -131,9 +134,7 @@ impl Server {
         let doing = || format!("serving Flight SQL on {}", self.address);
         let (logins, sessions) = (self.service.logins.clone(), self.service.sessions.clone());
         let authenticator = self.service.authenticator.clone();
-        let service = FlightServiceServer::new(self.service)
-            .max_decoding_message_size(LARGEST_MESSAGE)
-            .max_encoding_message_size(usize::MAX);
+        let service = Uncopied::new(self.service, LARGEST_MESSAGE);
         let (health, health_checks) = tonic_health::server::health_reporter();
         health.set_serving::<FlightServiceServer<Service>>().await;
         let incoming = TcpIncoming::from(self.listener)

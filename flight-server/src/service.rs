@@ -7,10 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::flight_service_server::FlightService;
-use arrow_flight::sql::{
-    ActionCancelQueryResult, ActionCreatePreparedStatementResult, DoPutPreparedStatementResult, DoPutUpdateResult,
-    ProstMessageExt,
-};
+use arrow_flight::sql::{ActionCancelQueryResult, ActionCreatePreparedStatementResult, ProstMessageExt};
 use arrow_flight::{
     Action as FlightAction, ActionType, CancelFlightInfoResult, CancelStatus, Criteria, Empty, FlightData,
     FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage, PollInfo, PutResult,
@@ -28,14 +25,15 @@ use tonic::{Extensions, Request, Response, Status, Streaming};
 use crate::answers::GivenAnswers;
 use crate::authenticator::{Authenticator, Identity};
 use crate::client::Client;
+use crate::metadata::DescribedSchemas;
 use crate::options::Options;
 use crate::peer::Peer;
 use crate::prepared::{PreparedStatement, PreparedStatements};
-use crate::protocol::{Action, Command, Metadata, all_rows};
+use crate::protocol::{Action, Command, Metadata};
 use crate::rows::{self, Messages};
 use crate::sessions::Sessions;
 use crate::ticket::{self, Ticket, Tickets};
-use crate::{audit, bulk_ingest, flights, metadata, parameters, status, wire};
+use crate::{audit, metadata, parameters, status, wire};
 
 mod session;
 
@@ -48,6 +46,7 @@ pub(crate) struct Service {
     pub(crate) prepared: PreparedStatements,
     pub(crate) executor: Arc<Executor>,
     pub(crate) given: GivenAnswers,
+    pub(crate) schemas: DescribedSchemas,
     pub(crate) tickets: Tickets,
     pub(crate) audit: Audit,
     /// The URI that clients are told to fetch from.
@@ -55,38 +54,33 @@ pub(crate) struct Service {
 }
 
 /// Who sent a request, and how that session reads.
-struct Caller {
-    identity: Identity,
-    options: Options,
+pub(crate) struct Caller {
+    pub(crate) identity: Identity,
+    pub(crate) options: Options,
     client: Client,
 }
 
 impl Caller {
-    fn user(&self) -> &str {
+    pub(crate) fn user(&self) -> &str {
         &self.identity.principal.name
     }
 
     /// The session's id, if the client keeps one.
-    fn session(&self) -> Option<&String> {
+    pub(crate) fn session(&self) -> Option<&String> {
         self.identity.session.as_ref()
     }
 }
 
 /// What a request reads, and the types that its client takes.
-struct ReadContext {
-    scope: Scope,
-    types: wire::Types,
+pub(crate) struct ReadContext {
+    pub(crate) scope: Scope,
+    pub(crate) types: wire::Types,
 }
 
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+/// What an RPC streams back.
+pub(crate) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-fn put_result(message: &impl Message) -> Response<Answers<PutResult>> {
-    answers(vec![PutResult {
-        app_metadata: message.encode_to_vec().into(),
-    }])
-}
-
-fn answers<T: Send + 'static>(items: Vec<T>) -> Response<Answers<T>> {
+pub(crate) fn answers<T: Send + 'static>(items: Vec<T>) -> Response<Answers<T>> {
     Response::new(stream::iter(items.into_iter().map(Ok)).boxed())
 }
 
@@ -113,8 +107,9 @@ impl FlightService for Service {
         };
         let payload = first.as_ref().map(|first| &*first.payload).unwrap_or_default();
         let token = self.authenticator.handshake(headers.as_ref(), &peer, payload).await?;
+        let bearer = header(&format!("Bearer {token}"))?;
         let version = first.as_ref().map_or(0, |first| first.protocol_version);
-        let payload = Bytes::from(token.clone().into_bytes());
+        let payload = Bytes::from(token.into_bytes());
         let mut response = answers(vec![HandshakeResponse {
             protocol_version: version,
             payload,
@@ -165,36 +160,7 @@ impl FlightService for Service {
             .ok_or_else(|| Status::invalid_argument("DoPut got no message"))?;
         let descriptor = first.flight_descriptor.clone();
         let descriptor = descriptor.ok_or_else(|| Status::invalid_argument("DoPut got no flight descriptor"))?;
-        match Command::of(&descriptor)? {
-            Command::Prepared { handle } => {
-                let messages = stream::once(async { Ok(first) }).chain(messages);
-                self.prepared
-                    .bind(caller.user(), &handle, parameters::receive(messages).await?)?;
-                let result = DoPutPreparedStatementResult {
-                    prepared_statement_handle: Some(handle),
-                };
-                Ok(put_result(&result))
-            }
-            Command::Update { sql } => self.update(&caller, &sql).await,
-            Command::PreparedUpdate { handle } => {
-                let sql = self.prepared.get(caller.user(), &handle)?.sql.clone();
-                self.update(&caller, &sql).await
-            }
-            Command::Ingest(command) => {
-                let ingest = bulk_ingest::request(&command, &caller.options.schema)?;
-                let rows = bulk_ingest::rows(first, messages)?;
-                let access = &caller.identity.principal.access;
-                let written = self.engine.ingest(access, &ingest, rows).await;
-                let written = written.map_err(|error| status::of(&error))?;
-                Ok(put_result(&DoPutUpdateResult {
-                    record_count: i64::try_from(written).unwrap_or(i64::MAX),
-                }))
-            }
-            Command::Substrait => Err(no_substrait()),
-            Command::Statement { .. } | Command::Metadata(_) | Command::Ticket { .. } => Err(Status::invalid_argument(
-                "DoPut takes rows to ingest, and values for a prepared statement; fetch queries with DoGet",
-            )),
-        }
+        self.put(&caller, Command::of(&descriptor)?, first, messages).await
     }
 
     async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
@@ -253,7 +219,7 @@ impl Service {
         })
     }
 
-    async fn read_context(&self, caller: &Caller) -> Result<ReadContext, Status> {
+    pub(crate) async fn read_context(&self, caller: &Caller) -> Result<ReadContext, Status> {
         let (access, options) = (&caller.identity.principal.access, &caller.options);
         let scope = self.engine.scope(access, options.release, &options.schema).await;
         Ok(ReadContext {
@@ -287,7 +253,12 @@ impl Service {
     }
 
     /// What a client needs to fetch an answer of that schema.
-    fn ticketed(&self, context: &ReadContext, schema: &Schema, request: ticket::Request) -> Result<FlightInfo, Status> {
+    pub(crate) fn ticketed(
+        &self,
+        context: &ReadContext,
+        schema: &Schema,
+        request: ticket::Request,
+    ) -> Result<FlightInfo, Status> {
         let ReadContext { scope, types } = context;
         let ticket = Ticket {
             query: Ticket::new_query().map_err(|error| status::of(&error))?,
@@ -308,50 +279,6 @@ impl Service {
             .with_endpoint(endpoint)
             .with_ordered(true)
             .with_app_metadata(release))
-    }
-
-    /// The relations that may be read, each with a ticket for all of its rows.
-    async fn flights(&self, caller: &Caller, criteria: &[u8]) -> Result<Vec<FlightInfo>, Status> {
-        let context = self.read_context(caller).await?;
-        let workspace = self.engine.workspace(&context.scope);
-        let names: Vec<_> = workspace
-            .relations()
-            .into_iter()
-            .map(|relation| relation.name)
-            .collect();
-        let wanted = flights::wanted(&names, criteria)?;
-        let (columns, sizes) = (workspace.columns().await, workspace.sizes().await);
-        let mut flights = Vec::new();
-        for (((name, wanted), columns), size) in names.iter().zip(wanted).zip(columns).zip(sizes) {
-            // A relation that cannot be opened has no columns.
-            if !wanted || columns.fields().is_empty() {
-                continue;
-            }
-            let sql = all_rows([name.schema(), name.name()].into_iter());
-            let query = ticket::Query::new(sql, None).map_err(|error| status::of(&error))?;
-            let schema = wire::schema(columns, context.types);
-            let info = self.ticketed(&context, &schema, ticket::Request::Query(query))?;
-            let path = vec![name.schema().to_owned(), name.name().to_owned()];
-            flights.push(
-                info.with_descriptor(FlightDescriptor::new_path(path))
-                    .with_total_records(flights::known(size.rows))
-                    .with_total_bytes(flights::known(size.bytes)),
-            );
-        }
-        Ok(flights)
-    }
-
-    /// Does what changes the session; anything else is refused.
-    async fn update(&self, caller: &Caller, sql: &str) -> Result<Response<Answers<PutResult>>, Status> {
-        let context = self.read_context(caller).await?;
-        let planned = self.engine.plan(&context.scope, sql).await;
-        let planned = planned.map_err(|error| status::of(&error))?;
-        if !self.change_session(caller, &context, &planned, sql).await? {
-            return Err(Status::invalid_argument(
-                "the statement is a query, which changes no rows; fetch its rows",
-            ));
-        }
-        Ok(put_result(&DoPutUpdateResult { record_count: 0 }))
     }
 
     async fn plan_request(
@@ -440,13 +367,13 @@ impl Service {
     }
 
     /// What the audit is told of a statement.
-    fn statement(&self, caller: &Caller, sql: &str) -> Statement {
+    pub(crate) fn statement(&self, caller: &Caller, sql: &str) -> Statement {
         let asker = &caller.identity.principal;
         self.audit.statement(audit::DOOR, asker, caller.session().map(String::as_str), sql)
     }
 
     /// Puts down a statement that could not be planned: others are put down when they run.
-    fn unplanned(&self, caller: &Caller, sql: &str, status: Status) -> Status {
+    pub(crate) fn unplanned(&self, caller: &Caller, sql: &str, status: Status) -> Status {
         audit::failed(&mut self.statement(caller, sql), &status);
         status
     }
@@ -500,6 +427,7 @@ impl Service {
             types: context.types,
             client: caller.client,
             writes: context.scope.access.writes(),
+            schemas: &self.schemas,
         };
         let batch = metadata::answer(command, &question)
             .await
@@ -593,6 +521,6 @@ fn read_only() -> Status {
     )
 }
 
-fn no_substrait() -> Status {
+pub(crate) fn no_substrait() -> Status {
     Status::unimplemented("Substrait plans are not read; send SQL")
 }

@@ -26,9 +26,6 @@ use crate::table::pending::PendingWrites;
 use crate::table::snapshot::TableSnapshot;
 use crate::table::snapshots::Snapshots;
 
-/// The part of the memory that snapshots of tables may take.
-const SNAPSHOTS_PART: usize = 8;
-
 /// The folder of what is about the lake rather than in it; no schema can have this name.
 const HOUSEHOLD: &str = "_cordada";
 
@@ -109,7 +106,7 @@ impl Lake {
             local,
             parallelism: settings.parallelism.unwrap_or(cores).max(1),
             memory: resources::memory(settings),
-            snapshots: Snapshots::new(resources::memory(settings) / SNAPSHOTS_PART),
+            snapshots: Snapshots::new(resources::known(settings) - resources::footers(settings)),
             production: production.clone(),
             docs,
             journals: settings.journals.clone(),

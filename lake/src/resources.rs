@@ -17,6 +17,12 @@ use crate::spill::Spills;
 /// How many of the largest users of memory an error about the limit names.
 const NAMED_CONSUMERS: usize = 3;
 
+/// The share of the memory, one byte in so many and beside it, that what is known of tables may take.
+const KNOWN_PART: usize = 8;
+/// The share of that, one byte in so many, that the footers of Parquet files may take; snapshots of tables may take the
+/// rest.
+const FOOTERS_PART: usize = 4;
+
 /// How a lake is opened.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -45,7 +51,7 @@ pub(crate) fn runtime(store: &Arc<dyn ObjectStore>, settings: &Settings) -> Resu
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(pool))
         .with_disk_manager_builder(DiskManagerBuilder::default().with_temp_file_factory(Arc::new(Spills)))
-        .with_cache_manager(CacheManagerConfig::default())
+        .with_cache_manager(CacheManagerConfig::default().with_metadata_cache_limit(footers(settings)))
         .build_arc()
         .doing(|| "preparing memory and spill space")?;
     runtime.register_object_store(store_url().as_ref(), store.clone());
@@ -55,6 +61,16 @@ pub(crate) fn runtime(store: &Arc<dyn ObjectStore>, settings: &Settings) -> Resu
 /// Bytes that queries and writes may use before they spill.
 pub(crate) fn memory(settings: &Settings) -> usize {
     settings.memory.unwrap_or_else(half_of_memory)
+}
+
+/// Bytes that what is known of tables may take.
+pub(crate) fn known(settings: &Settings) -> usize {
+    memory(settings) / KNOWN_PART
+}
+
+/// Bytes of those that the footers of Parquet files may take.
+pub(crate) fn footers(settings: &Settings) -> usize {
+    known(settings) / FOOTERS_PART
 }
 
 /// Half of what the machine (or its container) has, in bytes.

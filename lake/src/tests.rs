@@ -35,6 +35,7 @@ mod rollback;
 mod state;
 mod superseded;
 mod thinning;
+mod views;
 
 /// A journal of the tests' own.
 const NOTES: Journal = Journal::new("notes", &[("noted_at", JournalType::Time), ("note", JournalType::Text)]);

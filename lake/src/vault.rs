@@ -151,7 +151,8 @@ mod tests {
     #[tokio::test]
     async fn a_file_is_created_once_and_found_by_its_name() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default());
+        let settings = Settings::default();
+        let lake = Lake::open(folder.path().to_str().unwrap(), &settings);
         let vault = lake.await.unwrap().vault();
         assert_eq!(vault.list("keys").await.unwrap(), []);
         assert_eq!(vault.read("keys/1").await.unwrap(), None);
@@ -174,7 +175,8 @@ mod tests {
     async fn on_a_disk_others_look_into_neither_folder_nor_file() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default());
+        let settings = Settings::default();
+        let lake = Lake::open(folder.path().to_str().unwrap(), &settings);
         lake.await.unwrap().vault().write("keys/1", vec![1]).await.unwrap();
         let mode = |path: &str| {
             std::fs::metadata(folder.path().join(path))

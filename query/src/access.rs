@@ -92,7 +92,11 @@ impl Access {
 
     /// Whether anything at all may be written.
     pub fn writes(&self) -> bool {
-        let Reach { all, schemas, relations } = &self.writes;
+        let Reach {
+            all,
+            schemas,
+            relations,
+        } = &self.writes;
         *all || !schemas.is_empty() || !relations.is_empty()
     }
 

@@ -4,6 +4,7 @@
 //! kept are the parts that a door sent, in the order in which it did, so that giving an answer again costs nothing but
 //! sending it.
 
+use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +27,6 @@ const REMEMBERED: usize = 4096;
 const ENTRY: usize = 256;
 
 /// Answers by what was asked, within a bound of bytes; those that were not asked for longest go first.
-#[derive(Debug)]
 pub struct Answers<K, P> {
     kept: Recent<K, Arc<[P]>>,
     /// Bytes that may be recorded at a time, and are now.
@@ -39,8 +39,16 @@ pub struct Answers<K, P> {
     _memory: Option<MemoryReservation>,
 }
 
+/// Without questions and answers, which are nobody's who reads a log.
+impl<K, P> fmt::Debug for Answers<K, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answers")
+            .field("recording", &self.recording)
+            .finish_non_exhaustive()
+    }
+}
+
 /// An answer that is being given: kept if it comes to its end and is not too large.
-#[derive(Debug)]
 pub struct Recording<K: Hash + Eq + Clone, P> {
     answers: Arc<Answers<K, P>>,
     /// What was asked; `None` once the answer is not to be kept.
@@ -189,7 +197,11 @@ mod tests {
         for recording in &mut several {
             recording.push(SMALL / 2, || 1);
         }
-        let held: usize = several.iter().filter(|one| one.key.is_some()).map(|one| one.bytes).sum();
+        let held: usize = several
+            .iter()
+            .filter(|one| one.key.is_some())
+            .map(|one| one.bytes)
+            .sum();
         assert!(held > 0 && held <= BYTES / RECORDING_PART, "{held}");
         several.into_iter().for_each(Recording::finish);
         assert_eq!(answers.recording.load(Ordering::Relaxed), 0);

@@ -177,9 +177,11 @@ fn doing(table: &TableName) -> String {
 
 fn check_access(table: &TableName, access: &Access) -> Result<()> {
     if RESERVED.contains(&table.schema()) {
-        return Err(Error::failed(doing(table), "nobody but the program itself writes that schema")
-            .hint("choose another schema")
-            .caused_by(Forbidden));
+        return Err(
+            Error::failed(doing(table), "nobody but the program itself writes that schema")
+                .hint("choose another schema")
+                .caused_by(Forbidden),
+        );
     }
     match access.may_write(table.schema(), table.name()) {
         true => Ok(()),
@@ -221,8 +223,10 @@ fn check_columns(table: &TableName, rows: &Schema, there: &Schema) -> Result<()>
     }
     let has: Vec<_> = there.fields().iter().map(|field| field.name().as_str()).collect();
     Err(
-        Error::config(doing(table), format!("it has no column {}", unknown.join(", ")))
-            .hint(format!("it has: {}; replace the table to give it others", has.join(", "))),
+        Error::config(doing(table), format!("it has no column {}", unknown.join(", "))).hint(format!(
+            "it has: {}; replace the table to give it others",
+            has.join(", ")
+        )),
     )
 }
 
@@ -257,7 +261,12 @@ mod tests {
     use super::*;
 
     fn columns(names: &[&str]) -> Schema {
-        Schema::new(names.iter().map(|name| Field::new(*name, DataType::Int64, true)).collect::<Vec<_>>())
+        Schema::new(
+            names
+                .iter()
+                .map(|name| Field::new(*name, DataType::Int64, true))
+                .collect::<Vec<_>>(),
+        )
     }
 
     #[test]
@@ -265,7 +274,10 @@ mod tests {
         let table = "marts.x".parse().unwrap();
         check_columns(&table, &columns(&["B", "a"]), &columns(&["a", "b", "c"])).unwrap();
         let refused = check_columns(&table, &columns(&["a", "d"]), &columns(&["a", "b"])).unwrap_err();
-        assert!(refused.to_string().contains("no column `d`; it has: a, b;"), "{refused}");
+        assert!(
+            refused.to_string().contains("no column `d`; it has: a, b;"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::future::Either;
 
@@ -23,6 +23,7 @@ use crate::bulk_ingest::{BulkIngest, BulkIngests};
 use crate::execution::Executor;
 use crate::fixed::is_fixed;
 use crate::newest::NewestRelease;
+use crate::parameters;
 use crate::policy::{self, MaskKey, Policies};
 use crate::several_rows::{self, SeveralRows};
 use crate::users::Role;
@@ -242,7 +243,7 @@ impl Engine {
             .hint("ask somebody whose role reads `*`")
             .caused_by(Forbidden));
         }
-        let parameters = parameters(&plan)?;
+        let parameters = parameters::types(&plan)?;
         const DOING: &str = "planning the query";
         let is_kept = sql.len() <= LONGEST_KEPT_SQL;
         let keep = is_kept && !journal::is_read_by(&plan, &scope.schema).doing(|| DOING)?;
@@ -357,51 +358,4 @@ impl Question {
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.sql.len() + self.values.iter().map(ScalarValue::size).sum::<usize>()
     }
-}
-
-/// The types of the parameters `$1`, `$2` … as far as the plan says them.
-fn parameters(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>> {
-    const DOING: &str = "planning the query";
-    let mut types = BTreeMap::new();
-    for (name, data_type) in plan.get_parameter_types().doing(|| DOING)? {
-        let number = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok());
-        let number = number
-            .filter(|number| (1..=MOST_PARAMETERS).contains(number))
-            .ok_or_else(|| {
-                Error::failed(DOING, format!("`{name}` is not a parameter")).hint("write `?`, or `$1`, `$2` …")
-            })?;
-        types.insert(number, data_type);
-    }
-    for limit in limits(plan)? {
-        types
-            .entry(limit)
-            .and_modify(|data_type| *data_type = data_type.take().or(Some(DataType::Int64)));
-    }
-    let last = types.last_key_value().map_or(0, |(number, _)| *number);
-    Ok((1..=last).map(|number| types.get(&number).cloned().flatten()).collect())
-}
-
-/// More parameters than any statement has; it bounds what `$1000000000` costs.
-const MOST_PARAMETERS: usize = 32_767;
-
-/// The parameters that are a LIMIT or an OFFSET: whole numbers, which the engine does not infer.
-fn limits(plan: &LogicalPlan) -> Result<Vec<usize>> {
-    let mut limits = Vec::new();
-    let walk = plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::Limit(limit) = node {
-            for expression in [&limit.skip, &limit.fetch].into_iter().flatten() {
-                if let Expr::Placeholder(placeholder) = expression.as_ref() {
-                    limits.extend(
-                        placeholder
-                            .id
-                            .strip_prefix('$')
-                            .and_then(|number| number.parse::<usize>().ok()),
-                    );
-                }
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
-    });
-    walk.doing(|| "planning the query")?;
-    Ok(limits)
 }

@@ -14,6 +14,7 @@ mod engine;
 mod execution;
 mod fixed;
 mod newest;
+mod parameters;
 mod policy;
 mod several_rows;
 mod users;

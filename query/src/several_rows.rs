@@ -37,7 +37,8 @@ pub(crate) fn row(values: &RecordBatch, row: usize) -> Result<Vec<ScalarValue>> 
 }
 
 impl SeveralRows {
-    /// Runs for one row after another, each within so many bytes of memory. Their results have the columns of `schema`, but may say less or more of nulls.
+    /// Runs for one row after another, each within so many bytes of memory. Their results have the columns of `schema`,
+    /// but may say less or more of nulls.
     pub(crate) fn physical(
         &self,
         session: &SessionContext,
@@ -57,7 +58,8 @@ impl SeveralRows {
             turns: Arc::new(turns),
             schema: schema.clone(),
         };
-        let exec = StreamingTableExec::try_new(schema, vec![Arc::new(partition)], None, [], false, None)?;
+        let partitions: Vec<Arc<dyn PartitionStream>> = vec![Arc::new(partition)];
+        let exec = StreamingTableExec::try_new(schema, partitions, None, [], false, None)?;
         Ok(Arc::new(exec))
     }
 }
@@ -102,6 +104,9 @@ impl PartitionStream for Partition {
             let (turns, context) = (turns.clone(), context.clone());
             async move { turns.run(turn, context).await }
         });
-        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), results.try_flatten().boxed()))
+        Box::pin(RecordBatchStreamAdapter::new(
+            self.schema.clone(),
+            results.try_flatten().boxed(),
+        ))
     }
 }

@@ -7,8 +7,8 @@ use cordada_core::{Error, Result, TableName};
 use serde::Deserialize;
 
 use crate::auth::password;
-use crate::policy::{Asker, Mask, Personal};
 use crate::execution::RoleLimits;
+use crate::policy::{Asker, Mask, Personal};
 
 /// What is being done when users or roles turn out to be wrong.
 const DOING: &str = "configuring users and roles";
@@ -61,6 +61,7 @@ pub struct Role {
     #[serde(default)]
     pub pii: Personal,
     /// What its statements may take, in place of the server's limits.
+    #[serde(default)]
     pub limits: RoleLimits,
 }
 

@@ -142,18 +142,24 @@ impl Workspace {
     /// The sizes of [`Self::relations`], in the same order.
     pub async fn sizes(&self) -> Vec<Size> {
         let relations = self.relations().into_iter();
-        let lookups: Vec<_> = relations.map(|relation| size_of(self.session.clone(), relation)).collect();
+        let lookups: Vec<_> = relations
+            .map(|relation| size_of_relation(self.session.clone(), relation))
+            .collect();
         stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
     }
 }
 
 /// What a view has is known when it is read.
-async fn size_of(session: SessionContext, relation: ListedRelation) -> Size {
+async fn size_of_relation(session: SessionContext, relation: ListedRelation) -> Size {
     if relation.is_view {
         return Size::default();
     }
     let table = TableReference::partial(relation.name.schema(), relation.name.name());
-    let statistics = session.table_provider(table).await.ok().and_then(|table| table.statistics());
+    let statistics = session
+        .table_provider(table)
+        .await
+        .ok()
+        .and_then(|table| table.statistics());
     statistics.map_or_else(Size::default, |statistics| Size {
         rows: match statistics.num_rows {
             Precision::Exact(rows) => Some(rows),
@@ -165,6 +171,8 @@ async fn size_of(session: SessionContext, relation: ListedRelation) -> Size {
 
 async fn columns_of(session: SessionContext, name: TableName) -> SchemaRef {
     let table = TableReference::partial(name.schema(), name.name());
+    // To plan views takes time, which whoever waits on this thread has a share of.
+    tokio::task::yield_now().await;
     match session.table_provider(table).await {
         Ok(provider) => provider.schema(),
         Err(error) => {

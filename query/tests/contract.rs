@@ -50,9 +50,7 @@ struct Connection {
 impl Door for Server {
     async fn connect(&self, user: &str, password: &str) -> Result<Box<dyn Client>, String> {
         let verified = self.logins.password(user, password.to_owned(), None).await;
-        let principal = verified
-            .map_err(|error| error.to_string())?
-            .ok_or("user or password is wrong")?;
+        let principal = verified.map_err(|refusal| refusal.to_string())?.principal;
         Ok(Box::new(Connection {
             id: random_id().unwrap(),
             principal,

@@ -2,10 +2,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cordada_query::{Access, Engine, PlannedQuery};
+use cordada_query::{Access, Engine, Executor, PlannedQuery, Role, ServerLimits};
 use cordada_query_contract::Shop;
+
+async fn engine(shop: &Shop) -> Engine {
+    let (parallelism, memory) = (shop.lake.parallelism(), shop.lake.memory());
+    let executor = Executor::new(parallelism, memory, &ServerLimits::default(), &BTreeMap::new());
+    Engine::open(shop.lake.clone(), Arc::new(executor.unwrap()))
+        .await
+        .unwrap()
+}
 
 async fn planned(engine: &Engine, access: &Arc<Access>, schema: &str, sql: &str) -> Arc<PlannedQuery> {
     let scope = engine.scope(access, None, schema).await.unwrap();
@@ -13,25 +22,39 @@ async fn planned(engine: &Engine, access: &Arc<Access>, schema: &str, sql: &str)
 }
 
 fn access(schemas: &[&str]) -> Arc<Access> {
-    Arc::new(Access::Only {
-        schemas: schemas.iter().map(|schema| (*schema).to_owned()).collect(),
-        relations: Default::default(),
-    })
+    let role = Role {
+        read: schemas.iter().map(|schema| (*schema).to_owned()).collect(),
+        ..Role::default()
+    };
+    let roles = BTreeMap::from([("reader".to_owned(), role)]);
+    Arc::new(Access::of("ana", &["reader".to_owned()], &BTreeMap::new(), &roles))
 }
 
 #[tokio::test]
 async fn an_answer_may_be_given_again_if_the_release_alone_decides_it() {
     let shop = Shop::fill().await;
-    let engine = Engine::open(shop.lake.clone()).await.unwrap();
-    let everything = Arc::new(Access::Everything);
+    let engine = engine(&shop).await;
+    let everything = Arc::new(Access::everything());
     for (sql, may) in [
         ("select 1", true),
-        ("select country, sum(balance) from warehouse.dim_customer group by country having count(*) > 1 order by 1", true),
+        (
+            "select country, sum(balance) from warehouse.dim_customer group by country having count(*) > 1 order by 1",
+            true,
+        ),
         ("select * from marts.sales_by_country", true),
-        ("select name, (select max(amount) from warehouse.fct_sale s where s.customer_id = c.customer_id) \
-          from warehouse.dim_customer c where exists (select 1 from raw_shop.orders)", true),
-        ("select row_number() over (order by sale_id), rank() over (order by amount) from warehouse.fct_sale", true),
-        ("with a as (select 1 as x union all select 2) select distinct x from a where x in (values (1), (2))", true),
+        (
+            "select name, (select max(amount) from warehouse.fct_sale s where s.customer_id = c.customer_id) \
+          from warehouse.dim_customer c where exists (select 1 from raw_shop.orders)",
+            true,
+        ),
+        (
+            "select row_number() over (order by sale_id), rank() over (order by amount) from warehouse.fct_sale",
+            true,
+        ),
+        (
+            "with a as (select 1 as x union all select 2) select distinct x from a where x in (values (1), (2))",
+            true,
+        ),
         ("select count(*) from warehouse.fct_sale version as of 1", true),
         ("select now()", false),
         ("select random()", false),
@@ -40,12 +63,25 @@ async fn an_answer_may_be_given_again_if_the_release_alone_decides_it() {
         ("select current_date", false),
         ("select * from warehouse.fct_sale where sold_at < now()", false),
         ("select name from warehouse.dim_customer order by random()", false),
-        ("select count(*) from warehouse.fct_sale where amount > (select random())", false),
-        ("select a.amount from warehouse.fct_sale a join warehouse.fct_sale b on a.sale_id + random() > b.sale_id", false),
-        ("select max(amount) filter (where random() > 0.5) from warehouse.fct_sale", false),
+        (
+            "select count(*) from warehouse.fct_sale where amount > (select random())",
+            false,
+        ),
+        (
+            "select a.amount from warehouse.fct_sale a join warehouse.fct_sale b on a.sale_id + random() > b.sale_id",
+            false,
+        ),
+        (
+            "select max(amount) filter (where random() > 0.5) from warehouse.fct_sale",
+            false,
+        ),
+        ("select * from warehouse.fct_sale tablesample bernoulli (50)", false),
         ("with a as (select now() as t) select count(*) from a", false),
         ("select * from ops.runs", false),
-        ("select count(*) from warehouse.fct_sale where exists (select 1 from ops.runs)", false),
+        (
+            "select count(*) from warehouse.fct_sale where exists (select 1 from ops.runs)",
+            false,
+        ),
         ("select * from information_schema.tables", false),
         ("select relname from pg_catalog.pg_class", false),
         ("explain select 1", false),
@@ -61,13 +97,19 @@ async fn an_answer_may_be_given_again_if_the_release_alone_decides_it() {
 async fn what_is_asked_is_asked_of_a_release_under_an_access() {
     const SQL: &str = "select count(*) from sales_by_country";
     let shop = Shop::fill().await;
-    let engine = Engine::open(shop.lake.clone()).await.unwrap();
+    let engine = engine(&shop).await;
     let (ana, bea) = (access(&["marts"]), access(&["marts", "warehouse"]));
     let first = planned(&engine, &ana, "marts", SQL).await.question.clone().unwrap();
-    assert_eq!(planned(&engine, &access(&["marts"]), "marts", SQL).await.question, Some(first.clone()));
+    assert_eq!(
+        planned(&engine, &access(&["marts"]), "marts", SQL).await.question,
+        Some(first.clone())
+    );
     assert_ne!(planned(&engine, &bea, "marts", SQL).await.question, Some(first.clone()));
     let other = format!("{SQL} ");
-    assert_ne!(planned(&engine, &ana, "marts", &other).await.question, Some(first.clone()));
+    assert_ne!(
+        planned(&engine, &ana, "marts", &other).await.question,
+        Some(first.clone())
+    );
     let elsewhere = "select count(*) from marts.sales_by_country";
     let in_marts = planned(&engine, &ana, "marts", elsewhere).await.question.clone();
     assert_ne!(planned(&engine, &ana, "other", elsewhere).await.question, in_marts);

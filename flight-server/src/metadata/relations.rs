@@ -9,6 +9,7 @@ use cordada_lake::query::session::CATALOG;
 use cordada_query::{DocumentedRelation, Workspace};
 
 use super::arrow_error;
+use super::Question;
 use crate::wire::Types;
 use crate::{sql_types, wire};
 
@@ -35,29 +36,26 @@ pub(super) fn schemas(command: CommandGetDbSchemas, workspace: &Workspace) -> Re
 
 pub(super) async fn tables(
     command: CommandGetTables,
-    workspace: &Workspace,
-    types: Types,
+    question: &Question<'_>,
 ) -> Result<RecordBatch, ArrowError> {
-    let columns = if command.include_schema {
-        workspace.columns().await
-    } else {
-        &[]
-    };
-    let none = SchemaRef::new(Schema::empty());
-    let columns = columns.iter().chain(std::iter::repeat(&none));
+    let workspace = question.workspace;
+    let include_schema = command.include_schema;
+    let relations = workspace.documented().await;
+    let none = Schema::empty();
     let mut rows = command.into_builder();
-    for (relation, columns) in workspace.documented().await.iter().zip(columns) {
+    for relation in &relations {
         let table_type = if relation.is_view { VIEW } else { TABLE };
-        rows.append(
-            CATALOG,
-            relation.name.schema(),
-            relation.name.name(),
-            table_type,
-            &described(relation, columns, types),
-        )
-        .map_err(arrow_error)?;
+        rows.append(CATALOG, relation.name.schema(), relation.name.name(), table_type, &none)
+            .map_err(arrow_error)?;
     }
-    rows.build().map_err(arrow_error)
+    let answer = rows.build().map_err(arrow_error)?;
+    match include_schema {
+        true => {
+            let columns = workspace.columns().await;
+            question.schemas.complete(&answer, &relations, columns, question.types, described)
+        }
+        false => Ok(answer),
+    }
 }
 
 /// The columns of a relation as Flight SQL describes columns, in the types that a query of it gives.

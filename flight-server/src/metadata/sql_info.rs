@@ -359,7 +359,10 @@ mod tests {
         let code = SqlInfo::FlightSqlServerReadOnly as u32;
         for writes in [true, false] {
             let all = all(false, Client::Other, writes).unwrap();
-            let batch = CommandGetSqlInfo { info: vec![code] }.into_builder(&all).build().unwrap();
+            let batch = CommandGetSqlInfo { info: vec![code] }
+                .into_builder(&all)
+                .build()
+                .unwrap();
             let value = batch.column(1).as_union().value(0);
             assert_eq!(value.as_boolean().value(0), !writes);
         }

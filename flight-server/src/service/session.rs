@@ -88,7 +88,7 @@ impl Service {
     }
 
     /// Does what a `use`, or a `set search_path`, asks for; says whether the statement is about the session at all.
-    pub(super) async fn change_session(
+    pub(crate) async fn change_session(
         &self,
         caller: &Caller,
         context: &ReadContext,

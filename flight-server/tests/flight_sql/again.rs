@@ -19,16 +19,28 @@ async fn an_answer_that_is_given_again_is_that_of_its_release_its_user_and_its_f
     assert_eq!(answer(&mut ana, ALL).await, first);
 
     let mut nobody = fixture.client("nobody").await;
-    assert!(query(&mut nobody, ALL).await.is_err(), "a kept answer is not for those who may not ask");
+    assert!(
+        query(&mut nobody, ALL).await.is_err(),
+        "a kept answer is not for those who may not ask"
+    );
     let planned = ana.execute(ALL.to_owned(), None).await.unwrap();
     assert!(fetch(&mut nobody, &planned).await.is_err());
 
     // The schema that was told is the one of the rows, whatever was kept in another form.
-    for (option, value) in [("arrow_views", "true"), ("no_time_zones", "true"), ("compression", "zstd")] {
+    for (option, value) in [
+        ("arrow_views", "true"),
+        ("no_time_zones", "true"),
+        ("compression", "zstd"),
+    ] {
         let mut client = fixture.client("ana").await;
         client.set_header(option, value);
         for _ in 0..2 {
-            assert_eq!(answer(&mut client, "select country, sales, amount from marts.sales_by_country").await.len(), 2);
+            assert_eq!(
+                answer(&mut client, "select country, sales, amount from marts.sales_by_country")
+                    .await
+                    .len(),
+                2
+            );
             query(&mut client, ALL).await.unwrap();
         }
     }
@@ -37,7 +49,11 @@ async fn an_answer_that_is_given_again_is_that_of_its_release_its_user_and_its_f
     fixture.shop.publish(vec![("warehouse.fct_sale", written)]).await;
     let second = answer(&mut ana, ALL).await;
     assert_ne!(second, first);
-    assert_eq!(lines(&fetch(&mut ana, &planned).await.unwrap().1), first, "on the release it was planned on");
+    assert_eq!(
+        lines(&fetch(&mut ana, &planned).await.unwrap().1),
+        first,
+        "on the release it was planned on"
+    );
     assert_eq!(answer(&mut ana, ALL).await, second);
     fixture.shop.lake.rollback(1, "run").await.unwrap();
     assert_eq!(answer(&mut ana, ALL).await, first);
@@ -45,7 +61,9 @@ async fn an_answer_that_is_given_again_is_that_of_its_release_its_user_and_its_f
 
 async fn bound(client: &mut Client, statement: &mut PreparedStatement<Channel>, value: i64) -> Vec<String> {
     let values = Arc::new(Int64Array::from(vec![value]));
-    statement.set_parameters(RecordBatch::try_from_iter([("1", values as _)]).unwrap()).unwrap();
+    statement
+        .set_parameters(RecordBatch::try_from_iter([("1", values as _)]).unwrap())
+        .unwrap();
     let info = statement.execute().await.unwrap();
     lines(&fetch(client, &info).await.unwrap().1)
 }

@@ -7,9 +7,9 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
-use arrow_flight::sql::command_statement_ingest::TableDefinitionOptions;
-use arrow_flight::sql::command_statement_ingest::table_definition_options::{TableExistsOption, TableNotExistOption};
+use arrow_flight::sql::TableDefinitionOptions;
 use arrow_flight::sql::{CommandStatementIngest, ProstMessageExt};
+use arrow_flight::sql::{TableExistsOption, TableNotExistOption};
 use arrow_flight::{FlightData, FlightDescriptor};
 use cordada_lake::{Draft, Mode, Relation, Write};
 use cordada_query::{Role, User};
@@ -59,7 +59,10 @@ async fn ingest(
     batches: Vec<RecordBatch>,
 ) -> Result<i64, tonic::Status> {
     let rows = stream::iter(batches.into_iter().map(Ok));
-    client.execute_ingest(command(table, options), rows).await.map_err(status)
+    client
+        .execute_ingest(command(table, options), rows)
+        .await
+        .map_err(status)
 }
 
 async fn newest(shop: &Shop) -> u64 {
@@ -71,7 +74,9 @@ async fn rows_become_a_table_and_are_added_to_it_and_replaced() {
     let fixture = Fixture::open().await;
     let mut client = fixture.stranger().await;
     let before = newest(&fixture.shop).await;
-    let missing = ingest(&mut client, "crm.leads", APPEND, vec![leads(&[1])]).await.unwrap_err();
+    let missing = ingest(&mut client, "crm.leads", APPEND, vec![leads(&[1])])
+        .await
+        .unwrap_err();
     assert_eq!(missing.code(), Code::NotFound, "{missing}");
 
     let written = ingest(&mut client, "crm.leads", CREATE, vec![leads(&[1, 2]), leads(&[3])]).await;
@@ -80,25 +85,39 @@ async fn rows_become_a_table_and_are_added_to_it_and_replaced() {
     let all = "select id, name from crm.leads";
     assert_eq!(answer(&mut client, all).await, ["1|lead 1", "2|lead 2", "3|lead 3"]);
 
-    let exists = ingest(&mut client, "crm.leads", CREATE, vec![leads(&[9])]).await.unwrap_err();
+    let exists = ingest(&mut client, "crm.leads", CREATE, vec![leads(&[9])])
+        .await
+        .unwrap_err();
     assert_eq!(exists.code(), Code::AlreadyExists, "{exists}");
     // Columns are matched by their names; those that the rows lack are null.
     let ids = leads(&[4]).project(&[0]).unwrap();
     assert_eq!(ingest(&mut client, "crm.leads", APPEND, vec![ids]).await.unwrap(), 1);
     let turned = leads(&[5]).project(&[1, 0]).unwrap();
-    assert_eq!(ingest(&mut client, "crm.leads", CREATE_APPEND, vec![turned]).await.unwrap(), 1);
+    assert_eq!(
+        ingest(&mut client, "crm.leads", CREATE_APPEND, vec![turned])
+            .await
+            .unwrap(),
+        1
+    );
     assert_eq!(
         answer(&mut client, "select id, name from crm.leads where id > 3").await,
         ["4|-", "5|lead 5"]
     );
 
     let other = RecordBatch::try_from_iter([("id", Arc::new(StringArray::from(vec!["x"])) as ArrayRef)]).unwrap();
-    let unfit = ingest(&mut client, "crm.leads", APPEND, vec![other.clone()]).await.unwrap_err();
+    let unfit = ingest(&mut client, "crm.leads", APPEND, vec![other.clone()])
+        .await
+        .unwrap_err();
     assert_eq!(unfit.code(), Code::InvalidArgument, "{unfit}");
     assert_eq!(answer(&mut client, "select count(*) from crm.leads").await, ["5"]);
     assert_eq!(ingest(&mut client, "crm.leads", REPLACE, vec![other]).await.unwrap(), 1);
     assert_eq!(answer(&mut client, "select * from crm.leads").await, ["x"]);
-    assert_eq!(ingest(&mut client, "crm.leads", REPLACE, vec![leads(&[])]).await.unwrap(), 0);
+    assert_eq!(
+        ingest(&mut client, "crm.leads", REPLACE, vec![leads(&[])])
+            .await
+            .unwrap(),
+        0
+    );
     assert_eq!(answer(&mut client, "select count(name) from crm.leads").await, ["0"]);
     // What was read before is still there.
     let as_of = format!("select count(*) from crm.leads version as of {}", before + 1);
@@ -109,7 +128,9 @@ async fn rows_become_a_table_and_are_added_to_it_and_replaced() {
 async fn rows_that_break_off_leave_nothing() {
     let fixture = Fixture::open().await;
     let mut client = fixture.stranger().await;
-    ingest(&mut client, "crm.leads", CREATE, vec![leads(&[1])]).await.unwrap();
+    ingest(&mut client, "crm.leads", CREATE, vec![leads(&[1])])
+        .await
+        .unwrap();
     let before = newest(&fixture.shop).await;
     for options in [APPEND, REPLACE] {
         let descriptor = FlightDescriptor::new_cmd(command("crm.leads", options).as_any().encode_to_vec());
@@ -129,7 +150,12 @@ async fn rows_that_break_off_leave_nothing() {
     }
     // A write that was committed and never published, as of a process that was killed in between, is undone by the next.
     fixture.shop.write("crm.leads", leads(&[100])).await;
-    assert_eq!(ingest(&mut client, "crm.leads", APPEND, vec![leads(&[2])]).await.unwrap(), 1);
+    assert_eq!(
+        ingest(&mut client, "crm.leads", APPEND, vec![leads(&[2])])
+            .await
+            .unwrap(),
+        1
+    );
     assert_eq!(answer(&mut client, "select id from crm.leads").await, ["1", "2"]);
 }
 
@@ -142,8 +168,12 @@ async fn many_at_once_lose_no_row() {
         let mut client = fixture.stranger().await;
         writes.push(tokio::spawn(async move {
             let mine = format!("crm.of_{}", nth % 2);
-            ingest(&mut client, "crm.leads", CREATE_APPEND, vec![leads(&[nth])]).await.unwrap();
-            ingest(&mut client, &mine, CREATE_APPEND, vec![leads(&[nth])]).await.unwrap();
+            ingest(&mut client, "crm.leads", CREATE_APPEND, vec![leads(&[nth])])
+                .await
+                .unwrap();
+            ingest(&mut client, &mine, CREATE_APPEND, vec![leads(&[nth])])
+                .await
+                .unwrap();
         }));
     }
     for write in writes {
@@ -177,23 +207,35 @@ async fn a_role_writes_what_it_may_and_no_more() {
     let mut lola = server.stranger().await;
     lola.handshake("lola", PASSWORD).await.unwrap();
     ingest(&mut lola, "crm.leads", CREATE, vec![leads(&[1])]).await.unwrap();
-    ingest(&mut lola, "marts.budget", CREATE, vec![leads(&[1])]).await.unwrap();
+    ingest(&mut lola, "marts.budget", CREATE, vec![leads(&[1])])
+        .await
+        .unwrap();
     assert_eq!(answer(&mut lola, "select id from crm.leads").await, ["1"]);
     // Written is not read.
     assert!(query(&mut lola, "select * from marts.budget").await.is_err());
     let before = newest(&shop).await;
-    for table in ["marts.leads", "warehouse.fct_sale", "ops.runs", "raw_shop.orders", "pg_catalog.x"] {
+    for table in [
+        "marts.leads",
+        "warehouse.fct_sale",
+        "ops.runs",
+        "raw_shop.orders",
+        "pg_catalog.x",
+    ] {
         let refused = ingest(&mut lola, table, REPLACE, vec![leads(&[1])]).await.unwrap_err();
         assert_eq!(refused.code(), Code::PermissionDenied, "{table}: {refused}");
     }
     for reader in ["ana", "root"] {
         let mut client = server.stranger().await;
         client.handshake(reader, PASSWORD).await.unwrap();
-        let refused = ingest(&mut client, "crm.leads", APPEND, vec![leads(&[2])]).await.unwrap_err();
+        let refused = ingest(&mut client, "crm.leads", APPEND, vec![leads(&[2])])
+            .await
+            .unwrap_err();
         assert_eq!(refused.code(), Code::PermissionDenied, "{reader}: {refused}");
     }
     let mut nobody = server.stranger().await;
-    let refused = ingest(&mut nobody, "crm.leads", APPEND, vec![leads(&[2])]).await.unwrap_err();
+    let refused = ingest(&mut nobody, "crm.leads", APPEND, vec![leads(&[2])])
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated, "{refused}");
     assert_eq!(newest(&shop).await, before);
 }
@@ -226,7 +268,9 @@ async fn what_others_make_is_not_written() {
         ("marts.nothing", "it is a view"),
     ] {
         for options in [APPEND, REPLACE] {
-            let refused = ingest(&mut client, table, options, vec![leads(&[2])]).await.unwrap_err();
+            let refused = ingest(&mut client, table, options, vec![leads(&[2])])
+                .await
+                .unwrap_err();
             assert_eq!(refused.code(), Code::InvalidArgument, "{table}: {refused}");
             assert!(refused.message().contains(says), "{table}: {refused}");
         }
@@ -245,7 +289,9 @@ async fn names_that_a_table_cannot_have_are_refused() {
     let twice = RecordBatch::try_new(Arc::new(twice), vec![column.clone(), column]).unwrap();
     let refused = ingest(&mut client, "crm.twice", CREATE, vec![twice]).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
-    let refused = ingest(&mut client, "crm._x", CREATE, vec![leads(&[1])]).await.unwrap_err();
+    let refused = ingest(&mut client, "crm._x", CREATE, vec![leads(&[1])])
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
     let broken = stream::iter([Err(FlightError::protocol("the client gives up"))]);
     let gone = client.execute_ingest(command("crm.gone", CREATE), broken).await;

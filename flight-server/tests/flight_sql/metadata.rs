@@ -295,11 +295,17 @@ async fn flights_are_listed_with_their_columns_and_are_fetched_by_their_tickets(
         listed.push(flights(&mut client, criteria).await);
     }
     let names = |flights: &[FlightInfo]| -> Vec<String> {
-        let paths = flights.iter().map(|flight| flight.flight_descriptor.as_ref().unwrap().path.join("."));
+        let paths = flights
+            .iter()
+            .map(|flight| flight.flight_descriptor.as_ref().unwrap().path.join("."));
         paths.collect()
     };
     assert_eq!(names(&listed[1]), ["warehouse.dim_customer", "warehouse.fct_sale"]);
-    assert!(names(&listed[0]).contains(&"marts.sales_by_country".to_owned()), "{:?}", names(&listed[0]));
+    assert!(
+        names(&listed[0]).contains(&"marts.sales_by_country".to_owned()),
+        "{:?}",
+        names(&listed[0])
+    );
     for flight in &listed[0] {
         // `fetch` compares the schemas.
         let (_, batches) = fetch(&mut client, flight).await.unwrap();
@@ -318,11 +324,24 @@ async fn flights_are_listed_with_their_columns_and_are_fetched_by_their_tickets(
 async fn a_path_is_a_relation() {
     let fixture = Fixture::open().await;
     let mut client = fixture.stranger().await;
-    for path in [vec!["lake", "warehouse", "dim_customer"], vec!["warehouse", "dim_customer"]] {
+    for path in [
+        vec!["lake", "warehouse", "dim_customer"],
+        vec!["warehouse", "dim_customer"],
+    ] {
         let descriptor = FlightDescriptor::new_path(path.into_iter().map(str::to_owned).collect());
-        let info = client.inner_mut().get_flight_info(descriptor.clone()).await.unwrap().into_inner();
+        let info = client
+            .inner_mut()
+            .get_flight_info(descriptor.clone())
+            .await
+            .unwrap()
+            .into_inner();
         assert_eq!(lines(&fetch(&mut client, &info).await.unwrap().1).len(), 3);
-        let polled = client.inner_mut().poll_flight_info(descriptor).await.unwrap().into_inner();
+        let polled = client
+            .inner_mut()
+            .poll_flight_info(descriptor)
+            .await
+            .unwrap()
+            .into_inner();
         assert!(polled.flight_descriptor.is_none() && polled.info.is_some());
     }
     let nowhere = FlightDescriptor::new_path(vec!["warehouse".to_owned(), "nowhere".to_owned()]);

@@ -195,7 +195,10 @@ async fn several_rows_of_values_give_the_rows_of_all_of_them_in_order() {
 async fn an_error_of_one_row_ends_the_rows() {
     let fixture = Fixture::open().await;
     let mut client = fixture.stranger().await;
-    let mut statement = client.prepare("select 10 / cast(? as bigint)".to_owned(), None).await.unwrap();
+    let mut statement = client
+        .prepare("select 10 / cast(? as bigint)".to_owned(), None)
+        .await
+        .unwrap();
     let values: ArrayRef = Arc::new(Int64Array::from(vec![1, 0]));
     statement.set_parameters(row(vec![values])).unwrap();
     let info = statement.execute().await.unwrap();
@@ -216,7 +219,12 @@ async fn values_mean_the_same_in_whichever_type_they_come() {
             Field::new("number", DataType::Int64, true),
         ],
     );
-    let union = UnionArray::try_new(arms.unwrap(), vec![1].into(), Some(vec![0].into()), vec![text("x"), int(2)]);
+    let union = UnionArray::try_new(
+        arms.unwrap(),
+        vec![1].into(),
+        Some(vec![0].into()),
+        vec![text("x"), int(2)],
+    );
     let by_id = "select name from warehouse.dim_customer where customer_id + 1 = ?";
     for value in [
         int(2),
@@ -224,7 +232,10 @@ async fn values_mean_the_same_in_whichever_type_they_come() {
         id(&DataType::UInt8),
         id(&DataType::Float64),
         id(&DataType::Decimal128(10, 0)),
-        id(&DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Int64))),
+        id(&DataType::Dictionary(
+            Box::new(DataType::Int8),
+            Box::new(DataType::Int64),
+        )),
         Arc::new(union.unwrap()) as ArrayRef,
     ] {
         let of = value.data_type().clone();
@@ -233,12 +244,19 @@ async fn values_mean_the_same_in_whichever_type_they_come() {
     // The first two sales are at 0 s and 1 s.
     let since = "select count(*) from warehouse.fct_sale where sold_at < ?";
     let zoned = ms(2000).with_timezone("Europe/Madrid");
-    for value in [Arc::new(ms(2000)) as ArrayRef, Arc::new(zoned), Arc::new(ms(2000).with_timezone("UTC"))] {
+    for value in [
+        Arc::new(ms(2000)) as ArrayRef,
+        Arc::new(zoned),
+        Arc::new(ms(2000).with_timezone("UTC")),
+    ] {
         let of = value.data_type().clone();
         assert_eq!(run(&mut client, since, vec![value]).await, ["2"], "{of}");
     }
     let time: ArrayRef = Arc::new(Time32MillisecondArray::from(vec![36_000_000]));
-    assert_eq!(run(&mut client, "select time '10:00:00' = ?", vec![time]).await, ["true"]);
+    assert_eq!(
+        run(&mut client, "select time '10:00:00' = ?", vec![time]).await,
+        ["true"]
+    );
     let born = "select count(*) from warehouse.dim_customer where since >= ?";
     let day: ArrayRef = Arc::new(Date64Array::from(vec![19_100 * 86_400_000]));
     assert_eq!(run(&mut client, born, vec![day]).await, ["2"]);
@@ -266,12 +284,20 @@ async fn times_go_out_as_the_client_reads_them() {
         assert_eq!(zone(&parameter), (TimeUnit::Millisecond, zoned), "{agent}");
         let told = statement.dataset_schema().unwrap().field(0).data_type().clone();
         assert_eq!(zone(&told), (TimeUnit::Microsecond, zoned), "{agent}");
-        let (schema, _) = query(&mut client, "select sold_at from warehouse.fct_sale").await.unwrap();
-        assert_eq!(zone(schema.field(0).data_type()), (TimeUnit::Microsecond, zoned), "{agent}");
+        let (schema, _) = query(&mut client, "select sold_at from warehouse.fct_sale")
+            .await
+            .unwrap();
+        assert_eq!(
+            zone(schema.field(0).data_type()),
+            (TimeUnit::Microsecond, zoned),
+            "{agent}"
+        );
     }
     let mut client = fixture.driver("grpc-java-netty/1.71.0").await;
     client.set_header("no_time_zones", "false");
-    let (schema, _) = query(&mut client, "select sold_at from warehouse.fct_sale").await.unwrap();
+    let (schema, _) = query(&mut client, "select sold_at from warehouse.fct_sale")
+        .await
+        .unwrap();
     assert!(zone(schema.field(0).data_type()).1);
 }
 
@@ -281,7 +307,10 @@ async fn an_update_changes_the_session_or_is_refused() {
     let mut client = fixture.client("root").await;
     let set = client.execute_update("use warehouse".to_owned(), None).await.unwrap();
     assert_eq!(set, 0);
-    assert_eq!(fixture::answer(&mut client, "select count(*) from dim_customer").await, ["3"]);
+    assert_eq!(
+        fixture::answer(&mut client, "select count(*) from dim_customer").await,
+        ["3"]
+    );
     for sql in ["delete from dim_customer", "select 1"] {
         let refused = status(client.execute_update(sql.to_owned(), None).await.unwrap_err());
         assert_eq!(refused.code(), Code::InvalidArgument, "{sql}: {refused}");

@@ -39,7 +39,10 @@ impl Says {
 
     fn texts(&self, code: SqlInfo) -> Vec<String> {
         let list = self.value(code).as_list::<i32>().value(0);
-        list.as_string::<i32>().iter().map(|text| text.unwrap().to_owned()).collect()
+        list.as_string::<i32>()
+            .iter()
+            .map(|text| text.unwrap().to_owned())
+            .collect()
     }
 }
 
@@ -57,15 +60,30 @@ async fn what_is_said_of_statements_is_so() {
     for (code, sql) in [
         (I::SqlAllTablesAreSelectable, format!("select * from {customers}")),
         (I::SqlSupportsColumnAliasing, "select 1 as \"a.b\"".to_owned()),
-        (I::SqlSupportsTableCorrelationNames, format!("select c.name from {customers} as c")),
-        (I::SqlSupportsExpressionsInOrderBy, format!("select name from {customers} order by length(name) + 1")),
-        (I::SqlSupportsOrderByUnrelated, format!("select name from {customers} order by balance")),
-        (I::SqlSupportsLikeEscapeClause, "select 'a%' like 'a!%' escape '!'".to_owned()),
+        (
+            I::SqlSupportsTableCorrelationNames,
+            format!("select c.name from {customers} as c"),
+        ),
+        (
+            I::SqlSupportsExpressionsInOrderBy,
+            format!("select name from {customers} order by length(name) + 1"),
+        ),
+        (
+            I::SqlSupportsOrderByUnrelated,
+            format!("select name from {customers} order by balance"),
+        ),
+        (
+            I::SqlSupportsLikeEscapeClause,
+            "select 'a%' like 'a!%' escape '!'".to_owned(),
+        ),
         (
             I::SqlCorrelatedSubqueriesSupported,
             format!("select (select count(*) from {customers} d where d.country = c.country) from {customers} c"),
         ),
-        (I::SqlSelectForUpdateSupported, format!("select * from {customers} for update")),
+        (
+            I::SqlSelectForUpdateSupported,
+            format!("select * from {customers} for update"),
+        ),
         (I::SqlStoredProceduresSupported, "{call f()}".to_owned()),
         (I::SqlDdlCatalog, "create database x".to_owned()),
         (I::SqlDdlSchema, "create schema x".to_owned()),
@@ -75,7 +93,12 @@ async fn what_is_said_of_statements_is_so() {
         assert_eq!(ran.is_ok(), says.is(code), "{code:?}: {sql}: {ran:?}");
     }
     assert!(!says.is(I::SqlSupportsDifferentTableCorrelationNames));
-    runs(&mut client, &format!("select dim_customer.name from {customers} dim_customer")).await.unwrap();
+    runs(
+        &mut client,
+        &format!("select dim_customer.name from {customers} dim_customer"),
+    )
+    .await
+    .unwrap();
     let null = answer(&mut client, "select (null || 'x') is null").await;
     assert_eq!(null, [says.is(I::SqlNullPlusNullIsNull).to_string()]);
     let nulls_high = "select x from (values (1), (null)) t(x) order by x desc limit 1";
@@ -83,20 +106,44 @@ async fn what_is_said_of_statements_is_so() {
     assert_eq!(says.value(I::SqlNullOrdering).as_primitive::<Int32Type>().value(0), 0);
     assert_eq!(says.value(I::SqlIdentifierCase).as_primitive::<Int32Type>().value(0), 3);
     assert_eq!(answer(&mut client, "select A from (select 1 as a) t").await, ["1"]);
-    let quote = says.value(I::SqlIdentifierQuoteChar).as_string::<i32>().value(0).to_owned();
+    let quote = says
+        .value(I::SqlIdentifierQuoteChar)
+        .as_string::<i32>()
+        .value(0)
+        .to_owned();
     let quoted = format!("select {quote}B{quote} from (select 1 as a, 2 as {quote}B{quote}) t");
     assert_eq!(answer(&mut client, &quoted).await, ["2"]);
 
     let joined = |how: &str| format!("select * from {customers} c {how} join warehouse.fct_sale s using (customer_id)");
     for (code, bit, sql) in [
-        (I::SqlSupportedGroupBy, 0, format!("select count(*) from {customers} group by country")),
-        (I::SqlSupportedGroupBy, 1, format!("select country, count(*) from {customers} group by country, name")),
+        (
+            I::SqlSupportedGroupBy,
+            0,
+            format!("select count(*) from {customers} group by country"),
+        ),
+        (
+            I::SqlSupportedGroupBy,
+            1,
+            format!("select country, count(*) from {customers} group by country, name"),
+        ),
         (I::SqlOuterJoinsSupportLevel, 1, joined("left")),
         (I::SqlOuterJoinsSupportLevel, 2, joined("full outer")),
         (I::SqlSupportedSubqueries, 0, "select 1 where 1 = (select 1)".to_owned()),
-        (I::SqlSupportedSubqueries, 1, "select 1 where exists (select 1)".to_owned()),
-        (I::SqlSupportedSubqueries, 2, "select 1 where 1 in (select 1)".to_owned()),
-        (I::SqlSupportedSubqueries, 3, "select 1 where 1 <= all (select 1) and 1 = any (select 1)".to_owned()),
+        (
+            I::SqlSupportedSubqueries,
+            1,
+            "select 1 where exists (select 1)".to_owned(),
+        ),
+        (
+            I::SqlSupportedSubqueries,
+            2,
+            "select 1 where 1 in (select 1)".to_owned(),
+        ),
+        (
+            I::SqlSupportedSubqueries,
+            3,
+            "select 1 where 1 <= all (select 1) and 1 = any (select 1)".to_owned(),
+        ),
         (I::SqlSupportedUnions, 0, "select 1 union select 1".to_owned()),
         (I::SqlSupportedUnions, 1, "select 1 union all select 1".to_owned()),
     ] {
@@ -107,7 +154,12 @@ async fn what_is_said_of_statements_is_so() {
         assert_eq!(says.value(unlimited).as_primitive::<Int64Type>().value(0), 0);
     }
     let wide: Vec<_> = (0..2000).map(|n| format!("{n} as c{n}")).collect();
-    runs(&mut client, &format!("select {}, '{}'", wide.join(", "), "x".repeat(1 << 20))).await.unwrap();
+    runs(
+        &mut client,
+        &format!("select {}, '{}'", wide.join(", "), "x".repeat(1 << 20)),
+    )
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
@@ -117,7 +169,12 @@ async fn what_is_said_of_the_protocol_is_so() {
     let mut client = fixture.client("root").await;
     let says = Says::of(&mut client).await;
     assert!(says.is(I::FlightSqlServerSql) && says.is(I::FlightSqlServerCancel));
-    assert_eq!(says.value(I::FlightSqlServerTransaction).as_primitive::<Int32Type>().value(0), 0);
+    assert_eq!(
+        says.value(I::FlightSqlServerTransaction)
+            .as_primitive::<Int32Type>()
+            .value(0),
+        0
+    );
     assert!(client.begin_transaction().await.is_err());
     assert!(!says.is(I::SqlTransactionsSupported) && !says.is(I::SqlSavepointsSupported));
     assert!(!says.is(I::FlightSqlServerSubstrait));
@@ -127,7 +184,11 @@ async fn what_is_said_of_the_protocol_is_so() {
     let mut anybody = open.stranger().await;
     assert!(!Says::of(&mut anybody).await.is(I::FlightSqlServerReadOnly));
 
-    let escape = says.value(I::SqlSearchStringEscape).as_string::<i32>().value(0).to_owned();
+    let escape = says
+        .value(I::SqlSearchStringEscape)
+        .as_string::<i32>()
+        .value(0)
+        .to_owned();
     let command = arrow_flight::sql::CommandGetDbSchemas {
         catalog: None,
         db_schema_filter_pattern: Some(format!("raw{escape}_shop")),
@@ -186,9 +247,17 @@ async fn types_are_converted_into_those_that_are_said_and_no_others() {
     let mut client = fixture.stranger().await;
     let says = Says::of(&mut client).await;
     let map = says.value(SqlInfo::SqlSupportsConvert).as_map().value(0);
-    let (from, to) = (map.column(0).as_primitive::<Int32Type>(), map.column(1).as_list::<i32>());
+    let (from, to) = (
+        map.column(0).as_primitive::<Int32Type>(),
+        map.column(1).as_list::<i32>(),
+    );
     let said: BTreeMap<i32, Vec<i32>> = (0..map.len())
-        .map(|row| (from.value(row), to.value(row).as_primitive::<Int32Type>().values().to_vec()))
+        .map(|row| {
+            (
+                from.value(row),
+                to.value(row).as_primitive::<Int32Type>().values().to_vec(),
+            )
+        })
         .collect();
     let types = [
         (C::SqlConvertBigint, "BIGINT", "1"),
@@ -216,10 +285,15 @@ async fn types_are_converted_into_those_that_are_said_and_no_others() {
             // A text converts if it is one of the other type's values.
             let value = if text.is_empty() { wanted } else { text };
             let sql = format!("select {{fn convert({{fn convert('{value}', SQL_{from_name})}}, SQL_{to_name})}}");
-            let is_said = said.get(&(from as i32)).is_some_and(|to_codes| to_codes.contains(&(to as i32)));
+            let is_said = said
+                .get(&(from as i32))
+                .is_some_and(|to_codes| to_codes.contains(&(to as i32)));
             let ran = runs(&mut client, &sql).await;
             if ran.is_ok() != is_said {
-                wrong.push(format!("{from_name} to {to_name}: said {is_said}, {:?}", ran.err().map(|e| e.message().to_owned())));
+                wrong.push(format!(
+                    "{from_name} to {to_name}: said {is_said}, {:?}",
+                    ran.err().map(|e| e.message().to_owned())
+                ));
             }
         }
     }
@@ -230,7 +304,10 @@ async fn types_are_converted_into_those_that_are_said_and_no_others() {
 async fn types_that_are_listed_have_values_that_are_written_so() {
     let fixture = Fixture::open().await;
     let mut client = fixture.stranger().await;
-    let info = client.get_xdbc_type_info(CommandGetXdbcTypeInfo { data_type: None }).await.unwrap();
+    let info = client
+        .get_xdbc_type_info(CommandGetXdbcTypeInfo { data_type: None })
+        .await
+        .unwrap();
     let (schema, batches) = fetch(&mut client, &info).await.unwrap();
     let all = concat_batches(&schema, &batches).unwrap();
     let text = |name: &str, row: usize| {
@@ -256,11 +333,18 @@ async fn types_that_are_listed_have_values_that_are_written_so() {
             _ => "x",
         };
         let literal = format!("select cast({prefix}{value}{suffix} as {name}) as x");
-        let (told, _) = query(&mut client, &literal).await.unwrap_or_else(|status| panic!("{literal}: {status}"));
+        let (told, _) = query(&mut client, &literal)
+            .await
+            .unwrap_or_else(|status| panic!("{literal}: {status}"));
         assert_eq!(told.field(0).metadata()["ARROW:FLIGHT:SQL:TYPE_NAME"], name);
     }
-    let unknown = client.get_xdbc_type_info(CommandGetXdbcTypeInfo { data_type: Some(-999) }).await.unwrap();
+    let unknown = client
+        .get_xdbc_type_info(CommandGetXdbcTypeInfo { data_type: Some(-999) })
+        .await
+        .unwrap();
     assert_eq!(lines(&fetch(&mut client, &unknown).await.unwrap().1).len(), 0);
-    let refused = query(&mut client, "select cast(null as no_such_type)").await.unwrap_err();
+    let refused = query(&mut client, "select cast(null as no_such_type)")
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use cordada_core::{Result, types};
+use cordada_core::types;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
@@ -180,7 +180,9 @@ impl FileScan<'_> {
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         let files = self.files(state, filters)?;
-        let columns = projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect());
+        let columns = projection
+            .cloned()
+            .unwrap_or_else(|| (0..self.schema.fields().len()).collect());
         let schema = Arc::new(self.schema.project(&columns)?);
         if files.is_empty() {
             return Ok(Arc::new(EmptyExec::new(schema)));
@@ -198,7 +200,13 @@ impl FileScan<'_> {
             }
             self.decode(hot, state, &files, &columns, &schema)?;
         }
-        self.read(state, &files, statistics, Some(&columns).filter(|_| projection.is_some()), limit)
+        self.read(
+            state,
+            &files,
+            statistics,
+            Some(&columns).filter(|_| projection.is_some()),
+            limit,
+        )
     }
 
     /// Has columns of those files decoded that are asked for again and again.

@@ -26,6 +26,14 @@ impl Default for PinnedViews {
     }
 }
 
+#[cfg(test)]
+impl PinnedViews {
+    /// How many are kept.
+    pub(crate) fn kept(&self) -> usize {
+        self.0.weight()
+    }
+}
+
 impl Lake {
     /// The view of that kind, which is the query `sql` over the relations `reads`.
     ///

@@ -16,9 +16,14 @@ fn rows(first: usize) -> RecordBatch {
     let few: StringArray = all()
         .map(|number| some(number).then(|| format!("one of a few long texts, number {}", number % 5)))
         .collect();
-    let many: StringArray = all().map(|number| Some(format!("text {number} of many, all different"))).collect();
+    let many: StringArray = all()
+        .map(|number| Some(format!("text {number} of many, all different")))
+        .collect();
     let price = all().map(|number| some(number).then_some(number as i128 * 25));
-    let price = price.collect::<Decimal128Array>().with_precision_and_scale(12, 2).unwrap();
+    let price = price
+        .collect::<Decimal128Array>()
+        .with_precision_and_scale(12, 2)
+        .unwrap();
     let lists = all().map(|number| some(number).then(|| vec![Some(number as i64), None]));
     let lists = ListArray::from_iter_primitive::<Int64Type, _, _>(lists);
     let ratios: Float64Array = all().map(|number| Some(number as f64 / 3.0)).collect();
@@ -50,7 +55,10 @@ async fn run(lake: &Lake, release: &Arc<Release>, statement: &str) -> (bool, Str
     let frame = session.execute_logical_plan(plan).await.unwrap();
     let context = Arc::new(frame.task_ctx());
     let physical = frame.create_physical_plan().await.unwrap();
-    let hot = displayable(&*physical).indent(false).to_string().contains("hot columns");
+    let hot = displayable(&*physical)
+        .indent(false)
+        .to_string()
+        .contains("hot columns");
     let batches = datafusion::physical_plan::collect(physical, context).await.unwrap();
     let rows = shown(&batches);
     if let Some(columns) = lake.hot_columns() {
@@ -106,7 +114,10 @@ async fn a_column_of_another_type_and_a_new_file_are_read_anew() {
         assert_eq!(hot, number > 1, "{number}");
         assert_eq!(rows, "|x| |9999| |9998|");
     }
-    assert_eq!(run(&lake, &first, statement).await, (true, "|19999| |19998| |19997|".to_owned()));
+    assert_eq!(
+        run(&lake, &first, statement).await,
+        (true, "|19999| |19998| |19997|".to_owned())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,15 +127,35 @@ async fn what_is_kept_fits_its_share_and_what_is_too_large_is_not_kept() {
         memory: Some(16 << 20),
         ..Settings::default()
     };
-    let lake = Lake::open(folder.path().to_str().unwrap(), &settings).await.unwrap().with_hot_columns();
+    let lake = Lake::open(folder.path().to_str().unwrap(), &settings)
+        .await
+        .unwrap()
+        .with_hot_columns();
     let release = publish(&lake, append(&lake, rows(0)).await).await;
     let share = lake.memory() / crate::query::hot::MEMORY_PART;
-    for column in ["id", "few", "many", "price", "lists", "record", "id, few, many, price, lists, record"] {
+    for column in [
+        "id",
+        "few",
+        "many",
+        "price",
+        "lists",
+        "record",
+        "id, few, many, price, lists, record",
+    ] {
         for _ in 0..3 {
-            run(&lake, &release, &format!("select {column} from raw_a.t order by id limit 1")).await;
+            run(
+                &lake,
+                &release,
+                &format!("select {column} from raw_a.t order by id limit 1"),
+            )
+            .await;
             assert!(lake.hot_columns().unwrap().bytes() <= share);
         }
     }
-    assert!(!run(&lake, &release, "select * from raw_a.t order by id limit 1").await.0);
+    assert!(
+        !run(&lake, &release, "select * from raw_a.t order by id limit 1")
+            .await
+            .0
+    );
     assert!(lake.hot_columns().unwrap().bytes() > 0);
 }

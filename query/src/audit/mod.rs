@@ -7,7 +7,6 @@
 mod chain;
 mod record;
 mod statement;
-mod text;
 mod verify;
 
 use std::collections::VecDeque;

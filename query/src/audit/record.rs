@@ -25,7 +25,7 @@ pub const AUDIT: Journal = Journal::new(
         // The hash of the session's id, which itself would let others into it.
         ("session", Text),
         ("sql_hash", Text),
-        // Without its literals and comments.
+        // Without its literals and comments, 2,000 characters at most.
         ("sql", Text),
         ("release", Integer),
         ("relations", Text),
@@ -50,6 +50,8 @@ pub const AUDIT: Journal = Journal::new(
 pub enum Event {
     /// A statement.
     Statement,
+    /// Rows that a client sent became those of a table.
+    Ingest,
     /// Somebody logged in.
     Login,
     /// Somebody was not let in.
@@ -98,7 +100,7 @@ pub struct Record {
     pub outcome: Outcome,
     /// The class of its error.
     pub error: Option<String>,
-    /// Rows that were sent.
+    /// Rows that were sent, or that came.
     pub rows: u64,
     /// Bytes that were sent.
     pub bytes: u64,
@@ -181,6 +183,7 @@ impl Event {
     fn name(self) -> &'static str {
         match self {
             Self::Statement => "statement",
+            Self::Ingest => "ingest",
             Self::Login => "login",
             Self::Refusal => "refusal",
             Self::Lost => "lost",

@@ -1,13 +1,17 @@
 //! A statement, from when it comes to when its last row is sent.
 
 use chrono::Utc;
-use cordada_core::hex;
+use cordada_core::{TableName, hex};
+use cordada_lake::query::sql::without_literals;
 use ring::digest::{SHA256, digest};
 
+use super::Audit;
 use super::record::{Event, Outcome, Record};
-use super::{Audit, text};
 use crate::auth::Principal;
 use crate::engine::{PlannedQuery, Scope};
+
+/// Bytes of a statement whose text is put down, and not its hash alone: one of megabytes is literals, most of it.
+const LONGEST: usize = 256 << 10;
 
 /// What is put down of a statement once it is over. One that is dropped before it ended was cancelled.
 #[derive(Debug)]
@@ -24,9 +28,28 @@ impl Audit {
             user: Some(asker.name.clone()),
             session: session.map(|session| hash(session.as_bytes())),
             sql_hash: Some(hash(sql.as_bytes())),
-            sql: text::without_literals(sql),
+            sql: (sql.len() <= LONGEST).then(|| without_literals(sql)),
             queued_at: Some(Utc::now()),
             ..Record::new(Event::Statement, door, Outcome::Cancelled)
+        };
+        Statement {
+            audit: self.clone(),
+            record: Some(Box::new(record)),
+        }
+    }
+}
+
+impl Audit {
+    /// Rows come for that table.
+    pub fn ingest(&self, door: &'static str, asker: &Principal, session: Option<&str>, table: &TableName) -> Statement {
+        let now = Some(Utc::now());
+        let record = Record {
+            user: Some(asker.name.clone()),
+            session: session.map(|session| hash(session.as_bytes())),
+            relations: Some(table.to_string()),
+            queued_at: now,
+            started_at: now,
+            ..Record::new(Event::Ingest, door, Outcome::Cancelled)
         };
         Statement {
             audit: self.clone(),
@@ -80,11 +103,6 @@ impl Statement {
             record.recorded_at = now;
             self.audit.record(*record);
         }
-    }
-
-    /// It was only planned, and that is well: it is put down when it runs.
-    pub fn forget(mut self) {
-        self.record = None;
     }
 }
 

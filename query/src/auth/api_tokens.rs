@@ -271,7 +271,8 @@ mod tests {
     use super::*;
 
     async fn vault(folder: &tempfile::TempDir) -> Vault {
-        let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default());
+        let settings = Settings::default();
+        let lake = Lake::open(folder.path().to_str().unwrap(), &settings);
         lake.await.unwrap().vault()
     }
 

@@ -275,7 +275,8 @@ mod tests {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     async fn vault(folder: &tempfile::TempDir) -> Option<Vault> {
-        let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default());
+        let settings = Settings::default();
+        let lake = Lake::open(folder.path().to_str().unwrap(), &settings);
         Some(lake.await.unwrap().vault())
     }
 

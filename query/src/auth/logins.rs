@@ -301,13 +301,15 @@ impl Logins {
     pub async fn follow(&self) -> Infallible {
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut seen, mut looks) = (Vec::new(), 0_u32);
+        let (mut seen, mut looks, mut is_away) = (Vec::new(), 0_u32, false);
         loop {
             ticks.tick().await;
             looks = looks.wrapping_add(1);
-            if let Err(error) = self.look(&mut seen, looks % CLEAN == 0).await {
-                tracing::warn!(%error, "cannot see which logins and keys have changed");
+            let looked = self.look(&mut seen, looks.is_multiple_of(CLEAN)).await;
+            if let (Err(error), false) = (&looked, is_away) {
+                tracing::warn!(%error, "cannot see which logins and keys have changed, until the lake can be read");
             }
+            is_away = looked.is_err();
             if let Some(provider) = &self.provider
                 && let Err(error) = provider.refresh().await
             {
@@ -445,5 +447,5 @@ impl LoginSettings {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;

@@ -232,7 +232,8 @@ mod tests {
     async fn nobody_is_nobody_even_with_the_password_that_they_are_held_against() {
         let hash = hash_password("secret").unwrap();
         let passwords = Passwords::new(Throttle::new(Hands::new().clock())).unwrap();
-        for (name, password) in [("bob", "secret"), ("", ""), ("ana", &"x".repeat(LONGEST + 1))] {
+        let long = "x".repeat(LONGEST + 1);
+        for (name, password) in [("bob", "secret"), ("", ""), ("ana", long.as_str())] {
             let refused = passwords.verify(attempt(&hash, name, password)).await;
             assert!(matches!(refused, Err(Refusal::Password)), "{name}");
         }

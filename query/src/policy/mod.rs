@@ -26,16 +26,22 @@ use cordada_lake::query::metadata::Described;
 use cordada_lake::{Lake, Release, journal};
 use datafusion::catalog::{CatalogProvider, TableProvider};
 use datafusion::error::Result;
+use datafusion::logical_expr::LogicalPlan;
 
 pub(crate) use check::check;
 pub use config::{Mask, Personal};
 use gate::PolicyGate;
 pub(crate) use grant::Grant;
 pub(crate) use key::MaskKey;
-use relation::Planner;
+use relation::{Planner, PolicedRelation};
 pub(crate) use template::Asker;
 
 use crate::access::Access;
+
+/// What a relation shows, if policies have a say in it.
+pub(crate) fn shown_plan<'a>(relation: &'a (dyn TableProvider + 'static)) -> Option<&'a LogicalPlan> {
+    relation.downcast_ref::<PolicedRelation>().map(PolicedRelation::plan)
+}
 
 /// A relation by its catalog, which is of one release, and its name.
 type Opened = (String, TableName);

@@ -253,6 +253,11 @@ impl Columns<'_> {
 }
 
 impl PolicedRelation {
+    /// The plan of what is seen.
+    pub(super) fn plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
     /// All that the view shows, and nothing of what it reads besides.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use cordada_lake::query::session::state_for;
 use cordada_lake::release::{ColumnDocs, Docs};
 use cordada_lake::{Draft, Journal, JournalType, Lake, Mode, Relation, Settings, Write};
 use cordada_query::auth::Principal;
-use cordada_query::{Engine, Mask, Personal, Role};
+use cordada_query::{Engine, Executor, Mask, Personal, Role, ServerLimits};
 use cordada_query_contract::lines;
 use datafusion::physical_plan::memory::MemoryStream;
 use futures::TryStreamExt;
@@ -163,8 +163,11 @@ impl Side {
             ..Settings::default()
         };
         let lake = Lake::open(folder.path().to_str().unwrap(), &settings).await.unwrap();
+        let (parallelism, memory) = (lake.parallelism(), lake.memory());
+        let executor = Executor::new(parallelism, memory, &ServerLimits::default(), &BTreeMap::new());
+        let executor = Arc::new(executor.unwrap());
         Self {
-            engine: Engine::open(lake.clone()).await.unwrap(),
+            engine: Engine::open(lake.clone(), executor).await.unwrap(),
             lake,
             _folder: folder,
         }

@@ -118,3 +118,23 @@ async fn hashes_are_equal_where_values_are_and_kinds_have_masks_of_their_own() {
     let rows = lakes.policed_as(&asker, sql).await;
     assert_eq!(rows, Answer::Rows(vec!["60|64|64|Name0 ES|0".to_owned()]));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_is_given_again_only_if_policies_do_not_change_it() {
+    let lakes = Lakes::fill().await;
+    let sql = "select count(*) from warehouse.person";
+    let mut questions = Vec::new();
+    for (rows, country) in [
+        ("country = attribute('country')", "ES"),
+        ("country = attribute('country')", "FR"),
+        ("born < now()", "ES"),
+        ("id > (select count(*) from lake.ops.runs)", "ES"),
+        ("random() < 0.5", "ES"),
+    ] {
+        let asker = principal("ana", &role(rows, &[("email", Mask::Partial)]), country);
+        let scope = lakes.engine().scope(&asker.access, None, "marts").await.unwrap();
+        questions.push(lakes.engine().plan(&scope, sql).await.unwrap().question.clone());
+    }
+    assert!(questions[0].is_some() && questions[0] != questions[1]);
+    assert_eq!(questions[2..], [None, None, None]);
+}

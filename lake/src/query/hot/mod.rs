@@ -8,6 +8,7 @@
 mod rows;
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayData, ArrayRef, RecordBatch};
@@ -19,7 +20,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::TryStreamExt;
 use object_store::path::Path;
-use tokio::runtime::Handle;
+use tokio::runtime::Builder;
 use tokio::sync::Semaphore;
 
 pub(super) use rows::HotRows;
@@ -60,8 +61,14 @@ struct Key {
 }
 
 /// The values of a column of a file, in the chunks in which the scan gives them.
-#[derive(Debug)]
 struct HotColumn(Vec<ArrayRef>);
+
+/// Without the values, which are nobody's who reads a log.
+impl fmt::Debug for HotColumn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} chunks", self.0.len())
+    }
+}
 
 /// A scan of some columns of one file.
 pub(super) struct ColumnScan {
@@ -92,7 +99,10 @@ impl HotColumns {
         }
         let mut batches = Vec::new();
         for file in files {
-            let columns = schema.fields().iter().map(|field| self.kept.get(&Key::new(file, field)));
+            let columns = schema
+                .fields()
+                .iter()
+                .map(|field| self.kept.get(&Key::new(file, field)));
             let columns = columns.collect::<Option<Vec<_>>>()?;
             for chunk in 0..columns.first()?.0.len() {
                 let arrays = columns.iter().map(|column| column.0.get(chunk).cloned());
@@ -131,23 +141,37 @@ impl HotColumns {
         wanted
     }
 
-    /// Decodes beside the queries what the scans give, of the columns of `schema`, and keeps it.
+    /// Decodes what the scans give, of the columns of `schema`, and keeps it: on a thread of its own, so that no statement
+    /// waits for it.
     pub(super) fn decode(self: &Arc<Self>, scans: Vec<ColumnScan>, schema: &SchemaRef, context: Arc<TaskContext>) {
-        let (Ok(runtime), Ok(turn)) = (Handle::try_current(), self.decoding.clone().try_acquire_owned()) else {
+        let Ok(turn) = self.decoding.clone().try_acquire_owned() else {
             return;
         };
         let (hot, schema) = (self.clone(), schema.clone());
-        runtime.spawn(async move {
+        let decode = async move {
             let _turn = turn;
             let mut left = hot.largest;
             for scan in scans {
                 match hot.decode_file(&scan, &schema, &context, left).await {
                     Ok(Some(bytes)) => left = left.saturating_sub(bytes),
                     Ok(None) => return,
-                    Err(error) => return tracing::debug!(file = %scan.file.location, %error, "a file is not kept decoded"),
+                    Err(error) => {
+                        return tracing::debug!(file = %scan.file.location, %error, "a file is not kept decoded");
+                    }
                 }
             }
+        };
+        let thread = std::thread::Builder::new().name("hot-columns".to_owned());
+        let started = thread.spawn(|| {
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(1)
+                .build();
+            runtime.map(|runtime| runtime.block_on(decode))
         });
+        if let Err(error) = started {
+            tracing::debug!(%error, "there is no thread to decode columns on");
+        }
     }
 
     /// Keeps what the scan gives, if it is no more than `most` bytes; says how many they are.
@@ -208,7 +232,10 @@ fn is_worth_it(files: &[&Arc<DataFile>], schema: &SchemaRef) -> bool {
 
 /// About how many bytes those columns of the file take.
 fn size(file: &DataFile, schema: &SchemaRef) -> usize {
-    let widths = schema.fields().iter().map(|field| field.data_type().primitive_width().unwrap_or(VALUE));
+    let widths = schema
+        .fields()
+        .iter()
+        .map(|field| field.data_type().primitive_width().unwrap_or(VALUE));
     let rows = file.rows().unwrap_or_else(|| file.add.size.unsigned_abs());
     usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(widths.sum())
 }

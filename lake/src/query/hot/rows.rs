@@ -22,7 +22,7 @@ use datafusion::physical_plan::{DisplayFormatType, Partitioning};
 const LEAST_BATCHES: usize = 4;
 
 /// Rows that are in memory.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(in crate::query) struct HotRows {
     schema: SchemaRef,
     partitions: Vec<Vec<RecordBatch>>,
@@ -31,6 +31,16 @@ pub(in crate::query) struct HotRows {
     projection: Vec<usize>,
     projected: SchemaRef,
     fetch: Option<usize>,
+}
+
+/// Without the rows, which are nobody's who reads a log.
+impl fmt::Debug for HotRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HotRows")
+            .field("projected", &self.projected)
+            .field("fetch", &self.fetch)
+            .finish_non_exhaustive()
+    }
 }
 
 impl HotRows {
@@ -85,7 +95,9 @@ impl DataSource for HotRows {
 
     fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
         Ok(match partition {
-            None if self.fetch.is_none() => Arc::new(Statistics::clone(&self.statistics).project(Some(&self.projection))),
+            None if self.fetch.is_none() => {
+                Arc::new(Statistics::clone(&self.statistics).project(Some(&self.projection)))
+            }
             _ => Arc::new(Statistics::new_unknown(&self.projected)),
         })
     }
