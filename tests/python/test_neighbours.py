@@ -1,6 +1,7 @@
 """Nobody can stop the others: whatever some clients ask for, the others are answered, and what was taken comes back."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -194,6 +195,8 @@ def test_heavy_statements_beside_each_other_stop_nobody(shop):
         assert sorted_rows == [{"n": 2_400_000}] or "memory" in str(sorted_rows), sorted_rows
         cursor.adbc_cancel()
         crossing.result(PATIENCE)
+        suppressed(cursor.close)
+        suppressed(cross.close)
         until(lambda: is_quiet(process), process)
         one(port)
 
@@ -225,7 +228,9 @@ def test_sigterm_ends_the_server_beside_a_statement_that_never_ends(shop):
 
 def test_what_runs_when_the_server_is_told_to_stop_may_end(tmp_path):
     project = project_of(tmp_path, server="grace: 60s")
-    with serving(project) as (process, port, _), connect(url(port)) as connection, connection.cursor() as cursor:
+    with serving(project) as (process, port, _):
+        connection = connect(url(port))
+        cursor = connection.cursor()
         cursor.execute("select sale_id, x from raw_shop.sales cross join generate_series(1, 20) g(x)")
         rows = cursor.fetch_record_batch()
         first = rows.read_next_batch().num_rows
@@ -235,6 +240,8 @@ def test_what_runs_when_the_server_is_told_to_stop_may_end(tmp_path):
         assert first + sum(batch.num_rows for batch in rows) == 6_000_000
         process.wait(PATIENCE)
         assert process.returncode == 0
+        for left in (cursor, connection):
+            suppressed(left.close)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +259,7 @@ def test_what_runs_when_the_server_is_told_to_stop_may_end(tmp_path):
             "select customer, sale_id, x from raw_shop.sales cross join generate_series(1, 10) g(x) order by customer, x, sale_id",
             "spill",
         ),
-        ("waiting: 0, statements: 1", "select count(*) from raw_shop.sales", "waiting"),
+        ("waiting: 0, statements: 1", "select sum(amount) from raw_shop.sales", "waiting"),
     ],
 )
 def test_a_limit_says_which_it_is(tmp_path, limit, sql, says):
@@ -267,7 +274,8 @@ def test_a_limit_says_which_it_is(tmp_path, limit, sql, says):
             until(lambda: not is_quiet(process), process)
         said = outcome(lambda: ask(port, sql))
         assert isinstance(said, str) and f"`{says}`" in said and "server: {limits" in said, said
-        suppressed(cursor.adbc_cancel)
+        for end in (cursor.adbc_cancel, cursor.close, holder.close):
+            suppressed(end)
         one(port)
 
 
@@ -335,29 +343,14 @@ GREEDY = {
 
 @pytest.mark.parametrize("kind", GREEDY)
 def test_greedy_statements_stay_within_the_memory_that_there_is(shop, kind):
-    limit = 4 << 30
-    bounded = {"preexec_fn": lambda: __import__("resource").setrlimit(__import__("resource").RLIMIT_AS, (6 << 30, 6 << 30))}
+    bounded = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))}
     with serving(shop, **bounded) as (process, port, _):
         outcome(lambda: ask(port, GREEDY[kind]))
         assert process.poll() is None, "the server ended"
         with open(f"/proc/{process.pid}/status") as status:
             peak = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM"))
-        assert peak < limit // 2, f"{peak >> 20} MiB"
+        assert peak < 2 << 30, f"{peak >> 20} MiB"
         one(port)
-
-
-def test_prepared_statements_of_a_user_are_bounded_and_nobody_elses_are_lost(shop):
-    with serving(shop) as (_, port, _), connect(url(port)) as connection:
-        kept = connection.cursor()
-        kept.adbc_prepare("select 7 as n")
-        others = [connection.cursor() for _ in range(300)]
-        for n, cursor in enumerate(others):
-            cursor.adbc_prepare(f"select {n} as n")
-        kept.execute("select 7 as n")
-        assert kept.fetchall() == [(7,)]
-        for cursor in others:
-            cursor.close()
-        kept.close()
 
 
 def test_threads_come_back(shop):
