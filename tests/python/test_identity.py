@@ -23,7 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, hmac, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
-from harness import BINARY, PASSWORD, USER, connect, fetch, users
+from harness import BINARY, PASSWORD, ROOT, USER, connect, fetch, users
 
 # Seconds for something that comes by itself: a restart, another server's look.
 PATIENCE = 60
@@ -218,6 +218,56 @@ def test_an_api_token_is_shown_once_and_works_until_it_is_revoked(with_users):
         eventually(lambda: "unknown or has expired" in refusal(lambda: value(with_bearer(server.url, token))))
         assert "no token `nightly`" in with_users.run("token", "revoke", "nightly", code=2).err
         assert token not in server.log.read_text()
+
+
+def test_a_session_without_a_login_is_a_cookie_that_outlives_the_server(project):
+    with Server(project) as server:
+        options = {DatabaseOptions.WITH_COOKIE_MIDDLEWARE.value: "true"}
+        connection = flight_sql.connect(server.url, db_kwargs=options, autocommit=True)
+        assert value(connection, "select current_schema()") == "marts"
+        connection.adbc_connection.set_options(**{"adbc.connection.db_schema": "ops"})
+        assert value(connection, "select current_schema()") == "ops"
+        server.end(signal.SIGKILL)
+        with Server(project, server.port) as restarted:
+            eventually(lambda: value(connection, "select current_schema()") == "ops")
+            # Who keeps no cookie is refused what would be forgotten, and sees nothing of others.
+            other = flight_sql.connect(restarted.url, autocommit=True)
+            said = refusal(lambda: other.adbc_connection.set_options(**{"adbc.connection.db_schema": "ops"}))
+            assert "has no session" in said
+            assert "has no session" in refusal(lambda: value(other, "use ops"))
+            assert value(other, "select current_schema()") == "marts"
+
+
+@pytest.mark.parametrize("required", ["false", "true"])
+def test_the_certificate_of_a_client_stands_for_its_user(project, required):
+    texts = {path.name: path.read_text() for path in (ROOT / "flight-server/tests/flight_sql/tls").glob("*.pem")}
+    clients = f"{{ca: clients-ca.pem, required: {required}}}"
+    project.write(
+        {
+            **texts,
+            "cordada.yml": f"""
+name: acme
+lake: ./lake
+users: [{{name: ana}}, {{name: bea}}]
+server: {{tls: {{certificate: certificate.pem, key: key.pem, clients: {clients}}}}}
+""",
+        }
+    )
+
+    def user(port, certificate=None, key="client-key.pem"):
+        options = {DatabaseOptions.TLS_ROOT_CERTS.value: texts["ca.pem"]}
+        if certificate:
+            options[DatabaseOptions.MTLS_CERT_CHAIN.value] = texts[certificate]
+            options[DatabaseOptions.MTLS_PRIVATE_KEY.value] = texts[key]
+        url = f"grpc+tls://localhost:{port}"
+        return value(flight_sql.connect(url, db_kwargs=options, autocommit=True), "select current_user")
+
+    with Server(project) as server:
+        assert user(server.port, "client.pem") == "bea", "an alternative name"
+        assert user(server.port, "client-cn.pem") == "ana", "the common name"
+        # Of another authority, and none.
+        refusal(lambda: user(server.port, "certificate.pem", "key.pem"))
+        refusal(lambda: user(server.port))
 
 
 def encoded(part):
