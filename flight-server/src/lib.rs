@@ -25,6 +25,7 @@ pub mod fuzzing;
 mod metadata;
 mod options;
 mod parameters;
+mod plain_bytes;
 mod prepared;
 mod protocol;
 mod rows;
