@@ -185,12 +185,31 @@ pub enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Hold the records of `ops.audit` against each other
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// Print the hash of a password read from stdin, for `users:` in cordada.yml
     HashPassword,
+    /// API tokens for programs that connect as a user
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
     /// Print what tokens read from stdin stand for, one a line: `pii_key:` of cordada.yml turns them back
     Reveal,
     /// Print completions for a shell
     Completions { shell: Shell },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Say whether a record was changed, or is missing between others
+    Verify {
+        #[command(flatten)]
+        target: Target,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -202,6 +221,31 @@ pub enum ConnectorsCommand {
         /// Print the file that describes it instead, to begin one of your own with
         #[arg(long)]
         yaml: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it, this once: the lake keeps a hash
+    Create {
+        /// The token's name: lower-case letters, digits and hyphens
+        name: String,
+        /// The user of cordada.yml whom it stands for
+        #[arg(long)]
+        user: String,
+        /// How long it is good for: `90d`, `12h`
+        #[arg(long, value_name = "DURATION", value_parser = span, default_value = "90d")]
+        lifetime: Span,
+        /// It is good until it is revoked
+        #[arg(long, conflicts_with = "lifetime")]
+        forever: bool,
+    },
+    /// List the tokens
+    List,
+    /// Revoke a token, and the sessions that it began
+    Revoke {
+        /// The token's name
+        name: String,
     },
 }
 

@@ -19,6 +19,10 @@ use crate::cli::Cli;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The stack of each thread, in bytes, as the main one has it: expressions are computed by recursion. It is address
+/// space, of which only what is used becomes memory.
+const STACK: usize = 8 << 20;
+
 /// How a command that did not fail ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
@@ -33,7 +37,9 @@ fn main() -> ExitCode {
     // For the libraries that cannot be handed one; an error only says that there is one.
     let _ = cordada_core::tls::provider().install_default();
     cli.options.init_logging();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().thread_stack_size(STACK);
+    let runtime = match builder.build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: starting the runtime: {error}");

@@ -16,6 +16,7 @@ mod recent;
 pub mod scratch;
 pub mod shown;
 pub mod source_names;
+pub mod spawned_store;
 pub mod spelling;
 pub mod sql_text;
 pub mod storage;

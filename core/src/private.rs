@@ -26,6 +26,18 @@ pub fn folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes a file that is there its owner's alone.
+///
+/// # Errors
+/// The disk's.
+pub fn narrow(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    #[cfg(not(unix))]
+    std::fs::metadata(path)?;
+    Ok(())
+}
+
 /// Makes an empty file to be written; one that is there becomes empty and its owner's alone.
 ///
 /// # Errors
@@ -70,5 +82,8 @@ mod tests {
         std::fs::set_permissions(root.path().join("c/d"), PermissionsExt::from_mode(0o644)).unwrap();
         file(&root.path().join("c/d")).unwrap();
         assert_eq!(mode("c/d"), 0o600, "one that was there is no different");
+        std::fs::set_permissions(root.path().join("c/d"), PermissionsExt::from_mode(0o644)).unwrap();
+        narrow(&root.path().join("c/d")).unwrap();
+        assert_eq!(mode("c/d"), 0o600);
     }
 }

@@ -46,42 +46,38 @@ impl<K: Hash + Eq + Clone, V: Clone> Recent<K, V> {
 
     /// The value, which counts as a use.
     pub fn get(&self, key: &K) -> Option<V> {
-        let mut guard = self.lock();
-        let entries = &mut *guard;
-        entries.uses += 1;
-        let entry = entries.by_key.get_mut(key)?;
-        entries.by_use.remove(&entry.used);
-        entry.used = entries.uses;
-        entries.by_use.insert(entry.used, key.clone());
-        Some(entry.value.clone())
+        self.lock().touch(key)
     }
 
     /// Adds or replaces an entry; one that is heavier than the whole map is not kept.
     pub fn insert(&self, key: K, value: V, weight: usize) {
+        self.lock().insert(self.capacity, key, value, weight);
+    }
+
+    /// The value, made and added with a weight of 1 if there is none: two who ask at once get the same.
+    pub fn get_or_insert_with(&self, key: K, make: impl FnOnce() -> V) -> V {
         let mut guard = self.lock();
-        let entries = &mut *guard;
-        entries.remove(&key);
-        if weight > self.capacity {
-            return;
+        if let Some(value) = guard.touch(&key) {
+            return value;
         }
-        while entries.weight + weight > self.capacity {
-            let Some((_, oldest)) = entries.by_use.pop_first() else {
-                break;
-            };
-            if let Some(gone) = entries.by_key.remove(&oldest) {
-                entries.weight -= gone.weight;
-            }
-        }
-        entries.uses += 1;
-        entries.weight += weight;
-        entries.by_use.insert(entries.uses, key.clone());
-        let used = entries.uses;
-        entries.by_key.insert(key, Entry { value, weight, used });
+        let value = make();
+        guard.insert(self.capacity, key, value.clone(), 1);
+        value
     }
 
     /// Takes an entry out.
     pub fn remove(&self, key: &K) -> Option<V> {
         self.lock().remove(key)
+    }
+
+    /// Takes out the entries that `keep` does not want.
+    pub fn retain(&self, keep: impl Fn(&K, &V) -> bool) {
+        let mut guard = self.lock();
+        let entries = &mut *guard;
+        let unwanted = entries.by_key.iter().filter(|(key, entry)| !keep(key, &entry.value));
+        for key in unwanted.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            entries.remove(&key);
+        }
     }
 
     /// The keys, those that were used longest ago first.
@@ -99,7 +95,36 @@ impl<K: Hash + Eq + Clone, V: Clone> Recent<K, V> {
     }
 }
 
-impl<K: Hash + Eq, V> Entries<K, V> {
+impl<K: Hash + Eq + Clone, V: Clone> Entries<K, V> {
+    fn touch(&mut self, key: &K) -> Option<V> {
+        self.uses += 1;
+        let entry = self.by_key.get_mut(key)?;
+        self.by_use.remove(&entry.used);
+        entry.used = self.uses;
+        self.by_use.insert(entry.used, key.clone());
+        Some(entry.value.clone())
+    }
+
+    fn insert(&mut self, capacity: usize, key: K, value: V, weight: usize) {
+        self.remove(&key);
+        if weight > capacity {
+            return;
+        }
+        while self.weight + weight > capacity {
+            let Some((_, oldest)) = self.by_use.pop_first() else {
+                break;
+            };
+            if let Some(gone) = self.by_key.remove(&oldest) {
+                self.weight -= gone.weight;
+            }
+        }
+        self.uses += 1;
+        self.weight += weight;
+        self.by_use.insert(self.uses, key.clone());
+        let used = self.uses;
+        self.by_key.insert(key, Entry { value, weight, used });
+    }
+
     fn remove(&mut self, key: &K) -> Option<V> {
         let entry = self.by_key.remove(key)?;
         self.by_use.remove(&entry.used);
@@ -131,6 +156,11 @@ mod tests {
         assert_eq!((map.get(&"f"), map.get(&"e")), (None, Some("e")));
         assert_eq!(map.weight(), 3);
         assert_eq!((map.remove(&"e"), map.remove(&"e")), (Some("e"), None));
+        for key in ["a", "b", "c"] {
+            map.insert(key, key, 1);
+        }
+        map.retain(|key, _| *key != "b");
+        assert_eq!((map.get(&"a"), map.get(&"b"), map.weight()), (Some("a"), None, 2));
         assert_eq!(map.weight(), 0);
     }
 }

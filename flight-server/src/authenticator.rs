@@ -1,17 +1,21 @@
-//! From a request's headers to who sent it.
+//! From a request's headers and its connection to who sent it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_flight::BasicAuth;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
-use cordada_core::Result;
-use cordada_query::auth::{Accounts, Principal, Tokens};
+use cordada_query::audit::Audit;
+use cordada_query::auth::{Authenticated, Gift, Logins, Membership, Principal, Proof, Refusal};
 use prost::Message;
-use tonic::Status;
-use tonic::metadata::MetadataMap;
+use tonic::codegen::http::HeaderMap;
+use tonic::codegen::http::header::AUTHORIZATION;
+use tonic::{Code, Status};
 
-use crate::config::Config;
+use crate::audit;
+use crate::peer::Peer;
+use crate::sessions::Sessions;
 use crate::status;
 
 /// Who sent a request, and in which session.
@@ -19,15 +23,19 @@ use crate::status;
 pub(crate) struct Identity {
     /// Who.
     pub(crate) principal: Arc<Principal>,
-    /// The session that began with a handshake; `None` for a client that sends its password with every call, or none.
+    /// The session that a token or a cookie of ours says; `None` for a client that has shown neither.
     pub(crate) session: Option<String>,
+    /// What the client is given with the answer, to show it with the next request.
+    pub(crate) gift: Option<Gift>,
 }
 
 /// Finds out who calls.
 #[derive(Debug)]
 pub(crate) struct Authenticator {
-    accounts: Accounts,
-    tokens: Tokens,
+    logins: Arc<Logins>,
+    /// Whom a name in a certificate stands for, where that is not the user of that name.
+    certificate_users: BTreeMap<String, String>,
+    audit: Audit,
 }
 
 /// What an `authorization` header holds.
@@ -37,75 +45,92 @@ enum Credentials {
 }
 
 impl Authenticator {
-    /// For the users of a configuration; without any, everybody is let in and reads everything.
-    pub(crate) fn new(config: &Config) -> Result<Self> {
-        Ok(Self {
-            accounts: Accounts::new(&config.users, &config.roles)?,
-            tokens: Tokens::new()?,
-        })
-    }
-
-    /// Who sent a request with these headers.
-    pub(crate) async fn identify(&self, headers: &MetadataMap) -> Result<Identity, Status> {
-        match (credentials(headers)?, self.accounts.anonymous()) {
-            (Some(Credentials::Bearer(token)), None) => {
-                let claims = self.tokens.read(&token).ok_or_else(|| {
-                    Status::unauthenticated("the bearer token is unknown or has expired; log in again")
-                })?;
-                let principal = self.accounts.get(&claims.user).ok_or_else(refused)?;
-                Ok(Identity {
-                    principal: principal.clone(),
-                    session: Some(claims.session),
-                })
-            }
-            (Some(Credentials::Bearer(token)), Some(anonymous)) => {
-                let session = self.tokens.read(&token).map(|claims| claims.session);
-                Ok(Identity {
-                    principal: anonymous.clone(),
-                    session,
-                })
-            }
-            (Some(Credentials::Basic { name, password }), _) => Ok(Identity {
-                principal: self.verify(&name, password).await?,
-                session: None,
-            }),
-            (None, None) => Err(Status::unauthenticated("this server wants a user and a password")),
-            (None, Some(anonymous)) => Ok(Identity {
-                principal: anonymous.clone(),
-                session: None,
-            }),
+    pub(crate) fn new(logins: Arc<Logins>, certificate_users: BTreeMap<String, String>, audit: Audit) -> Self {
+        Self {
+            logins,
+            certificate_users,
+            audit,
         }
     }
 
-    /// Logs in: by the headers, or by a `BasicAuth` message as older clients send it. Gives the token.
-    pub(crate) async fn handshake(&self, headers: &MetadataMap, payload: &[u8]) -> Result<String, Status> {
+    /// Who sent a request with these headers.
+    pub(crate) async fn identify(&self, headers: &HeaderMap, peer: &Peer) -> Result<Identity, Status> {
+        let who = self.authenticate(credentials(headers)?, peer).await?;
+        let membership = self.logins.membership(&who, Sessions::shown(headers));
+        let Membership { session, gift } = membership.map_err(refused)?;
+        Ok(Identity {
+            principal: who.principal,
+            session,
+            gift,
+        })
+    }
+
+    /// Logs in: by the headers, by a `BasicAuth` message as older clients send it, or by the certificate of the
+    /// connection. Gives the token to go on with: a session's, or the bearer token that came, if that is not one of ours.
+    pub(crate) async fn handshake(&self, headers: &HeaderMap, peer: &Peer, payload: &[u8]) -> Result<String, Status> {
         let message = BasicAuth::decode(payload)
             .ok()
             .filter(|message| !message.username.is_empty());
-        let principal = match message {
-            Some(BasicAuth { username, password }) if !headers.contains_key("authorization") => {
-                self.verify(&username, password).await?
-            }
-            _ => self.identify(headers).await?.principal,
+        let given = match (credentials(headers)?, message) {
+            (None, Some(BasicAuth { username, password })) => Some(Credentials::Basic {
+                name: username,
+                password,
+            }),
+            (given, _) => given,
         };
-        self.tokens
-            .issue(&principal.name)
-            .map_err(|error| Status::internal(error.to_string()))
+        let bearer = match &given {
+            Some(Credentials::Bearer(token)) => Some(token.clone()),
+            _ => None,
+        };
+        let who = self.authenticate(given, peer).await?;
+        self.audit.record(audit::login(Some(&who.principal.name), None));
+        match (who.proof, bearer) {
+            // It is checked with every call, and ends when whoever gave it says so.
+            (Proof::ApiToken | Proof::Jwt, Some(bearer)) if !self.logins.is_session(&bearer) => Ok(bearer),
+            _ => self.logins.begin(&who).map_err(|error| status::of(&error)),
+        }
     }
 
-    async fn verify(&self, name: &str, password: String) -> Result<Arc<Principal>, Status> {
-        let verified = self.accounts.verify(name, password).await;
-        verified.map_err(|error| status::of(&error))?.ok_or_else(refused)
+    async fn authenticate(&self, given: Option<Credentials>, peer: &Peer) -> Result<Authenticated, Status> {
+        let who = match given {
+            Some(Credentials::Bearer(token)) => self.logins.bearer(&token, &self.names(peer)).await,
+            Some(Credentials::Basic { name, password }) => self.logins.password(&name, password, peer.address).await,
+            None if peer.certificate.is_some() => self.logins.certificate(&self.names(peer)),
+            None => self.logins.nobody(),
+        };
+        who.map_err(|refusal| {
+            let status = refused(refusal);
+            self.audit.record(audit::login(None, Some(&status)));
+            status
+        })
+    }
+
+    /// The users that the certificate of a connection may stand for.
+    fn names(&self, peer: &Peer) -> Vec<String> {
+        let names = peer.certificate.iter().flatten();
+        let user = |name: &String| self.certificate_users.get(name).unwrap_or(name).clone();
+        names.map(user).collect()
     }
 }
 
-/// One answer for an unknown user and for a wrong password.
-fn refused() -> Status {
-    Status::unauthenticated("user or password is wrong")
+fn refused(refusal: Refusal) -> Status {
+    let code = match &refusal {
+        Refusal::Nobody
+        | Refusal::Password
+        | Refusal::Token
+        | Refusal::Closed
+        | Refusal::Expired
+        | Refusal::Jwt(_)
+        | Refusal::Certificate => Code::Unauthenticated,
+        Refusal::NoRole => Code::PermissionDenied,
+        Refusal::TooMany(_) | Refusal::Busy => Code::ResourceExhausted,
+        Refusal::Unknown(error) => return status::of(error),
+    };
+    Status::new(code, refusal.to_string())
 }
 
-fn credentials(headers: &MetadataMap) -> Result<Option<Credentials>, Status> {
-    let Some(header) = headers.get("authorization") else {
+fn credentials(headers: &HeaderMap) -> Result<Option<Credentials>, Status> {
+    let Some(header) = headers.get(AUTHORIZATION) else {
         return Ok(None);
     };
     let wrong = || Status::unauthenticated("the authorization header is neither Basic nor Bearer");
@@ -137,125 +162,5 @@ fn credentials(headers: &MetadataMap) -> Result<Option<Credentials>, Status> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use base64::prelude::BASE64_STANDARD;
-    use cordada_query::auth::hash_password;
-    use cordada_query::{Access, User};
-    use tonic::Code;
-
-    use super::*;
-
-    fn config(users: Vec<User>) -> Config {
-        let listen = "127.0.0.1:0".parse().unwrap();
-        Config {
-            listen,
-            tls: None,
-            users,
-            roles: BTreeMap::new(),
-            advertise: None,
-        }
-    }
-
-    fn with_ana() -> Authenticator {
-        let password_hash = hash_password("se:cret").unwrap();
-        Authenticator::new(&config(vec![User {
-            name: "ana".to_owned(),
-            password_hash,
-            roles: Vec::new(),
-        }]))
-        .unwrap()
-    }
-
-    fn headers(value: &str) -> MetadataMap {
-        let mut headers = MetadataMap::new();
-        headers.insert("authorization", value.parse().unwrap());
-        headers
-    }
-
-    fn basic(user: &str, password: &str) -> MetadataMap {
-        headers(&format!(
-            "Basic {}",
-            BASE64_STANDARD.encode(format!("{user}:{password}"))
-        ))
-    }
-
-    /// As Go's client sends it.
-    fn basic_without_padding(user: &str, password: &str) -> MetadataMap {
-        headers(&format!(
-            "Basic {}",
-            BASE64_STANDARD_NO_PAD.encode(format!("{user}:{password}"))
-        ))
-    }
-
-    #[tokio::test]
-    async fn a_password_gives_a_token_that_stands_for_it() {
-        let authenticator = with_ana();
-        let token = authenticator.handshake(&basic("ana", "se:cret"), &[]).await.unwrap();
-        let identity = authenticator
-            .identify(&headers(&format!("Bearer {token}")))
-            .await
-            .unwrap();
-        assert_eq!(
-            (identity.principal.name.as_str(), identity.session.is_some()),
-            ("ana", true)
-        );
-        let every_call = authenticator.identify(&basic("ana", "se:cret")).await.unwrap();
-        assert_eq!((every_call.principal.name.as_str(), every_call.session), ("ana", None));
-        authenticator
-            .identify(&basic_without_padding("ana", "se:cret"))
-            .await
-            .unwrap();
-        let older = BasicAuth {
-            username: "ana".to_owned(),
-            password: "se:cret".to_owned(),
-        }
-        .encode_to_vec();
-        authenticator.handshake(&MetadataMap::new(), &older).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn whoever_is_wrong_hears_the_same_whatever_is_wrong() {
-        let authenticator = with_ana();
-        authenticator.identify(&basic("ana", "se:cret")).await.unwrap();
-        let mut answers = Vec::new();
-        for wrong in [
-            basic("ana", "secret"),
-            basic("ana", ""),
-            basic("bob", "se:cret"),
-            basic("", ""),
-        ] {
-            answers.push(authenticator.handshake(&wrong, &[]).await.unwrap_err());
-        }
-        assert!(answers.iter().all(|status| status.code() == Code::Unauthenticated));
-        assert!(answers.iter().all(|status| status.message() == answers[0].message()));
-        for wrong in [
-            MetadataMap::new(),
-            headers("Bearer x"),
-            headers("Basic x"),
-            headers("Digest x"),
-            headers("x"),
-        ] {
-            let status = authenticator.identify(&wrong).await.unwrap_err();
-            assert_eq!(status.code(), Code::Unauthenticated);
-        }
-        let message = BasicAuth {
-            username: "ana".to_owned(),
-            password: "secret".to_owned(),
-        }
-        .encode_to_vec();
-        assert!(authenticator.handshake(&MetadataMap::new(), &message).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn without_users_everybody_is_let_in_whatever_they_send() {
-        let authenticator = Authenticator::new(&config(Vec::new())).unwrap();
-        for anything in [MetadataMap::new(), basic("ana", "x"), headers("Bearer x")] {
-            let identity = authenticator.identify(&anything).await.unwrap();
-            assert_eq!(*identity.principal.access, Access::Everything);
-            authenticator.handshake(&anything, &[]).await.unwrap();
-        }
-    }
-}
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

@@ -1,19 +1,45 @@
 //! What holds for what clients send whatever its bytes; fuzzing and the unit tests call it.
 
-use arrow_flight::Action as FlightAction;
+use std::sync::Arc;
+
+use arrow_flight::{Action as FlightAction, FlightData, FlightDescriptor};
+use cordada_query::auth::Keyring;
+use futures::stream;
 use prost::Message;
 use tonic::{Code, Status};
 
 use crate::protocol::{Action, Command};
 use crate::ticket::{Ticket, Tickets};
+use crate::{bulk_ingest, flights};
 
-/// A command, an action and a ticket are read, or are the client's mistake; the first byte chooses the action. A ticket
+/// A command, the columns of rows to ingest, criteria, an action and a ticket are read, or are the client's mistake; the
+/// first byte chooses the action. A ticket
 /// that this server did not sign is refused, and one that it signed comes back as it was.
 pub fn flight(input: &[u8]) {
-    assert_clients_mistake(Command::decode(input));
-    let tickets = Tickets::new().unwrap();
+    let command = Command::decode(input);
+    if let Ok(Command::Ingest(command)) = &command
+        && let Err(status) = bulk_ingest::request(command, "marts")
+    {
+        assert!(
+            matches!(status.code(), Code::InvalidArgument | Code::Unimplemented),
+            "{status}"
+        );
+    }
+    assert_clients_mistake(command);
+    let first = FlightData::new().with_data_header(input.to_vec());
+    assert_clients_mistake(bulk_ingest::rows(first, stream::empty()));
+    assert_clients_mistake(flights::wanted(&[], input));
+    if let Ok(path) = std::str::from_utf8(input) {
+        let path = path.split('/').map(str::to_owned).collect();
+        assert_clients_mistake(Command::of(&FlightDescriptor::new_path(path)));
+    }
+    let tickets = Tickets::new(Arc::new(Keyring::of_the_process().unwrap()));
     assert_eq!(tickets.open(input).unwrap_err().code(), Code::InvalidArgument);
-    if let Ok(ticket) = Ticket::decode(input) {
+    if let Ok(read) = Ticket::decode(input) {
+        let ticket = Ticket {
+            expires: Ticket::new_expiry(),
+            ..read
+        };
         assert_eq!(tickets.open(&tickets.sign(&ticket)).unwrap(), ticket);
     }
     if let Some((which, body)) = input.split_first() {
@@ -31,15 +57,32 @@ fn assert_clients_mistake<T>(read: Result<T, Status>) {
 
 #[cfg(test)]
 mod tests {
-    use arrow_flight::sql::{ActionCreatePreparedStatementRequest, CommandGetTables, ProstMessageExt};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use arrow::ipc::writer::IpcWriteOptions;
+    use arrow_flight::SchemaAsIpc;
+    use arrow_flight::sql::TableDefinitionOptions;
+    use arrow_flight::sql::{
+        ActionCreatePreparedStatementRequest, CommandGetTables, CommandStatementIngest, ProstMessageExt,
+    };
     use proptest::prelude::*;
     use proptest::sample::Index;
 
     use super::*;
     use crate::ticket::{Query, Request};
 
-    /// A command, an action's body and a ticket.
-    fn messages() -> [Vec<u8>; 3] {
+    /// Two commands, an action's body, a ticket, and the columns of rows.
+    fn messages() -> [Vec<u8>; 5] {
+        let ingest = CommandStatementIngest {
+            table_definition_options: Some(TableDefinitionOptions {
+                if_not_exist: 1,
+                if_exists: 2,
+            }),
+            table: "leads".to_owned(),
+            schema: Some("crm".to_owned()),
+            ..CommandStatementIngest::default()
+        };
+        let columns = Schema::new(vec![Field::new("id", DataType::Int64, true)]);
+        let columns: FlightData = SchemaAsIpc::new(&columns, &IpcWriteOptions::default()).into();
         let tables = CommandGetTables {
             catalog: Some("lake".to_owned()),
             table_types: vec!["TABLE".to_owned()],
@@ -55,10 +98,17 @@ mod tests {
             schema: "marts".to_owned(),
             views: true,
             no_time_zones: false,
+            expires: 0,
             request: Some(Request::Query(Query::new("select 1".to_owned(), None).unwrap())),
         };
         let body = [vec![0], prepare.as_any().encode_to_vec()].concat();
-        [tables.as_any().encode_to_vec(), body, ticket.encode_to_vec()]
+        [
+            tables.as_any().encode_to_vec(),
+            body,
+            ticket.encode_to_vec(),
+            ingest.as_any().encode_to_vec(),
+            columns.data_header.to_vec(),
+        ]
     }
 
     proptest! {
@@ -69,7 +119,7 @@ mod tests {
 
         #[test]
         fn damaged_messages_are_read_or_the_clients_mistake(
-            which in 0..3usize,
+            which in 0..5usize,
             damage in prop::collection::vec((any::<Index>(), any::<u8>()), 0..4),
             end: Index,
         ) {

@@ -1,9 +1,9 @@
 //! Flight SQL over the newest release.
 //!
-//! Follow a query: `server` takes the connection; `service` finds out who asks (`authenticator`) and what for
-//! (`protocol`); [`cordada_query::Engine`] plans it over a release in which only what may be read has a name, and
-//! `wire` says the result's schema; the client comes back with a signed `ticket`, and `rows` runs the plan and streams
-//! it. `metadata` answers what is asked about the catalog and the server.
+//! Follow a query: `server` takes the connection; at the `gate` it is found out who asks (`authenticator`), in which
+//! session (`sessions`); `service` finds out what for (`protocol`); [`cordada_query::Engine`] plans it over a release in
+//! which only what may be read has a name, and `wire` says the result's schema; the client comes back with a signed
+//! `ticket`, and `rows` runs the plan and streams it. `metadata` answers what is asked about the catalog and the server.
 //!
 //! A session, or a request by its headers, sets these options:
 //!
@@ -14,20 +14,28 @@
 //! | `release` | a number; `newest` | reads that release and no other |
 //! | `compression` | `none`, `lz4`, `zstd` | compresses record batches |
 //! | `arrow_views` | `false`, `true` | text as Utf8View and bytes as BinaryView, uncopied |
-//! | `no_time_zones` | `false`, `true` | times in UTC without their zone, for JDBC's `getObject` |
+//! | `no_time_zones` | `false`, `true` | times in UTC without their zone; by default for JDBC up to 18.3, which needs it |
 
+mod audit;
 mod answers;
 mod authenticator;
+mod bulk_ingest;
+mod client;
 mod config;
+mod flights;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::unwrap_used)]
 pub mod fuzzing;
+mod gate;
 mod metadata;
 mod options;
 mod parameters;
+mod peer;
 mod plain_bytes;
+mod plain_values;
 mod prepared;
 mod protocol;
+mod put;
 mod rows;
 mod server;
 mod service;
@@ -40,5 +48,5 @@ mod tls;
 mod uncopied;
 mod wire;
 
-pub use config::{Config, Tls};
+pub use config::{ClientCertificates, Config, Tls};
 pub use server::Server;

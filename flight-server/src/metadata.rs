@@ -14,7 +14,9 @@ use arrow::error::ArrowError;
 use cordada_core::{Context, Result};
 use cordada_query::Workspace;
 
+use crate::client::Client;
 use crate::protocol::Metadata;
+use crate::wire::Types;
 
 pub(crate) use described::DescribedSchemas;
 
@@ -32,19 +34,30 @@ pub(crate) fn schema(command: &Metadata) -> SchemaRef {
     }
 }
 
+/// What an answer depends on besides the command.
+pub(crate) struct Question<'a> {
+    /// What there is.
+    pub(crate) workspace: &'a Workspace,
+    /// The types that results have for whoever asks.
+    pub(crate) types: Types,
+    /// Who asks.
+    pub(crate) client: Client,
+    /// Whether whoever asks may write anything.
+    pub(crate) writes: bool,
+    /// Schemas of relations as they were described before.
+    pub(crate) schemas: &'a DescribedSchemas,
+}
+
 /// The answer.
-pub(crate) async fn answer(
-    command: Metadata,
-    workspace: &Workspace,
-    schemas: &DescribedSchemas,
-) -> Result<RecordBatch> {
+pub(crate) async fn answer(command: Metadata, question: &Question<'_>) -> Result<RecordBatch> {
+    let workspace = question.workspace;
     let doing = || "answering a question about the catalog";
     match command {
         Metadata::Catalogs => relations::catalogs().doing(doing),
         Metadata::DbSchemas(command) => relations::schemas(command, workspace).doing(doing),
-        Metadata::Tables(command) => relations::tables(command, workspace, schemas).await.doing(doing),
+        Metadata::Tables(command) => relations::tables(command, question).await.doing(doing),
         Metadata::TableTypes => relations::table_types().doing(doing),
-        Metadata::SqlInfo(command) => sql_info::answer(command).doing(doing),
+        Metadata::SqlInfo(command) => sql_info::answer(command, question).doing(doing),
         Metadata::XdbcTypeInfo(command) => type_info::answer(command).doing(doing),
         Metadata::PrimaryKeys(command) => keys::primary(&command, &workspace.documented().await).doing(doing),
         Metadata::ExportedKeys(command) => keys::exported(&command, &workspace.documented().await).doing(doing),

@@ -5,6 +5,7 @@ use cordada_lake::query::session::{CATALOG, DEFAULT_SCHEMA};
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
+use crate::client::Client;
 use crate::session_messages::{OptionError, OptionValue};
 use crate::wire::Types;
 
@@ -17,8 +18,10 @@ pub(crate) struct Options {
     pub(crate) release: Option<u64>,
     /// How record batches are compressed on the wire.
     pub(crate) compression: Compression,
-    /// The types that its client takes.
-    pub(crate) types: Types,
+    /// Whether its client takes text and bytes as the engine has them.
+    pub(crate) arrow_views: bool,
+    /// Whether times go out without their zone; as its client needs it if `None`.
+    pub(crate) no_time_zones: Option<bool>,
 }
 
 /// How record batches are compressed on the wire.
@@ -59,7 +62,8 @@ impl Default for Options {
             schema,
             release: None,
             compression: Compression::None,
-            types: Types::default(),
+            arrow_views: false,
+            no_time_zones: None,
         }
     }
 }
@@ -67,6 +71,14 @@ impl Default for Options {
 impl Options {
     /// The options that may be sent as headers. `catalog` is not among them: clients send it for other servers too.
     const HEADERS: [&'static str; 5] = ["schema", "release", "compression", "arrow_views", "no_time_zones"];
+
+    /// The types that a client takes.
+    pub(crate) fn types(&self, client: Client) -> Types {
+        Types {
+            views: self.arrow_views,
+            no_time_zones: self.no_time_zones.unwrap_or(!client.reads_zones()),
+        }
+    }
 
     /// Sets one; no value, or an empty one, takes it back to its default.
     pub(crate) fn set(&mut self, name: &str, value: Option<&OptionValue>) -> Result<(), OptionError> {
@@ -88,10 +100,10 @@ impl Options {
             ("compression", "" | "none") => self.compression = Compression::None,
             ("compression", "lz4") => self.compression = Compression::Lz4,
             ("compression", "zstd") => self.compression = Compression::Zstd,
-            ("arrow_views", "") => self.types.views = default.types.views,
-            ("arrow_views", value) => self.types.views = value.parse().map_err(|_| invalid)?,
-            ("no_time_zones", "") => self.types.no_time_zones = default.types.no_time_zones,
-            ("no_time_zones", value) => self.types.no_time_zones = value.parse().map_err(|_| invalid)?,
+            ("arrow_views", "") => self.arrow_views = default.arrow_views,
+            ("arrow_views", value) => self.arrow_views = value.parse().map_err(|_| invalid)?,
+            ("no_time_zones", "") => self.no_time_zones = default.no_time_zones,
+            ("no_time_zones", value) => self.no_time_zones = Some(value.parse().map_err(|_| invalid)?),
             ("catalog", _) | ("compression", _) => return Err(invalid),
             _ => return Err(OptionError::InvalidName),
         }
@@ -111,8 +123,8 @@ impl Options {
                     .map(OptionValue::Int),
             ),
             ("compression", text(self.compression.name())),
-            ("arrow_views", Some(OptionValue::Bool(self.types.views))),
-            ("no_time_zones", Some(OptionValue::Bool(self.types.no_time_zones))),
+            ("arrow_views", Some(OptionValue::Bool(self.arrow_views))),
+            ("no_time_zones", self.no_time_zones.map(OptionValue::Bool)),
         ]
     }
 
@@ -168,6 +180,17 @@ mod tests {
             options.set(name, None).unwrap();
         }
         assert_eq!(options, Options::default());
+    }
+
+    #[test]
+    fn times_go_out_as_the_client_reads_them_unless_it_says_how() {
+        let mut options = Options::default();
+        assert!(options.types(Client::OldJdbc).no_time_zones && !options.types(Client::Other).no_time_zones);
+        for asked in [true, false] {
+            options.set("no_time_zones", Some(&OptionValue::Bool(asked))).unwrap();
+            assert_eq!(options.types(Client::OldJdbc).no_time_zones, asked);
+            assert_eq!(options.types(Client::Other).no_time_zones, asked);
+        }
     }
 
     #[test]

@@ -11,19 +11,28 @@ use tonic::Status;
 
 use crate::status;
 
-/// Bytes that the statements and their parameters may take together.
-const CAPACITY: usize = 64 << 20;
+/// Bytes that the statements of one user and their parameters may take together.
+const CAPACITY: usize = 16 << 20;
+/// Users whose statements are kept: those who asked for one most recently.
+const USERS: usize = 1000;
 
-/// All prepared statements.
+/// All prepared statements. Those of a user are bounded by number and by bytes, and none of them is ever lost to
+/// another user's.
 #[derive(Debug)]
-pub(crate) struct PreparedStatements(Recent<Key, Arc<PreparedStatement>>);
+pub(crate) struct PreparedStatements {
+    by_user: Recent<String, Arc<OfUser>>,
+    /// Statements of a user that are kept.
+    most: usize,
+}
 
-/// Whose it is, and its handle: a handle is nobody else's.
-type Key = (String, Bytes);
+/// By their handles: a handle is nobody else's.
+type OfUser = Recent<Bytes, Arc<PreparedStatement>>;
 
 /// A prepared statement.
 #[derive(Debug, Clone)]
 pub(crate) struct PreparedStatement {
+    /// The session that it was prepared in, with which it ends.
+    pub(crate) session: Option<String>,
     /// Its SQL.
     pub(crate) sql: String,
     /// The schema that its client was told.
@@ -33,9 +42,17 @@ pub(crate) struct PreparedStatement {
 }
 
 impl PreparedStatements {
-    /// None yet.
-    pub(crate) fn new() -> Self {
-        Self(Recent::new(CAPACITY))
+    /// None yet; so many of each user will be kept.
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            by_user: Recent::new(USERS),
+            most,
+        }
+    }
+
+    fn of(&self, user: &str) -> Arc<OfUser> {
+        let make = || Arc::new(Recent::new(CAPACITY));
+        self.by_user.get_or_insert_with(user.to_owned(), make)
     }
 
     /// Keeps a statement of that user; gives its handle.
@@ -47,8 +64,11 @@ impl PreparedStatements {
 
     /// The statement of that handle.
     pub(crate) fn get(&self, user: &str, handle: &Bytes) -> Result<Arc<PreparedStatement>, Status> {
-        self.0.get(&(user.to_owned(), handle.clone())).ok_or_else(|| {
-            Status::not_found("this prepared statement was closed, or not used for too long; prepare it again")
+        self.of(user).get(handle).ok_or_else(|| {
+            Status::not_found(
+                "this prepared statement was closed, or not used for too long, or the server has restarted since; prepare it \
+                 again",
+            )
         })
     }
 
@@ -63,7 +83,13 @@ impl PreparedStatements {
 
     /// Forgets a statement; one that is not there is no error.
     pub(crate) fn close(&self, user: &str, handle: &Bytes) {
-        self.0.remove(&(user.to_owned(), handle.clone()));
+        self.of(user).remove(handle);
+    }
+
+    /// Forgets the statements of a session of that user.
+    pub(crate) fn close_session(&self, user: &str, session: &str) {
+        self.of(user)
+            .retain(|_, statement| statement.session.as_deref() != Some(session));
     }
 
     fn put(&self, user: &str, handle: Bytes, statement: PreparedStatement) -> Result<(), Status> {
@@ -73,7 +99,9 @@ impl PreparedStatements {
                 "the statement and its parameters are too long to be kept",
             ));
         }
-        self.0.insert((user.to_owned(), handle), Arc::new(statement), weight);
+        // No statement weighs less than its part, so that there are never more than so many.
+        let weight = weight.max(CAPACITY / self.most.max(1));
+        self.of(user).insert(handle, Arc::new(statement), weight);
         Ok(())
     }
 }
@@ -98,6 +126,7 @@ mod tests {
 
     fn statement(sql: String) -> PreparedStatement {
         PreparedStatement {
+            session: None,
             sql,
             schema: Arc::new(Schema::empty()),
             values: None,
@@ -106,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_statement_is_its_users_until_it_is_closed() {
-        let all = PreparedStatements::new();
+        let all = PreparedStatements::new(100);
         let handle = all.add("ana", statement("select 1".to_owned())).unwrap();
         assert_eq!(all.get("ana", &handle).unwrap().sql, "select 1");
         assert_eq!(all.get("bob", &handle).unwrap_err().code(), Code::NotFound);
@@ -117,12 +146,43 @@ mod tests {
     }
 
     #[test]
+    fn statements_end_with_their_session() {
+        let all = PreparedStatements::new(100);
+        let in_session = |session: &str| PreparedStatement {
+            session: Some(session.to_owned()),
+            ..statement("select 1".to_owned())
+        };
+        let (one, other) = (
+            all.add("ana", in_session("a")).unwrap(),
+            all.add("ana", in_session("b")).unwrap(),
+        );
+        all.close_session("bob", "a");
+        all.get("ana", &one).unwrap();
+        all.close_session("ana", "a");
+        assert_eq!(all.get("ana", &one).unwrap_err().code(), Code::NotFound);
+        all.get("ana", &other).unwrap();
+    }
+
+    #[test]
     fn what_is_kept_is_bounded() {
-        let all = PreparedStatements::new();
+        let all = PreparedStatements::new(100);
         let first = all.add("ana", statement("x".repeat(CAPACITY / 2))).unwrap();
         all.add("ana", statement("x".repeat(CAPACITY * 2 / 3))).unwrap();
         assert!(all.get("ana", &first).is_err());
         let refused = all.add("ana", statement("x".repeat(CAPACITY))).unwrap_err();
         assert_eq!(refused.code(), Code::ResourceExhausted);
+    }
+
+    #[test]
+    fn a_user_loses_the_oldest_of_too_many_and_nobody_elses() {
+        let all = PreparedStatements::new(100);
+        let of_bob = all.add("bob", statement("select 1".to_owned())).unwrap();
+        let of_ana: Vec<_> = (0..150)
+            .map(|n| all.add("ana", statement(format!("select {n}"))).unwrap())
+            .collect();
+        let kept = of_ana.iter().filter(|handle| all.get("ana", handle).is_ok()).count();
+        assert_eq!(kept, 100);
+        assert!(all.get("ana", &of_ana[149]).is_ok() && all.get("ana", &of_ana[0]).is_err());
+        assert_eq!(all.get("bob", &of_bob).unwrap().sql, "select 1");
     }
 }

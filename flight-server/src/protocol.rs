@@ -1,14 +1,16 @@
 //! What clients ask for: protobuf decoded into one enum of commands and one of actions, matched exhaustively, so that
 //! the compiler leads whoever adds a command to every place that must answer it.
 
+use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::sql::{
     ActionCancelQueryRequest, ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, Any,
     Command as SqlCommand, CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys,
     CommandGetImportedKeys, CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTables, CommandGetXdbcTypeInfo,
-    ProstMessageExt,
+    CommandStatementIngest, ProstMessageExt,
 };
 use arrow_flight::{
-    Action as FlightAction, ActionType, CancelFlightInfoRequest, FlightInfo, RenewFlightEndpointRequest,
+    Action as FlightAction, ActionType, CancelFlightInfoRequest, FlightDescriptor, FlightInfo,
+    RenewFlightEndpointRequest,
 };
 use bytes::Bytes;
 use prost::Message;
@@ -36,8 +38,18 @@ pub(crate) enum Command {
         /// Its signed bytes.
         signed: Bytes,
     },
-    /// A statement that would change something.
-    Update,
+    /// A statement of which only the number of rows that it changes is asked for.
+    Update {
+        /// Its SQL.
+        sql: String,
+    },
+    /// A prepared statement of which that is asked for, or values for its parameters.
+    PreparedUpdate {
+        /// What preparing it gave.
+        handle: Bytes,
+    },
+    /// Rows that become a table, or are added to one.
+    Ingest(CommandStatementIngest),
     /// A Substrait plan.
     Substrait,
 }
@@ -68,6 +80,20 @@ pub(crate) enum Metadata {
 }
 
 impl Command {
+    /// What a descriptor describes. A path is that of a relation, by its name after those of its schema and its catalog,
+    /// and means all of its rows.
+    pub(crate) fn of(descriptor: &FlightDescriptor) -> Result<Self, Status> {
+        if descriptor.r#type() != DescriptorType::Path {
+            return Self::decode(&descriptor.cmd);
+        }
+        if descriptor.path.is_empty() {
+            return Err(Status::invalid_argument("the path of the descriptor is empty"));
+        }
+        Ok(Self::Statement {
+            sql: all_rows(descriptor.path.iter().map(String::as_str)),
+        })
+    }
+
     /// Reads the bytes of a descriptor or a ticket.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Status> {
         let any = Any::decode(bytes).map_err(|_| Status::invalid_argument("this is not a Flight SQL command"))?;
@@ -91,9 +117,11 @@ impl Command {
             SqlCommand::CommandGetExportedKeys(c) => Self::Metadata(Metadata::ExportedKeys(c)),
             SqlCommand::CommandGetImportedKeys(c) => Self::Metadata(Metadata::ImportedKeys(c)),
             SqlCommand::CommandGetCrossReference(c) => Self::Metadata(Metadata::CrossReference(c)),
-            SqlCommand::CommandStatementUpdate(_)
-            | SqlCommand::CommandPreparedStatementUpdate(_)
-            | SqlCommand::CommandStatementIngest(_) => Self::Update,
+            SqlCommand::CommandStatementUpdate(c) => Self::Update { sql: c.query },
+            SqlCommand::CommandPreparedStatementUpdate(c) => Self::PreparedUpdate {
+                handle: c.prepared_statement_handle,
+            },
+            SqlCommand::CommandStatementIngest(c) => Self::Ingest(c),
             SqlCommand::CommandStatementSubstraitPlan(_) => Self::Substrait,
             SqlCommand::ActionBeginSavepointRequest(_)
             | SqlCommand::ActionBeginSavepointResult(_)
@@ -116,6 +144,12 @@ impl Command {
             }
         })
     }
+}
+
+/// The query of all rows of the relation of that name.
+pub(crate) fn all_rows<'a>(name: impl Iterator<Item = &'a str>) -> String {
+    let quoted: Vec<_> = name.map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
+    format!("select * from {}", quoted.join("."))
 }
 
 /// An action.
@@ -263,7 +297,7 @@ fn damaged(action: &str) -> Status {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use arrow_flight::sql::{ActionBeginTransactionRequest, CommandStatementQuery, CommandStatementUpdate};
     use proptest::prelude::*;
@@ -287,11 +321,25 @@ mod tests {
                 sql: "select 1".to_owned()
             }
         );
-        assert_eq!(decode(&CommandStatementUpdate::default()).unwrap(), Command::Update);
+        let update = decode(&CommandStatementUpdate::default()).unwrap();
+        assert_eq!(update, Command::Update { sql: String::new() });
         assert_eq!(
             decode(&ActionBeginTransactionRequest {}).unwrap_err().code(),
             Code::InvalidArgument
         );
+    }
+
+    #[test]
+    fn a_path_means_all_rows_of_a_relation_whatever_its_name() {
+        let path = |parts: &[&str]| {
+            let parts = parts.iter().map(|part| (*part).to_owned()).collect();
+            Command::of(&FlightDescriptor::new_path(parts))
+        };
+        let Command::Statement { sql } = path(&["marts", "a\"b; drop"]).unwrap() else {
+            panic!("a path is not read as a statement");
+        };
+        assert_eq!(sql, r#"select * from "marts"."a""b; drop""#);
+        assert_eq!(path(&[]).unwrap_err().code(), Code::InvalidArgument);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! From a plan to the messages of DoGet: each partition is run, conformed and encoded in a task of its own, and
-//! what is ready goes out.
+//! From a run to the messages of DoGet: each partition is executed, conformed and encoded in a task of its own on the
+//! run's threads, and what is ready goes out.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow_flight::{FlightData, SchemaAsIpc};
 use cordada_core::{Context, Result};
-use cordada_query::RunningQuery;
+use cordada_query::{Run, Statement};
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, SendableRecordBatchStream};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -40,53 +40,56 @@ pub(crate) fn of_batch(batch: &RecordBatch, compression: Compression) -> Result<
     Ok(stream::iter(messages).boxed())
 }
 
-/// The schema, and the rows of the plan as they come. Dropping the stream stops the query.
-pub(crate) fn of_plan(
-    plan: &Arc<dyn ExecutionPlan>,
-    context: &Arc<TaskContext>,
-    schema: SchemaRef,
-    compression: Compression,
-    query: RunningQuery,
-) -> Result<Messages, Status> {
+/// The schema, and the rows of the run as they come. Dropping the stream ends the run.
+pub(crate) fn of_run(run: Run, schema: SchemaRef, compression: Compression) -> Result<Messages, Status> {
     let (sender, receiver) = mpsc::channel(WAITING_MESSAGES);
     let mut partitions = JoinSet::new();
     let first = Encoder::new(schema.clone(), compression)
         .map_err(|error| status::of(&error))?
         .schema();
-    for partition in 0..plan.output_partitioning().partition_count() {
-        let rows = plan.execute(partition, context.clone()).map_err(status::of_execution)?;
+    for number in 0..run.plan().output_partitioning().partition_count() {
+        let partition = Partition {
+            plan: run.plan().clone(),
+            number,
+            context: run.context().clone(),
+            statement: run.statement().clone(),
+        };
         let encoder = Encoder::new(schema.clone(), compression).map_err(|error| status::of(&error))?;
-        let (sender, stop) = (sender.clone(), query.stopped().clone());
-        partitions.spawn(async move {
-            let ended = stop.run_until_cancelled(send(rows, encoder, &sender)).await;
-            let ended = ended.unwrap_or_else(|| Err(Status::cancelled("the query was cancelled")));
-            if let Err(error) = ended {
-                // Nobody listens any more when it cannot be sent.
-                let _ = sender.send(Err(error)).await;
-            }
-        });
+        partitions.spawn_on(partition.send(encoder, sender.clone()), run.threads());
     }
-    let running = Execution {
+    let execution = Execution {
         receiver,
         partitions,
-        _query: query,
+        run,
+        is_over: false,
     };
     Ok(stream::once(async { Ok(first) })
-        .chain(stream::unfold(running, Execution::next))
+        .chain(stream::unfold(execution, Execution::next))
         .boxed())
 }
 
-/// A query whose partitions run. Dropping it ends their tasks, and with them the execution.
+/// A run whose partitions compute. Dropping it ends their tasks, and with them the run.
 struct Execution {
     receiver: mpsc::Receiver<Result<FlightData, Status>>,
     partitions: JoinSet<()>,
-    _query: RunningQuery,
+    run: Run,
+    is_over: bool,
 }
 
 impl Execution {
     async fn next(mut self) -> Option<(Result<FlightData, Status>, Self)> {
-        if let Some(message) = self.receiver.recv().await {
-            return Some((message, self));
+        if self.is_over {
+            return None;
+        }
+        // Whoever waits is answered even if what computes never comes to its end.
+        let message = self.run.statement().interrupt().until_interrupted(self.receiver.recv());
+        match message.await {
+            Ok(Some(message)) => return Some((message, self)),
+            Ok(None) => {}
+            Err(ended) => {
+                self.is_over = true;
+                return Some((Err(status::of(&ended)), self));
+            }
         }
         // All senders are gone: the partitions are done, unless one of them panicked.
         while let Some(ended) = self.partitions.join_next().await {
@@ -101,22 +104,49 @@ impl Execution {
     }
 }
 
-/// Sends the rows of a partition, until there are none or nobody listens.
-async fn send(
-    mut rows: SendableRecordBatchStream,
-    mut encoder: Encoder,
-    to: &mpsc::Sender<Result<FlightData, Status>>,
-) -> Result<(), Status> {
-    while let Some(batch) = rows.next().await {
-        let batch = batch.map_err(status::of_execution)?;
-        for part in encoder.split(&batch) {
-            let message = encoder.conform_and_encode(&part)?;
-            if to.send(Ok(message)).await.is_err() {
-                return Ok(());
+/// A partition of a plan that computes.
+struct Partition {
+    plan: Arc<dyn ExecutionPlan>,
+    number: usize,
+    context: Arc<TaskContext>,
+    statement: Arc<Statement>,
+}
+
+impl Partition {
+    /// Sends its rows, or why there are no more, until nobody listens.
+    async fn send(self, encoder: Encoder, to: mpsc::Sender<Result<FlightData, Status>>) {
+        let interrupt = self.statement.interrupt();
+        let error = match interrupt.until_interrupted(self.send_rows(encoder, &to)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) if !interrupt.is_interrupted() => error,
+            // Whatever it failed with, it is what the interruption made of it.
+            _ => status::of(&interrupt.error()),
+        };
+        // Nobody listens any more when it cannot be sent.
+        let _ = to.send(Err(error)).await;
+    }
+
+    async fn send_rows(
+        &self,
+        mut encoder: Encoder,
+        to: &mpsc::Sender<Result<FlightData, Status>>,
+    ) -> Result<(), Status> {
+        let rows = self.plan.execute(self.number, self.context.clone());
+        let mut rows = rows.map_err(status::of_execution)?;
+        while let Some(batch) = rows.next().await {
+            let batch = batch.map_err(status::of_execution)?;
+            for part in encoder.split(&batch) {
+                let counted = self.statement.count_rows(part.num_rows());
+                counted.map_err(|error| status::of(&error))?;
+                let message = encoder.conform_and_encode(&part)?;
+                let sent = self.statement.until_read(to.send(Ok(message))).await;
+                if sent.map_err(|error| status::of(&error))?.is_err() {
+                    return Ok(());
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Encodes the batches of one stream.

@@ -1,6 +1,5 @@
 //! The Flight service: who asks, what for, and the answer as messages. Everything else is planned elsewhere.
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -8,77 +7,80 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::flight_service_server::FlightService;
-use arrow_flight::sql::{
-    ActionCancelQueryResult, ActionCreatePreparedStatementResult, DoPutPreparedStatementResult, ProstMessageExt,
-    TicketStatementQuery,
-};
+use arrow_flight::sql::{ActionCancelQueryResult, ActionCreatePreparedStatementResult, ProstMessageExt};
 use arrow_flight::{
     Action as FlightAction, ActionType, CancelFlightInfoResult, CancelStatus, Criteria, Empty, FlightData,
-    FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage, PollInfo, PutResult,
+    FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage, PollInfo, PutResult,
     Result as ActionResult, SchemaAsIpc, SchemaResult, Ticket as FlightTicket,
 };
 use bytes::Bytes;
-use cordada_lake::query::session::state_for;
-use cordada_lake::query::session_statements::Change;
-use cordada_query::auth::random_id;
-use cordada_query::{Engine, PlannedQuery, RunningQueries, Scope};
+use cordada_query::audit::{Audit, Statement};
+use cordada_query::auth::Logins;
+use cordada_query::{Engine, Executor, PlannedQuery, Request as Asked, Scope};
 use futures::{Stream, StreamExt, stream};
 use prost::Message;
 use tonic::metadata::{MetadataMap, MetadataValue};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Extensions, Request, Response, Status, Streaming};
 
 use crate::answers::GivenAnswers;
 use crate::authenticator::{Authenticator, Identity};
+use crate::client::Client;
 use crate::metadata::DescribedSchemas;
 use crate::options::Options;
+use crate::peer::Peer;
 use crate::prepared::{PreparedStatement, PreparedStatements};
 use crate::protocol::{Action, Command, Metadata};
 use crate::rows::{self, Messages};
-use crate::session_messages::{
-    CloseSessionResult, CloseStatus, GetSessionOptionsResult, OptionError, SessionOptionValue, SetSessionOptionError,
-    SetSessionOptionsRequest, SetSessionOptionsResult,
-};
 use crate::sessions::Sessions;
 use crate::ticket::{self, Ticket, Tickets};
-use crate::{metadata, parameters, status, wire};
+use crate::{audit, metadata, parameters, status, wire};
+
+mod session;
 
 /// Everything that a request may need.
 pub(crate) struct Service {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) authenticator: Authenticator,
-    pub(crate) sessions: Sessions,
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) logins: Arc<Logins>,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) prepared: PreparedStatements,
-    pub(crate) running: RunningQueries,
+    pub(crate) executor: Arc<Executor>,
     pub(crate) given: GivenAnswers,
     pub(crate) schemas: DescribedSchemas,
     pub(crate) tickets: Tickets,
+    pub(crate) audit: Audit,
     /// The URI that clients are told to fetch from.
     pub(crate) advertise: Option<String>,
 }
 
 /// Who sent a request, and how that session reads.
-struct Caller {
-    identity: Identity,
-    options: Options,
-    /// The session's id, if the client keeps one.
-    session: Option<String>,
+pub(crate) struct Caller {
+    pub(crate) identity: Identity,
+    pub(crate) options: Options,
+    client: Client,
 }
 
 impl Caller {
-    fn user(&self) -> &str {
+    pub(crate) fn user(&self) -> &str {
         &self.identity.principal.name
+    }
+
+    /// The session's id, if the client keeps one.
+    pub(crate) fn session(&self) -> Option<&String> {
+        self.identity.session.as_ref()
     }
 }
 
 /// What a request reads, and the types that its client takes.
-struct ReadContext {
-    scope: Scope,
-    types: wire::Types,
+pub(crate) struct ReadContext {
+    pub(crate) scope: Scope,
+    pub(crate) types: wire::Types,
 }
 
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+/// What an RPC streams back.
+pub(crate) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-fn answers<T: Send + 'static>(items: Vec<T>) -> Response<Answers<T>> {
+pub(crate) fn answers<T: Send + 'static>(items: Vec<T>) -> Response<Answers<T>> {
     Response::new(stream::iter(items.into_iter().map(Ok)).boxed())
 }
 
@@ -96,39 +98,39 @@ impl FlightService for Service {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        let (headers, _, mut messages) = request.into_parts();
+        let (headers, extensions, mut messages) = request.into_parts();
+        let peer = extensions.get::<Peer>().cloned().unwrap_or_default();
         let first = if headers.contains_key("authorization") {
             None
         } else {
             messages.message().await?
         };
         let payload = first.as_ref().map(|first| &*first.payload).unwrap_or_default();
-        let token = self.authenticator.handshake(&headers, payload).await?;
+        let token = self.authenticator.handshake(headers.as_ref(), &peer, payload).await?;
+        let bearer = header(&format!("Bearer {token}"))?;
         let version = first.as_ref().map_or(0, |first| first.protocol_version);
-        let payload = Bytes::from(token.clone().into_bytes());
+        let payload = Bytes::from(token.into_bytes());
         let mut response = answers(vec![HandshakeResponse {
             protocol_version: version,
             payload,
         }]);
-        response
-            .metadata_mut()
-            .insert("authorization", header(&format!("Bearer {token}"))?);
+        response.metadata_mut().insert("authorization", bearer);
         Ok(response)
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        self.caller(request.metadata()).await?;
-        // Flights are what queries make; what there is to query is asked for with GetTables.
-        Ok(answers(Vec::new()))
+        let caller = self.caller(request.metadata(), request.extensions()).await?;
+        let flights = self.flights(&caller, &request.get_ref().expression).await?;
+        Ok(answers(flights))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(request.metadata()).await?;
+        let caller = self.caller(request.metadata(), request.extensions()).await?;
         self.flight_info(&caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        let caller = self.caller(request.metadata()).await?;
+        let caller = self.caller(request.metadata(), request.extensions()).await?;
         // Planning is all there is to wait for: rows come as they are made.
         let info = self.flight_info(&caller, request.into_inner()).await?;
         let poll = PollInfo::new().with_info(info).try_with_progress(1.0);
@@ -137,20 +139,20 @@ impl FlightService for Service {
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let caller = self.caller(request.metadata()).await?;
+        let caller = self.caller(request.metadata(), request.extensions()).await?;
         let info = self.flight_info(&caller, request.into_inner()).await?;
         Ok(Response::new(SchemaResult { schema: info.schema }))
     }
 
     async fn do_get(&self, request: Request<FlightTicket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let caller = self.caller(request.metadata()).await?;
+        let caller = self.caller(request.metadata(), request.extensions()).await?;
         self.fetch(&caller, Command::decode(&request.get_ref().ticket)?)
             .await
             .map(Response::new)
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        let caller = self.caller(request.metadata()).await?;
+        let caller = self.caller(request.metadata(), request.extensions()).await?;
         let mut messages = request.into_inner();
         let first = messages
             .message()
@@ -158,33 +160,16 @@ impl FlightService for Service {
             .ok_or_else(|| Status::invalid_argument("DoPut got no message"))?;
         let descriptor = first.flight_descriptor.clone();
         let descriptor = descriptor.ok_or_else(|| Status::invalid_argument("DoPut got no flight descriptor"))?;
-        match Command::decode(&descriptor.cmd)? {
-            Command::Prepared { handle } => {
-                let messages = stream::once(async { Ok(first) }).chain(messages);
-                self.prepared
-                    .bind(caller.user(), &handle, parameters::receive(messages).await?)?;
-                let result = DoPutPreparedStatementResult {
-                    prepared_statement_handle: Some(handle),
-                };
-                Ok(answers(vec![PutResult {
-                    app_metadata: result.encode_to_vec().into(),
-                }]))
-            }
-            Command::Update => Err(read_only()),
-            Command::Substrait => Err(no_substrait()),
-            Command::Statement { .. } | Command::Metadata(_) | Command::Ticket { .. } => Err(Status::invalid_argument(
-                "DoPut takes values for a prepared statement; fetch queries with DoGet",
-            )),
-        }
+        self.put(&caller, Command::of(&descriptor)?, first, messages).await
     }
 
     async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        self.caller(request.metadata()).await?;
+        self.caller(request.metadata(), request.extensions()).await?;
         Ok(answers(Action::types().collect()))
     }
 
     async fn do_action(&self, request: Request<FlightAction>) -> Result<Response<Self::DoActionStream>, Status> {
-        let caller = self.caller(request.metadata()).await?;
+        let caller = self.caller(request.metadata(), request.extensions()).await?;
         match Action::decode(request.get_ref())? {
             Action::CreatePreparedStatement { sql } => self.prepare(&caller, sql).await,
             Action::ClosePreparedStatement { handle } => {
@@ -201,28 +186,10 @@ impl FlightService for Service {
                 let result = CancelFlightInfoResult::new(self.cancel(&caller, &info)?);
                 Ok(answers(vec![ActionResult::new(result.encode_to_vec())]))
             }
-            Action::RenewFlightEndpoint(request) => {
-                // Tickets do not expire while the server runs, so the endpoint is good as it is.
-                let endpoint = request.endpoint.unwrap_or_default();
-                let ticket = endpoint
-                    .ticket
-                    .as_ref()
-                    .map(|ticket| &*ticket.ticket)
-                    .unwrap_or_default();
-                self.open_ticket(ticket)?;
-                Ok(answers(vec![ActionResult::new(endpoint.encode_to_vec())]))
-            }
-            Action::SetSessionOptions(options) => self.set_options(&caller, request.metadata(), options).await,
-            Action::GetSessionOptions => self.get_options(&caller, request.metadata()),
-            Action::CloseSession => {
-                if let Some(id) = Sessions::id(&caller.identity, request.metadata()) {
-                    self.sessions.close(&caller.identity, &id);
-                }
-                let result = CloseSessionResult {
-                    status: CloseStatus::Closed as i32,
-                };
-                Ok(answers(vec![ActionResult::new(result.encode_to_vec())]))
-            }
+            Action::RenewFlightEndpoint(request) => self.renew(request).await,
+            Action::SetSessionOptions(options) => self.set_options(&caller, options).await,
+            Action::GetSessionOptions => self.get_options(&caller).await,
+            Action::CloseSession => self.close_session(&caller).await,
             Action::Unsupported { name } => Err(Status::unimplemented(format!(
                 "{name}: the server reads releases, each of which is one moment of the lake; it has no transactions and \
                  takes SQL only"
@@ -234,41 +201,42 @@ impl FlightService for Service {
         &self,
         request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
-        self.caller(request.metadata()).await?;
+        self.caller(request.metadata(), request.extensions()).await?;
         Err(Status::unimplemented("Flight SQL has no use for DoExchange"))
     }
 }
 
 impl Service {
-    async fn caller(&self, headers: &MetadataMap) -> Result<Caller, Status> {
-        let identity = self.authenticator.identify(headers).await?;
-        let options = self.sessions.options(&identity, headers)?;
-        let session = Sessions::id(&identity, headers);
+    /// Who sent a request, as the gate has found out, and how that session reads.
+    async fn caller(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<Caller, Status> {
+        let identity = extensions.get::<Identity>().cloned();
+        let identity = identity.ok_or_else(|| Status::internal("a request came in past the gate"))?;
+        let options = self.sessions.options(&identity, headers).await?;
         Ok(Caller {
             identity,
             options,
-            session,
+            client: Client::of(headers),
         })
     }
 
-    async fn read_context(&self, caller: &Caller) -> Result<ReadContext, Status> {
+    pub(crate) async fn read_context(&self, caller: &Caller) -> Result<ReadContext, Status> {
         let (access, options) = (&caller.identity.principal.access, &caller.options);
         let scope = self.engine.scope(access, options.release, &options.schema).await;
         Ok(ReadContext {
             scope: scope.map_err(|error| status::of(&error))?,
-            types: options.types,
+            types: options.types(caller.client),
         })
     }
 
     /// Plans a command: the schema of its answer, and a ticket for its rows.
     async fn flight_info(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
         let context = self.read_context(caller).await?;
-        let (schema, request) = match Command::decode(&descriptor.cmd)? {
-            Command::Statement { sql } => self.plan_request(&context, sql, None).await?,
+        let (schema, request) = match Command::of(&descriptor)? {
+            Command::Statement { sql } => self.plan_request(caller, &context, sql, None).await?,
             Command::Prepared { handle } => {
                 let statement = self.prepared.get(caller.user(), &handle)?;
                 self.check_unchanged(&context, &statement).await?;
-                self.plan_request(&context, statement.sql.clone(), statement.values.as_ref())
+                self.plan_request(caller, &context, statement.sql.clone(), statement.values.as_ref())
                     .await?
             }
             Command::Metadata(command) => (
@@ -276,32 +244,38 @@ impl Service {
                 ticket::Request::Metadata(descriptor.cmd.clone()),
             ),
             Command::Ticket { .. } => return Err(Status::invalid_argument("a ticket is fetched with DoGet")),
-            Command::Update => return Err(read_only()),
+            Command::Update { .. } | Command::PreparedUpdate { .. } => return Err(read_only()),
+            Command::Ingest(_) => return Err(Status::invalid_argument("rows to ingest are sent with DoPut")),
             Command::Substrait => return Err(no_substrait()),
         };
+        let info = self.ticketed(&context, &schema, request)?;
+        Ok(info.with_descriptor(descriptor))
+    }
+
+    /// What a client needs to fetch an answer of that schema.
+    pub(crate) fn ticketed(
+        &self,
+        context: &ReadContext,
+        schema: &Schema,
+        request: ticket::Request,
+    ) -> Result<FlightInfo, Status> {
         let ReadContext { scope, types } = context;
         let ticket = Ticket {
             query: Ticket::new_query().map_err(|error| status::of(&error))?,
             release: scope.release.number,
-            schema: scope.schema,
+            schema: scope.schema.clone(),
             views: types.views,
             no_time_zones: types.no_time_zones,
+            expires: Ticket::new_expiry(),
             request: Some(request),
         };
-        let ticket = TicketStatementQuery {
-            statement_handle: self.tickets.sign(&ticket),
-        };
-        let mut endpoint = FlightEndpoint::new().with_ticket(FlightTicket::new(ticket.as_any().encode_to_vec()));
-        if let Some(uri) = &self.advertise {
-            endpoint = endpoint.with_location(uri);
-        }
+        let endpoint = self.endpoint(&ticket);
         let info = FlightInfo::new()
-            .try_with_schema(&schema)
+            .try_with_schema(schema)
             .map_err(|error| Status::internal(error.to_string()))?;
         // Which release it is, for whoever writes down where rows came from.
         let release = format!(r#"{{"release":{}}}"#, scope.release.number);
         Ok(info
-            .with_descriptor(descriptor)
             .with_endpoint(endpoint)
             .with_ordered(true)
             .with_app_metadata(release))
@@ -309,15 +283,13 @@ impl Service {
 
     async fn plan_request(
         &self,
+        caller: &Caller,
         context: &ReadContext,
         sql: String,
         values: Option<&RecordBatch>,
     ) -> Result<(SchemaRef, ticket::Request), Status> {
-        let planned = self
-            .engine
-            .plan_with(&context.scope, &sql, values)
-            .await
-            .map_err(|error| status::of(&error))?;
+        let planned = self.engine.plan_with(&context.scope, &sql, values).await;
+        let planned = planned.map_err(|error| self.unplanned(caller, &sql, status::of(&error)))?;
         let query = ticket::Query::new(sql, values).map_err(|error| status::of(&error))?;
         Ok((context.schema(&planned), ticket::Request::Query(query)))
     }
@@ -341,9 +313,10 @@ impl Service {
             }
             Command::Metadata(command) => {
                 let context = self.read_context(caller).await?;
-                self.fetch_metadata(caller, &context.scope, command).await
+                self.fetch_metadata(caller, &context, command).await
             }
-            Command::Update => Err(read_only()),
+            Command::Update { .. } | Command::PreparedUpdate { .. } => Err(read_only()),
+            Command::Ingest(_) => Err(Status::invalid_argument("rows to ingest are sent with DoPut")),
             Command::Substrait => Err(no_substrait()),
         }
     }
@@ -365,15 +338,15 @@ impl Service {
             access,
             schema: ticket.schema,
         };
+        let context = ReadContext { scope, types };
         match ticket.request {
             Some(ticket::Request::Query(query)) => {
                 let values = query.parameters().map_err(|error| status::of(&error))?;
-                let context = ReadContext { scope, types };
                 self.fetch_query(caller, &context, &query.sql, values.as_ref(), &ticket.query)
                     .await
             }
             Some(ticket::Request::Metadata(command)) => match Command::decode(&command)? {
-                Command::Metadata(command) => self.fetch_metadata(caller, &scope, command).await,
+                Command::Metadata(command) => self.fetch_metadata(caller, &context, command).await,
                 _ => Err(Status::internal("a metadata ticket holds no metadata command")),
             },
             None => Err(Status::internal("a ticket without a request was signed")),
@@ -388,64 +361,75 @@ impl Service {
         values: Option<&RecordBatch>,
         id: &str,
     ) -> Result<Messages, Status> {
+        let mut statement = self.statement(caller, sql);
+        let rows = self.run_query(caller, context, sql, values, id, &mut statement).await;
+        audit::watched(rows, statement)
+    }
+
+    /// What the audit is told of a statement.
+    pub(crate) fn statement(&self, caller: &Caller, sql: &str) -> Statement {
+        let asker = &caller.identity.principal;
+        self.audit.statement(audit::DOOR, asker, caller.session().map(String::as_str), sql)
+    }
+
+    /// Puts down a statement that could not be planned: others are put down when they run.
+    pub(crate) fn unplanned(&self, caller: &Caller, sql: &str, status: Status) -> Status {
+        audit::failed(&mut self.statement(caller, sql), &status);
+        status
+    }
+
+    async fn run_query(
+        &self,
+        caller: &Caller,
+        context: &ReadContext,
+        sql: &str,
+        values: Option<&RecordBatch>,
+        id: &str,
+        statement: &mut Statement,
+    ) -> Result<Messages, Status> {
         let planned = self
             .engine
             .plan_with(&context.scope, sql, values)
             .await
             .map_err(|error| status::of(&error))?;
-        self.change_session(caller, context, &planned, sql)?;
+        statement.planned(&context.scope, &planned);
+        self.change_session(caller, context, &planned, sql).await?;
+        statement.started();
         let form = (context.types, caller.options.compression);
         let question = planned.question.as_ref();
         if let Some(again) = question.and_then(|question| self.given.get(question, form)) {
             return Ok(again);
         }
-        let state = state_for(&planned.workspace.session, caller.user());
-        let physical = state.create_physical_plan(&planned.plan).await;
-        let physical = physical.map_err(status::of_execution)?;
-        let query = self.running.begin(id, caller.user());
-        let answer = rows::of_plan(
-            &physical,
-            &state.task_ctx(),
-            context.schema(&planned),
-            caller.options.compression,
-            query,
-        )?;
+        let asked = Asked {
+            id,
+            principal: &caller.identity.principal,
+            session: caller.session().map(String::as_str),
+            sql,
+        };
+        let run = self.executor.run(&planned, asked).await;
+        let run = run.map_err(|error| status::of(&error))?;
+        let answer = rows::of_run(run, context.schema(&planned), caller.options.compression)?;
         Ok(match question {
             Some(question) => self.given.keep(question, form, answer),
             None => answer,
         })
     }
 
-    /// Does what a `use`, or a `set search_path`, asks for.
-    fn change_session(
+    async fn fetch_metadata(
         &self,
         caller: &Caller,
         context: &ReadContext,
-        planned: &PlannedQuery,
-        sql: &str,
-    ) -> Result<(), Status> {
-        let change = Change::of(&planned.workspace.session, sql).map_err(|error| status::of(&error))?;
-        let Some(Change::Schema(schema)) = change else {
-            return Ok(());
+        command: Metadata,
+    ) -> Result<Messages, Status> {
+        let workspace = self.engine.workspace(&context.scope);
+        let question = metadata::Question {
+            workspace: &workspace,
+            types: context.types,
+            client: caller.client,
+            writes: context.scope.access.writes(),
+            schemas: &self.schemas,
         };
-        if schema == context.scope.schema {
-            return Ok(());
-        }
-        let Some(id) = &caller.session else {
-            return Err(Status::failed_precondition(
-                "this connection has no session that keeps a schema: log in with a handshake, keep the server's cookies, \
-                 or write the schema before the name of each table",
-            ));
-        };
-        let mut options = self.sessions.get(&caller.identity, id);
-        options.schema = schema;
-        self.sessions.set(&caller.identity, id, options);
-        Ok(())
-    }
-
-    async fn fetch_metadata(&self, caller: &Caller, scope: &Scope, command: Metadata) -> Result<Messages, Status> {
-        let workspace = self.engine.workspace(scope);
-        let batch = metadata::answer(command, &workspace, &self.schemas)
+        let batch = metadata::answer(command, &question)
             .await
             .map_err(|error| status::of(&error))?;
         rows::of_batch(&batch, caller.options.compression)
@@ -453,13 +437,11 @@ impl Service {
 
     async fn prepare(&self, caller: &Caller, sql: String) -> Result<Response<Answers<ActionResult>>, Status> {
         let context = self.read_context(caller).await?;
-        let planned = self
-            .engine
-            .plan(&context.scope, &sql)
-            .await
-            .map_err(|error| status::of(&error))?;
+        let planned = self.engine.plan(&context.scope, &sql).await;
+        let planned = planned.map_err(|error| self.unplanned(caller, &sql, status::of(&error)))?;
         let schema = context.schema(&planned);
         let statement = PreparedStatement {
+            session: caller.session().cloned(),
             sql,
             schema: schema.clone(),
             values: None,
@@ -467,7 +449,7 @@ impl Service {
         let result = ActionCreatePreparedStatementResult {
             prepared_statement_handle: self.prepared.add(caller.user(), statement)?,
             dataset_schema: ipc(&schema)?,
-            parameter_schema: ipc(&parameters::schema(&planned.parameters))?,
+            parameter_schema: ipc(&parameters::schema(&planned.parameters, context.types))?,
         };
         Ok(answers(vec![ActionResult::new(result.as_any().encode_to_vec())]))
     }
@@ -493,7 +475,7 @@ impl Service {
         let mut stopped = false;
         for ticket in tickets {
             stopped |= self
-                .running
+                .executor
                 .stop(&self.open_ticket(&ticket.ticket)?.query, caller.user());
         }
         if stopped {
@@ -508,58 +490,6 @@ impl Service {
             Command::Ticket { signed } => self.tickets.open(&signed),
             _ => Err(Status::invalid_argument("this is not a ticket of this server")),
         }
-    }
-
-    async fn set_options(
-        &self,
-        caller: &Caller,
-        headers: &MetadataMap,
-        request: SetSessionOptionsRequest,
-    ) -> Result<Response<Answers<ActionResult>>, Status> {
-        let known = Sessions::id(&caller.identity, headers);
-        let id = known
-            .clone()
-            .map_or_else(random_id, Ok)
-            .map_err(|error| status::of(&error))?;
-        let mut options = self.sessions.get(&caller.identity, &id);
-        let mut errors = HashMap::new();
-        for (name, value) in request.session_options {
-            let mut changed = options.clone();
-            let mut set = changed.set(&name, value.option_value.as_ref());
-            if let (Ok(()), "release", Some(number)) = (set, &*name, changed.release)
-                && self.engine.release(number).await.is_err()
-            {
-                set = Err(OptionError::InvalidValue);
-            }
-            match set {
-                Ok(()) => options = changed,
-                Err(error) => {
-                    errors.insert(name, SetSessionOptionError { value: error as i32 });
-                }
-            }
-        }
-        self.sessions.set(&caller.identity, &id, options);
-        let result = SetSessionOptionsResult { errors };
-        let mut response = answers(vec![ActionResult::new(result.encode_to_vec())]);
-        if known.is_none() {
-            response
-                .metadata_mut()
-                .insert("set-cookie", header(&Sessions::cookie(&id))?);
-        }
-        Ok(response)
-    }
-
-    fn get_options(&self, caller: &Caller, headers: &MetadataMap) -> Result<Response<Answers<ActionResult>>, Status> {
-        let id = Sessions::id(&caller.identity, headers);
-        let options = id
-            .map(|id| self.sessions.get(&caller.identity, &id))
-            .unwrap_or_default();
-        let options = options.list().into_iter();
-        let options = options.map(|(name, value)| (name.to_owned(), SessionOptionValue { option_value: value }));
-        let result = GetSessionOptionsResult {
-            session_options: options.collect(),
-        };
-        Ok(answers(vec![ActionResult::new(result.encode_to_vec())]))
     }
 }
 
@@ -586,10 +516,11 @@ fn header(value: &str) -> Result<MetadataValue<tonic::metadata::Ascii>, Status> 
 
 fn read_only() -> Status {
     Status::invalid_argument(
-        "the server only reads: tables are built by the SQL project (`cordada build`) and by ingestion (`cordada ingest`)",
+        "statements only read: tables are built by the SQL project (`cordada build`), by `cordada ingest` and by bulk \
+         ingestion",
     )
 }
 
-fn no_substrait() -> Status {
+pub(crate) fn no_substrait() -> Status {
     Status::unimplemented("Substrait plans are not read; send SQL")
 }

@@ -2,14 +2,19 @@
 
 use arrow::error::ArrowError;
 use cordada_core::{Classify, Error, ErrorKind};
-use cordada_query::Forbidden;
+use cordada_query::{Exceeded, Forbidden, Presence};
 use datafusion::error::DataFusionError;
 use tonic::{Code, Status};
 
 /// The status of an error.
 pub(crate) fn of(error: &Error) -> Status {
+    let cause = std::error::Error::source(error);
     let code = match error.kind() {
-        _ if std::error::Error::source(error).is_some_and(|cause| cause.is::<Forbidden>()) => Code::PermissionDenied,
+        _ if cause.is_some_and(|cause| cause.is::<Forbidden>()) => Code::PermissionDenied,
+        _ if cause.and_then(|cause| cause.downcast_ref()) == Some(&Presence::Exists) => Code::AlreadyExists,
+        _ if cause.and_then(|cause| cause.downcast_ref()) == Some(&Presence::Missing) => Code::NotFound,
+        _ if limit(cause) == Some(&Exceeded::Time) => Code::DeadlineExceeded,
+        _ if limit(cause) == Some(&Exceeded::Resources) => Code::ResourceExhausted,
         ErrorKind::Unavailable => Code::Unavailable,
         ErrorKind::Cancelled => Code::Cancelled,
         ErrorKind::Conflict => Code::Aborted,
@@ -18,6 +23,11 @@ pub(crate) fn of(error: &Error) -> Status {
         ErrorKind::Failed => engine_cause(error).map_or(Code::InvalidArgument, code_of),
     };
     Status::new(code, error.to_string())
+}
+
+/// The limit that an error is about, if it is about one.
+fn limit<'a>(cause: Option<&'a (dyn std::error::Error + 'static)>) -> Option<&'a Exceeded> {
+    cause?.downcast_ref()
 }
 
 /// The status of what went wrong while a query ran.
@@ -100,6 +110,17 @@ mod tests {
         }
         let forbidden = Error::failed("planning", "not for everybody").caused_by(Forbidden);
         assert_eq!(of(&forbidden).code(), Code::PermissionDenied);
+        let exists = Error::failed("ingesting", "it is there").caused_by(Presence::Exists);
+        assert_eq!(of(&exists).code(), Code::AlreadyExists);
+        for (exceeded, code) in [
+            (Exceeded::Time, Code::DeadlineExceeded),
+            (Exceeded::Resources, Code::ResourceExhausted),
+        ] {
+            assert_eq!(
+                of(&Error::failed("running", "a limit").caused_by(exceeded)).code(),
+                code
+            );
+        }
         let status = of(&Error::config("reading release 9", "there is none of that number"));
         assert_eq!(status.code(), Code::InvalidArgument);
         assert!(status.message().contains("release 9"));

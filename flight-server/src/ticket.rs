@@ -1,13 +1,21 @@
-//! Tickets: everything that DoGet needs, signed, so that nothing is kept between planning and fetching.
+//! Tickets: everything that DoGet needs, signed, so that nothing is kept between planning and fetching. They are good at
+//! every server of the lake and after a restart, for as long as the release is there and whoever shows them may read it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 use cordada_core::{Context, Result};
-use cordada_query::auth::{Signer, random_id};
+use cordada_query::auth::{Keyring, Purpose, random_id};
 use prost::Message;
+use prost_types::Timestamp;
 use tonic::Status;
+
+/// How long a ticket is good for: as long as a session, and longer than anybody takes to fetch.
+const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a ticket fetches.
 #[derive(Clone, PartialEq, Message)]
@@ -27,6 +35,9 @@ pub(crate) struct Ticket {
     /// Whether times go out without their zone.
     #[prost(bool, tag = "5")]
     pub(crate) no_time_zones: bool,
+    /// Seconds since 1970 after which it is void.
+    #[prost(uint64, tag = "20")]
+    pub(crate) expires: u64,
     /// What to answer.
     #[prost(oneof = "Request", tags = "6, 7")]
     pub(crate) request: Option<Request>,
@@ -56,23 +67,31 @@ pub(crate) struct Query {
 
 /// Signs and reads tickets.
 #[derive(Debug)]
-pub(crate) struct Tickets(Signer);
+pub(crate) struct Tickets(Arc<Keyring>);
 
 impl Tickets {
-    /// Tickets under a new key.
-    pub(crate) fn new() -> Result<Self> {
-        Signer::new().map(Self)
+    /// Tickets under these keys.
+    pub(crate) fn new(keys: Arc<Keyring>) -> Self {
+        Self(keys)
     }
 
     /// The ticket's signed bytes.
     pub(crate) fn sign(&self, ticket: &Ticket) -> Bytes {
-        self.0.sign(&ticket.encode_to_vec()).into()
+        self.0.sign(Purpose::Ticket, &ticket.encode_to_vec()).into()
     }
 
-    /// The ticket, if this process signed it.
+    /// The ticket, if a server of this lake signed it and it has not expired.
     pub(crate) fn open(&self, signed: &[u8]) -> Result<Ticket, Status> {
-        let payload = self.0.open(signed).and_then(|payload| Ticket::decode(payload).ok());
-        payload.ok_or_else(|| Status::invalid_argument("the ticket is not this server's; ask for the query again"))
+        let payload = self.0.open_signed(Purpose::Ticket, signed);
+        let ticket = payload.and_then(|payload| Ticket::decode(payload).ok());
+        let ticket = ticket
+            .ok_or_else(|| Status::invalid_argument("the ticket is not this server's; ask for the query again"))?;
+        if ticket.expires <= now() {
+            return Err(Status::invalid_argument(
+                "the ticket has expired; ask for the query again",
+            ));
+        }
+        Ok(ticket)
     }
 }
 
@@ -81,6 +100,25 @@ impl Ticket {
     pub(crate) fn new_query() -> Result<String> {
         random_id()
     }
+
+    /// When a ticket that is made now expires, in seconds since 1970.
+    pub(crate) fn new_expiry() -> u64 {
+        now().saturating_add(LIFETIME.as_secs())
+    }
+
+    /// When it expires, as clients are told it.
+    pub(crate) fn expiration(&self) -> Timestamp {
+        Timestamp {
+            seconds: i64::try_from(self.expires).unwrap_or(i64::MAX),
+            nanos: 0,
+        }
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
 }
 
 impl Query {
@@ -114,8 +152,6 @@ fn to_ipc(batch: &RecordBatch) -> Result<Bytes> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::array::{ArrayRef, Int64Array, StringArray};
     use tonic::Code;
 
@@ -136,15 +172,20 @@ mod tests {
             schema: "marts".to_owned(),
             views: true,
             no_time_zones: false,
+            expires: Ticket::new_expiry(),
             request: Some(Request::Query(query)),
         };
-        let tickets = Tickets::new().unwrap();
+        let new = || Tickets::new(Arc::new(Keyring::of_the_process().unwrap()));
+        let tickets = new();
         let signed = tickets.sign(&ticket);
         assert_eq!(tickets.open(&signed).unwrap(), ticket);
-        assert_eq!(
-            Tickets::new().unwrap().open(&signed).unwrap_err().code(),
-            Code::InvalidArgument
-        );
+        assert_eq!(new().open(&signed).unwrap_err().code(), Code::InvalidArgument);
+        let expired = Ticket {
+            expires: now(),
+            ..ticket
+        };
+        let refused = tickets.open(&tickets.sign(&expired)).unwrap_err();
+        assert!(refused.message().contains("has expired"), "{refused}");
         assert_eq!(tickets.open(b"").unwrap_err().code(), Code::InvalidArgument);
         assert_eq!(
             Query::new("select 1".to_owned(), None).unwrap().parameters().unwrap(),

@@ -71,6 +71,11 @@ pub(crate) fn plain_type(data_type: &DataType, types: Types) -> DataType {
         DataType::Utf8View if !types.views => DataType::Utf8,
         DataType::BinaryView if !types.views => DataType::Binary,
         DataType::Timestamp(unit, Some(_)) if types.no_time_zones => DataType::Timestamp(*unit, None),
+        // The driver for JDBC has no floats of 16 bits, and no decimals of fewer than 128.
+        DataType::Float16 => DataType::Float32,
+        DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
+            DataType::Decimal128(*precision, *scale)
+        }
         DataType::Dictionary(_, value) => plain_type(value, types),
         DataType::RunEndEncoded(_, value) => plain_type(value.data_type(), types),
         DataType::List(field) | DataType::ListView(field) => DataType::List(inner(field)),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex as SyncMutex, OnceLock};
 
+use cordada_core::spawned_store::SpawnedStore;
 use cordada_core::threads::locked;
 use cordada_core::{Error, Result, TableName, storage};
 use datafusion::execution::SessionState;
@@ -11,6 +12,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use object_store::ObjectStore;
 use object_store::path::Path;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use crate::journal::Journal;
@@ -71,6 +73,10 @@ impl Lake {
     pub async fn open(location: &str, settings: &Settings) -> Result<Lake> {
         let store = storage::open(location, &settings.storage)?;
         let local = storage::local_folder(location)?;
+        let store = match local {
+            Some(_) => store,
+            None => Arc::new(SpawnedStore::new(store, Handle::current())),
+        };
         let address = match settings.storage.get("endpoint") {
             Some(endpoint) => format!("{location} at {endpoint}").into(),
             None => location.into(),

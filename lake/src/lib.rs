@@ -15,6 +15,7 @@ mod resources;
 mod rollback;
 mod spill;
 mod table;
+mod vault;
 
 pub use journal::{Journal, JournalType};
 pub use lake::Lake;
@@ -26,6 +27,7 @@ pub use table::changes::Changes;
 pub use table::constraints::{BrokenRow, TakeBroken};
 pub use table::mode::{Base, Evolution, MissingKey, Mode, Superseded, Write, WriteReport};
 pub use table::tip::Tip;
+pub use vault::{Vault, VaultFile};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

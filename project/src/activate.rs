@@ -1,7 +1,6 @@
 //! `export`: campaigns run through a Flight SQL server, one within the process if the project names none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,6 +9,7 @@ use cordada_core::suggest::did_you_mean;
 use cordada_core::{Context, Error, Result, yaml};
 use cordada_exporter::{Campaign, Connection, ExportReport};
 use cordada_flight_server::{Config, Server};
+use cordada_query::auth::hash_password;
 use cordada_query::{Role, User};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -32,7 +32,7 @@ impl Project {
         if campaigns.is_empty() {
             return Ok(Vec::new());
         }
-        let (connection, _server) = match self.export_server() {
+        let (connection, server) = match self.export_server() {
             Some(server) => {
                 let (user, password) = (server.user.clone(), server.password.clone());
                 (
@@ -48,23 +48,33 @@ impl Project {
                 .await
                 .map(|(connection, server)| (connection, Some(server)))?,
         };
+        let exported = self
+            .export_through(&connection, &campaigns, dry_run, progress, cancel)
+            .await;
+        if let Some(server) = server {
+            server.stop().await;
+        }
+        exported
+    }
+
+    async fn export_through(
+        &self,
+        connection: &Connection,
+        campaigns: &BTreeMap<String, Campaign>,
+        dry_run: bool,
+        progress: &dyn Progress,
+        cancel: CancellationToken,
+    ) -> Result<Vec<(String, ExportReport)>> {
         let mut reports = Vec::new();
         for (name, campaign) in campaigns {
             let task = progress.start(&format!("export {name}"), None, "rows");
             let reported = AtomicU64::new(0);
             let on_rows = |rows| task.advance(rows - reported.swap(rows, Ordering::Relaxed));
-            let exporting = cordada_exporter::export(
-                &name,
-                &campaign,
-                &connection,
-                &self.dir,
-                dry_run,
-                on_rows,
-                cancel.clone(),
-            );
-            let report = exporting.await.map_err(|error| of_campaign(&name, error))?;
+            let exporting =
+                cordada_exporter::export(name, campaign, connection, &self.dir, dry_run, on_rows, cancel.clone());
+            let report = exporting.await.map_err(|error| of_campaign(name, error))?;
             task.finish(&format!("{} rows", report.rows));
-            reports.push((name, report));
+            reports.push((name.clone(), report));
         }
         Ok(reports)
     }
@@ -117,8 +127,19 @@ fn list(folder: &Path) -> Result<BTreeSet<String>> {
 
 /// A server within the process; it ends when this is dropped.
 struct OwnServer {
-    _stop: DropGuard,
-    _serving: JoinHandle<Result<()>>,
+    stop: DropGuard,
+    serving: JoinHandle<Result<()>>,
+}
+
+impl OwnServer {
+    /// Ends it in good order: what it puts down in `ops.audit` is written.
+    async fn stop(self) {
+        drop(self.stop);
+        let ended = self.serving.await;
+        if let Ok(Err(error)) = ended {
+            tracing::warn!(%error, "the server of the export did not end in good order");
+        }
+    }
 }
 
 /// Starts a server on a free port for one user, whose password nobody else on this machine knows.
@@ -129,17 +150,17 @@ async fn start_server(project: &Project) -> Result<(Connection, OwnServer)> {
     let read: BTreeSet<String> = newest.relations.keys().map(|name| name.schema().to_owned()).collect();
     let role = Role {
         read: read.into_iter().collect(),
+        ..Role::default()
     };
     let config = Config {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        tls: None,
         users: vec![User {
             name: name.clone(),
-            password_hash: cordada_query::auth::hash_password(&password)?,
+            password_hash: hash_password(&password)?,
             roles: vec![name.clone()],
+            ..User::default()
         }],
         roles: BTreeMap::from([(name.clone(), role)]),
-        advertise: None,
+        ..Config::default()
     };
     let server = Server::bind(project.lake.clone(), config).await?;
     let url = format!("grpc://{}", server.local_addr());
@@ -153,8 +174,8 @@ async fn start_server(project: &Project) -> Result<(Connection, OwnServer)> {
     Ok((
         connection,
         OwnServer {
-            _stop: stop.drop_guard(),
-            _serving: serving,
+            stop: stop.drop_guard(),
+            serving,
         },
     ))
 }

@@ -8,7 +8,8 @@ use cordada_core::suggest::did_you_mean;
 use cordada_core::units::{Size, Span};
 use cordada_core::{Error, Result, yaml};
 use cordada_flight_server::Tls;
-use cordada_query::{Role, User};
+use cordada_query::auth::LoginSettings;
+use cordada_query::{Role, ServerLimits, User};
 use serde::Deserialize;
 
 /// The file's name.
@@ -41,6 +42,9 @@ pub struct Config {
     /// What users may read.
     #[serde(default)]
     pub roles: BTreeMap<String, Role>,
+    /// How users log in.
+    #[serde(default)]
+    pub login: LoginSettings,
     /// What maintenance keeps.
     #[serde(default)]
     pub maintain: Maintain,
@@ -55,10 +59,14 @@ pub struct Config {
 pub struct Server {
     /// Address and port.
     pub listen: SocketAddr,
-    /// Certificate and key, as PEM files relative to the project.
+    /// Certificate, key and what clients' certificates are held against, as PEM files relative to the project.
     pub tls: Option<Tls>,
     /// The URI that clients are told, where it differs from the one they connect to.
     pub advertise: Option<String>,
+    /// What statements may take, and how many may at once; roles have limits of their own.
+    pub limits: ServerLimits,
+    /// How long running queries may go on once the server was told to stop: `3s`.
+    pub grace: Span,
 }
 
 /// What maintenance keeps.
@@ -98,6 +106,8 @@ impl Default for Server {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051),
             tls: None,
             advertise: None,
+            limits: ServerLimits::default(),
+            grace: Span::seconds(3),
         }
     }
 }
@@ -134,6 +144,7 @@ impl Config {
                 .hint("leave it out for half of the machine's")
                 .at(file.display(), 0, 0));
         }
+        config.server.limits.check()?;
         config.check_roles(&file)?;
         Ok(config)
     }
@@ -177,6 +188,22 @@ mod tests {
             error.contains("cordada.yml:2:1") && error.contains("did you mean `lake`?"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn limits_are_those_of_the_server_and_of_roles() {
+        let config = parse(
+            "name: a\nserver: {grace: 5s, limits: {statements: 3, time: 10m, memory: 1GB}}\n\
+             roles: {crm: {read: [marts], limits: {time: 1m, rows: 1000}}}",
+        )
+        .unwrap();
+        assert_eq!(
+            (config.server.limits.statements, config.server.grace),
+            (Some(3), Span::seconds(5))
+        );
+        assert_eq!(config.roles["crm"].limits.time, Some(Span::seconds(60)));
+        let error = parse("name: a\nserver: {limits: {tiem: 1m}}").unwrap_err().to_string();
+        assert!(error.contains("did you mean `time`?"), "{error}");
     }
 
     #[test]

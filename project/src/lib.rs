@@ -9,16 +9,19 @@ mod land;
 mod maintain;
 pub mod registry;
 mod serve;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cordada_core::{Error, Result};
+use cordada_flight_server::ClientCertificates;
 use cordada_ingest::SourceFile;
 use cordada_ingest_source::transform::PiiKey;
 use cordada_lake::maintain::MAINTENANCE;
 use cordada_lake::{Journal, Lake, Settings};
 use cordada_marts::LoadOptions;
+use cordada_query::audit::AUDIT;
 
 use crate::config::{Config, ExportServer};
 use crate::registry::KINDS;
@@ -30,6 +33,7 @@ pub use serve::Endpoints;
 fn journals() -> Vec<Journal> {
     let mut journals = [cordada_ingest::JOURNALS, cordada_marts::JOURNALS].concat();
     journals.push(MAINTENANCE);
+    journals.push(AUDIT);
     journals
 }
 
@@ -111,13 +115,28 @@ impl Project {
         let tls = server.tls.as_ref().map(|tls| cordada_flight_server::Tls {
             certificate: self.dir.join(&tls.certificate),
             key: self.dir.join(&tls.key),
+            clients: tls.clients.as_ref().map(|clients| ClientCertificates {
+                ca: self.dir.join(&clients.ca),
+                crl: clients.crl.as_ref().map(|crl| self.dir.join(crl)),
+                ..clients.clone()
+            }),
         });
+        let mut login = self.config.login.clone();
+        // The provider's keys are at an address, or in a file of the project.
+        let keys = login.jwt.as_mut().and_then(|jwt| jwt.keys.as_mut());
+        if let Some(keys) = keys.filter(|keys| !keys.contains("://")) {
+            *keys = self.dir.join(&*keys).to_string_lossy().into_owned();
+        }
         cordada_flight_server::Config {
             listen: server.listen,
             tls,
             users: self.config.users.clone(),
             roles: self.config.roles.clone(),
+            login,
+            keeps_logins: true,
             advertise: server.advertise.clone(),
+            limits: server.limits.clone(),
+            grace: server.grace.0,
         }
     }
 

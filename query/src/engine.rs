@@ -1,23 +1,32 @@
 //! Planning, without transport: which release a request reads, and the plan of its query.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
-use cordada_core::{Context, Error, Recent, Result};
+use cordada_core::{Context, Error, Recent, Result, TableName};
 use cordada_lake::query::sql;
 use cordada_lake::{Lake, Release, journal};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use futures::future::Either;
 
 use crate::access::{Access, Forbidden};
+use crate::bulk_ingest::{BulkIngest, BulkIngests};
+use crate::execution::Executor;
 use crate::fixed::is_fixed;
 use crate::newest::NewestRelease;
+use crate::parameters;
+use crate::policy::{self, MaskKey, Policies};
+use crate::several_rows::{self, SeveralRows};
+use crate::users::Role;
 use crate::workspace::Workspace;
 
 /// Releases, times accesses, times default schemas, whose sessions are kept.
@@ -35,14 +44,17 @@ const RELEASES: usize = 16;
 /// a release looks like to an access ([`Workspace`]), which is made anew when a release is published, before anybody asks.
 pub struct Engine {
     lake: Lake,
+    mask_key: Arc<MaskKey>,
+    executor: Arc<Executor>,
     newest: NewestRelease,
     releases: Recent<u64, Arc<Release>>,
     workspaces: Recent<WorkspaceKey, Arc<Workspace>>,
     plans: Recent<PlanKey, Arc<PlannedQuery>>,
+    ingests: BulkIngests,
 }
 
-/// Release, access and default schema.
-type WorkspaceKey = (u64, Arc<Access>, String);
+/// Release, access, default schema, and the release that policies are of.
+type WorkspaceKey = (u64, Arc<Access>, String, Option<u64>);
 /// Workspace and SQL.
 type PlanKey = (WorkspaceKey, Arc<str>);
 
@@ -70,23 +82,28 @@ pub struct Scope {
 pub struct PlannedQuery {
     /// Where it was planned, and runs.
     pub workspace: Arc<Workspace>,
-    /// The plan.
+    /// The plan; with several rows of values, the one for the first.
     pub plan: LogicalPlan,
     /// The types of its parameters; `None` where only the value will tell.
     pub parameters: Vec<Option<DataType>>,
+    /// What it runs for, if that is more than one row of values.
+    several: Option<SeveralRows>,
     /// What it asks, if the release alone decides the answer: one that was given may be given again.
     pub question: Option<Question>,
 }
 
 impl Engine {
-    /// Over the lake's newest release.
+    /// Over the lake's newest release; `executor` plans what is not known yet.
     ///
     /// # Errors
     /// Unavailable: the lake cannot be read.
-    pub async fn open(lake: Lake) -> Result<Self> {
+    pub async fn open(lake: Lake, executor: Arc<Executor>) -> Result<Self> {
         let newest = NewestRelease::open(&lake).await?;
         Ok(Self {
+            ingests: BulkIngests::new(lake.parallelism()),
             lake: lake.with_hot_columns(),
+            mask_key: Arc::default(),
+            executor,
             newest,
             releases: Recent::new(RELEASES),
             workspaces: Recent::new(WORKSPACES),
@@ -112,7 +129,7 @@ impl Engine {
             }
             let release = newest.borrow_and_update().clone();
             let keys = self.workspaces.keys();
-            for (_, access, schema) in keys.into_iter().filter(|(number, ..)| *number == before) {
+            for (_, access, schema, _) in keys.into_iter().filter(|(number, ..)| *number == before) {
                 let workspace = self.workspace(&Scope {
                     release: release.clone(),
                     access,
@@ -123,6 +140,28 @@ impl Engine {
             }
             before = release.number;
         }
+    }
+
+    /// Writes rows that a client sends and publishes them as one release; gives how many there were. The next statement
+    /// reads them.
+    ///
+    /// # Errors
+    /// Failed, caused by [`Forbidden`]: the table is not to be written by `access`; caused by [`crate::Presence`]: it is
+    /// there, or is not; else: it is a view, or another's. Config: the columns do not fit, or have no names that a table
+    /// can have. Conflict: another process wrote the table meanwhile. Whatever the rows themselves fail with. Nothing is
+    /// published then.
+    pub async fn ingest(&self, access: &Access, ingest: &BulkIngest, rows: SendableRecordBatchStream) -> Result<u64> {
+        let written = self.ingests.run(&self.lake, access, ingest, rows).await?;
+        self.newest.look().await;
+        Ok(written)
+    }
+
+    /// Holds the policies of roles against the newest release.
+    ///
+    /// # Errors
+    /// Config: a policy names what there is not, or does not fit what it is about.
+    pub async fn check_policies(&self, roles: &BTreeMap<String, Role>) -> Result<()> {
+        policy::check(&self.lake, &self.newest.get().await, roles, &self.mask_key).await
     }
 
     /// What a request reads now: this release, or the newest, with `schema` for bare names.
@@ -160,13 +199,26 @@ impl Engine {
 
     /// The workspace of a scope.
     pub fn workspace(&self, scope: &Scope) -> Arc<Workspace> {
-        let key = scope.key();
+        let key = self.key(scope);
         self.workspaces.get(&key).unwrap_or_else(|| {
-            let workspace = Workspace::new(&self.lake, scope.release.clone(), scope.access.clone(), &scope.schema);
+            let (release, access) = (scope.release.clone(), scope.access.clone());
+            let policies = Policies::new(&self.lake, self.newest.known(), access, self.mask_key.clone());
+            let workspace = Workspace::new(&self.lake, release, Arc::new(policies), &scope.schema);
             let workspace = Arc::new(workspace);
             self.workspaces.insert(key, workspace.clone(), 1);
             workspace
         })
+    }
+
+    /// Policies are as of the newest release, whichever is read.
+    fn key(&self, scope: &Scope) -> WorkspaceKey {
+        let policies_of = scope.access.is_limited().then(|| self.newest.known().number);
+        (
+            scope.release.number,
+            scope.access.clone(),
+            scope.schema.clone(),
+            policies_of,
+        )
     }
 
     /// Plans one read-only statement; a statement that was planned for the same scope is not planned again.
@@ -175,13 +227,15 @@ impl Engine {
     /// Failed: the SQL is wrong, it would change something, or (caused by [`Forbidden`]) its result is not for
     /// everybody.
     pub async fn plan(&self, scope: &Scope, sql: &str) -> Result<Arc<PlannedQuery>> {
-        let key: PlanKey = (scope.key(), sql.into());
+        let key: PlanKey = (self.key(scope), sql.into());
         if let Some(planned) = self.plans.get(&key) {
             return Ok(planned);
         }
         let workspace = self.workspace(scope);
-        let plan = sql::plan(&self.lake, &workspace.session, sql).await?;
-        if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) && *scope.access != Access::Everything {
+        let (lake, session, text) = (self.lake.clone(), workspace.session.clone(), sql.to_owned());
+        let planning = async move { sql::plan(&lake, &session, &text).await };
+        let plan = self.executor.plan(sql, planning).await?;
+        if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) && !scope.access.reads_everything() {
             return Err(Error::failed(
                 "planning the query",
                 "a plan shows what views read, which is not for everybody",
@@ -189,7 +243,7 @@ impl Engine {
             .hint("ask somebody whose role reads `*`")
             .caused_by(Forbidden));
         }
-        let parameters = parameters(&plan)?;
+        let parameters = parameters::types(&plan)?;
         const DOING: &str = "planning the query";
         let is_kept = sql.len() <= LONGEST_KEPT_SQL;
         let keep = is_kept && !journal::is_read_by(&plan, &scope.schema).doing(|| DOING)?;
@@ -198,6 +252,7 @@ impl Engine {
             workspace,
             plan,
             parameters,
+            several: None,
             question: fixed.then(|| Question::new(&key, Vec::new())),
         });
         if keep {
@@ -206,7 +261,8 @@ impl Engine {
         Ok(planned)
     }
 
-    /// Plans a statement with the values of its parameters, given as one row.
+    /// Plans a statement with the values of its parameters: a column each, and a row or several. Of several, the result
+    /// is the rows for each of them, in their order.
     ///
     /// # Errors
     /// As [`Self::plan`]. Failed: there are more values than parameters, or fewer, or of other types.
@@ -225,18 +281,21 @@ impl Engine {
             return Ok(planned);
         };
         let doing = || "binding the parameters of the query";
-        let scalars = values
-            .columns()
-            .iter()
-            .map(|column| ScalarValue::try_from_array(column, 0));
-        let scalars: Vec<_> = scalars.collect::<Result<_, _>>().doing(doing)?;
-        let plan = planned.plan.clone().with_param_values(scalars.clone()).doing(doing)?;
-        let fixed = sql.len() <= LONGEST_KEPT_SQL && is_fixed(&plan, &scope.schema).doing(doing)?;
+        let first = several_rows::row(values, 0).doing(doing)?;
+        let (theirs, row) = (planned.clone(), first.clone());
+        let binding = async move { sql::with_values(&theirs.workspace.session, theirs.plan.clone(), row).await };
+        let plan = self.executor.plan(sql, binding).await?;
+        let is_one = values.num_rows() == 1;
+        let fixed = is_one && sql.len() <= LONGEST_KEPT_SQL && is_fixed(&plan, &scope.schema).doing(doing)?;
         Ok(Arc::new(PlannedQuery {
             workspace: planned.workspace.clone(),
             plan,
             parameters: Vec::new(),
-            question: fixed.then(|| Question::new(&(scope.key(), sql.into()), scalars)),
+            several: (!is_one).then(|| SeveralRows {
+                plan: planned.plan.clone(),
+                values: values.clone(),
+            }),
+            question: fixed.then(|| Question::new(&(self.key(scope), sql.into()), first)),
         }))
     }
 }
@@ -246,6 +305,43 @@ impl PlannedQuery {
     /// promise.
     pub fn schema(&self) -> &Schema {
         self.plan.schema().as_arrow()
+    }
+
+    /// How it runs in `state`, which is one of its workspace's session, within so many bytes of memory.
+    ///
+    /// # Errors
+    /// What the planner finds wrong.
+    pub(crate) async fn physical(
+        &self,
+        state: &mut SessionState,
+        memory: usize,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        match &self.several {
+            None => sql::physical_plan(state, &self.plan, memory).await,
+            Some(several) => several.physical(&self.workspace.session, state, memory, self.schema()),
+        }
+    }
+
+    /// The relations of the lake that the plan reads, and the views by which it does.
+    pub(crate) fn relations(&self, default_schema: &str) -> BTreeSet<TableName> {
+        let mut relations = BTreeSet::new();
+        let walk = self.plan.apply_with_subqueries(|node| {
+            let reference = match node {
+                LogicalPlan::TableScan(scan) => Some(&scan.table_name),
+                LogicalPlan::SubqueryAlias(alias) => Some(&alias.alias),
+                _ => None,
+            };
+            let name = reference.and_then(|reference| {
+                let name = TableName::new(reference.schema().unwrap_or(default_schema), reference.table()).ok()?;
+                // An alias has no schema, unless it is that of a view.
+                let is_relation = reference.catalog().is_some() || self.workspace.has(&name);
+                is_relation.then_some(name)
+            });
+            relations.extend(name);
+            Ok(TreeNodeRecursion::Continue)
+        });
+        debug_assert!(walk.is_ok(), "nothing in the walk fails");
+        relations
     }
 }
 
@@ -262,57 +358,4 @@ impl Question {
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.sql.len() + self.values.iter().map(ScalarValue::size).sum::<usize>()
     }
-}
-
-impl Scope {
-    fn key(&self) -> WorkspaceKey {
-        (self.release.number, self.access.clone(), self.schema.clone())
-    }
-}
-
-/// The types of the parameters `$1`, `$2` … as far as the plan says them.
-fn parameters(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>> {
-    const DOING: &str = "planning the query";
-    let mut types = BTreeMap::new();
-    for (name, data_type) in plan.get_parameter_types().doing(|| DOING)? {
-        let number = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok());
-        let number = number
-            .filter(|number| (1..=MOST_PARAMETERS).contains(number))
-            .ok_or_else(|| {
-                Error::failed(DOING, format!("`{name}` is not a parameter")).hint("write `?`, or `$1`, `$2` …")
-            })?;
-        types.insert(number, data_type);
-    }
-    for limit in limits(plan)? {
-        types
-            .entry(limit)
-            .and_modify(|data_type| *data_type = data_type.take().or(Some(DataType::Int64)));
-    }
-    let last = types.last_key_value().map_or(0, |(number, _)| *number);
-    Ok((1..=last).map(|number| types.get(&number).cloned().flatten()).collect())
-}
-
-/// More parameters than any statement has; it bounds what `$1000000000` costs.
-const MOST_PARAMETERS: usize = 32_767;
-
-/// The parameters that are a LIMIT or an OFFSET: whole numbers, which the engine does not infer.
-fn limits(plan: &LogicalPlan) -> Result<Vec<usize>> {
-    let mut limits = Vec::new();
-    let walk = plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::Limit(limit) = node {
-            for expression in [&limit.skip, &limit.fetch].into_iter().flatten() {
-                if let Expr::Placeholder(placeholder) = expression.as_ref() {
-                    limits.extend(
-                        placeholder
-                            .id
-                            .strip_prefix('$')
-                            .and_then(|number| number.parse::<usize>().ok()),
-                    );
-                }
-            }
-        }
-        Ok(TreeNodeRecursion::Continue)
-    });
-    walk.doing(|| "planning the query")?;
-    Ok(limits)
 }

@@ -10,6 +10,8 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr::WindowFunctionDefinition;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 
+use crate::policy::shown_plan;
+
 /// Whether every run of the plan gives the same rows. `default_schema` is that of tables that are named without one.
 ///
 /// # Errors
@@ -17,7 +19,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 pub(crate) fn is_fixed(plan: &LogicalPlan, default_schema: &str) -> Result<bool> {
     let mut fixed = !journal::is_read_by(plan, default_schema)?;
     plan.apply_with_subqueries(|node| {
-        fixed = fixed && is_fixed_node(node)?;
+        fixed = fixed && is_fixed_node(node, default_schema)?;
         Ok(match fixed {
             true => TreeNodeRecursion::Continue,
             false => TreeNodeRecursion::Stop,
@@ -26,11 +28,15 @@ pub(crate) fn is_fixed(plan: &LogicalPlan, default_schema: &str) -> Result<bool>
     Ok(fixed)
 }
 
-fn is_fixed_node(node: &LogicalPlan) -> Result<bool> {
+fn is_fixed_node(node: &LogicalPlan, default_schema: &str) -> Result<bool> {
     let mut fixed = match node {
-        LogicalPlan::TableScan(scan) => source_as_provider(&scan.source)?
-            .downcast_ref::<PinnedTable>()
-            .is_some(),
+        LogicalPlan::TableScan(scan) => {
+            let table = source_as_provider(&scan.source)?;
+            match shown_plan(&*table) {
+                Some(plan) => is_fixed(plan, default_schema)?,
+                None => table.downcast_ref::<PinnedTable>().is_some(),
+            }
+        }
         LogicalPlan::Projection(_)
         | LogicalPlan::Filter(_)
         | LogicalPlan::Window(_)

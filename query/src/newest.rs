@@ -85,7 +85,7 @@ impl NewestRelease {
 
     /// Looks once, or waits for somebody's look that begins after this call. While the store cannot be read, the server
     /// stays at the release that it knows.
-    async fn look(&self) {
+    pub(crate) async fn look(&self) {
         let before = self.begun.load(Ordering::Acquire);
         let _turn = self.turn.lock().await;
         if self.done.load(Ordering::Acquire) > before {

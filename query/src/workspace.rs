@@ -6,13 +6,14 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use cordada_core::TableName;
 use cordada_lake::query::session::CATALOG;
 use cordada_lake::release::{Docs, DocsRef};
-use cordada_lake::{Lake, RelationKind, Release};
+use cordada_lake::{Lake, RelationKind, Release, journal};
 use datafusion::common::TableReference;
+use datafusion::common::stats::Precision;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, stream};
 use tokio::sync::OnceCell;
 
-use crate::access::Access;
+use crate::policy::Policies;
 use crate::visible_catalog::VisibleCatalogs;
 
 /// Relations whose columns are looked up at the same time.
@@ -25,6 +26,7 @@ pub struct Workspace {
     pub release: Arc<Release>,
     /// Plans and runs what may be read.
     pub session: SessionContext,
+    policies: Arc<Policies>,
     /// The columns of all relations, looked up when first asked for.
     columns: OnceCell<Vec<SchemaRef>>,
 }
@@ -38,6 +40,15 @@ pub struct ListedRelation {
     docs: DocsRef,
 }
 
+/// How large a relation is, as far as that is known without reading it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Its rows.
+    pub rows: Option<usize>,
+    /// About how many bytes its rows are.
+    pub bytes: Option<usize>,
+}
+
 /// A relation and what people are told about it.
 pub struct DocumentedRelation {
     /// Its name.
@@ -49,13 +60,14 @@ pub struct DocumentedRelation {
 }
 
 impl Workspace {
-    /// A session over `release` in which only what `access` reads has a name; `schema` is that of bare names.
-    pub fn new(lake: &Lake, release: Arc<Release>, access: Arc<Access>, schema: &str) -> Self {
+    /// A session over `release` in which only what may be read has a name, and is there as policies show it; `schema` is
+    /// that of bare names.
+    pub(crate) fn new(lake: &Lake, release: Arc<Release>, policies: Arc<Policies>, schema: &str) -> Self {
         let session = lake.session(&release);
         if let Some(catalog) = session.catalog(CATALOG) {
             let state = session.state_ref();
             let mut state = state.write();
-            state.register_catalog_list(Arc::new(VisibleCatalogs::new(access)));
+            state.register_catalog_list(Arc::new(VisibleCatalogs::new(policies.clone())));
             state.catalog_list().register_catalog(CATALOG.to_owned(), catalog);
             schema.clone_into(&mut state.config_mut().options_mut().catalog.default_schema);
         }
@@ -63,8 +75,14 @@ impl Workspace {
             lake: lake.clone(),
             release,
             session,
+            policies,
             columns: OnceCell::new(),
         }
+    }
+
+    /// Whether the lake has a relation of that name: in the release, or as a journal.
+    pub(crate) fn has(&self, name: &TableName) -> bool {
+        self.release.relation(name).is_some() || name.schema() == journal::SCHEMA
     }
 
     /// The schemas that may be seen.
@@ -105,7 +123,7 @@ impl Workspace {
     /// The relations that may be read with what people are told about them, in the order of [`Self::relations`].
     pub async fn documented(&self) -> Vec<DocumentedRelation> {
         let relations = self.relations().into_iter();
-        let lookups = relations.map(|relation| documented(self.lake.clone(), relation));
+        let lookups = relations.map(|relation| documented(self.lake.clone(), self.policies.clone(), relation));
         stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
     }
 
@@ -120,6 +138,35 @@ impl Workspace {
         };
         self.columns.get_or_init(look_up).await
     }
+
+    /// The sizes of [`Self::relations`], in the same order.
+    pub async fn sizes(&self) -> Vec<Size> {
+        let relations = self.relations().into_iter();
+        let lookups: Vec<_> = relations
+            .map(|relation| size_of_relation(self.session.clone(), relation))
+            .collect();
+        stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
+    }
+}
+
+/// What a view has is known when it is read.
+async fn size_of_relation(session: SessionContext, relation: ListedRelation) -> Size {
+    if relation.is_view {
+        return Size::default();
+    }
+    let table = TableReference::partial(relation.name.schema(), relation.name.name());
+    let statistics = session
+        .table_provider(table)
+        .await
+        .ok()
+        .and_then(|table| table.statistics());
+    statistics.map_or_else(Size::default, |statistics| Size {
+        rows: match statistics.num_rows {
+            Precision::Exact(rows) => Some(rows),
+            _ => None,
+        },
+        bytes: statistics.total_byte_size.get_value().copied(),
+    })
 }
 
 async fn columns_of(session: SessionContext, name: TableName) -> SchemaRef {
@@ -136,11 +183,13 @@ async fn columns_of(session: SessionContext, name: TableName) -> SchemaRef {
 }
 
 /// Documentation that cannot be read is missing: it must not hide the relation.
-async fn documented(lake: Lake, relation: ListedRelation) -> DocumentedRelation {
+async fn documented(lake: Lake, policies: Arc<Policies>, relation: ListedRelation) -> DocumentedRelation {
     let docs = lake.docs(&relation.docs).await.unwrap_or_else(|error| {
         tracing::warn!(relation = %relation.name, %error, "cannot say what is known about a relation");
         Arc::default()
     });
+    let hidden = |name: &TableName, column: &str| policies.access().hides(name, column);
+    let docs = Arc::new(docs.without(&relation.name, hidden));
     DocumentedRelation {
         name: relation.name,
         is_view: relation.is_view,

@@ -2,31 +2,40 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use cordada_core::{Classify, Error, ErrorKind};
-use cordada_query::auth::{Accounts, Principal, random_id};
-use cordada_query::{Engine, Forbidden, RunningQueries, RunningQuery};
+use cordada_query::auth::{LoginSettings, Logins, Principal, random_id};
+use cordada_query::{Engine, Executor, Forbidden, Request, Run, ServerLimits, Statement};
 use cordada_query_contract::{Client, Door, Kind, Refusal, Rows, Shop, door_contract};
 use datafusion::error::DataFusionError;
-use futures::{StreamExt, TryStreamExt, stream};
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use futures::{StreamExt, stream};
+use tokio::sync::mpsc::{Sender, channel};
 
 door_contract!(open);
 
 async fn open(shop: &Shop) -> Server {
+    let (parallelism, memory) = (shop.lake.parallelism(), shop.lake.memory());
+    let executor = Executor::new(parallelism, memory, &ServerLimits::default(), &BTreeMap::new());
+    let executor = Arc::new(executor.unwrap());
+    let logins = Logins::of_the_process(&shop.users(), &shop.roles(), &LoginSettings::default()).await;
     Server {
-        accounts: Accounts::new(&shop.users(), &shop.roles()).unwrap(),
-        engine: Arc::new(Engine::open(shop.lake.clone()).await.unwrap()),
-        running: RunningQueries::default(),
+        logins: logins.unwrap(),
+        engine: Arc::new(Engine::open(shop.lake.clone(), executor.clone()).await.unwrap()),
+        executor,
     }
 }
 
 struct Server {
-    accounts: Accounts,
+    logins: Logins,
     engine: Arc<Engine>,
-    running: RunningQueries,
+    executor: Arc<Executor>,
 }
 
 struct Connection {
@@ -34,21 +43,19 @@ struct Connection {
     id: String,
     principal: Arc<Principal>,
     engine: Arc<Engine>,
-    running: RunningQueries,
+    executor: Arc<Executor>,
 }
 
 #[async_trait]
 impl Door for Server {
     async fn connect(&self, user: &str, password: &str) -> Result<Box<dyn Client>, String> {
-        let verified = self.accounts.verify(user, password.to_owned()).await;
-        let principal = verified
-            .map_err(|error| error.to_string())?
-            .ok_or("user or password is wrong")?;
+        let verified = self.logins.password(user, password.to_owned(), None).await;
+        let principal = verified.map_err(|refusal| refusal.to_string())?.principal;
         Ok(Box::new(Connection {
             id: random_id().unwrap(),
             principal,
             engine: self.engine.clone(),
-            running: self.running.clone(),
+            executor: self.executor.clone(),
         }))
     }
 }
@@ -58,15 +65,17 @@ impl Client for Connection {
     async fn begin(&mut self, sql: &str) -> Result<Rows, Refusal> {
         let scope = self.engine.scope(&self.principal.access, None, "marts").await;
         let planned = self.engine.plan(&scope.map_err(refusal)?, sql).await.map_err(refusal)?;
-        let session = &planned.workspace.session;
-        let rows = session.execute_logical_plan(planned.plan.clone()).await;
-        let rows = rows.map_err(failure)?.execute_stream().await.map_err(failure)?;
-        let query = self.running.begin(&self.id, &self.principal.name);
-        Ok(until_stopped(rows.map_err(failure).boxed(), query))
+        let request = Request {
+            id: &self.id,
+            principal: &self.principal,
+            session: None,
+            sql,
+        };
+        Ok(rows(self.executor.run(&planned, request).await.map_err(refusal)?))
     }
 
     async fn cancel(&mut self) -> Result<(), Refusal> {
-        assert!(self.running.stop(&self.id, &self.principal.name));
+        assert!(self.executor.stop(&self.id, &self.principal.name));
         Ok(())
     }
 
@@ -81,13 +90,46 @@ impl Client for Connection {
     }
 }
 
-fn until_stopped(rows: Rows, query: RunningQuery) -> Rows {
-    let next = |(mut rows, query): (Rows, RunningQuery)| async move {
-        let row = query.stopped().run_until_cancelled(rows.next()).await;
-        let row = row.unwrap_or_else(|| Some(Err(refusal(Error::cancelled("running the query")))))?;
-        Some((row, (rows, query)))
+/// The rows of a run, as they are asked for.
+fn rows(run: Run) -> Rows {
+    let (sender, receiver) = channel(1);
+    for partition in 0..run.plan().output_partitioning().partition_count() {
+        let (plan, context, statement) = (run.plan().clone(), run.context().clone(), run.statement().clone());
+        let sending = send(plan, partition, context, statement, sender.clone());
+        run.threads().spawn(sending);
+    }
+    let next = |(mut receiver, run): (tokio::sync::mpsc::Receiver<_>, Run)| async move {
+        let row = receiver.recv().await?;
+        Some((row, (receiver, run)))
     };
-    stream::unfold((rows, query), next).boxed()
+    drop(sender);
+    stream::unfold((receiver, run), next).boxed()
+}
+
+async fn send(
+    plan: Arc<dyn ExecutionPlan>,
+    partition: usize,
+    context: Arc<TaskContext>,
+    statement: Arc<Statement>,
+    to: Sender<Result<RecordBatch, Refusal>>,
+) {
+    let sending = async {
+        let mut batches = plan.execute(partition, context)?;
+        while let Some(batch) = batches.next().await {
+            if to.send(Ok(batch?)).await.is_err() {
+                break;
+            }
+        }
+        Ok::<_, DataFusionError>(())
+    };
+    let interrupt = statement.interrupt();
+    let refused = match interrupt.until_interrupted(sending).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) if !interrupt.is_interrupted() => failure(error),
+        _ => refusal(interrupt.error()),
+    };
+    // Nobody listens any more when it cannot be sent.
+    let _ = to.send(Err(refused)).await;
 }
 
 fn failure(error: DataFusionError) -> Refusal {

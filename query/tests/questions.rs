@@ -2,10 +2,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cordada_query::{Access, Engine, PlannedQuery};
+use cordada_query::{Access, Engine, Executor, PlannedQuery, Role, ServerLimits};
 use cordada_query_contract::Shop;
+
+async fn engine(shop: &Shop) -> Engine {
+    let (parallelism, memory) = (shop.lake.parallelism(), shop.lake.memory());
+    let executor = Executor::new(parallelism, memory, &ServerLimits::default(), &BTreeMap::new());
+    Engine::open(shop.lake.clone(), Arc::new(executor.unwrap()))
+        .await
+        .unwrap()
+}
 
 async fn planned(engine: &Engine, access: &Arc<Access>, schema: &str, sql: &str) -> Arc<PlannedQuery> {
     let scope = engine.scope(access, None, schema).await.unwrap();
@@ -13,17 +22,19 @@ async fn planned(engine: &Engine, access: &Arc<Access>, schema: &str, sql: &str)
 }
 
 fn access(schemas: &[&str]) -> Arc<Access> {
-    Arc::new(Access::Only {
-        schemas: schemas.iter().map(|schema| (*schema).to_owned()).collect(),
-        relations: Default::default(),
-    })
+    let role = Role {
+        read: schemas.iter().map(|schema| (*schema).to_owned()).collect(),
+        ..Role::default()
+    };
+    let roles = BTreeMap::from([("reader".to_owned(), role)]);
+    Arc::new(Access::of("ana", &["reader".to_owned()], &BTreeMap::new(), &roles))
 }
 
 #[tokio::test]
 async fn an_answer_may_be_given_again_if_the_release_alone_decides_it() {
     let shop = Shop::fill().await;
-    let engine = Engine::open(shop.lake.clone()).await.unwrap();
-    let everything = Arc::new(Access::Everything);
+    let engine = engine(&shop).await;
+    let everything = Arc::new(Access::everything());
     for (sql, may) in [
         ("select 1", true),
         (
@@ -86,7 +97,7 @@ async fn an_answer_may_be_given_again_if_the_release_alone_decides_it() {
 async fn what_is_asked_is_asked_of_a_release_under_an_access() {
     const SQL: &str = "select count(*) from sales_by_country";
     let shop = Shop::fill().await;
-    let engine = Engine::open(shop.lake.clone()).await.unwrap();
+    let engine = engine(&shop).await;
     let (ana, bea) = (access(&["marts"]), access(&["marts", "warehouse"]));
     let first = planned(&engine, &ana, "marts", SQL).await.question.clone().unwrap();
     assert_eq!(

@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+mod audit;
 mod build;
 mod compile;
 mod completions;
@@ -16,6 +17,7 @@ mod releases;
 mod reveal;
 mod rollback;
 mod serve;
+mod token;
 mod up;
 
 use cordada_core::Result;
@@ -23,7 +25,7 @@ use cordada_project::Project;
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
-use crate::cli::{Cli, Command, Target};
+use crate::cli::{AuditCommand, Cli, Command, Target};
 
 /// Runs the command.
 pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
@@ -71,7 +73,11 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
         Command::Releases { target } => releases::run(&open(target).await?).await,
         Command::Rollback { release, target } => rollback::run(&options, &open(target).await?, release).await,
         Command::Maintain { keep, target } => maintain::run(&options, &open(target).await?, keep, cancel).await,
+        Command::Audit {
+            command: AuditCommand::Verify { target },
+        } => audit::verify(&open(target).await?).await,
         Command::HashPassword => hash_password::run(),
+        Command::Token { command } => token::run(&options, &open(Target { target: None }).await?, command).await,
         Command::Reveal => reveal::run(&options.project),
         Command::Completions { shell } => completions::run(shell),
     }

@@ -13,12 +13,14 @@ use cordada_core::{Recent, TableName};
 use cordada_lake::release::Docs;
 use cordada_query::DocumentedRelation;
 
+use crate::wire::Types;
+
 /// Bytes of messages that are kept: of some ten thousand relations.
 const CAPACITY: usize = 64 << 20;
 
-/// The messages, by relation.
+/// The messages, by relation and the types that clients take.
 #[derive(Debug)]
-pub(crate) struct DescribedSchemas(Recent<TableName, Arc<DescribedSchema>>);
+pub(crate) struct DescribedSchemas(Recent<(TableName, Types), Arc<DescribedSchema>>);
 
 /// A message, and what it was made of.
 #[derive(Debug)]
@@ -39,9 +41,11 @@ impl DescribedSchemas {
         &self,
         relation: &DocumentedRelation,
         columns: &SchemaRef,
+        types: Types,
         describe: impl FnOnce() -> Schema,
     ) -> Result<Bytes, ArrowError> {
-        if let Some(known) = self.0.get(&relation.name)
+        let key = (relation.name.clone(), types);
+        if let Some(known) = self.0.get(&key)
             && known.columns == *columns
             && (Arc::ptr_eq(&known.docs, &relation.docs) || known.docs == relation.docs)
         {
@@ -53,7 +57,7 @@ impl DescribedSchemas {
             columns: columns.clone(),
             message: message.clone(),
         };
-        self.0.insert(relation.name.clone(), Arc::new(described), message.len());
+        self.0.insert(key, Arc::new(described), message.len());
         Ok(message)
     }
 
@@ -64,7 +68,8 @@ impl DescribedSchemas {
         answer: &RecordBatch,
         relations: &[DocumentedRelation],
         columns: &[SchemaRef],
-        describe: impl Fn(&DocumentedRelation, &Schema) -> Schema,
+        types: Types,
+        describe: impl Fn(&DocumentedRelation, &Schema, Types) -> Schema,
     ) -> Result<RecordBatch, ArrowError> {
         let text = |column: usize| answer.column(column).as_any().downcast_ref::<StringArray>();
         let (Some(schemas), Some(names)) = (text(1), text(2)) else {
@@ -81,7 +86,7 @@ impl DescribedSchemas {
             let found = all.get(&(schemas.value(row), names.value(row)));
             let (relation, columns) =
                 found.ok_or_else(|| ArrowError::SchemaError("a relation has no name".to_owned()))?;
-            self.message(relation, columns, || describe(relation, columns))
+            self.message(relation, columns, types, || describe(relation, columns, types))
         });
         let messages: Vec<_> = messages.collect::<Result<_, _>>()?;
         let mut arrays = answer.columns().to_vec();

@@ -9,7 +9,7 @@ use arrow_flight::sql::{
     CommandGetCrossReference, CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys, UpdateDeleteRules,
 };
 use cordada_core::TableName;
-use cordada_lake::query::metadata::{foreign_key_name, primary_key_name};
+use cordada_lake::query::metadata::{foreign_key_name, primary_key, primary_key_name};
 use cordada_lake::query::session::CATALOG;
 use cordada_query::DocumentedRelation;
 
@@ -51,7 +51,7 @@ pub(super) fn primary(
     let rows: Vec<_> = relations
         .iter()
         .flat_map(|relation| {
-            let columns = relation.docs.primary_key.iter();
+            let columns = primary_key(&relation.name, &relation.docs).iter();
             columns.zip(1..).map(move |(column, nth)| (relation, column, nth))
         })
         .collect();

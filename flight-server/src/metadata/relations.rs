@@ -9,7 +9,8 @@ use cordada_lake::query::session::CATALOG;
 use cordada_query::{DocumentedRelation, Workspace};
 
 use super::arrow_error;
-use super::described::DescribedSchemas;
+use super::Question;
+use crate::wire::Types;
 use crate::{sql_types, wire};
 
 const TABLE: &str = "TABLE";
@@ -35,9 +36,9 @@ pub(super) fn schemas(command: CommandGetDbSchemas, workspace: &Workspace) -> Re
 
 pub(super) async fn tables(
     command: CommandGetTables,
-    workspace: &Workspace,
-    schemas: &DescribedSchemas,
+    question: &Question<'_>,
 ) -> Result<RecordBatch, ArrowError> {
+    let workspace = question.workspace;
     let include_schema = command.include_schema;
     let relations = workspace.documented().await;
     let none = Schema::empty();
@@ -49,15 +50,18 @@ pub(super) async fn tables(
     }
     let answer = rows.build().map_err(arrow_error)?;
     match include_schema {
-        true => schemas.complete(&answer, &relations, workspace.columns().await, described),
+        true => {
+            let columns = workspace.columns().await;
+            question.schemas.complete(&answer, &relations, columns, question.types, described)
+        }
         false => Ok(answer),
     }
 }
 
-/// The columns of a relation as Flight SQL describes columns.
-fn described(relation: &DocumentedRelation, columns: &Schema) -> Schema {
+/// The columns of a relation as Flight SQL describes columns, in the types that a query of it gives.
+fn described(relation: &DocumentedRelation, columns: &Schema, types: Types) -> Schema {
     let described = columns.fields().iter().map(|column| {
-        let plain_type = wire::plain_type(column.data_type(), wire::Types::default());
+        let plain_type = wire::plain_type(column.data_type(), types);
         let plain = column.as_ref().clone().with_data_type(plain_type);
         sql_types::describe_column(
             plain,

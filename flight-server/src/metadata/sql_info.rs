@@ -13,20 +13,30 @@ use arrow::error::ArrowError;
 use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
 use arrow_flight::sql::{CommandGetSqlInfo, SqlInfo, SqlNullOrdering, SqlSupportedCaseSensitivity, SqlSupportsConvert};
 
-use super::arrow_error;
+use super::{Question, arrow_error};
+use crate::client::Client;
 
 pub(super) fn schema() -> SchemaRef {
     Arc::new(SqlInfoDataBuilder::schema().clone())
 }
 
-pub(super) fn answer(command: CommandGetSqlInfo) -> Result<RecordBatch, ArrowError> {
-    let all = all()?;
+pub(super) fn answer(command: CommandGetSqlInfo, question: &Question<'_>) -> Result<RecordBatch, ArrowError> {
+    let all = all(command.info.is_empty(), question.client, question.writes)?;
     command.into_builder(&all).build().map_err(arrow_error)
 }
 
-fn all() -> Result<SqlInfoData, ArrowError> {
+/// The codes, for a client that asks for all of them or for some.
+fn all(asks_for_all: bool, client: Client, writes: bool) -> Result<SqlInfoData, ArrowError> {
     let mut infos = SqlInfoDataBuilder::new();
-    server(&mut infos);
+    server(&mut infos, writes);
+    for (code, value) in [
+        (SqlInfo::FlightSqlServerBulkIngestion, true),
+        (SqlInfo::FlightSqlServerIngestTransactionsSupported, false),
+    ] {
+        if !asks_for_all || client.knows(code) {
+            infos.append(code, value);
+        }
+    }
     language(&mut infos);
     functions(&mut infos);
     names(&mut infos);
@@ -40,19 +50,18 @@ fn bits(bits: &[u32]) -> i32 {
     bits.iter().fold(0, |mask, bit| mask | 1 << bit)
 }
 
-fn server(infos: &mut SqlInfoDataBuilder) {
+fn server(infos: &mut SqlInfoDataBuilder, writes: bool) {
     infos.append(SqlInfo::FlightSqlServerName, "Cordada");
     infos.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
     infos.append(SqlInfo::FlightSqlServerArrowVersion, arrow::ARROW_VERSION);
-    infos.append(SqlInfo::FlightSqlServerReadOnly, true);
+    // Of whoever asks: some may write by bulk ingestion, nobody by statements.
+    infos.append(SqlInfo::FlightSqlServerReadOnly, !writes);
     infos.append(SqlInfo::FlightSqlServerSql, true);
     infos.append(SqlInfo::FlightSqlServerSubstrait, false);
     infos.append(SqlInfo::FlightSqlServerSubstraitMinVersion, "");
     infos.append(SqlInfo::FlightSqlServerSubstraitMaxVersion, "");
     infos.append(SqlInfo::FlightSqlServerTransaction, 0_i32);
     infos.append(SqlInfo::FlightSqlServerCancel, true);
-    infos.append(SqlInfo::FlightSqlServerBulkIngestion, false);
-    infos.append(SqlInfo::FlightSqlServerIngestTransactionsSupported, false);
     infos.append(SqlInfo::FlightSqlServerStatementTimeout, 0_i32);
     infos.append(SqlInfo::FlightSqlServerTransactionTimeout, 0_i32);
 }
@@ -88,8 +97,8 @@ fn language(infos: &mut SqlInfoDataBuilder) {
     infos.append(SqlInfo::SqlSupportsIntegrityEnhancementFacility, false);
     // Drivers read this as a bit mask: limited (bit 1) and full (bit 2) outer joins.
     infos.append(SqlInfo::SqlOuterJoinsSupportLevel, bits(&[1, 2]));
-    // In comparisons, EXISTS and IN; ANY and ALL are not.
-    infos.append(SqlInfo::SqlSupportedSubqueries, bits(&[0, 1, 2]));
+    // In comparisons, EXISTS, IN, and with ANY and ALL.
+    infos.append(SqlInfo::SqlSupportedSubqueries, bits(&[0, 1, 2, 3]));
     infos.append(SqlInfo::SqlCorrelatedSubqueriesSupported, true);
     infos.append(SqlInfo::SqlSupportedUnions, bits(&[0, 1]));
 }
@@ -139,7 +148,7 @@ fn limits(infos: &mut SqlInfoDataBuilder) {
     infos.append(SqlInfo::SqlMaxRowSizeIncludesBlobs, true);
 }
 
-/// Nothing can be changed through the server.
+/// Nothing can be changed by statements.
 fn changes(infos: &mut SqlInfoDataBuilder) {
     for no in [
         SqlInfo::SqlDdlCatalog,
@@ -214,21 +223,24 @@ const KEYWORDS: &[&str] = &[
     "ANALYZE", "ANTI", "EXCLUDE", "EXPLAIN", "ILIKE", "LIMIT", "OFFSET", "QUALIFY", "SEMI", "SHOW", "UNNEST",
 ];
 
-/// In ODBC's names, those that the engine has under the same name.
+/// Functions by ODBC's names, which are those of its escape `{fn …}`.
 const NUMERIC_FUNCTIONS: &[&str] = &[
-    "ABS", "ACOS", "ASIN", "ATAN", "ATAN2", "COS", "COT", "DEGREES", "EXP", "FLOOR", "LOG", "LOG10", "MOD", "PI",
-    "POWER", "RADIANS", "ROUND", "SIN", "SQRT", "TAN",
+    "ABS", "ACOS", "ASIN", "ATAN", "ATAN2", "CEILING", "COS", "COT", "DEGREES", "EXP", "FLOOR", "LOG", "LOG10", "MOD",
+    "PI", "POWER", "RADIANS", "RAND", "ROUND", "SIGN", "SIN", "SQRT", "TAN", "TRUNCATE",
 ];
 
 const STRING_FUNCTIONS: &[&str] = &[
     "ASCII",
     "BIT_LENGTH",
+    "CHAR",
     "CHAR_LENGTH",
     "CHARACTER_LENGTH",
     "CONCAT",
+    "DIFFERENCE",
+    "LCASE",
     "LEFT",
     "LENGTH",
-    "LOWER",
+    "LOCATE",
     "LTRIM",
     "OCTET_LENGTH",
     "POSITION",
@@ -236,13 +248,37 @@ const STRING_FUNCTIONS: &[&str] = &[
     "REPLACE",
     "RIGHT",
     "RTRIM",
+    "SOUNDEX",
+    "SPACE",
     "SUBSTRING",
-    "UPPER",
+    "UCASE",
 ];
 
-const SYSTEM_FUNCTIONS: &[&str] = &["IFNULL"];
+const SYSTEM_FUNCTIONS: &[&str] = &["DATABASE", "IFNULL", "USER"];
 
-const DATETIME_FUNCTIONS: &[&str] = &["CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "EXTRACT", "NOW"];
+const DATETIME_FUNCTIONS: &[&str] = &[
+    "CURDATE",
+    "CURRENT_DATE",
+    "CURRENT_TIME",
+    "CURRENT_TIMESTAMP",
+    "CURTIME",
+    "DAYNAME",
+    "DAYOFMONTH",
+    "DAYOFWEEK",
+    "DAYOFYEAR",
+    "EXTRACT",
+    "HOUR",
+    "MINUTE",
+    "MONTH",
+    "MONTHNAME",
+    "NOW",
+    "QUARTER",
+    "SECOND",
+    "TIMESTAMPADD",
+    "TIMESTAMPDIFF",
+    "WEEK",
+    "YEAR",
+];
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -252,8 +288,13 @@ mod tests {
 
     use super::*;
 
+    fn of(command: CommandGetSqlInfo) -> RecordBatch {
+        let all = all(command.info.is_empty(), Client::Other, true).unwrap();
+        command.into_builder(&all).build().unwrap()
+    }
+
     fn all_codes() -> RecordBatch {
-        answer(CommandGetSqlInfo::default()).unwrap()
+        of(CommandGetSqlInfo::default())
     }
 
     #[test]
@@ -300,22 +341,31 @@ mod tests {
     }
 
     #[test]
-    fn the_functions_that_are_listed_are_there() {
-        let session = datafusion::prelude::SessionContext::new();
-        let state = session.state();
-        let missing: Vec<_> = [
-            NUMERIC_FUNCTIONS,
-            STRING_FUNCTIONS,
-            SYSTEM_FUNCTIONS,
-            DATETIME_FUNCTIONS,
-        ]
-        .concat()
-        .into_iter()
-        // These are not functions but syntax.
-        .filter(|name| !["MOD", "POSITION", "SUBSTRING", "EXTRACT"].contains(name))
-        .filter(|name| !state.scalar_functions().contains_key(&name.to_lowercase()))
-        .collect();
-        assert_eq!(missing, Vec::<&str>::new());
+    fn an_old_driver_is_not_told_what_it_breaks_off_at_unless_it_asks() {
+        let codes = |asks_for_all, client| {
+            let all = all(asks_for_all, client, false).unwrap();
+            let command = CommandGetSqlInfo::default();
+            let batch = command.into_builder(&all).build().unwrap();
+            batch.column(0).as_primitive::<UInt32Type>().values().to_vec()
+        };
+        let bulk = SqlInfo::FlightSqlServerBulkIngestion as u32;
+        assert!(!codes(true, Client::OldJdbc).contains(&bulk));
+        assert!(codes(false, Client::OldJdbc).contains(&bulk));
+        assert!(codes(true, Client::Other).contains(&bulk));
+    }
+
+    #[test]
+    fn whoever_may_write_nothing_is_told_that_the_server_only_reads() {
+        let code = SqlInfo::FlightSqlServerReadOnly as u32;
+        for writes in [true, false] {
+            let all = all(false, Client::Other, writes).unwrap();
+            let batch = CommandGetSqlInfo { info: vec![code] }
+                .into_builder(&all)
+                .build()
+                .unwrap();
+            let value = batch.column(1).as_union().value(0);
+            assert_eq!(value.as_boolean().value(0), !writes);
+        }
     }
 
     #[test]
@@ -323,6 +373,6 @@ mod tests {
         let command = CommandGetSqlInfo {
             info: vec![SqlInfo::FlightSqlServerTransaction as u32, 99_999],
         };
-        assert_eq!(answer(command).unwrap().num_rows(), 1);
+        assert_eq!(of(command).num_rows(), 1);
     }
 }

@@ -35,11 +35,10 @@ impl ShopServer {
     /// A server over the shop's lake, for these users.
     pub async fn start(shop: &Shop, users: Vec<User>, roles: BTreeMap<String, Role>) -> Self {
         let config = Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            tls: None,
             users,
             roles,
-            advertise: None,
+            keeps_logins: true,
+            ..Config::default()
         };
         let server = Server::bind(shop.lake.clone(), config).await.unwrap();
         let (address, stop) = (server.local_addr(), CancellationToken::new());
@@ -52,7 +51,13 @@ impl ShopServer {
 
     /// A client that has not said who it is.
     pub async fn stranger(&self) -> Client {
+        self.driver("a test").await
+    }
+
+    /// A client that has not said who it is, of that driver.
+    pub async fn driver(&self, name: &str) -> Client {
         let endpoint = Endpoint::new(format!("http://{}", self.address)).unwrap();
+        let endpoint = endpoint.user_agent(name.to_owned()).unwrap();
         FlightSqlServiceClient::new(endpoint.connect().await.unwrap())
     }
 }
@@ -75,6 +80,11 @@ impl Fixture {
     /// A client that has not said who it is.
     pub async fn stranger(&self) -> Client {
         self.server.stranger().await
+    }
+
+    /// A client that has not said who it is, of that driver.
+    pub async fn driver(&self, name: &str) -> Client {
+        self.server.driver(name).await
     }
 
     /// A client that logged in.

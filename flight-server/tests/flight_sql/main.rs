@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod again;
+mod bulk_ingest;
 mod contract;
 mod fixture;
 mod login;
@@ -13,3 +14,5 @@ mod releases;
 mod roles;
 mod serving;
 mod sessions;
+mod sessions_end;
+mod sql_info;

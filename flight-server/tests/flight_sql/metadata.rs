@@ -6,8 +6,10 @@ use arrow_flight::sql::{
     CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
     CommandGetPrimaryKeys, CommandGetTables, CommandGetXdbcTypeInfo, SqlInfo, XdbcDataType,
 };
-use arrow_flight::{FlightInfo, IpcMessage};
+use arrow_flight::{Criteria, FlightDescriptor, FlightInfo, IpcMessage};
 use cordada_query_contract::lines;
+use futures::TryStreamExt;
+use tonic::{Code, Request};
 
 use crate::fixture::{Client, Fixture, fetch};
 
@@ -270,4 +272,79 @@ async fn what_the_server_can_do_and_the_types_that_it_has() {
         let named: Vec<_> = rows.iter().map(|batch| batch.project(&[0]).unwrap()).collect();
         assert_eq!(lines(&named), names);
     }
+}
+
+/// The flights that a client that logged in is told of.
+async fn flights(client: &mut Client, criteria: Criteria) -> Vec<FlightInfo> {
+    let bearer = format!("Bearer {}", client.token().unwrap());
+    let mut request = Request::new(criteria);
+    request.metadata_mut().insert("authorization", bearer.parse().unwrap());
+    let flights = client.inner_mut().list_flights(request).await.unwrap();
+    flights.into_inner().try_collect().await.unwrap()
+}
+
+#[tokio::test]
+async fn flights_are_listed_with_their_columns_and_are_fetched_by_their_tickets() {
+    let fixture = Fixture::with_users().await;
+    let mut client = fixture.client("root").await;
+    let mut listed = Vec::new();
+    for criteria in ["", "warehouse.%"] {
+        let criteria = Criteria {
+            expression: criteria.as_bytes().to_vec().into(),
+        };
+        listed.push(flights(&mut client, criteria).await);
+    }
+    let names = |flights: &[FlightInfo]| -> Vec<String> {
+        let paths = flights
+            .iter()
+            .map(|flight| flight.flight_descriptor.as_ref().unwrap().path.join("."));
+        paths.collect()
+    };
+    assert_eq!(names(&listed[1]), ["warehouse.dim_customer", "warehouse.fct_sale"]);
+    assert!(
+        names(&listed[0]).contains(&"marts.sales_by_country".to_owned()),
+        "{:?}",
+        names(&listed[0])
+    );
+    for flight in &listed[0] {
+        // `fetch` compares the schemas.
+        let (_, batches) = fetch(&mut client, flight).await.unwrap();
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let known = flight.total_records;
+        assert!(known == -1 || usize::try_from(known).unwrap() == rows, "{flight:?}");
+    }
+    assert_eq!(listed[1][1].total_records, 5);
+
+    let mut ana = fixture.client("ana").await;
+    let visible = flights(&mut ana, Criteria::default()).await;
+    assert_eq!(names(&visible), ["marts.nothing", "marts.sales_by_country"]);
+}
+
+#[tokio::test]
+async fn a_path_is_a_relation() {
+    let fixture = Fixture::open().await;
+    let mut client = fixture.stranger().await;
+    for path in [
+        vec!["lake", "warehouse", "dim_customer"],
+        vec!["warehouse", "dim_customer"],
+    ] {
+        let descriptor = FlightDescriptor::new_path(path.into_iter().map(str::to_owned).collect());
+        let info = client
+            .inner_mut()
+            .get_flight_info(descriptor.clone())
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(lines(&fetch(&mut client, &info).await.unwrap().1).len(), 3);
+        let polled = client
+            .inner_mut()
+            .poll_flight_info(descriptor)
+            .await
+            .unwrap()
+            .into_inner();
+        assert!(polled.flight_descriptor.is_none() && polled.info.is_some());
+    }
+    let nowhere = FlightDescriptor::new_path(vec!["warehouse".to_owned(), "nowhere".to_owned()]);
+    let refused = client.inner_mut().get_flight_info(nowhere).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
 }

@@ -169,7 +169,7 @@ async fn wrong_sql_is_the_clients_mistake_and_says_what_is_wrong() {
             .unwrap_err(),
     );
     assert_eq!(status.code(), Code::InvalidArgument);
-    assert!(status.message().contains("only reads"), "{status}");
+    assert!(status.message().contains("only read"), "{status}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::fixture::{Client, Fixture, answer, query};
 
 /// The messages as another implementation has them: what is asserted here is the wire format.
 #[derive(Clone, PartialEq, Message)]
-struct Value {
+pub struct Value {
     #[prost(string, optional, tag = "1")]
     text: Option<String>,
     #[prost(sfixed64, optional, tag = "3")]
@@ -24,9 +24,9 @@ struct Options {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Code {
+pub struct Code {
     #[prost(int32, tag = "1")]
-    code: i32,
+    pub code: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -35,21 +35,26 @@ struct Errors {
     errors: HashMap<String, Code>,
 }
 
-async fn act(client: &mut Client, name: &str, body: Vec<u8>) -> Vec<u8> {
+pub async fn act(client: &mut Client, name: &str, body: Vec<u8>) -> Vec<u8> {
     let results = client.do_action(Action::new(name, body)).await.unwrap();
     let results: Vec<_> = results.try_collect().await.unwrap();
     results[0].body.to_vec()
 }
 
-async fn set(client: &mut Client, name: &str, value: Value) -> HashMap<String, Code> {
-    let options = Options {
-        values: HashMap::from([(name.to_owned(), value)]),
-    };
-    let body = act(client, "SetSessionOptions", options.encode_to_vec()).await;
+pub async fn set(client: &mut Client, name: &str, value: Value) -> HashMap<String, Code> {
+    let body = act(client, "SetSessionOptions", request(name, value)).await;
     Errors::decode(&*body).unwrap().errors
 }
 
-fn text(text: &str) -> Value {
+/// The request to set an option.
+pub fn request(name: &str, value: Value) -> Vec<u8> {
+    let options = Options {
+        values: HashMap::from([(name.to_owned(), value)]),
+    };
+    options.encode_to_vec()
+}
+
+pub fn text(text: &str) -> Value {
     Value {
         text: Some(text.to_owned()),
         number: None,
@@ -109,27 +114,6 @@ async fn options_last_as_long_as_the_session() {
     let closed = act(&mut client, "CloseSession", Vec::new()).await;
     assert_eq!(Code::decode(&*closed).unwrap().code, CLOSED);
     assert!(query(&mut client, "select count(*) from dim_customer").await.is_err());
-}
-
-#[tokio::test]
-async fn a_client_without_a_token_keeps_its_session_in_a_cookie() {
-    let fixture = Fixture::open().await;
-    let mut client = fixture.stranger().await;
-    let options = Options {
-        values: HashMap::from([("schema".to_owned(), text("warehouse"))]),
-    };
-    let action = Action::new("SetSessionOptions", options.encode_to_vec());
-    let response = client.inner_mut().do_action(action).await.unwrap();
-    let cookie = response
-        .metadata()
-        .get("set-cookie")
-        .unwrap()
-        .to_str()
-        .unwrap()
-        .to_owned();
-    assert!(query(&mut client, "select count(*) from dim_customer").await.is_err());
-    client.set_header("cookie", format!("other=1; {}", cookie.split(';').next().unwrap()));
-    assert_eq!(answer(&mut client, "select count(*) from dim_customer").await, ["3"]);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use datafusion::prelude::SessionContext;
 
 use crate::journal;
 use crate::lake::Lake;
+use crate::query::gate::{Gate, Hides};
 use crate::query::provider::PinnedTable;
 use crate::query::sql;
 use crate::release::{Docs, RelationKind, Release};
@@ -22,6 +23,10 @@ pub(crate) struct ReleaseCatalog {
     lake: Lake,
     release: Arc<Release>,
     overlay: BTreeMap<TableName, Arc<dyn TableProvider>>,
+    /// What relations pass before anybody reads them.
+    gate: Option<Arc<dyn Gate>>,
+    /// The columns of which nothing is said.
+    hides: Option<Arc<dyn Hides>>,
     /// Plans the release's views; made when the first view is named.
     planner: OnceLock<SessionContext>,
 }
@@ -42,8 +47,38 @@ impl ReleaseCatalog {
             lake,
             release,
             overlay,
+            gate: None,
+            hides: None,
             planner: OnceLock::new(),
         })
+    }
+
+    /// The same relations, of which nobody reads any but through `gate`: those that views read pass it too.
+    pub(crate) fn through(&self, gate: Option<Arc<dyn Gate>>) -> Arc<Self> {
+        Arc::new(Self {
+            lake: self.lake.clone(),
+            release: self.release.clone(),
+            overlay: self.overlay.clone(),
+            gate,
+            hides: self.hides.clone(),
+            planner: OnceLock::new(),
+        })
+    }
+
+    /// The same relations; nothing is said of the columns that are hidden.
+    pub(super) fn hiding(&self, hides: Arc<dyn Hides>) -> Arc<Self> {
+        Arc::new(Self {
+            lake: self.lake.clone(),
+            release: self.release.clone(),
+            overlay: self.overlay.clone(),
+            gate: self.gate.clone(),
+            hides: Some(hides),
+            planner: OnceLock::new(),
+        })
+    }
+
+    pub(super) fn gate(&self) -> Option<&Arc<dyn Gate>> {
+        self.gate.as_ref()
     }
 
     fn names(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -58,10 +93,14 @@ impl ReleaseCatalog {
         let Some(relation) = self.release.relation(name) else {
             return Arc::default();
         };
-        self.lake.docs(&relation.docs).await.unwrap_or_else(|error| {
+        let docs = self.lake.docs(&relation.docs).await.unwrap_or_else(|error| {
             tracing::warn!(relation = %name, %error, "cannot say what is known about a relation");
             Arc::default()
-        })
+        });
+        match &self.hides {
+            Some(hides) => Arc::new(docs.without(name, |relation, column| hides.hides(relation, column))),
+            None => docs,
+        }
     }
 
     /// Whether it is a table or a view, without opening it; `None` if there is no such relation.
@@ -85,24 +124,49 @@ impl ReleaseCatalog {
         let Ok(table) = TableName::new(schema, name) else {
             return Ok(None);
         };
-        if let Some(provider) = self.overlay.get(&table) {
+        let opened = self.open_ungated(&table).await?;
+        match (&self.gate, opened) {
+            (Some(gate), Some(relation)) => {
+                let docs = self.release.relation(&table).map(|relation| &relation.docs);
+                gate.pass(&table, relation, docs).await.map(Some)
+            }
+            (_, opened) => Ok(opened),
+        }
+    }
+
+    async fn open_ungated(self: &Arc<Self>, table: &TableName) -> DataFusionResult<Option<Arc<dyn TableProvider>>> {
+        if let Some(provider) = self.overlay.get(table) {
             return Ok(Some(provider.clone()));
         }
-        if schema == journal::SCHEMA {
-            return self.open_journal(&table).await;
+        if table.schema() == journal::SCHEMA {
+            return self.open_journal(table).await;
         }
-        match self.release.relation(&table).map(|relation| &relation.kind) {
+        match self.release.relation(table).map(|relation| &relation.kind) {
             None => Ok(None),
             Some(RelationKind::Table { path, version, .. }) => {
                 let snapshot = self.lake.snapshot(path, *version).await?;
                 Ok(Some(Arc::new(PinnedTable::new(snapshot))))
             }
-            Some(kind @ RelationKind::View { sql, reads }) if !reads.is_empty() => {
+            // Seen through a gate, a view is somebody's: it is not shared.
+            Some(kind @ RelationKind::View { sql, reads }) if !reads.is_empty() && self.gate.is_none() => {
                 Ok(Some(self.lake.view_over(kind, sql, reads).await?))
             }
-            Some(RelationKind::View { sql, .. }) => {
-                let planner = self.planner.get_or_init(|| self.lake.session_over(self.clone()));
-                let plan = sql::plan(&self.lake, planner, sql).await?;
+            Some(RelationKind::View { sql, reads }) => {
+                let plan = match reads.is_empty() {
+                    true => {
+                        let planner = self.planner.get_or_init(|| self.lake.session_over(self.clone()));
+                        sql::plan(&self.lake, planner, sql).await?
+                    }
+                    false => {
+                        let pinned = Release {
+                            relations: reads.clone(),
+                            ..Release::default()
+                        };
+                        let pinned = ReleaseCatalog::new(self.lake.clone(), Arc::new(pinned), BTreeMap::new());
+                        let planner = self.lake.session_over(pinned.through(self.gate.clone()));
+                        sql::plan(&self.lake, &planner, sql).await?
+                    }
+                };
                 Ok(Some(Arc::new(ViewTable::new(plan, Some(sql.clone())))))
             }
         }

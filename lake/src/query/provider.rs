@@ -19,7 +19,6 @@ use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFacto
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
@@ -29,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hot::{ColumnScan, HotColumns, HotRows};
 use super::sound_statistics::SoundStatistics;
+use crate::query::pairs::in_pairs;
 use crate::resources;
 use crate::table::files;
 use crate::table::snapshot::{DataFile, TableSnapshot};
@@ -267,7 +267,7 @@ impl FileScan<'_> {
 
     /// The files that may hold rows for which `filters` hold.
     fn files(&self, state: &dyn Session, filters: &[Expr]) -> DataFusionResult<Vec<&Arc<DataFile>>> {
-        let Some(filter) = conjunction(filters.iter().cloned()) else {
+        let Some(filter) = in_pairs(filters.to_vec(), Expr::and) else {
             return Ok(self.files.iter().collect());
         };
         let schema = DFSchema::try_from(self.schema.clone())?;

@@ -18,10 +18,16 @@ use crate::query::arithmetic::{self, CheckedArithmetic, DoublesAmongDecimals, Gu
 use crate::query::casts::PostgresCasts;
 use crate::query::catalog::ReleaseCatalog;
 use crate::query::comparisons::InOwnType;
+use crate::query::flat_filters::FlatFilters;
 use crate::query::functions;
+use crate::query::in_lists::{ItemsOfRows, ListsApart};
+use crate::query::long_lists::LongLists;
 use crate::query::metadata::Described;
 use crate::query::operators::TextOperators;
+use crate::query::outer_joins;
+use crate::query::quantified;
 use crate::query::relations::{self, DependentJoins};
+use crate::query::scalar_subqueries::OneValue;
 use crate::query::set_operations::CountedRows;
 use crate::query::subqueries::PredicateSubqueries;
 use crate::query::time_operators::TimeOperators;
@@ -60,6 +66,61 @@ pub fn state_for(session: &SessionContext, user: &str) -> SessionState {
     // The options of a statement are those of its start.
     state.mark_start_execution();
     state
+}
+
+/// How many bytes the values may take that a function makes of one batch, among the options of a session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ResultLimit(usize);
+
+impl ResultLimit {
+    /// The part of a statement's memory.
+    const PART: usize = 16;
+    /// What a function may make however little memory there is.
+    const LEAST: usize = 16 << 20;
+    /// No array of texts holds more.
+    const MOST: usize = i32::MAX as usize;
+
+    /// For a statement with so many bytes of memory.
+    fn new(memory: usize) -> Self {
+        Self((memory / Self::PART).clamp(Self::LEAST, Self::MOST))
+    }
+
+    /// The limit of a session; one that was made elsewhere has that of arrays.
+    pub(crate) fn of(config: &ConfigOptions) -> usize {
+        config.extensions.get::<Self>().map_or(Self::MOST, |limit| limit.0)
+    }
+}
+
+/// Has the functions of a statement make no more than fits the bytes of memory that it may take.
+pub(crate) fn limit_results(state: &mut SessionState, memory: usize) {
+    let options = state.config_mut().options_mut();
+    options.extensions.insert(ResultLimit::new(memory));
+}
+
+impl ConfigExtension for ResultLimit {
+    const PREFIX: &'static str = "cordada_result_limit";
+}
+
+impl ExtensionOptions for ResultLimit {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(*self)
+    }
+
+    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
+        config_err!("{key} cannot be set")
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        Vec::new()
+    }
 }
 
 impl ConfigExtension for User {
@@ -127,10 +188,13 @@ impl Lake {
         let options = config.options_mut();
         // Exact decimals: a literal such as 0.21 is a DECIMAL, not a float, so that money stays money.
         options.sql_parser.parse_float_as_decimal = true;
+        options.extensions.insert(ResultLimit::new(self.memory()));
         let mut rules = Analyzer::new().rules;
-        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 8] = [
+        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 10] = [
+            Arc::new(OneValue),
             Arc::new(DependentJoins),
             Arc::new(CountedRows),
+            Arc::new(ItemsOfRows),
             Arc::new(InOwnType),
             Arc::new(PostgresCasts { written: true }),
             Arc::new(CheckedArithmetic),
@@ -140,19 +204,25 @@ impl Lake {
         ];
         rules.splice(0..0, first);
         rules.push(Arc::new(PostgresCasts { written: false }));
+        rules.push(Arc::new(ListsApart));
         let mut optimizer = Optimizer::new().rules;
         // Before the rule that makes joins of subqueries in filters, after the one that makes EXISTS of ANY and ALL.
         optimizer.insert(1, Arc::new(PredicateSubqueries));
+        let mut physical = outer_joins::rules();
+        physical.push(Arc::new(FlatFilters));
+        physical.push(Arc::new(LongLists));
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.runtime().clone())
             .with_default_features()
             .with_analyzer_rules(rules)
             .with_optimizer_rules(optimizer)
+            .with_physical_optimizer_rules(physical)
             .with_type_planner(Arc::new(Types))
             .with_relation_planners(relations::planners());
         let power = functions::power();
-        let planners: [Arc<dyn ExprPlanner>; 3] = [
+        let planners: [Arc<dyn ExprPlanner>; 4] = [
+            Arc::new(quantified::Planner),
             Arc::new(TimeOperators),
             Arc::new(TextOperators::new()),
             Arc::new(arithmetic::Planner { power }),
@@ -160,10 +230,9 @@ impl Lake {
         builder.expr_planners().get_or_insert_default().splice(0..0, planners);
         functions::dates::series::add_to(builder.table_functions().get_or_insert_default());
         let functions = functions::all();
-        builder
-            .scalar_functions()
-            .get_or_insert_default()
-            .extend(functions.scalar);
+        let scalar = builder.scalar_functions().get_or_insert_default();
+        scalar.extend(functions.scalar);
+        functions::bound(scalar);
         builder
             .aggregate_functions()
             .get_or_insert_default()

@@ -4,20 +4,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cordada_core::{Context, Error, Result, TableName};
-use datafusion::common::DataFusionError;
+use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 
 use crate::lake::Lake;
 use crate::query::catalog::ReleaseCatalog;
+use crate::query::constants;
 use crate::query::dialect::{self, Parsed, release_catalog};
 use crate::query::metadata::{self, Described};
 use crate::query::select_lists;
-use crate::query::session::{CATALOG, DEFAULT_SCHEMA};
+use crate::query::session::{self, CATALOG, DEFAULT_SCHEMA};
 use crate::query::session_statements;
 use crate::query::stack::Large;
 
@@ -31,7 +33,10 @@ pub async fn plan(lake: &Lake, session: &SessionContext, sql: &str) -> Result<Lo
 }
 
 async fn plan_here(lake: &Lake, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
-    let Parsed { statement, releases } = dialect::parse(sql)?;
+    let Parsed {
+        mut statement,
+        releases,
+    } = dialect::parse(sql)?;
     if let Some(plan) = session_statements::plan(session, &statement)? {
         return Ok(plan);
     }
@@ -40,20 +45,28 @@ async fn plan_here(lake: &Lake, session: &SessionContext, sql: &str) -> Result<L
         if session.catalog(&name).is_none() {
             let release = lake.releases().get(number).await?;
             let catalog = ReleaseCatalog::new(lake.clone(), release, Default::default());
-            session.register_catalog(name, Arc::new(Described::new(catalog)));
+            // A view reads other releases as it reads its own.
+            let own = session.catalog(CATALOG);
+            let gate = own
+                .as_deref()
+                .and_then(|own| own.downcast_ref::<Described>())
+                .and_then(Described::gate);
+            session.register_catalog(name, Arc::new(Described::new(catalog.through(gate))));
         }
     }
+    let doing = || "planning the query";
+    select_lists::merge(session, &mut statement).await.doing(doing)?;
     let plan = match planned(session, statement).await {
         Ok(plan) => plan,
         Err(error) => {
             let Parsed { mut statement, .. } = dialect::parse(sql)?;
-            let resolved = select_lists::resolve(session, &mut statement).await;
-            match resolved.doing(|| "planning the query")? {
+            select_lists::merge(session, &mut statement).await.doing(doing)?;
+            match select_lists::resolve(session, &mut statement).await.doing(doing)? {
                 true => planned(session, statement).await,
                 false => Err(error),
             }
             .and_then(select_lists::shown)
-            .doing(|| "planning the query")?
+            .doing(doing)?
         }
     };
     let read_only = SQLOptions::new()
@@ -80,6 +93,42 @@ fn typed(state: &SessionState, plan: LogicalPlan) -> DataFusionResult<LogicalPla
         true => (state.analyzer()).execute_and_check(plan, state.config_options(), |_, _| ()),
         false => Ok(plan),
     }
+}
+
+/// The plan of a statement that [`plan`] planned with its parameters, for these values of `$1`, `$2` …
+///
+/// # Errors
+/// Failed: a value is missing, or is of a type that does not fit where it stands.
+pub async fn with_values(session: &SessionContext, plan: LogicalPlan, values: Vec<ScalarValue>) -> Result<LogicalPlan> {
+    let bound = async {
+        let plan = plan.with_param_values(values)?;
+        typed(&session.state(), plan)
+    };
+    Large::new(bound).await.doing(|| "binding the parameters of the query")
+}
+
+/// The physical plan of a query that may hold `memory` bytes, made where there is stack enough for the deepest one. The
+/// state gets what the plan needs of it: whoever executes it makes its context of that.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn physical_plan(
+    state: &mut SessionState,
+    plan: &LogicalPlan,
+    memory: usize,
+) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+    session::limit_results(state, memory);
+    Large::new(async move {
+        let plan = state.optimize(plan)?;
+        constants::fit_batches(state, &plan)?;
+        state.query_planner().create_physical_plan(&plan, &*state).await
+    })
+    .await
+}
+
+/// The statement without its literals, which may be personal data; for logs.
+pub fn without_literals(sql: &str) -> String {
+    dialect::without_literals(sql)
 }
 
 /// The relations of the lake that a statement names.

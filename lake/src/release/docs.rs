@@ -25,6 +25,24 @@ pub struct Docs {
     pub foreign_keys: Vec<ForeignKey>,
 }
 
+impl Docs {
+    /// What is left of them for whoever does not see the columns that are `hidden`: a key that names one of those would
+    /// tell of it.
+    #[must_use]
+    pub fn without(&self, name: &TableName, hidden: impl Fn(&TableName, &str) -> bool) -> Self {
+        let any_hidden =
+            |relation: &TableName, columns: &[String]| columns.iter().any(|column| hidden(relation, column));
+        let mut seen = self.clone();
+        seen.columns.retain(|column, _| !hidden(name, column));
+        if any_hidden(name, &seen.primary_key) {
+            seen.primary_key.clear();
+        }
+        seen.foreign_keys
+            .retain(|key| !any_hidden(name, &key.columns) && !any_hidden(&key.references, &key.referenced_columns));
+        seen
+    }
+}
+
 /// What is known about one column.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -79,6 +97,11 @@ impl DocsRef {
     /// Whether nothing is said.
     pub fn is_empty(&self) -> bool {
         self.hash.is_empty()
+    }
+
+    /// The kinds of personal data, by the columns that hold it.
+    pub fn personal(&self) -> &BTreeMap<String, String> {
+        &self.personal
     }
 
     pub(crate) fn hash(&self) -> &str {

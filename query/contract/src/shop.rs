@@ -53,6 +53,7 @@ impl Shop {
             name: name.to_owned(),
             password_hash: password_hash.clone(),
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            ..User::default()
         };
         vec![
             user("ana", &["analyst"]),
@@ -65,8 +66,11 @@ impl Shop {
     /// What the roles of those users read.
     pub fn roles(&self) -> BTreeMap<String, Role> {
         let role = |name: &str, read: &str| {
-            let read = vec![read.to_owned()];
-            (name.to_owned(), Role { read })
+            let role = Role {
+                read: vec![read.to_owned()],
+                ..Role::default()
+            };
+            (name.to_owned(), role)
         };
         BTreeMap::from([
             role("analyst", "marts"),

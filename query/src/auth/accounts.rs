@@ -1,46 +1,66 @@
-//! The accounts of those who may connect, and their passwords.
+//! The accounts of those who may connect.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
-use cordada_core::threads::blocking;
-use cordada_core::{Error, Result};
-use tokio::sync::Semaphore;
+use cordada_core::Result;
+use ring::digest::{SHA256, digest};
 
-use super::password;
-use super::signature::Signer;
 use crate::access::Access;
 use crate::users::{self, Role, User};
 
-/// Passwords that are verified at the same time: each takes a core and 19 MiB for tens of milliseconds.
-const PARALLEL_VERIFICATIONS: usize = 2;
-/// What is being done when a password cannot be verified.
-const DOING: &str = "verifying a password";
+/// Bytes of a password's hash that tell it from the one before.
+const STAMP: usize = 16;
 
 /// Somebody who is let in.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Principal {
     /// The user's name.
     pub name: String,
-    /// What this user reads.
+    /// The roles that this user has.
+    pub roles: Vec<String>,
+    /// What is known of this user: policies ask for it.
+    pub attributes: BTreeMap<String, String>,
+    /// What this user may read and write.
     pub access: Arc<Access>,
+}
+
+impl Principal {
+    /// Somebody of these roles, which may what `all` says.
+    pub fn new(
+        name: String,
+        roles: Vec<String>,
+        attributes: BTreeMap<String, String>,
+        all: &BTreeMap<String, Role>,
+    ) -> Self {
+        Self {
+            access: Arc::new(Access::of(&name, &roles, &attributes, all)),
+            name,
+            roles,
+            attributes,
+        }
+    }
+
+    /// Everybody, where nobody has to log in.
+    pub fn anonymous() -> Self {
+        Self {
+            name: "anonymous".to_owned(),
+            roles: Vec::new(),
+            attributes: BTreeMap::new(),
+            access: Arc::new(Access::everything()),
+        }
+    }
 }
 
 /// Knows the users.
 #[derive(Debug)]
-pub struct Accounts {
-    by_name: HashMap<String, Account>,
-    /// Everybody, when there are no users.
-    anonymous: Option<Arc<Principal>>,
-    /// For each user the tag of the password that was verified last, for clients that send it with every call.
-    verified: RwLock<HashMap<String, Vec<u8>>>,
-    verified_tags: Signer,
-    verifications: Semaphore,
-}
+pub(crate) struct Accounts(HashMap<String, Account>);
 
-struct Account {
-    hash: String,
-    principal: Arc<Principal>,
+/// A user's account.
+pub(crate) struct Account {
+    /// The password's hash, if the user has one.
+    pub(crate) hash: Option<String>,
+    pub(crate) principal: Arc<Principal>,
 }
 
 impl std::fmt::Debug for Account {
@@ -53,121 +73,48 @@ impl std::fmt::Debug for Account {
 
 impl Account {
     fn new(user: &User, roles: &BTreeMap<String, Role>) -> Self {
-        let access = Arc::new(Access::of(user, roles));
-        let name = user.name.clone();
+        let User {
+            name,
+            password_hash,
+            roles: own,
+            attributes,
+        } = user.clone();
         Self {
-            hash: user.password_hash.clone(),
-            principal: Arc::new(Principal { name, access }),
+            hash: Some(password_hash).filter(|hash| !hash.is_empty()),
+            principal: Arc::new(Principal::new(name, own, attributes, roles)),
         }
+    }
+
+    /// A trace of the password: another password has another.
+    pub(crate) fn stamp(&self) -> Vec<u8> {
+        let hash = self.hash.as_deref().unwrap_or_default();
+        let digest = digest(&SHA256, hash.as_bytes());
+        digest.as_ref().iter().copied().take(STAMP).collect()
     }
 }
 
 impl Accounts {
-    /// For these users; without any, everybody is let in and reads everything.
+    /// For these users.
     ///
     /// # Errors
-    /// Config: a user twice, a password hash or a role that is not one. Failed: the system gives no random numbers.
-    pub fn new(users: &[User], roles: &BTreeMap<String, Role>) -> Result<Self> {
+    /// Config: a user twice, a password hash or a role that is not one.
+    pub(crate) fn new(users: &[User], roles: &BTreeMap<String, Role>) -> Result<Self> {
         users::check(users, roles)?;
         let account = |user: &User| (user.name.clone(), Account::new(user, roles));
-        let everybody = || {
-            Arc::new(Principal {
-                name: "anonymous".to_owned(),
-                access: Arc::new(Access::Everything),
-            })
-        };
-        Ok(Self {
-            by_name: users.iter().map(account).collect(),
-            anonymous: users.is_empty().then(everybody),
-            verified: RwLock::default(),
-            verified_tags: Signer::new()?,
-            verifications: Semaphore::new(PARALLEL_VERIFICATIONS),
-        })
+        Ok(Self(users.iter().map(account).collect()))
     }
 
-    /// Everybody, when there are no users: nobody is asked for a password then.
-    pub fn anonymous(&self) -> Option<&Arc<Principal>> {
-        self.anonymous.as_ref()
+    /// The account of that name, for a caller who proved to be that user, or is about to.
+    pub(crate) fn get(&self, name: &str) -> Option<&Account> {
+        self.0.get(name)
     }
 
-    /// The user of that name, for a caller who proved to be that user: by a token, say.
-    pub fn get(&self, name: &str) -> Option<&Arc<Principal>> {
-        self.by_name.get(name).map(|account| &account.principal)
+    /// Somebody's password hash, to verify against for a user who does not exist: it takes as long.
+    pub(crate) fn any_hash(&self) -> Option<&String> {
+        self.0.values().find_map(|account| account.hash.as_ref())
     }
 
-    /// The user, if the password is right. Takes as long for a user who does not exist, and what is told to whoever
-    /// asks must not tell the two apart either.
-    ///
-    /// # Errors
-    /// Unavailable: the server is closing.
-    pub async fn verify(&self, name: &str, password: String) -> Result<Option<Arc<Principal>>> {
-        if let Some(anonymous) = &self.anonymous {
-            return Ok(Some(anonymous.clone()));
-        }
-        let account = self.by_name.get(name);
-        let credentials = [name.as_bytes(), b"\0", password.as_bytes()].concat();
-        if let Some(account) = account
-            && self.was_verified(name, &credentials)
-        {
-            return Ok(Some(account.principal.clone()));
-        }
-        let Some(hash) = account.or_else(|| self.by_name.values().next()) else {
-            return Ok(None);
-        };
-        let hash = hash.hash.clone();
-        let turn = self.verifications.acquire().await;
-        let _turn = turn.map_err(|_| Error::unavailable(DOING, "the server is closing"))?;
-        let is_right = blocking(DOING, move || Ok(password::verify(&password, &hash))).await?;
-        let Some(account) = account.filter(|_| is_right) else {
-            return Ok(None);
-        };
-        self.remember(name, &credentials);
-        Ok(Some(account.principal.clone()))
-    }
-
-    fn was_verified(&self, name: &str, credentials: &[u8]) -> bool {
-        let verified = self.verified.read().unwrap_or_else(PoisonError::into_inner);
-        let tag = verified.get(name);
-        tag.is_some_and(|tag| self.verified_tags.matches(credentials, tag))
-    }
-
-    fn remember(&self, name: &str, credentials: &[u8]) {
-        let tag = self.verified_tags.tag(credentials);
-        let mut verified = self.verified.write().unwrap_or_else(PoisonError::into_inner);
-        verified.insert(name.to_owned(), tag);
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::auth::hash_password;
-
-    #[tokio::test]
-    async fn a_user_is_who_knows_the_password() {
-        let ana = User {
-            name: "ana".to_owned(),
-            password_hash: hash_password("se:cret").unwrap(),
-            roles: Vec::new(),
-        };
-        let accounts = Accounts::new(&[ana], &BTreeMap::new()).unwrap();
-        assert!(accounts.anonymous().is_none());
-        // Twice, because the second time the password is remembered; the wrong ones must not profit from it.
-        for _ in 0..2 {
-            let ana = accounts.verify("ana", "se:cret".to_owned()).await.unwrap();
-            assert_eq!(ana.as_ref(), accounts.get("ana"));
-            for (name, password) in [("ana", "secret"), ("ana", ""), ("bob", "se:cret"), ("", "")] {
-                let refused = accounts.verify(name, password.to_owned()).await.unwrap();
-                assert_eq!(refused, None, "{name} {password}");
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn without_users_everybody_reads_everything() {
-        let accounts = Accounts::new(&[], &BTreeMap::new()).unwrap();
-        let anybody = accounts.verify("ana", "x".to_owned()).await.unwrap();
-        assert_eq!(*anybody.unwrap().access, Access::Everything);
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }

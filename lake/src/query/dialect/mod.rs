@@ -6,17 +6,18 @@
 
 use std::collections::BTreeSet;
 
-use cordada_core::{Context, Result};
+use cordada_core::{Context, Error, Result};
 use datafusion::common::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::TableFactor;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 mod grammar;
 mod rewrites;
 mod tokens;
 
+pub(super) use rewrites::calls::call;
 pub(super) use tokens::versions::catalog as release_catalog;
 
 use grammar::Grammar;
@@ -25,6 +26,12 @@ use super::stack;
 
 /// How deep expressions and subqueries may be nested.
 const DEEPEST: usize = 500;
+/// Bytes of the longest statement that is read: one that lists tens of thousands of values fits.
+const LONGEST: usize = 4 << 20;
+/// Tokens of the longest one, white space among them: each costs hundreds of times its bytes until it is planned.
+const MOST_TOKENS: usize = 500_000;
+/// Characters of a statement that a log shows.
+const LONGEST_SHOWN: usize = 2000;
 
 /// A statement that the engine plans.
 pub(super) struct Parsed {
@@ -42,7 +49,13 @@ pub(super) fn parse(sql: &str) -> Result<Parsed> {
 }
 
 fn parse_here(sql: &str) -> Result<Parsed> {
+    if sql.len() > LONGEST {
+        return Err(too_long(format!("{LONGEST} bytes")));
+    }
     let mut tokens = tokenize(sql).doing(|| "planning the query")?;
+    if tokens.len() > MOST_TOKENS {
+        return Err(too_long(format!("{MOST_TOKENS} words, signs and spaces")));
+    }
     tokens::brackets::quote(&mut tokens);
     tokens::json::tell_operators(&mut tokens);
     tokens::materialized::leave_out(&mut tokens);
@@ -51,11 +64,39 @@ fn parse_here(sql: &str) -> Result<Parsed> {
     tokens::convert::to_cast(&mut tokens);
     tokens::numbers::to_decimal(&mut tokens);
     tokens::exponent::join(&mut tokens);
+    tokens::set_schema::complete(&mut tokens);
+    tokens::trim::name_space(&mut tokens);
     tokens::windows::resolve(&mut tokens)?;
+    tokens::pivot::to_query(&mut tokens)?;
     let releases = tokens::versions::resolve(&mut tokens)?;
     let mut statement = statement(tokens).doing(|| "planning the query")?;
     rewrites::rewrite(&mut statement).doing(|| "planning the query")?;
     Ok(Parsed { statement, releases })
+}
+
+fn too_long(most: String) -> Error {
+    Error::failed(
+        "planning the query",
+        format!("the statement is too long: it may have {most}"),
+    )
+    .hint("put what it lists into a table, or ask in several statements")
+}
+
+/// The statement with `?` for each literal and without comments, on one line and not longer than a log should show.
+pub(super) fn without_literals(sql: &str) -> String {
+    let Ok(tokens) = tokenize(sql) else {
+        return "(no SQL)".to_owned();
+    };
+    let mut shown = String::new();
+    for TokenWithSpan { token, .. } in tokens {
+        match token {
+            Token::Whitespace(_) if shown.ends_with(' ') => {}
+            Token::Whitespace(_) => shown.push(' '),
+            token if tokens::is_literal(&token) => shown.push('?'),
+            token => shown.push_str(&token.to_string()),
+        }
+    }
+    shown.trim().chars().take(LONGEST_SHOWN).collect()
 }
 
 /// A relation of FROM, as the text says it.
@@ -157,6 +198,27 @@ mod tests {
             BTreeSet::from([3])
         );
         assert!(parse("select 1 + version as of 3").is_err());
+    }
+
+    #[test]
+    fn what_is_logged_has_no_literals() {
+        let sql =
+            "select 'ana@x.es', 7.5, E'x', \"Name\" -- for Ana\n from t /* 'x' */  where a = $1 and b in (1, 'y')";
+        assert_eq!(
+            without_literals(sql),
+            "select ?, ?, ?, \"Name\" from t where a = $1 and b in (?, ?)"
+        );
+        assert_eq!(without_literals("select 'secret"), "(no SQL)");
+    }
+
+    #[test]
+    fn a_statement_that_is_too_long_is_refused() {
+        let many = |count: usize| format!("select 1 where 1 in ({})", vec!["1"; count].join(","));
+        assert!(parse(&many(20_000)).is_ok());
+        for sql in [many(300_000), format!("select '{}'", "x".repeat(LONGEST))] {
+            let error = parse(&sql).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains("too long"), "{error}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use arrow::array::{
     ListBuilder, StringBuilder, StructBuilder,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Int64Type};
-use datafusion::common::{Result, ScalarValue, plan_err};
+use datafusion::common::{Result, ScalarValue, plan_err, resources_err};
 use datafusion::logical_expr::{
     ColumnarValue, DocSection, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
@@ -18,6 +18,7 @@ use datafusion::logical_expr::{
 
 use super::json::mark;
 use super::text::pattern::Pattern;
+use crate::query::session::ResultLimit;
 
 /// What an argument is made into before the function sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,9 @@ pub(super) enum Takes {
     /// Anything, as it is.
     Any,
 }
+
+/// How many times as large as its arguments a result may be, whatever memory there is.
+const GROWTH: usize = 4;
 
 /// What comes out of a row: nothing is a null.
 type Answer<T> = Result<Option<T>>;
@@ -222,12 +226,16 @@ impl ScalarUDFImpl for Rowwise {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let limit = ResultLimit::of(&args.config_options);
         let columns = args.args.into_iter().zip(&args.arg_fields);
         let columns = columns.map(|(value, field)| Column::new(value, field));
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let patterns = Patterns::default();
         let rows = if constant { 1 } else { args.number_rows };
-        let answers = self.definition.answers(&columns, &patterns, rows)?;
+        // Of much, much may be made.
+        let given: usize = columns.iter().map(|column| column.values.get_array_memory_size()).sum();
+        let limit = limit.max(GROWTH.saturating_mul(given));
+        let answers = self.definition.answers(&columns, &patterns, rows, limit)?;
         Ok(match constant {
             true => ColumnarValue::Scalar(ScalarValue::try_from_array(&answers, 0)?),
             false => ColumnarValue::Array(answers),
@@ -236,7 +244,15 @@ impl ScalarUDFImpl for Rowwise {
 }
 
 impl Definition {
-    fn answers(&self, columns: &[Column], patterns: &Patterns, rows: usize) -> Result<ArrayRef> {
+    fn answers(&self, columns: &[Column], patterns: &Patterns, rows: usize, limit: usize) -> Result<ArrayRef> {
+        let fits = |bytes: usize| match bytes <= limit {
+            true => Ok(()),
+            false => resources_err!(
+                "`{}` makes more than {} MB of one batch of rows, a sixteenth of what a statement may hold",
+                self.name,
+                limit / 1_000_000
+            ),
+        };
         let rows = (0..rows).map(|at| {
             let row = Row { columns, patterns, at };
             match self.sees_nulls || (0..columns.len()).all(|place| !row.is_null(place)) {
@@ -262,6 +278,7 @@ impl Definition {
                         Some(row) => texts.append_option(answer(row)?),
                         None => texts.append_null(),
                     }
+                    fits(texts.values_slice().len())?;
                 }
                 Arc::new(texts.finish())
             }
@@ -275,6 +292,7 @@ impl Definition {
                         Some(row) => bytes.append_option(answer(row)?),
                         None => bytes.append_null(),
                     }
+                    fits(bytes.values_slice().len())?;
                 }
                 Arc::new(bytes.finish())
             }

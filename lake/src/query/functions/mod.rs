@@ -6,6 +6,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 mod aggregates;
+mod bounded;
 pub(in crate::query) mod casts;
 mod coalesce;
 mod conditionals;
@@ -21,6 +22,7 @@ mod page;
 mod session;
 pub(super) mod text;
 
+pub(super) use bounded::bound;
 pub(super) use numbers::power;
 
 /// What a family registers.

@@ -11,7 +11,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::keys::{foreign_key_name, primary_key_name};
+use super::keys::{foreign_key_name, primary_key, primary_key_name};
 use crate::query::catalog::ReleaseCatalog;
 use crate::release::Docs;
 
@@ -117,19 +117,13 @@ impl Listing {
 
     /// The keys of the relations, those of primary keys first. A foreign key shows if what it refers to does.
     pub(super) fn keys(&self) -> Vec<Key<'_>> {
-        let primary = self
-            .relations
-            .iter()
-            .filter(|relation| !relation.docs.primary_key.is_empty())
-            // The key of a landed stream tells rows of one record apart; whether a table holds them once is the
-            // disposition's to say.
-            .filter(|relation| !relation.name.schema().starts_with("raw_"));
-        let primary = primary.map(|relation| Key {
+        let primary = self.relations.iter().map(|relation| Key {
             relation,
             name: primary_key_name(&relation.name),
-            columns: &relation.docs.primary_key,
+            columns: primary_key(&relation.name, &relation.docs),
             references: None,
         });
+        let primary = primary.filter(|key| !key.columns.is_empty());
         let names: BTreeSet<_> = self.relations.iter().map(|relation| &relation.name).collect();
         let foreign = self.relations.iter().flat_map(|relation| {
             let keys = relation.docs.foreign_keys.iter();

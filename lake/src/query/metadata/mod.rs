@@ -18,10 +18,11 @@ use std::sync::Arc;
 use datafusion::catalog::{CatalogProvider, SchemaProvider};
 
 pub(super) use describe::in_sqls_words;
-pub use keys::{foreign_key_name, primary_key_name};
+pub use keys::{foreign_key_name, primary_key, primary_key_name};
 pub(super) use pg_catalog::{format_type, has_table as is_of_pg_catalog, oids, type_oid};
 
 use crate::query::catalog::{Handle, ReleaseCatalog};
+use crate::query::gate::{Gate, Hides};
 use information_schema::InformationSchema;
 use pg_catalog::PgCatalog;
 
@@ -40,12 +41,22 @@ impl Described {
         }
     }
 
-    /// `catalog`, which shows a part of this one, with schemas that describe that part.
+    /// The relations of the catalog that this describes, as they are seen through a gate.
+    pub fn through(&self, gate: Arc<dyn Gate>) -> Arc<dyn CatalogProvider> {
+        Arc::new(Handle(self.about.through(Some(gate))))
+    }
+
+    pub(super) fn gate(&self) -> Option<Arc<dyn Gate>> {
+        self.about.gate().cloned()
+    }
+
+    /// `catalog`, which shows a part of this one, with schemas that describe that part; nothing is said in them of the
+    /// columns that are hidden.
     #[must_use]
-    pub fn seen_as(&self, catalog: Arc<dyn CatalogProvider>) -> Self {
+    pub fn seen_as(&self, catalog: Arc<dyn CatalogProvider>, hides: Arc<dyn Hides>) -> Self {
         Self {
             catalog,
-            about: self.about.clone(),
+            about: self.about.hiding(hides),
         }
     }
 }

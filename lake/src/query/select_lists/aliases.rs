@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::common::{Result, plan_err};
-use datafusion::sql::sqlparser::ast::{
-    Expr, Function, Query, Select, SelectItem, Visit, VisitMut, Visitor, VisitorMut,
-};
+use datafusion::sql::sqlparser::ast::{Expr, Function, Query, Select, SelectItem, VisitorMut};
 
 use super::{Inputs, normal};
+use crate::query::walk;
 
 /// How many expressions a select may have once aliases are written out.
 const LARGEST: usize = 100_000;
@@ -39,20 +38,11 @@ pub(super) fn any(select: &Select) -> bool {
 }
 
 fn uses(expr: &Expr, given: &BTreeSet<String>) -> bool {
-    struct Uses<'a>(&'a BTreeSet<String>);
-
-    impl Visitor for Uses<'_> {
-        type Break = ();
-
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-            match expr {
-                Expr::Identifier(name) if self.0.contains(&normal(name)) => ControlFlow::Break(()),
-                _ => ControlFlow::Continue(()),
-            }
-        }
-    }
-
-    !given.is_empty() && expr.visit(&mut Uses(given)).is_break()
+    !given.is_empty()
+        && walk::any(
+            expr,
+            |expr| matches!(expr, Expr::Identifier(name) if given.contains(&normal(name))),
+        )
 }
 
 /// Puts the expression in the place of each alias that is not a column of FROM.
@@ -85,43 +75,21 @@ pub(super) fn substitute(select: &mut Select, inputs: &Inputs) -> Result<()> {
 
 /// How many expressions an expression has.
 fn size(expr: &Expr) -> usize {
-    struct Count(usize);
-
-    impl Visitor for Count {
-        type Break = ();
-
-        fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
-            self.0 += 1;
-            ControlFlow::Continue(())
-        }
-    }
-
-    let mut count = Count(0);
-    let _ = expr.visit(&mut count);
-    count.0
+    let mut size = 0;
+    walk::any(expr, |_| {
+        size += 1;
+        false
+    });
+    size
 }
 
 /// Whether the expression has another value each time.
 fn is_volatile(expr: &Expr) -> bool {
-    struct Volatile;
-
-    impl Visitor for Volatile {
-        type Break = ();
-
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-            match expr {
-                Expr::Function(Function { name, .. })
-                    if ["random", "rand", "uuid", "gen_random_uuid"]
-                        .contains(&name.to_string().to_lowercase().as_str()) =>
-                {
-                    ControlFlow::Break(())
-                }
-                _ => ControlFlow::Continue(()),
-            }
-        }
-    }
-
-    expr.visit(&mut Volatile).is_break()
+    const VOLATILE: [&str; 4] = ["random", "rand", "uuid", "gen_random_uuid"];
+    walk::any(expr, |expr| match expr {
+        Expr::Function(Function { name, .. }) => VOLATILE.contains(&name.to_string().to_lowercase().as_str()),
+        _ => false,
+    })
 }
 
 struct Substitute<'a> {
@@ -134,7 +102,7 @@ struct Substitute<'a> {
 
 impl Substitute<'_> {
     fn within(&mut self, expr: &mut Expr) -> Result<()> {
-        match expr.visit(self) {
+        match walk::change(expr, self) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(why) => plan_err!("{why}"),
         }

@@ -6,10 +6,12 @@ use std::ops::ControlFlow;
 use datafusion::common::Result;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{
-    Ident, ObjectName, Query, SetExpr, SetOperator, Statement, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
+    Ident, ObjectName, Query, SetExpr, SetOperator, Statement, TableAlias, TableFactor, Visitor, VisitorMut,
 };
 
 use super::normal;
+use crate::query::dialect::relation;
+use crate::query::walk;
 
 /// Makes what is not there and may be taken for granted.
 ///
@@ -20,10 +22,7 @@ pub(super) fn complete(session: &SessionContext, statement: &mut Statement) -> R
         session,
         defined: BTreeSet::new(),
     };
-    match statement.visit(&mut complete) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+    walk::rewrite(statement, &mut complete)
 }
 
 struct Complete<'a> {
@@ -59,38 +58,46 @@ impl VisitorMut for Complete<'_> {
         ControlFlow::Continue(())
     }
 
-    /// `from dual` is one row, as in Oracle.
+    /// `from dual` is one row, as in Oracle, unless there is a relation of that name; Db2 calls it `sysibm.sysdummy1`.
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
-        let TableFactor::Table {
+        if let TableFactor::Table {
             name,
             alias,
             args: None,
             ..
         } = factor
-        else {
-            return ControlFlow::Continue(());
-        };
-        if single(name).is_none_or(|name| normal(name) != "dual") || self.defined.contains("dual") {
-            return ControlFlow::Continue(());
-        }
-        match self.session.table_exist("dual") {
-            Ok(true) => ControlFlow::Continue(()),
-            Ok(false) => {
-                let alias = alias.take();
-                match crate::query::dialect::relation("(select 'X' as dummy) as dual") {
-                    Ok(mut one_row) => {
-                        if let (TableFactor::Derived { alias: named, .. }, Some(alias)) = (&mut one_row, alias) {
-                            *named = Some(alias);
-                        }
-                        *factor = one_row;
-                        ControlFlow::Continue(())
-                    }
-                    Err(error) => ControlFlow::Break(error),
-                }
+            && let Some(known_as) = self.one_row(name)
+        {
+            match one_row(alias.take(), &known_as) {
+                Ok(one_row) => *factor = one_row,
+                Err(error) => return ControlFlow::Break(error),
             }
-            Err(error) => ControlFlow::Break(error),
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Complete<'_> {
+    /// What the table of one row is called here, if it is one and nothing else.
+    fn one_row(&self, name: &ObjectName) -> Option<Ident> {
+        let parts: Option<Vec<_>> = name.0.iter().map(|part| part.as_ident()).collect();
+        match parts?.as_slice() {
+            [name] if normal(name) == "dual" => {
+                let is_another = self.defined.contains("dual") || self.session.table_exist("dual").is_ok_and(|is| is);
+                (!is_another).then(|| (*name).clone())
+            }
+            [schema, name] if normal(schema) == "sysibm" && normal(name) == "sysdummy1" => Some((*name).clone()),
+            _ => None,
         }
     }
+}
+
+fn one_row(alias: Option<TableAlias>, known_as: &Ident) -> Result<TableFactor> {
+    let mut one_row = relation(&format!("(select 'X' as dummy) as {known_as}"))?;
+    if let (TableFactor::Derived { alias: named, .. }, Some(alias)) = (&mut one_row, alias) {
+        *named = Some(alias);
+    }
+    Ok(one_row)
 }
 
 fn single(name: &ObjectName) -> Option<&Ident> {
@@ -110,7 +117,7 @@ fn reads_itself(query: &Query, name: &str) -> bool {
     else {
         return false;
     };
-    let reads = |set: &SetExpr| set.visit(&mut Reads(name)).is_break();
+    let reads = |set: &SetExpr| walk::see(set, &mut Reads(name)).is_break();
     reads(right) && !reads(left)
 }
 

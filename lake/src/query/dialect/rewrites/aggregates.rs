@@ -8,14 +8,15 @@ use datafusion::sql::sqlparser::ast::{
     helpers::attached_token::AttachedToken,
 };
 
-use super::calls::{argument, call, each, name_of, plain_args, text};
+use super::calls::{argument, call, name_of, plain_args, text};
+use crate::query::walk;
 
 /// Rewrites aggregates in the statement.
 ///
 /// # Errors
 /// Plan: an aggregate that lacks an argument.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
-    each(statement, of_expression)
+    walk::each(statement, of_expression)
 }
 
 fn of_expression(expr: &mut Expr) -> Result<()> {

@@ -1,53 +1,6 @@
 //! Pieces of syntax that rewrites put in.
 
-use std::ops::ControlFlow;
-
-use datafusion::common::Result;
-use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Query, SetExpr, Value, ValueWithSpan, Values, VisitMut, VisitorMut,
-};
-use datafusion::sql::sqlparser::parser::Parser;
-
-use crate::query::dialect::grammar::Grammar;
-
-/// The expression that the text says.
-pub(super) fn expr(sql: &str) -> Result<Expr> {
-    Ok(Parser::new(&Grammar).try_with_sql(sql)?.parse_expr()?)
-}
-
-/// The expression that the template says, with `$1`, `$2` … replaced.
-pub(super) fn filled(template: &str, parts: &[Expr]) -> Result<Expr> {
-    struct Fill<'a>(&'a [Expr]);
-
-    impl VisitorMut for Fill<'_> {
-        type Break = ();
-
-        // After its children, so that parameters within the parts stay.
-        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-            if let Expr::Value(ValueWithSpan {
-                value: Value::Placeholder(name),
-                ..
-            }) = &*expr
-                && let Some(part) = name
-                    .strip_prefix('$')
-                    .and_then(|number| number.parse::<usize>().ok())
-                    .and_then(|number| self.0.get(number.checked_sub(1)?))
-            {
-                *expr = part.clone();
-            }
-            ControlFlow::Continue(())
-        }
-    }
-
-    let mut filled = expr(template)?;
-    let _ = filled.visit(&mut Fill(parts));
-    Ok(filled)
-}
-
-/// The query that the text says.
-pub(super) fn query_of(sql: &str) -> Result<Query> {
-    Ok(*Parser::new(&Grammar).try_with_sql(sql)?.parse_query()?)
-}
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Query, SetExpr, Value, Values};
 
 /// A number, as it is written.
 pub(super) fn number(digits: &str) -> Expr {

@@ -1,27 +1,9 @@
 //! Calls of functions: those that rewrites put in, and what was written.
 
-use std::ops::ControlFlow;
-
-use datafusion::common::{DataFusionError, Result};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, Value,
-    ValueWithSpan, VisitMut, visit_expressions_mut,
+    ValueWithSpan,
 };
-
-/// Applies a rewrite to all expressions, the inner ones first.
-///
-/// # Errors
-/// The rewrite's first.
-pub(super) fn each(tree: &mut impl VisitMut, mut rewrite: impl FnMut(&mut Expr) -> Result<()>) -> Result<()> {
-    let flow = visit_expressions_mut(tree, |expr| match rewrite(expr) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => ControlFlow::<DataFusionError>::Break(error),
-    });
-    match flow {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
-}
 
 /// The expression, with another one put in its place for now.
 pub(super) fn take(expr: &mut Expr) -> Expr {
@@ -39,7 +21,7 @@ pub(super) fn argument(expr: Expr) -> FunctionArg {
 }
 
 /// The call of a function.
-pub(super) fn call(name: &str, args: impl IntoIterator<Item = Expr>) -> Expr {
+pub(in crate::query) fn call(name: &str, args: impl IntoIterator<Item = Expr>) -> Expr {
     Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,

@@ -3,6 +3,7 @@
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, SetExpr, SetOperator, SetQuantifier};
 
 use super::build;
+use crate::query::pairs::in_pairs;
 
 /// The length from which a chain of an operator is balanced, if the result is the same however its operands are grouped.
 fn longest(op: &BinaryOperator) -> Option<usize> {
@@ -78,6 +79,8 @@ pub(super) fn balance(expr: &mut Expr) {
         op => op,
     };
     let join = |left, right| build::binary(left, op.clone(), right);
+    taken.reverse();
+    operands.reverse();
     let taken = in_pairs(taken, join);
     let joined = in_pairs(operands, join);
     *expr = match (joined, taken) {
@@ -127,24 +130,8 @@ pub(super) fn balance_sets(set: &mut SetExpr) {
         left: Box::new(left),
         right: Box::new(right),
     };
+    operands.reverse();
     if let Some(tree) = in_pairs(operands, join) {
         *set = tree;
     }
-}
-
-/// Joins neighbours until one is left. The operands come from the last to the first.
-fn in_pairs<T>(mut operands: Vec<T>, join: impl Fn(T, T) -> T) -> Option<T> {
-    operands.reverse();
-    while operands.len() > 1 {
-        let mut pairs = Vec::with_capacity(operands.len().div_ceil(2));
-        let mut rest = operands.into_iter();
-        while let Some(left) = rest.next() {
-            pairs.push(match rest.next() {
-                Some(right) => join(left, right),
-                None => left,
-            });
-        }
-        operands = pairs;
-    }
-    operands.pop()
 }

@@ -7,20 +7,19 @@ use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, GroupByWithModifier, Ident, LimitClause, OrderBy, OrderByKind, Query, Select, SelectFlavor,
     SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableSample, TableSampleKind, TableSampleMethod,
-    TableSampleQuantity, TableSampleUnit, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    TableSampleQuantity, TableSampleUnit, VisitorMut, WildcardAdditionalOptions,
 };
 
 use super::build;
+use super::templates;
+use crate::query::walk;
 
 /// Leaves no clause that the engine would pass over.
 ///
 /// # Errors
 /// Plan: a clause is not supported.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
-    match statement.visit(&mut Clauses) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+    walk::rewrite(statement, &mut Clauses)
 }
 
 struct Clauses;
@@ -83,7 +82,7 @@ fn of_query(query: &mut Query) -> Result<()> {
                     false => format!("\"{}\"", part.replace('"', "\"\"")),
                 }
             });
-            let named = build::query_of(&format!("select * from {}", parts.collect::<Vec<_>>().join(".")))?;
+            let named = *templates::query(&format!("select * from {}", parts.collect::<Vec<_>>().join(".")))?;
             query.body = named.body;
             Ok(())
         }
@@ -111,7 +110,8 @@ fn of_select(select: &mut Select) -> Result<()> {
     if select.flavor == SelectFlavor::FromFirstNoSelect && select.projection.is_empty() {
         select.projection = vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())];
     }
-    group_modifiers(&mut select.group_by)
+    group_modifiers(&mut select.group_by)?;
+    super::grouping::rewrite(&mut select.group_by)
 }
 
 /// `group by a, b with rollup` is `group by rollup (a, b)` (MySQL, "GROUP BY Modifiers").
@@ -207,7 +207,7 @@ fn sampled(factor: &mut TableFactor, sample: TableSampleKind, named: Option<Tabl
     else {
         return refused("TABLESAMPLE with a seed (REPEATABLE), a bucket or an offset");
     };
-    let mut query = build::query_of("select * from (select 1) t")?;
+    let mut query = *templates::query("select * from (select 1) t")?;
     let SetExpr::Select(select) = &mut *query.body else {
         return Ok(());
     };
@@ -216,14 +216,14 @@ fn sampled(factor: &mut TableFactor, sample: TableSampleKind, named: Option<Tabl
             return refused("TABLESAMPLE BERNOULLI of ROWS");
         }
         (Some(TableSampleUnit::Rows), _) => {
-            query.order_by = build::query_of("select 1 order by random()")?.order_by;
+            query.order_by = templates::query("select 1 order by random()")?.order_by;
             query.limit_clause = Some(LimitClause::LimitOffset {
                 limit: Some(value),
                 offset: None,
                 limit_by: Vec::new(),
             });
         }
-        _ => select.selection = Some(build::filled("random() * 100 < $1", &[build::nested(value)])?),
+        _ => select.selection = Some(templates::expression("random() * 100 < $1", &[build::nested(value)])?),
     }
     for table in &mut select.from {
         table.relation = factor.clone();

@@ -6,23 +6,20 @@ use std::ops::ControlFlow;
 use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, Interval, ObjectName, Statement, UnaryOperator, Value, ValueWithSpan, VisitMut,
-    VisitorMut,
+    FunctionArguments, Ident, Interval, ObjectName, Statement, UnaryOperator, Value, ValueWithSpan, VisitorMut,
 };
 
 use crate::query::functions::casts::intervals;
 use crate::query::functions::dates::units::{Field, Unit};
 use crate::query::functions::dates::values::Span;
+use crate::query::walk;
 
 /// Rewrites them.
 ///
 /// # Errors
 /// Plan: a text is not an interval.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
-    match statement.visit(&mut Dates) {
-        ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => Ok(()),
-    }
+    walk::rewrite(statement, &mut Dates)
 }
 
 struct Dates;

@@ -1,16 +1,17 @@
 //! `1e300`, which is no decimal of 38 digits, is a double.
 
-use std::ops::ControlFlow;
-
-use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, ExactNumberInfo, Expr, Statement, Value, visit_expressions_mut,
-};
+use datafusion::common::Result;
+use datafusion::sql::sqlparser::ast::{CastKind, DataType, ExactNumberInfo, Expr, Statement, Value};
 
 use crate::query::arithmetic::DIGITS;
+use crate::query::walk;
 
 /// Writes them as casts to a double.
-pub(super) fn rewrite(statement: &mut Statement) {
-    let _ = visit_expressions_mut(statement, |expr| {
+///
+/// # Errors
+/// None that a statement causes.
+pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
+    walk::each(statement, |expr| {
         if let Expr::Value(value) = expr
             && let Value::Number(text, _) = &value.value
             && is_no_decimal(text)
@@ -24,8 +25,8 @@ pub(super) fn rewrite(statement: &mut Statement) {
                 format: None,
             };
         }
-        ControlFlow::<()>::Continue(())
-    });
+        Ok(())
+    })
 }
 
 /// Whether a number has an exponent and, written without, more digits than a decimal.

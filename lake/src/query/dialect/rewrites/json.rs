@@ -6,14 +6,15 @@ use datafusion::sql::sqlparser::ast::{
     JsonNullClause, ObjectName, Statement, Value,
 };
 
-use super::calls::{argument, call, each, name_of, take, text};
+use super::calls::{argument, call, name_of, take, text};
+use crate::query::walk;
 
 /// Rewrites what is written of JSON in the statement.
 ///
 /// # Errors
 /// Plan: a name of an object without a value.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
-    each(statement, of_expression)
+    walk::each(statement, of_expression)
 }
 
 fn of_expression(expr: &mut Expr) -> Result<()> {

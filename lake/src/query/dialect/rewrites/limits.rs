@@ -6,20 +6,19 @@ use std::ops::ControlFlow;
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CeilFloorKind, DateTimeField, Expr, Fetch, LimitClause, Offset, OrderByExpr, OrderByKind, Query,
-    Select, SelectItem, SetExpr, Statement, TopQuantity, Value, ValueWithSpan, VisitMut, VisitorMut, WindowType,
+    Select, SelectItem, SetExpr, Statement, TopQuantity, Value, ValueWithSpan, VisitorMut, WindowType,
 };
 
 use super::build;
+use super::templates;
+use crate::query::walk;
 
 /// Writes every such clause in the way that the engine plans.
 ///
 /// # Errors
 /// Plan: a clause has no meaning where it stands.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
-    match statement.visit(&mut Limits) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+    walk::rewrite(statement, &mut Limits)
 }
 
 struct Limits;
@@ -175,7 +174,7 @@ fn ceil(expr: Expr) -> Expr {
 
 /// A window function over all rows in that order.
 fn over(function: &str, keys: &[OrderByExpr]) -> Result<Expr> {
-    let mut call = build::expr(&format!("{function} over ()"))?;
+    let mut call = templates::expression(&format!("{function} over ()"), &[])?;
     if let Expr::Function(function) = &mut call
         && let Some(WindowType::WindowSpec(window)) = &mut function.over
     {

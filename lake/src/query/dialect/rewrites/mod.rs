@@ -2,18 +2,20 @@
 
 mod aggregates;
 mod build;
-mod calls;
+pub(super) mod calls;
 mod chains;
 mod clauses;
 mod dates;
 pub(super) mod depth;
-mod dual;
 mod exponents;
+mod grouping;
+mod groupings;
 mod json;
 mod limits;
 mod operators;
 mod patterns;
 mod postgresql_catalog;
+mod quantified;
 mod relations;
 mod rows;
 mod session_words;
@@ -45,9 +47,9 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     depth::flatten(statement)?;
     session_words::rewrite(statement)?;
     postgresql_catalog::rewrite(statement)?;
-    dual::rewrite(statement)?;
     json::rewrite(statement)?;
     patterns::rewrite(statement)?;
+    quantified::rewrite(statement)?;
     aggregates::rewrite(statement)?;
     relations::rewrite(statement)?;
     clauses::rewrite(statement)?;
@@ -56,7 +58,7 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     rows::rewrite(statement)?;
     types::rewrite(statement)?;
     dates::rewrite(statement)?;
-    exponents::rewrite(statement);
-    operators::rewrite(statement);
+    exponents::rewrite(statement)?;
+    operators::rewrite(statement)?;
     Ok(())
 }

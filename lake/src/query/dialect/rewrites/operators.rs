@@ -1,16 +1,19 @@
 //! PostgreSQL's operators before a number, which the engine knows as functions: `~ 5`, `|/ 16`, `||/ 27`, `@ -5`; and
 //! `decode(x, value, result, …)` of Oracle and Snowflake, which is another function than PostgreSQL's `decode(text, format)`.
 
-use std::ops::ControlFlow;
-
+use crate::query::walk;
+use datafusion::common::Result;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    ObjectNamePart, Statement, UnaryOperator, visit_expressions_mut,
+    ObjectNamePart, Statement, UnaryOperator,
 };
 
 /// Writes them as calls.
-pub(super) fn rewrite(statement: &mut Statement) {
-    let _ = visit_expressions_mut(statement, |expr| {
+///
+/// # Errors
+/// None that a statement causes.
+pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
+    walk::each(statement, |expr| {
         if let Expr::Function(call) = expr
             && let FunctionArguments::List(list) = &call.args
             && list.args.len() > 2
@@ -38,8 +41,8 @@ pub(super) fn rewrite(statement: &mut Statement) {
                 within_group: Vec::new(),
             });
         }
-        ControlFlow::<()>::Continue(())
-    });
+        Ok(())
+    })
 }
 
 fn function(operator: UnaryOperator) -> Option<&'static str> {

@@ -6,15 +6,16 @@ use datafusion::sql::sqlparser::ast::{
     Array, BinaryOperator, Expr, FunctionArguments, ObjectName, Statement, UnaryOperator,
 };
 
-use super::calls::{call, each, literal, name_of, plain_args, take, text};
+use super::calls::{call, literal, name_of, plain_args, take, text};
 use crate::query::functions::text::pattern::{of_like, of_similar};
+use crate::query::walk;
 
 /// Rewrites patterns in the statement.
 ///
 /// # Errors
 /// Plan: an escape that is not one character, or a collation that is not known.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
-    each(statement, of_expression)
+    walk::each(statement, of_expression)
 }
 
 fn of_expression(expr: &mut Expr) -> Result<()> {

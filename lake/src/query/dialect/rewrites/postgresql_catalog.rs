@@ -7,11 +7,12 @@ use std::ops::ControlFlow;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
-    ObjectNamePart, Query, Statement, Value, VisitMut, VisitorMut,
+    ObjectNamePart, Query, Statement, Value, VisitorMut,
 };
 
 use super::templates::expression;
 use crate::query::metadata::is_of_pg_catalog;
+use crate::query::walk;
 
 const PG_CATALOG: &str = "pg_catalog";
 
@@ -21,22 +22,22 @@ const LOOKUPS: [(&str, &str); 4] = [
     (
         "obj_description",
         "(SELECT max(_of._what) FROM (SELECT objoid AS _key, objsubid AS _part, description AS _what \
-         FROM pg_catalog.pg_description) _of WHERE _of._key = arg_1 AND _of._part = 0)",
+         FROM pg_catalog.pg_description) _of WHERE _of._key = $1 AND _of._part = 0)",
     ),
     (
         "col_description",
         "(SELECT max(_of._what) FROM (SELECT objoid AS _key, objsubid AS _part, description AS _what \
-         FROM pg_catalog.pg_description) _of WHERE _of._key = arg_1 AND _of._part = arg_2)",
+         FROM pg_catalog.pg_description) _of WHERE _of._key = $1 AND _of._part = $2)",
     ),
     (
         "pg_get_viewdef",
         "(SELECT max(_of._what) FROM (SELECT ev_class AS _key, ev_action AS _what FROM pg_catalog.pg_rewrite) _of \
-         WHERE _of._key = arg_1)",
+         WHERE _of._key = $1)",
     ),
     (
         "pg_get_constraintdef",
         "(SELECT max(_of._what) FROM (SELECT oid AS _key, consrc AS _what FROM pg_catalog.pg_constraint) _of \
-         WHERE _of._key = arg_1)",
+         WHERE _of._key = $1)",
     ),
 ];
 
@@ -44,11 +45,11 @@ const LOOKUPS: [(&str, &str); 4] = [
 const RELATION: &str = "(SELECT max(_of._what) FROM (SELECT described.oid AS _key, \
     CASE WHEN named.nspname = current_schema() THEN described.relname \
     ELSE named.nspname || '.' || described.relname END AS _what FROM pg_catalog.pg_class described \
-    JOIN pg_catalog.pg_namespace named ON named.oid = described.relnamespace) _of WHERE _of._key = arg_1)";
+    JOIN pg_catalog.pg_namespace named ON named.oid = described.relnamespace) _of WHERE _of._key = $1)";
 
 /// The name of the schema with an identifier.
 const NAMESPACE: &str = "(SELECT max(_of._what) FROM (SELECT oid AS _key, nspname AS _what \
-    FROM pg_catalog.pg_namespace) _of WHERE _of._key = arg_1)";
+    FROM pg_catalog.pg_namespace) _of WHERE _of._key = $1)";
 
 /// Rewrites them.
 ///
@@ -58,10 +59,7 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
     let mut names = Names {
         defined: BTreeSet::new(),
     };
-    match statement.visit(&mut names) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+    walk::rewrite(statement, &mut names)
 }
 
 struct Names {
@@ -105,7 +103,7 @@ fn of_expression(expr: &mut Expr) -> Result<()> {
                 && let Some(mut arguments) = arguments(function)
             {
                 if let Some(first) = arguments.first_mut().filter(|first| is_text(first)) {
-                    *first = expression("to_regclass(arg_1)", std::slice::from_ref(first))?;
+                    *first = expression("to_regclass($1)", std::slice::from_ref(first))?;
                 }
                 *expr = expression(lookup.1, &arguments)?;
             }
@@ -114,14 +112,14 @@ fn of_expression(expr: &mut Expr) -> Result<()> {
             expr: inner, data_type, ..
         } => {
             let rewritten = match type_name(data_type).as_str() {
-                "regclass" if is_text(inner) => Some("to_regclass(arg_1)"),
+                "regclass" if is_text(inner) => Some("to_regclass($1)"),
                 "regclass" => Some(RELATION),
-                "regnamespace" if is_text(inner) => Some("to_regnamespace(arg_1)"),
+                "regnamespace" if is_text(inner) => Some("to_regnamespace($1)"),
                 "regnamespace" => Some(NAMESPACE),
-                "regtype" if is_text(inner) => Some("to_regtype(arg_1)"),
-                "regtype" => Some("format_type(arg_1, NULL)"),
-                "oid" => Some("CAST(arg_1 AS BIGINT)"),
-                "name" => Some("CAST(arg_1 AS VARCHAR)"),
+                "regtype" if is_text(inner) => Some("to_regtype($1)"),
+                "regtype" => Some("format_type($1, NULL)"),
+                "oid" => Some("CAST($1 AS BIGINT)"),
+                "name" => Some("CAST($1 AS VARCHAR)"),
                 _ => None,
             };
             if let Some(rewritten) = rewritten {

@@ -7,20 +7,18 @@ use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Join, JoinConstraint, JoinOperator, LateralView,
     ObjectName, Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor,
-    TableWithJoins, Value, VisitMut, VisitorMut, visit_expressions,
+    TableWithJoins, Value, VisitorMut,
 };
 
 use super::calls::{call, name_of, plain_args, take};
+use crate::query::walk;
 
 /// Rewrites what FROM holds in the statement.
 ///
 /// # Errors
 /// Plan: a function that gives rows lacks an argument.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
-    match statement.visit(&mut Relations) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+    walk::rewrite(statement, &mut Relations)
 }
 
 struct Relations;
@@ -224,11 +222,12 @@ fn series(factor: &mut TableFactor, name: &str, args: &[FunctionArg], alias: Opt
 
 /// Whether there is a column, or a query, in the argument.
 fn depends(arg: &FunctionArg) -> bool {
-    let found = visit_expressions(arg, |expr| match expr {
-        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Subquery(_) => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
+    walk::any(arg, |expr| {
+        matches!(
+            expr,
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Subquery(_)
+        )
+    })
 }
 
 /// The function that gives as a list what a function gives as rows.
@@ -257,6 +256,12 @@ fn of_function(
 ) -> Result<Option<TableFactor>> {
     let (lists, own) = if name == "flatten" {
         (vec![flatten(args)?], "flatten")
+    } else if name == "jsonb_path_query" {
+        let Some(args) = plain_args(&args) else {
+            return plan_err!("the arguments of {name} have no names");
+        };
+        let found = call("jsonb_path_query_array", args);
+        (vec![call("json_array_elements", [found])], name)
     } else {
         let Some(function) = list_function(name) else {
             return Ok(None);

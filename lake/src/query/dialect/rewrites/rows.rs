@@ -6,20 +6,19 @@ use std::ops::ControlFlow;
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Ident, Query, Select, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor,
-    VisitMut, VisitorMut,
+    VisitorMut,
 };
 
 use super::build;
+use super::templates;
+use crate::query::walk;
 
 /// Writes comparisons of rows as comparisons of their fields.
 ///
 /// # Errors
 /// Plan: rows of different lengths are compared.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
-    match statement.visit(&mut Rows) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+    walk::rewrite(statement, &mut Rows)
 }
 
 struct Rows;
@@ -154,7 +153,9 @@ fn distinct(left: &[Expr], right: &[Expr], template: &str, op: BinaryOperator) -
     let pairs = left
         .iter()
         .zip(right)
-        .map(|(left, right)| build::filled(template, &[build::nested(left.clone()), build::nested(right.clone())]))
+        .map(|(left, right)| {
+            templates::expression(template, &[build::nested(left.clone()), build::nested(right.clone())])
+        })
         .collect::<Result<Vec<_>>>()?;
     joined(pairs, &op).ok_or_else(|| DataFusionError::Plan("a row has fields".to_owned()))
 }
@@ -234,7 +235,7 @@ fn filter(expr: &mut Expr) -> Result<()> {
 
 /// `(a, b) in (select …)`: true if a row of the subquery has equal fields, null if one might have.
 fn is_among(row: &[Expr], subquery: &Query, negated: bool) -> Result<Expr> {
-    let found = build::filled(
+    let found = templates::expression(
         "(case when $1 then true when $2 then null else false end)",
         &[among(row, subquery, "$1")?, among(row, subquery, "(($1) is null)")?],
     )?;
@@ -255,9 +256,9 @@ fn among(row: &[Expr], subquery: &Query, condition: &str) -> Result<Expr> {
     let Some(equal) = joined(pairs.map(build::nested).collect(), &BinaryOperator::And) else {
         return plan_err!("a row has fields");
     };
-    let mut exists = build::query_of("select 1 from (select 1) t")?;
+    let mut exists = *templates::query("select 1 from (select 1) t")?;
     if let SetExpr::Select(select) = &mut *exists.body {
-        select.selection = Some(build::filled(condition, &[equal])?);
+        select.selection = Some(templates::expression(condition, &[equal])?);
         for table in &mut select.from {
             table.relation = TableFactor::Derived {
                 lateral: false,

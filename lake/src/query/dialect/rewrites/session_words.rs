@@ -1,32 +1,23 @@
 //! `current_schema`, `current_role` and `current_database` without parentheses, as the standard writes them; and the
 //! variables `@@version` and `@@session.…` of MySQL and SQL Server.
 
-use std::ops::ControlFlow;
-
 use datafusion::common::Result;
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Statement, visit_expressions_mut};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Statement};
 
 use super::templates::{expression, literal};
+use crate::query::walk;
 
 /// Calls the function of that name.
 ///
 /// # Errors
 /// None that a statement causes.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
-    let rewritten = visit_expressions_mut(statement, |expr| {
-        let Some(call) = call(expr) else {
-            return ControlFlow::Continue(());
-        };
-        match expression(&call, &[]) {
-            Ok(call) => *expr = call,
-            Err(error) => return ControlFlow::Break(error),
+    walk::each(statement, |expr| {
+        if let Some(call) = call(expr) {
+            *expr = expression(&call, &[])?;
         }
-        ControlFlow::Continue(())
-    });
-    match rewritten {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+        Ok(())
+    })
 }
 
 /// The call that stands for the word, if it is one of these.

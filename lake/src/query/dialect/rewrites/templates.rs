@@ -1,12 +1,11 @@
 //! SQL that stands for something else, written as SQL.
 
-use std::ops::ControlFlow;
-
 use datafusion::common::Result;
-use datafusion::sql::sqlparser::ast::{Expr, Query, visit_expressions_mut};
+use datafusion::sql::sqlparser::ast::{Expr, Query, Value, ValueWithSpan};
 use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::query::dialect::grammar::Grammar;
+use crate::query::walk;
 
 /// The query of that text.
 ///
@@ -16,24 +15,26 @@ pub(super) fn query(text: &str) -> Result<Box<Query>> {
     Ok(Parser::new(&Grammar).try_with_sql(text)?.parse_query()?)
 }
 
-/// The expression of that text, in which the identifiers `arg_1`, `arg_2` … stand for `arguments`.
+/// The expression of that text, in which `$1`, `$2` … stand for `arguments`. Parameters within these stay.
 ///
 /// # Errors
 /// It is not one.
 pub(super) fn expression(text: &str, arguments: &[Expr]) -> Result<Expr> {
     let mut expression = Parser::new(&Grammar).try_with_sql(text)?.parse_expr()?;
-    let _: ControlFlow<()> = visit_expressions_mut(&mut expression, |part| {
-        if let Expr::Identifier(name) = part
-            && let Some(number) = name.value.strip_prefix("arg_")
-            && let Some(argument) = number
-                .parse::<usize>()
-                .ok()
-                .and_then(|n| arguments.get(n.checked_sub(1)?))
+    walk::each(&mut expression, |part| {
+        if let Expr::Value(ValueWithSpan {
+            value: Value::Placeholder(name),
+            ..
+        }) = part
+            && let Some(argument) = name
+                .strip_prefix('$')
+                .and_then(|number| number.parse::<usize>().ok())
+                .and_then(|number| arguments.get(number.checked_sub(1)?))
         {
             *part = argument.clone();
         }
-        ControlFlow::Continue(())
-    });
+        Ok(())
+    })?;
     Ok(expression)
 }
 

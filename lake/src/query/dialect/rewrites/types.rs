@@ -5,21 +5,18 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    CastFormat, CastKind, CharacterLength, DataType, ExactNumberInfo, Expr, Statement, Value, ValueWithSpan, VisitMut,
-    VisitorMut,
+    CastFormat, CastKind, CharacterLength, DataType, ExactNumberInfo, Expr, Statement, Value, ValueWithSpan, VisitorMut,
 };
 
 use super::dates::{call, text};
+use crate::query::walk;
 
 /// Rewrites them.
 ///
 /// # Errors
 /// Plan: the type has no format.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
-    match statement.visit(&mut Types) {
-        ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => Ok(()),
-    }
+    walk::rewrite(statement, &mut Types)
 }
 
 struct Types;

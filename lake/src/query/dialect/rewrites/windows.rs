@@ -6,21 +6,20 @@ use std::ops::ControlFlow;
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, NamedWindowExpr, Query, SetExpr, Statement,
-    VisitMut, VisitorMut, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
+    VisitorMut, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
 };
 
 use super::build;
+use super::templates;
 use crate::query::dialect::tokens::windows::Excluded;
+use crate::query::walk;
 
 /// Resolves windows by name, and replaces what the engine's window functions lack.
 ///
 /// # Errors
 /// Plan: a window is not defined, or asks for what the engine cannot compute.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
-    match statement.visit(&mut Windows) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+    walk::rewrite(statement, &mut Windows)
 }
 
 fn flow(result: Result<()>) -> ControlFlow<DataFusionError> {
@@ -62,15 +61,8 @@ fn name_windows(query: &mut Query) -> Result<()> {
             return plan_err!("window {} is defined twice", definition.0);
         }
     }
-    let in_select = select.visit(&mut names);
-    let found = match in_select {
-        ControlFlow::Continue(()) => query.order_by.visit(&mut names),
-        found => found,
-    };
-    match found {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+    walk::rewrite(&mut **select, &mut names)?;
+    walk::rewrite(&mut query.order_by, &mut names)
 }
 
 /// Names as SQL compares them.
@@ -197,7 +189,7 @@ fn share(call: Function) -> Result<Expr> {
         return plan_err!("ratio_to_report takes one expression");
     };
     let value = build::nested(value.clone());
-    build::filled("(cast($1 as double) / nullif($2, 0))", &[value, named(call, "sum")])
+    templates::expression("(cast($1 as double) / nullif($2, 0))", &[value, named(call, "sum")])
 }
 
 /// The call without the rows that its frame excludes, from the frames before and after them.
@@ -227,8 +219,8 @@ fn without(call: Function, excluded: Excluded) -> Result<Expr> {
     };
     let both = |function: &str, joined: &str, alone: &str| -> Result<Expr> {
         match (within(function, &before), within(function, &after)) {
-            (Some(before), Some(after)) => build::filled(joined, &[before, after]),
-            (Some(one), None) | (None, Some(one)) => build::filled(alone, &[one]),
+            (Some(before), Some(after)) => templates::expression(joined, &[before, after]),
+            (Some(one), None) | (None, Some(one)) => templates::expression(alone, &[one]),
             (None, None) => refused("in a frame of the current row alone"),
         }
     };
@@ -241,7 +233,7 @@ fn without(call: Function, excluded: Excluded) -> Result<Expr> {
         "avg" => {
             let sum = both("sum", "coalesce($1 + $2, $1, $2)", "$1")?;
             let count = both("count", "($1 + $2)", "$1")?;
-            build::filled("(1.0 * $1 / nullif($2, 0))", &[sum, count])
+            templates::expression("(1.0 * $1 / nullif($2, 0))", &[sum, count])
         }
         _ => refused("in this function: it is in count, sum, avg, min and max"),
     }

@@ -12,6 +12,9 @@ pub(super) mod materialized;
 pub(super) mod numbers;
 pub(super) mod odbc;
 pub(super) mod parameters;
+pub(super) mod pivot;
+pub(super) mod set_schema;
+pub(super) mod trim;
 pub(super) mod versions;
 pub(super) mod windows;
 
@@ -23,6 +26,33 @@ pub(super) fn at(token: Token, span: Span) -> TokenWithSpan {
 /// Whether the token is that word, not in quotes. `word` is in lower case.
 pub(super) fn is_word(token: &Token, word: &str) -> bool {
     matches!(token, Token::Word(Word { value, quote_style: None, .. }) if value.eq_ignore_ascii_case(word))
+}
+
+/// Whether the token is a value: a number, or a text in any of its forms.
+pub(super) fn is_literal(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::DoubleQuotedString(_)
+            | Token::TripleSingleQuotedString(_)
+            | Token::TripleDoubleQuotedString(_)
+            | Token::DollarQuotedString(_)
+            | Token::SingleQuotedByteStringLiteral(_)
+            | Token::DoubleQuotedByteStringLiteral(_)
+            | Token::TripleSingleQuotedByteStringLiteral(_)
+            | Token::TripleDoubleQuotedByteStringLiteral(_)
+            | Token::SingleQuotedRawStringLiteral(_)
+            | Token::DoubleQuotedRawStringLiteral(_)
+            | Token::TripleSingleQuotedRawStringLiteral(_)
+            | Token::TripleDoubleQuotedRawStringLiteral(_)
+            | Token::NationalStringLiteral(_)
+            | Token::QuoteDelimitedStringLiteral(_)
+            | Token::NationalQuoteDelimitedStringLiteral(_)
+            | Token::EscapedStringLiteral(_)
+            | Token::UnicodeStringLiteral(_)
+            | Token::HexStringLiteral(_)
+    )
 }
 
 /// The place of the first token that is not white space or a comment, from `start` on.

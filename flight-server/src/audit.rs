@@ -1,0 +1,95 @@
+//! What the audit is told of this door.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use arrow_flight::FlightData;
+use cordada_query::audit::{Event, Outcome, Record, Statement};
+use futures::Stream;
+use tonic::{Code, Status};
+
+use crate::rows::Messages;
+
+/// The protocol's name in `ops.audit`.
+pub(crate) const DOOR: &str = "flight_sql";
+
+/// Somebody logged in, or was not let in: what was typed for a name then may be a password.
+pub(crate) fn login(user: Option<&str>, status: Option<&Status>) -> Record {
+    let (event, outcome) = match status {
+        None => (Event::Login, Outcome::Done),
+        Some(_) => (Event::Refusal, Outcome::Refused),
+    };
+    Record {
+        user: user.map(str::to_owned),
+        error: status.map(class),
+        ..Record::new(event, DOOR, outcome)
+    }
+}
+
+/// The statement's rows, which tell it what becomes of it.
+pub(crate) fn watched(rows: Result<Messages, Status>, mut statement: Statement) -> Result<Messages, Status> {
+    match rows {
+        Ok(messages) => Ok(Box::pin(Watched { messages, statement })),
+        Err(status) => {
+            failed(&mut statement, &status);
+            Err(status)
+        }
+    }
+}
+
+/// How many rows there were, which the statement is told.
+pub(crate) fn counted(rows: Result<u64, Status>, mut statement: Statement) -> Result<u64, Status> {
+    match &rows {
+        Ok(count) => {
+            statement.sent(*count, 0);
+            statement.ended(Outcome::Done, None);
+        }
+        Err(status) => failed(&mut statement, status),
+    }
+    rows
+}
+
+/// The statement ended so.
+pub(crate) fn failed(statement: &mut Statement, status: &Status) {
+    let outcome = match status.code() {
+        Code::PermissionDenied | Code::Unauthenticated => Outcome::Refused,
+        Code::Cancelled => Outcome::Cancelled,
+        _ => Outcome::Failed,
+    };
+    statement.ended(outcome, Some(class(status)));
+}
+
+fn class(status: &Status) -> String {
+    format!("{:?}", status.code())
+}
+
+struct Watched {
+    messages: Messages,
+    statement: Statement,
+}
+
+impl Stream for Watched {
+    type Item = Result<FlightData, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let message = ready!(self.messages.as_mut().poll_next(context));
+        match &message {
+            Some(Ok(data)) => {
+                let bytes = data.data_header.len() + data.data_body.len();
+                self.statement.sent(rows(data), bytes as u64);
+            }
+            Some(Err(status)) => failed(&mut self.statement, status),
+            None => self.statement.ended(Outcome::Done, None),
+        }
+        Poll::Ready(message)
+    }
+}
+
+/// The rows of a message; none, if it is no batch.
+fn rows(data: &FlightData) -> u64 {
+    let message = arrow::ipc::root_as_message(&data.data_header).ok();
+    let batch = message.and_then(|message| message.header_as_record_batch());
+    batch
+        .and_then(|batch| u64::try_from(batch.length()).ok())
+        .unwrap_or_default()
+}

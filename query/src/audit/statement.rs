@@ -1,0 +1,118 @@
+//! A statement, from when it comes to when its last row is sent.
+
+use chrono::Utc;
+use cordada_core::{TableName, hex};
+use cordada_lake::query::sql::without_literals;
+use ring::digest::{SHA256, digest};
+
+use super::Audit;
+use super::record::{Event, Outcome, Record};
+use crate::auth::Principal;
+use crate::engine::{PlannedQuery, Scope};
+
+/// Bytes of a statement whose text is put down, and not its hash alone: one of megabytes is literals, most of it.
+const LONGEST: usize = 256 << 10;
+
+/// What is put down of a statement once it is over. One that is dropped before it ended was cancelled.
+#[derive(Debug)]
+pub struct Statement {
+    audit: Audit,
+    /// `None` once it is put down.
+    record: Option<Box<Record>>,
+}
+
+impl Audit {
+    /// A statement came.
+    pub fn statement(&self, door: &'static str, asker: &Principal, session: Option<&str>, sql: &str) -> Statement {
+        let record = Record {
+            user: Some(asker.name.clone()),
+            session: session.map(|session| hash(session.as_bytes())),
+            sql_hash: Some(hash(sql.as_bytes())),
+            sql: (sql.len() <= LONGEST).then(|| without_literals(sql)),
+            queued_at: Some(Utc::now()),
+            ..Record::new(Event::Statement, door, Outcome::Cancelled)
+        };
+        Statement {
+            audit: self.clone(),
+            record: Some(Box::new(record)),
+        }
+    }
+}
+
+impl Audit {
+    /// Rows come for that table.
+    pub fn ingest(&self, door: &'static str, asker: &Principal, session: Option<&str>, table: &TableName) -> Statement {
+        let now = Some(Utc::now());
+        let record = Record {
+            user: Some(asker.name.clone()),
+            session: session.map(|session| hash(session.as_bytes())),
+            relations: Some(table.to_string()),
+            queued_at: now,
+            started_at: now,
+            ..Record::new(Event::Ingest, door, Outcome::Cancelled)
+        };
+        Statement {
+            audit: self.clone(),
+            record: Some(Box::new(record)),
+        }
+    }
+}
+
+impl Statement {
+    /// It was planned so.
+    pub fn planned(&mut self, scope: &Scope, planned: &PlannedQuery) {
+        let Some(record) = &mut self.record else { return };
+        let relations = planned.relations(&scope.schema);
+        let names: Vec<_> = relations.iter().map(ToString::to_string).collect();
+        let mut roles: Vec<_> = relations
+            .iter()
+            .flat_map(|name| scope.access.limits(name))
+            .map(|grant| grant.role.as_str())
+            .collect();
+        roles.sort();
+        roles.dedup();
+        record.release = Some(scope.release.number);
+        record.relations = (!names.is_empty()).then(|| names.join(", "));
+        record.policies = (!roles.is_empty()).then(|| roles.join(", "));
+    }
+
+    /// It begins to run.
+    pub fn started(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.started_at = Some(Utc::now());
+        }
+    }
+
+    /// Rows of it were sent.
+    pub fn sent(&mut self, rows: u64, bytes: u64) {
+        let Some(record) = &mut self.record else { return };
+        record.rows += rows;
+        record.bytes += bytes;
+        if rows > 0 {
+            record.first_batch_at.get_or_insert_with(Utc::now);
+        }
+    }
+
+    /// It is over. `error` is the class of what ended it.
+    pub fn ended(&mut self, outcome: Outcome, error: Option<String>) {
+        if let Some(mut record) = self.record.take() {
+            record.outcome = outcome;
+            record.error = error;
+            let now = Utc::now();
+            record.ended_at = Some(now);
+            record.recorded_at = now;
+            self.audit.record(*record);
+        }
+    }
+}
+
+impl Drop for Statement {
+    fn drop(&mut self) {
+        self.ended(Outcome::Cancelled, None);
+    }
+}
+
+/// SHA-256 in hexadecimal.
+fn hash(bytes: &[u8]) -> String {
+    hex::encode(digest(&SHA256, bytes).as_ref())
+}
