@@ -21,7 +21,7 @@ import duckdb
 TITLE = "Serving"
 COLUMNS = "line_id, invoice, product, description, quantity, price, sold_at"
 NUMBERS = "line_id, quantity, price, sold_at"
-FILTERED = "select reading_id, sensor, value, at from {} where value > 995 and reading_id % 2 = 0"
+FILTERED = "select reading_id, sensor, value, read_at from {} where value > 995 and reading_id % 2 = 0"
 TABLES, TABLE_COLUMNS = 1000, 10
 ASKING_SECONDS = 3
 
