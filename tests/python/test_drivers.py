@@ -7,9 +7,6 @@ import os
 import re
 
 import pytest
-
-pytest.register_assert_rewrite("drivers.features")
-
 from conftest import skip_loudly
 from drivers import Lacks, matrix, shop
 from drivers.adbc import Adbc

@@ -32,7 +32,8 @@ COLUMNS = {
     "texts": {"VARCHAR", "TEXT"},
     "bytes": {"VARBINARY", "BINARY", "BYTEA", "BLOB"},
     "days": {"DATE"},
-    "moments": {"TIMESTAMP", "DATETIME"},
+    # Tables keep every time as an instant in UTC.
+    "moments": {"TIMESTAMP WITH TIME ZONE", "TIMESTAMP", "DATETIME"},
     "instants": {"TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ", "TIMESTAMP_WITH_TIMEZONE", "DATETIME"},
 }
 COMMENTS = {"id": "The number of the customer.", "name": "What the customer is called."}
