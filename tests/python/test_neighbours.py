@@ -353,6 +353,26 @@ def test_greedy_statements_stay_within_the_memory_that_there_is(shop, kind):
         one(port)
 
 
+def test_clients_that_do_not_read_keep_no_turn(shop):
+    large = "select sale_id, customer, x from raw_shop.sales cross join generate_series(1, 50) g(x)"
+    with serving(shop) as (process, port, _):
+        open_results = []
+        for _ in range(12):
+            connection = connect(url(port))
+            cursor = connection.cursor()
+            cursor.execute(large)
+            open_results.append((connection, cursor, cursor.fetch_record_batch()))
+        # Three times as many as there are turns, and none of them read any further.
+        assert ask(port, "select sum(amount) > 0 as n from raw_shop.sales").to_pylist() == [{"n": True}]
+        # Whoever reads on gets all.
+        connection, cursor, rows = open_results.pop()
+        assert sum(batch.num_rows for batch in rows) == 15_000_000
+        for connection, cursor, _ in [*open_results, (connection, cursor, rows)]:
+            for end in (cursor.adbc_cancel, cursor.close, connection.close):
+                suppressed(end)
+        until(lambda: is_quiet(process), process)
+
+
 def test_threads_come_back(shop):
     with serving(shop) as (process, port, _):
         for _ in range(3):
