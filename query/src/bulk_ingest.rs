@@ -56,10 +56,10 @@ pub enum IfExists {
     Replace,
 }
 
-/// The cause of an error about whether a table is there.
+/// The cause of an error about whether a table is there, as ADBC tells such errors apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
-    /// It is, and should not be.
+    /// It is, and should not be, or has other columns than the rows.
     Exists,
     /// It is not, and should be.
     Missing,
@@ -158,7 +158,12 @@ impl BulkIngests {
                 (write, without_keys(&docs, &schema))
             }
         };
-        let report = lake.write(table, write, vec![rows]).await?;
+        let is_added_to = before.is_some() && ingest.if_exists == IfExists::Append;
+        let report = lake.write(table, write, vec![rows]).await;
+        let report = report.map_err(|error| match is_added_to && error.kind() == ErrorKind::Config {
+            true => error.caused_by(Presence::Exists),
+            false => error,
+        })?;
         let mut relation = Relation::table(lake.path_of(table), report.version);
         relation.docs = docs.into();
         let mut draft = Draft::new(base.clone(), BY, random_id()?);
