@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, Weak};
 use arrow::datatypes::{FieldRef, Schema};
 use cordada_core::threads::locked;
 use cordada_core::types::{self, PII};
-use cordada_core::{Error, Result, TableName};
+use cordada_core::{Error, ErrorKind, Result, TableName};
 use cordada_lake::release::Docs;
 use cordada_lake::{Base, Draft, Lake, Mode, Relation, RelationKind, Write, journal};
 use datafusion::execution::SendableRecordBatchStream;
@@ -228,10 +228,12 @@ fn check_columns(table: &TableName, rows: &Schema, there: &Schema) -> Result<()>
     }
     let has: Vec<_> = there.fields().iter().map(|field| field.name().as_str()).collect();
     Err(
-        Error::config(doing(table), format!("it has no column {}", unknown.join(", "))).hint(format!(
-            "it has: {}; replace the table to give it others",
-            has.join(", ")
-        )),
+        Error::config(doing(table), format!("it has no column {}", unknown.join(", ")))
+            .hint(format!(
+                "it has: {}; replace the table to give it others",
+                has.join(", ")
+            ))
+            .caused_by(Presence::Exists),
     )
 }
 

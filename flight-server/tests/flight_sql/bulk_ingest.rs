@@ -108,7 +108,13 @@ async fn rows_become_a_table_and_are_added_to_it_and_replaced() {
     let unfit = ingest(&mut client, "crm.leads", APPEND, vec![other.clone()])
         .await
         .unwrap_err();
-    assert_eq!(unfit.code(), Code::InvalidArgument, "{unfit}");
+    assert_eq!(unfit.code(), Code::AlreadyExists, "{unfit}");
+    let more = RecordBatch::try_from_iter([("more", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).unwrap();
+    let unfit = ingest(&mut client, "crm.leads", CREATE_APPEND, vec![more])
+        .await
+        .unwrap_err();
+    assert_eq!(unfit.code(), Code::AlreadyExists, "{unfit}");
+    assert!(unfit.message().contains("no column `more`"), "{unfit}");
     assert_eq!(answer(&mut client, "select count(*) from crm.leads").await, ["5"]);
     assert_eq!(ingest(&mut client, "crm.leads", REPLACE, vec![other]).await.unwrap(), 1);
     assert_eq!(answer(&mut client, "select * from crm.leads").await, ["x"]);
