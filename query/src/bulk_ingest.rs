@@ -107,8 +107,8 @@ impl BulkIngests {
 
     /// Writes the rows and publishes them; gives how many there were.
     ///
-    /// It can be dropped at any time: until the release is there nobody sees a row, and the next write of the table goes
-    /// on from what is published.
+    /// It can be dropped at any time: until the release is there nobody sees a row, and the next write of the table
+    /// goes on from what is published.
     ///
     /// # Errors
     /// Those of [`crate::Engine::ingest`].

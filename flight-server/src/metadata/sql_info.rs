@@ -179,8 +179,8 @@ fn changes(infos: &mut SqlInfoDataBuilder) {
     infos.append(SqlInfo::SqlSupportedConcurrenciesForResultSetScrollInsensitive, 0_i32);
 }
 
-/// What CAST converts: text to and from everything, numbers into each other (a truth value is no decimal), a timestamp to
-/// and from its date, and to its time.
+/// What CAST converts: text to and from everything, numbers into each other (a truth value is no decimal), a timestamp
+/// to and from its date, and to its time.
 fn conversions() -> BTreeMap<i32, Vec<i32>> {
     use SqlSupportsConvert as C;
     let texts = [C::SqlConvertChar, C::SqlConvertVarchar, C::SqlConvertLongvarchar];

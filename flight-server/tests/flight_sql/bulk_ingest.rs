@@ -154,7 +154,7 @@ async fn rows_that_break_off_leave_nothing() {
         assert_eq!(newest(&fixture.shop).await, before);
         assert_eq!(answer(&mut client, "select id from crm.leads").await, ["1"]);
     }
-    // A write that was committed and never published, as of a process that was killed in between, is undone by the next.
+    // What was committed and never published, as of a process that was killed in between, is undone by the next write.
     fixture.shop.write("crm.leads", leads(&[100])).await;
     assert_eq!(
         ingest(&mut client, "crm.leads", APPEND, vec![leads(&[2])])
