@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{FlightEndpoint, RenewFlightEndpointRequest, Result as ActionResult, Ticket as FlightTicket};
+use cordada_lake::query::session::CATALOG;
 use cordada_lake::query::session_statements::Change;
 use cordada_query::PlannedQuery;
 use prost::Message;
@@ -41,6 +42,9 @@ impl Service {
             {
                 set = Err(OptionError::InvalidValue);
             }
+            if set.is_ok() && changed.schema != options.schema && !self.has_schema(caller, &changed).await? {
+                set = Err(OptionError::InvalidValue);
+            }
             match set {
                 Ok(()) => options = changed,
                 Err(error) => {
@@ -53,6 +57,15 @@ impl Service {
         }
         let result = SetSessionOptionsResult { errors };
         Ok(answers(vec![ActionResult::new(result.encode_to_vec())]))
+    }
+
+    /// Whether there is the schema of these options, for whoever asks.
+    async fn has_schema(&self, caller: &Caller, options: &Options) -> Result<bool, Status> {
+        let access = &caller.identity.principal.access;
+        let scope = self.engine.scope(access, options.release, &options.schema).await;
+        let scope = scope.map_err(|error| status::of(&error))?;
+        let catalog = self.engine.workspace(&scope).session.catalog(CATALOG);
+        Ok(catalog.is_some_and(|catalog| catalog.schema(&options.schema).is_some()))
     }
 
     pub(super) async fn get_options(&self, caller: &Caller) -> Result<Response<Answers<ActionResult>>, Status> {

@@ -99,6 +99,10 @@ async fn options_last_as_long_as_the_session() {
         set(&mut client, "colour", text("red")).await["colour"].code,
         INVALID_NAME
     );
+    for schema in ["no_such_schema", "\"marts\""] {
+        let refused = set(&mut client, "schema", text(schema)).await;
+        assert_eq!(refused["schema"].code, INVALID_VALUE, "{schema}");
+    }
     assert_eq!(
         set(&mut client, "catalog", text("other")).await["catalog"].code,
         INVALID_VALUE
