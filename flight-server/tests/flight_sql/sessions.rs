@@ -112,6 +112,15 @@ async fn options_last_as_long_as_the_session() {
         INVALID_VALUE
     );
 
+    for (user, schema) in [("root", "no_such_schema"), ("ana", "warehouse"), ("root", "Marts")] {
+        let mut client = fixture.client(user).await;
+        assert_eq!(
+            set(&mut client, "schema", text(schema)).await["schema"].code,
+            INVALID_VALUE,
+            "{schema}"
+        );
+    }
+
     let mut other = fixture.client("root").await;
     assert!(query(&mut other, "select count(*) from dim_customer").await.is_err());
     const CLOSED: i32 = 1;
