@@ -43,6 +43,8 @@ demo:
 test: $(TEST_VENV)/complete
 	@echo "==> Servers for the tests: PostgreSQL, MariaDB, Tryton, Vendure, SAP CAP; the first time about 5 minutes."
 	PYTHONPATH=tests/python $(TEST_VENV)/bin/python -m servers install
+	@echo "==> Drivers for the tests: JDBC, arrow-go; the first time about 2 minutes."
+	CORDADA=$(CORDADA) PYTHONPATH=tests/python $(TEST_VENV)/bin/python -m drivers install
 	@echo "==> Running the Rust tests, then the end-to-end tests: below 20 minutes$(TREE)."
 	cargo test --locked --workspace
 	CORDADA=$(CORDADA) $(TEST_VENV)/bin/python -m pytest -p no:cacheprovider tests/python

@@ -133,7 +133,7 @@ def write_readings(path):
                 range as reading_id,
                 'sensor ' || range % 997 as sensor,
                 (range * 2654435761 % 100000) / 100.0::double as value,
-                timestamp '2026-01-01' + to_milliseconds(range * 100) as at
+                timestamp '2026-01-01' + to_milliseconds(range * 100) as read_at
             from range({READINGS})
         ) to '{path}' (format parquet)
         """

@@ -21,7 +21,7 @@ import duckdb
 TITLE = "Serving"
 COLUMNS = "line_id, invoice, product, description, quantity, price, sold_at"
 NUMBERS = "line_id, quantity, price, sold_at"
-FILTERED = "select reading_id, sensor, value, at from {} where value > 995 and reading_id % 2 = 0"
+FILTERED = "select reading_id, sensor, value, read_at from {} where value > 995 and reading_id % 2 = 0"
 TABLES, TABLE_COLUMNS = 1000, 10
 ASKING_SECONDS = 3
 
@@ -32,6 +32,11 @@ class Running:
 
     url: str
     process: int
+
+    def processor_seconds(self):
+        """What it has computed so far, the system's work for it included."""
+        fields = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def peak_megabytes(self):
         """The most memory that it had, so far."""
@@ -89,25 +94,41 @@ def project(folder, lines, readings):
 
 def small_questions(runs, ours, roapi, ceiling):
     """`select 1`, as often as it is answered."""
+
+    def asking(server, connections):
+        def once():
+            before = server.processor_seconds()
+            figures = client(server.url, "ask", "select 1", connections, ASKING_SECONDS)
+            own = server.processor_seconds() - before
+            return figures | {"own": own / (figures["rate"] * ASKING_SECONDS) * 1000}
+
+        return once
+
     sections = []
     for connections in [1, 8]:
-        ask = lambda url: lambda: client(url, "ask", "select 1", connections, ASKING_SECONDS)  # noqa: E731, B023
-        us, them, _ = contenders = [
-            contest.Contender("Cordada", ask(ours.url)),
-            contest.Contender("ROAPI", ask(roapi.url)),
-            contest.Contender("the limit: pyarrow, which answers without looking", ask(ceiling.url)),
+        us, _, limit = contenders = [
+            contest.Contender("Cordada", asking(ours, connections)),
+            contest.Contender("ROAPI", asking(roapi, connections)),
+            contest.Contender("the limit: pyarrow, which answers without looking", asking(ceiling, connections)),
         ]
         contest.alternate(contenders, runs)
         columns = [
             ("questions/s", lambda c: f"{c.median('rate'):,.0f}"),
             ("p50, ms", lambda c: f"{c.median('p50'):.2f}"),
             ("p99, ms", lambda c: f"{c.median('p99'):.2f}"),
+            ("of the server's processor, ms each", lambda c: f"{c.median('own'):.2f}"),
         ]
-        ratio, limit = (us.median("rate") / other.median("rate") for other in contenders[1:])
+        ratio, share = (us.median("rate") / other.median("rate") for other in contenders[1:])
+        own, least = us.median("own"), limit.median("own")
         sections += [
             f"`select 1` on {connections} connection{'s' * (connections > 1)}, GetFlightInfo and DoGet each time:",
             contest.table(contenders, columns),
-            contest.goal("At least 5× ROAPI", ratio >= 5, f"{ratio:.1f}×, and {limit:.0%} of the limit"),
+            "\n".join(
+                [
+                    contest.goal("At least 5× ROAPI", ratio >= 5, f"{ratio:.1f}×, and {share:.0%} of the limit"),
+                    contest.goal("Below 0.2 ms of the server", own < 0.2, f"{own:.2f} ms; the limit's, {least:.2f} ms"),
+                ]
+            ),
         ]
     return "\n\n".join(sections)
 

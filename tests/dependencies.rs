@@ -11,7 +11,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const FEATURES: &str = "workspace-hack";
 
 /// Every crate of the workspace with the workspace crates that it may use outside tests.
-const ALLOWED: [(&str, &[&str]); 22] = [
+const ALLOWED: [(&str, &[&str]); 23] = [
     (
         "cordada",
         &[
@@ -39,6 +39,7 @@ const ALLOWED: [(&str, &[&str]); 22] = [
             "cordada-ingest-events",
             "cordada-ingest-files",
             "cordada-ingest-logs",
+            "cordada-ingest-mqtt",
             "cordada-ingest-rest",
             "cordada-ingest-source",
             "cordada-lake",
@@ -98,6 +99,10 @@ const ALLOWED: [(&str, &[&str]); 22] = [
             "cordada-ingest-formats",
             "cordada-ingest-source",
         ],
+    ),
+    (
+        "cordada-ingest-mqtt",
+        &["cordada-core", "cordada-ingest-formats", "cordada-ingest-source"],
     ),
     ("cordada-http", &["cordada-core", "cordada-ingest-formats"]),
     ("cordada-marts", &["cordada-core", "cordada-lake"]),

@@ -8,7 +8,7 @@ use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::CommandStatementIngest;
-use arrow_flight::sql::command_statement_ingest::table_definition_options::{TableExistsOption, TableNotExistOption};
+use arrow_flight::sql::{TableExistsOption, TableNotExistOption};
 use cordada_core::{Error, ErrorKind, TableName};
 use cordada_lake::query::session::CATALOG;
 use cordada_query::{BulkIngest, IfExists, IfMissing};
@@ -119,7 +119,7 @@ fn broken_off(error: FlightError) -> DataFusionError {
 mod tests {
     use std::collections::HashMap;
 
-    use arrow_flight::sql::command_statement_ingest::TableDefinitionOptions;
+    use arrow_flight::sql::TableDefinitionOptions;
     use tonic::Code;
 
     use super::*;

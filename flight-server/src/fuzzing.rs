@@ -60,7 +60,7 @@ mod tests {
     use arrow::datatypes::{DataType, Field, Schema};
     use arrow::ipc::writer::IpcWriteOptions;
     use arrow_flight::SchemaAsIpc;
-    use arrow_flight::sql::command_statement_ingest::TableDefinitionOptions;
+    use arrow_flight::sql::TableDefinitionOptions;
     use arrow_flight::sql::{
         ActionCreatePreparedStatementRequest, CommandGetTables, CommandStatementIngest, ProstMessageExt,
     };

@@ -31,6 +31,7 @@ mod metadata;
 mod options;
 mod parameters;
 mod peer;
+mod plain_bytes;
 mod plain_values;
 mod prepared;
 mod protocol;

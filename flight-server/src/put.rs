@@ -1,5 +1,5 @@
-//! DoPut: values for the parameters of a statement, rows to ingest, and statements of which only the number of rows that they
-//! change is asked for.
+//! DoPut: values for the parameters of a statement, rows to ingest, and statements of which only the number of rows
+//! that they change is asked for.
 
 use arrow_flight::sql::{DoPutPreparedStatementResult, DoPutUpdateResult};
 use arrow_flight::{FlightData, PutResult};

@@ -107,8 +107,9 @@ impl FlightService for Service {
         };
         let payload = first.as_ref().map(|first| &*first.payload).unwrap_or_default();
         let token = self.authenticator.handshake(headers.as_ref(), &peer, payload).await?;
+        let bearer = header(&format!("Bearer {token}"))?;
         let version = first.as_ref().map_or(0, |first| first.protocol_version);
-        let payload = Bytes::from(token.clone().into_bytes());
+        let payload = Bytes::from(token.into_bytes());
         let mut response = answers(vec![HandshakeResponse {
             protocol_version: version,
             payload,
@@ -366,7 +367,7 @@ impl Service {
     }
 
     /// What the audit is told of a statement.
-    fn statement(&self, caller: &Caller, sql: &str) -> Statement {
+    pub(crate) fn statement(&self, caller: &Caller, sql: &str) -> Statement {
         let asker = &caller.identity.principal;
         self.audit.statement(audit::DOOR, asker, caller.session().map(String::as_str), sql)
     }

@@ -1,7 +1,7 @@
 //! Sessions: the options that a client set and expects to find again, after a restart of the server too. What is set is
 //! in the lake's vault; what is not is nowhere, so that a session that sets nothing costs nothing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,7 +26,7 @@ use crate::status;
 const NAME: &str = "cordada_session";
 /// Sessions whose options are in memory; those of others are read when they are asked for.
 const CAPACITY: usize = 10_000;
-/// Sessions with options of their own that one user may have; whoever sets more loses the one that was set first.
+/// Sessions with options of their own that one user may have; whoever has more loses the one that is idle for longest.
 const MOST_OF_A_USER: usize = 1000;
 /// How often those of long ago are looked for.
 const CLEAN: Duration = Duration::from_secs(60 * 60);
@@ -37,8 +37,8 @@ const FOLDER: &str = "sessions";
 #[derive(Debug)]
 pub(crate) struct Sessions {
     known: Recent<String, Options>,
-    /// For each user the sessions that have options of their own, in the order in which these were set.
-    own: Mutex<HashMap<String, VecDeque<String>>>,
+    /// For each user the sessions that have set options.
+    own: Mutex<HashMap<String, HashSet<String>>>,
     vault: Option<Vault>,
 }
 
@@ -139,11 +139,17 @@ impl Sessions {
         self.known.insert(session.to_owned(), options, 1);
         let mut own = locked(&self.own);
         let theirs = own.entry(user.clone()).or_default();
-        if !theirs.iter().any(|known| known == session) {
-            theirs.push_back(session.to_owned());
+        theirs.insert(session.to_owned());
+        if theirs.len() <= MOST_OF_A_USER {
+            return Ok(None);
         }
-        let ended = (theirs.len() > MOST_OF_A_USER).then(|| theirs.pop_front()).flatten();
-        Ok(ended.map(|session| Ended {
+        // The one that was not used for longest: not even in memory, or first there.
+        let by_use = self.known.keys();
+        let known: HashSet<_> = by_use.iter().collect();
+        let forgotten = theirs.iter().find(|session| !known.contains(session));
+        let idle = forgotten.or_else(|| by_use.iter().find(|session| theirs.contains(*session)));
+        let idle = idle.cloned();
+        Ok(idle.map(|session| Ended {
             user: user.clone(),
             session,
         }))
@@ -154,14 +160,9 @@ impl Sessions {
         self.known.remove(session);
         let had_options = {
             let mut own = locked(&self.own);
-            let theirs = own.get_mut(user);
-            let before = theirs.as_ref().map_or(0, |theirs| theirs.len());
-            let left = theirs.map_or(0, |theirs| {
-                theirs.retain(|known| known != session);
-                theirs.len()
-            });
-            own.retain(|_, sessions| !sessions.is_empty());
-            left < before
+            let had_options = own.get_mut(user).is_some_and(|theirs| theirs.remove(session));
+            own.retain(|_, theirs| !theirs.is_empty());
+            had_options
         };
         // One of before a restart is removed once it is old: nobody can ask for it.
         if let Some(vault) = self.vault.as_ref().filter(|_| had_options)
@@ -266,19 +267,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_has_too_many_loses_the_first() {
+    async fn whoever_has_too_many_loses_the_one_that_is_idle_for_longest() {
         let sessions = Sessions::new(None);
         for number in 0..MOST_OF_A_USER {
             let name = number.to_string();
             let ended = sessions.set(&identity(&name), &name, in_staging()).await.unwrap();
             assert_eq!(ended, None);
         }
+        sessions.get(&"0".to_owned()).await.unwrap();
         let ended = sessions
             .set(&identity("more"), "more", in_staging())
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(ended.session, "0");
+        assert_eq!(ended.session, "1");
+        sessions.close("anonymous", &ended.session).await;
         let again = sessions
             .set(&identity("more"), "more", Options::default())
             .await

@@ -9,7 +9,6 @@ use std::task::{Context, Poll, ready};
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use arrow_flight::{FlightData, Ticket};
 use bytes::{BufMut, Bytes, BytesMut};
-use futures::Stream;
 use http_body::Frame;
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};

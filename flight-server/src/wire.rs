@@ -11,6 +11,7 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
+use crate::plain_bytes::plain;
 use crate::sql_types;
 
 /// Which of the engine's types a client takes; by default those that every client knows.
@@ -51,6 +52,9 @@ pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
                     .data_type(told.clone())
                     .build()
                     .map(make_array)
+            }
+            (DataType::Utf8View, DataType::Utf8) | (DataType::BinaryView, DataType::Binary) => {
+                plain(column)?.map_or_else(|| cast_with_options(column, field.data_type(), &options), Ok)
             }
             (_, told) => cast_with_options(column, told, &options),
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use cordada_core::{Context, Error};
 use cordada_ingest_source::provenance;
@@ -11,8 +12,11 @@ use datafusion::execution::SendableRecordBatchStream;
 
 use crate::landing::mapped;
 
-/// The rows with [`provenance::DELETED`], if the column that says so is there: it is true, or holds anything but null.
-/// What the source has flagged stays flagged.
+/// Texts that say no.
+const NO: [&str; 6] = ["", "0", "f", "false", "n", "no"];
+
+/// The rows with [`provenance::DELETED`], if the column that says so is there: it holds anything but null, false, 0 or a
+/// text that says [`NO`]. What the source has flagged stays flagged.
 pub(crate) fn flagged(
     column: Option<String>,
     schema: SchemaRef,
@@ -34,9 +38,20 @@ pub(crate) fn flagged(
         let before = known.and_then(|at| batch.column(at).as_boolean_opt());
         let nulls = says.logical_nulls();
         let is_said = |row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
-        // A flag that became text, because something else was in the column too, is a flag all the same.
+        // Numbers and texts say it too: not every source has booleans, and a flag among other values became text.
+        let numbers = match says.data_type().is_numeric() {
+            true => Some(cast(says, &DataType::Float64).doing(doing)?),
+            false => None,
+        };
+        let is_zero = |row: usize| {
+            let numbers = numbers.as_ref().map(|numbers| numbers.as_primitive::<Float64Type>());
+            numbers.is_some_and(|numbers| numbers.value(row) == 0.0)
+        };
         let texts = says.as_string_opt::<i32>();
-        let is_no = |row: usize| texts.is_some_and(|texts| texts.value(row).eq_ignore_ascii_case("false"));
+        let is_no = |row: usize| {
+            let text = texts.map(|texts| texts.value(row).trim());
+            is_zero(row) || text.is_some_and(|text| NO.iter().any(|no| text.eq_ignore_ascii_case(no)))
+        };
         let gone = (0..says.len()).map(|row| {
             let says_so = || is_said(row) && !is_no(row);
             let said = says.as_boolean_opt().map_or_else(says_so, |flags| is_true(flags, row));

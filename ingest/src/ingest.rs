@@ -220,9 +220,9 @@ async fn finished(landing: &Landing<'_>, progress: &dyn Progress) -> Result<Land
     })
 }
 
-/// Why a stream failed of which nothing landed, though there were rows.
+/// Why a stream failed of which nothing could land, though there were rows.
 fn all_rejected(landing: &Landing<'_>, landed: &Outcome) -> Option<Error> {
-    if landed.rows > 0 || landed.rejected == 0 {
+    if landed.passed > 0 || landed.rows > 0 || landed.rejected == 0 {
         return None;
     }
     let error = landing.all_rejected(landed.rejected, landed.first_reason.as_deref());

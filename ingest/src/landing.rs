@@ -65,6 +65,8 @@ pub(crate) struct Outcome {
     pub(crate) files: usize,
     pub(crate) skipped_files: usize,
     pub(crate) rows: u64,
+    /// Rows that could land, though the table may have had them.
+    pub(crate) passed: u64,
     pub(crate) rejected: u64,
     /// Why the first of those cannot land.
     pub(crate) first_reason: Option<String>,
@@ -320,6 +322,7 @@ impl Landing<'_> {
         (landed.state, landed.shapes) = (kept.state, kept.shapes);
         let (rows, rejected) = (written.rows_added, rejects.rows());
         (landed.rows, landed.rejected) = (landed.rows + rows, landed.rejected + rejected);
+        landed.passed += gate.passed();
         landed.first_reason = landed.first_reason.take().or_else(|| rejects.first_reason());
         attempt.any_landed |= gate.passed() > 0;
         attempt.rejected += rejected;
@@ -431,6 +434,11 @@ impl Landing<'_> {
         let existing = known.columns;
         // Whoever filled a spool has transformed what is in it.
         let transformed = matches!(rows, Rows::Records(_));
+        let are_records = match &rows {
+            Rows::Typed { .. } => false,
+            Rows::Records(_) => true,
+            Rows::Files(files) => files.iter().all(ScannedFile::is_of_records),
+        };
         let mut shapes = None;
         let (schema, partitions, contents) = match rows {
             Rows::Typed {
@@ -483,7 +491,7 @@ impl Landing<'_> {
                 (scanned.schema, scanned.partitions, contents)
             }
         };
-        self.check_names(&attempt.names, &schema, existing, transformed)?;
+        self.check_names(&attempt.names, &schema, existing, transformed, are_records)?;
         let deleted = self.options.named(&attempt.names).deleted;
         let (schema, partitions) = flagged(deleted, schema, partitions);
         let (schema, partitions) = if transformed || attempt.transforms.is_empty() {
@@ -501,13 +509,15 @@ impl Landing<'_> {
         }))
     }
 
-    /// Whether the columns that the configuration names are there; `dropped` says that those to drop have gone already.
+    /// Whether the columns that the configuration names are there. `dropped` says that those to drop have gone already,
+    /// `are_records` that each row has only the columns that it needs.
     fn check_names(
         &self,
         names: &SourceNames,
         incoming: &SchemaRef,
         existing: Option<&SchemaRef>,
         dropped: bool,
+        are_records: bool,
     ) -> Result<()> {
         let known = incoming
             .fields()
@@ -532,6 +542,11 @@ impl Landing<'_> {
                 false => names.find_path(name).is_some(),
             };
             if known.is_empty() || is_there {
+                continue;
+            }
+            // The first record that is gone brings the flag.
+            if are_records && self.options.deleted.as_ref() == Some(name) {
+                tracing::warn!(table = %self.table, column = name, "no record has the column of `deleted` yet");
                 continue;
             }
             let hint = did_you_mean(name, "the columns are", known.iter().copied());

@@ -9,7 +9,7 @@ use cordada_core::suggest::did_you_mean;
 use cordada_core::{Context, Error, Result, yaml};
 use cordada_exporter::{Campaign, Connection, ExportReport};
 use cordada_flight_server::{Config, Server};
-use cordada_query::auth::{LoginSettings, hash_password};
+use cordada_query::auth::hash_password;
 use cordada_query::{Role, User};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};

@@ -13,6 +13,8 @@ pub const KINDS: &[Kind] = &[
     cordada_ingest_files::KIND,
     #[cfg(feature = "logs")]
     cordada_ingest_logs::KIND,
+    #[cfg(feature = "mqtt")]
+    cordada_ingest_mqtt::KIND,
     #[cfg(feature = "rest")]
     cordada_ingest_rest::KIND,
 ];

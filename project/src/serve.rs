@@ -17,8 +17,8 @@ pub struct Endpoints {
     pub server: String,
     /// Whether there are users; without, only this machine may connect.
     pub has_users: bool,
-    /// Sources that listen, and where.
-    pub sources: Vec<(String, SocketAddr)>,
+    /// Sources that listen, and where or to whom.
+    pub sources: Vec<(String, String)>,
 }
 
 impl Project {
@@ -48,7 +48,7 @@ impl Project {
             has_users: server.has_users(),
             sources: listeners
                 .iter()
-                .map(|listener| (listener.source().to_owned(), listener.local_addr()))
+                .map(|listener| (listener.source().to_owned(), listener.place()))
                 .collect(),
         });
         let (stop, lands) = (cancel.child_token(), !listeners.is_empty());
@@ -68,7 +68,7 @@ impl Project {
     }
 
     /// Runs the listener of one source, if it has one, while `work` goes on with its address, and lands what it took.
-    /// `None` if the source does not listen.
+    /// `None` if the source does not listen on an address.
     ///
     /// # Errors
     /// Those of listening, of landing and of `work`.
@@ -83,7 +83,9 @@ impl Project {
         let Some(listener) = source.listen(&self.dir, key.as_ref()).await? else {
             return Ok(None);
         };
-        let (address, stop) = (listener.local_addr(), cancel.child_token());
+        let (Some(address), stop) = (listener.local_addr(), cancel.child_token()) else {
+            return Ok(None);
+        };
         let working = async {
             let done = work(address).await;
             stop.cancel();

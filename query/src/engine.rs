@@ -11,6 +11,7 @@ use cordada_core::{Context, Error, Recent, Result, TableName};
 use cordada_lake::query::sql;
 use cordada_lake::{Lake, Release, journal};
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
@@ -357,6 +358,4 @@ impl Question {
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.sql.len() + self.values.iter().map(ScalarValue::size).sum::<usize>()
     }
-}
-
 }

@@ -37,7 +37,8 @@ pub(crate) fn row(values: &RecordBatch, row: usize) -> Result<Vec<ScalarValue>> 
 }
 
 impl SeveralRows {
-    /// Runs for one row after another, each within so many bytes of memory. Their results have the columns of `schema`, but may say less or more of nulls.
+    /// Runs for one row after another, each within so many bytes of memory. Their results have the columns of `schema`,
+    /// but may say less or more of nulls.
     pub(crate) fn physical(
         &self,
         session: &SessionContext,

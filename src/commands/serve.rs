@@ -22,8 +22,8 @@ pub async fn run(
                 "There are no users in cordada.yml: anybody on this machine may read everything, nobody else anything.",
             );
         }
-        for (source, address) in &endpoints.sources {
-            println!("collecting {source} on http://{address}");
+        for (source, place) in &endpoints.sources {
+            println!("collecting {source} on {place}");
         }
         // A program that started us waits for this line, and learns the port from it.
         println!("listening on {}", endpoints.server);

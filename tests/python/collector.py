@@ -22,7 +22,7 @@ streams: [snowplow, segment]
 class Collector:
     """`cordada up`, running."""
 
-    def __init__(self, project):
+    def __init__(self, project, says=r"collecting web on (http://\S+)"):
         self.process = subprocess.Popen(
             project.command("up", "--addr", "127.0.0.1:0"),
             env=project.env,
@@ -31,7 +31,7 @@ class Collector:
             text=True,
         )
         for line in self.process.stdout:
-            if found := re.search(r"collecting web on (http://\S+)", line):
+            if found := re.search(says, line):
                 self.url = found.group(1)
                 break
         else:

@@ -6,6 +6,8 @@ import pytest
 from harness import DATA, Project
 
 pytest_plugins = ["servers.fixtures"]
+# Its assertions are the tests' own, and say what they have seen.
+pytest.register_assert_rewrite("drivers.features")
 
 
 def skip_loudly(reason):

@@ -108,7 +108,7 @@ class Project:
         )
         try:
             for line in server.stdout:
-                if found := re.search(r"grpc://127\.0\.0\.1:\d+", line):
+                if found := re.search(r"grpc(\+tls)?://127\.0\.0\.1:\d+", line):
                     break
             else:
                 raise AssertionError(f"the server ended without listening: exit code {server.wait()}")

@@ -19,7 +19,7 @@ roles:
 @pytest.fixture
 def shop(project):
     """A project whose user reads everything and writes `crm`."""
-    people = users().split("roles:")[0].replace("roles: [everything]", "roles: [everything, loader]")
+    people = users().rsplit("\nroles:", 1)[0].replace("roles: [everything]", "roles: [everything, loader]")
     settings = (project.dir / "cordada.yml").read_text()
     return project.write(
         {
@@ -27,10 +27,11 @@ def shop(project):
             "data/orders.csv": "order_id,amount,placed_at\n1,10.50,2026-01-05T09:00:00Z\n2,20.25,2026-01-07T10:30:00Z\n",
             "sources/shop.yml": "kind: files\nstreams:\n  orders: {path: data/orders.csv, key: [order_id], disposition: merge}\n",
             "sql/dbt_project.yml": "name: acme\nversion: '1.0'\n",
-            "sql/models/marts/sales.sql": "select order_id, amount, placed_at from {{ source('shop', 'orders') }}\n",
+            "sql/models/marts/sales.sql": "{{ config(materialized='table') }}\nselect order_id, amount, placed_at from {{ source('raw_shop', 'orders') }}\n",
             "sql/models/marts/days.sql": "select distinct order_id as day_of from {{ ref('sales') }}\n",
             "sql/models/marts/marts.yml": """
 version: 2
+sources: [{name: raw_shop, tables: [{name: orders}]}]
 models:
   - name: sales
     columns: [{name: order_id, tests: [unique, not_null]}]
@@ -121,7 +122,7 @@ def test_what_power_bi_asks(shop):
         def ask(sql):
             table = fetch(connection, sql)
             assert all(field.metadata[b"ARROW:FLIGHT:SQL:TYPE_NAME"] for field in table.schema), sql
-            return [tuple(row.values()) for row in table.to_pylist()]
+            return list(zip(*[column.to_pylist() for column in table.columns], strict=True))
 
         assert ask("SHOW DATABASES") == [("lake",)]
         assert fetch(connection, "SHOW DATABASES").column_names == ["database_name"]
@@ -131,7 +132,7 @@ def test_what_power_bi_asks(shop):
             "select table_name, table_type from information_schema.tables "
             "where table_catalog = 'lake' and table_schema = 'marts' order by table_name"
         )
-        assert tables == [("days", "BASE TABLE"), ("sales", "BASE TABLE")]
+        assert tables == [("days", "VIEW"), ("sales", "BASE TABLE")]
         columns = ask(
             "select column_name, data_type, is_nullable from information_schema.columns "
             "where table_catalog = 'lake' and table_schema = 'marts' and table_name = 'sales' order by ordinal_position"

@@ -23,7 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, hmac, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
-from harness import BINARY, PASSWORD, USER, connect, fetch, users
+from harness import BINARY, PASSWORD, ROOT, USER, connect, fetch, users
 
 # Seconds for something that comes by itself: a restart, another server's look.
 PATIENCE = 60
@@ -80,21 +80,37 @@ def with_bearer(url, token):
 
 def refusal(attempt):
     """What is said to who is not let in."""
-    with pytest.raises(Exception) as refused:
-        attempt()
-    return str(refused.value)
+    try:
+        got = attempt()
+    except Exception as refused:
+        return str(refused)
+    raise AssertionError(f"was let in, and got {got}")
 
 
 def login(server, user=USER, password=PASSWORD):
-    """A client of bare Flight and its token."""
+    """The token of a new session."""
     client = flight.FlightClient(f"grpc://127.0.0.1:{server.port}")
-    header = client.authenticate_basic_token(user, password)
-    return client, header[1].decode().removeprefix("Bearer ")
+    return client.authenticate_basic_token(user, password)[1].decode().removeprefix("Bearer ")
 
 
-def close_session(client, token):
-    options = flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {token}".encode())])
-    return list(client.do_action(("CloseSession", b""), options))
+def with_token(token):
+    return flight.FlightCallOptions(headers=[(b"authorization", f"Bearer {token}".encode())], timeout=PATIENCE)
+
+
+def close_session(server, token):
+    return list(flight.FlightClient(f"grpc://127.0.0.1:{server.port}").do_action(("CloseSession", b""), with_token(token)))
+
+
+def ask(server, token):
+    """The answer to a token, without closing its session after it, as ADBC would."""
+    client = flight.FlightClient(f"grpc://127.0.0.1:{server.port}")
+
+    def field(number, value):
+        return bytes([number << 3 | 2, len(value)]) + value
+
+    command = field(1, b"type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery") + field(2, field(1, b"select 1"))
+    info = client.get_flight_info(flight.FlightDescriptor.for_command(command), with_token(token))
+    return client.do_get(info.endpoints[0].ticket, with_token(token)).read_all().column(0).to_pylist()[0]
 
 
 @pytest.fixture
@@ -114,40 +130,49 @@ def test_pooled_connections_go_on_after_a_kill(with_users):
 
 def test_a_token_is_good_at_both_servers_of_a_lake_until_its_session_is_closed(with_users):
     with Server(with_users) as one, Server(with_users) as two:
-        (client, token), (_, other) = login(one), login(one)
-        assert value(with_bearer(two.url, token)) == 1
-        close_session(client, token)
-        assert "session was closed" in refusal(lambda: value(with_bearer(one.url, token)))
-        eventually(lambda: "session was closed" in refusal(lambda: value(with_bearer(two.url, token))))
-        assert value(with_bearer(two.url, other)) == 1
+        token, other = login(one), login(one)
+        assert ask(two, token) == 1
+        close_session(one, token)
+        assert "session was closed" in refusal(lambda: ask(one, token))
+        eventually(lambda: "session was closed" in refusal(lambda: ask(two, token)))
+        assert ask(two, other) == 1
         one.end(signal.SIGKILL)
         with Server(with_users) as three:
-            assert "session was closed" in refusal(lambda: value(with_bearer(three.url, token)))
-            assert value(with_bearer(three.url, other)) == 1
+            assert "session was closed" in refusal(lambda: ask(three, token))
+            assert ask(three, other) == 1
+
+
+def test_a_driver_closes_the_session_that_it_has_begun_and_no_other(with_users):
+    with Server(with_users) as server:
+        token = login(server)
+        connect(server.url).close()
+        assert ask(server, token) == 1
+        with_bearer(server.url, token).close()
+        assert "session was closed" in refusal(lambda: ask(server, token))
 
 
 def test_what_was_signed_elsewhere_or_changed_is_refused(with_users, tmp_path_factory):
     elsewhere = type(with_users)(tmp_path_factory.mktemp("elsewhere"))
     elsewhere.write({"cordada.yml": f"name: other\nlake: ./lake\n{users()}"})
     with Server(with_users) as server, Server(elsewhere) as other:
-        token = login(server)[1]
+        token = login(server)
         raw = bytearray(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         raw[-1] ^= 1
         changed = base64.urlsafe_b64encode(raw).decode().rstrip("=")
-        for forged in (login(other)[1], changed, token[:-4], "", "x.y.z"):
-            assert "unknown or has expired" in refusal(lambda: value(with_bearer(server.url, forged)))
-        assert value(with_bearer(server.url, token)) == 1
+        for forged in (login(other), changed, token[:-4], "x.y.z"):
+            assert "unknown or has expired" in refusal(lambda: ask(server, forged))
+        assert ask(server, token) == 1
 
 
 def test_a_new_password_ends_the_sessions_of_the_old_one(with_users):
     with Server(with_users) as server:
-        token = login(server)[1]
+        token = login(server)
     anew = subprocess.run([BINARY, "hash-password"], input=PASSWORD, check=True, capture_output=True, text=True)
     text = (with_users.dir / "cordada.yml").read_text()
     changed = re.sub(r'password_hash: "[^"]+"', lambda _: f'password_hash: "{anew.stdout.strip()}"', text)
     with_users.write({"cordada.yml": changed})
     with Server(with_users) as server:
-        assert "unknown or has expired" in refusal(lambda: value(with_bearer(server.url, token)))
+        assert "unknown or has expired" in refusal(lambda: ask(server, token))
 
 
 def test_keys_are_their_owners_alone(with_users):
@@ -193,6 +218,56 @@ def test_an_api_token_is_shown_once_and_works_until_it_is_revoked(with_users):
         eventually(lambda: "unknown or has expired" in refusal(lambda: value(with_bearer(server.url, token))))
         assert "no token `nightly`" in with_users.run("token", "revoke", "nightly", code=2).err
         assert token not in server.log.read_text()
+
+
+def test_a_session_without_a_login_is_a_cookie_that_outlives_the_server(project):
+    with Server(project) as server:
+        options = {DatabaseOptions.WITH_COOKIE_MIDDLEWARE.value: "true"}
+        connection = flight_sql.connect(server.url, db_kwargs=options, autocommit=True)
+        assert value(connection, "select current_schema()") == "marts"
+        connection.adbc_connection.set_options(**{"adbc.connection.db_schema": "ops"})
+        assert value(connection, "select current_schema()") == "ops"
+        server.end(signal.SIGKILL)
+        with Server(project, server.port) as restarted:
+            eventually(lambda: value(connection, "select current_schema()") == "ops")
+            # Who keeps no cookie is refused what would be forgotten, and sees nothing of others.
+            other = flight_sql.connect(restarted.url, autocommit=True)
+            said = refusal(lambda: other.adbc_connection.set_options(**{"adbc.connection.db_schema": "ops"}))
+            assert "has no session" in said
+            assert "has no session" in refusal(lambda: value(other, "use ops"))
+            assert value(other, "select current_schema()") == "marts"
+
+
+@pytest.mark.parametrize("required", ["false", "true"])
+def test_the_certificate_of_a_client_stands_for_its_user(project, required):
+    texts = {path.name: path.read_text() for path in (ROOT / "flight-server/tests/flight_sql/tls").glob("*.pem")}
+    clients = f"{{ca: clients-ca.pem, required: {required}}}"
+    project.write(
+        {
+            **texts,
+            "cordada.yml": f"""
+name: acme
+lake: ./lake
+users: [{{name: ana}}, {{name: bea}}]
+server: {{tls: {{certificate: certificate.pem, key: key.pem, clients: {clients}}}}}
+""",
+        }
+    )
+
+    def user(port, certificate=None, key="client-key.pem"):
+        options = {DatabaseOptions.TLS_ROOT_CERTS.value: texts["ca.pem"]}
+        if certificate:
+            options[DatabaseOptions.MTLS_CERT_CHAIN.value] = texts[certificate]
+            options[DatabaseOptions.MTLS_PRIVATE_KEY.value] = texts[key]
+        url = f"grpc+tls://localhost:{port}"
+        return value(flight_sql.connect(url, db_kwargs=options, autocommit=True), "select current_user")
+
+    with Server(project) as server:
+        assert user(server.port, "client.pem") == "bea", "an alternative name"
+        assert user(server.port, "client-cn.pem") == "ana", "the common name"
+        # Of another authority, and none.
+        refusal(lambda: user(server.port, "certificate.pem", "key.pem"))
+        refusal(lambda: user(server.port))
 
 
 def encoded(part):

@@ -10,8 +10,9 @@ async fn of(users: Vec<User>) -> Authenticator {
     let logins = Logins::of_the_process(&users, &BTreeMap::new(), &LoginSettings::default()).await;
     let names = BTreeMap::from([("laptop-7.acme.example".to_owned(), "ana".to_owned())]);
     let folder = tempfile::tempdir().unwrap();
-    let lake = Lake::open(folder.path().to_str().unwrap(), &Settings::default());
-    let audit = Audit::new(&lake.await.unwrap()).unwrap();
+    let settings = Settings::default();
+    let lake = Lake::open(folder.path().to_str().unwrap(), &settings).await.unwrap();
+    let audit = Audit::new(&lake).unwrap();
     Authenticator::new(Arc::new(logins.unwrap()), names, audit)
 }
 

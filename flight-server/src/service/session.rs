@@ -148,7 +148,8 @@ impl Service {
         let Some(session) = caller.session() else {
             return Err(Status::failed_precondition(
                 "this connection has no session that keeps options: log in with a handshake, or send back the cookie \
-                 that comes with every answer and ask again; or write the schema before the name of each table",
+                 that comes with every answer (ADBC: `adbc.flight.sql.rpc.with_cookie_middleware`) and ask again; or \
+                 write the schema before the name of each table",
             ));
         };
         if let Some(ended) = self.sessions.set(&caller.identity, session, options).await? {

@@ -11,7 +11,6 @@ use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use cordada_flight_server::{Config, Server};
-use cordada_query::auth::LoginSettings;
 use cordada_query::{Role, User};
 use cordada_query_contract::{PASSWORD, Shop, lines};
 use futures::TryStreamExt;

@@ -1,5 +1,6 @@
 //! The port, TLS, and the end.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use arrow_flight::HandshakeRequest;
@@ -8,7 +9,6 @@ use cordada_core::ErrorKind;
 use cordada_flight_server::{ClientCertificates, Config, Server, Tls};
 use cordada_lake::{Lake, Settings};
 use cordada_query::User;
-use cordada_query::auth::LoginSettings;
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};

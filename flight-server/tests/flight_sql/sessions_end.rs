@@ -204,6 +204,6 @@ async fn renew(client: &mut Client, endpoint: FlightEndpoint) -> Result<FlightEn
     let request = RenewFlightEndpointRequest::new(endpoint);
     let action = Action::new("RenewFlightEndpoint", request.encode_to_vec());
     let results = client.do_action(action).await.map_err(status)?;
-    let results: Vec<_> = results.try_collect().await.map_err(status)?;
-    Ok(FlightEndpoint::decode(&*results[0]).unwrap())
+    let results: Vec<_> = results.try_collect().await?;
+    Ok(FlightEndpoint::decode(&*results[0].body).unwrap())
 }

@@ -125,8 +125,12 @@ impl Listener for Collector<'_> {
         self.source
     }
 
-    fn local_addr(&self) -> SocketAddr {
-        self.address
+    fn place(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        Some(self.address)
     }
 
     async fn run(self: Box<Self>, land: &dyn Land, cancel: CancellationToken) -> Result<()> {

@@ -13,6 +13,8 @@ use cordada_ingest_source::options::Zone;
 use cordada_ingest_source::{stream, unknown_stream};
 use serde::{Deserialize, Serialize};
 
+use crate::unfinished::Lines;
+
 stream! {
     /// One stream: the files that make one table.
     pub(crate) struct FileStream {
@@ -150,6 +152,20 @@ impl FileStream {
             Some(Format::Csv | Format::Tsv) => !utf16,
             Some(Format::Ndjson) => true,
             _ => false,
+        }
+    }
+
+    /// What the lines of a file of that name are, by which it is told whether the last one is whole.
+    pub(crate) fn lines(&self, name: &str) -> Option<Lines> {
+        match self.format.or_else(|| Format::of_name(name)) {
+            Some(Format::Ndjson) => Some(Lines::Json),
+            Some(format @ (Format::Csv | Format::Tsv)) if self.grows(name) && self.csv.escape().is_none() => {
+                Some(Lines::Fields {
+                    delimiter: self.csv.delimiter(format),
+                    quote: self.csv.quote(),
+                })
+            }
+            _ => None,
         }
     }
 

@@ -19,6 +19,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::config::{FileStream, FilesSource};
+use super::unfinished::{finished, is_recent};
 
 /// A file that may be new, on a local disk, decompressed, and what tells it from others.
 struct Candidate {
@@ -96,7 +97,12 @@ impl<'a> Files<'a> {
         let here = same.iter().filter_map(|file| seen.content_of(&file.name));
         let here: HashSet<_> = here.chain(new.iter().map(|file| file.seen.content())).collect();
         let mut landing = FilesToLand::default();
-        for mut file in new {
+        'files: for mut file in new {
+            // Whoever writes a file anew empties it first. It holds nothing to land, and what it held before is still
+            // what is known of it.
+            if file.local.bytes == 0 {
+                continue;
+            }
             let formers = match seen.arrival(&file.seen, &reading) {
                 Arrival::Landed => {
                     landing.transactions.extend(seen.meet(&file.seen));
@@ -125,6 +131,10 @@ impl<'a> Files<'a> {
                 match growth {
                     Growth::None => continue,
                     Growth::Lines(lines) => {
+                        file = match self.finished(file, &former).await? {
+                            Some(file) => file,
+                            None => continue 'files,
+                        };
                         file.landed_lines = lines;
                         has_place = former.rows.iter().any(|rows| rows.file == file.found.name);
                         landing.transactions.extend(seen.grow(&former, &file.seen));
@@ -170,6 +180,33 @@ impl<'a> Files<'a> {
         .await?;
         file.local = local;
         Ok((file, growth))
+    }
+
+    /// A file that has grown, without the record in whose middle it ends while it is being written; `None` if there is
+    /// nothing else new.
+    async fn finished(&self, file: Candidate, former: &Former) -> Result<Option<Candidate>> {
+        let lines = self.stream.lines(&file.found.name);
+        let Some(lines) = lines.filter(|_| is_recent(file.found.modified, self.request.load_at.into())) else {
+            return Ok(Some(file));
+        };
+        let (workers, cancel) = (self.request.parallelism, self.request.cancel.clone());
+        let landed = former.length.unwrap_or_default();
+        blocking("reading the files", move || {
+            let Some(finished) = finished(&file.local, lines)? else {
+                return Ok(Some(file));
+            };
+            tracing::info!(
+                file = file.found.name,
+                "it ends in the middle of a record, which is left for when it is whole"
+            );
+            if finished.bytes <= landed {
+                return Ok(None);
+            }
+            // The next load has to look at it again, although it may be as it is.
+            let state = format!("{} unfinished", file.found.state);
+            candidate((file.found, state), finished, true, workers, &cancel).map(Some)
+        })
+        .await
     }
 
     /// All the files or none: the table is replaced when the set of files, one of them, or how they are read changes.
@@ -219,7 +256,8 @@ impl<'a> Files<'a> {
             let local = found.fetch(&self.request.cancel).await?;
             let (cancel, grows) = (self.request.cancel.clone(), self.stream.grows(&found.name));
             blocking("reading the files", move || {
-                candidate(found, local, grows, workers, &cancel)
+                let state = found.state.clone();
+                candidate((found, state), local, grows, workers, &cancel)
             })
             .await
         });
@@ -249,9 +287,9 @@ impl<'a> Files<'a> {
     }
 }
 
-/// The file with its hash, decompressed.
+/// The file with its hash, decompressed, and the state by which it is known without being read.
 fn candidate(
-    found: FoundFile,
+    (found, state): (FoundFile, String),
     local: Local,
     grows: bool,
     workers: usize,
@@ -269,7 +307,7 @@ fn candidate(
         true => Some((local.bytes, local.head(HEAD)?)),
         false => None,
     };
-    let seen = SeenFile::new(&found.name, &found.state, &hash, packed.as_deref(), grows);
+    let seen = SeenFile::new(&found.name, &state, &hash, packed.as_deref(), grows);
     Ok(Candidate {
         found,
         local,

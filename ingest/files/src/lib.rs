@@ -3,6 +3,7 @@
 mod config;
 mod extraction;
 mod source;
+mod unfinished;
 
 use cordada_core::yaml;
 use cordada_ingest_source::Kind;

@@ -104,6 +104,11 @@ impl ScannedFile {
         }
     }
 
+    /// Whether each of its rows has only the columns that it needs.
+    pub fn is_of_records(&self) -> bool {
+        matches!(self.reader, FormatReader::Json(_))
+    }
+
     /// Gives its columns, and the fields of their records, the names that the table has for them or gets.
     pub fn name_columns(&mut self, names: &mut SourceNames) {
         self.scanned.name_columns(names);

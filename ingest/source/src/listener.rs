@@ -22,8 +22,13 @@ pub trait Listener: Send {
     /// The source's name.
     fn source(&self) -> &str;
 
-    /// Where it listens.
-    fn local_addr(&self) -> SocketAddr;
+    /// The URL that it listens on, or of whom it listens to.
+    fn place(&self) -> String;
+
+    /// The address that it listens on; `None` if it is a client of whoever tells it.
+    fn local_addr(&self) -> Option<SocketAddr> {
+        None
+    }
 
     /// Takes events and lands them, until it is cancelled: then it answers the requests that are there, and lands what
     /// it has taken.

@@ -73,7 +73,7 @@ pub struct Options {
     pub columns: BTreeMap<String, ColumnOptions>,
     /// What may change of the table.
     pub contract: crate::contract::Contract,
-    /// A column that says that a row is gone: true, or anything but null if it is not a boolean.
+    /// A column that says that a row is gone: anything but null, false, 0, or a text that says no.
     pub deleted: Option<String>,
     /// Lists that become tables of their own, with the names of those; `<stream>__<column>` if `None`.
     pub unnest: BTreeMap<String, Option<String>>,

@@ -113,7 +113,7 @@ pub(super) fn records(records: &[&str], state: Option<State>) -> Chunk {
     Chunk::new(Rows::Records(vec![spool]), state, 10)
 }
 
-fn more(chunk: Chunk) -> Step {
+pub(super) fn more(chunk: Chunk) -> Step {
     Step::Chunk(Box::new(chunk))
 }
 

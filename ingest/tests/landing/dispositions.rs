@@ -1,7 +1,9 @@
 //! What a second load does.
 
 use cordada_ingest::{Selection, load_sources};
+use serde_json::json;
 
+use super::chunks::{Run, last, records};
 use super::{KINDS, Project};
 
 const ALL: &str = "select id, name from raw_shop.people order by id, name";
@@ -187,4 +189,112 @@ async fn an_empty_file_lands_nothing_and_a_header_an_empty_table() {
     project.write("p.csv", "id,name\n");
     assert_eq!(project.ingest().await.streams[0].rows, 0);
     assert!(project.sql(ALL).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_flag_that_became_text_says_what_it_said() {
+    let load = |text: &[&str], state: i64| vec![last(records(text, Some(json!(state))))];
+    let loads = vec![
+        load(
+            &[
+                r#"{"id": 1, "name": "a", "gone": false}"#,
+                r#"{"id": 2, "name": "b", "gone": false}"#,
+            ],
+            1,
+        ),
+        load(
+            &[
+                r#"{"id": 1, "name": "c", "gone": false}"#,
+                r#"{"id": 2, "name": "b", "gone": "yes"}"#,
+            ],
+            2,
+        ),
+        load(&[r#"{"id": 1, "name": "d", "gone": false}"#], 3),
+        load(&[r#"{"id": 1, "name": "d", "gone": true}"#], 4),
+    ];
+    let run = Run::new("key: [id], disposition: merge, deleted: gone", loads).await;
+    for expected in [vec!["1|a", "2|b"], vec!["1|c"], vec!["1|d"], vec![]] {
+        run.load().await.unwrap();
+        assert_eq!(run.rows().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_number_and_a_text_say_that_a_row_is_gone_or_not() {
+    for (no, yes) in [
+        ("0", "1"),
+        ("0.0", "0.5"),
+        ("\"N\"", "\"Y\""),
+        ("\"\"", "\"X\""),
+        ("null", "\"2026-01-01\""),
+    ] {
+        let load = |state: i64, gone: &str| {
+            let texts = [
+                format!("{{\"id\": 1, \"name\": \"a\", \"gone\": {gone}}}"),
+                format!("{{\"id\": 2, \"name\": \"b\", \"gone\": {no}}}"),
+            ];
+            vec![last(records(&[&texts[0], &texts[1]], Some(json!(state))))]
+        };
+        let run = Run::new(
+            "key: [id], disposition: merge, deleted: gone",
+            vec![load(1, no), load(2, yes)],
+        )
+        .await;
+        run.load().await.unwrap();
+        assert_eq!(run.rows().await, ["1|a", "2|b"], "{no}");
+        run.load().await.unwrap();
+        assert_eq!(run.rows().await, ["2|b"], "{yes}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_record_that_is_gone_brings_its_flag() {
+    let load = |text: &[&str], state: i64| vec![last(records(text, Some(json!(state))))];
+    let loads = vec![
+        load(&[r#"{"id": 1, "name": "a"}"#, r#"{"id": 2, "name": "b"}"#], 1),
+        load(&[r#"{"id": 1, "gone": true}"#, r#"{"id": 2, "name": "c"}"#], 2),
+        load(&[r#"{"id": 2, "name": "d"}"#], 3),
+    ];
+    let run = Run::new("key: [id], disposition: merge, deleted: gone", loads).await;
+    for expected in [vec!["1|a", "2|b"], vec!["2|c"], vec!["2|d"]] {
+        run.load().await.unwrap();
+        assert_eq!(run.rows().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_is_there_already_has_not_been_rejected() {
+    for disposition in ["insert-only", "scd2", "merge"] {
+        let streams = format!(
+            "{{people: {{path: 'p-*.csv', key: [id], disposition: {disposition}, columns: {{id: {{type: integer}}}}}}}}"
+        );
+        let project = Project::new(&streams).await;
+        project.write("p-1.csv", "id,name\n1,a\n");
+        project.ingest().await;
+        project.write("p-2.csv", "id,name\n1,a\nx,b\n");
+        assert_eq!(project.ingest().await.streams[0].rejected, 1, "{disposition}");
+        project.write("p-3.csv", "id,name\ny,b\n");
+        project.try_ingest(&[]).await.unwrap_err();
+        assert_eq!(project.sql(ALL).await, ["1|a"], "{disposition}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_none_any_more_leaves_its_table_as_it_was() {
+    let load = |text: &str, state: i64| vec![last(records(&[text], Some(json!(state))))];
+    let loads = vec![
+        load(r#"{"id": 1, "name": "a", "items": [1]}"#, 1),
+        load(r#"{"id": 2, "name": "b", "items": "x"}"#, 2),
+        load(r#"{"id": 3, "name": "c", "items": [2]}"#, 3),
+    ];
+    let run = Run::new("unnest: {items: }", loads).await;
+    for (number, rows) in [vec!["1|a"], vec!["1|a", "2|b"], vec!["1|a", "2|b", "3|c"]]
+        .into_iter()
+        .enumerate()
+    {
+        run.load().await.unwrap();
+        assert_eq!(run.rows().await, rows, "{number}");
+        let items = "select value from raw_shop.people__items order by 1";
+        assert_eq!(run.project.sql(items).await, ["1"]);
+    }
 }

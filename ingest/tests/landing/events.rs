@@ -40,7 +40,7 @@ async fn collect<V: Future<Output = ()>>(project: &Project, visit: impl FnOnce(S
     let (sources, key, cancel) = (sources(project), key(), CancellationToken::new());
     let bound = sources[0].listen(project.path(), Some(&key)).await.unwrap();
     let collector = bound.unwrap();
-    let address = collector.local_addr();
+    let address = collector.local_addr().unwrap();
     let visiting = async {
         visit(address).await;
         cancel.cancel();
@@ -477,7 +477,7 @@ async fn a_crash_between_commit_and_removal_doubles_nothing() {
 async fn collect_and_die<V: Future<Output = ()>>(project: &Project, visit: impl FnOnce(SocketAddr) -> V) {
     let (sources, key) = (sources(project), key());
     let collector = sources[0].listen(project.path(), Some(&key)).await.unwrap().unwrap();
-    let address = collector.local_addr();
+    let address = collector.local_addr().unwrap();
     let cancel = CancellationToken::new();
     let running = listen(collector, &project.lake, project.path(), &sources, Some(&key), cancel);
     tokio::select! {

@@ -15,7 +15,7 @@ use super::Project;
 
 /// JSON values that may come in one column, so that whatever of them has landed can be written as it was: the second
 /// group has numbers of one rule, the third times of one form, and so on.
-const COLUMNS: [&[&str]; 8] = [
+const COLUMNS: [&[&str]; 10] = [
     &["null", "1", "-20", "2.5", "12345678901"],
     &["null", "1", "2.5", "\"x\"", "true"],
     &["null", "\"2024-01-01\"", "\"2024-01-02T10:00:00Z\""],
@@ -47,6 +47,15 @@ const COLUMNS: [&[&str]; 8] = [
         "[{\"a\":2,\"b\":[{\"c\":true}]}]",
     ],
     &["1", "1.5e-3", "2.5"],
+    &[
+        "null",
+        "{\"a\":1}",
+        "{\"a\":\"x\"}",
+        "{\"a\":2.5,\"b\":\"1\"}",
+        "{\"b\":3,\"a\":-20}",
+        "{\"a\":true}",
+    ],
+    &["[]", "[1]", "[\"x\",2]", "[2.5,null]", "[\"1\"]"],
 ];
 
 /// What has landed: the types of the columns, and their values by `id`.

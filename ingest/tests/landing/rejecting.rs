@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::Project;
-use super::chunks::{Run, Script, Step, last, options, records};
+use super::chunks::{Run, Script, Step, last, more, options, records};
 
 /// Rows of `id` and `name`; a name in capitals cannot land.
 fn typed(rows: &[(i64, &str)], state: i64) -> Step {
@@ -174,4 +174,30 @@ async fn a_fault_in_one_stream_is_told_and_does_not_stop_the_others() {
     assert_eq!(project.sql("select name from raw_shop.people").await, ["a"]);
     let journal = "select source, status, error from ops.loads order by source";
     assert_eq!(project.sql(journal).await, ["erp|failed|internal", "shop|landed|null"]);
+}
+
+#[tokio::test]
+async fn a_replacement_in_chunks_of_which_no_row_can_land_leaves_what_is_there() {
+    let broken = |line| {
+        let mut chunk = records(&[], None);
+        if let Rows::Records(spools) = &mut chunk.rows {
+            spools[0].reject(line, "it is broken".to_owned(), String::new());
+        }
+        chunk
+    };
+    let loads = vec![
+        vec![last(records(&[r#"{"id": 1, "name": "a"}"#], None))],
+        vec![more(broken(1)), last(broken(2))],
+        vec![more(broken(3)), more(broken(4))],
+        vec![more(broken(5)), last(records(&[r#"{"id": 2, "name": "b"}"#], None))],
+    ];
+    let run = Run::new("disposition: replace", loads).await;
+    run.load().await.unwrap();
+    for _ in 0..2 {
+        let error = run.load().await.unwrap_err();
+        assert!(error.to_string().contains("every row was rejected"), "{error}");
+        assert_eq!(run.rows().await, ["1|a"]);
+    }
+    run.load().await.unwrap();
+    assert_eq!(run.rows().await, ["2|b"]);
 }

@@ -282,3 +282,23 @@ async fn a_record_that_cannot_be_read_is_on_record_though_nothing_else_came() {
     drop(project.ingest().await);
     assert_eq!(project.sql("select count(*) from ops.rejected_rows").await, "1");
 }
+
+#[tokio::test]
+async fn a_number_that_json_does_not_have_costs_its_record() {
+    let server = Server::new(move |_| {
+        let record =
+            |id: u8, value: &str| format!(r#"{{"id": {id}, "updated": "2026-01-02T00:00:00Z", "v": {value}}}"#);
+        let records = [record(1, "NaN"), record(2, "[1, -Infinity]"), record(3, "1.5")];
+        let body = format!(r#"{{"orders": [{}]}}"#, records.join(","));
+        reply(200, &[("content-type", "application/json")], body)
+    })
+    .await;
+    let source = format!(
+        "kind: rest\nmanifest: shop-api.yml\nconfig: {{base_url: \"{}\", token: t0ken}}\nstreams: [orders]\n",
+        server.base
+    );
+    let project = Project::new(&source).await;
+    project.ingest().await.unwrap();
+    assert_eq!(project.sql("select id from raw_shop.orders").await, "3");
+    assert_eq!(project.sql("select count(*) from ops.rejected_rows").await, "2");
+}

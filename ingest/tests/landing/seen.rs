@@ -138,6 +138,67 @@ async fn of_a_file_that_grew_the_new_lines_land() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_empty_for_a_moment_is_what_it_was() {
+    for disposition in ["append", "merge"] {
+        let project = Project::new(&format!(
+            "{{t: {{path: t.csv, key: [id], disposition: {disposition}}}}}"
+        ))
+        .await;
+        for content in ["id,v\n1,a\n", "", "id,v\n1,a\n", "", "id,v\n1,a\n2,b\n"] {
+            project.write("t.csv", content);
+            project.ingest().await;
+        }
+        assert_eq!(project.sql(ALL).await, ["1|a", "2|b"], "{disposition}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_file_that_grows_an_unfinished_record_waits_to_be_whole() {
+    for (name, landed, parts, expected) in [
+        (
+            "t.ndjson",
+            "{\"id\": 1, \"v\": \"a\"}\n",
+            ["{\"id\": 2", ", \"v\": \"b\"}\n{\"id\":", " 3, \"v\": \"c\"}\n"],
+            "{\"id\": 4,",
+        ),
+        ("t.csv", "id,v\n1,a\n", ["2", ",b\n3,\"", "c\"\n"], "4"),
+    ] {
+        let project = Project::new("{t: {path: 't.*'}}").await;
+        let mut content = landed.to_owned();
+        project.write(name, &content);
+        project.ingest().await;
+        let rows = ["1|a", "2|b", "3|c"];
+        // The unfinished record alone, with others before it, and whole.
+        for (part, rows) in parts.iter().zip([&rows[..1], &rows[..2], &rows[..]]) {
+            content.push_str(part);
+            project.write(name, &content);
+            for _ in 0..2 {
+                project.ingest().await;
+                assert_eq!(project.sql(ALL).await, rows, "{content}");
+            }
+        }
+        assert_eq!(
+            project.sql("select count(*) from ops.loads where rejected > 0").await,
+            ["0"]
+        );
+        // Nobody writes to it any more.
+        content.push_str(expected);
+        project.write(name, &content);
+        assert_eq!(project.ingest().await.release, None);
+        let file = std::fs::File::options()
+            .append(true)
+            .open(project.path().join(name))
+            .unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(2 * 60 * 60))
+            .unwrap();
+        project.try_ingest(&[]).await.unwrap_err();
+        assert_eq!(project.sql("select record from ops.rejected_rows").await, [expected]);
+        assert_eq!(project.ingest().await.release, None);
+        assert_eq!(project.sql(ALL).await, rows);
+    }
+}
+
+#[tokio::test]
 async fn the_last_file_wins_by_number_or_by_time() {
     for (order, winner) in [("name", "day 11"), ("modified", "day 8")] {
         let project = Project::new(&format!(

@@ -11,7 +11,6 @@ use datafusion::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionO
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer};
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::lake::Lake;
@@ -21,10 +20,14 @@ use crate::query::catalog::ReleaseCatalog;
 use crate::query::comparisons::InOwnType;
 use crate::query::flat_filters::FlatFilters;
 use crate::query::functions;
+use crate::query::in_lists::{ItemsOfRows, ListsApart};
 use crate::query::long_lists::LongLists;
 use crate::query::metadata::Described;
 use crate::query::operators::TextOperators;
+use crate::query::outer_joins;
+use crate::query::quantified;
 use crate::query::relations::{self, DependentJoins};
+use crate::query::scalar_subqueries::OneValue;
 use crate::query::set_operations::CountedRows;
 use crate::query::subqueries::PredicateSubqueries;
 use crate::query::time_operators::TimeOperators;
@@ -187,9 +190,11 @@ impl Lake {
         options.sql_parser.parse_float_as_decimal = true;
         options.extensions.insert(ResultLimit::new(self.memory()));
         let mut rules = Analyzer::new().rules;
-        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 8] = [
+        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 10] = [
+            Arc::new(OneValue),
             Arc::new(DependentJoins),
             Arc::new(CountedRows),
+            Arc::new(ItemsOfRows),
             Arc::new(InOwnType),
             Arc::new(PostgresCasts { written: true }),
             Arc::new(CheckedArithmetic),
@@ -199,10 +204,11 @@ impl Lake {
         ];
         rules.splice(0..0, first);
         rules.push(Arc::new(PostgresCasts { written: false }));
+        rules.push(Arc::new(ListsApart));
         let mut optimizer = Optimizer::new().rules;
         // Before the rule that makes joins of subqueries in filters, after the one that makes EXISTS of ANY and ALL.
         optimizer.insert(1, Arc::new(PredicateSubqueries));
-        let mut physical = PhysicalOptimizer::new().rules;
+        let mut physical = outer_joins::rules();
         physical.push(Arc::new(FlatFilters));
         physical.push(Arc::new(LongLists));
         let mut builder = SessionStateBuilder::new()
@@ -215,7 +221,8 @@ impl Lake {
             .with_type_planner(Arc::new(Types))
             .with_relation_planners(relations::planners());
         let power = functions::power();
-        let planners: [Arc<dyn ExprPlanner>; 3] = [
+        let planners: [Arc<dyn ExprPlanner>; 4] = [
+            Arc::new(quantified::Planner),
             Arc::new(TimeOperators),
             Arc::new(TextOperators::new()),
             Arc::new(arithmetic::Planner { power }),

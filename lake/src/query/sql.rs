@@ -33,7 +33,10 @@ pub async fn plan(lake: &Lake, session: &SessionContext, sql: &str) -> Result<Lo
 }
 
 async fn plan_here(lake: &Lake, session: &SessionContext, sql: &str) -> Result<LogicalPlan> {
-    let Parsed { statement, releases } = dialect::parse(sql)?;
+    let Parsed {
+        mut statement,
+        releases,
+    } = dialect::parse(sql)?;
     if let Some(plan) = session_statements::plan(session, &statement)? {
         return Ok(plan);
     }
@@ -51,17 +54,19 @@ async fn plan_here(lake: &Lake, session: &SessionContext, sql: &str) -> Result<L
             session.register_catalog(name, Arc::new(Described::new(catalog.through(gate))));
         }
     }
+    let doing = || "planning the query";
+    select_lists::merge(session, &mut statement).await.doing(doing)?;
     let plan = match planned(session, statement).await {
         Ok(plan) => plan,
         Err(error) => {
             let Parsed { mut statement, .. } = dialect::parse(sql)?;
-            let resolved = select_lists::resolve(session, &mut statement).await;
-            match resolved.doing(|| "planning the query")? {
+            select_lists::merge(session, &mut statement).await.doing(doing)?;
+            match select_lists::resolve(session, &mut statement).await.doing(doing)? {
                 true => planned(session, statement).await,
                 false => Err(error),
             }
             .and_then(select_lists::shown)
-            .doing(|| "planning the query")?
+            .doing(doing)?
         }
     };
     let read_only = SQLOptions::new()

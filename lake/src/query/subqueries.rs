@@ -79,11 +79,19 @@ fn where_null_is_false(expr: Expr, is_conjunct: bool, input: &LogicalPlan) -> Re
             Ok(Transformed::new_transformed(expr, changed))
         }
         Expr::InSubquery(InSubquery { negated: false, .. }) | Expr::Exists(_) => Ok(Transformed::no(expr)),
-        // A conjunct becomes an anti join that knows of nulls.
-        Expr::InSubquery(_) if is_conjunct => Ok(Transformed::no(expr)),
-        Expr::Not(within) if is_conjunct && is_predicate(&within) => Ok(Transformed::no(Expr::Not(within))),
+        Expr::InSubquery(ref within) if is_conjunct && is_anti_join(within, input) => Ok(Transformed::no(expr)),
+        Expr::Not(within) if is_conjunct && matches!(&*within, Expr::Exists(_)) => {
+            Ok(Transformed::no(Expr::Not(within)))
+        }
         expr => with_nulls(expr, input),
     }
+}
+
+/// Whether `x not in (…)` as a conjunct becomes an anti join that knows of nulls: one by an equality alone, of a value of the
+/// row with what the subquery has for all rows.
+fn is_anti_join(within: &InSubquery, input: &LogicalPlan) -> bool {
+    let mut columns = within.expr.column_refs().into_iter();
+    within.subquery.outer_ref_columns.is_empty() && columns.any(|column| input.schema().has_column(column))
 }
 
 /// Writes every IN of the expression so that it is null where it has to be.

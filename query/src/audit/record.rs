@@ -53,6 +53,7 @@ pub enum Event {
     /// Rows that a client sent became those of a table.
     Ingest,
     /// Somebody logged in.
+    Login,
     /// Somebody was not let in.
     Refusal,
     /// Records were not kept because too many waited: as many as `rows` says.

@@ -114,9 +114,16 @@ pub(crate) struct ApiTokens {
     vault: Option<Vault>,
     wall: Clock,
     process: Clock,
-    known: RwLock<HashMap<String, Kept>>,
+    known: RwLock<Known>,
     /// When an unknown token last made it look.
     looked: tokio::sync::Mutex<Option<Duration>>,
+}
+
+/// The tokens by name, and the files that they were read from.
+#[derive(Debug, Default)]
+struct Known {
+    tokens: HashMap<String, Kept>,
+    files: Vec<VaultFile>,
 }
 
 /// A token that is good.
@@ -178,21 +185,26 @@ impl ApiTokens {
         kept.is_some_and(|kept| kept.user == token.user && stamp(&kept) == token.stamp)
     }
 
-    /// Reads all of them again.
+    /// Reads them again, if a list of the vault shows others than were read.
     ///
     /// # Errors
     /// Unavailable: the vault cannot be read.
-    pub(crate) async fn look(&self) -> Result<()> {
-        if let Some(vault) = &self.vault {
-            let known = read(vault, &vault.list(FOLDER).await?).await?;
-            *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
-        }
-        Ok(())
+    pub(crate) async fn follow(&self, files: &[VaultFile]) -> Result<()> {
+        let is_one = |file: &&VaultFile| file.name.strip_prefix(FOLDER).is_some_and(|rest| rest.starts_with('/'));
+        let mut files: Vec<_> = files.iter().filter(is_one).cloned().collect();
+        sort(&mut files);
+        let is_known = files == self.known.read().unwrap_or_else(PoisonError::into_inner).files;
+        if is_known { Ok(()) } else { self.look().await }
     }
 
-    /// Whether a file of the vault is a token.
-    pub(crate) fn is_file(name: &str) -> bool {
-        name.strip_prefix(FOLDER).is_some_and(|rest| rest.starts_with('/'))
+    async fn look(&self) -> Result<()> {
+        if let Some(vault) = &self.vault {
+            let mut files = vault.list(FOLDER).await?;
+            sort(&mut files);
+            let tokens = read(vault, &files).await?;
+            *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known { tokens, files };
+        }
+        Ok(())
     }
 
     async fn look_now_and_then(&self) -> Result<()> {
@@ -207,12 +219,16 @@ impl ApiTokens {
 
     fn known(&self, name: &str) -> Option<Kept> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(name).cloned()
+        known.tokens.get(name).cloned()
     }
 
     fn is_current(&self, kept: &Kept) -> bool {
         kept.expires.is_none_or(|expires| expires > self.wall.millis())
     }
+}
+
+fn sort(files: &mut [VaultFile]) {
+    files.sort_by(|one, other| one.name.cmp(&other.name));
 }
 
 async fn read(vault: &Vault, files: &[VaultFile]) -> Result<HashMap<String, Kept>> {
@@ -306,11 +322,13 @@ mod tests {
                 .to_string()
                 .contains("there is a token")
         );
+        // Made and revoked between two looks.
         revoke(&vault, "nightly").await.unwrap();
-        server.look().await.unwrap();
+        let follow = async || server.follow(&vault.list("").await.unwrap()).await.unwrap();
+        follow().await;
         assert!(server.check(&token).await.unwrap().is_none() && !server.is_still_good(&good));
         create(&vault, "nightly", "ana", None).await.unwrap();
-        server.look().await.unwrap();
+        follow().await;
         assert!(!server.is_still_good(&good), "another token of the same name");
         assert!(
             revoke(&vault, "never")

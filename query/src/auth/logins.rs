@@ -301,11 +301,11 @@ impl Logins {
     pub async fn follow(&self) -> Infallible {
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut seen, mut looks, mut is_away) = (Vec::new(), 0_u32, false);
+        let (mut keys, mut looks, mut is_away) = (Vec::new(), 0_u32, false);
         loop {
             ticks.tick().await;
             looks = looks.wrapping_add(1);
-            let looked = self.look(&mut seen, looks.is_multiple_of(CLEAN)).await;
+            let looked = self.look(&mut keys, looks.is_multiple_of(CLEAN)).await;
             if let (Err(error), false) = (&looked, is_away) {
                 tracing::warn!(%error, "cannot see which logins and keys have changed, until the lake can be read");
             }
@@ -318,27 +318,24 @@ impl Logins {
         }
     }
 
-    async fn look(&self, seen: &mut Vec<VaultFile>, clean: bool) -> Result<()> {
+    /// Looks once; `keys` are the files of keys that were there at the last look.
+    async fn look(&self, keys: &mut Vec<VaultFile>, clean: bool) -> Result<()> {
         let Some(lake) = &self.lake else {
             return Ok(());
         };
-        let mut files = lake.vault().list(FOLDER).await?;
-        files.sort_by(|one, other| one.name.cmp(&other.name));
-        let of = |files: &[VaultFile], is_one: fn(&str) -> bool| -> Vec<VaultFile> {
-            files.iter().filter(|file| is_one(&file.name)).cloned().collect()
-        };
-        let changed = |is_one: fn(&str) -> bool| of(seen.as_slice(), is_one) != of(&files, is_one);
-        if clean || changed(Keyring::is_file) {
+        let files = lake.vault().list(FOLDER).await?;
+        let of_keys = files.iter().filter(|file| Keyring::is_file(&file.name)).cloned();
+        let mut of_keys: Vec<_> = of_keys.collect();
+        of_keys.sort_by(|one, other| one.name.cmp(&other.name));
+        if clean || *keys != of_keys {
             self.keys.refresh().await?;
+            *keys = of_keys;
         }
-        if changed(ApiTokens::is_file) {
-            self.api_tokens.look().await?;
-        }
+        self.api_tokens.follow(&files).await?;
         self.revocations.follow(&files).await?;
         if clean {
             self.revocations.clean(&files).await?;
         }
-        *seen = files;
         Ok(())
     }
 

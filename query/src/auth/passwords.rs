@@ -175,7 +175,7 @@ impl Seen {
                 from,
                 in_a_row,
                 all,
-                wait_seconds = wait.as_secs(),
+                wait_seconds = wait.as_secs() + 1,
                 "wrong passwords; the next guess has to wait"
             ),
             None => tracing::info!(user, from, in_a_row, all, "a wrong password"),

@@ -206,7 +206,7 @@ struct Checked {
 
 impl Checked {
     /// Refuses a batch that is too large, or that there is no memory to keep.
-    fn count(&self, batch: &RecordBatch) -> Result<()> {
+    fn admit(&self, batch: &RecordBatch) -> Result<()> {
         if let Some(kept) = &self.kept {
             kept.try_grow(batch.get_array_memory_size())?;
         }
@@ -253,7 +253,7 @@ impl Stream for Checked {
                     input.poll_next_unpin(cx)
                 }));
                 if let Some(Ok(batch)) = &next {
-                    this.count(batch)?;
+                    this.admit(batch)?;
                 }
                 next
             }

@@ -39,7 +39,7 @@ pub(crate) use template::Asker;
 use crate::access::Access;
 
 /// What a relation shows, if policies have a say in it.
-pub(crate) fn shown_plan(relation: &(dyn TableProvider + 'static)) -> Option<&LogicalPlan> {
+pub(crate) fn shown_plan<'a>(relation: &'a (dyn TableProvider + 'static)) -> Option<&'a LogicalPlan> {
     relation.downcast_ref::<PolicedRelation>().map(PolicedRelation::plan)
 }
 

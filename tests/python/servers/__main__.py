@@ -1,6 +1,6 @@
 """Installs what the servers need, or runs one in the foreground.
 
-Usage: python -m servers install | NAME, where NAME is one of postgres, mariadb, tryton, vendure, sap_cap.
+Usage: python -m servers install | NAME, where NAME is one of postgres, mariadb, mosquitto, tryton, vendure, sap_cap.
 """
 
 import importlib
@@ -13,6 +13,7 @@ from . import Unavailable
 CLASSES = {
     "postgres": "Postgres",
     "mariadb": "MariaDb",
+    "mosquitto": "Mosquitto",
     "tryton": "Tryton",
     "vendure": "Vendure",
     "sap_cap": "SapCap",

@@ -21,6 +21,7 @@ def server(module, name):
 
 postgres = server("postgres", "Postgres")
 mariadb = server("mariadb", "MariaDb")
+mosquitto = server("mosquitto", "Mosquitto")
 tryton = server("tryton", "Tryton")
 vendure = server("vendure", "Vendure")
 sap_cap = server("sap_cap", "SapCap")

@@ -1,39 +1,24 @@
 """MariaDB out of Debian's packages, unpacked into the cache folder: nothing is installed into the system."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pymysql
 
-from . import Server, Unavailable, installed, northwind, run
+from . import Server, Unavailable, debian, installed, northwind
 
 USER, PASSWORD = "reader", "vira-3"
-APT = {"Dir::State::Lists": "lists", "Dir::Cache": ".", "Debug::NoLocking": 1}
 PACKAGES = ["mariadb-server-core", "libaio1", "libnuma1", "liburing2"]
 
 
 def unpack(folder):
-    try:
-        run("apt-get", "download", *PACKAGES, cwd=folder)
-    except subprocess.CalledProcessError:
-        # This machine's lists are missing or out of date: new ones, in the folder, for which nobody has to be root.
-        options = [f"-o{k}={v}" for k, v in APT.items()]
-        (folder / "lists" / "partial").mkdir(parents=True)
-        (folder / "archives").mkdir()
-        run("apt-get", *options, "update", cwd=folder)
-        run("apt-get", *options, "download", *PACKAGES, cwd=folder)
-        for used in ("lists", "archives"):
-            shutil.rmtree(folder / used)
-    for package in folder.glob("*.deb"):
-        run("dpkg", "-x", package, folder)
-        package.unlink()
+    debian.unpack(folder, PACKAGES)
     if not (folder / "usr" / "sbin" / "mariadbd").exists():
         raise FileNotFoundError("no mariadbd in Debian's packages")
 
 
 def install():
-    return installed("mariadb", [Path(__file__)], unpack, "Fetching MariaDB from Debian: a few seconds")
+    return installed("mariadb", [Path(__file__), Path(debian.__file__)], unpack, "Fetching MariaDB from Debian: a few seconds")
 
 
 class MariaDb(Server):

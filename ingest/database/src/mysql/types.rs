@@ -282,3 +282,81 @@ fn text_of(value: &Value, is_date: bool) -> String {
         other => other.as_sql(true).trim_matches('\'').to_owned(),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use chrono::{Datelike, NaiveDateTime};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn converter(conversion: Conversion) -> MysqlConverter {
+        MysqlConverter {
+            conversion,
+            clock: Clock::new(Tz::UTC),
+            text: String::new(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn dates_and_times_are_those_of_the_calendar(
+            year in 0u16..=9999, month in 0u8..=13, day in 0u8..=32, hour in 0u8..24, minute in 0u8..60,
+            second in 0u8..60, micros in 0u32..1_000_000,
+        ) {
+            let value = Value::Date(year, month, day, hour, minute, second, micros);
+            let date = NaiveDate::from_ymd_opt(year.into(), month.into(), day.into()).filter(|_| year > 0);
+            let time = date.and_then(|date| {
+                date.and_hms_micro_opt(hour.into(), minute.into(), second.into(), micros)
+            });
+            let since = |time: NaiveDateTime| time.and_utc().timestamp_micros();
+            match converter(Conversion::Time(Tz::UTC)).convert(&value) {
+                Ok(Scalar::Micros(found)) => prop_assert_eq!(Some(found), time.map(since)),
+                Ok(_) => prop_assert!(false, "not a time"),
+                Err(bad) => {
+                    prop_assert_eq!(time, None);
+                    let written = format!("{year:04}-{month:02}-{day:02}");
+                    prop_assert!(bad.text.starts_with(&written));
+                }
+            }
+            match converter(Conversion::Date).convert(&value) {
+                Ok(Scalar::Date(found)) => {
+                    let days = date.map(|date| date.num_days_from_ce() - NaiveDate::default().num_days_from_ce());
+                    prop_assert_eq!(Some(found), days);
+                }
+                Ok(_) => prop_assert!(false, "not a date"),
+                Err(_) => prop_assert_eq!(date, None),
+            }
+        }
+
+        #[test]
+        fn bits_are_a_number(number in any::<u64>(), length in 1usize..=8) {
+            let bytes = number.to_be_bytes()[8 - length..].to_vec();
+            let expected = bytes.iter().fold(0u64, |all, byte| all << 8 | u64::from(*byte));
+            let value = Value::Bytes(bytes);
+            let mut converter = converter(Conversion::Bits);
+            let found = converter.convert(&value);
+            prop_assert!(matches!(found, Ok(Scalar::Int(found)) if found == i128::from(expected)));
+        }
+
+        #[test]
+        fn durations_are_written_as_mysql_does(
+            negative in any::<bool>(), days in 0u32..35, hours in 0u8..24, minutes in 0u8..60, seconds in 0u8..60,
+            micros in 0u32..1_000_000,
+        ) {
+            let value = Value::Time(negative, days, hours, minutes, seconds, micros);
+            let mut converter = converter(Conversion::Duration);
+            let Ok(Scalar::Bytes(text)) = converter.convert(&value) else {
+                return Err(TestCaseError::fail("not a duration"));
+            };
+            let text = std::str::from_utf8(text).unwrap();
+            let unsigned = text.trim_start_matches('-');
+            let (clock, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+            let parts: Vec<u32> = clock.split(':').map(|part| part.parse().unwrap()).collect();
+            prop_assert_eq!(text.starts_with('-'), negative);
+            prop_assert_eq!(&parts[..], [days * 24 + u32::from(hours), u32::from(minutes), u32::from(seconds)]);
+            prop_assert_eq!(fraction.parse::<u32>().unwrap(), micros);
+        }
+    }
+}

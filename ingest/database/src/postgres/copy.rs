@@ -318,7 +318,113 @@ mod tests {
         assert!((1..5).all(|column| rows.column(column).is_null(1)));
     }
 
+    /// A row: numbers, texts, hundredths, lists, microseconds since 2000.
+    type AnyRow = (
+        Option<i64>,
+        Option<String>,
+        Option<i64>,
+        Option<Vec<Option<i32>>>,
+        Option<i64>,
+    );
+
+    fn any_row() -> impl Strategy<Value = AnyRow> {
+        use proptest::option::of;
+        (
+            of(any::<i64>()),
+            of("[^\0]{0,8}"),
+            of(-9_999_999_999i64..=9_999_999_999),
+            of(proptest::collection::vec(of(any::<i32>()), 0..4)),
+            of(-1_000_000_000_000_000i64..=1_000_000_000_000_000),
+        )
+    }
+
+    /// A decimal as the server writes it: digits to the base of 10,000.
+    fn numeric(hundredths: i64) -> Vec<u8> {
+        let (mut whole, fraction) = (hundredths.unsigned_abs() / 100, hundredths.unsigned_abs() % 100);
+        let mut digits = Vec::new();
+        while whole > 0 {
+            digits.insert(0, u16::try_from(whole % 10_000).unwrap());
+            whole /= 10_000;
+        }
+        let weight = i16::try_from(digits.len()).unwrap() - 1;
+        if fraction > 0 {
+            digits.push(u16::try_from(fraction * 100).unwrap());
+        }
+        let sign: u16 = if hundredths < 0 { 0x4000 } else { 0 };
+        let count = u16::try_from(digits.len()).unwrap();
+        let weight = weight.to_be_bytes();
+        let head = [count.to_be_bytes(), weight, sign.to_be_bytes(), 2u16.to_be_bytes()].concat();
+        [head, digits.into_iter().flat_map(u16::to_be_bytes).collect()].concat()
+    }
+
+    fn list(items: &[Option<i32>]) -> Vec<u8> {
+        if items.is_empty() {
+            return [0i32, 0, 23].map(i32::to_be_bytes).concat();
+        }
+        let nulls = i32::from(items.contains(&None));
+        let head = [1, nulls, 23, i32::try_from(items.len()).unwrap(), 1].map(i32::to_be_bytes);
+        let items = items
+            .iter()
+            .flat_map(|item| nullable(*item, |item| item.to_be_bytes().to_vec()));
+        [head.concat(), items.collect()].concat()
+    }
+
+    fn nullable<T>(value: Option<T>, encode: impl FnOnce(T) -> Vec<u8>) -> Vec<u8> {
+        value.map_or_else(|| (-1i32).to_be_bytes().to_vec(), |value| field(&encode(value)))
+    }
+
+    fn encoded(row: &AnyRow) -> Vec<u8> {
+        let (number, text, hundredths, items, micros) = row;
+        [
+            5i16.to_be_bytes().to_vec(),
+            nullable(*number, |number| number.to_be_bytes().to_vec()),
+            nullable(text.as_ref(), |text| text.as_bytes().to_vec()),
+            nullable(*hundredths, numeric),
+            nullable(items.as_ref(), |items| list(items)),
+            nullable(*micros, |micros| micros.to_be_bytes().to_vec()),
+        ]
+        .concat()
+    }
+
+    fn decoded(batch: &RecordBatch) -> Vec<AnyRow> {
+        use arrow::array::{Array, AsArray};
+        use arrow::datatypes::{Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
+        let numbers = batch.column(0).as_primitive::<Int64Type>();
+        let texts = batch.column(1).as_string::<i32>();
+        let decimals = batch.column(2).as_primitive::<Decimal128Type>();
+        let lists = batch.column(3).as_list::<i32>();
+        let times = batch.column(4).as_primitive::<TimestampMicrosecondType>();
+        let row = |row: usize| {
+            let items = |items: arrow::array::ArrayRef| items.as_primitive::<Int32Type>().iter().collect();
+            (
+                numbers.is_valid(row).then(|| numbers.value(row)),
+                texts.is_valid(row).then(|| texts.value(row).to_owned()),
+                decimals
+                    .is_valid(row)
+                    .then(|| i64::try_from(decimals.value(row)).unwrap()),
+                lists.is_valid(row).then(|| items(lists.value(row))),
+                times.is_valid(row).then(|| times.value(row) - 946_684_800_000_000),
+            )
+        };
+        (0..batch.num_rows()).map(row).collect()
+    }
+
     proptest! {
+        #[test]
+        fn every_value_arrives(rows in proptest::collection::vec(any_row(), 1..20), cut in 1usize..50) {
+            let end = (-1i16).to_be_bytes().to_vec();
+            let data = [header(), rows.iter().flat_map(encoded).collect(), end].concat();
+            let mut decoder = decoder();
+            for piece in data.chunks(cut) {
+                decoder.push(piece).unwrap();
+            }
+            decoder.end().unwrap();
+            let (batch, _) = decoder.take().unwrap().unwrap();
+            let (batch, misfits) = misfits::split(&batch).unwrap();
+            prop_assert!(misfits.is_empty());
+            prop_assert_eq!(decoded(&batch), rows);
+        }
+
         #[test]
         fn wherever_the_data_are_cut_the_rows_are_the_same(cuts in proptest::collection::vec(1usize..40, 1..60)) {
             let data = data(9);

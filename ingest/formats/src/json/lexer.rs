@@ -30,6 +30,23 @@ pub(super) struct Lexer<'t> {
     pub(super) text: &'t [u8],
     /// The byte of the next token.
     pub(super) at: usize,
+    /// Whether it passes over `NaN`, `Infinity` and `-Infinity`, which some programs write and which are no JSON, so that
+    /// what is around them can be found.
+    pub(super) passes_nan: bool,
+}
+
+/// Numbers that JSON does not have.
+const NOT_FINITE: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
+
+impl<'t> Lexer<'t> {
+    /// One at that byte of a text, which takes JSON alone.
+    pub(super) fn new(text: &'t [u8], at: usize) -> Self {
+        Self {
+            text,
+            at,
+            passes_nan: false,
+        }
+    }
 }
 
 impl Lexer<'_> {
@@ -54,6 +71,7 @@ impl Lexer<'_> {
             Some(b'-' | b'0'..=b'9') => Ok(Token::Number),
             Some(b't' | b'f') => Ok(Token::Boolean),
             Some(b'n') => Ok(Token::Null),
+            Some(_) if self.not_finite().is_some() => Ok(Token::Number),
             Some(_) => self.wrong("not a JSON value"),
             None => self.wrong("the text breaks off"),
         }
@@ -228,7 +246,17 @@ impl Lexer<'_> {
         })
     }
 
+    /// The bytes of the number that JSON does not have and that begins here, if such are passed over.
+    fn not_finite(&self) -> Option<usize> {
+        let begins = |word: &&&[u8]| self.passes_nan && self.rest().starts_with(word);
+        NOT_FINITE.iter().find(begins).map(|word| word.len())
+    }
+
     fn number(&mut self) -> Result<(), Malformed> {
+        if let Some(length) = self.not_finite() {
+            self.at += length;
+            return Ok(());
+        }
         self.skip(b"-");
         match self.peek() {
             Some(b'0') => self.at += 1,

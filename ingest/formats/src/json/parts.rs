@@ -53,7 +53,7 @@ fn each<'t>(
     close: u8,
     mut part: impl FnMut(&mut Lexer<'t>) -> Result<(), Malformed>,
 ) -> Result<(), Malformed> {
-    let mut lexer = Lexer { text, at: 0 };
+    let mut lexer = Lexer::new(text, 0);
     lexer.space();
     if lexer.value()? != wanted {
         return lexer.wrong("another kind of value");

@@ -63,7 +63,11 @@ impl Wanted {
             reached: false,
             values,
         };
-        let lexer = Lexer { text, at: 0 };
+        // A record with a number that is none is told of when it is read: the others are none the worse for it.
+        let lexer = Lexer {
+            passes_nan: true,
+            ..Lexer::new(text, 0)
+        };
         let mut scanner = Scanner { lexer, found };
         scanner.lexer.space();
         scanner.value(&[&self.root], 0)?;
@@ -199,7 +203,7 @@ fn name(quoted: &[u8]) -> std::borrow::Cow<'_, str> {
 /// is the quick way for one value of a record that has been checked.
 pub fn value(text: &[u8], pointer: &Pointer) -> Option<serde_json::Value> {
     let mut scanner = Scanner {
-        lexer: Lexer { text, at: 0 },
+        lexer: Lexer::new(text, 0),
         found: Found::default(),
     };
     scanner.lexer.space();

@@ -58,10 +58,7 @@ impl<'d> Tape<'d> {
         if std::str::from_utf8(text).is_err() {
             return Err("bytes that are not of the file's encoding");
         }
-        let lexer = Lexer {
-            text: &self.data[..end],
-            at: start,
-        };
+        let lexer = Lexer::new(&self.data[..end], start);
         let mut parser = Parser {
             lexer,
             nodes: &mut self.nodes,

@@ -1,5 +1,6 @@
 //! Sources against servers on this machine. Time is virtual where we wait; what a test asserts never depends on it.
 
+mod any_pages;
 mod auth;
 mod errors;
 mod incremental;

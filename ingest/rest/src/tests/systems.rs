@@ -1,11 +1,12 @@
-//! Connectors against a server that answers as their systems are documented to: at least three pages of each stream,
-//! a load with changes between its pages, a rate limit, a wrong credential, an error of that system. Which are not here,
-//! and why, says [`ELSEWHERE`].
+//! Connectors against a server that answers as their systems are documented to: at least three pages of each stream
+//! where the system has pages, a load with changes between them, a rate limit, a wrong credential, an error of that
+//! system.
 //!
 //! A system is described in `systems/NAME.yml`; [`Described`] says what the keys mean. What the server does with it is
 //! in [`emulator`].
 
 mod emulator;
+mod forms;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -26,41 +27,6 @@ use super::incremental::land;
 use crate::manifest::Manifest;
 use crate::page::Run;
 use crate::plan::{LookedUp, PreparedStreams, look_up, prepare};
-
-/// Connectors that are not described here, and why.
-const ELSEWHERE: [(&str, &str); 10] = [
-    (
-        "aemet",
-        "its rows come by the address of a file that is asked for apart",
-    ),
-    ("datos_gob_es", "open data without a position"),
-    (
-        "eurostat",
-        "its answer is one cube, without pages: `http/src/decode/tests.rs` has recorded ones",
-    ),
-    (
-        "google_sheets",
-        "a sheet is one answer, without pages: `http/src/decode/lists.rs`",
-    ),
-    ("ine", "open data without a position"),
-    (
-        "odata_v2",
-        "it has no streams of its own; `sap_s4hana` is read the same way",
-    ),
-    (
-        "open_meteo",
-        "an answer is one table of columns, without pages: `http/src/decode/lists.rs`",
-    ),
-    ("salesforce_bulk", "its rows come by jobs, which `jobs.rs` has"),
-    (
-        "tryton",
-        "it is held against a real server: `tests/python/test_tryton.py`",
-    ),
-    (
-        "world_bank",
-        "its pages are lists of two, which the server here does not make",
-    ),
-];
 
 /// A key that was made for tests.
 const PEM: &str = include_str!("../../../../http/src/auth/keys/pkcs8.pem");
@@ -153,6 +119,9 @@ struct DescribedStream {
     config: Map<String, Json>,
     /// `GET /path`; `*` is any segment, `{parent}` in records.
     at: String,
+    /// The stream of the records that `*` stands for, where the path does not tell.
+    #[serde(default)]
+    parent: Option<String>,
     /// A part of the body that tells its requests from others.
     #[serde(default)]
     body: Option<String>,
@@ -165,6 +134,12 @@ struct DescribedStream {
     /// Where the records are; the answer itself if there is none.
     #[serde(default)]
     list: String,
+    /// How they are written.
+    #[serde(default)]
+    form: Form,
+    /// The whole answer instead, in which `{records}` stands for them and `{pages}` for how many pages there are.
+    #[serde(default)]
+    answer: Option<Json>,
     /// What else an answer has.
     #[serde(default)]
     beside: Map<String, Json>,
@@ -200,6 +175,23 @@ struct Since {
     /// How the time is written, if not as in records.
     #[serde(default)]
     times: Option<String>,
+}
+
+/// How records are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Form {
+    /// A list of objects.
+    #[default]
+    Objects,
+    /// Lists of values, of which the first has the names.
+    Sheet,
+    /// A list of values a name.
+    Columns,
+    /// A header, and a line each.
+    Csv,
+    /// A cube of one dimension, `item`, whose categories are the fields `item` and `label`; the cells are the field `value`.
+    Cube,
 }
 
 /// How the server hands out its records, two at a time.
@@ -387,12 +379,9 @@ fn descriptions() -> Vec<(String, Described)> {
 }
 
 #[test]
-fn every_connector_is_here_or_has_a_reason_not_to() {
-    let described = descriptions().into_iter().map(|(name, _)| name);
-    let elsewhere = ELSEWHERE.iter().map(|(name, _)| (*name).to_owned());
-    let mut all: Vec<_> = described.chain(elsewhere).collect();
-    all.sort();
-    assert_eq!(all, crate::manifest::connectors().collect::<Vec<_>>());
+fn every_connector_is_here() {
+    let described: Vec<_> = descriptions().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(described, crate::manifest::connectors().collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use cordada_core::{Error, ErrorKind, Result};
 use cordada_ingest_source::Source;
-use cordada_ingest_source::listener::Land;
+use cordada_ingest_source::listener::{Land, Listener};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -33,13 +33,18 @@ pub async fn collect<V: Future<Output = ()>>(
 ) -> Result<()> {
     let listener = source.listen(project, SOURCE, Some(&key())).await?;
     let listener = listener.expect("it is a source that listens");
-    let (address, cancel) = (listener.local_addr(), CancellationToken::new());
+    let (address, cancel) = (address(&*listener), CancellationToken::new());
     let visiting = async {
         visit(address).await;
         cancel.cancel();
     };
     let running = timeout(PATIENCE, listener.run(land, cancel.clone()));
     tokio::join!(running, visiting).0.expect("it goes on")
+}
+
+/// Where it listens.
+fn address(listener: &dyn Listener) -> SocketAddr {
+    listener.local_addr().expect("it is sent its records")
 }
 
 /// Lands nothing, as if the lake were away.
@@ -125,7 +130,7 @@ pub async fn a_landing_that_has_begun_comes_to_its_end<S: Sender>() {
     };
     let listener = trial.source.listen(trial.project(), SOURCE, Some(&key())).await;
     let listener = listener.unwrap().expect("it is a source that listens");
-    let address = listener.local_addr();
+    let address = address(&*listener);
     let running = timeout(PATIENCE, listener.run(&land, cancel));
     let (ended, ()) = tokio::join!(running, trial.send(address, 10));
     ended.expect("it goes on").unwrap();

@@ -17,6 +17,7 @@ mod grammar;
 mod rewrites;
 mod tokens;
 
+pub(super) use rewrites::calls::call;
 pub(super) use tokens::versions::catalog as release_catalog;
 
 use grammar::Grammar;
@@ -63,7 +64,10 @@ fn parse_here(sql: &str) -> Result<Parsed> {
     tokens::convert::to_cast(&mut tokens);
     tokens::numbers::to_decimal(&mut tokens);
     tokens::exponent::join(&mut tokens);
+    tokens::set_schema::complete(&mut tokens);
+    tokens::trim::name_space(&mut tokens);
     tokens::windows::resolve(&mut tokens)?;
+    tokens::pivot::to_query(&mut tokens)?;
     let releases = tokens::versions::resolve(&mut tokens)?;
     let mut statement = statement(tokens).doing(|| "planning the query")?;
     rewrites::rewrite(&mut statement).doing(|| "planning the query")?;

@@ -1,11 +1,13 @@
-//! Subqueries of expressions over lists of the row: `(select max(x) from unnest(t.a) u(x))`, `exists (…)`. They become
-//! dependent joins, which become plain ones.
+//! Subqueries of expressions that the engine makes no join of: over lists of the row, `(select max(x) from unnest(t.a) u(x))`,
+//! with a limit, `(select … order by … limit 1)`, by another comparison than equality. They become dependent joins, which
+//! become plain ones.
 
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, JoinType, Result, Spans};
 use datafusion::logical_expr::{Expr, Limit, LogicalPlan, LogicalPlanBuilder, Subquery, lit};
+use datafusion::optimizer::decorrelate::PullUpCorrelatedExpr;
 
 /// The plan with joins in the place of such subqueries: a projection or a filter.
 pub(super) fn joined(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
@@ -23,7 +25,7 @@ pub(super) fn joined(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
                 Expr::Exists(exists) => (&exists.subquery, Some(exists.negated)),
                 _ => return Ok(Transformed::no(expr)),
             };
-            if !reads_lists(&subquery.subquery)? {
+            if !reads_lists(&subquery.subquery)? && is_pulled_up(subquery, exists.is_some()) {
                 return Ok(Transformed::no(expr));
             }
             let alias = format!("__subquery_{found}");
@@ -93,6 +95,18 @@ fn is_one_row(plan: &LogicalPlan) -> bool {
         LogicalPlan::Sort(sort) => is_one_row(&sort.input),
         _ => false,
     }
+}
+
+/// Whether the engine makes a join of the subquery.
+fn is_pulled_up(subquery: &Subquery, exists: bool) -> bool {
+    if subquery.outer_ref_columns.is_empty() {
+        return true;
+    }
+    let mut pull_up = PullUpCorrelatedExpr::new()
+        .with_exists_sub_query(exists)
+        .with_need_handle_count_bug(!exists);
+    let plan = subquery.subquery.as_ref().clone();
+    plan.rewrite(&mut pull_up).is_ok() && pull_up.can_pull_up
 }
 
 /// Whether lists of the outer row are made into rows, which the engine does not know of a subquery.

@@ -1,4 +1,4 @@
-//! Select lists that the engine refuses: columns of one name, aliases that are used beside their definition, `* rename`,
+//! Select lists that the engine refuses: columns and casts of one name, aliases that are used beside their definition, `* rename`,
 //! `order by all`; and relations that are there without having been made: `dual`, a recursive query that does not say so.
 //!
 //! What a name means there depends on the columns of FROM, which only a plan tells. So a statement comes here when it
@@ -12,14 +12,21 @@ use datafusion::common::Result;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{self, Ident, Query, Select, SelectItem, SetExpr, VisitorMut, With};
+use datafusion::sql::sqlparser::ast::{self, Ident, Query, Select, SelectItem, SetExpr, VisitorMut};
 
 mod aliases;
+mod casts;
+mod merged;
 mod names;
 mod relations;
+mod scope;
 mod wildcards;
 
+pub(super) use casts::CAST;
+pub(super) use merged::merge;
 pub(super) use names::shown;
+
+use scope::Scope;
 
 /// Rewrites the select lists of a statement; says whether anything changed.
 ///
@@ -119,18 +126,11 @@ fn columns(plan: &LogicalPlan) -> Vec<Vec<Ident>> {
     plan.schema().iter().map(parts).collect()
 }
 
-/// A query that is being visited.
-struct Frame {
-    with: Option<With>,
-    /// How many queries within it have been entered: those of WITH come first.
-    children: usize,
-}
-
 /// Finds the first select from the given number on whose list may need work.
 struct Search {
     from: usize,
     number: usize,
-    frames: Vec<Frame>,
+    scope: Scope,
     found: Option<Found>,
 }
 
@@ -138,7 +138,7 @@ fn next(statement: &mut ast::Statement, from: usize) -> Option<Found> {
     let mut search = Search {
         from,
         number: 0,
-        frames: Vec::new(),
+        scope: Scope::default(),
         found: None,
     };
     let _ = walk::change(statement, &mut search);
@@ -149,13 +149,7 @@ impl VisitorMut for Search {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        if let Some(parent) = self.frames.last_mut() {
-            parent.children += 1;
-        }
-        self.frames.push(Frame {
-            with: query.with.clone(),
-            children: 0,
-        });
+        self.scope.enter(query);
         ControlFlow::Continue(())
     }
 
@@ -175,7 +169,7 @@ impl VisitorMut for Search {
             }
             self.number += 1;
         }
-        self.frames.pop();
+        self.scope.leave();
         ControlFlow::Continue(())
     }
 }
@@ -185,39 +179,11 @@ impl Search {
         let ask = |item: SelectItem| {
             let mut asked = bare(select);
             asked.projection = vec![item];
-            self.in_scope(SetExpr::Select(Box::new(asked)))
+            self.scope.query(SetExpr::Select(Box::new(asked)))
         };
         let wildcards = select.projection.iter().filter_map(wildcards::asked).map(ask).collect();
         (ask(SelectItem::Wildcard(Default::default())), wildcards)
     }
-
-    /// The body as a query in which the names of WITH mean what they mean here.
-    fn in_scope(&self, body: SetExpr) -> Query {
-        let mut query = query_of(body);
-        let mut inside: Option<usize> = None;
-        for frame in self.frames.iter().rev() {
-            if let Some(with) = &frame.with {
-                let mut with = with.clone();
-                if let Some(child) = inside {
-                    with.cte_tables.truncate(child);
-                }
-                if !with.cte_tables.is_empty() {
-                    if query.with.is_some() {
-                        query = query_of(SetExpr::Query(Box::new(query)));
-                    }
-                    query.with = Some(with);
-                }
-            }
-            inside = frame_position(frame, &self.frames);
-        }
-        query
-    }
-}
-
-/// Which child of its parent this frame's query is.
-fn frame_position(frame: &Frame, frames: &[Frame]) -> Option<usize> {
-    let at = frames.iter().position(|other| std::ptr::eq(other, frame))?;
-    frames.get(at.checked_sub(1)?)?.children.checked_sub(1)
 }
 
 /// The selects of a body, from left to right, those in parentheses left out: they are queries of their own.
@@ -250,26 +216,12 @@ fn bare(select: &Select) -> Select {
     }
 }
 
-fn query_of(body: SetExpr) -> Query {
-    Query {
-        with: None,
-        body: Box::new(body),
-        order_by: None,
-        limit_clause: None,
-        fetch: None,
-        locks: Vec::new(),
-        for_clause: None,
-        settings: None,
-        format_clause: None,
-        pipe_operators: Vec::new(),
-    }
-}
-
 fn needs_work(select: &Select, order_by: &Option<ast::OrderBy>) -> bool {
     select.projection.len() > 1
         || select.projection.iter().any(wildcards::renames)
         || select.selection.is_some()
         || is_by_all(order_by)
+        || casts::any(select)
 }
 
 fn is_by_all(order_by: &Option<ast::OrderBy>) -> bool {
@@ -326,6 +278,7 @@ impl VisitorMut for Apply<'_> {
             wildcards::expand(select, inputs);
         }
         wildcards::order_by_all(select, &mut query.order_by);
+        casts::tell_apart(select, &mut query.order_by);
         names::make_distinct(select, is_outermost);
         ControlFlow::Break(match self.inputs {
             Some(inputs) => aliases::substitute(select, inputs),

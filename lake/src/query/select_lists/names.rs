@@ -44,7 +44,7 @@ pub(super) fn make_distinct(select: &mut Select, is_outermost: bool) {
 }
 
 /// The name that an item has without one being made: its alias, or its column's.
-fn given(item: &SelectItem) -> Option<String> {
+pub(super) fn given(item: &SelectItem) -> Option<String> {
     match item {
         SelectItem::ExprWithAlias { alias, .. } => Some(normal(alias)),
         SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(normal(name)),

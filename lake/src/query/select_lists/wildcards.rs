@@ -1,7 +1,9 @@
 //! `*` with its columns named, where the engine cannot: `* rename (a as b)`, or beside columns of the same names.
 
+use std::collections::BTreeSet;
+
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, OrderBy, OrderByExpr, OrderByKind, RenameSelectItem, Select, SelectItem, Value,
+    ExcludeSelectItem, Expr, Ident, OrderBy, OrderByExpr, OrderByKind, RenameSelectItem, Select, SelectItem, Value,
     WildcardAdditionalOptions,
 };
 
@@ -51,28 +53,56 @@ pub(super) fn expand(select: &mut Select, inputs: &Inputs) {
             let Some(name) = column.last().map(|name| name.value.replace("\"\"", "\"")) else {
                 continue;
             };
-            let replaced = options
-                .opt_replace
-                .as_ref()
-                .and_then(|replace| replace.items.iter().find(|item| normal(&item.column_name) == name));
-            let expr = match replaced {
-                Some(item) => item.expr.clone(),
-                None => column_of(column),
-            };
-            out.push(match (renamed(options, &name), replaced) {
-                (Some(alias), _) => SelectItem::ExprWithAlias { expr, alias },
-                (None, Some(_)) => SelectItem::ExprWithAlias {
-                    expr,
-                    alias: Ident::with_quote('"', name),
-                },
-                (None, None) => SelectItem::UnnamedExpr(expr),
-            });
+            out.push(item_of(options, &name, column_of(column)));
         }
     }
     select.projection = out;
 }
 
-fn column_of(parts: &[Ident]) -> Expr {
+/// What a wildcard stands for: the columns, of which some may be left out, replaced or renamed.
+pub(super) fn items<'a>(
+    options: &WildcardAdditionalOptions,
+    columns: impl Iterator<Item = (&'a str, Expr)>,
+) -> Vec<SelectItem> {
+    let left_out = left_out(options);
+    let kept = columns.filter(|(name, _)| !left_out.contains(*name));
+    kept.map(|(name, expr)| item_of(options, name, expr)).collect()
+}
+
+/// The names behind EXCLUDE and EXCEPT.
+fn left_out(options: &WildcardAdditionalOptions) -> BTreeSet<String> {
+    let excluded = match &options.opt_exclude {
+        Some(ExcludeSelectItem::Single(name)) => std::slice::from_ref(name),
+        Some(ExcludeSelectItem::Multiple(names)) => names.as_slice(),
+        None => &[],
+    };
+    let excluded = excluded.iter().filter_map(|name| name.0.last()?.as_ident());
+    let excepted = options.opt_except.iter();
+    let excepted =
+        excepted.flat_map(|except| std::iter::once(&except.first_element).chain(&except.additional_elements));
+    excluded.chain(excepted).map(normal).collect()
+}
+
+/// One column of a wildcard.
+fn item_of(options: &WildcardAdditionalOptions, name: &str, expr: Expr) -> SelectItem {
+    let replaced = options
+        .opt_replace
+        .as_ref()
+        .and_then(|replace| replace.items.iter().find(|item| normal(&item.column_name) == name));
+    let is_named = replaced.is_none() && matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+    let expr = replaced.map_or(expr, |item| item.expr.clone());
+    match renamed(options, name) {
+        Some(alias) => SelectItem::ExprWithAlias { expr, alias },
+        None if is_named => SelectItem::UnnamedExpr(expr),
+        None => SelectItem::ExprWithAlias {
+            expr,
+            alias: Ident::with_quote('"', name),
+        },
+    }
+}
+
+/// The column that has those parts of a name.
+pub(super) fn column_of(parts: &[Ident]) -> Expr {
     match parts {
         [name] => Expr::Identifier(name.clone()),
         parts => Expr::CompoundIdentifier(parts.to_vec()),

@@ -9,7 +9,7 @@ use chrono::{DateTime, Duration, NaiveDateTime, TimeZone, Utc};
 use serde_json::{Map, Value as Json, json};
 
 use super::super::server::{ReceivedRequest, reply};
-use super::{Described, DescribedStream, Pages, Reply};
+use super::{Described, DescribedStream, Form, Pages, Reply, forms};
 
 /// When the first record changed.
 pub(super) const TIME: DateTime<Utc> = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
@@ -164,6 +164,9 @@ impl Emulated {
 }
 
 fn parents_of(state: &State, described: &Described, stream: &str) -> usize {
+    if let Some(parent) = &described.streams[stream].parent {
+        return state.rows[parent].len();
+    }
     // A parent is the stream whose path this one begins with, or the first with as many records.
     let at = &described.streams[stream].at;
     let before = at.split('*').next().unwrap_or_default().trim_end_matches('/');
@@ -241,11 +244,22 @@ fn page(state: &mut State, name: &str, stream: &DescribedStream, seen: &Received
     };
     let records: Vec<_> = all.iter().skip(begin).take(size).map(record).collect();
     let (next, is_last) = (begin + records.len(), begin + size >= all.len());
-    let mut body = match stream.list.is_empty() {
-        true => Json::from(records),
-        false => {
+    if stream.form == Form::Csv {
+        let lines = forms::csv(stream, &records);
+        changed(state, name);
+        return reply(200, &[("content-type", "text/csv")], lines);
+    }
+    let records = forms::written(stream, records);
+    let mut body = match (&stream.answer, stream.list.is_empty()) {
+        (Some(answer), _) => filled(answer, &|text| match text {
+            "{records}" => records.clone(),
+            "{pages}" => all.len().div_ceil(size).into(),
+            text => text.into(),
+        }),
+        (None, true) => records,
+        (None, false) => {
             let mut body = Json::Object(stream.beside.clone());
-            put(&mut body, &stream.list, records.into());
+            put(&mut body, &stream.list, records);
             body
         }
     };
@@ -282,15 +296,20 @@ fn page(state: &mut State, name: &str, stream: &DescribedStream, seen: &Received
         }
         Pages::Url { .. } => {}
     }
-    if state.changing.as_deref() == Some(name) {
-        state.changing = None;
-        change(state, name);
-    }
+    changed(state, name);
     let headers: Vec<_> = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
     reply(200, &headers, body.to_string())
+}
+
+/// The changes of a stream, if they are to come now.
+fn changed(state: &mut State, name: &str) {
+    if state.changing.as_deref() == Some(name) {
+        state.changing = None;
+        change(state, name);
+    }
 }
 
 /// The first record changes, and another one comes.

@@ -21,7 +21,7 @@ pub(super) fn argument(expr: Expr) -> FunctionArg {
 }
 
 /// The call of a function.
-pub(super) fn call(name: &str, args: impl IntoIterator<Item = Expr>) -> Expr {
+pub(in crate::query) fn call(name: &str, args: impl IntoIterator<Item = Expr>) -> Expr {
     Expr::Function(Function {
         name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,

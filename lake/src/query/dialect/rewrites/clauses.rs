@@ -110,7 +110,8 @@ fn of_select(select: &mut Select) -> Result<()> {
     if select.flavor == SelectFlavor::FromFirstNoSelect && select.projection.is_empty() {
         select.projection = vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())];
     }
-    group_modifiers(&mut select.group_by)
+    group_modifiers(&mut select.group_by)?;
+    super::grouping::rewrite(&mut select.group_by)
 }
 
 /// `group by a, b with rollup` is `group by rollup (a, b)` (MySQL, "GROUP BY Modifiers").

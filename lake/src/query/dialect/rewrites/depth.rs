@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Query, Select, Statement, VisitorMut};
 
-use super::{chains, grouping};
+use super::{chains, groupings};
 use crate::query::walk;
 
 /// How deep expressions and subqueries may be nested within each other.
@@ -146,7 +146,7 @@ impl VisitorMut for Flatten {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
-        match grouping::check(select) {
+        match groupings::check(select) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),
         }

@@ -1,38 +1,104 @@
-//! How many groupings a statement asks for: `cube` of n columns has 2ⁿ.
+//! Grouping sets in which an expression comes more than once: `cube (a, a)`, `a, rollup (a, b)`. It is the same as once,
+//! while a set that comes more than once gives its rows as often. (PostgreSQL, "GROUPING SETS, CUBE, and ROLLUP".)
 
-use datafusion::common::{DataFusionError, Result};
-use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr, Select};
+use datafusion::common::{Result, plan_err};
+use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr};
 
-/// Grouping sets that a statement may have, as in PostgreSQL.
-const MOST: usize = 4096;
+use super::groupings::MOST;
 
-/// Checks that the groupings of GROUP BY are not too many to be made.
+/// Writes the sets out, each without repetitions, where there are any.
 ///
 /// # Errors
-/// Plan: they are.
-pub(super) fn check(select: &Select) -> Result<()> {
-    let GroupByExpr::Expressions(expressions, _) = &select.group_by else {
+/// Plan: there are too many sets.
+pub(super) fn rewrite(group_by: &mut GroupByExpr) -> Result<()> {
+    let GroupByExpr::Expressions(keys, _) = group_by else {
         return Ok(());
     };
-    let all = expressions
-        .iter()
-        .try_fold(1_usize, |all, expression| all.checked_mul(sets(expression)?));
-    match all {
-        Some(all) if all <= MOST => Ok(()),
-        _ => Err(DataFusionError::Plan(format!(
-            "the statement has too many grouping sets: it may have {MOST}, and `cube` of n columns has 2 to the power of n"
-        ))),
+    let is_set = |key: &Expr| matches!(key, Expr::Cube(_) | Expr::Rollup(_) | Expr::GroupingSets(_));
+    if !keys.iter().any(is_set) || !repeats(keys) {
+        return Ok(());
     }
+    let mut all: Vec<Vec<Expr>> = vec![Vec::new()];
+    for key in keys.iter() {
+        let sets = sets(key)?;
+        if all.len().saturating_mul(sets.len()) > MOST {
+            return too_many();
+        }
+        let with = |before: &Vec<Expr>, set: &Vec<Expr>| [before.as_slice(), set.as_slice()].concat();
+        all = all
+            .iter()
+            .flat_map(|before| sets.iter().map(move |set| with(before, set)))
+            .collect();
+    }
+    for set in &mut all {
+        let mut once = Vec::with_capacity(set.len());
+        for expr in set.drain(..) {
+            if !once.contains(&expr) {
+                once.push(expr);
+            }
+        }
+        *set = once;
+    }
+    *keys = vec![Expr::GroupingSets(all)];
+    Ok(())
 }
 
-/// How many grouping sets the expression stands for; `None` for more than can be counted.
-fn sets(expression: &Expr) -> Option<usize> {
-    match expression {
-        Expr::Cube(columns) => 1_usize.checked_shl(u32::try_from(columns.len()).ok()?),
-        Expr::Rollup(columns) => columns.len().checked_add(1),
-        Expr::GroupingSets(sets) => Some(sets.len().max(1)),
-        _ => Some(1),
+fn too_many<T>() -> Result<T> {
+    plan_err!("GROUP BY has more than {MOST} grouping sets")
+}
+
+/// Whether a set has an expression twice, in itself or with those of other keys.
+fn repeats(keys: &[Expr]) -> bool {
+    let mut seen: Vec<&Expr> = Vec::new();
+    keys.iter().any(|key| {
+        let own: Vec<&Expr> = match key {
+            Expr::Cube(parts) | Expr::Rollup(parts) => parts.iter().flatten().collect(),
+            Expr::GroupingSets(sets) => {
+                if sets.iter().any(|set| has_twice(&set.iter().collect::<Vec<_>>())) {
+                    return true;
+                }
+                sets.iter().flatten().collect()
+            }
+            expr => vec![expr],
+        };
+        let is_again = own.iter().any(|expr| seen.contains(expr));
+        let is_twice = !matches!(key, Expr::GroupingSets(_)) && has_twice(&own);
+        seen.extend(own);
+        is_again || is_twice
+    })
+}
+
+fn has_twice(exprs: &[&Expr]) -> bool {
+    let mut rest = exprs;
+    while let Some((first, after)) = rest.split_first() {
+        if after.contains(first) {
+            return true;
+        }
+        rest = after;
     }
+    false
+}
+
+/// The sets that a key stands for.
+fn sets(key: &Expr) -> Result<Vec<Vec<Expr>>> {
+    Ok(match key {
+        Expr::Cube(parts) => {
+            if parts.len() >= MOST.ilog2() as usize + 1 {
+                return too_many();
+            }
+            // From all of them to none, in the order of a binary number that counts down.
+            let count = 1_usize << parts.len();
+            let chosen = |mask: usize| {
+                let parts = parts.iter().rev().enumerate().rev();
+                let kept = parts.filter(move |(place, _)| mask & (1_usize << *place) != 0);
+                kept.flat_map(|(_, part)| part.clone()).collect::<Vec<Expr>>()
+            };
+            (0..count).rev().map(chosen).collect()
+        }
+        Expr::Rollup(parts) => (0..=parts.len()).rev().map(|length| parts[..length].concat()).collect(),
+        Expr::GroupingSets(sets) => sets.clone(),
+        expr => vec![vec![expr.clone()]],
+    })
 }
 
 #[cfg(test)]
@@ -41,24 +107,22 @@ mod tests {
     use crate::query::dialect::parse;
 
     #[test]
-    fn groupings_that_are_too_many_are_refused() {
-        let columns = |count: usize| (0..count).map(|n| format!("c{n}")).collect::<Vec<_>>().join(", ");
-        let cube = |count| format!("cube ({})", columns(count));
-        for (group_by, allowed) in [
-            (cube(12), true),
-            (cube(13), false),
-            (cube(40), false),
-            (cube(70), false),
-            (format!("{}, {}", cube(6), cube(6)), true),
-            (format!("{}, {}", cube(6), cube(7)), false),
-            (format!("rollup ({})", columns(40)), true),
-            (columns(70), true),
+    fn an_expression_is_in_a_set_once() {
+        for (written, read) in [
+            ("cube (a, a)", "GROUPING SETS ((a), (a), (a), ())"),
+            ("rollup (a), a", "GROUPING SETS ((a), (a))"),
+            ("grouping sets ((a, a), (b))", "GROUPING SETS ((a), (b))"),
+            ("a, grouping sets ((a, b), ())", "GROUPING SETS ((a, b), (a))"),
+            ("cube (a, b)", "CUBE (a, b)"),
+            ("a, rollup (b)", "a, ROLLUP (b)"),
+            ("grouping sets ((a, b), (a), ())", "GROUPING SETS ((a, b), (a), ())"),
         ] {
-            let parsed = parse(&format!("select 1 from t group by {group_by}")).map(|_| ());
-            assert_eq!(parsed.is_ok(), allowed, "{group_by}");
-            if let Err(error) = parsed {
-                assert!(error.to_string().contains("too many grouping sets"), "{error}");
-            }
+            let statement = parse(&format!("select 1 from t group by {written}")).unwrap().statement;
+            assert_eq!(
+                statement.to_string(),
+                format!("SELECT 1 FROM t GROUP BY {read}"),
+                "{written}"
+            );
         }
     }
 }

@@ -2,18 +2,20 @@
 
 mod aggregates;
 mod build;
-mod calls;
+pub(super) mod calls;
 mod chains;
 mod clauses;
 mod dates;
 pub(super) mod depth;
 mod exponents;
 mod grouping;
+mod groupings;
 mod json;
 mod limits;
 mod operators;
 mod patterns;
 mod postgresql_catalog;
+mod quantified;
 mod relations;
 mod rows;
 mod session_words;
@@ -47,6 +49,7 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     postgresql_catalog::rewrite(statement)?;
     json::rewrite(statement)?;
     patterns::rewrite(statement)?;
+    quantified::rewrite(statement)?;
     aggregates::rewrite(statement)?;
     relations::rewrite(statement)?;
     clauses::rewrite(statement)?;

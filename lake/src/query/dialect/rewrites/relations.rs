@@ -256,6 +256,12 @@ fn of_function(
 ) -> Result<Option<TableFactor>> {
     let (lists, own) = if name == "flatten" {
         (vec![flatten(args)?], "flatten")
+    } else if name == "jsonb_path_query" {
+        let Some(args) = plain_args(&args) else {
+            return plan_err!("the arguments of {name} have no names");
+        };
+        let found = call("jsonb_path_query_array", args);
+        (vec![call("json_array_elements", [found])], name)
     } else {
         let Some(function) = list_function(name) else {
             return Ok(None);

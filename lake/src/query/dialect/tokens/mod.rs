@@ -12,6 +12,9 @@ pub(super) mod materialized;
 pub(super) mod numbers;
 pub(super) mod odbc;
 pub(super) mod parameters;
+pub(super) mod pivot;
+pub(super) mod set_schema;
+pub(super) mod trim;
 pub(super) mod versions;
 pub(super) mod windows;
 

@@ -3,6 +3,7 @@
 
 pub(in crate::query) mod intervals;
 mod kinds;
+mod named;
 mod numbers;
 mod text;
 mod times;
@@ -46,7 +47,7 @@ pub(in crate::query) const CAST: &str = "cast_as";
 /// `cast_as` and `try_cast_as`: what casts become where PostgreSQL's answer is another than the engine's.
 pub(super) fn all() -> Functions {
     Functions {
-        scalar: [cast_as(OnFailure::Error), cast_as(OnFailure::Null)]
+        scalar: [cast_as(OnFailure::Error), cast_as(OnFailure::Null), named::function()]
             .into_iter()
             .chain(udfs(kinds::DEFINITIONS))
             .collect(),

@@ -210,7 +210,10 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     Definition {
         name: "jsonb_path_query_first",
         takes: &[Text, Text],
-        gives: Gives::Json(|row| raw(path(row, 1)?.find(Value::parse(row.text(0))?))),
+        gives: Gives::Json(|row| {
+            let found = path(row, 1)?.find_lax(Value::parse(row.text(0))?);
+            raw(found.first().copied())
+        }),
         what: "The first value at a path such as `$.a[*]`.",
         syntax: "jsonb_path_query_first(json, path)",
         example: "jsonb_path_query_first('{\"a\": [1, 2]}', '$.a[*]') = '1'",
@@ -219,8 +222,8 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     Definition {
         name: "jsonb_path_query_array",
         takes: &[Text, Text],
-        gives: Gives::Json(|row| Ok(Some(array(&path(row, 1)?.find_all(Value::parse(row.text(0))?)).into()))),
-        what: "The values at a path such as `$.a[*]`, as an array.",
+        gives: Gives::Json(|row| Ok(Some(array(&path(row, 1)?.find_lax(Value::parse(row.text(0))?)).into()))),
+        what: "The values at a path such as `$.a[*] ? (@.b > 1)`, as an array.",
         syntax: "jsonb_path_query_array(json, path)",
         example: "jsonb_path_query_array('{\"a\": [1, 2]}', '$.a[*]') = '[1, 2]'",
         ..Definition::PLAIN

@@ -77,8 +77,8 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         name: "json_exists",
         aliases: &["jsonb_path_exists", "json_path_exists"],
         takes: &[Text, Any],
-        gives: Gives::Boolean(|row| Ok(Some(!path(row, 1)?.find_all(Value::parse(row.text(0))?).is_empty()))),
-        what: "Whether there is a value at a path such as `$.a[0]`.",
+        gives: Gives::Boolean(|row| Ok(Some(!path(row, 1)?.find_lax(Value::parse(row.text(0))?).is_empty()))),
+        what: "Whether there is a value at a path such as `$.a[*] ? (@.b > 1)`.",
         syntax: "json_exists(json, path)",
         example: "json_exists('{\"a\": null}', '$.a') = true",
         ..Definition::PLAIN

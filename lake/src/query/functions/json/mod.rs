@@ -15,6 +15,7 @@ mod access;
 mod canonical;
 mod change;
 mod compare;
+mod condition;
 mod make;
 pub(super) mod parts;
 pub(super) mod path;

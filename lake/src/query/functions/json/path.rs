@@ -2,6 +2,7 @@
 
 use datafusion::common::{Result, plan_err};
 
+use super::condition::Condition;
 use super::scan::{Kind, Value};
 
 /// A step into a value.
@@ -16,11 +17,17 @@ pub(super) enum Step {
     All,
     /// The value itself, and all within it.
     Within,
+    /// The value, or the items of an array, of which that is true.
+    Where(Condition),
 }
 
 /// The steps of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Path(Vec<Step>);
+pub(super) struct Path {
+    steps: Vec<Step>,
+    /// Whether an array is never taken for its items.
+    is_strict: bool,
+}
 
 impl Path {
     /// Reads a path: with `$`, as `/a/0`, or a name alone as it is.
@@ -29,19 +36,20 @@ impl Path {
     /// Plan: it is not a path.
     pub fn parse(text: &str) -> Result<Self> {
         let trimmed = text.trim();
-        let trimmed = trimmed
-            .strip_prefix("lax ")
-            .or(trimmed.strip_prefix("strict "))
-            .unwrap_or(trimmed)
-            .trim_start();
+        let strict = trimmed.strip_prefix("strict ");
+        let trimmed = strict.or(trimmed.strip_prefix("lax ")).unwrap_or(trimmed).trim_start();
         if let Some(rest) = trimmed.strip_prefix('$') {
-            return Self::steps(rest);
+            let path = Self::steps(rest)?;
+            return Ok(Self {
+                is_strict: strict.is_some(),
+                ..path
+            });
         }
         if let Some(rest) = text.strip_prefix('/') {
             let name = |name: &str| Step::Either(name.replace("~1", "/").replace("~0", "~"));
-            return Ok(Self(rest.split('/').map(name).collect()));
+            return Ok(Self::of(rest.split('/').map(name)));
         }
-        Ok(Self(vec![Step::Either(text.to_owned())]))
+        Ok(Self::of([Step::Either(text.to_owned())]))
     }
 
     /// Reads a path that may begin without `$`, as Snowflake's.
@@ -57,15 +65,33 @@ impl Path {
 
     /// The names of PostgreSQL's `{a,0}`.
     pub fn of_names(names: impl IntoIterator<Item = String>) -> Self {
-        Self(names.into_iter().map(Step::Either).collect())
+        Self::of(names.into_iter().map(Step::Either))
     }
 
-    fn steps(text: &str) -> Result<Self> {
+    fn of(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self {
+            steps: steps.into_iter().collect(),
+            is_strict: false,
+        }
+    }
+
+    /// Reads what is behind `$`.
+    ///
+    /// # Errors
+    /// Plan: it is not a path.
+    pub fn steps(text: &str) -> Result<Self> {
         let mut steps = Vec::new();
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
             rest = match first {
                 ' ' => rest.trim_start(),
+                '?' => {
+                    let Some((condition, after)) = Condition::parse(rest.get(1..).unwrap_or_default()) else {
+                        return plan_err!("{text:?} is not a path into JSON: a condition is as in ? (@.a > 1)");
+                    };
+                    steps.push(Step::Where(condition));
+                    after
+                }
                 '[' => {
                     let Some((step, after)) = bracket(rest) else {
                         return plan_err!(
@@ -94,7 +120,7 @@ impl Path {
                         steps.push(Step::Member(name));
                         after
                     } else {
-                        let end = name.find(['.', '[', ':', ' ']).unwrap_or(name.len());
+                        let end = name.find(['.', '[', ':', ' ', '?']).unwrap_or(name.len());
                         let (name, after) = name.split_at(end);
                         if name.is_empty() || name.contains(['(', ')', '?', '@']) {
                             return plan_err!("{text:?} is not a path into JSON of names, numbers and *");
@@ -105,17 +131,19 @@ impl Path {
                 }
             };
         }
-        Ok(Self(steps))
+        Ok(Self::of(steps))
     }
 
     /// Whether it may lead to more than one value.
     pub fn is_many(&self) -> bool {
-        self.0.iter().any(|step| matches!(step, Step::All | Step::Within))
+        self.steps
+            .iter()
+            .any(|step| matches!(step, Step::All | Step::Within | Step::Where(_)))
     }
 
     /// The steps.
     pub fn as_slice(&self) -> &[Step] {
-        &self.0
+        &self.steps
     }
 
     /// The value that it leads to; the first of them.
@@ -123,15 +151,37 @@ impl Path {
         if self.is_many() {
             return self.find_all(value).into_iter().next();
         }
-        self.0.iter().try_fold(value, |value, step| step.one(value))
+        self.steps.iter().try_fold(value, |value, step| step.one(value))
     }
 
     /// The values that it leads to.
     pub fn find_all<'a>(&self, value: Value<'a>) -> Vec<Value<'a>> {
+        self.walk(value, value, false)
+    }
+
+    /// The values that it leads to in PostgreSQL: an array stands for its items, and a value for an array of it, unless the
+    /// path says `strict`.
+    pub fn find_lax<'a>(&self, value: Value<'a>) -> Vec<Value<'a>> {
+        self.walk(value, value, !self.is_strict)
+    }
+
+    /// The same from a value within another, which is what conditions call `$`.
+    pub fn find_lax_within<'a>(&self, whole: Value<'a>, value: Value<'a>) -> Vec<Value<'a>> {
+        self.walk(whole, value, !self.is_strict)
+    }
+
+    fn walk<'a>(&self, whole: Value<'a>, value: Value<'a>, is_lax: bool) -> Vec<Value<'a>> {
         let mut found = vec![value];
-        for step in &self.0 {
+        for step in &self.steps {
             found = match step {
-                Step::All => found.into_iter().flat_map(children).collect(),
+                Step::All => {
+                    let within = |value: Value<'a>| match value.kind() {
+                        Kind::Array | Kind::Object => children(value),
+                        _ if is_lax => vec![value],
+                        _ => Vec::new(),
+                    };
+                    found.into_iter().flat_map(within).collect()
+                }
                 Step::Within => {
                     let mut all = Vec::new();
                     // Depth first, as they are written.
@@ -145,6 +195,22 @@ impl Path {
                         }
                     }
                     all
+                }
+                Step::Where(condition) => {
+                    let all = found.into_iter().flat_map(items_of);
+                    all.filter(|value| condition.holds(whole, *value) == Some(true))
+                        .collect()
+                }
+                Step::Member(_) if is_lax => {
+                    let all = found.into_iter().flat_map(items_of);
+                    all.filter_map(|value| step.one(value)).collect()
+                }
+                Step::Item(0 | -1) if is_lax => {
+                    let one = |value: Value<'a>| match value.kind() {
+                        Kind::Array => step.one(value),
+                        _ => Some(value),
+                    };
+                    found.into_iter().filter_map(one).collect()
                 }
                 step => found.into_iter().filter_map(|value| step.one(value)).collect(),
             };
@@ -162,6 +228,14 @@ impl Step {
             (Self::Either(name), Kind::Array) => value.item(name.trim().parse().ok()?),
             _ => None,
         }
+    }
+}
+
+/// The items of an array; of another value, itself.
+fn items_of(value: Value<'_>) -> Vec<Value<'_>> {
+    match value.kind() {
+        Kind::Array => value.items().collect(),
+        _ => vec![value],
     }
 }
 
@@ -201,7 +275,7 @@ fn bracket(text: &str) -> Option<(Step, &str)> {
 }
 
 /// The name in quotes at the beginning, and what follows.
-fn in_quotes(text: &str) -> Option<(String, &str)> {
+pub(super) fn in_quotes(text: &str) -> Option<(String, &str)> {
     let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
     let mut name = String::new();
     let mut rest = text.get(1..)?.chars();

@@ -16,7 +16,7 @@ proptest! {
     }
 
     #[test]
-    fn no_path_panics(text in r#"[$.\[\]*"'a-c0-9#-]{0,20}"#) {
+    fn no_path_panics(text in r#"[$.\[\]*"'a-c0-9#?(@=><&)! -]{0,24}"#) {
         let value = Value::read(r#"{"a": [1, {"b": "c"}], "b": null}"#).unwrap();
         if let Ok(path) = Path::parse(&text) {
             let all = path.find_all(value);
@@ -43,4 +43,27 @@ fn what_is_nested_too_deeply_is_refused() {
     let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     assert_eq!(Value::read(&deep(400)).unwrap().kind(), Kind::Array);
     assert!(Value::read(&deep(100_000)).is_none());
+}
+
+#[test]
+fn conditions_of_paths_are_postgresqls() {
+    let value = Value::read(r#"{"a": [{"n": 1, "s": "x"}, {"n": 2.5, "s": "xy"}, {"n": null}, {"m": 1}], "least": 2}"#)
+        .unwrap();
+    for (path, right) in [
+        (r"$.a[*] ? (@.n > 1)", vec![r#"{"n": 2.5, "s": "xy"}"#]),
+        (r"$.a ? (@.n > $.least).s", vec![r#""xy""#]),
+        (r#"$.a[*] ? (@.s starts with "x" && @.n < 2).n"#, vec!["1"]),
+        (r"$.a[*] ? (@.n == null).n", vec!["null"]),
+        (r"$.a[*]?(exists(@.m)).m", vec!["1"]),
+        (r"$.a[*] ? (!(@.n > 0)).n", vec!["null"]),
+        (r#"$.a[*] ? ((@.s > 0) is unknown).n"#, vec!["1", "2.5"]),
+        (r"$.a.n", vec!["1", "2.5", "null"]),
+        (r"strict $.a.n", vec![]),
+        (r"$.least[0]", vec!["2"]),
+    ] {
+        let found = Path::parse(path).unwrap().find_lax(value);
+        let found: Vec<_> = found.into_iter().map(Value::raw).collect();
+        assert_eq!(found, right, "{path}");
+    }
+    assert!(Path::parse("$.a ? (@.n >)").is_err());
 }

@@ -13,8 +13,10 @@ use datafusion::logical_expr::{
 
 use super::define::documentation;
 
+mod distinct;
 mod exact;
 
+use distinct::ExactDistinctSum;
 use exact::{ExactSum, ExactSums};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -50,6 +52,20 @@ macro_rules! exact_or {
     };
 }
 
+/// The same of a sum that is distinct or not.
+macro_rules! distinct_or {
+    ($args:ident, $engine:expr) => {
+        match ($args.is_distinct, $args.return_field.data_type()) {
+            (true, data_type @ DataType::Int64) => Ok(Box::new(ExactDistinctSum::<Int64Type>::new(data_type))),
+            (true, data_type @ DataType::UInt64) => Ok(Box::new(ExactDistinctSum::<UInt64Type>::new(data_type))),
+            (true, data_type @ DataType::Decimal128(..)) => {
+                Ok(Box::new(ExactDistinctSum::<Decimal128Type>::new(data_type)))
+            }
+            _ => exact_or!($args, ExactSum, $engine),
+        }
+    };
+}
+
 impl AggregateUDFImpl for Sum {
     fn name(&self) -> &str {
         self.engine.name()
@@ -64,11 +80,11 @@ impl AggregateUDFImpl for Sum {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        exact_or!(args, ExactSum, self.engine.accumulator(args))
+        distinct_or!(args, self.engine.accumulator(args))
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        exact_or!(args, ExactSum, self.engine.create_sliding_accumulator(args))
+        distinct_or!(args, self.engine.create_sliding_accumulator(args))
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {

@@ -48,8 +48,10 @@ impl Pattern {
         }
         let pattern = if plain {
             regex::escape(pattern)
-        } else {
+        } else if spaced {
             translated(pattern)
+        } else {
+            longest_first(&translated(pattern))
         };
         let engine = regex::RegexBuilder::new(&pattern)
             .case_insensitive(insensitive)
@@ -140,6 +142,94 @@ fn translated(pattern: &str) -> String {
         }
     }
     out.replace("[[:<:]]", r"\b{start}").replace("[[:>:]]", r"\b{end}")
+}
+
+/// The pattern with the words of each `Mr|Mrs` in such an order that the longest that fits is taken, as PostgreSQL does,
+/// and not the first. Alternatives that are no words keep their order.
+fn longest_first(pattern: &str) -> String {
+    /// Alternatives that are being read.
+    struct Level {
+        /// Where they begin in what is written.
+        start: usize,
+        are_words: bool,
+        are_many: bool,
+    }
+    let level = |start| Level {
+        start,
+        are_words: true,
+        are_many: false,
+    };
+    fn close(out: &mut String, level: &Level) {
+        if !(level.are_words && level.are_many) {
+            return;
+        }
+        let words = out.split_off(level.start);
+        let mut words: Vec<_> = words.split('|').collect();
+        words.sort_by_key(|word| std::cmp::Reverse(word.len()));
+        out.push_str(&words.join("|"));
+    }
+    if !pattern.contains('|') {
+        return pattern.to_owned();
+    }
+    let mut out = String::with_capacity(pattern.len());
+    let mut outer = Vec::new();
+    let mut now = level(0);
+    let mut rest = pattern.chars().peekable();
+    while let Some(c) = rest.next() {
+        out.push(c);
+        match c {
+            '\\' => {
+                if let Some(escaped) = rest.next() {
+                    now.are_words &= !escaped.is_alphanumeric();
+                    out.push(escaped);
+                }
+            }
+            '(' => {
+                now.are_words = false;
+                outer.push(now);
+                let mut is_group = true;
+                if rest.peek() == Some(&'?') {
+                    let head: String = std::iter::from_fn(|| rest.next_if(|c| !matches!(c, ':' | ')' | '>'))).collect();
+                    is_group = head == "?";
+                    out.push_str(&head);
+                    out.extend(rest.next_if(|c| *c != ')'));
+                }
+                now = level(out.len());
+                now.are_words = is_group;
+            }
+            ')' => {
+                let end = out.split_off(out.len() - 1);
+                close(&mut out, &now);
+                out.push_str(&end);
+                now = outer.pop().unwrap_or_else(|| level(out.len()));
+            }
+            '|' => now.are_many = true,
+            '[' => {
+                now.are_words = false;
+                // A bracket at the beginning of a set is one of its characters.
+                out.extend(rest.next_if(|c| *c == '^'));
+                out.extend(rest.next_if(|c| *c == ']'));
+                let mut depth = 1;
+                while depth > 0
+                    && let Some(c) = rest.next()
+                {
+                    out.push(c);
+                    match c {
+                        '\\' => out.extend(rest.next()),
+                        '[' => depth += 1,
+                        ']' => depth -= 1,
+                        _ => {}
+                    }
+                }
+            }
+            '.' | '^' | '$' | '*' | '+' | '?' | '{' | '}' => now.are_words = false,
+            _ => {}
+        }
+    }
+    if outer.is_empty() {
+        close(&mut out, &now);
+    }
+    out
 }
 
 /// The pattern of SIMILAR TO as a regular expression. (PostgreSQL, "SIMILAR TO Regular Expressions".)
@@ -254,4 +344,26 @@ pub(in super::super) fn regex_of_like(pattern: &str) -> Result<String> {
     }
     out.push('$');
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::longest_first;
+
+    #[test]
+    fn the_longest_of_several_words_is_taken() {
+        for (written, read) in [
+            ("Mr|Mrs", "Mrs|Mr"),
+            ("^(Mr|Mrs|Dr)[.|x] (a|ab)?", "^(Mrs|Mr|Dr)[.|x] (ab|a)?"),
+            ("(?:o|oo)r|x*", "(?:oo|o)r|x*"),
+            (r"St|St\.", r"St\.|St"),
+            (r"(?i)a|ab", r"(?i)a|ab"),
+            (r"\(a|ab", r"\(a|ab"),
+            ("[]|]|a", "[]|]|a"),
+            (r"a|\d", r"a|\d"),
+            ("(a|ab", "(a|ab"),
+        ] {
+            assert_eq!(longest_first(written), read, "{written}");
+        }
+    }
 }

@@ -27,7 +27,7 @@ pub(super) fn state(data_type: &DataType) -> Option<DataType> {
 ///
 /// # Errors
 /// One is out of its range.
-fn in_type(sums: Decimal128Array, data_type: &DataType) -> Result<ArrayRef> {
+pub(super) fn in_type(sums: Decimal128Array, data_type: &DataType) -> Result<ArrayRef> {
     let array: Result<ArrayRef, ()> = match data_type {
         DataType::Int64 => {
             let narrow = sums.try_unary(|sum| i64::try_from(sum).map_err(drop));
@@ -48,7 +48,8 @@ fn in_type(sums: Decimal128Array, data_type: &DataType) -> Result<ArrayRef> {
     }
 }
 
-fn overflow<T>(data_type: &DataType) -> Result<T> {
+/// That a sum is out of range.
+pub(super) fn overflow<T>(data_type: &DataType) -> Result<T> {
     exec_err!("numeric overflow: a sum is out of the range of {data_type}")
 }
 
