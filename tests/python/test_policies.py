@@ -83,11 +83,11 @@ def csv(rows, header=HEADER):
     return "\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n"
 
 
-def build(directory, rows, header=HEADER, access=None):
+def build(directory, rows, header=HEADER, access=None, source=SOURCE):
     """A project with two releases of its tables: the first of the first half of the people."""
     access = access or users(**PEOPLE_WHO_ASK) + POLICED
     project = Project(directory)
-    project.write({"cordada.yml": f"name: acme\nlake: ./lake\n{access}", "sources/shop.yml": SOURCE, **SQL})
+    project.write({"cordada.yml": f"name: acme\nlake: ./lake\n{access}", "sources/shop.yml": source, **SQL})
     first = [row for row in rows if row[0] <= 30]
     project.write({"data/people-1.csv": csv(first, header)})
     project.run("ingest")
@@ -282,6 +282,26 @@ def test_a_session_on_an_older_release_has_the_same_policies(server):
         how, rows = answer(connection, f"select count(*), max(balance), min(country), max(email) from {P}")
         assert how == "rows", rows
         assert "666" not in str(rows) and "user" not in str(rows) and "FR" not in str(rows), rows
+
+
+def test_a_tag_that_comes_later_holds_for_older_releases(tmp_path):
+    untagged = SOURCE.replace("    columns: {email: {pii: email}, name: {pii: name}}\n", "")
+    access = users(mia=("masked", {})) + "\nroles: {masked: {read: [raw_shop, marts], pii: masked}}\n"
+    project = build(tmp_path, PEOPLE, access=access, source=untagged)
+    sql = f"select min(email) as email, min(name) as name from {P}"
+    clear, masked = {"email": "user10@acme.example", "name": "Name1"}, {"email": "u***@acme.example", "name": "N***"}
+    release = ConnectionOptions.RPC_CALL_HEADER_PREFIX.value + "release"
+    with project.serve() as url:
+        with connect(url, "mia") as connection:
+            assert fetch(connection, sql).to_pylist() == [clear]
+        project.write({"sources/shop.yml": SOURCE, "data/people-3.csv": csv([(61, "Name61", "user61@acme.example", "ES", 1, "x")])})
+        project.run("ingest")
+        with connect(url, "mia") as connection:
+            assert fetch(connection, sql).to_pylist() == [masked]
+            assert fetch(connection, sql + " version as of 1").to_pylist() == [masked]
+            assert fetch(connection, "select min(first_email) as e from marts.by_country").to_pylist() == [{"e": masked["email"]}]
+            connection.adbc_connection.set_options(**{release: "1"})
+            assert fetch(connection, sql).to_pylist() == [masked]
 
 
 def test_metadata_is_of_what_is_seen(server):
