@@ -14,6 +14,7 @@ use arrow_flight::{FlightData, FlightDescriptor};
 use cordada_lake::{Draft, Mode, Relation, Write};
 use cordada_query::{Role, User};
 use cordada_query_contract::{PASSWORD, Shop};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::memory::MemoryStream;
 use futures::{TryStreamExt, stream};
 use prost::Message;
@@ -251,7 +252,10 @@ async fn what_others_make_is_not_written() {
     let fixture = Fixture::open().await;
     let mut client = fixture.stranger().await;
     let lake = &fixture.shop.lake;
-    let rows = || vec![Box::pin(MemoryStream::try_new(vec![leads(&[1])], leads(&[1]).schema(), None).unwrap()) as _];
+    let rows = || -> Vec<SendableRecordBatchStream> {
+        let rows = MemoryStream::try_new(vec![leads(&[1])], leads(&[1]).schema(), None);
+        vec![Box::pin(rows.unwrap())]
+    };
     // As a load leaves a table.
     let landed = "raw_crm.leads".parse().unwrap();
     let mut write = Write::new(Mode::Append, leads(&[1]).schema());

@@ -310,8 +310,11 @@ async fn flights_are_listed_with_their_columns_and_are_fetched_by_their_tickets(
         // `fetch` compares the schemas.
         let (_, batches) = fetch(&mut client, flight).await.unwrap();
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        // Journals grow meanwhile.
+        let is_journal = flight.flight_descriptor.as_ref().unwrap().path[0] == "ops";
         let known = flight.total_records;
-        assert!(known == -1 || usize::try_from(known).unwrap() == rows, "{flight:?}");
+        let is_right = known == -1 || usize::try_from(known).unwrap() == rows;
+        assert!(is_right || is_journal, "{flight:?}");
     }
     assert_eq!(listed[1][1].total_records, 5);
 
