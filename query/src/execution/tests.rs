@@ -31,6 +31,15 @@ async fn run(executor: &Executor, sql: &str) -> Result<Run> {
     executor.run_physical(plan, session.state(), request).await
 }
 
+fn asked(principal: &Principal) -> Request<'_> {
+    Request {
+        id: "q",
+        principal,
+        session: None,
+        sql: "select 1",
+    }
+}
+
 /// All rows of a run, computed on its threads.
 async fn rows(run: &Run) -> Result<usize, DataFusionError> {
     let mut rows = 0;
@@ -129,6 +138,33 @@ async fn planning_has_a_limit_and_a_thread_that_never_comes_back_is_replaced() {
         .plan("select 1", async { Err(Error::failed("planning", "no such table")) })
         .await;
     assert!(failed.unwrap_err().to_string().contains("no such table"));
+}
+
+#[tokio::test]
+async fn what_is_never_planned_keeps_the_turns_of_its_user_alone() {
+    let executor = executor(ServerLimits {
+        planning: Span::parse("20ms"),
+        ..ServerLimits::default()
+    });
+    let [ana, bob] = ["ana", "bob"].map(|name| Principal {
+        name: name.to_owned(),
+        ..Principal::default()
+    });
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Arc::new(std::sync::Mutex::new(wait));
+    for _ in 0..PLANNERS / 4 {
+        let wait = wait.clone();
+        let stuck = executor.plan_in_turn(asked(&ana), async move {
+            let _ = wait.lock().unwrap().recv();
+            Ok(())
+        });
+        assert!(stuck.await.unwrap_err().to_string().contains("20 ms"));
+    }
+    let mut more = Box::pin(executor.plan_in_turn(asked(&ana), async { Ok(7) }));
+    assert!(futures::FutureExt::now_or_never(&mut more).is_none());
+    assert_eq!(executor.plan_in_turn(asked(&bob), async { Ok(7) }).await.unwrap(), 7);
+    drop(go_on);
+    assert_eq!(more.await.unwrap(), 7);
 }
 
 #[tokio::test]
