@@ -21,7 +21,8 @@ import duckdb
 TITLE = "Serving"
 COLUMNS = "line_id, invoice, product, description, quantity, price, sold_at"
 NUMBERS = "line_id, quantity, price, sold_at"
-FILTERED = "select reading_id, sensor, value, read_at from {} where value > 995 and reading_id % 2 = 0"
+FILTERED = "select reading_id, sensor, value, read_at from {} where value > {}"
+LEAST_VALUES = [900, 997.5]
 TABLES, TABLE_COLUMNS = 1000, 10
 ASKING_SECONDS = 3
 
@@ -182,35 +183,36 @@ def large_answers(runs, what, columns, lines, ours, roapi, in_memory):
 
 
 def first_rows(runs, ours, roapi, readings):
-    """The first rows of a query that filters 10 M."""
-    expected = sums(FILTERED.format(f"'{readings}'"))
-    number = count()
+    """The first rows of queries that filter 10 M: the fewer they keep, the more is read until a batch is full."""
+    sections = []
+    for least in LEAST_VALUES:
+        expected = sums(FILTERED.format(f"'{readings}'", least))
+        number = count()
 
-    def reading(url, table):
-        def once():
-            figures = client(url, "read", f"{FILTERED.format(table)} -- {next(number)}")
-            contest.expect("the answer", {"rows": figures["rows"], "sums": figures["sums"]}, expected)
-            return figures
+        def reading(url, table, least=least, expected=expected, number=number):
+            def once():
+                figures = client(url, "read", f"{FILTERED.format(table, least)} -- {next(number)}")
+                contest.expect("the answer", {"rows": figures["rows"], "sums": figures["sums"]}, expected)
+                return figures
 
-        return once
+            return once
 
-    us, _ = contenders = [
-        contest.Contender("Cordada", reading(ours.url, "raw_bench.readings")),
-        contest.Contender("ROAPI", reading(roapi.url, "readings")),
-    ]
-    contest.alternate(contenders, runs)
-    columns = [
-        ("first batch, ms", lambda c: f"{c.median('first') * 1000:.1f}"),
-        ("all, ms", lambda c: f"{c.median('seconds') * 1000:.0f}"),
-    ]
-    first = us.median("first") * 1000
-    return "\n\n".join(
-        [
+        us, _ = contenders = [
+            contest.Contender("Cordada", reading(ours.url, "raw_bench.readings")),
+            contest.Contender("ROAPI", reading(roapi.url, "readings")),
+        ]
+        contest.alternate(contenders, runs)
+        columns = [
+            ("first batch, ms", lambda c: f"{c.median('first') * 1000:.1f}"),
+            ("all, ms", lambda c: f"{c.median('seconds') * 1000:.0f}"),
+        ]
+        first = us.median("first") * 1000
+        sections += [
             f"A filter over {data.READINGS:,} rows that keeps {expected['rows']:,} of them, another statement each time:",
             contest.table(contenders, columns),
             contest.goal("First batch below 20 ms", first < 20, f"{first:.1f} ms"),
         ]
-    )
+    return "\n\n".join(sections)
 
 
 def catalog(runs, ours, folder):

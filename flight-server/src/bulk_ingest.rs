@@ -26,8 +26,8 @@ const IDLE: Duration = Duration::from_secs(300);
 /// What a command asks for; `schema` is that of tables that are named without one.
 ///
 /// # Errors
-/// InvalidArgument: it leaves out what is needed, or asks for what there is not. Unimplemented: transactions and temporary
-/// tables.
+/// InvalidArgument: it leaves out what is needed, or asks for what there is not. Unimplemented: transactions and
+/// temporary tables.
 pub(crate) fn request(command: &CommandStatementIngest, schema: &str) -> Result<BulkIngest, Status> {
     if command.temporary {
         return Err(Status::unimplemented(

@@ -1,5 +1,5 @@
-//! What is known of a client from the name that it gives itself, where a server must know it: clients that cannot read what
-//! others need.
+//! What is known of a client from the name that it gives itself, where a server must know it: clients that cannot read
+//! what others need.
 
 use arrow_flight::sql::SqlInfo;
 use tonic::metadata::MetadataMap;

@@ -12,9 +12,8 @@ use crate::protocol::{Action, Command};
 use crate::ticket::{Ticket, Tickets};
 use crate::{bulk_ingest, flights};
 
-/// A command, the columns of rows to ingest, criteria, an action and a ticket are read, or are the client's mistake; the
-/// first byte chooses the action. A ticket
-/// that this server did not sign is refused, and one that it signed comes back as it was.
+/// A command, the columns of rows to ingest, criteria, an action and a ticket are read, or are the client's mistake;
+/// the first byte chooses the action. A ticket that this server did not sign is refused, and one that it signed comes back as it was.
 pub fn flight(input: &[u8]) {
     let command = Command::decode(input);
     if let Ok(Command::Ingest(command)) = &command

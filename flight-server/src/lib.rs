@@ -3,7 +3,8 @@
 //! Follow a query: `server` takes the connection; at the `gate` it is found out who asks (`authenticator`), in which
 //! session (`sessions`); `service` finds out what for (`protocol`); [`cordada_query::Engine`] plans it over a release in
 //! which only what may be read has a name, and `wire` says the result's schema; the client comes back with a signed
-//! `ticket`, and `rows` runs the plan and streams it. `metadata` answers what is asked about the catalog and the server.
+//! `ticket`, and `rows` runs the plan and streams it. `metadata` answers what is asked about the catalog and the server,
+//! and `put` takes what clients send.
 //!
 //! A session, or a request by its headers, sets these options:
 //!

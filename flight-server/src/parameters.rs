@@ -34,8 +34,8 @@ pub(crate) fn schema(types: &[Option<DataType>], client: wire::Types) -> Schema 
     Schema::new(fields.collect::<Fields>())
 }
 
-/// The values that a client sends for the parameters of a statement, a column each, in one row or several; `None` for no
-/// columns.
+/// The values that a client sends for the parameters of a statement, a column each, in one row or several; `None` for
+/// no columns.
 pub(crate) async fn receive(
     messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
 ) -> Result<Option<RecordBatch>, Status> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch, RecordBatchOptions, make_array};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 
 use crate::plain_bytes::plain;
@@ -71,6 +71,8 @@ pub(crate) fn plain_type(data_type: &DataType, types: Types) -> DataType {
         DataType::Utf8View if !types.views => DataType::Utf8,
         DataType::BinaryView if !types.views => DataType::Binary,
         DataType::Timestamp(unit, Some(_)) if types.no_time_zones => DataType::Timestamp(*unit, None),
+        // Times of day have the digits that timestamps have: drivers and their languages know no finer ones.
+        DataType::Time64(TimeUnit::Nanosecond) => DataType::Time64(TimeUnit::Microsecond),
         // The driver for JDBC has no floats of 16 bits, and no decimals of fewer than 128.
         DataType::Float16 => DataType::Float32,
         DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {

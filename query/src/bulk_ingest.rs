@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, Weak};
 use arrow::datatypes::{FieldRef, Schema};
 use cordada_core::threads::locked;
 use cordada_core::types::{self, PII};
-use cordada_core::{Error, Result, TableName};
+use cordada_core::{Error, ErrorKind, Result, TableName};
 use cordada_lake::release::Docs;
 use cordada_lake::{Base, Draft, Lake, Mode, Relation, RelationKind, Write, journal};
 use datafusion::execution::SendableRecordBatchStream;
@@ -56,10 +56,10 @@ pub enum IfExists {
     Replace,
 }
 
-/// The cause of an error about whether a table is there.
+/// The cause of an error about whether a table is there, as ADBC tells such errors apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
-    /// It is, and should not be.
+    /// It is, and should not be, or has other columns than the rows.
     Exists,
     /// It is not, and should be.
     Missing,
@@ -107,8 +107,8 @@ impl BulkIngests {
 
     /// Writes the rows and publishes them; gives how many there were.
     ///
-    /// It can be dropped at any time: until the release is there nobody sees a row, and the next write of the table goes
-    /// on from what is published.
+    /// It can be dropped at any time: until the release is there nobody sees a row, and the next write of the table
+    /// goes on from what is published.
     ///
     /// # Errors
     /// Those of [`crate::Engine::ingest`].
@@ -158,7 +158,12 @@ impl BulkIngests {
                 (write, without_keys(&docs, &schema))
             }
         };
-        let report = lake.write(table, write, vec![rows]).await?;
+        let is_added_to = before.is_some() && ingest.if_exists == IfExists::Append;
+        let report = lake.write(table, write, vec![rows]).await;
+        let report = report.map_err(|error| match is_added_to && error.kind() == ErrorKind::Config {
+            true => error.caused_by(Presence::Exists),
+            false => error,
+        })?;
         let mut relation = Relation::table(lake.path_of(table), report.version);
         relation.docs = docs.into();
         let mut draft = Draft::new(base.clone(), BY, random_id()?);
@@ -223,10 +228,12 @@ fn check_columns(table: &TableName, rows: &Schema, there: &Schema) -> Result<()>
     }
     let has: Vec<_> = there.fields().iter().map(|field| field.name().as_str()).collect();
     Err(
-        Error::config(doing(table), format!("it has no column {}", unknown.join(", "))).hint(format!(
-            "it has: {}; replace the table to give it others",
-            has.join(", ")
-        )),
+        Error::config(doing(table), format!("it has no column {}", unknown.join(", ")))
+            .hint(format!(
+                "it has: {}; replace the table to give it others",
+                has.join(", ")
+            ))
+            .caused_by(Presence::Exists),
     )
 }
 

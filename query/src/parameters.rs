@@ -41,8 +41,8 @@ fn number(name: &str) -> Option<usize> {
     name.strip_prefix('$')?.parse().ok()
 }
 
-/// What the engine does not infer: a parameter that is cast has the type that it is cast to, as in PostgreSQL, and one that
-/// is a LIMIT or an OFFSET is a whole number.
+/// What the engine does not infer: a parameter that is cast has the type that it is cast to, as in PostgreSQL, and one
+/// that is a LIMIT or an OFFSET is a whole number.
 fn stated(plan: &LogicalPlan) -> Result<Vec<(usize, DataType)>> {
     let mut stated = Vec::new();
     let mut state = |expr: &Expr, data_type: &DataType| {

@@ -24,10 +24,17 @@ def shop(project):
     return project.write(
         {
             "cordada.yml": settings + people + ROLES,
-            "data/orders.csv": "order_id,amount,placed_at\n1,10.50,2026-01-05T09:00:00Z\n2,20.25,2026-01-07T10:30:00Z\n",
-            "sources/shop.yml": "kind: files\nstreams:\n  orders: {path: data/orders.csv, key: [order_id], disposition: merge}\n",
+            "data/orders.csv": (
+                "order_id,amount,placed_at\n1,10.50,2026-01-05T09:00:00Z\n2,20.25,2026-01-07T10:30:00Z\n"
+            ),
+            "sources/shop.yml": (
+                "kind: files\nstreams:\n  orders: {path: data/orders.csv, key: [order_id], disposition: merge}\n"
+            ),
             "sql/dbt_project.yml": "name: acme\nversion: '1.0'\n",
-            "sql/models/marts/sales.sql": "{{ config(materialized='table') }}\nselect order_id, amount, placed_at from {{ source('raw_shop', 'orders') }}\n",
+            "sql/models/marts/sales.sql": (
+                "{{ config(materialized='table') }}\n"
+                "select order_id, amount, placed_at from {{ source('raw_shop', 'orders') }}\n"
+            ),
             "sql/models/marts/days.sql": "select distinct order_id as day_of from {{ ref('sales') }}\n",
             "sql/models/marts/marts.yml": """
 version: 2

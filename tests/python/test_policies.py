@@ -41,6 +41,9 @@ SQL = {
         "select country, count(*) as people, max(balance) as richest, min(email) as first_email\n"
         "from {{ source('shop', 'people') }} group by country\n"
     ),
+    "sql/models/marts/spaniards.sql": (
+        "{{ config(materialized='view') }}\nselect id, name, balance from {{ source('shop', 'people') }} where country = 'ES'\n"
+    ),
 }
 POLICED = """
 roles:
@@ -49,13 +52,22 @@ roles:
     rows: {raw_shop.people: "country = attribute('country')"}
     columns: {raw_shop.people: {balance: {constant: 0}, secret: hidden}}
     pii: masked
+  french: {read: [raw_shop, marts], rows: {raw_shop.people: "country = 'FR'"}}
+  viewer: {read: [marts]}
   admin: {read: ["*"]}
 """
 PLAIN = """
 roles:
   plain: {read: [raw_shop, marts]}
 """
-PEOPLE_WHO_ASK = {"ana": ("analyst", {"country": "ES"}), "bea": ("analyst", {"country": "FR"}), "root": ("admin", {})}
+PEOPLE_WHO_ASK = {
+    "ana": ("analyst", {"country": "ES"}),
+    "bea": ("analyst", {"country": "FR"}),
+    "eva": ("analyst", {}),
+    "both": ("analyst, french", {"country": "ES"}),
+    "vic": ("viewer", {}),
+    "root": ("admin", {}),
+}
 
 
 def users(**people):
@@ -71,11 +83,11 @@ def csv(rows, header=HEADER):
     return "\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n"
 
 
-def build(directory, rows, header=HEADER, access=None):
+def build(directory, rows, header=HEADER, access=None, source=SOURCE):
     """A project with two releases of its tables: the first of the first half of the people."""
     access = access or users(**PEOPLE_WHO_ASK) + POLICED
     project = Project(directory)
-    project.write({"cordada.yml": f"name: acme\nlake: ./lake\n{access}", "sources/shop.yml": SOURCE, **SQL})
+    project.write({"cordada.yml": f"name: acme\nlake: ./lake\n{access}", "sources/shop.yml": source, **SQL})
     first = [row for row in rows if row[0] <= 30]
     project.write({"data/people-1.csv": csv(first, header)})
     project.run("ingest")
@@ -180,6 +192,7 @@ ATTEMPTS = [
     f"select id, rank() over (partition by country order by email) as r from {P}",
     "select * from marts.by_country",
     "select * from marts.by_country where 1 / (richest - 666) < 1",
+    "select * from marts.spaniards where 1 / (balance - 666) < 1",
     "select max(richest), min(first_email), sum(people) from marts.by_country",
     f"select {COLUMNS} from {P} version as of 1",
     f"select count(*), max(balance) from {P} version as of 1",
@@ -229,6 +242,32 @@ def test_users_of_one_role_do_not_share_what_they_see(server):
                 assert list(fetch(connection, sql).to_pylist()[0].values()) == [country, country, 20]
 
 
+def test_roles_add_up_by_rows(server):
+    """A value is shown if a role that shows its row shows it: the French are clear, the Spanish masked."""
+    sql = f"select country, count(*) as n, max(balance) as b, min(name) as m, max(secret) as s from {P} group by 1 order by 1"
+    with connect(server, "both") as connection:
+        rows = [tuple(row.values()) for row in fetch(connection, sql).to_pylist()]
+        first = "select people, richest, first_email from marts.by_country order by country"
+        behind = [tuple(row.values()) for row in fetch(connection, first).to_pylist()]
+    assert rows == [("ES", 20, 0, "N***", None), ("FR", 20, 58, "Name1", "s3cr3t-7")]
+    assert behind == [(20, 0, "u***@acme.example"), (20, 58, "user10@acme.example")]
+
+
+def test_a_user_of_whom_nothing_is_known_sees_no_row(server):
+    with connect(server, "eva") as connection:
+        assert fetch(connection, f"select count(*) as n from {P}").to_pylist() == [{"n": 0}]
+        assert fetch(connection, "select * from marts.by_country").num_rows == 0
+
+
+def test_no_error_tells_of_rows_that_a_view_leaves_out(server):
+    """The balance that divides by zero is that of the Portuguese."""
+    with connect(server, "vic") as connection:
+        for condition in ["1 / (balance - 666) < 1", "1 / (id % 3 - 2) < 1", "id > 0 and 1 / (balance - 666) < 1"]:
+            sql = f"select count(*) as n from marts.spaniards where {condition}"
+            assert fetch(connection, sql).to_pylist() == [{"n": 20}], sql
+        assert answer(connection, f"select count(*) from {P}")[0] == "refused"
+
+
 def test_a_plan_is_not_shown(server):
     with connect(server, "ana") as connection:
         for sql in [f"explain select * from {P}", f"explain analyze select * from {P}", "explain verbose select * from marts.by_country"]:
@@ -243,6 +282,26 @@ def test_a_session_on_an_older_release_has_the_same_policies(server):
         how, rows = answer(connection, f"select count(*), max(balance), min(country), max(email) from {P}")
         assert how == "rows", rows
         assert "666" not in str(rows) and "user" not in str(rows) and "FR" not in str(rows), rows
+
+
+def test_a_tag_that_comes_later_holds_for_older_releases(tmp_path):
+    untagged = SOURCE.replace("    columns: {email: {pii: email}, name: {pii: name}}\n", "")
+    access = users(mia=("masked", {})) + "\nroles: {masked: {read: [raw_shop, marts], pii: masked}}\n"
+    project = build(tmp_path, PEOPLE, access=access, source=untagged)
+    sql = f"select min(email) as email, min(name) as name from {P}"
+    clear, masked = {"email": "user10@acme.example", "name": "Name1"}, {"email": "u***@acme.example", "name": "N***"}
+    release = ConnectionOptions.RPC_CALL_HEADER_PREFIX.value + "release"
+    with project.serve() as url:
+        with connect(url, "mia") as connection:
+            assert fetch(connection, sql).to_pylist() == [clear]
+        project.write({"sources/shop.yml": SOURCE, "data/people-3.csv": csv([(61, "Name61", "user61@acme.example", "ES", 1, "x")])})
+        project.run("ingest")
+        with connect(url, "mia") as connection:
+            assert fetch(connection, sql).to_pylist() == [masked]
+            assert fetch(connection, sql + " version as of 1").to_pylist() == [masked]
+            assert fetch(connection, "select min(first_email) as e from marts.by_country").to_pylist() == [{"e": masked["email"]}]
+            connection.adbc_connection.set_options(**{release: "1"})
+            assert fetch(connection, sql).to_pylist() == [masked]
 
 
 def test_metadata_is_of_what_is_seen(server):

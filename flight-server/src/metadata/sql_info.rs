@@ -179,22 +179,24 @@ fn changes(infos: &mut SqlInfoDataBuilder) {
     infos.append(SqlInfo::SqlSupportedConcurrenciesForResultSetScrollInsensitive, 0_i32);
 }
 
-/// What CAST converts: numbers and text into each other, dates and times into each other and to and from text.
+/// What CAST converts: text to and from everything, numbers into each other (a truth value is no decimal), a timestamp
+/// to and from its date, and to its time.
 fn conversions() -> BTreeMap<i32, Vec<i32>> {
     use SqlSupportsConvert as C;
     let texts = [C::SqlConvertChar, C::SqlConvertVarchar, C::SqlConvertLongvarchar];
     let numbers = [
         C::SqlConvertBigint,
-        C::SqlConvertBit,
-        C::SqlConvertDecimal,
         C::SqlConvertFloat,
         C::SqlConvertInteger,
-        C::SqlConvertNumeric,
         C::SqlConvertReal,
         C::SqlConvertSmallint,
         C::SqlConvertTinyint,
     ];
-    let times = [C::SqlConvertDate, C::SqlConvertTime, C::SqlConvertTimestamp];
+    let decimals = [C::SqlConvertDecimal, C::SqlConvertNumeric];
+    let truth = [C::SqlConvertBit];
+    let date = [C::SqlConvertDate];
+    let time = [C::SqlConvertTime];
+    let timestamp = [C::SqlConvertTimestamp];
     let bytes = [C::SqlConvertBinary, C::SqlConvertVarbinary, C::SqlConvertLongvarbinary];
     let codes = |groups: &[&[C]]| {
         groups
@@ -202,18 +204,20 @@ fn conversions() -> BTreeMap<i32, Vec<i32>> {
             .flat_map(|group| group.iter().map(|code| *code as i32))
             .collect()
     };
+    let all: [&[C]; 8] = [&texts, &numbers, &decimals, &truth, &date, &time, &timestamp, &bytes];
+    let groups: [(&[C], Vec<i32>); 8] = [
+        (&texts, codes(&all)),
+        (&numbers, codes(&[&texts, &numbers, &decimals, &truth])),
+        (&decimals, codes(&[&texts, &numbers, &decimals])),
+        (&truth, codes(&[&texts, &numbers, &truth])),
+        (&date, codes(&[&texts, &date, &timestamp])),
+        (&time, codes(&[&texts, &time])),
+        (&timestamp, codes(&[&texts, &date, &time, &timestamp])),
+        (&bytes, codes(&[&texts, &bytes])),
+    ];
     let mut conversions = BTreeMap::new();
-    for from in texts {
-        conversions.insert(from as i32, codes(&[&texts, &numbers, &times, &bytes]));
-    }
-    for from in numbers {
-        conversions.insert(from as i32, codes(&[&texts, &numbers]));
-    }
-    for from in times {
-        conversions.insert(from as i32, codes(&[&texts, &times]));
-    }
-    for from in bytes {
-        conversions.insert(from as i32, codes(&[&texts, &bytes]));
+    for (from, to) in groups {
+        conversions.extend(from.iter().map(|code| (*code as i32, to.clone())));
     }
     conversions
 }

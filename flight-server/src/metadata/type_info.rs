@@ -38,9 +38,9 @@ fn types() -> Vec<DataType> {
         DataType::Utf8,
         DataType::Binary,
         DataType::Date32,
-        DataType::Time64(TimeUnit::Nanosecond),
-        DataType::Timestamp(TimeUnit::Nanosecond, None),
-        DataType::Timestamp(TimeUnit::Nanosecond, Some(Arc::from("UTC"))),
+        DataType::Time64(TimeUnit::Microsecond),
+        DataType::Timestamp(TimeUnit::Microsecond, None),
+        DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
         DataType::Interval(IntervalUnit::MonthDayNano),
     ]
 }

@@ -1,9 +1,10 @@
 //! What a client does to its session, and to tickets that it wants to keep.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use arrow_flight::sql::{ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{FlightEndpoint, RenewFlightEndpointRequest, Result as ActionResult, Ticket as FlightTicket};
+use cordada_lake::query::session::CATALOG;
 use cordada_lake::query::session_statements::Change;
 use cordada_query::PlannedQuery;
 use prost::Message;
@@ -33,12 +34,11 @@ impl Service {
         };
         let mut options = before.clone();
         let mut errors = HashMap::new();
-        for (name, value) in request.session_options {
+        // By name, so that a schema is looked for in the release that comes with it.
+        for (name, value) in request.session_options.into_iter().collect::<BTreeMap<_, _>>() {
             let mut changed = options.clone();
             let mut set = changed.set(&name, value.option_value.as_ref());
-            if let (Ok(()), "release", Some(number)) = (set, &*name, changed.release)
-                && self.engine.release(number).await.is_err()
-            {
+            if set.is_ok() && !self.is_there(caller, &options, &changed).await {
                 set = Err(OptionError::InvalidValue);
             }
             match set {
@@ -53,6 +53,22 @@ impl Service {
         }
         let result = SetSessionOptionsResult { errors };
         Ok(answers(vec![ActionResult::new(result.encode_to_vec())]))
+    }
+
+    /// Whether what is new in these options can be read: a release that is kept, a schema that this user sees.
+    async fn is_there(&self, caller: &Caller, before: &Options, options: &Options) -> bool {
+        if (options.release, &options.schema) == (before.release, &before.schema) {
+            return true;
+        }
+        let access = &caller.identity.principal.access;
+        let Ok(scope) = self.engine.scope(access, options.release, &before.schema).await else {
+            return false;
+        };
+        if options.schema == before.schema || options.schema == Options::default().schema {
+            return true;
+        }
+        let catalog = self.engine.workspace(&scope).session.catalog(CATALOG);
+        catalog.is_some_and(|catalog| catalog.schema(&options.schema).is_some())
     }
 
     pub(super) async fn get_options(&self, caller: &Caller) -> Result<Response<Answers<ActionResult>>, Status> {

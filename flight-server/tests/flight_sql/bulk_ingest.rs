@@ -108,7 +108,13 @@ async fn rows_become_a_table_and_are_added_to_it_and_replaced() {
     let unfit = ingest(&mut client, "crm.leads", APPEND, vec![other.clone()])
         .await
         .unwrap_err();
-    assert_eq!(unfit.code(), Code::InvalidArgument, "{unfit}");
+    assert_eq!(unfit.code(), Code::AlreadyExists, "{unfit}");
+    let more = RecordBatch::try_from_iter([("more", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).unwrap();
+    let unfit = ingest(&mut client, "crm.leads", CREATE_APPEND, vec![more])
+        .await
+        .unwrap_err();
+    assert_eq!(unfit.code(), Code::AlreadyExists, "{unfit}");
+    assert!(unfit.message().contains("no column `more`"), "{unfit}");
     assert_eq!(answer(&mut client, "select count(*) from crm.leads").await, ["5"]);
     assert_eq!(ingest(&mut client, "crm.leads", REPLACE, vec![other]).await.unwrap(), 1);
     assert_eq!(answer(&mut client, "select * from crm.leads").await, ["x"]);
@@ -148,7 +154,7 @@ async fn rows_that_break_off_leave_nothing() {
         assert_eq!(newest(&fixture.shop).await, before);
         assert_eq!(answer(&mut client, "select id from crm.leads").await, ["1"]);
     }
-    // A write that was committed and never published, as of a process that was killed in between, is undone by the next.
+    // What was committed and never published, as of a process that was killed in between, is undone by the next write.
     fixture.shop.write("crm.leads", leads(&[100])).await;
     assert_eq!(
         ingest(&mut client, "crm.leads", APPEND, vec![leads(&[2])])

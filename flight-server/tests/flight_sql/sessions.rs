@@ -99,6 +99,10 @@ async fn options_last_as_long_as_the_session() {
         set(&mut client, "colour", text("red")).await["colour"].code,
         INVALID_NAME
     );
+    for schema in ["no_such_schema", "\"marts\""] {
+        let refused = set(&mut client, "schema", text(schema)).await;
+        assert_eq!(refused["schema"].code, INVALID_VALUE, "{schema}");
+    }
     assert_eq!(
         set(&mut client, "catalog", text("other")).await["catalog"].code,
         INVALID_VALUE
@@ -107,6 +111,15 @@ async fn options_last_as_long_as_the_session() {
         set(&mut client, "release", text("77")).await["release"].code,
         INVALID_VALUE
     );
+
+    for (user, schema) in [("root", "no_such_schema"), ("ana", "warehouse"), ("root", "Marts")] {
+        let mut client = fixture.client(user).await;
+        assert_eq!(
+            set(&mut client, "schema", text(schema)).await["schema"].code,
+            INVALID_VALUE,
+            "{schema}"
+        );
+    }
 
     let mut other = fixture.client("root").await;
     assert!(query(&mut other, "select count(*) from dim_customer").await.is_err());

@@ -140,7 +140,7 @@ impl Checker {
         let mut known: Vec<_> = relations.map(|name| name.to_string()).collect();
         known.extend(schemas.iter().cloned());
         let hint = did_you_mean(target, "policies are about", known.iter().map(String::as_str));
-        let why = format!("role `{role}` has policies for `{target}`, which there is not");
+        let why = format!("role `{role}` of cordada.yml has policies for `{target}`, which there is not");
         Error::config(DOING, why).hint(hint)
     }
 }

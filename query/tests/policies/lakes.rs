@@ -54,6 +54,30 @@ const SEEN_BY_BEA: [(&str, &str); 2] = [
     ),
 ];
 
+/// The rows that ana sees, and those that bea sees, with all that is in them.
+const ROWS_OF_ANA: [(&str, &str); 2] = [
+    (
+        "warehouse.person",
+        "select * from warehouse.person where country = 'ES'",
+    ),
+    (
+        "warehouse.purchase",
+        "select * from warehouse.purchase where country = 'ES' and person_id in \
+         (select id from warehouse.person version as of 2 where country = 'ES')",
+    ),
+];
+const ROWS_OF_BEA: [(&str, &str); 2] = [
+    (
+        "warehouse.person",
+        "select * from warehouse.person where country in ('ES', 'FR')",
+    ),
+    (
+        "warehouse.purchase",
+        "select * from warehouse.purchase where country = 'FR' or country = 'ES' and person_id in \
+         (select id from warehouse.person version as of 2 where country = 'ES')",
+    ),
+];
+
 const VIEWS: [(&str, &str); 4] = [
     (
         "marts.spending",
@@ -89,6 +113,8 @@ pub enum Answer {
 pub struct Lakes {
     policed: Side,
     by_user: BTreeMap<&'static str, Side>,
+    /// For each user a lake under the same policies, without the rows that the user does not see.
+    twins: BTreeMap<&'static str, Side>,
     users: BTreeMap<&'static str, Arc<Principal>>,
 }
 
@@ -117,9 +143,15 @@ impl Lakes {
         for (user, seen) in [("ana", of(SEEN_BY_ANA)), ("bea", of(SEEN_BY_BEA)), ("eva", seen_by_eva)] {
             by_user.insert(user, policed.really(&seen).await);
         }
+        let mut twins = BTreeMap::new();
+        for (user, rows) in [("ana", ROWS_OF_ANA), ("bea", ROWS_OF_BEA), ("eva", ROWS_OF_ANA)] {
+            let rows = of(rows);
+            twins.insert(user, policed.really(&rows).await);
+        }
         let lakes = Self {
             policed,
             by_user,
+            twins,
             users: users(),
         };
         lakes.policed.engine.check_policies(&roles()).await.unwrap();
@@ -133,7 +165,13 @@ impl Lakes {
         let expected = reference.answer(&self.users["plain"], sql).await;
         match (&policed, &expected) {
             (Answer::Refused(_), Answer::Refused(_)) => {}
-            _ => assert_eq!(policed, expected, "{user}: {sql}"),
+            (Answer::Rows(_), Answer::Rows(_)) => assert_eq!(policed, expected, "{user}: {sql}"),
+            // In which order conditions are computed is the engine's choice, so one of the two may fail on a row that the
+            // other never meets. But it must be a row that the user sees.
+            _ => {
+                let twin = self.twins[user].answer(&self.users[user], sql).await;
+                assert_eq!(policed, twin, "{user}: {sql}: {expected:?}");
+            }
         }
         policed
     }

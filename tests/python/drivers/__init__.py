@@ -76,13 +76,15 @@ class Driver:
     @contextlib.contextmanager
     def elsewhere(self):
         """The driver in a process whose zone is not UTC."""
-        zone = os.environ.get("TZ", "UTC")
+        zone = os.environ.get("TZ")
         os.environ["TZ"] = ELSEWHERE
         time.tzset()
         try:
             yield self
         finally:
-            os.environ["TZ"] = zone
+            del os.environ["TZ"]
+            if zone is not None:
+                os.environ["TZ"] = zone
             time.tzset()
 
     def close(self):

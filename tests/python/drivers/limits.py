@@ -16,8 +16,8 @@ LIMITS = {
     ),
     ((ALCHEMY,), "Metadata: tables and views"): (
         "assert {} ==",
-        "`get_table_names` and `get_view_names` are empty: the dialect looks for `table` and `view`, Flight SQL has `TABLE` "
-        "and `VIEW`. `information_schema.tables` has them.",
+        "`get_table_names` and `get_view_names` are empty: the dialect looks for `table` and `view`, Flight SQL has "
+        "`TABLE` and `VIEW`. `information_schema.tables` has them.",
     ),
     ((ADBC, ALCHEMY, JDBC_17), "Metadata: comments of columns"): ("None", COMMENTS),
     ((ADBC, ALCHEMY), "Metadata: primary keys"): (r"assert \[\] ==", KEYS),
@@ -26,7 +26,7 @@ LIMITS = {
         r"types: \{'instants': 'TIMESTAMP'\}",
         "Columns with a zone are told as `TIMESTAMP`, in UTC: with a zone, `getObject` of the driver fails.",
     ),
-    ((JDBC,), "Metadata: SQL types"): ("set\\(\\)", "`getTypeInfo` is empty: the driver never asks for it."),
+    ((JDBC,), "Metadata: SQL types"): (r"set\(\)", "`getTypeInfo` is empty: the driver never asks for it."),
     ((JDBC,), "Values: times with microseconds"): (
         "gives 10:00:00.000000",
         "`getTime` gives `java.sql.Time`, which has whole seconds.",

@@ -1,4 +1,4 @@
-// Says whether a file is M, with the words of Microsoft's parser if it is not: node parse.js FILE, in the folder of node_modules.
+// Says whether a file is M, and with the words of Microsoft's parser why not: node parse.js FILE, beside node_modules.
 const parser = require(require.resolve("@microsoft/powerquery-parser", { paths: [process.cwd()] }));
 const { readFileSync } = require("fs");
 

@@ -49,7 +49,7 @@ def refused(do, says=()):
     """The words of the error that this ends with."""
     try:
         do()
-    except (Lacks, Crashed):
+    except (Lacks, Crashed, AssertionError):
         raise
     except Exception as error:
         words = str(error)

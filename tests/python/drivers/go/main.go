@@ -1,8 +1,8 @@
 // Does with arrow-go's Flight SQL client what the tests ask for, a line each way.
 //
-// A request is the name of an operation and its arguments, separated by tabs; tabs, line ends and backslashes within them
-// are escaped. An answer is one line of JSON: {"ok": …} or {"error": "…"}. Values come as text, as `Driver` in
-// drivers/__init__.py describes.
+// A request is the name of an operation and its arguments, separated by tabs; tabs, line ends and backslashes within
+// them are escaped. An answer is one line of JSON: {"ok": …} or {"error": "…"}. Values come as text, as `text` in
+// drivers/__init__.py has them.
 package main
 
 import (

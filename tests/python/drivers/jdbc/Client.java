@@ -33,8 +33,8 @@ import java.util.Properties;
  * Does with JDBC what the tests ask for, a line each way.
  *
  * <p>A request is the name of an operation and its arguments, separated by tabs; tabs, line ends and backslashes within
- * them are escaped. An answer is one line of JSON: {"ok": …} or {"error": "…"}. Values come as text, as `Driver` in
- * drivers/__init__.py describes.
+ * them are escaped. An answer is one line of JSON: {"ok": …} or {"error": "…"}. Values come as text, as `text` in
+ * drivers/__init__.py has them.
  */
 public class Client {
     private final Map<String, Connection> connections = new HashMap<>();
@@ -203,7 +203,8 @@ public class Client {
                 String told = result.getMetaData().getColumnTypeName(i);
                 try {
                     Object object = result.getObject(i);
-                    found.add(List.of(told, object == null ? "null" : object.getClass().getSimpleName(), result.getString(i)));
+                    String name = object == null ? "null" : object.getClass().getSimpleName();
+                    found.add(List.of(told, name, result.getString(i)));
                 } catch (Throwable error) {
                     found.add(List.of(told, describe(error), ""));
                 }
