@@ -2,16 +2,22 @@
 
 use std::sync::Arc;
 
+use arrow::array::Array;
 use datafusion::catalog::memory::{DataSourceExec, MemorySourceConfig};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::common::Result;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::expressions::Literal;
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::unnest::UnnestExec;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
 /// Rows, or pairs of rows, that any operator of a light plan sees at most.
 const ROWS: usize = 1_000_000;
+/// Bytes of a constant, and of a row on average: some functions take the square of that in steps.
+const BYTES: usize = 4096;
 
 /// Whether the plan reads nothing but rows that are in memory already, and never makes many of them.
 pub(super) fn is_light(plan: &Arc<dyn ExecutionPlan>) -> bool {
@@ -20,7 +26,7 @@ pub(super) fn is_light(plan: &Arc<dyn ExecutionPlan>) -> bool {
 
 /// How many rows the operator gives at most, if neither it nor any below it sees more than there may be.
 fn rows(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
-    if plan.is::<UnnestExec>() || plan.is::<RecursiveQueryExec>() {
+    if plan.is::<UnnestExec>() || plan.is::<RecursiveQueryExec>() || has_large_constant(plan).ok()? {
         return None;
     }
     let children = plan.children();
@@ -49,8 +55,30 @@ fn rows(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
 fn in_memory(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
     let source = plan.downcast_ref::<DataSourceExec>()?.data_source();
     let memory = source.downcast_ref::<MemorySourceConfig>()?;
-    let batches = memory.partitions().iter().flatten();
-    Some(batches.map(arrow::array::RecordBatch::num_rows).sum())
+    let (mut rows, mut bytes) = (0, 0);
+    for batch in memory.partitions().iter().flatten() {
+        rows += batch.num_rows();
+        // What the rows take, and not the buffers that were made for more of them.
+        let columns = batch.columns().iter();
+        bytes += columns
+            .map(|column| column.to_data().get_slice_memory_size().unwrap_or_default())
+            .sum::<usize>();
+    }
+    (bytes <= (rows + 1) * BYTES).then_some(rows)
+}
+
+/// Whether an expression of the operator has a constant that is large.
+fn has_large_constant(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
+    let mut found = false;
+    plan.apply_expressions(&mut |expression: &Arc<dyn PhysicalExpr>| {
+        expression.apply(|part| {
+            found |= part
+                .downcast_ref::<Literal>()
+                .is_some_and(|literal| literal.value().size() > BYTES);
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -74,6 +102,14 @@ mod tests {
             (format!("select count(*) from {values} a(x), {values} b(y)"), false),
             ("select * from generate_series(1, 3)".to_owned(), false),
             ("select unnest([1, 2])".to_owned(), false),
+            (
+                "select levenshtein(repeat('a', 100000), 'b' || now()::text)".to_owned(),
+                false,
+            ),
+            (
+                "select length(a) from (values (repeat('a', 100000))) t(a)".to_owned(),
+                false,
+            ),
             (
                 "with recursive r(n) as (select 1 union all select n + 1 from r) select * from r".to_owned(),
                 false,

@@ -45,7 +45,7 @@ use statement::{Finding, Registered, Running, closing};
 use threads::{Crews, Lease};
 
 /// Threads that plan at the same time, each another statement. More than cores: some never come back.
-const PLANNERS: usize = 16;
+const PLANNERS: usize = 32;
 /// Statements that have threads though it is not their turn: their clients do not read.
 const UNREAD: usize = 64;
 /// Statements that need no turn and run at the same time.
@@ -65,6 +65,8 @@ const NO_ROLE: &str = "";
 #[derive(Debug)]
 pub struct Executor {
     planning: Arc<Crews>,
+    /// Whose statement is planned next.
+    planners: Arc<Queue>,
     light: Arc<Crews>,
     computing: Arc<Crews>,
     queue: Arc<Queue>,
@@ -148,6 +150,7 @@ impl Executor {
         let computing = Crews::new("computing", parallelism, COMPUTING_STACK, statements, most);
         Ok(Self {
             planning: Arc::new(planning.with_most_ending(PLANNERS / 2)),
+            planners: Arc::new(Queue::new(PLANNERS / 2, waiting)),
             light: Arc::new(light),
             computing: Arc::new(computing.with_most_ending(statements)),
             queue: Arc::new(Queue::new(statements, waiting)),
@@ -189,6 +192,21 @@ impl Executor {
         planned
     }
 
+    /// Plans something for somebody, who may not have all threads for it: what is constant is computed while it is planned.
+    async fn plan_in_turn<T: Send + 'static>(
+        &self,
+        request: Request<'_>,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let turn = self.planners.turn(who(request.principal, PLANNERS / 4)).await?;
+        // Kept by the work, which may go on when nobody waits for it any more.
+        let work = async move {
+            let _turn = turn;
+            work.await
+        };
+        self.plan(request.sql, work).await
+    }
+
     /// Runs a planned query as soon as it is its turn.
     ///
     /// # Errors
@@ -202,7 +220,7 @@ impl Executor {
             let plan = query.physical(&mut state, theirs.limits().memory).await;
             prepared(plan.doing(|| DOING)?, &state, &theirs)
         };
-        let planned = self.plan(request.sql, prepare);
+        let planned = self.plan_in_turn(request, prepare);
         let prepared = statement.interrupt().until_interrupted(planned).await??;
         self.start(request.principal, statement, registered, prepared).await
     }
@@ -220,7 +238,7 @@ impl Executor {
         let (statement, registered) = self.begin(request)?;
         let theirs = statement.clone();
         let prepare = async move { prepared(plan, &state, &theirs) };
-        let planned = self.plan(request.sql, prepare);
+        let planned = self.plan_in_turn(request, prepare);
         let prepared = statement.interrupt().until_interrupted(planned).await??;
         self.start(request.principal, statement, registered, prepared).await
     }
@@ -254,11 +272,7 @@ impl Executor {
             statement.start(lease.handle().clone(), None);
             lease
         } else {
-            let who = Who {
-                user: principal.name.as_str().into(),
-                role: principal.roles.first().map_or(NO_ROLE, String::as_str).into(),
-                most: statement.limits().by_user,
-            };
+            let who = who(principal, statement.limits().by_user);
             let turn = interrupt.until_interrupted(self.queue.turn(who.clone())).await??;
             let lease = interrupt.until_interrupted(self.lease(&self.computing)).await??;
             statement.start(lease.handle().clone(), Some((self.queue.clone(), who, turn)));
@@ -363,6 +377,15 @@ impl Executor {
             hung,
             "a statement computes in one piece for too long; its threads are left to it"
         );
+    }
+}
+
+/// Somebody who may have so many turns.
+fn who(principal: &Principal, most: usize) -> Who {
+    Who {
+        user: principal.name.as_str().into(),
+        role: principal.roles.first().map_or(NO_ROLE, String::as_str).into(),
+        most,
     }
 }
 

@@ -31,6 +31,15 @@ async fn run(executor: &Executor, sql: &str) -> Result<Run> {
     executor.run_physical(plan, session.state(), request).await
 }
 
+fn asked(principal: &Principal) -> Request<'_> {
+    Request {
+        id: "q",
+        principal,
+        session: None,
+        sql: "select 1",
+    }
+}
+
 /// All rows of a run, computed on its threads.
 async fn rows(run: &Run) -> Result<usize, DataFusionError> {
     let mut rows = 0;
@@ -110,7 +119,7 @@ async fn what_never_yields_stops_nobody_else() {
 #[tokio::test]
 async fn planning_has_a_limit_and_a_thread_that_never_comes_back_is_replaced() {
     let executor = executor(ServerLimits {
-        planning: Span::parse("20ms"),
+        planning: Some(Span::seconds(2)),
         ..ServerLimits::default()
     });
     let (go_on, wait) = mpsc::channel::<()>();
@@ -120,7 +129,7 @@ async fn planning_has_a_limit_and_a_thread_that_never_comes_back_is_replaced() {
     });
     let error = planning.await.unwrap_err();
     assert!(
-        error.to_string().contains("20 ms") && error.to_string().contains("`planning`"),
+        error.to_string().contains("2 s") && error.to_string().contains("`planning`"),
         "{error}"
     );
     assert_eq!(executor.planning.ending(), 1);
@@ -129,6 +138,35 @@ async fn planning_has_a_limit_and_a_thread_that_never_comes_back_is_replaced() {
         .plan("select 1", async { Err(Error::failed("planning", "no such table")) })
         .await;
     assert!(failed.unwrap_err().to_string().contains("no such table"));
+}
+
+#[tokio::test]
+async fn what_is_never_planned_keeps_the_turns_of_its_user_alone() {
+    let executor = executor(ServerLimits {
+        planning: Some(Span::seconds(2)),
+        ..ServerLimits::default()
+    });
+    let [ana, bob] = ["ana", "bob"].map(|name| Principal {
+        name: name.to_owned(),
+        ..Principal::default()
+    });
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Arc::new(std::sync::Mutex::new(wait));
+    let stuck = (0..PLANNERS / 4).map(|_| {
+        let wait = wait.clone();
+        executor.plan_in_turn(asked(&ana), async move {
+            let _ = wait.lock().unwrap().recv();
+            Ok(())
+        })
+    });
+    for ended in futures::future::join_all(stuck).await {
+        assert!(ended.unwrap_err().to_string().contains("2 s"));
+    }
+    let mut more = Box::pin(executor.plan_in_turn(asked(&ana), async { Ok(7) }));
+    assert!(futures::FutureExt::now_or_never(&mut more).is_none());
+    assert_eq!(executor.plan_in_turn(asked(&bob), async { Ok(7) }).await.unwrap(), 7);
+    drop(go_on);
+    assert_eq!(more.await.unwrap(), 7);
 }
 
 #[tokio::test]
