@@ -32,6 +32,8 @@ pub(crate) mod sound_statistics;
 pub mod sql;
 mod stack;
 mod subqueries;
+mod subquery_places;
+mod sums_of_sums;
 mod time_operators;
 mod truth;
 mod types;

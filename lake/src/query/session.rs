@@ -30,6 +30,8 @@ use crate::query::relations::{self, DependentJoins};
 use crate::query::scalar_subqueries::OneValue;
 use crate::query::set_operations::CountedRows;
 use crate::query::subqueries::PredicateSubqueries;
+use crate::query::subquery_places::SubqueriesAsColumns;
+use crate::query::sums_of_sums::SumsOfSums;
 use crate::query::time_operators::TimeOperators;
 use crate::query::truth::AsComparisons;
 use crate::query::types::Types;
@@ -190,10 +192,12 @@ impl Lake {
         options.sql_parser.parse_float_as_decimal = true;
         options.extensions.insert(ResultLimit::new(self.memory()));
         let mut rules = Analyzer::new().rules;
-        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 10] = [
+        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 12] = [
+            Arc::new(SubqueriesAsColumns),
             Arc::new(OneValue),
             Arc::new(DependentJoins),
             Arc::new(CountedRows),
+            Arc::new(SumsOfSums),
             Arc::new(ItemsOfRows),
             Arc::new(InOwnType),
             Arc::new(PostgresCasts { written: true }),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Filter, LogicalPlan, Operator, Subquery, lit, when};
@@ -161,7 +161,8 @@ fn in_list(plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transforme
     };
     let names = NamePreserver::new_for_projection();
     let mut replaced = Vec::with_capacity(exprs.len());
-    for expr in exprs {
+    let shown: Vec<Column> = plan.schema().columns();
+    for (place, expr) in exprs.into_iter().enumerate() {
         let name = names.save(&expr);
         let expr = with_nulls(expr, &input)?.data;
         let expr = expr.transform_up(|expr| match is_predicate(&expr) {
@@ -174,7 +175,14 @@ fn in_list(plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transforme
             },
             false => Ok(Transformed::no(expr)),
         })?;
-        replaced.push(name.restore(expr.data));
+        // What ANY and ALL have become has lost its name, which the columns of a projection still have.
+        replaced.push(match (&plan, shown.get(place)) {
+            (LogicalPlan::Projection(_), Some(column)) if expr.transformed => {
+                let Column { relation, name, .. } = column.clone();
+                expr.data.unalias().alias_qualified(relation, name)
+            }
+            _ => name.restore(expr.data),
+        });
     }
     Ok(Transformed::yes(plan.with_new_exprs(replaced, vec![input])?))
 }

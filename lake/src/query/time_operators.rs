@@ -2,7 +2,7 @@
 //! compares intervals month by month, and knows no interval times a number.
 
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator};
@@ -96,6 +96,8 @@ fn plan(op: Operator, left: Expr, of_left: &DataType, right: Expr, of_right: &Da
         }
         (Side::Date, Operator::Plus, Side::Time) => call(Operation::DateAtTime, vec![left, right]),
         (Side::Time, Operator::Plus, Side::Date) => call(Operation::DateAtTime, vec![right, left]),
+        (Side::Timestamp, Operator::Plus | Operator::Minus, Side::Time) => binary(left, op, since_midnight(right)),
+        (Side::Time, Operator::Plus, Side::Timestamp) => binary(right, op, since_midnight(left)),
         (Side::Time, Operator::Minus, Side::Time) => call(Operation::TimeDifference, vec![left, right]),
         (Side::Date | Side::Timestamp, Operator::Plus | Operator::Minus, side) if side.is_span() => {
             binary(as_timestamp(left, of_left), op, as_interval(right, is_right))
@@ -131,6 +133,12 @@ fn plan(op: Operator, left: Expr, of_left: &DataType, right: Expr, of_right: &Da
         (Side::Text, _, side) if side.is_span() => binary(ordered(cast(left, INTERVAL)), op, ordered(right)),
         _ => return None,
     })
+}
+
+/// A time of day as an interval.
+fn since_midnight(time: Expr) -> Expr {
+    let midnight = Expr::Literal(ScalarValue::Time64Nanosecond(Some(0)), None);
+    as_interval(call(Operation::TimeDifference, vec![time, midnight]), Side::Duration)
 }
 
 const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);

@@ -3,7 +3,7 @@
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::ast::{Expr, UnaryOperator};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -60,6 +60,45 @@ fn in_brackets(parser: &Parser) -> bool {
         }
     }
     false
+}
+
+/// `[not] between symmetric`: between two bounds in either order. (SQL:2016, 8.3, "between predicate".)
+fn between_symmetric(parser: &mut Parser, value: &Expr) -> Option<Result<Expr, ParserError>> {
+    fn bounds(parser: &mut Parser) -> Result<(Expr, Expr), ParserError> {
+        let low = parser.parse_subexpr(binding::BETWEEN)?;
+        parser.expect_keyword_is(Keyword::AND)?;
+        Ok((low, parser.parse_subexpr(binding::BETWEEN)?))
+    }
+    let negated = is_keyword(parser, 0, Keyword::NOT);
+    let between = usize::from(negated);
+    let is_symmetric = is_keyword(parser, between, Keyword::BETWEEN)
+        && is_word(&parser.peek_nth_token_ref(between + 1).token, "symmetric");
+    // A column may have that name: `x between symmetric and 5`.
+    if !is_symmetric || is_keyword(parser, between + 2, Keyword::AND) {
+        return None;
+    }
+    for _ in 0..between + 2 {
+        parser.advance_token();
+    }
+    let one = |low: &Expr, high: &Expr| Expr::Between {
+        expr: Box::new(value.clone()),
+        negated,
+        low: Box::new(low.clone()),
+        high: Box::new(high.clone()),
+    };
+    let op = if negated {
+        BinaryOperator::And
+    } else {
+        BinaryOperator::Or
+    };
+    Some(bounds(parser).map(|(low, high)| {
+        let either = Expr::BinaryOp {
+            left: Box::new(one(&low, &high)),
+            op,
+            right: Box::new(one(&high, &low)),
+        };
+        Expr::Nested(Box::new(either))
+    }))
 }
 
 /// Says yes to what the parser asks.
@@ -151,11 +190,22 @@ impl Dialect for Grammar {
         }))
     }
 
-    /// `is [not] distinct from`, whose right side the parser would read up to the end, `and` and `or` included; `isnull`.
+    /// `#`, PostgreSQL's exclusive or; `between symmetric`; `is [not] distinct from`, whose right side the parser would read up to the end, `and` and `or` included; `isnull`.
     fn parse_infix(&self, parser: &mut Parser, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
         if is_word(&parser.peek_token_ref().token, "isnull") {
             parser.advance_token();
             return Some(Ok(Expr::IsNull(Box::new(left.clone()))));
+        }
+        if parser.peek_token_ref().token == Token::Sharp {
+            parser.advance_token();
+            return Some(parser.parse_subexpr(precedence).map(|right| Expr::BinaryOp {
+                left: Box::new(left.clone()),
+                op: BinaryOperator::PGBitwiseXor,
+                right: Box::new(right),
+            }));
+        }
+        if let Some(between) = between_symmetric(parser, left) {
+            return Some(between);
         }
         let negated = is_keyword(parser, 1, Keyword::NOT);
         let distinct = 1 + usize::from(negated);

@@ -28,7 +28,7 @@ pub(in crate::query) async fn merge(session: &SessionContext, statement: &mut St
     let Some(statement) = inner(statement) else {
         return Ok(());
     };
-    if next(statement, 0).is_none() {
+    if !has_merges(statement) {
         return Ok(());
     }
     relations::complete(session, statement)?;
@@ -50,6 +50,24 @@ pub(in crate::query) async fn merge(session: &SessionContext, statement: &mut St
         }
     }
     Ok(())
+}
+
+/// Whether there is such a join anywhere: most statements have none.
+fn has_merges(statement: &mut ast::Statement) -> bool {
+    struct Has;
+
+    impl VisitorMut for Has {
+        type Break = ();
+
+        fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+            match select.from.iter().any(merges) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        }
+    }
+
+    walk::change(statement, &mut Has).is_break()
 }
 
 /// Whether the engine takes the side's column that is meant: the left one, where `*` does not ask for an order.

@@ -4,7 +4,7 @@
 use datafusion::common::{Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
     CaseWhen, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArgumentList, FunctionArguments, Ident, ObjectName, Statement, Value,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, OrderByExpr, OrderByOptions, Statement, Value,
     helpers::attached_token::AttachedToken,
 };
 
@@ -29,7 +29,10 @@ fn of_expression(expr: &mut Expr) -> Result<()> {
     }
     match name.as_str() {
         "listagg" | "group_concat" | "string_agg" | "wm_concat" => texts(function, &name),
-        "array_agg" => order_within_group(function),
+        "array_agg" => {
+            order_within_group(function)?;
+            order_distinct(function)
+        }
         "collect_set" | "array_unique_agg" => {
             if let FunctionArguments::List(list) = &mut function.args {
                 list.duplicate_treatment = Some(DuplicateTreatment::Distinct);
@@ -126,6 +129,32 @@ fn texts(function: &mut Function, name: &str) -> Result<()> {
         list.args.push(argument(separator.unwrap_or_else(|| text(default))));
     }
     rename(function, "string_agg");
+    order_distinct(function)
+}
+
+/// Distinct values come in their own order where none is written, as in PostgreSQL.
+fn order_distinct(function: &mut Function) -> Result<()> {
+    let is_over = function.over.is_some();
+    let list = list_of(function)?;
+    let is_ordered = list
+        .clauses
+        .iter()
+        .any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)));
+    if list.duplicate_treatment == Some(DuplicateTreatment::Distinct)
+        && !is_ordered
+        && !is_over
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(value))) = list.args.first()
+    {
+        let by = OrderByExpr {
+            expr: value.clone(),
+            options: OrderByOptions {
+                asc: None,
+                nulls_first: None,
+            },
+            with_fill: None,
+        };
+        list.clauses.push(FunctionArgumentClause::OrderBy(vec![by]));
+    }
     Ok(())
 }
 

@@ -111,6 +111,10 @@ fn of_select(select: &mut Select) -> Result<()> {
         select.projection = vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())];
     }
     group_modifiers(&mut select.group_by)?;
+    // `group by ()` is of all rows, as without it.
+    if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+        keys.retain(|key| !matches!(key, Expr::Tuple(parts) if parts.is_empty()));
+    }
     super::grouping::rewrite(&mut select.group_by)
 }
 

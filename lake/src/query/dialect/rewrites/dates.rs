@@ -237,6 +237,8 @@ fn of_function(function: &mut Function) {
             args.reverse();
             function.name = ObjectName::from(vec![Ident::new("date_trunc")]);
         }
+        // What is behind a unit in quotes is a column, though it may be named `d` or `day`.
+        _ if args.first().and_then(argument).is_some_and(is_unit_in_quotes) => {}
         _ => {
             let first = UNIT_FIRST.contains(&name.as_str()) && args.first_mut().is_some_and(quote);
             if !first && args.len() > 1 && UNIT_LAST.contains(&name.as_str()) {
@@ -267,6 +269,10 @@ fn is_text(expr: &Expr) -> bool {
             ..
         })
     )
+}
+
+fn is_unit_in_quotes(expr: &Expr) -> bool {
+    literal(expr).is_some_and(|name| Field::named(&name).is_some())
 }
 
 /// Puts the name of a unit or of a field in quotes, and says whether it is one: `month`, `week(monday)`.

@@ -1,7 +1,11 @@
-//! `1e300`, which is no decimal of 38 digits, is a double.
+//! `1e300`, which is no decimal of 38 digits, is a double, and so is what stands among doubles in VALUES.
 
-use datafusion::common::Result;
-use datafusion::sql::sqlparser::ast::{CastKind, DataType, ExactNumberInfo, Expr, Statement, Value};
+use std::ops::ControlFlow;
+
+use datafusion::common::{DataFusionError, Result};
+use datafusion::sql::sqlparser::ast::{
+    CastKind, DataType, ExactNumberInfo, Expr, Query, SetExpr, Statement, UnaryOperator, Value, Values, VisitorMut,
+};
 
 use crate::query::arithmetic::DIGITS;
 use crate::query::walk;
@@ -17,16 +21,78 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
             && is_no_decimal(text)
             && text.parse::<f64>().is_ok_and(f64::is_finite)
         {
-            *expr = Expr::Cast {
-                kind: CastKind::Cast,
-                expr: Box::new(Expr::value(Value::SingleQuotedString(text.clone()))),
-                data_type: DataType::Double(ExactNumberInfo::None),
-                array: false,
-                format: None,
-            };
+            *expr = double(Expr::value(Value::SingleQuotedString(text.clone())));
         }
         Ok(())
-    })
+    })?;
+    walk::rewrite(statement, &mut Doubles)
+}
+
+fn double(expr: Expr) -> Expr {
+    Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(expr),
+        data_type: DataType::Double(ExactNumberInfo::None),
+        array: false,
+        format: None,
+    }
+}
+
+/// Makes doubles of numbers that are written among doubles in a column of VALUES.
+struct Doubles;
+
+impl VisitorMut for Doubles {
+    type Break = DataFusionError;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<DataFusionError> {
+        if let SetExpr::Values(values) = &mut *query.body {
+            among_doubles(values);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn among_doubles(values: &mut Values) {
+    let width = values
+        .rows
+        .iter()
+        .map(|row| row.content.len())
+        .max()
+        .unwrap_or_default();
+    for place in 0..width {
+        let mut cells = values.rows.iter().filter_map(|row| row.content.get(place));
+        if !cells.any(is_double) {
+            continue;
+        }
+        for cell in values.rows.iter_mut().filter_map(|row| row.content.get_mut(place)) {
+            if is_number(cell) {
+                *cell = double(cell.clone());
+            }
+        }
+    }
+}
+
+fn is_double(expr: &Expr) -> bool {
+    use DataType as T;
+    match expr {
+        Expr::Cast { data_type, .. } => matches!(
+            data_type,
+            T::Double(_) | T::DoublePrecision | T::Float64 | T::Float8 | T::Float(_) | T::Float32 | T::Float4 | T::Real
+        ),
+        Expr::UnaryOp { expr, .. } | Expr::Nested(expr) => is_double(expr),
+        _ => false,
+    }
+}
+
+fn is_number(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => matches!(value.value, Value::Number(..)),
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus | UnaryOperator::Plus,
+            expr,
+        } => is_number(expr),
+        _ => false,
+    }
 }
 
 /// Whether a number has an exponent and, written without, more digits than a decimal.

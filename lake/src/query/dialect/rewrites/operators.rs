@@ -1,12 +1,15 @@
-//! PostgreSQL's operators before a number, which the engine knows as functions: `~ 5`, `|/ 16`, `||/ 27`, `@ -5`; and
-//! `decode(x, value, result, …)` of Oracle and Snowflake, which is another function than PostgreSQL's `decode(text, format)`.
+//! PostgreSQL's operators before a number, which the engine knows as functions: `~ 5`, `|/ 16`, `||/ 27`, `@ -5`; slices of
+//! lists without a bound, `a[:2]`; and `decode(x, value, result, …)` of Oracle and Snowflake, which is another function than
+//! PostgreSQL's `decode(text, format)`.
 
-use crate::query::walk;
 use datafusion::common::Result;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    ObjectNamePart, Statement, UnaryOperator,
+    AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+    ObjectName, ObjectNamePart, Statement, Subscript, UnaryOperator,
 };
+
+use super::build;
+use crate::query::walk;
 
 /// Writes them as calls.
 ///
@@ -21,6 +24,19 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
             && name.value.eq_ignore_ascii_case("decode")
         {
             "decode_values".clone_into(&mut name.value);
+        }
+        if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
+            for access in access_chain {
+                if let AccessExpr::Subscript(Subscript::Slice {
+                    lower_bound,
+                    upper_bound,
+                    ..
+                }) = access
+                {
+                    lower_bound.get_or_insert_with(|| build::number("1"));
+                    upper_bound.get_or_insert_with(last);
+                }
+            }
         }
         if let Expr::UnaryOp { op, expr: operand } = expr
             && let Some(name) = function(*op)
@@ -43,6 +59,14 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// The place of the last item.
+fn last() -> Expr {
+    Expr::UnaryOp {
+        op: UnaryOperator::Minus,
+        expr: Box::new(build::number("1")),
+    }
 }
 
 fn function(operator: UnaryOperator) -> Option<&'static str> {

@@ -7,7 +7,9 @@ use crate::query::functions::dates::values::Span;
 
 /// The interval that a text says. A number without a unit is of `unit`, seconds if there is none.
 pub(in crate::query) fn parse(text: &str, unit: Option<Unit>) -> Option<Span> {
-    let text = text.trim();
+    // A sign may stand apart: `1 month - 1 day`.
+    let text = text.trim().replace("- ", "-").replace("+ ", "+");
+    let text = text.as_str();
     // A comma is between parts, and not within a number.
     let parts = text.as_bytes();
     if parts

@@ -3,6 +3,7 @@
 
 pub(in crate::query) mod intervals;
 mod kinds;
+mod lists;
 mod named;
 mod numbers;
 mod text;
@@ -116,6 +117,7 @@ pub(in crate::query) fn differs(from: &DataType, to: &DataType) -> bool {
                         | T::Binary
                         | T::BinaryView
                         | T::LargeBinary
+                        | T::List(_)
                 )
         }
         (from, to) if from.is_floating() => to.is_integer() || is_decimal(to),
@@ -308,6 +310,7 @@ fn of_text(texts: &StringArray, to: &DataType, on_failure: OnFailure) -> Result<
         }};
     }
     Ok(match to {
+        T::List(item) => lists::of_text(texts, item, on_failure)?,
         T::Boolean => each!(BooleanArray, numbers::boolean),
         T::Date32 | T::Date64 => {
             let rows = texts.iter().map(|text| match text.map(times::parse) {

@@ -6,6 +6,8 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::{Result, exec_err};
+use datafusion::functions_nested::remove::array_remove_all_udf;
+use datafusion::functions_nested::replace::array_replace_all_udf;
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
@@ -22,9 +24,16 @@ pub(super) fn all() -> Functions {
             Arc::new(ScalarUDF::new_from_impl(Counter::new("list_ordinals", 1))),
             Arc::new(ScalarUDF::new_from_impl(Counter::new("list_offsets", 0))),
             Arc::new(ScalarUDF::new_from_impl(flatten::Flatten::new())),
+            // Of the first equal item alone are the engine's functions of these names.
+            other_names(&array_remove_all_udf(), &["array_remove", "list_remove"]),
+            other_names(&array_replace_all_udf(), &["array_replace", "list_replace"]),
         ],
         ..Functions::default()
     }
+}
+
+fn other_names(function: &ScalarUDF, names: &[&'static str]) -> Arc<ScalarUDF> {
+    Arc::new(function.clone().with_aliases(names.iter().copied()))
 }
 
 /// The places of the items of lists, as many as the longest of them has.
