@@ -190,6 +190,7 @@ impl ExecutionPlan for Checkpoint {
             rows,
             rest: None,
             kept,
+            is_over: false,
         }))
     }
 }
@@ -202,6 +203,7 @@ struct Checked {
     rows: usize,
     rest: Option<RecordBatch>,
     kept: Option<MemoryReservation>,
+    is_over: bool,
 }
 
 impl Checked {
@@ -241,7 +243,12 @@ impl Stream for Checked {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
+        if this.is_over {
+            return Poll::Ready(None);
+        }
         if let Err(ended) = this.interrupt.check() {
+            // Once: whoever reads on after an error would do so for ever.
+            this.is_over = true;
             return Poll::Ready(Some(Err(ended)));
         }
         let coop = ready!(tokio::task::coop::poll_proceed(cx));
@@ -473,8 +480,8 @@ mod tests {
         let doubled = "select s || s as s from (";
         let sql = format!(
             "{}select 'x' || n as s from generate_series(1, 10) t(n){}",
-            doubled.repeat(30),
-            ")".repeat(30)
+            doubled.repeat(18),
+            ")".repeat(18)
         );
         let session = session();
         let plan = place(plan(&session, &sql).await, &Interrupt::default(), 1 << 20).unwrap();

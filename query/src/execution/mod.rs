@@ -152,7 +152,8 @@ impl Executor {
             planning: Arc::new(planning.with_most_ending(PLANNERS / 2)),
             planners: Arc::new(Queue::new(PLANNERS / 2, waiting)),
             light: Arc::new(light),
-            computing: Arc::new(computing.with_most_ending(statements)),
+            // Each of those that run may be lost to a statement that never ends, and one is left.
+            computing: Arc::new(computing.with_most_ending(statements + 1)),
             queue: Arc::new(Queue::new(statements, waiting)),
             limits,
             running: Arc::default(),
