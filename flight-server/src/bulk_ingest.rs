@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::datatypes::Schema;
 use arrow_flight::FlightData;
-use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::CommandStatementIngest;
 use arrow_flight::sql::{TableExistsOption, TableNotExistOption};
@@ -18,7 +16,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tonic::Status;
 
-use crate::status;
+use crate::{received, status};
 
 /// How long a client may send nothing in the midst of its rows: others wait for the table.
 const IDLE: Duration = Duration::from_secs(300);
@@ -83,12 +81,10 @@ pub(crate) fn rows(
     first: FlightData,
     rest: impl Stream<Item = Result<FlightData, Status>> + Send + Unpin + 'static,
 ) -> Result<SendableRecordBatchStream, Status> {
-    let schema = Schema::try_from(&first)
+    let schema = received::schema(&first)
         .map_err(|_| Status::invalid_argument("the first message of the rows does not say their columns"))?;
-    let messages = stream::once(async { Ok(first) })
-        .chain(in_time(rest, IDLE))
-        .map_err(FlightError::from);
-    let batches = FlightRecordBatchStream::new_from_flight_data(messages).map_err(broken_off);
+    let messages = stream::once(async { Ok(first) }).chain(in_time(rest, IDLE));
+    let batches = received::batches(messages).map_err(broken_off);
     Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::new(schema), batches)))
 }
 

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow_flight::{Action as FlightAction, FlightData, FlightDescriptor};
+use arrow_flight::{Action as FlightAction, FlightDescriptor};
 use cordada_query::auth::Keyring;
-use futures::stream;
 use prost::Message;
 use tonic::{Code, Status};
 
@@ -12,8 +11,8 @@ use crate::protocol::{Action, Command};
 use crate::ticket::{Ticket, Tickets};
 use crate::{bulk_ingest, flights};
 
-/// A command, the columns of rows to ingest, criteria, an action and a ticket are read, or are the client's mistake;
-/// the first byte chooses the action. A ticket that this server did not sign is refused, and one that it signed comes back as it was.
+/// A command, criteria, an action and a ticket are read, or are the client's mistake; the first byte chooses the action.
+/// A ticket that this server did not sign is refused, and one that it signed comes back as it was.
 pub fn flight(input: &[u8]) {
     let command = Command::decode(input);
     if let Ok(Command::Ingest(command)) = &command
@@ -25,8 +24,6 @@ pub fn flight(input: &[u8]) {
         );
     }
     assert_clients_mistake(command);
-    let first = FlightData::new().with_data_header(input.to_vec());
-    assert_clients_mistake(bulk_ingest::rows(first, stream::empty()));
     assert_clients_mistake(flights::wanted(&[], input));
     if let Ok(path) = std::str::from_utf8(input) {
         let path = path.split('/').map(str::to_owned).collect();
@@ -56,9 +53,6 @@ fn assert_clients_mistake<T>(read: Result<T, Status>) {
 
 #[cfg(test)]
 mod tests {
-    use arrow::datatypes::{DataType, Field, Schema};
-    use arrow::ipc::writer::IpcWriteOptions;
-    use arrow_flight::SchemaAsIpc;
     use arrow_flight::sql::TableDefinitionOptions;
     use arrow_flight::sql::{
         ActionCreatePreparedStatementRequest, CommandGetTables, CommandStatementIngest, ProstMessageExt,
@@ -69,8 +63,8 @@ mod tests {
     use super::*;
     use crate::ticket::{Query, Request};
 
-    /// Two commands, an action's body, a ticket, and the columns of rows.
-    fn messages() -> [Vec<u8>; 5] {
+    /// Two commands, an action's body, and a ticket.
+    fn messages() -> [Vec<u8>; 4] {
         let ingest = CommandStatementIngest {
             table_definition_options: Some(TableDefinitionOptions {
                 if_not_exist: 1,
@@ -80,8 +74,6 @@ mod tests {
             schema: Some("crm".to_owned()),
             ..CommandStatementIngest::default()
         };
-        let columns = Schema::new(vec![Field::new("id", DataType::Int64, true)]);
-        let columns: FlightData = SchemaAsIpc::new(&columns, &IpcWriteOptions::default()).into();
         let tables = CommandGetTables {
             catalog: Some("lake".to_owned()),
             table_types: vec!["TABLE".to_owned()],
@@ -106,7 +98,6 @@ mod tests {
             body,
             ticket.encode_to_vec(),
             ingest.as_any().encode_to_vec(),
-            columns.data_header.to_vec(),
         ]
     }
 
@@ -118,7 +109,7 @@ mod tests {
 
         #[test]
         fn damaged_messages_are_read_or_the_clients_mistake(
-            which in 0..5usize,
+            which in 0..4usize,
             damage in prop::collection::vec((any::<Index>(), any::<u8>()), 0..4),
             end: Index,
         ) {

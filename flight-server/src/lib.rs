@@ -17,8 +17,8 @@
 //! | `arrow_views` | `false`, `true` | text as Utf8View and bytes as BinaryView, uncopied |
 //! | `no_time_zones` | `false`, `true` | times in UTC without their zone; by default for JDBC up to 18.3, which needs it |
 
-mod audit;
 mod answers;
+mod audit;
 mod authenticator;
 mod bulk_ingest;
 mod client;
@@ -37,6 +37,7 @@ mod plain_values;
 mod prepared;
 mod protocol;
 mod put;
+mod received;
 mod rows;
 mod server;
 mod service;
