@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::{Action, FlightEndpoint, RenewFlightEndpointRequest};
+use cordada_query::User;
 use cordada_query_contract::{PASSWORD, Shop};
 use futures::TryStreamExt;
 use prost::Message;
@@ -12,8 +13,9 @@ use tonic::{Code, Status};
 use crate::fixture::{Client, Fixture, ShopServer, answer, fetch, query, status};
 use crate::sessions::{act, set, text};
 
-async fn server(shop: &Shop) -> ShopServer {
-    ShopServer::start(shop, shop.users(), shop.roles()).await
+/// A server for these users, whose passwords are the same at each: another hash is another password.
+async fn server(shop: &Shop, users: &[User]) -> ShopServer {
+    ShopServer::start(shop, users.to_vec(), shop.roles()).await
 }
 
 /// A client of that server that goes on with a token of before.
@@ -37,7 +39,8 @@ async fn refused(client: &mut Client, sql: &str) -> Status {
 #[tokio::test]
 async fn a_connection_goes_on_after_a_restart_with_the_options_that_it_has_set() {
     let shop = Shop::fill().await;
-    let before = server(&shop).await;
+    let users = shop.users();
+    let before = server(&shop, &users).await;
     let (mut client, token) = login(&before).await;
     assert!(set(&mut client, "schema", text("warehouse")).await.is_empty());
     let info = client
@@ -48,7 +51,7 @@ async fn a_connection_goes_on_after_a_restart_with_the_options_that_it_has_set()
     prepared.execute().await.unwrap();
     drop(before);
 
-    let after = server(&shop).await;
+    let after = server(&shop, &users).await;
     let mut client = with_token(&after, &token).await;
     assert_eq!(answer(&mut client, "select count(*) from dim_customer").await, ["3"]);
     // What a ticket says is all that it needs; a prepared statement ended with the server, which is said.
@@ -65,11 +68,14 @@ async fn a_connection_goes_on_after_a_restart_with_the_options_that_it_has_set()
 #[tokio::test]
 async fn a_closed_session_is_over_at_every_server_and_another_goes_on() {
     let shop = Shop::fill().await;
-    let (here, there) = (server(&shop).await, server(&shop).await);
+    let users = shop.users();
+    let (here, there) = (server(&shop, &users).await, server(&shop, &users).await);
     let ((mut closed, token), (mut other, _)) = (login(&here).await, login(&here).await);
     let mut prepared = closed.prepare("select 1".to_owned(), None).await.unwrap();
     prepared.execute().await.unwrap();
     let info = closed.execute("select 1".to_owned(), None).await.unwrap();
+    let mut elsewhere = with_token(&there, &token).await;
+    assert_eq!(answer(&mut elsewhere, "select 1").await, ["1"]);
     act(&mut closed, "CloseSession", Vec::new()).await;
     for refused in [
         refused(&mut closed, "select 1").await,
@@ -81,22 +87,25 @@ async fn a_closed_session_is_over_at_every_server_and_another_goes_on() {
                 .unwrap_err(),
         ),
         status(prepared.execute().await.map(|_| ()).unwrap_err()),
-        refused(&mut with_token(&server(&shop).await, &token).await, "select 1").await,
+        refused(&mut with_token(&server(&shop, &users).await, &token).await, "select 1").await,
     ] {
         assert_eq!(refused.code(), Code::Unauthenticated, "{refused}");
         assert!(refused.message().contains("session was closed"), "{refused}");
     }
     assert_eq!(answer(&mut other, "select 1").await, ["1"]);
     // The other server looks now and then.
-    let mut elsewhere = with_token(&there, &token).await;
     let look = async {
-        while query(&mut elsewhere, "select 1").await.is_ok() {
-            tokio::task::yield_now().await;
+        loop {
+            match query(&mut elsewhere, "select 1").await {
+                Ok(_) => tokio::task::yield_now().await,
+                Err(refused) => return refused,
+            }
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), look)
+    let refused = tokio::time::timeout(std::time::Duration::from_secs(60), look)
         .await
         .unwrap();
+    assert!(refused.message().contains("session was closed"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
