@@ -40,7 +40,7 @@ const SEEN_BY_BEA: [(&str, &str); 2] = [
         "warehouse.person",
         "select id, case when country = 'FR' then name else left(name, 1) || '***' end as name, \
          case when country = 'FR' then email else left(email, 1) || '***@' || split_part(email, '@', 2) end as email, \
-         country, case when country = 'FR' then balance else 0 end as balance, \
+         country, case when country = 'FR' then balance else cast(0 as decimal(12,2)) end as balance, \
          case when country = 'FR' then born else date_trunc('year', born)::date end as born, \
          case when country = 'FR' then home end as home, tags, \
          case when country = 'FR' then secret end as secret, \
