@@ -132,8 +132,10 @@ impl Workspace {
     pub async fn columns(&self) -> &[SchemaRef] {
         let look_up = || async {
             // Collected, because a stream over borrowed relations is not provably `Send`.
-            let names: Vec<_> = self.relations().into_iter().map(|relation| relation.name).collect();
-            let lookups = names.into_iter().map(|name| columns_of(self.session.clone(), name));
+            let relations = self.relations();
+            let lookups = relations
+                .into_iter()
+                .map(|relation| columns_of(self.session.clone(), relation));
             stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
         };
         self.columns.get_or_init(look_up).await
@@ -169,10 +171,13 @@ async fn size_of_relation(session: SessionContext, relation: ListedRelation) -> 
     })
 }
 
-async fn columns_of(session: SessionContext, name: TableName) -> SchemaRef {
+async fn columns_of(session: SessionContext, relation: ListedRelation) -> SchemaRef {
+    let ListedRelation { name, is_view, .. } = relation;
     let table = TableReference::partial(name.schema(), name.name());
-    // To plan views takes time, which whoever waits on this thread has a share of.
-    tokio::task::yield_now().await;
+    // To plan a view takes time, which whoever waits on this thread has a share of.
+    if is_view {
+        tokio::task::yield_now().await;
+    }
     match session.table_provider(table).await {
         Ok(provider) => provider.schema(),
         Err(error) => {
