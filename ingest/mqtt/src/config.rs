@@ -171,8 +171,12 @@ impl Default for Retry {
     }
 }
 
+/// What is said of what is no broker. What it is may hold the password, so it is not quoted.
+const NO_BROKER: &str =
+    "write mqtt://user:${PASSWORD}@host:1883, or mqtts:// for TLS, special characters percent-encoded";
+
 /// Where the broker is. Its password is never printed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Broker {
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -199,7 +203,7 @@ impl Broker {
         };
         let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
         let decoded = |text: &str| percent_decode_str(text).decode_utf8().ok().map(Into::into);
-        let host = url.host_str().filter(|_| bare)?;
+        let host = url.host_str().filter(|host| bare && !host.is_empty())?;
         Some(Self {
             host: host.trim_matches(['[', ']']).to_owned(),
             port: url.port().unwrap_or(if tls { 8883 } else { 1883 }),
@@ -219,9 +223,12 @@ impl fmt::Debug for Broker {
 impl<'de> Deserialize<'de> for Broker {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        // What it says may hold the password, so it is not quoted.
-        let wrong = "write mqtt://user:${PASSWORD}@host:1883, or mqtts:// for TLS, special characters percent-encoded";
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom(wrong))
+        match Self::parse(&text) {
+            Some(broker) => Ok(broker),
+            // It is read once more when the environment's values are in it.
+            None if text.contains("${") => Ok(Self::default()),
+            None => Err(serde::de::Error::custom(NO_BROKER)),
+        }
     }
 }
 
@@ -314,6 +321,13 @@ impl MqttSource {
             let wrong = |(why, hint): (String, &'static str)| error(format!("reading stream {name}"), why, hint);
             stream.validate().map_err(wrong)?;
         }
+        if self.broker.host.is_empty() {
+            return Err(error(
+                "reading `broker`".into(),
+                "it is no address".to_owned(),
+                NO_BROKER,
+            ));
+        }
         let nothing = self.timeout.0.is_zero() || self.flush.0.is_zero();
         if nothing || self.limits.in_flight == 0 || self.retry.attempts == 0 {
             let why = "`timeout`, `flush`, `limits.in_flight` and `retry.attempts` cannot be 0".to_owned();
@@ -379,6 +393,18 @@ mod tests {
     }
 
     #[test]
+    fn a_broker_may_come_from_the_environment() {
+        // It is there where this runs.
+        let broker = "mqtt://hub/${CARGO_PKG_NAME}";
+        let error = load(&format!("broker: {broker}\nstreams: {{}}"))
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains("write mqtt://"), "{error}");
+        assert!(load("broker: mqtt://${CARGO_PKG_NAME}\nstreams: {}").is_ok());
+    }
+
+    #[test]
     fn a_broker_is_a_url_whose_password_is_not_printed() {
         let broker = Broker::parse("mqtts://us%40er:pass%2Fword@[::1]").unwrap();
         assert_eq!((broker.user.as_str(), broker.password.as_str()), ("us@er", "pass/word"));
@@ -393,6 +419,7 @@ mod tests {
     fn what_makes_no_sense_is_refused() {
         for (text, expected) in [
             ("broker: hunter2\nstreams: {}", "write mqtt://"),
+            ("broker: $${hunter2}\nstreams: {}", "write mqtt://"),
             ("broker: mqtt://hub\nstreams: {r: {topics: []}}", "`topics` is empty"),
             (
                 "broker: mqtt://hub\nstreams: {r: {topics: 'a#'}}",
