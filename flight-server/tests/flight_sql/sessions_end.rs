@@ -192,7 +192,7 @@ async fn an_endpoint_gets_more_time_and_only_for_what_this_lake_has_signed() {
     let mut client = fixture.client("root").await;
     let info = client.execute("select 1".to_owned(), None).await.unwrap();
     let endpoint = info.endpoint[0].clone();
-    let expires = endpoint.expiration_time.clone().unwrap().seconds;
+    let expires = endpoint.expiration_time.unwrap().seconds;
     let renewed = renew(&mut client, endpoint.clone()).await.unwrap();
     assert!(renewed.expiration_time.as_ref().unwrap().seconds >= expires);
     let mut again = info.clone();

@@ -8,6 +8,7 @@ const LONGEST: usize = 268_435_455;
 
 /// How sure a delivery is (4.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::enum_variant_names, reason = "the names of the specification")]
 pub(crate) enum Qos {
     AtMostOnce = 0,
     AtLeastOnce = 1,

@@ -110,10 +110,10 @@ struct Quantified {
 
 impl Quantified {
     fn named(name: &str) -> Option<Arc<ScalarUDF>> {
-        Self::new(name, false)
+        Self::function(name, false)
     }
 
-    fn new(name: &str, stays: bool) -> Option<Arc<ScalarUDF>> {
+    fn function(name: &str, stays: bool) -> Option<Arc<ScalarUDF>> {
         let (name, quantifier, comparison) = NAMES.into_iter().find(|(known, ..)| *known == name)?;
         Some(Arc::new(ScalarUDF::from(Self {
             name,
@@ -139,7 +139,7 @@ pub(super) fn of_in_list(list: &InList) -> Result<Option<Expr>> {
     let Some(data_type) = items.first().map(ScalarValue::data_type) else {
         return Ok(None);
     };
-    let function = Quantified::new(if list.negated { "<> all" } else { "= any" }, true);
+    let function = Quantified::function(if list.negated { "<> all" } else { "= any" }, true);
     let is_one_type = items.iter().all(|item| item.data_type() == data_type);
     Ok(function.filter(|_| is_one_type).map(|function| {
         let items = ScalarValue::List(ScalarValue::new_list(&items, &data_type, true));

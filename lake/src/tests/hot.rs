@@ -11,7 +11,7 @@ const ROWS: usize = 20_000;
 /// Rows with a column of each kind, some of whose values are missing.
 fn rows(first: usize) -> RecordBatch {
     let all = || first..first + ROWS;
-    let some = |number: usize| number % 7 != 0;
+    let some = |number: usize| !number.is_multiple_of(7);
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(all().map(|number| number as i64)));
     let few: StringArray = all()
         .map(|number| some(number).then(|| format!("one of a few long texts, number {}", number % 5)))

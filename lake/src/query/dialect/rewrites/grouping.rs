@@ -83,7 +83,7 @@ fn has_twice(exprs: &[&Expr]) -> bool {
 fn sets(key: &Expr) -> Result<Vec<Vec<Expr>>> {
     Ok(match key {
         Expr::Cube(parts) => {
-            if parts.len() >= MOST.ilog2() as usize + 1 {
+            if parts.len() > MOST.ilog2() as usize {
                 return too_many();
             }
             // From all of them to none, in the order of a binary number that counts down.
