@@ -6,6 +6,7 @@ pub(crate) mod catalog;
 mod comparisons;
 mod constants;
 mod dialect;
+mod equal_names;
 mod expressions;
 mod flat_filters;
 mod functions;

@@ -18,6 +18,7 @@ use crate::query::arithmetic::{self, CheckedArithmetic, DoublesAmongDecimals, Gu
 use crate::query::casts::PostgresCasts;
 use crate::query::catalog::ReleaseCatalog;
 use crate::query::comparisons::InOwnType;
+use crate::query::equal_names;
 use crate::query::flat_filters::FlatFilters;
 use crate::query::functions;
 use crate::query::in_lists::{ItemsOfRows, ListsApart};
@@ -212,7 +213,7 @@ impl Lake {
         let mut optimizer = Optimizer::new().rules;
         // Before the rule that makes joins of subqueries in filters, after the one that makes EXISTS of ANY and ALL.
         optimizer.insert(1, Arc::new(PredicateSubqueries));
-        let mut physical = outer_joins::rules();
+        let mut physical = equal_names::told_apart(outer_joins::rules());
         physical.push(Arc::new(FlatFilters));
         physical.push(Arc::new(LongLists));
         let mut builder = SessionStateBuilder::new()
