@@ -1,8 +1,11 @@
-//! Filters that are pushed below what has columns of one name.
+//! Filters that are pushed down, and must not be: below what has columns of one name, and those that a join makes of lists.
 //!
 //! The engine pushes filters down by the names of their columns: where both sides of a join have a `qty`, a condition on
 //! the second one becomes one on the first. So a filter that asks for such a column is not pushed any further. While the
-//! engine pushes, there is a [`Ambiguous`] above every node that has columns of one name.
+//! engine pushes, there is an [`Ambiguous`] above every node that has columns of one name.
+//!
+//! A hash join tells its other side the least and the greatest of its keys while it runs. Of lists and structs these are not
+//! compared as the join compares them, so they are not told.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,10 +18,11 @@ use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::execution_plan::CardinalityEffect;
+use datafusion::physical_plan::execution_plan::{CardinalityEffect, replace_children_if_necessary};
 use datafusion::physical_plan::filter_pushdown::{
     ChildFilterDescription, ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
 };
+use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::{
     ChildStats, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, StatisticsArgs,
 };
@@ -43,9 +47,10 @@ struct Sound(Rule);
 impl PhysicalOptimizerRule for Sound {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let marked = plan.transform_up(|plan| {
-            Ok(match Ambiguous::of(&plan) {
+            let plan = untold(plan)?;
+            Ok(match Ambiguous::of(&plan.data) {
                 Some(marked) => Transformed::yes(Arc::new(marked) as Arc<dyn ExecutionPlan>),
-                None => Transformed::no(plan),
+                None => plan,
             })
         });
         let pushed = self.0.optimize(marked.data()?, config)?;
@@ -65,6 +70,24 @@ impl PhysicalOptimizerRule for Sound {
     fn schema_check(&self) -> bool {
         self.0.schema_check()
     }
+}
+
+/// The join, whose other side is not told of its keys where they are lists or structs.
+fn untold(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+    let Some(join) = plan.downcast_ref::<HashJoinExec>() else {
+        return Ok(Transformed::no(plan));
+    };
+    let left = join.left().schema();
+    let mut keys = join.on().iter();
+    if !keys.any(|(key, _)| key.data_type(&left).is_ok_and(|key| key.is_nested())) {
+        return Ok(Transformed::no(plan));
+    }
+    let right = Ambiguous {
+        input: join.right().clone(),
+        clear: Arc::new([]),
+    };
+    let sides = vec![join.left().clone(), Arc::new(right) as Arc<dyn ExecutionPlan>];
+    replace_children_if_necessary(plan, sides).map(Transformed::yes)
 }
 
 /// A node that has columns of one name. It is in a plan only while filters are pushed.

@@ -18,12 +18,14 @@ use crate::query::arithmetic::{self, CheckedArithmetic, DoublesAmongDecimals, Gu
 use crate::query::casts::PostgresCasts;
 use crate::query::catalog::ReleaseCatalog;
 use crate::query::comparisons::InOwnType;
+use crate::query::distinct_sums;
 use crate::query::equal_names;
 use crate::query::flat_filters::FlatFilters;
 use crate::query::functions;
 use crate::query::in_lists::{ItemsOfRows, ListsApart};
 use crate::query::long_lists::LongLists;
 use crate::query::metadata::Described;
+use crate::query::null_keys;
 use crate::query::operators::TextOperators;
 use crate::query::outer_joins;
 use crate::query::quantified;
@@ -210,7 +212,7 @@ impl Lake {
         rules.splice(0..0, first);
         rules.push(Arc::new(PostgresCasts { written: false }));
         rules.push(Arc::new(ListsApart));
-        let mut optimizer = Optimizer::new().rules;
+        let mut optimizer = distinct_sums::of_one_type(null_keys::kept_apart(Optimizer::new().rules));
         // Before the rule that makes joins of subqueries in filters, after the one that makes EXISTS of ANY and ALL.
         optimizer.insert(1, Arc::new(PredicateSubqueries));
         let mut physical = equal_names::told_apart(outer_joins::rules());

@@ -227,6 +227,7 @@ impl Dialect for Grammar {
 
     // What the generic dialect supports.
     supports! {
+        supports_string_literal_concatenation_with_newline,
         supports_named_fn_args_with_colon_operator,
         supports_unicode_string_literal,
         supports_numeric_literal_underscores,

@@ -64,6 +64,7 @@ fn parse_here(sql: &str) -> Result<Parsed> {
     tokens::convert::to_cast(&mut tokens);
     tokens::numbers::to_decimal(&mut tokens);
     tokens::exponent::join(&mut tokens);
+    tokens::session_words::without_parentheses(&mut tokens);
     tokens::set_schema::complete(&mut tokens);
     tokens::trim::name_space(&mut tokens);
     tokens::windows::resolve(&mut tokens)?;

@@ -13,6 +13,7 @@ pub(super) mod numbers;
 pub(super) mod odbc;
 pub(super) mod parameters;
 pub(super) mod pivot;
+pub(super) mod session_words;
 pub(super) mod set_schema;
 pub(super) mod trim;
 pub(super) mod versions;
