@@ -369,7 +369,8 @@ impl Service {
     /// What the audit is told of a statement.
     pub(crate) fn statement(&self, caller: &Caller, sql: &str) -> Statement {
         let asker = &caller.identity.principal;
-        self.audit.statement(audit::DOOR, asker, caller.session().map(String::as_str), sql)
+        self.audit
+            .statement(audit::DOOR, asker, caller.session().map(String::as_str), sql)
     }
 
     /// Puts down a statement that could not be planned: others are put down when they run.

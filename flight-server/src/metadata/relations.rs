@@ -8,8 +8,8 @@ use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTableTypes, CommandGetTab
 use cordada_lake::query::session::CATALOG;
 use cordada_query::{DocumentedRelation, Workspace};
 
-use super::arrow_error;
 use super::Question;
+use super::arrow_error;
 use crate::wire::Types;
 use crate::{sql_types, wire};
 
@@ -34,10 +34,7 @@ pub(super) fn schemas(command: CommandGetDbSchemas, workspace: &Workspace) -> Re
     rows.build().map_err(arrow_error)
 }
 
-pub(super) async fn tables(
-    command: CommandGetTables,
-    question: &Question<'_>,
-) -> Result<RecordBatch, ArrowError> {
+pub(super) async fn tables(command: CommandGetTables, question: &Question<'_>) -> Result<RecordBatch, ArrowError> {
     let workspace = question.workspace;
     let include_schema = command.include_schema;
     let relations = workspace.documented().await;
@@ -52,7 +49,9 @@ pub(super) async fn tables(
     match include_schema {
         true => {
             let columns = workspace.columns().await;
-            question.schemas.complete(&answer, &relations, columns, question.types, described)
+            question
+                .schemas
+                .complete(&answer, &relations, columns, question.types, described)
         }
         false => Ok(answer),
     }
