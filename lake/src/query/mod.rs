@@ -40,5 +40,5 @@ mod sums_of_sums;
 mod time_operators;
 mod truth;
 mod types;
-mod walk;
 pub(crate) mod views;
+mod walk;
