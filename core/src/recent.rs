@@ -156,11 +156,11 @@ mod tests {
         assert_eq!((map.get(&"f"), map.get(&"e")), (None, Some("e")));
         assert_eq!(map.weight(), 3);
         assert_eq!((map.remove(&"e"), map.remove(&"e")), (Some("e"), None));
+        assert_eq!(map.weight(), 0);
         for key in ["a", "b", "c"] {
             map.insert(key, key, 1);
         }
         map.retain(|key, _| *key != "b");
         assert_eq!((map.get(&"a"), map.get(&"b"), map.weight()), (Some("a"), None, 2));
-        assert_eq!(map.weight(), 0);
     }
 }
