@@ -287,7 +287,7 @@ async fn a_list_that_is_none_any_more_leaves_its_table_as_it_was() {
         load(r#"{"id": 2, "name": "b", "items": "x"}"#, 2),
         load(r#"{"id": 3, "name": "c", "items": [2]}"#, 3),
     ];
-    let run = Run::new("unnest: {items: }", loads).await;
+    let run = Run::new("key: [id], unnest: {items: }", loads).await;
     for (number, rows) in [vec!["1|a"], vec!["1|a", "2|b"], vec!["1|a", "2|b", "3|c"]]
         .into_iter()
         .enumerate()

@@ -26,7 +26,7 @@ fn rows(first: usize) -> RecordBatch {
         .unwrap();
     let lists = all().map(|number| some(number).then(|| vec![Some(number as i64), None]));
     let lists = ListArray::from_iter_primitive::<Int64Type, _, _>(lists);
-    let ratios: Float64Array = all().map(|number| Some(number as f64 / 3.0)).collect();
+    let ratios: Float64Array = all().map(|number| Some(number as f64 / 4.0)).collect();
     let record = StructArray::try_from(vec![("ratio", Arc::new(ratios) as ArrayRef), ("id", ids.clone())]).unwrap();
     RecordBatch::try_from_iter_with_nullable([
         ("id", ids, true),
