@@ -477,12 +477,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_doubles_at_each_step_is_refused_before_it_is_large() {
-        let doubled = "select s || s as s from (";
-        let sql = format!(
-            "{}select 'x' || n as s from generate_series(1, 10) t(n){}",
-            doubled.repeat(18),
-            ")".repeat(18)
-        );
+        let few = "select 'x' || n as s from generate_series(1, 10) t(n)".to_owned();
+        let sql = (0..18).fold(few, |inner, _| format!("select t.s || t.s as s from ({inner}) t"));
         let session = session();
         let plan = place(plan(&session, &sql).await, &Interrupt::default(), 1 << 20).unwrap();
         let error = collect(plan, session.task_ctx()).await.unwrap_err().to_string();
