@@ -26,6 +26,7 @@ pub(crate) mod provider;
 mod quantified;
 pub mod readable;
 mod relations;
+mod same_projections;
 mod scalar_subqueries;
 mod select_lists;
 pub mod session;

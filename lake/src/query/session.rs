@@ -30,6 +30,7 @@ use crate::query::operators::TextOperators;
 use crate::query::outer_joins;
 use crate::query::quantified;
 use crate::query::relations::{self, DependentJoins};
+use crate::query::same_projections;
 use crate::query::scalar_subqueries::OneValue;
 use crate::query::set_operations::CountedRows;
 use crate::query::subqueries::PredicateSubqueries;
@@ -212,7 +213,8 @@ impl Lake {
         rules.splice(0..0, first);
         rules.push(Arc::new(PostgresCasts { written: false }));
         rules.push(Arc::new(ListsApart));
-        let mut optimizer = distinct_sums::of_one_type(null_keys::kept_apart(Optimizer::new().rules));
+        let sound = null_keys::kept_apart(Optimizer::new().rules);
+        let mut optimizer = same_projections::told_apart(distinct_sums::of_one_type(sound));
         // Before the rule that makes joins of subqueries in filters, after the one that makes EXISTS of ANY and ALL.
         optimizer.insert(1, Arc::new(PredicateSubqueries));
         let mut physical = equal_names::told_apart(outer_joins::rules());

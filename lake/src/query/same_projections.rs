@@ -1,0 +1,81 @@
+//! Projections of the same expressions on top of each other: `select a + 1 as a from (select a + 1 as a from t)`. The engine
+//! takes the second one for a repetition of the first and leaves it out, though its `a` is another.
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TransformedResult};
+use datafusion::logical_expr::{Expr, Filter, LogicalPlan, Projection, lit};
+use datafusion::optimizer::optimizer::ApplyOrder;
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+
+/// The rules, of which the one that puts projections together sees that such projections differ.
+pub(super) fn told_apart(rules: Vec<Rule>) -> Vec<Rule> {
+    let rules = rules.into_iter();
+    rules
+        .map(|rule| match rule.name() {
+            "optimize_projections" => Arc::new(TellingApart(rule)) as Rule,
+            _ => rule,
+        })
+        .collect()
+}
+
+/// The rule that puts projections together.
+#[derive(Debug)]
+struct TellingApart(Rule);
+
+impl OptimizerRule for TellingApart {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn supports_rewrite(&self) -> bool {
+        true
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let apart = plan.transform_up_with_subqueries(|plan| apart(plan)).data()?;
+        let rewritten = self.0.rewrite(apart, config)?;
+        rewritten.transform_data(|plan| plan.transform_up_with_subqueries(|plan| Ok(together(plan))))
+    }
+}
+
+/// The projection with a filter that holds always between it and one of the same expressions.
+fn apart(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    match plan {
+        LogicalPlan::Projection(projection) if repeats(&projection) => {
+            let Projection {
+                expr, input, schema, ..
+            } = projection;
+            let between = LogicalPlan::Filter(Filter::try_new(lit(true), input)?);
+            Projection::try_new_with_schema(expr, Arc::new(between), schema)
+                .map(|projection| Transformed::yes(LogicalPlan::Projection(projection)))
+        }
+        plan => Ok(Transformed::no(plan)),
+    }
+}
+
+/// The plan without such a filter.
+fn together(plan: LogicalPlan) -> Transformed<LogicalPlan> {
+    match plan {
+        LogicalPlan::Filter(filter) if filter.predicate == lit(true) => {
+            Transformed::yes(Arc::unwrap_or_clone(filter.input))
+        }
+        plan => Transformed::no(plan),
+    }
+}
+
+/// Whether it has the expressions of its input, and computes anything.
+fn repeats(projection: &Projection) -> bool {
+    let computes = |expr: &Expr| !matches!(expr, Expr::Column(_));
+    match projection.input.as_ref() {
+        LogicalPlan::Projection(input) => input.expr == projection.expr && projection.expr.iter().any(computes),
+        _ => false,
+    }
+}
