@@ -40,7 +40,7 @@ impl OptimizerRule for TellingApart {
     }
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let apart = plan.transform_up_with_subqueries(|plan| apart(plan)).data()?;
+        let apart = plan.transform_up_with_subqueries(apart).data()?;
         let rewritten = self.0.rewrite(apart, config)?;
         rewritten.transform_data(|plan| plan.transform_up_with_subqueries(|plan| Ok(together(plan))))
     }
