@@ -401,7 +401,7 @@ mod tests {
         let waits = statement(LONG, None);
         waits.start(lease.handle().clone(), None);
         lease.handle().spawn(std::future::pending::<()>());
-        while naps(lease.handle())[0] % 2 == 0 {
+        while naps(lease.handle())[0].is_multiple_of(2) {
             tokio::task::yield_now().await;
         }
         assert_eq!(waits.watch(later(0)), Finding::Nothing);

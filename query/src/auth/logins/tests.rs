@@ -51,7 +51,7 @@ async fn a_token_outlives_a_restart_and_is_good_at_every_server_of_the_lake() {
 #[tokio::test]
 async fn whoever_is_not_let_in_any_more_has_no_token_either() {
     let (folder, ana) = (TempDir::new().unwrap(), user("ana", "secret"));
-    let token = token(&server(&folder, &[ana.clone()]).await, "ana", "secret").await;
+    let token = token(&server(&folder, std::slice::from_ref(&ana)).await, "ana", "secret").await;
     // The same password anew is another one; a user who is gone is nobody; without users, everybody is another.
     for users in [
         vec![user("ana", "secret")],
