@@ -322,7 +322,10 @@ impl Landing<'_> {
         (landed.state, landed.shapes) = (kept.state, kept.shapes);
         let (rows, rejected) = (written.rows_added, rejects.rows());
         (landed.rows, landed.rejected) = (landed.rows + rows, landed.rejected + rejected);
-        landed.passed += gate.passed();
+        // Of a merge, what is rejected is passed on too, as gone: its row from before would not be true any more.
+        if self.options.disposition() != Disposition::Merge {
+            landed.passed += gate.passed();
+        }
         landed.first_reason = landed.first_reason.take().or_else(|| rejects.first_reason());
         attempt.any_landed |= gate.passed() > 0;
         attempt.rejected += rejected;
