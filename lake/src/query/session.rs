@@ -10,7 +10,7 @@ use datafusion::common::{Result, config_err};
 use datafusion::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::ExprPlanner;
-use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer};
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::lake::Lake;
@@ -18,19 +18,14 @@ use crate::query::arithmetic::{self, CheckedArithmetic, DoublesAmongDecimals, Gu
 use crate::query::casts::PostgresCasts;
 use crate::query::catalog::ReleaseCatalog;
 use crate::query::comparisons::InOwnType;
-use crate::query::distinct_sums;
-use crate::query::equal_names;
-use crate::query::flat_filters::FlatFilters;
+use crate::query::engine_rules;
 use crate::query::functions;
 use crate::query::in_lists::{ItemsOfRows, ListsApart};
 use crate::query::long_lists::LongLists;
 use crate::query::metadata::Described;
-use crate::query::null_keys;
 use crate::query::operators::TextOperators;
-use crate::query::outer_joins;
 use crate::query::quantified;
 use crate::query::relations::{self, DependentJoins};
-use crate::query::same_projections;
 use crate::query::scalar_subqueries::OneValue;
 use crate::query::set_operations::CountedRows;
 use crate::query::subqueries::PredicateSubqueries;
@@ -213,12 +208,10 @@ impl Lake {
         rules.splice(0..0, first);
         rules.push(Arc::new(PostgresCasts { written: false }));
         rules.push(Arc::new(ListsApart));
-        let sound = null_keys::kept_apart(Optimizer::new().rules);
-        let mut optimizer = same_projections::told_apart(distinct_sums::of_one_type(sound));
+        let mut optimizer = engine_rules::logical();
         // Before the rule that makes joins of subqueries in filters, after the one that makes EXISTS of ANY and ALL.
         optimizer.insert(1, Arc::new(PredicateSubqueries));
-        let mut physical = equal_names::told_apart(outer_joins::rules());
-        physical.push(Arc::new(FlatFilters));
+        let mut physical = engine_rules::physical();
         physical.push(Arc::new(LongLists));
         let mut builder = SessionStateBuilder::new()
             .with_config(config)

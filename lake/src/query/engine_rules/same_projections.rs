@@ -6,44 +6,17 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::logical_expr::{Expr, Filter, LogicalPlan, Projection, lit};
-use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
-type Rule = Arc<dyn OptimizerRule + Send + Sync>;
-
-/// The rules, of which the one that puts projections together sees that such projections differ.
-pub(super) fn told_apart(rules: Vec<Rule>) -> Vec<Rule> {
-    let rules = rules.into_iter();
-    rules
-        .map(|rule| match rule.name() {
-            "optimize_projections" => Arc::new(TellingApart(rule)) as Rule,
-            _ => rule,
-        })
-        .collect()
-}
-
-/// The rule that puts projections together.
-#[derive(Debug)]
-struct TellingApart(Rule);
-
-impl OptimizerRule for TellingApart {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
-    fn supports_rewrite(&self) -> bool {
-        true
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let apart = plan.transform_up_with_subqueries(apart).data()?;
-        let rewritten = self.0.rewrite(apart, config)?;
-        rewritten.transform_data(|plan| plan.transform_up_with_subqueries(|plan| Ok(together(plan))))
-    }
+/// The rule that puts projections together sees that such projections differ.
+pub(super) fn told_apart(
+    rule: &dyn OptimizerRule,
+    plan: LogicalPlan,
+    config: &dyn OptimizerConfig,
+) -> Result<Transformed<LogicalPlan>> {
+    let apart = plan.transform_up_with_subqueries(apart).data()?;
+    let rewritten = rule.rewrite(apart, config)?;
+    rewritten.transform_data(|plan| plan.transform_up_with_subqueries(|plan| Ok(together(plan))))
 }
 
 /// The projection with a filter that holds always between it and one of the same expressions.
