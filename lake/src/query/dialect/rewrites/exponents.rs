@@ -1,12 +1,9 @@
 //! `1e300`, which is no decimal of 38 digits, is a double, and so is what stands among doubles in VALUES.
 
-use std::ops::ControlFlow;
+use datafusion::common::Result;
+use datafusion::sql::sqlparser::ast::{CastKind, DataType, ExactNumberInfo, Expr, Statement, UnaryOperator, Value};
 
-use datafusion::common::{DataFusionError, Result};
-use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, ExactNumberInfo, Expr, Query, SetExpr, Statement, UnaryOperator, Value, Values, VisitorMut,
-};
-
+use super::value_columns;
 use crate::query::arithmetic::DIGITS;
 use crate::query::walk;
 
@@ -25,7 +22,8 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
         }
         Ok(())
     })?;
-    walk::rewrite(statement, &mut Doubles)
+    value_columns::each(statement, among_doubles);
+    Ok(())
 }
 
 fn double(expr: Expr) -> Expr {
@@ -39,35 +37,13 @@ fn double(expr: Expr) -> Expr {
 }
 
 /// Makes doubles of numbers that are written among doubles in a column of VALUES.
-struct Doubles;
-
-impl VisitorMut for Doubles {
-    type Break = DataFusionError;
-
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<DataFusionError> {
-        if let SetExpr::Values(values) = &mut *query.body {
-            among_doubles(values);
-        }
-        ControlFlow::Continue(())
+fn among_doubles(column: &mut [&mut Expr]) {
+    if !column.iter().any(|cell| is_double(cell)) {
+        return;
     }
-}
-
-fn among_doubles(values: &mut Values) {
-    let width = values
-        .rows
-        .iter()
-        .map(|row| row.content.len())
-        .max()
-        .unwrap_or_default();
-    for place in 0..width {
-        let mut cells = values.rows.iter().filter_map(|row| row.content.get(place));
-        if !cells.any(is_double) {
-            continue;
-        }
-        for cell in values.rows.iter_mut().filter_map(|row| row.content.get_mut(place)) {
-            if is_number(cell) {
-                *cell = double(cell.clone());
-            }
+    for cell in column {
+        if is_number(cell) {
+            **cell = double((**cell).clone());
         }
     }
 }

@@ -1,14 +1,13 @@
 //! JSON: casts to it, `json_object('a': 1 absent on null)` and paths behind a colon.
 
-use std::ops::ControlFlow;
-
-use datafusion::common::{DataFusionError, Result, plan_err};
+use datafusion::common::{Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident,
-    JsonNullClause, ObjectName, Query, SetExpr, Statement, Value, Values, VisitorMut,
+    JsonNullClause, ObjectName, Statement, Value,
 };
 
 use super::calls::{argument, call, literal, name_of, take, text};
+use super::value_columns;
 use crate::query::walk;
 
 /// Rewrites what is written of JSON in the statement.
@@ -17,45 +16,22 @@ use crate::query::walk;
 /// Plan: a name of an object without a value.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
     walk::each(statement, of_expression)?;
-    walk::rewrite(statement, &mut Alike)
+    value_columns::each(statement, alike);
+    Ok(())
 }
 
 /// Literals of VALUES that stand among JSON are JSON.
-struct Alike;
-
-impl VisitorMut for Alike {
-    type Break = DataFusionError;
-
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<DataFusionError> {
-        if let SetExpr::Values(values) = &mut *query.body {
-            alike(values);
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-fn alike(values: &mut Values) {
-    let width = values
-        .rows
-        .iter()
-        .map(|row| row.content.len())
-        .max()
-        .unwrap_or_default();
-    for place in 0..width {
-        let mut cells = values.rows.iter().filter_map(|row| row.content.get(place));
-        let name = cells.find_map(|cell| match cell {
-            Expr::Function(function) => {
-                name_of(&function.name).filter(|name| matches!(name.as_str(), "json" | "jsonb"))
-            }
-            _ => None,
-        });
-        let Some(name) = name else {
-            continue;
-        };
-        for cell in values.rows.iter_mut().filter_map(|row| row.content.get_mut(place)) {
-            if literal(cell).is_some() {
-                *cell = call(&name, [take(cell)]);
-            }
+fn alike(column: &mut [&mut Expr]) {
+    let name = column.iter().find_map(|cell| match cell {
+        Expr::Function(function) => name_of(&function.name).filter(|name| matches!(name.as_str(), "json" | "jsonb")),
+        _ => None,
+    });
+    let Some(name) = name else {
+        return;
+    };
+    for cell in column {
+        if literal(cell).is_some() {
+            **cell = call(&name, [take(cell)]);
         }
     }
 }

@@ -24,6 +24,7 @@ mod templates;
 #[cfg(test)]
 mod tests;
 mod types;
+mod value_columns;
 mod windows;
 
 use datafusion::common::Result;
