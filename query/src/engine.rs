@@ -20,7 +20,7 @@ use futures::future::Either;
 
 use crate::access::{Access, Forbidden};
 use crate::bulk_ingest::{BulkIngest, BulkIngests};
-use crate::execution::Executor;
+use crate::execution::{Executor, Interrupt};
 use crate::fixed::is_fixed;
 use crate::newest::NewestRelease;
 use crate::parameters;
@@ -307,18 +307,20 @@ impl PlannedQuery {
         self.plan.schema().as_arrow()
     }
 
-    /// How it runs in `state`, which is one of its workspace's session, within so many bytes of memory.
+    /// How it runs in `state`, which is one of its workspace's session, until it is interrupted and within so many bytes of
+    /// memory.
     ///
     /// # Errors
     /// What the planner finds wrong.
     pub(crate) async fn physical(
         &self,
         state: &mut SessionState,
+        interrupt: &Interrupt,
         memory: usize,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         match &self.several {
             None => sql::physical_plan(state, &self.plan, memory).await,
-            Some(several) => several.physical(&self.workspace.session, state, memory, self.schema()),
+            Some(several) => several.physical(&self.workspace.session, state, interrupt, memory, self.schema()),
         }
     }
 

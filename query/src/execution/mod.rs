@@ -5,7 +5,7 @@
 //! below the lake's (`memory`) and can be ended between any two batches (`checkpoints`, `interrupt`). Whoever sends the
 //! rows stays on the threads that answer. [`Executor::watch`] ends what takes too long.
 
-mod checkpoints;
+pub(crate) mod checkpoints;
 mod interrupt;
 mod light;
 mod limits;
@@ -218,7 +218,8 @@ impl Executor {
         let (query, theirs) = (query.clone(), statement.clone());
         let prepare = async move {
             let mut state = state_for(&query.workspace.session, theirs.user());
-            let plan = query.physical(&mut state, theirs.limits().memory).await;
+            let (interrupt, memory) = (theirs.interrupt(), theirs.limits().memory);
+            let plan = query.physical(&mut state, interrupt, memory).await;
             prepared(plan.doing(|| DOING)?, &state, &theirs)
         };
         let planned = self.plan_in_turn(request, prepare);
