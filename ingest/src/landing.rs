@@ -1,5 +1,7 @@
 //! Landing one stream: chunk by chunk, its columns, its rows, one commit each.
 
+mod incoming;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,17 +10,14 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use cordada_core::progress::{Progress, Task};
 use cordada_core::source_names::SourceNames;
-use cordada_core::suggest::did_you_mean;
-use cordada_core::threads::blocking;
 use cordada_core::{Context, Error, ErrorKind, Result, TableName};
 use cordada_ingest_formats::reading::Reading;
-use cordada_ingest_formats::scanned::ScannedFile;
 use cordada_ingest_formats::spool::Spool;
 
 use cordada_ingest_source::contract::Breach;
 use cordada_ingest_source::extract::{Chunk, Request, Rows, State};
 use cordada_ingest_source::landed::Landed as _;
-use cordada_ingest_source::options::{Disposition, Options, Transform};
+use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::provenance::{self, Load};
 use cordada_ingest_source::seen;
 use cordada_ingest_source::transform::{PiiKey, Transforms};
@@ -33,7 +32,6 @@ use uuid::Uuid;
 use crate::budget::Budget;
 use crate::cut_times::CutTimes;
 use crate::far_times::{self, FarTimes};
-use crate::flagged::flagged;
 use crate::gate::{Gate, record};
 use crate::kept::{KeptState, Shapes};
 use crate::known::{Known, landing_as};
@@ -41,7 +39,6 @@ use crate::landed::LandedTable;
 use crate::naming::{names_of, renamed_fields};
 use crate::rejected::Rejects;
 use crate::sources::SourceFile;
-use crate::typed::{TypedLanding, TypedRows};
 use crate::unnest;
 
 /// A stream to land, and what to land it with.
@@ -95,17 +92,6 @@ struct Attempt {
     any_landed: bool,
     /// Rows that could not.
     rejected: u64,
-}
-
-/// Rows on their way into a commit.
-struct LandingRows {
-    /// The columns that land, before the contract has been looked at.
-    schema: SchemaRef,
-    /// What their values and those that have landed look like; `None` if their types say all.
-    shapes: Option<Shapes>,
-    partitions: Vec<SendableRecordBatchStream>,
-    /// By which transaction a file is known again.
-    contents: HashMap<String, (String, i64)>,
 }
 
 /// Loads that begin again, at most, because another one wrote the table meanwhile.
@@ -424,151 +410,6 @@ impl Landing<'_> {
             },
         }
     }
-
-    /// The rows of a chunk; `None` if nothing is known of their columns.
-    async fn incoming(
-        &self,
-        rows: Rows,
-        attempt: &mut Attempt,
-        known: Known<'_>,
-        rejects: &Arc<Rejects>,
-        task: &Arc<dyn Task>,
-    ) -> Result<Option<LandingRows>> {
-        let existing = known.columns;
-        // Whoever filled a spool has transformed what is in it.
-        let transformed = matches!(rows, Rows::Records(_));
-        let are_records = match &rows {
-            Rows::Typed { .. } => false,
-            Rows::Records(_) => true,
-            Rows::Files(files) => files.iter().all(ScannedFile::is_of_records),
-        };
-        let mut shapes = None;
-        let (schema, partitions, contents) = match rows {
-            Rows::Typed {
-                schema,
-                partitions,
-                origin,
-                deleted,
-                misfits,
-            } => {
-                let rows = TypedRows {
-                    schema,
-                    partitions,
-                    origin,
-                    deleted,
-                    misfits,
-                };
-                let landing = TypedLanding {
-                    options: &self.options,
-                    load: &self.load,
-                    zones: self
-                        .options
-                        .named(&attempt.names)
-                        .zones(self.source.source().timezone()),
-                    rejects,
-                    transforms: &attempt.transforms,
-                };
-                let (schema, partitions) = rows.landing(&landing, &mut attempt.names);
-                (schema, partitions, HashMap::new())
-            }
-            Rows::Records(spools) => {
-                let mut files = Vec::with_capacity(spools.len());
-                for spool in spools {
-                    let (file, rejected) = blocking("writing the records", || spool.finish()).await?;
-                    rejects.add(file.name(), &rejected)?;
-                    files.push(file);
-                }
-                let Some(scanned) = self.scanned(files, known, &mut attempt.names, rejects, task)? else {
-                    return emptied(&attempt.table).await;
-                };
-                shapes = Some(scanned.shapes);
-                (scanned.schema, scanned.partitions, HashMap::new())
-            }
-            Rows::Files(files) => {
-                let content = |file: &ScannedFile| Some((file.name().to_owned(), file.content_id.clone()?));
-                let contents = files.iter().filter_map(content).collect();
-                let Some(scanned) = self.scanned(files, known, &mut attempt.names, rejects, task)? else {
-                    return Ok(None);
-                };
-                shapes = Some(scanned.shapes);
-                (scanned.schema, scanned.partitions, contents)
-            }
-        };
-        self.check_names(&attempt.names, &schema, existing, transformed, are_records)?;
-        let deleted = self.options.named(&attempt.names).deleted;
-        let (schema, partitions) = flagged(deleted, schema, partitions);
-        let (schema, partitions) = if transformed || attempt.transforms.is_empty() {
-            (schema, partitions)
-        } else {
-            let transforms = Arc::new(attempt.transforms.named(&attempt.names));
-            let result = transforms.schema(&schema);
-            mapped(result, partitions, move |batch| transforms.apply(&batch))
-        };
-        Ok(Some(LandingRows {
-            schema,
-            shapes,
-            partitions,
-            contents,
-        }))
-    }
-
-    /// Whether the columns that the configuration names are there. `dropped` says that those to drop have gone already,
-    /// `are_records` that each row has only the columns that it needs.
-    fn check_names(
-        &self,
-        names: &SourceNames,
-        incoming: &SchemaRef,
-        existing: Option<&SchemaRef>,
-        dropped: bool,
-        are_records: bool,
-    ) -> Result<()> {
-        let known = incoming
-            .fields()
-            .iter()
-            .chain(existing.iter().flat_map(|existing| existing.fields()));
-        let known: Vec<_> = known
-            .map(|field| field.name().as_str())
-            .filter(|name| !provenance::is_ours(name))
-            .collect();
-        let columns = self
-            .options
-            .columns
-            .iter()
-            .filter(|(_, column)| !(dropped && column.transform == Some(Transform::Drop)))
-            .filter(|(name, _)| !self.source.source().may_lack(self.stream, name))
-            .map(|(name, column)| (column.from.as_ref().unwrap_or(name), column.from.is_some()));
-        let others = self.options.key.iter().chain(&self.options.deleted);
-        let others = others.chain(self.options.unnest.keys()).map(|name| (name, false));
-        for (name, exactly) in columns.chain(others) {
-            let is_there = match exactly {
-                true => names.columns().any(|(source, _)| source == name),
-                false => names.find_path(name).is_some(),
-            };
-            if known.is_empty() || is_there {
-                continue;
-            }
-            // The first record that is gone brings the flag.
-            if are_records && self.options.deleted.as_ref() == Some(name) {
-                tracing::warn!(table = %self.table, column = name, "no record has the column of `deleted` yet");
-                continue;
-            }
-            let hint = did_you_mean(name, "the columns are", known.iter().copied());
-            let doing = format!("landing {}", self.table);
-            return Err(Error::config(doing, format!("there is no column `{name}`")).hint(hint));
-        }
-        Ok(())
-    }
-}
-
-/// No rows, of the columns that the table has: the source that it is a copy of has become empty.
-async fn emptied(table: &LandedTable) -> Result<Option<LandingRows>> {
-    let existing = table.schema().await?;
-    Ok(existing.map(|schema| LandingRows {
-        schema,
-        shapes: None,
-        partitions: Vec::new(),
-        contents: HashMap::new(),
-    }))
 }
 
 fn summary(rows: u64, rejected: u64) -> String {
