@@ -9,6 +9,7 @@ use super::Functions;
 
 mod by;
 mod collected;
+mod ordered;
 mod percentiles;
 mod simple;
 
@@ -34,10 +35,11 @@ pub(super) fn all() -> Functions {
             &engine::approx_percentile_cont::approx_percentile_cont_udaf(),
             &["approx_percentile", "approx_quantile", "percentile_approx"],
         ),
-        other_names(
+        ordered::function(other_names(
             &engine::array_agg::array_agg_udaf(),
             &["list", "collect_list", "group_array"],
-        ),
+        )),
+        ordered::function(engine::string_agg::string_agg_udaf()),
         other_names(
             &engine::variance::var_samp_udaf(),
             &["var", "var_sample", "variance", "variance_samp"],

@@ -1,0 +1,96 @@
+//! `array_agg` and `string_agg`, each of several in an order of its own.
+//!
+//! The engine sorts the rows for one of several orders, and turns an aggregate of the reverse order around: it is given
+//! the reverse of what was written, and is to turn its result around. With DISTINCT the engine's own do not turn it. And of
+//! two orders that are no reverse of each other `string_agg` takes one and refuses the other, though it sorts its values
+//! itself, as `array_agg` does.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::Result;
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, GroupsAccumulator, ReversedUDAF, Signature,
+};
+use datafusion::physical_expr::PhysicalSortExpr;
+
+/// The engine's function, which sorts its values itself.
+pub(super) fn function(engines: Arc<AggregateUDF>) -> Arc<AggregateUDF> {
+    Arc::new(AggregateUDF::new_from_impl(Ordered { engines }))
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Ordered {
+    engines: Arc<AggregateUDF>,
+}
+
+impl AggregateUDFImpl for Ordered {
+    fn name(&self) -> &str {
+        self.engines.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.engines.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.engines.signature()
+    }
+
+    fn return_type(&self, given: &[DataType]) -> Result<DataType> {
+        self.engines.return_type(given)
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        self.engines.state_fields(args)
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if !(args.is_distinct && args.is_reversed) {
+            return self.engines.accumulator(args);
+        }
+        let written: Vec<_> = args.order_bys.iter().map(PhysicalSortExpr::reverse).collect();
+        self.engines.accumulator(AccumulatorArgs {
+            order_bys: &written,
+            is_reversed: false,
+            ..args
+        })
+    }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
+        self.engines.groups_accumulator_supported(args)
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        self.engines.create_groups_accumulator(args)
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        AggregateOrderSensitivity::SoftRequirement
+    }
+
+    fn with_beneficial_ordering(self: Arc<Self>, is_ordered: bool) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
+        let engines = AggregateUDF::clone(&self.engines).with_beneficial_ordering(is_ordered)?;
+        Ok(Some(match engines {
+            Some(engines) => Arc::new(Self {
+                engines: Arc::new(engines),
+            }),
+            // `string_agg` sorts in any case.
+            None => self,
+        }))
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        ReversedUDAF::Reversed(function(self.engines.clone()))
+    }
+
+    fn supports_null_handling_clause(&self) -> bool {
+        self.engines.supports_null_handling_clause()
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.engines.documentation()
+    }
+}
