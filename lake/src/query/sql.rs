@@ -139,6 +139,12 @@ pub fn without_literals(sql: &str) -> String {
     dialect::without_literals(sql)
 }
 
+/// The same of a statement that could not be planned: without what stands in quotes too, which may be a text that
+/// somebody quotes like a name.
+pub fn without_quotes(sql: &str) -> String {
+    dialect::without_quotes(sql)
+}
+
 /// The relations of the lake that a statement names.
 ///
 /// # Errors

@@ -25,7 +25,7 @@ pub const AUDIT: Journal = Journal::new(
         // The hash of the session's id, which itself would let others into it.
         ("session", Text),
         ("sql_hash", Text),
-        // Without its literals and comments, 2,000 characters at most.
+        // Without its literals and comments, 2,000 characters at most; if it was never planned, without what is in quotes.
         ("sql", Text),
         ("release", Integer),
         ("relations", Text),
@@ -88,7 +88,7 @@ pub struct Record {
     pub session: Option<String>,
     /// SHA-256 of the SQL as it came, in hexadecimal.
     pub sql_hash: Option<String>,
-    /// The SQL without its literals and comments.
+    /// The SQL without its literals and comments; if it was never planned, without what is in quotes too.
     pub sql: Option<String>,
     /// What was read.
     pub release: Option<u64>,

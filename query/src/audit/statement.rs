@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use cordada_core::{TableName, hex};
-use cordada_lake::query::sql::without_literals;
+use cordada_lake::query::sql::{without_literals, without_quotes};
 use ring::digest::{SHA256, digest};
 
 use super::Audit;
@@ -17,6 +17,10 @@ const LONGEST: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Statement {
     audit: Audit,
+    /// Its text, if that is put down.
+    sql: Option<String>,
+    /// Whether its text was understood.
+    is_planned: bool,
     /// `None` once it is put down.
     record: Option<Box<Record>>,
 }
@@ -28,18 +32,17 @@ impl Audit {
             user: Some(asker.name.clone()),
             session: session.map(|session| hash(session.as_bytes())),
             sql_hash: Some(hash(sql.as_bytes())),
-            sql: (sql.len() <= LONGEST).then(|| without_literals(sql)),
             queued_at: Some(Utc::now()),
             ..Record::new(Event::Statement, door, Outcome::Cancelled)
         };
         Statement {
             audit: self.clone(),
+            sql: (sql.len() <= LONGEST).then(|| sql.to_owned()),
+            is_planned: false,
             record: Some(Box::new(record)),
         }
     }
-}
 
-impl Audit {
     /// Rows come for that table.
     pub fn ingest(&self, door: &'static str, asker: &Principal, session: Option<&str>, table: &TableName) -> Statement {
         let now = Some(Utc::now());
@@ -53,6 +56,8 @@ impl Audit {
         };
         Statement {
             audit: self.clone(),
+            sql: None,
+            is_planned: false,
             record: Some(Box::new(record)),
         }
     }
@@ -61,6 +66,7 @@ impl Audit {
 impl Statement {
     /// It was planned so.
     pub fn planned(&mut self, scope: &Scope, planned: &PlannedQuery) {
+        self.is_planned = true;
         let Some(record) = &mut self.record else { return };
         let relations = planned.relations(&scope.schema);
         let names: Vec<_> = relations.iter().map(ToString::to_string).collect();
@@ -96,6 +102,10 @@ impl Statement {
     /// It is over. `error` is the class of what ended it.
     pub fn ended(&mut self, outcome: Outcome, error: Option<String>) {
         if let Some(mut record) = self.record.take() {
+            record.sql = self.sql.as_deref().map(match self.is_planned {
+                true => without_literals,
+                false => without_quotes,
+            });
             record.outcome = outcome;
             record.error = error;
             let now = Utc::now();

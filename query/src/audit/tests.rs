@@ -3,6 +3,7 @@ use datafusion::physical_plan::memory::MemoryStream;
 use tempfile::TempDir;
 
 use super::*;
+use crate::auth::Principal;
 
 async fn lake(folder: &TempDir) -> Lake {
     let settings = Settings {
@@ -74,6 +75,16 @@ async fn what_was_changed_or_is_missing_shows() {
         let error = verify(&lake).await.unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
     }
+}
+
+#[tokio::test]
+async fn of_what_was_not_planned_nothing_in_quotes_is_put_down() {
+    let folder = TempDir::new().unwrap();
+    let audit = Audit::new(&lake(&folder).await).unwrap();
+    let sql = "select * frm people where name = \"Ana López\" -- Ana";
+    drop(audit.statement("test", &Principal::anonymous(), None, sql));
+    let record = audit.waiting().records.pop_front().unwrap();
+    assert_eq!(record.sql.unwrap(), "select * frm people where name = ?");
 }
 
 #[tokio::test]

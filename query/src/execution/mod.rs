@@ -181,7 +181,7 @@ impl Executor {
         let Ok(planned) = timeout(most, planning).await else {
             let threads = self.planning.ending();
             tracing::warn!(
-                statement = %sql::without_literals(sql),
+                statement = %sql::without_quotes(sql),
                 threads,
                 "planning takes too long and is not waited for"
             );
