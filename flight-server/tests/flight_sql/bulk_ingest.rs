@@ -276,6 +276,7 @@ async fn what_others_make_is_not_written() {
         ("raw_crm.leads", "`cordada ingest` loads it"),
         ("marts.leads", "the SQL project builds it"),
         ("marts.nothing", "it is a view"),
+        ("warehouse.fct_sale", "no client made it"),
     ] {
         for options in [APPEND, REPLACE] {
             let refused = ingest(&mut client, table, options, vec![leads(&[2])])
@@ -285,6 +286,28 @@ async fn what_others_make_is_not_written() {
             assert!(refused.message().contains(says), "{table}: {refused}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_clients_make_is_nobody_elses() {
+    let fixture = Fixture::open().await;
+    let mut client = fixture.stranger().await;
+    ingest(&mut client, "crm.leads", CREATE, vec![leads(&[1])])
+        .await
+        .unwrap();
+    let releases = fixture.shop.lake.releases();
+    let mut draft = Draft::new(releases.newest().await.unwrap(), "build", "run");
+    let rows = fixture.shop.write("crm.leads", leads(&[7])).await;
+    draft.set("crm.leads".parse().unwrap(), rows);
+    let refused = releases.publish(&draft).await.unwrap_err().to_string();
+    assert!(refused.contains("clients write the table of that name"), "{refused}");
+    // To the clients it is as it was.
+    for options in [APPEND, CREATE_APPEND, REPLACE] {
+        ingest(&mut client, "crm.leads", options, vec![leads(&[2])])
+            .await
+            .unwrap();
+    }
+    assert_eq!(answer(&mut client, "select id from crm.leads").await, ["2"]);
 }
 
 #[tokio::test]
