@@ -181,8 +181,13 @@ fn doing(table: &TableName) -> String {
     format!("ingesting into {table}")
 }
 
+/// Whether clients may have tables in that schema, if their roles write it.
+pub(crate) fn takes(schema: &str) -> bool {
+    !RESERVED.contains(&schema)
+}
+
 fn check_access(table: &TableName, access: &Access) -> Result<()> {
-    if RESERVED.contains(&table.schema()) {
+    if !takes(table.schema()) {
         return Err(
             Error::failed(doing(table), "nobody but the program itself writes that schema")
                 .hint("choose another schema")

@@ -218,6 +218,10 @@ async fn a_role_writes_what_it_may_and_no_more() {
         .await
         .unwrap();
     assert_eq!(answer(&mut lola, "select id from crm.leads").await, ["1"]);
+    let may = "select has_table_privilege('crm.leads', 'insert'), has_schema_privilege('crm', 'create'), \
+               has_table_privilege('marts.budget', 'insert'), has_table_privilege('marts.budget', 'select'), \
+               has_schema_privilege('marts', 'create'), has_table_privilege('ops.runs', 'insert')";
+    assert_eq!(answer(&mut lola, may).await, ["true|true|true|false|false|false"]);
     // Written is not read.
     assert!(query(&mut lola, "select * from marts.budget").await.is_err());
     let before = newest(&shop).await;

@@ -22,6 +22,7 @@ mod operators;
 mod outer_joins;
 mod pairs;
 mod pinned_view;
+pub mod privileges;
 pub(crate) mod provider;
 mod quantified;
 pub mod readable;

@@ -532,7 +532,10 @@ async fn a_relation_is_replaced_by_its_owner_alone() {
         );
     }
     log.publish(&leads(&first, 1, true)).await.unwrap();
-    let built = log.publish(&moved(&log.newest().await.unwrap(), "crm.leads_scored", 1)).await.unwrap();
+    let built = log
+        .publish(&moved(&log.newest().await.unwrap(), "crm.leads_scored", 1))
+        .await
+        .unwrap();
     let mut draft = leads(&built, 2, true);
     let relation = Relation {
         by_client: true,

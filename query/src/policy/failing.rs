@@ -146,9 +146,7 @@ fn part_may_fail(expression: &Expr, schema: &DFSchema) -> bool {
         },
         Expr::Between(Between { expr, low, high, .. }) => alike(expr, &[low, high]),
         Expr::InList(InList { expr, list, .. }) => alike(expr, &list.iter().collect::<Vec<_>>()),
-        Expr::Like(Like { expr, pattern, .. }) => {
-            matches!(**pattern, Expr::Literal(..)) && alike(expr, &[pattern])
-        }
+        Expr::Like(Like { expr, pattern, .. }) => matches!(**pattern, Expr::Literal(..)) && alike(expr, &[pattern]),
         Expr::Cast(cast) => (cast.expr.get_type(schema)).is_ok_and(|own| takes_all(cast.field.data_type(), &own)),
         Expr::ScalarFunction(call) => {
             call.func.inner().downcast_ref::<Masking>().is_some() || TOTAL.contains(&call.func.name())

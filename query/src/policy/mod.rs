@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cordada_core::TableName;
-use cordada_lake::query::gate::Hides;
+use cordada_lake::query::gate::{Hides, Writes};
 use cordada_lake::query::metadata::Described;
 use cordada_lake::query::session::DEFAULT_SCHEMA;
 use cordada_lake::{Lake, Release, journal};
@@ -42,6 +42,7 @@ use relation::{Planner, PolicedRelation};
 pub(crate) use template::Asker;
 
 use crate::access::Access;
+use crate::bulk_ingest;
 
 /// What a relation shows, if policies have a say in it.
 pub(crate) fn shown_plan<'a>(relation: &'a (dyn TableProvider + 'static)) -> Option<&'a LogicalPlan> {
@@ -152,5 +153,16 @@ impl Policies {
 impl Hides for Policies {
     fn hides(&self, relation: &TableName, column: &str) -> bool {
         self.access.hides(relation, column)
+    }
+}
+
+impl Writes for Policies {
+    fn writes(&self, relation: &TableName) -> bool {
+        let (schema, name) = (relation.schema(), relation.name());
+        bulk_ingest::takes(schema) && self.access.may_write(schema, name)
+    }
+
+    fn writes_schema(&self, schema: &str) -> bool {
+        bulk_ingest::takes(schema) && self.access.may_write_schema(schema)
     }
 }

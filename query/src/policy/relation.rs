@@ -70,7 +70,10 @@ impl Planner {
         hidden: Hidden,
     ) -> Result<PolicedRelation, String> {
         let mut policed = self.shown(name, relation.clone(), parts, hidden).await?;
-        if self.tells_by_errors(name, &relation, parts, hidden, &policed.plan).await? {
+        if self
+            .tells_by_errors(name, &relation, parts, hidden, &policed.plan)
+            .await?
+        {
             policed.clear.clear();
         }
         Ok(policed)

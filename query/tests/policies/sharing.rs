@@ -175,7 +175,9 @@ async fn a_policy_that_fails_does_so_whatever_is_asked() {
             match lakes.policed_as(&asker, &sql).await {
                 Answer::Rows(rows) => panic!("{sql}: {rows:?}"),
                 Answer::Refused(message) => assert!(
-                    message.contains("fails on a value") && !message.contains("not a number") && !message.contains("666"),
+                    message.contains("fails on a value")
+                        && !message.contains("not a number")
+                        && !message.contains("666"),
                     "{sql}: {message}"
                 ),
             }
@@ -208,14 +210,23 @@ async fn conditions_go_below_policies_that_cannot_fail() {
     let lakes = Lakes::fill().await;
     for (roles, goes_below) in [
         (role("country = attribute('country')", &[]), true),
-        (role("country like 'E%' and balance > 3 and born < date '2000-01-01'", &[]), true),
+        (
+            role("country like 'E%' and balance > 3 and born < date '2000-01-01'", &[]),
+            true,
+        ),
         (role("try_cast(note as int) > 0", &[]), true),
         (
-            role("id in (select person_id from lake.warehouse.purchase where amount > 5)", &[]),
+            role(
+                "id in (select person_id from lake.warehouse.purchase where amount > 5)",
+                &[],
+            ),
             true,
         ),
         (
-            role("", &[("email", Mask::Partial), ("name", Mask::Hash), ("born", Mask::Year)]),
+            role(
+                "",
+                &[("email", Mask::Partial), ("name", Mask::Hash), ("born", Mask::Year)],
+            ),
             true,
         ),
         (masked("left(upper(note), 2)"), true),

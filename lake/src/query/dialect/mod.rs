@@ -259,7 +259,10 @@ mod tests {
                 "select a -- x\n# Ana López, 4111\nfrom t #ana\n where \"b\".c = 'x'",
                 "select a from t where ?.c = ?",
             ),
-            ("select a from t where name = “Ana López”", "select a from t where name ="),
+            (
+                "select a from t where name = “Ana López”",
+                "select a from t where name =",
+            ),
             ("select \"Ana López", "(no SQL)"),
         ] {
             assert_eq!(without_quotes(sql), logged, "{sql}");
