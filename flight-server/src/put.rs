@@ -61,7 +61,8 @@ impl Service {
         let planned = planned.map_err(|error| self.unplanned(caller, sql, status::of(&error)))?;
         if !self.change_session(caller, &context, &planned, sql).await? {
             return Err(Status::invalid_argument(
-                "the statement is a query, which changes no rows; fetch its rows",
+                "the statement is a query, which changes no rows; fetch its rows (in Python with `execute`, for several rows \
+                 of values too: `executemany` has no result)",
             ));
         }
         Ok(put_result(&DoPutUpdateResult { record_count: 0 }))
