@@ -94,7 +94,10 @@ impl Authenticator {
     async fn authenticate(&self, given: Option<Credentials>, peer: &Peer) -> Result<Authenticated, Status> {
         let who = match given {
             Some(Credentials::Bearer(token)) => self.logins.bearer(&token, &self.names(peer)).await,
-            Some(Credentials::Basic { name, password }) => self.logins.password(&name, password, peer.address).await,
+            Some(Credentials::Basic { name, password }) => {
+                let address = peer.address.map(|address| address.ip());
+                self.logins.password(&name, password, address).await
+            }
             None if peer.certificate.is_some() => self.logins.certificate(&self.names(peer)),
             None => self.logins.nobody(),
         };

@@ -58,6 +58,8 @@ pub(crate) struct Caller {
     pub(crate) identity: Identity,
     pub(crate) options: Options,
     client: Client,
+    /// Where nobody logs in, the connection.
+    connection: Option<String>,
 }
 
 impl Caller {
@@ -212,10 +214,13 @@ impl Service {
         let identity = extensions.get::<Identity>().cloned();
         let identity = identity.ok_or_else(|| Status::internal("a request came in past the gate"))?;
         let options = self.sessions.options(&identity, headers).await?;
+        let address = extensions.get::<Peer>().and_then(|peer| peer.address);
+        let address = address.filter(|_| self.logins.is_open());
         Ok(Caller {
             identity,
             options,
             client: Client::of(headers),
+            connection: address.map(|address| address.to_string()),
         })
     }
 
@@ -405,6 +410,7 @@ impl Service {
             id,
             principal: &caller.identity.principal,
             session: caller.session().map(String::as_str),
+            connection: caller.connection.as_deref(),
             sql,
         };
         let run = self.executor.run(&planned, asked).await;
