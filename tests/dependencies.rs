@@ -11,7 +11,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const FEATURES: &str = "workspace-hack";
 
 /// Every crate of the workspace with the workspace crates that it may use outside tests.
-const ALLOWED: [(&str, &[&str]); 23] = [
+const ALLOWED: [(&str, &[&str]); 24] = [
     (
         "cordada",
         &[
@@ -89,7 +89,12 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     ),
     (
         "cordada-ingest-events",
-        &["cordada-core", "cordada-ingest-formats", "cordada-ingest-source"],
+        &[
+            "cordada-core",
+            "cordada-ingest-formats",
+            "cordada-ingest-source",
+            "cordada-wal",
+        ],
     ),
     (
         "cordada-ingest-logs",
@@ -107,7 +112,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     ("cordada-http", &["cordada-core", "cordada-ingest-formats"]),
     ("cordada-marts", &["cordada-core", "cordada-lake"]),
     ("cordada-models", &["cordada-core", "cordada-lake"]),
-    ("cordada-query", &["cordada-core", "cordada-lake"]),
+    ("cordada-query", &["cordada-core", "cordada-lake", "cordada-wal"]),
     ("cordada-query-contract", &["cordada-lake", "cordada-query"]),
     (
         "cordada-flight-server",
@@ -116,6 +121,7 @@ const ALLOWED: [(&str, &[&str]); 23] = [
     // Reaches data through Flight SQL alone.
     ("cordada-exporter", &["cordada-core", "cordada-http"]),
     ("cordada-lake", &["cordada-core"]),
+    ("cordada-wal", &["cordada-core"]),
     ("cordada-core", &[]),
 ];
 

@@ -4,11 +4,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use arrow_flight::FlightData;
-use cordada_query::audit::{Event, Outcome, Record, Statement};
+use cordada_query::audit::{Event, OnDisk, Outcome, Record, Statement};
 use futures::Stream;
 use tonic::{Code, Status};
 
 use crate::rows::Messages;
+use crate::status;
 
 /// The protocol's name in `ops.audit`.
 pub(crate) const DOOR: &str = "flight_sql";
@@ -27,36 +28,41 @@ pub(crate) fn login(user: Option<&str>, status: Option<&Status>) -> Record {
 }
 
 /// The statement's rows, which tell it what becomes of it.
-pub(crate) fn watched(rows: Result<Messages, Status>, mut statement: Statement) -> Result<Messages, Status> {
+pub(crate) async fn watched(rows: Result<Messages, Status>, mut statement: Statement) -> Result<Messages, Status> {
     match rows {
         Ok(messages) => Ok(Box::pin(Watched { messages, statement })),
-        Err(status) => {
-            failed(&mut statement, &status);
-            Err(status)
-        }
+        Err(status) => Err(failed(&mut statement, status).await),
     }
 }
 
 /// How many rows there were, which the statement is told.
-pub(crate) fn counted(rows: Result<u64, Status>, mut statement: Statement) -> Result<u64, Status> {
-    match &rows {
+pub(crate) async fn counted(rows: Result<u64, Status>, mut statement: Statement) -> Result<u64, Status> {
+    match rows {
         Ok(count) => {
-            statement.sent(*count, 0);
-            statement.ended(Outcome::Done, None);
+            statement.sent(count, 0);
+            let on_disk = statement.ended(Outcome::Done, None).settled().await;
+            on_disk.map(|()| count).map_err(|error| status::of(&error))
         }
-        Err(status) => failed(&mut statement, status),
+        Err(status) => Err(failed(&mut statement, status).await),
     }
-    rows
+}
+
+/// What to answer when the statement ended so, once that is put down.
+pub(crate) async fn failed(statement: &mut Statement, status: Status) -> Status {
+    match ended(statement, &status).settled().await {
+        Ok(()) => status,
+        Err(error) => status::of(&error),
+    }
 }
 
 /// The statement ended so.
-pub(crate) fn failed(statement: &mut Statement, status: &Status) {
+fn ended(statement: &mut Statement, status: &Status) -> OnDisk {
     let outcome = match status.code() {
         Code::PermissionDenied | Code::Unauthenticated => Outcome::Refused,
         Code::Cancelled => Outcome::Cancelled,
         _ => Outcome::Failed,
     };
-    statement.ended(outcome, Some(class(status)));
+    statement.ended(outcome, Some(class(status)))
 }
 
 fn class(status: &Status) -> String {
@@ -78,8 +84,8 @@ impl Stream for Watched {
                 let bytes = data.data_header.len() + data.data_body.len();
                 self.statement.sent(rows(data), bytes as u64);
             }
-            Some(Err(status)) => failed(&mut self.statement, status),
-            None => self.statement.ended(Outcome::Done, None),
+            Some(Err(status)) => drop(ended(&mut self.statement, status)),
+            None => drop(self.statement.ended(Outcome::Done, None)),
         }
         Poll::Ready(message)
     }

@@ -83,7 +83,8 @@ impl Authenticator {
             _ => None,
         };
         let who = self.authenticate(given, peer).await?;
-        self.audit.record(audit::login(Some(&who.principal.name), None));
+        let put_down = self.audit.record(audit::login(Some(&who.principal.name), None));
+        put_down.settled().await.map_err(|error| status::of(&error))?;
         match (who.proof, bearer) {
             // It is checked with every call, and ends when whoever gave it says so.
             (Proof::ApiToken | Proof::Jwt, Some(bearer)) if !self.logins.is_session(&bearer) => Ok(bearer),
@@ -94,15 +95,22 @@ impl Authenticator {
     async fn authenticate(&self, given: Option<Credentials>, peer: &Peer) -> Result<Authenticated, Status> {
         let who = match given {
             Some(Credentials::Bearer(token)) => self.logins.bearer(&token, &self.names(peer)).await,
-            Some(Credentials::Basic { name, password }) => self.logins.password(&name, password, peer.address).await,
+            Some(Credentials::Basic { name, password }) => {
+                let address = peer.address.map(|address| address.ip());
+                self.logins.password(&name, password, address).await
+            }
             None if peer.certificate.is_some() => self.logins.certificate(&self.names(peer)),
             None => self.logins.nobody(),
         };
-        who.map_err(|refusal| {
-            let status = refused(refusal);
-            self.audit.record(audit::login(None, Some(&status)));
-            status
-        })
+        match who {
+            Ok(who) => Ok(who),
+            Err(refusal) => {
+                let status = refused(refusal);
+                let put_down = self.audit.record(audit::login(None, Some(&status)));
+                put_down.settled().await.map_err(|error| status::of(&error))?;
+                Err(status)
+            }
+        }
     }
 
     /// The users that the certificate of a connection may stand for.

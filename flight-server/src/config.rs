@@ -33,6 +33,9 @@ pub struct Config {
     /// The URI that clients are told to fetch results from (`grpc+tls://lake.acme.com:50051`): only needed when a
     /// client cannot reuse the connection it has.
     pub advertise: Option<String>,
+    /// The folder of the log in which records of the audit wait on the disk. Without it they wait in memory, and a server
+    /// that is killed loses them.
+    pub audit_log: Option<PathBuf>,
     /// What statements may take.
     pub limits: ServerLimits,
     /// How long running queries may go on once the server was told to stop.
@@ -49,6 +52,7 @@ impl Default for Config {
             login: LoginSettings::default(),
             keeps_logins: false,
             advertise: None,
+            audit_log: None,
             limits: ServerLimits::default(),
             grace: GRACE,
         }

@@ -1,6 +1,6 @@
 //! The other end of a connection: its address, and the names in the certificate that it showed.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use rustls::pki_types::CertificateDer;
 use tonic::codegen::http::Extensions;
@@ -16,7 +16,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Peer {
     /// Its address, if the connection has one.
-    pub(crate) address: Option<IpAddr>,
+    pub(crate) address: Option<SocketAddr>,
     /// The names in its certificate; `None` if it showed none.
     pub(crate) certificate: Option<Vec<String>>,
 }
@@ -28,7 +28,7 @@ impl Peer {
         let tcp = tls.map(TlsConnectInfo::get_ref).or_else(|| extensions.get());
         let certificates = tls.and_then(TlsConnectInfo::peer_certs);
         Self {
-            address: tcp.and_then(TcpConnectInfo::remote_addr).map(|address| address.ip()),
+            address: tcp.and_then(TcpConnectInfo::remote_addr),
             certificate: certificates.and_then(|chain| chain.first().map(names)),
         }
     }

@@ -3,6 +3,7 @@
 
 use arrow_flight::sql::{DoPutPreparedStatementResult, DoPutUpdateResult};
 use arrow_flight::{FlightData, PutResult};
+use cordada_query::audit::Statement;
 use futures::{StreamExt, stream};
 use prost::Message;
 use tonic::{Response, Status, Streaming};
@@ -40,9 +41,10 @@ impl Service {
                 let rows = bulk_ingest::rows(first, messages)?;
                 let asker = &caller.identity.principal;
                 let session = caller.session().map(String::as_str);
-                let record = self.audit.ingest(audit::DOOR, asker, session, &ingest.table);
+                let mut record = self.audit.ingest(audit::DOOR, asker, session, &ingest.table);
+                record.begins().await.map_err(|error| status::of(&error))?;
                 let written = self.engine.ingest(&asker.access, &ingest, rows).await;
-                let written = audit::counted(written.map_err(|error| status::of(&error)), record)?;
+                let written = audit::counted(written.map_err(|error| status::of(&error)), record).await?;
                 Ok(put_result(&DoPutUpdateResult {
                     record_count: i64::try_from(written).unwrap_or(i64::MAX),
                 }))
@@ -54,17 +56,27 @@ impl Service {
         }
     }
 
-    /// Does what changes the session; anything else is refused.
     async fn update(&self, caller: &Caller, sql: &str) -> Result<Response<Answers<PutResult>>, Status> {
+        let mut statement = self.statement(caller, sql);
+        let changed = self.change(caller, sql, &mut statement).await;
+        audit::counted(changed.map(|()| 0), statement).await?;
+        Ok(put_result(&DoPutUpdateResult { record_count: 0 }))
+    }
+
+    /// Does what changes the session; anything else is refused.
+    async fn change(&self, caller: &Caller, sql: &str, statement: &mut Statement) -> Result<(), Status> {
         let context = self.read_context(caller).await?;
         let planned = self.engine.plan(&context.scope, sql).await;
-        let planned = planned.map_err(|error| self.unplanned(caller, sql, status::of(&error)))?;
-        if !self.change_session(caller, &context, &planned, sql).await? {
-            return Err(Status::invalid_argument(
-                "the statement is a query, which changes no rows; fetch its rows",
-            ));
+        let planned = planned.map_err(|error| status::of(&error))?;
+        statement.planned(&context.scope, &planned);
+        statement.started();
+        match self.change_session(caller, &context, &planned, sql).await? {
+            true => Ok(()),
+            false => Err(Status::invalid_argument(
+                "the statement is a query, which changes no rows; fetch its rows (in Python with `execute`, for several rows \
+                 of values too: `executemany` has no result)",
+            )),
         }
-        Ok(put_result(&DoPutUpdateResult { record_count: 0 }))
     }
 }
 

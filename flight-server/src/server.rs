@@ -66,7 +66,10 @@ impl Server {
         if tls.is_none() && !config.listen.ip().is_loopback() {
             tracing::warn!(listen = %config.listen, "without TLS passwords cross the network as they are");
         }
-        let audit = Audit::new(&lake)?;
+        let audit = match &config.audit_log {
+            Some(folder) => Audit::with_log(&lake, folder).await?,
+            None => Audit::new(&lake)?,
+        };
         let Config {
             users, roles, login, ..
         } = &config;

@@ -58,6 +58,8 @@ pub(crate) struct Caller {
     pub(crate) identity: Identity,
     pub(crate) options: Options,
     client: Client,
+    /// Where nobody logs in, the connection.
+    connection: Option<String>,
 }
 
 impl Caller {
@@ -212,10 +214,13 @@ impl Service {
         let identity = extensions.get::<Identity>().cloned();
         let identity = identity.ok_or_else(|| Status::internal("a request came in past the gate"))?;
         let options = self.sessions.options(&identity, headers).await?;
+        let address = extensions.get::<Peer>().and_then(|peer| peer.address);
+        let address = address.filter(|_| self.logins.is_open());
         Ok(Caller {
             identity,
             options,
             client: Client::of(headers),
+            connection: address.map(|address| address.to_string()),
         })
     }
 
@@ -289,7 +294,10 @@ impl Service {
         values: Option<&RecordBatch>,
     ) -> Result<(SchemaRef, ticket::Request), Status> {
         let planned = self.engine.plan_with(&context.scope, &sql, values).await;
-        let planned = planned.map_err(|error| self.unplanned(caller, &sql, status::of(&error)))?;
+        let planned = match planned {
+            Ok(planned) => planned,
+            Err(error) => return Err(self.unplanned(caller, &sql, status::of(&error)).await),
+        };
         let query = ticket::Query::new(sql, values).map_err(|error| status::of(&error))?;
         Ok((context.schema(&planned), ticket::Request::Query(query)))
     }
@@ -363,7 +371,7 @@ impl Service {
     ) -> Result<Messages, Status> {
         let mut statement = self.statement(caller, sql);
         let rows = self.run_query(caller, context, sql, values, id, &mut statement).await;
-        audit::watched(rows, statement)
+        audit::watched(rows, statement).await
     }
 
     /// What the audit is told of a statement.
@@ -374,9 +382,8 @@ impl Service {
     }
 
     /// Puts down a statement that could not be planned: others are put down when they run.
-    pub(crate) fn unplanned(&self, caller: &Caller, sql: &str, status: Status) -> Status {
-        audit::failed(&mut self.statement(caller, sql), &status);
-        status
+    pub(crate) async fn unplanned(&self, caller: &Caller, sql: &str, status: Status) -> Status {
+        audit::failed(&mut self.statement(caller, sql), status).await
     }
 
     async fn run_query(
@@ -394,8 +401,9 @@ impl Service {
             .await
             .map_err(|error| status::of(&error))?;
         statement.planned(&context.scope, &planned);
-        self.change_session(caller, context, &planned, sql).await?;
         statement.started();
+        statement.begins().await.map_err(|error| status::of(&error))?;
+        self.change_session(caller, context, &planned, sql).await?;
         let form = (context.types, caller.options.compression);
         let question = planned.question.as_ref();
         if let Some(again) = question.and_then(|question| self.given.get(question, form)) {
@@ -405,6 +413,7 @@ impl Service {
             id,
             principal: &caller.identity.principal,
             session: caller.session().map(String::as_str),
+            connection: caller.connection.as_deref(),
             sql,
         };
         let run = self.executor.run(&planned, asked).await;
@@ -438,8 +447,10 @@ impl Service {
 
     async fn prepare(&self, caller: &Caller, sql: String) -> Result<Response<Answers<ActionResult>>, Status> {
         let context = self.read_context(caller).await?;
-        let planned = self.engine.plan(&context.scope, &sql).await;
-        let planned = planned.map_err(|error| self.unplanned(caller, &sql, status::of(&error)))?;
+        let planned = match self.engine.plan(&context.scope, &sql).await {
+            Ok(planned) => planned,
+            Err(error) => return Err(self.unplanned(caller, &sql, status::of(&error)).await),
+        };
         let schema = context.schema(&planned);
         let statement = PreparedStatement {
             session: caller.session().cloned(),

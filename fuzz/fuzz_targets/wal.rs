@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| cordada_ingest_events::fuzzing::wal(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| cordada_wal::fuzzing::wal(data));

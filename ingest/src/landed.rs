@@ -23,8 +23,9 @@ impl LandedTable {
     /// The table of that name as it is now.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// It cannot be read. Config: clients write it.
     pub(crate) async fn open(lake: &Lake, table: &TableName) -> Result<Self> {
+        lake.releases().newest().await?.check_owner(table, false)?;
         Ok(Self {
             lake: lake.clone(),
             table: table.clone(),

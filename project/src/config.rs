@@ -63,10 +63,23 @@ pub struct Server {
     pub tls: Option<Tls>,
     /// The URI that clients are told, where it differs from the one they connect to.
     pub advertise: Option<String>,
+    /// How records of the audit wait until they are in `ops.audit`.
+    pub audit: AuditKeeping,
     /// What statements may take, and how many may at once; roles have limits of their own.
     pub limits: ServerLimits,
     /// How long running queries may go on once the server was told to stop: `3s`.
     pub grace: Span,
+}
+
+/// How records of the audit wait until they are in `ops.audit`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditKeeping {
+    /// In memory, which costs nothing.
+    #[default]
+    InMemory,
+    /// On the disk: a statement is there before its first answer leaves.
+    Durable,
 }
 
 /// What maintenance keeps.
@@ -106,6 +119,7 @@ impl Default for Server {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051),
             tls: None,
             advertise: None,
+            audit: AuditKeeping::default(),
             limits: ServerLimits::default(),
             grace: Span::seconds(3),
         }
@@ -204,6 +218,14 @@ mod tests {
         assert_eq!(config.roles["crm"].limits.time, Some(Span::seconds(60)));
         let error = parse("name: a\nserver: {limits: {tiem: 1m}}").unwrap_err().to_string();
         assert!(error.contains("did you mean `time`?"), "{error}");
+    }
+
+    #[test]
+    fn the_audit_is_kept_as_the_project_says() {
+        assert_eq!(parse("name: a").unwrap().server.audit, AuditKeeping::InMemory);
+        let durable = parse("name: a\nserver: {audit: durable}").unwrap();
+        assert_eq!(durable.server.audit, AuditKeeping::Durable);
+        assert!(parse("name: a\nserver: {audit: yes}").is_err());
     }
 
     #[test]

@@ -23,7 +23,7 @@ use cordada_lake::{Journal, Lake, Settings};
 use cordada_marts::LoadOptions;
 use cordada_query::audit::AUDIT;
 
-use crate::config::{Config, ExportServer};
+use crate::config::{AuditKeeping, Config, ExportServer};
 use crate::registry::KINDS;
 
 pub use build::Selection;
@@ -135,6 +135,7 @@ impl Project {
             login,
             keeps_logins: true,
             advertise: server.advertise.clone(),
+            audit_log: (server.audit == AuditKeeping::Durable).then(|| self.dir.join(".cordada/audit")),
             limits: server.limits.clone(),
             grace: server.grace.0,
         }

@@ -90,6 +90,11 @@ impl Access {
         self.writes.has(schema, relation)
     }
 
+    /// Whether all of the schema may be written.
+    pub(crate) fn may_write_schema(&self, schema: &str) -> bool {
+        self.writes.all || self.writes.schemas.contains(schema)
+    }
+
     /// Whether anything at all may be written.
     pub fn writes(&self) -> bool {
         let Reach {

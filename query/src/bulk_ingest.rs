@@ -1,7 +1,7 @@
 //! Rows that a client sends become a table of the lake, or are added to one: all of them in one release, or none.
 //!
-//! A client writes tables of its own. What a load lands and what the SQL project builds is theirs: they would undo what
-//! somebody else wrote there.
+//! Clients write tables that clients made, and nobody else writes these: a load or a build would undo what was written
+//! there, and the other way round.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -166,6 +166,7 @@ impl BulkIngests {
         })?;
         let mut relation = Relation::table(lake.path_of(table), report.version);
         relation.docs = docs.into();
+        relation.by_client = true;
         let mut draft = Draft::new(base.clone(), BY, random_id()?);
         draft.set(table.clone(), relation);
         if !draft.is_unchanged() {
@@ -180,8 +181,13 @@ fn doing(table: &TableName) -> String {
     format!("ingesting into {table}")
 }
 
+/// Whether clients may have tables in that schema, if their roles write it.
+pub(crate) fn takes(schema: &str) -> bool {
+    !RESERVED.contains(&schema)
+}
+
 fn check_access(table: &TableName, access: &Access) -> Result<()> {
-    if RESERVED.contains(&table.schema()) {
+    if !takes(table.schema()) {
         return Err(
             Error::failed(doing(table), "nobody but the program itself writes that schema")
                 .hint("choose another schema")
@@ -196,7 +202,7 @@ fn check_access(table: &TableName, access: &Access) -> Result<()> {
     }
 }
 
-/// The version that is published of a table that clients may write.
+/// The version that is published of a table that a client made.
 async fn own_version(lake: &Lake, table: &TableName, relation: &Relation) -> Result<u64> {
     let path = lake.path_of(table);
     let refused = |why: &str| {
@@ -208,13 +214,16 @@ async fn own_version(lake: &Lake, table: &TableName, relation: &Relation) -> Res
         RelationKind::Table { .. } => return refused("it is another environment's table"),
         RelationKind::View { .. } => return refused("it is a view"),
     };
+    if relation.by_client {
+        return Ok(version);
+    }
     if relation.fingerprint.is_some() {
         return refused("the SQL project builds it");
     }
-    if lake.state_at(&path, version).await?.is_some() {
-        return refused("`cordada ingest` loads it");
+    match lake.state_at(&path, version).await? {
+        Some(_) => refused("`cordada ingest` loads it"),
+        None => refused("no client made it"),
     }
-    Ok(version)
 }
 
 /// # Errors

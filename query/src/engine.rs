@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
 use cordada_core::{Context, Error, Recent, Result, TableName};
 use cordada_lake::query::sql;
-use cordada_lake::{Lake, Release, journal};
+use cordada_lake::{Lake, Release};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result as DataFusionResult;
@@ -246,7 +246,7 @@ impl Engine {
         let parameters = parameters::types(&plan)?;
         const DOING: &str = "planning the query";
         let is_kept = sql.len() <= LONGEST_KEPT_SQL;
-        let keep = is_kept && !journal::is_read_by(&plan, &scope.schema).doing(|| DOING)?;
+        let keep = is_kept && !policy::reads_journal(&plan, &scope.schema).doing(|| DOING)?;
         let fixed = is_kept && parameters.is_empty() && is_fixed(&plan, &scope.schema).doing(|| DOING)?;
         let planned = Arc::new(PlannedQuery {
             workspace,

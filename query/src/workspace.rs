@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use cordada_core::TableName;
+use cordada_lake::query::privileges::Privileges;
 use cordada_lake::query::session::CATALOG;
 use cordada_lake::release::{Docs, DocsRef};
 use cordada_lake::{Lake, RelationKind, Release, journal};
@@ -69,7 +70,12 @@ impl Workspace {
             let mut state = state.write();
             state.register_catalog_list(Arc::new(VisibleCatalogs::new(policies.clone())));
             state.catalog_list().register_catalog(CATALOG.to_owned(), catalog);
-            schema.clone_into(&mut state.config_mut().options_mut().catalog.default_schema);
+            let seen = state.catalog_list().catalog(CATALOG);
+            let options = state.config_mut().options_mut();
+            schema.clone_into(&mut options.catalog.default_schema);
+            if let Some(seen) = seen {
+                options.extensions.insert(Privileges::new(seen, policies.clone()));
+            }
         }
         Self {
             lake: lake.clone(),

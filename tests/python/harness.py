@@ -96,8 +96,8 @@ class Project:
         return value
 
     @contextmanager
-    def serve(self):
-        """A server on a free port; yields its URL once it accepts connections."""
+    def serve(self, kill=False):
+        """A server on a free port; yields its URL once it accepts connections. It is told to stop, or killed."""
         server = subprocess.Popen(
             self.command("serve", "--addr", "127.0.0.1:0"),
             env=self.env,
@@ -115,6 +115,8 @@ class Project:
             threading.Thread(target=server.stdout.read, daemon=True).start()
             yield found.group()
         finally:
+            if kill:
+                server.kill()
             server.terminate()
             try:
                 server.wait(timeout=20)

@@ -94,6 +94,8 @@ def test_several_rows_of_parameters(shop):
         cursor.adbc_prepare(sql)
         cursor.execute(sql, pa.record_batch({"a": pa.array([2, 7, 1, 2], pa.int64())}))
         assert [row[0] for row in cursor.fetchall()] == [2, 1, 2]
+        with pytest.raises(adbc_driver_manager.Error, match="`executemany` has no result"):
+            cursor.executemany(sql, [(2,), (1,)])
         at = datetime.datetime(2026, 1, 7, 10, 30, tzinfo=datetime.timezone.utc)
         later = "select count(*) as n from raw_shop.orders where placed_at >= ?"
         for value in (at, pa.scalar(at, pa.timestamp("ms", "Europe/Madrid")), pa.scalar(at, pa.timestamp("s", "UTC"))):

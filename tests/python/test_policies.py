@@ -388,6 +388,24 @@ def test_a_record_that_is_changed_shows(audited):
     assert "not what was put down" in result.err, result
 
 
+def test_a_durable_audit_has_what_was_answered_before_a_kill(audited):
+    settings = (audited.dir / "cordada.yml").read_text()
+    audited.write({"cordada.yml": settings + "\nserver: {audit: durable}\n"})
+    with audited.serve(kill=True) as url:
+        with connect(url, "ana") as connection:
+            fetch(connection, "select 'killed' as word")
+            with pytest.raises(adbc_driver_manager.Error):
+                fetch(connection, 'select "Ana López" from nowhere')
+    with audited.serve() as url, connect(url, "root") as connection:
+        fetch(connection, "select 1")
+    rows = dict(audited.query("select sql, outcome from ops.audit where event = 'statement'"))
+    assert rows["select ? as word"] in ("done", "unknown"), rows
+    assert rows["select ? from nowhere"] == "failed", rows
+    assert audited.value("select count(*) from ops.audit where event = 'login' and user_name = 'ana'") != "0"
+    out = audited.run("audit", "verify").out
+    assert "2 servers" in out, out
+
+
 def test_what_was_written_outlives_a_kill_and_servers_have_chains_of_their_own(audited):
     with audited.serve() as url, connect(url, "root") as connection:
         fetch(connection, "select 'first'")

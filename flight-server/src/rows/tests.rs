@@ -112,6 +112,7 @@ async fn run(ends: &[End]) -> Run {
         id: "q",
         principal: &principal,
         session: None,
+        connection: None,
         sql: "select n from numbers",
     };
     let run = executor.run_physical(plan, session.state(), request).await.unwrap();

@@ -218,6 +218,10 @@ async fn a_role_writes_what_it_may_and_no_more() {
         .await
         .unwrap();
     assert_eq!(answer(&mut lola, "select id from crm.leads").await, ["1"]);
+    let may = "select has_table_privilege('crm.leads', 'insert'), has_schema_privilege('crm', 'create'), \
+               has_table_privilege('marts.budget', 'insert'), has_table_privilege('marts.budget', 'select'), \
+               has_schema_privilege('marts', 'create'), has_table_privilege('ops.runs', 'insert')";
+    assert_eq!(answer(&mut lola, may).await, ["true|true|true|false|false|false"]);
     // Written is not read.
     assert!(query(&mut lola, "select * from marts.budget").await.is_err());
     let before = newest(&shop).await;
@@ -276,6 +280,7 @@ async fn what_others_make_is_not_written() {
         ("raw_crm.leads", "`cordada ingest` loads it"),
         ("marts.leads", "the SQL project builds it"),
         ("marts.nothing", "it is a view"),
+        ("warehouse.fct_sale", "no client made it"),
     ] {
         for options in [APPEND, REPLACE] {
             let refused = ingest(&mut client, table, options, vec![leads(&[2])])
@@ -285,6 +290,28 @@ async fn what_others_make_is_not_written() {
             assert!(refused.message().contains(says), "{table}: {refused}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_clients_make_is_nobody_elses() {
+    let fixture = Fixture::open().await;
+    let mut client = fixture.stranger().await;
+    ingest(&mut client, "crm.leads", CREATE, vec![leads(&[1])])
+        .await
+        .unwrap();
+    let releases = fixture.shop.lake.releases();
+    let mut draft = Draft::new(releases.newest().await.unwrap(), "build", "run");
+    let rows = fixture.shop.write("crm.leads", leads(&[7])).await;
+    draft.set("crm.leads".parse().unwrap(), rows);
+    let refused = releases.publish(&draft).await.unwrap_err().to_string();
+    assert!(refused.contains("clients write the table of that name"), "{refused}");
+    // To the clients it is as it was.
+    for options in [APPEND, CREATE_APPEND, REPLACE] {
+        ingest(&mut client, "crm.leads", options, vec![leads(&[2])])
+            .await
+            .unwrap();
+    }
+    assert_eq!(answer(&mut client, "select id from crm.leads").await, ["2"]);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use super::columns::{Kind as ColumnKind, Protocol};
 use super::privacy::{Consent, DoNotTrack, Ip};
 use super::proxies::Proxies;
 use super::routes::routes;
-use super::wal::Logs;
+use cordada_wal::Logs;
 
 stream! {
     /// One stream: the hits of one protocol.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::config::EventsStream;
-use super::wal::{Damage, Entry, Found, Log, Segment};
+use cordada_wal::{Damage, Entry, Found, Log, Segment};
 
 /// Writers of a log that a table remembers: each time a collector begins it is another one, and one whose log is gone
 /// never comes back.

@@ -1,7 +1,7 @@
 //! The kind `events`: a collector that takes the hits of web trackers over HTTP.
 //!
 //! Follow a hit: [`http`] takes the request on a [`connection`]; [`snowplow`], [`matomo`] or [`segment`] makes a
-//! [`record`] of it; [`privacy`] decides what is kept; the [`sink`] writes that to the log in [`wal`], and only then is
+//! [`record`] of it; [`privacy`] decides what is kept; the [`sink`] writes that to a [log](cordada_wal), and only then is
 //! the request answered. Every few seconds the [`collector`] lands what is in the log, by way of the [`extraction`]
 //! that `cordada ingest` uses too.
 
@@ -25,14 +25,11 @@ mod senders;
 mod sink;
 mod snowplow;
 mod source;
-mod wal;
 
 use cordada_core::yaml;
 use cordada_ingest_source::Kind;
 
 use crate::config::EventsSource;
-#[cfg(any(test, feature = "fuzzing"))]
-pub use crate::wal::fuzzing;
 
 /// The kind `events`.
 pub const KIND: Kind = Kind {

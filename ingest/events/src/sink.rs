@@ -15,7 +15,7 @@ use super::config::{EventsSource, EventsStream, Secret};
 use super::hit::Hit;
 use super::privacy::{Privacy, PrivacySignals};
 use super::record::{Record, scalar_text};
-use super::wal::{Entry, Log};
+use cordada_wal::{Entry, Log};
 
 /// Bytes that are kept of a record that could not be read.
 const KEPT: usize = 64 << 10;

@@ -12,12 +12,12 @@ use cordada_ingest_source::extract::{Extraction, Request};
 use cordada_ingest_source::listener::Listener;
 use cordada_ingest_source::options::Options;
 use cordada_ingest_source::transform::PiiKey;
+use cordada_wal::Log;
 use tokio_util::sync::CancellationToken;
 
 use crate::collector::Collector;
 use crate::config::EventsSource;
 use crate::extraction::Events;
-use crate::wal::{self, Log};
 
 /// Bytes of a segment of the log.
 const SEGMENT: u64 = 64 << 20;
@@ -26,13 +26,14 @@ impl EventsSource {
     /// The log of a stream; `None` if another process has it.
     ///
     /// # Errors
-    /// As [`wal::Logs::open`].
+    /// As [`cordada_wal::Logs::open`].
     pub(crate) fn log(&self, project: &Path, source: &str, stream: &str) -> Result<Option<Arc<Log>>> {
         self.logs.open(&log_dir(project, source, stream), self.log_limits())
     }
 
-    fn log_limits(&self) -> wal::Limits {
-        wal::Limits {
+    fn log_limits(&self) -> cordada_wal::Limits {
+        cordada_wal::Limits {
+            what: "the log of events",
             segment: SEGMENT,
             backlog: self.limits.backlog.0,
         }

@@ -31,3 +31,12 @@ pub trait Hides: Debug + Send + Sync {
     /// Whether the column of that relation is hidden.
     fn hides(&self, relation: &TableName, column: &str) -> bool;
 }
+
+/// Tells what somebody may write.
+pub trait Writes: Debug + Send + Sync {
+    /// Whether rows may be sent to a relation of that name.
+    fn writes(&self, relation: &TableName) -> bool;
+
+    /// Whether relations may be added to the schema.
+    fn writes_schema(&self, schema: &str) -> bool;
+}

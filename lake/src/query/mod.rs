@@ -18,6 +18,7 @@ pub mod nested;
 mod operators;
 mod pairs;
 mod pinned_view;
+pub mod privileges;
 pub(crate) mod provider;
 mod quantified;
 pub mod readable;

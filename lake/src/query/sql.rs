@@ -21,7 +21,7 @@ use crate::query::metadata::{self, Described};
 use crate::query::select_lists;
 use crate::query::session::{self, CATALOG, DEFAULT_SCHEMA};
 use crate::query::session_statements;
-use crate::query::stack::Large;
+use crate::query::stack::{self, Large};
 
 /// Plans one read-only statement. `from marts.x version as of 12` reads `marts.x` as release 12 published it.
 ///
@@ -107,6 +107,14 @@ pub async fn with_values(session: &SessionContext, plan: LogicalPlan, values: Ve
     Large::new(bound).await.doing(|| "binding the parameters of the query")
 }
 
+/// The plan as the engine runs it, made where there is stack enough for the deepest one.
+///
+/// # Errors
+/// Those of the engine.
+pub fn optimized(session: &SessionContext, plan: &LogicalPlan) -> DataFusionResult<LogicalPlan> {
+    stack::large(|| session.state().optimize(plan))
+}
+
 /// The physical plan of a query that may hold `memory` bytes, made where there is stack enough for the deepest one. The
 /// state gets what the plan needs of it: whoever executes it makes its context of that.
 ///
@@ -129,6 +137,12 @@ pub async fn physical_plan(
 /// The statement without its literals, which may be personal data; for logs.
 pub fn without_literals(sql: &str) -> String {
     dialect::without_literals(sql)
+}
+
+/// The same of a statement that could not be planned: without what stands in quotes too, which may be a text that
+/// somebody quotes like a name.
+pub fn without_quotes(sql: &str) -> String {
+    dialect::without_quotes(sql)
 }
 
 /// The relations of the lake that a statement names.

@@ -121,6 +121,19 @@ impl Draft {
         }
     }
 
+    /// A rollback brings back what was there, whosever it was.
+    ///
+    /// # Errors
+    /// Config: it puts a relation into the place of one that is not of the same owner.
+    pub(super) fn check_owners(&self, newest: &Release) -> Result<()> {
+        if self.restores.is_some() {
+            return Ok(());
+        }
+        let set = self.changes.iter();
+        let mut set = set.filter_map(|(name, relation)| Some((name, relation.as_ref()?)));
+        set.try_for_each(|(name, relation)| newest.check_owner(name, relation.by_client))
+    }
+
     /// # Errors
     /// Conflict: since its base, a release changed the rows of a relation that it changes too, or took one away that it was made of.
     pub(super) fn check_conflict(&self, newest: &Release) -> Result<()> {

@@ -238,10 +238,12 @@ impl ReleaseLog {
     /// When somebody published meanwhile, the draft is rebased if theirs touched other relations.
     ///
     /// # Errors
-    /// Conflict: another release changed a relation that this draft changes too. Nothing is published then.
+    /// Conflict: another release changed a relation that this draft changes too. Config: it changes a relation of somebody
+    /// else, as [`Release::check_owner`] says. Nothing is published then.
     pub async fn publish(&self, draft: &Draft) -> Result<Arc<Release>> {
         loop {
             let newest = self.newest_state().await?;
+            draft.check_owners(&newest.release)?;
             if newest.release.number != draft.base().number {
                 draft.check_conflict(&newest.release)?;
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use cordada_core::TableName;
+use cordada_core::{Error, Result, TableName};
 use serde::{Deserialize, Serialize};
 
 use super::docs::DocsRef;
@@ -68,6 +68,9 @@ pub struct Relation {
     /// What it was built from, if whoever built it recorded that: equal fingerprints mean equal rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// Whether a client made it, by bulk ingestion. It is the clients' then: nobody else writes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_client: bool,
 }
 
 /// Where a relation's rows come from.
@@ -106,6 +109,7 @@ impl Relation {
             },
             docs: DocsRef::default(),
             fingerprint: None,
+            by_client: false,
         }
     }
 
@@ -118,6 +122,7 @@ impl Relation {
             },
             docs: DocsRef::default(),
             fingerprint: None,
+            by_client: false,
         }
     }
 
@@ -157,7 +162,10 @@ impl Relation {
             ) => path == path_there && rows_of.unwrap_or(*version) == rows_of_there.unwrap_or(*version_there),
             (kind, there) => kind == there,
         };
-        same_kind && self.docs == other.docs && self.fingerprint == other.fingerprint
+        same_kind
+            && self.docs == other.docs
+            && self.fingerprint == other.fingerprint
+            && self.by_client == other.by_client
     }
 
     /// Refers to other versions of tables, by folder and version.
@@ -210,6 +218,27 @@ impl Release {
         self.relations.get(name)
     }
 
+    /// Whether a client, or anybody else, may put a relation of that name into the place of what is there.
+    ///
+    /// # Errors
+    /// Config: it is not theirs.
+    pub fn check_owner(&self, name: &TableName, by_client: bool) -> Result<()> {
+        let Some(relation) = self.relation(name).filter(|relation| relation.by_client != by_client) else {
+            return Ok(());
+        };
+        let (why, hint) = match relation.by_client {
+            true => (
+                "clients write the table of that name, by bulk ingestion",
+                "give the model or the stream another name, or have clients write to another table",
+            ),
+            false => (
+                "no client made the relation of that name",
+                "ingest into a table of another name, and let a model of the SQL project read it",
+            ),
+        };
+        Err(Error::config(format!("writing {name}"), why).hint(hint))
+    }
+
     /// The relations of those names without what is said about them. Views among them keep what they read themselves,
     /// beside the others where that is the same, so that a chain of views does not repeat it.
     fn pins(&self, names: &BTreeSet<TableName>) -> Relations {
@@ -217,6 +246,7 @@ impl Release {
             kind: kind.clone(),
             docs: DocsRef::default(),
             fingerprint: None,
+            by_client: false,
         };
         let all = names.iter().filter_map(|name| Some((name, &self.relation(name)?.kind)));
         let (tables, views): (Vec<_>, Vec<_>) = all.partition(|(_, kind)| matches!(kind, RelationKind::Table { .. }));

@@ -506,3 +506,50 @@ async fn timelines_outlive_checkpoints_and_processes() {
     let newest = log(&store).newest().await.unwrap();
     assert_eq!((newest.number, timeline(&newest)), (85, [5, 0]));
 }
+
+#[tokio::test]
+async fn a_relation_is_replaced_by_its_owner_alone() {
+    let store = memory();
+    let log = log(&store);
+    let leads = |base: &Arc<Release>, version: u64, by_client: bool| {
+        let mut draft = Draft::new(base.clone(), "somebody", "run");
+        let relation = Relation {
+            by_client,
+            ..Relation::table("crm/leads", version)
+        };
+        draft.set(name("crm.leads"), relation);
+        draft
+    };
+    let empty = log.newest().await.unwrap();
+    let first = log.publish(&leads(&empty, 0, true)).await.unwrap();
+    // Also one that began before, when there was no such table.
+    for base in [&first, &empty] {
+        let refused = log.publish(&leads(base, 1, false)).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Config, "{refused}");
+        assert!(
+            refused.to_string().contains("clients write") && refused.to_string().contains("another name"),
+            "{refused}"
+        );
+    }
+    log.publish(&leads(&first, 1, true)).await.unwrap();
+    let built = log
+        .publish(&moved(&log.newest().await.unwrap(), "crm.leads_scored", 1))
+        .await
+        .unwrap();
+    let mut draft = leads(&built, 2, true);
+    let relation = Relation {
+        by_client: true,
+        ..Relation::table("crm/leads_scored", 2)
+    };
+    draft.set(name("crm.leads_scored"), relation);
+    let refused = log.publish(&draft).await.unwrap_err();
+    assert!(refused.to_string().contains("no client made"), "{refused}");
+    // It is known to whoever reads the log later, and a rollback brings back what was there before.
+    let newest = super::tests::log(&store).newest().await.unwrap();
+    assert_eq!(newest.number, 3);
+    assert!(newest.relation(&name("crm.leads")).unwrap().by_client);
+    rollback(&log, 1).await;
+    let newest = log.newest().await.unwrap();
+    assert_eq!(newest.relations.len(), 1);
+    assert!(newest.relation(&name("crm.leads")).unwrap().by_client);
+}

@@ -80,6 +80,7 @@ pub async fn build(
         selected,
         ended: Mutex::default(),
     };
+    build.check_owners()?;
     build.check_changed_columns()?;
     let result = tokio::select! {
         biased;
@@ -330,6 +331,18 @@ impl Build<'_> {
             .config
             .full_refresh
             .unwrap_or(self.options.full_refresh)
+    }
+
+    /// Before anything is computed: what is built replaces nothing that clients wrote.
+    fn check_owners(&self) -> Result<()> {
+        for id in &self.selected {
+            let node = &self.compiled.nodes[id.0];
+            if node.materialization != Materialization::Ephemeral {
+                let checked = self.compiled.base.check_owner(&node.table, false);
+                checked.map_err(|error| error.at(node.file.display(), 0, 0))?;
+            }
+        }
+        Ok(())
     }
 
     /// Refuses incremental models whose columns changed in a way that their `on_schema_change` does not allow.

@@ -204,6 +204,41 @@ pub async fn metadata_does_not_tell_of_what_is_hidden(_: &Shop, door: &impl Door
         ),
         ("select count(*) from information_schema.table_constraints", "0"),
         ("select obj_description('warehouse.dim_customer'::regclass)", "-"),
+        (
+            "select has_table_privilege('warehouse.dim_customer', 'select')",
+            "false",
+        ),
+        ("select has_table_privilege('warehouse.no_such', 'select')", "false"),
+        (
+            "select has_table_privilege('warehouse.dim_customer'::regclass, 'select')",
+            "false",
+        ),
+        (
+            "select has_table_privilege('marts.nothing'::regclass, 'update, select')",
+            "true",
+        ),
+        ("select has_table_privilege('nothing', 'insert')", "false"),
+        (
+            "select has_table_privilege('root', 'warehouse.dim_customer', 'select')",
+            "-",
+        ),
+        ("select has_table_privilege(current_user, 'nothing', 'select')", "true"),
+        (
+            "select count(*) from pg_class where not has_table_privilege(oid, 'select')",
+            "0",
+        ),
+        ("select has_column_privilege('marts.nothing', 'name', 'select')", "true"),
+        (
+            "select has_column_privilege('marts.nothing', 'no_such', 'select')",
+            "false",
+        ),
+        (
+            "select has_column_privilege('warehouse.dim_customer', 'name', 'select')",
+            "false",
+        ),
+        ("select has_schema_privilege('warehouse', 'usage')", "false"),
+        ("select has_schema_privilege('marts', 'create, usage')", "true"),
+        ("select has_schema_privilege('marts', 'create')", "false"),
     ] {
         assert_eq!(answer(&mut *ana, sql).await, [expected], "{sql}");
     }

@@ -3,7 +3,7 @@
 use cordada_core::hex;
 use ring::digest::{Context, SHA256};
 
-use super::record::{Record, Value};
+use super::record::Value;
 
 /// Records that follow each other.
 #[derive(Debug)]
@@ -26,12 +26,35 @@ impl Chain {
         }
     }
 
-    /// The record becomes the last of the chain.
-    pub(super) fn add(&mut self, record: Record) {
+    /// The chain of that name as it goes on behind a record that is in the journal, by its number and hash.
+    pub(super) fn behind(name: String, number: i64, hash: String) -> Self {
+        Self {
+            name,
+            number,
+            hash,
+            unwritten: Vec::new(),
+        }
+    }
+
+    /// The number of the last record.
+    pub(super) fn number(&self) -> i64 {
+        self.number
+    }
+
+    /// Leaves out the records before that number, of which nothing is known any more.
+    pub(super) fn leave_out(&mut self, before: i64) {
+        self.number = before - 1;
+    }
+
+    /// The values of a record become the last of the chain.
+    pub(super) fn add(&mut self, values: Vec<Value>) {
         self.number += 1;
-        let mut row = record.values(&self.name, self.number, &self.hash);
+        let text = |text: &String| Value::Text(Some(text.clone()));
+        let mut row = vec![text(&self.name), Value::Number(Some(self.number))];
+        row.extend(values);
+        row.push(text(&self.hash));
         self.hash = hash_of(&row);
-        row.push(Value::Text(Some(self.hash.clone())));
+        row.push(text(&self.hash));
         self.unwritten.push(row);
     }
 

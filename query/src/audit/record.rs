@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use cordada_core::{Context, Result};
 use cordada_lake::Journal;
 use cordada_lake::JournalType::{Integer, Text, Time};
+use serde::{Deserialize, Serialize};
 
 /// One row an event.
 pub const AUDIT: Journal = Journal::new(
@@ -25,7 +26,7 @@ pub const AUDIT: Journal = Journal::new(
         // The hash of the session's id, which itself would let others into it.
         ("session", Text),
         ("sql_hash", Text),
-        // Without its literals and comments, 2,000 characters at most.
+        // Without its literals and comments, 2,000 characters at most; if it was never planned, without what is in quotes.
         ("sql", Text),
         ("release", Integer),
         ("relations", Text),
@@ -71,6 +72,8 @@ pub enum Outcome {
     Refused,
     /// Whoever asked went away, or cancelled it.
     Cancelled,
+    /// The server was killed meanwhile: how much was sent, nobody knows.
+    Unknown,
 }
 
 /// What is put down of one event.
@@ -88,7 +91,7 @@ pub struct Record {
     pub session: Option<String>,
     /// SHA-256 of the SQL as it came, in hexadecimal.
     pub sql_hash: Option<String>,
-    /// The SQL without its literals and comments.
+    /// The SQL without its literals and comments; if it was never planned, without what is in quotes too.
     pub sql: Option<String>,
     /// What was read.
     pub release: Option<u64>,
@@ -147,15 +150,13 @@ impl Record {
         }
     }
 
-    /// Its values, in the order of the journal's columns; those of the chain around them.
-    pub(super) fn values(&self, chain: &str, number: i64, previous_hash: &str) -> Vec<Value> {
+    /// Its values, in the order of the journal's columns; those of the chain are around them.
+    pub(super) fn values(&self) -> Vec<Value> {
         let text = |text: &str| Value::Text(Some(text.to_owned()));
         let optional = |text: &Option<String>| Value::Text(text.clone());
         let count = |count: u64| Value::Number(Some(i64::try_from(count).unwrap_or(i64::MAX)));
         let time = |time: Option<DateTime<Utc>>| Value::Number(time.map(|time| time.timestamp_micros()));
         vec![
-            text(chain),
-            Value::Number(Some(number)),
             time(Some(self.recorded_at)),
             text(self.event.name()),
             optional(&self.user),
@@ -174,7 +175,6 @@ impl Record {
             time(self.started_at),
             time(self.first_batch_at),
             time(self.ended_at),
-            text(previous_hash),
         ]
     }
 }
@@ -198,12 +198,17 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Refused => "refused",
             Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
         }
     }
 }
 
+/// How many values a record has besides those of the chain.
+pub(super) const VALUES: usize = 18;
+
 /// A value of a row, as its hash covers it: times are microseconds since 1970.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub(super) enum Value {
     Text(Option<String>),
     Number(Option<i64>),

@@ -1,12 +1,12 @@
 //! A statement, from when it comes to when its last row is sent.
 
 use chrono::Utc;
-use cordada_core::{TableName, hex};
-use cordada_lake::query::sql::without_literals;
+use cordada_core::{Result, TableName, hex};
+use cordada_lake::query::sql::{without_literals, without_quotes};
 use ring::digest::{SHA256, digest};
 
-use super::Audit;
 use super::record::{Event, Outcome, Record};
+use super::{Audit, OnDisk};
 use crate::auth::Principal;
 use crate::engine::{PlannedQuery, Scope};
 
@@ -17,6 +17,12 @@ const LONGEST: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Statement {
     audit: Audit,
+    /// Its text, if that is put down.
+    sql: Option<String>,
+    /// Whether its text was understood.
+    is_planned: bool,
+    /// What it was put down with when it began, if there is a log.
+    number: Option<u64>,
     /// `None` once it is put down.
     record: Option<Box<Record>>,
 }
@@ -28,18 +34,18 @@ impl Audit {
             user: Some(asker.name.clone()),
             session: session.map(|session| hash(session.as_bytes())),
             sql_hash: Some(hash(sql.as_bytes())),
-            sql: (sql.len() <= LONGEST).then(|| without_literals(sql)),
             queued_at: Some(Utc::now()),
             ..Record::new(Event::Statement, door, Outcome::Cancelled)
         };
         Statement {
             audit: self.clone(),
+            sql: (sql.len() <= LONGEST).then(|| sql.to_owned()),
+            is_planned: false,
+            number: None,
             record: Some(Box::new(record)),
         }
     }
-}
 
-impl Audit {
     /// Rows come for that table.
     pub fn ingest(&self, door: &'static str, asker: &Principal, session: Option<&str>, table: &TableName) -> Statement {
         let now = Some(Utc::now());
@@ -53,6 +59,9 @@ impl Audit {
         };
         Statement {
             audit: self.clone(),
+            sql: None,
+            is_planned: false,
+            number: None,
             record: Some(Box::new(record)),
         }
     }
@@ -61,6 +70,7 @@ impl Audit {
 impl Statement {
     /// It was planned so.
     pub fn planned(&mut self, scope: &Scope, planned: &PlannedQuery) {
+        self.is_planned = true;
         let Some(record) = &mut self.record else { return };
         let relations = planned.relations(&scope.schema);
         let names: Vec<_> = relations.iter().map(ToString::to_string).collect();
@@ -93,16 +103,53 @@ impl Statement {
         }
     }
 
-    /// It is over. `error` is the class of what ended it.
-    pub fn ended(&mut self, outcome: Outcome, error: Option<String>) {
-        if let Some(mut record) = self.record.take() {
-            record.outcome = outcome;
-            record.error = error;
-            let now = Utc::now();
-            record.ended_at = Some(now);
-            record.recorded_at = now;
-            self.audit.record(*record);
+    /// It is about to be answered: whoever keeps a log has that it began on the disk before.
+    ///
+    /// # Errors
+    /// Unavailable: it cannot be put down, so that it must not be answered.
+    pub async fn begins(&mut self) -> Result<()> {
+        let Some(record) = &self.record else {
+            return Ok(());
+        };
+        let begun = self.audit.begin(|| Record {
+            sql: self.shown(),
+            recorded_at: Utc::now(),
+            outcome: Outcome::Unknown,
+            ..Record::clone(record)
+        })?;
+        match begun {
+            None => Ok(()),
+            Some((number, on_disk)) => {
+                self.number = Some(number);
+                on_disk.settled().await
+            }
         }
+    }
+
+    /// It is over. `error` is the class of what ended it.
+    pub fn ended(&mut self, outcome: Outcome, error: Option<String>) -> OnDisk {
+        let Some(record) = self.record.take() else {
+            return OnDisk::default();
+        };
+        let now = Utc::now();
+        let record = Record {
+            sql: self.shown(),
+            outcome,
+            error,
+            ended_at: Some(now),
+            recorded_at: now,
+            ..*record
+        };
+        self.audit.put_down(record, self.number)
+    }
+
+    /// Its text as it is put down.
+    fn shown(&self) -> Option<String> {
+        let sql = self.sql.as_deref()?;
+        Some(match self.is_planned {
+            true => without_literals(sql),
+            false => without_quotes(sql),
+        })
     }
 }
 

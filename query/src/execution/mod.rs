@@ -85,6 +85,8 @@ pub struct Request<'a> {
     pub principal: &'a Principal,
     /// The session that it ends with, if it is in one.
     pub session: Option<&'a str>,
+    /// The connection that it came by, where nobody logs in: whoever is at its other end has a share of their own.
+    pub connection: Option<&'a str>,
     /// Its text, for whoever has to find it; no literal of it is shown.
     pub sql: &'a str,
 }
@@ -181,7 +183,7 @@ impl Executor {
         let Ok(planned) = timeout(most, planning).await else {
             let threads = self.planning.ending();
             tracing::warn!(
-                statement = %sql::without_literals(sql),
+                statement = %sql::without_quotes(sql),
                 threads,
                 "planning takes too long and is not waited for"
             );
@@ -199,7 +201,7 @@ impl Executor {
         request: Request<'_>,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let turn = self.planners.turn(who(request.principal, PLANNERS / 4)).await?;
+        let turn = self.planners.turn(who(request, PLANNERS / 4)).await?;
         // Kept by the work, which may go on when nobody waits for it any more.
         let work = async move {
             let _turn = turn;
@@ -224,7 +226,7 @@ impl Executor {
         };
         let planned = self.plan_in_turn(request, prepare);
         let prepared = statement.interrupt().until_interrupted(planned).await??;
-        self.start(request.principal, statement, registered, prepared).await
+        self.start(request, statement, registered, prepared).await
     }
 
     /// Runs a plan that has been made already, as soon as it is its turn.
@@ -242,7 +244,7 @@ impl Executor {
         let prepare = async move { prepared(plan, &state, &theirs) };
         let planned = self.plan_in_turn(request, prepare);
         let prepared = statement.interrupt().until_interrupted(planned).await??;
-        self.start(request.principal, statement, registered, prepared).await
+        self.start(request, statement, registered, prepared).await
     }
 
     fn begin(&self, request: Request<'_>) -> Result<(Arc<Statement>, Registered)> {
@@ -258,7 +260,7 @@ impl Executor {
 
     async fn start(
         &self,
-        principal: &Principal,
+        request: Request<'_>,
         statement: Arc<Statement>,
         registered: Registered,
         prepared: Prepared,
@@ -274,7 +276,7 @@ impl Executor {
             statement.start(lease.handle().clone(), None);
             lease
         } else {
-            let who = who(principal, statement.limits().by_user);
+            let who = who(request, statement.limits().by_user);
             let turn = interrupt.until_interrupted(self.queue.turn(who.clone())).await??;
             let lease = interrupt.until_interrupted(self.lease(&self.computing)).await??;
             statement.start(lease.handle().clone(), Some((self.queue.clone(), who, turn)));
@@ -383,9 +385,10 @@ impl Executor {
 }
 
 /// Somebody who may have so many turns.
-fn who(principal: &Principal, most: usize) -> Who {
+fn who(request: Request<'_>, most: usize) -> Who {
+    let principal = request.principal;
     Who {
-        user: principal.name.as_str().into(),
+        user: request.connection.unwrap_or(&principal.name).into(),
         role: principal.roles.first().map_or(NO_ROLE, String::as_str).into(),
         most,
     }

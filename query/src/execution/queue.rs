@@ -15,6 +15,7 @@ use super::limits::Exceeded;
 /// Who asks for a turn.
 #[derive(Debug, Clone)]
 pub(crate) struct Who {
+    /// The user, or the connection of somebody who did not log in.
     pub(crate) user: Arc<str>,
     /// The role whose share it is.
     pub(crate) role: Arc<str>,

@@ -330,6 +330,7 @@ mod tests {
                 ..Principal::default()
             },
             session: Some("s"),
+            connection: None,
             sql: "select 1",
         };
         Arc::new(Statement::new(&request, limits(time, rows)))

@@ -26,6 +26,7 @@ async fn run(executor: &Executor, sql: &str) -> Result<Run> {
         id: "q",
         principal: &principal,
         session: None,
+        connection: None,
         sql,
     };
     executor.run_physical(plan, session.state(), request).await
@@ -36,7 +37,16 @@ fn asked(principal: &Principal) -> Request<'_> {
         id: "q",
         principal,
         session: None,
+        connection: None,
         sql: "select 1",
+    }
+}
+
+/// By somebody who does not log in.
+fn asked_by<'a>(principal: &'a Principal, connection: &'a str) -> Request<'a> {
+    Request {
+        connection: Some(connection),
+        ..asked(principal)
     }
 }
 
@@ -150,21 +160,29 @@ async fn what_is_never_planned_keeps_the_turns_of_its_user_alone() {
         name: name.to_owned(),
         ..Principal::default()
     });
+    keeps_its_own_turns(&executor, asked(&ana), asked(&bob)).await;
+    // Where nobody logs in, whoever is at the other end of another connection.
+    let nobody = Principal::anonymous();
+    keeps_its_own_turns(&executor, asked_by(&nobody, "[::1]:1"), asked_by(&nobody, "[::1]:2")).await;
+}
+
+/// What one of the two asks for is never planned; the other goes on.
+async fn keeps_its_own_turns(executor: &Executor, stuck: Request<'_>, other: Request<'_>) {
     let (go_on, wait) = mpsc::channel::<()>();
     let wait = Arc::new(std::sync::Mutex::new(wait));
-    let stuck = (0..PLANNERS / 4).map(|_| {
+    let all = (0..PLANNERS / 4).map(|_| {
         let wait = wait.clone();
-        executor.plan_in_turn(asked(&ana), async move {
+        executor.plan_in_turn(stuck, async move {
             let _ = wait.lock().unwrap().recv();
             Ok(())
         })
     });
-    for ended in futures::future::join_all(stuck).await {
+    for ended in futures::future::join_all(all).await {
         assert!(ended.unwrap_err().to_string().contains("2 s"));
     }
-    let mut more = Box::pin(executor.plan_in_turn(asked(&ana), async { Ok(7) }));
+    let mut more = Box::pin(executor.plan_in_turn(stuck, async { Ok(7) }));
     assert!(futures::FutureExt::now_or_never(&mut more).is_none());
-    assert_eq!(executor.plan_in_turn(asked(&bob), async { Ok(7) }).await.unwrap(), 7);
+    assert_eq!(executor.plan_in_turn(other, async { Ok(7) }).await.unwrap(), 7);
     drop(go_on);
     assert_eq!(more.await.unwrap(), 7);
 }

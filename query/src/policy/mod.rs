@@ -8,6 +8,7 @@
 mod barrier;
 mod check;
 mod config;
+mod failing;
 mod gate;
 mod grant;
 mod key;
@@ -21,12 +22,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cordada_core::TableName;
-use cordada_lake::query::gate::Hides;
+use cordada_lake::query::gate::{Hides, Writes};
 use cordada_lake::query::metadata::Described;
+use cordada_lake::query::session::DEFAULT_SCHEMA;
 use cordada_lake::{Lake, Release, journal};
 use datafusion::catalog::{CatalogProvider, TableProvider};
+use datafusion::common::TableReference;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::error::Result;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 
 pub(crate) use check::check;
 pub use config::{Mask, Personal};
@@ -37,10 +42,32 @@ use relation::{Planner, PolicedRelation};
 pub(crate) use template::Asker;
 
 use crate::access::Access;
+use crate::bulk_ingest;
 
 /// What a relation shows, if policies have a say in it.
 pub(crate) fn shown_plan<'a>(relation: &'a (dyn TableProvider + 'static)) -> Option<&'a LogicalPlan> {
     relation.downcast_ref::<PolicedRelation>().map(PolicedRelation::plan)
+}
+
+/// Whether the plan reads a journal, behind policies too: those are read as they are now, so that such a plan is good once.
+/// `default_schema` is that of tables that are named without one.
+///
+/// # Errors
+/// The plan is not sound.
+pub(crate) fn reads_journal(plan: &LogicalPlan, default_schema: &str) -> Result<bool> {
+    let mut found = journal::is_read_by(plan, default_schema)?;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Some(shown) = shown_plan(&*source_as_provider(&scan.source)?)
+        {
+            found = found || reads_journal(shown, default_schema)?;
+        }
+        Ok(match found {
+            true => TreeNodeRecursion::Stop,
+            false => TreeNodeRecursion::Continue,
+        })
+    })?;
+    Ok(found)
 }
 
 /// A relation by its catalog, which is of one release, and its name.
@@ -107,9 +134,13 @@ impl Policies {
         let Some(relation) = schema.table(name.name()).await? else {
             return Ok(None);
         };
-        let relation = view::bounded(relation, &self.access)?;
-        if is_limited && name.schema() != journal::SCHEMA {
-            self.opened().insert(key, relation.clone());
+        let relation = view::bounded(name, relation, &self.access, &self.planner)?;
+        if is_limited || shown_plan(&*relation).is_some() {
+            let reference = TableReference::partial(name.schema(), name.name());
+            let scan = LogicalPlanBuilder::scan(reference, provider_as_source(relation.clone()), None)?;
+            if !reads_journal(scan.plan(), DEFAULT_SCHEMA)? {
+                self.opened().insert(key, relation.clone());
+            }
         }
         Ok(Some(relation))
     }
@@ -122,5 +153,16 @@ impl Policies {
 impl Hides for Policies {
     fn hides(&self, relation: &TableName, column: &str) -> bool {
         self.access.hides(relation, column)
+    }
+}
+
+impl Writes for Policies {
+    fn writes(&self, relation: &TableName) -> bool {
+        let (schema, name) = (relation.schema(), relation.name());
+        bulk_ingest::takes(schema) && self.access.may_write(schema, name)
+    }
+
+    fn writes_schema(&self, schema: &str) -> bool {
+        bulk_ingest::takes(schema) && self.access.may_write_schema(schema)
     }
 }

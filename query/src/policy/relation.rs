@@ -11,14 +11,16 @@ use cordada_lake::query::sql;
 use cordada_lake::{Lake, Release};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Column, ScalarValue};
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::{TableType, ViewTable, provider_as_source};
 use datafusion::error::Result;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Case, Cast, Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::barrier::Barrier;
+use super::barrier::{Barrier, without_words};
 use super::config::Mask;
+use super::failing::{may_fail, may_fail_on_others};
 use super::grant::Part;
 use super::key::MaskKey;
 use super::mask::{Masking, Way};
@@ -27,10 +29,12 @@ use super::safe::is_safe;
 /// A relation, filtered and masked.
 #[derive(Debug)]
 pub(super) struct PolicedRelation {
+    name: Arc<TableName>,
     plan: LogicalPlan,
     schema: SchemaRef,
     table_type: TableType,
-    /// The columns that show their values in every row.
+    /// The columns that show their values in every row, and by which rows may be left out before anything else is
+    /// computed: none if something of the plan may fail.
     clear: BTreeSet<String>,
 }
 
@@ -59,6 +63,55 @@ impl Planner {
     /// # Errors
     /// Why a policy does not fit the relation, for whoever runs the server.
     pub(super) async fn police(
+        &self,
+        name: &TableName,
+        relation: Arc<dyn TableProvider>,
+        parts: &[Part],
+        hidden: Hidden,
+    ) -> Result<PolicedRelation, String> {
+        let mut policed = self.shown(name, relation.clone(), parts, hidden).await?;
+        if self
+            .tells_by_errors(name, &relation, parts, hidden, &policed.plan)
+            .await?
+        {
+            policed.clear.clear();
+        }
+        Ok(policed)
+    }
+
+    /// Whether an error may tell of rows that are not shown, or of values that are masked, if somebody chooses the rows
+    /// that are looked at. What a view computes of the rows that it shows, it may fail on.
+    async fn tells_by_errors(
+        &self,
+        name: &TableName,
+        relation: &Arc<dyn TableProvider>,
+        parts: &[Part],
+        hidden: Hidden,
+        plan: &LogicalPlan,
+    ) -> Result<bool, String> {
+        if relation.downcast_ref::<ViewTable>().is_none() {
+            return Ok(self.is_so_of(plan, may_fail));
+        }
+        let columns = Arc::new(EmptyTable::new(relation.schema()));
+        let of_policies = self.shown(name, columns, parts, hidden).await?;
+        Ok(self.is_so_of(&of_policies.plan, may_fail) || self.is_so_of(plan, may_fail_on_others))
+    }
+
+    /// Whether the view's own conditions may fail.
+    pub(super) fn view_tells_by_errors(&self, view: &ViewTable) -> bool {
+        self.is_so_of(view.logical_plan(), may_fail_on_others)
+    }
+
+    /// Whether that is so of the plan as it will run; also if it cannot be planned.
+    fn is_so_of(&self, plan: &LogicalPlan, is_so: impl Fn(&LogicalPlan) -> Result<bool>) -> bool {
+        let session = self.lake.session(&self.release);
+        sql::optimized(&session, plan)
+            .and_then(|plan| is_so(&plan))
+            .unwrap_or(true)
+    }
+
+    /// What the parts show, whatever may fail.
+    async fn shown(
         &self,
         name: &TableName,
         relation: Arc<dyn TableProvider>,
@@ -100,6 +153,7 @@ impl Planner {
             .and_then(LogicalPlanBuilder::build)
             .map_err(|error| error.strip_backtrace())?;
         Ok(PolicedRelation {
+            name: Arc::new(name.clone()),
             plan,
             schema: Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())),
             table_type,
@@ -262,17 +316,21 @@ impl PolicedRelation {
     ///
     /// # Errors
     /// Its columns cannot be named.
-    pub(super) fn of_view(view: &ViewTable) -> Result<Self> {
+    pub(super) fn of_view(name: &TableName, view: &ViewTable, planner: &Planner) -> Result<Self> {
         let (plan, schema) = (view.logical_plan(), view.schema());
         let columns = schema.fields().iter().enumerate().map(|(index, field)| {
             let column = Column::from(plan.schema().qualified_field(index));
             Expr::Column(column).alias(field.name())
         });
         let columns: Vec<_> = columns.collect();
-        let names = schema.fields().iter().map(|field| field.name().clone());
+        let clear = match planner.view_tells_by_errors(view) {
+            true => BTreeSet::new(),
+            false => schema.fields().iter().map(|field| field.name().clone()).collect(),
+        };
         Ok(Self {
+            name: Arc::new(name.clone()),
             plan: LogicalPlanBuilder::from(plan.clone()).project(columns)?.build()?,
-            clear: names.collect(),
+            clear,
             table_type: TableType::View,
             schema,
         })
@@ -333,7 +391,8 @@ impl TableProvider for PolicedRelation {
         if limit.is_some() {
             plan = plan.limit(0, limit)?;
         }
-        let rows = state.create_physical_plan(&plan.build()?).await?;
-        Ok(Arc::new(Barrier::new(rows, schema)))
+        let rows = state.create_physical_plan(&plan.build()?).await;
+        let rows = rows.map_err(|error| without_words(error, &self.name))?;
+        Ok(Arc::new(Barrier::new(self.name.clone(), rows, schema)))
     }
 }

@@ -13,19 +13,24 @@ use datafusion::datasource::ViewTable;
 use datafusion::error::Result;
 use datafusion::logical_expr::LogicalPlan;
 
-use super::relation::PolicedRelation;
+use super::relation::{Planner, PolicedRelation};
 use crate::access::Access;
 
 /// The relation; if it is a view that leaves rows out of what `access` does not read, behind a barrier.
 ///
 /// # Errors
 /// Its columns cannot be named.
-pub(super) fn bounded(relation: Arc<dyn TableProvider>, access: &Access) -> Result<Arc<dyn TableProvider>> {
+pub(super) fn bounded(
+    name: &TableName,
+    relation: Arc<dyn TableProvider>,
+    access: &Access,
+    planner: &Planner,
+) -> Result<Arc<dyn TableProvider>> {
     let Some(view) = relation.downcast_ref::<ViewTable>() else {
         return Ok(relation);
     };
     match leaves_out(view.logical_plan(), access)? {
-        true => Ok(Arc::new(PolicedRelation::of_view(view)?)),
+        true => Ok(Arc::new(PolicedRelation::of_view(name, view, planner)?)),
         false => Ok(relation),
     }
 }

@@ -112,6 +112,8 @@ pub const ATTEMPTS: &[&str] = &[
     "select relname, reltuples from pg_class where relname in ('person', 'purchase')",
     "select view_definition from information_schema.views where table_schema = 'marts'",
     "describe warehouse.person",
+    "select has_column_privilege('warehouse.person', 'secret', 'select')",
+    "select attname, has_column_privilege(attrelid, attnum, 'select') from pg_attribute",
     "show columns from warehouse.person",
     "select * from ops.runs",
     "select pg_get_viewdef('marts.people'::regclass)",

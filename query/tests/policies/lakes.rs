@@ -14,6 +14,7 @@ use cordada_lake::{Draft, Journal, JournalType, Lake, Mode, Relation, Settings, 
 use cordada_query::auth::Principal;
 use cordada_query::{Engine, Executor, Mask, Personal, Role, ServerLimits};
 use cordada_query_contract::lines;
+use datafusion::physical_plan::displayable;
 use datafusion::physical_plan::memory::MemoryStream;
 use futures::TryStreamExt;
 use tempfile::TempDir;
@@ -78,7 +79,7 @@ const ROWS_OF_BEA: [(&str, &str); 2] = [
     ),
 ];
 
-const VIEWS: [(&str, &str); 4] = [
+const VIEWS: [(&str, &str); 5] = [
     (
         "marts.spending",
         "select p.country, p.name, count(*) as purchases, sum(b.amount) as amount, min(p.email) as email \
@@ -91,6 +92,10 @@ const VIEWS: [(&str, &str); 4] = [
     (
         "marts.spaniards",
         "select id, balance, note from lake.warehouse.person where country = 'ES'",
+    ),
+    (
+        "marts.numbered",
+        "select id, country, born from lake.warehouse.person where cast(note as int) > 0",
     ),
     (
         "marts.rich",
@@ -184,6 +189,15 @@ impl Lakes {
     /// What somebody else is answered.
     pub async fn policed_as(&self, asker: &Principal, sql: &str) -> Answer {
         self.policed.answer(asker, sql).await
+    }
+
+    /// How a statement of somebody else would run, as text.
+    pub async fn physical_plan(&self, asker: &Principal, sql: &str) -> String {
+        let scope = self.policed.engine.scope(&asker.access, None, "marts").await.unwrap();
+        let planned = self.policed.engine.plan(&scope, sql).await.unwrap();
+        let state = state_for(&planned.workspace.session, "ana");
+        let plan = state.create_physical_plan(&planned.plan).await.unwrap();
+        displayable(&*plan).indent(false).to_string()
     }
 
     /// What the user is answered.

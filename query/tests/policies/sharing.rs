@@ -138,3 +138,105 @@ async fn an_answer_is_given_again_only_if_policies_do_not_change_it() {
     assert!(questions[0].is_some() && questions[0] != questions[1]);
     assert_eq!(questions[2..], [None, None, None]);
 }
+
+/// Statements that choose rows, or none.
+const CHOICES: [&str; 8] = [
+    "",
+    "where id = 3",
+    "where id = 1",
+    "where country = 'ES'",
+    "where country = 'PT' and id < 10",
+    "where id < 0",
+    "where id in (0, 3, 6) and born is not null",
+    "where 1 / (id - 2) < 5",
+];
+
+fn masked(expression: &str) -> BTreeMap<String, Role> {
+    role("", &[("note", Mask::Expression(expression.to_owned()))])
+}
+
+/// Whether `where id = 4` fails would tell what is in that row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_that_fails_does_so_whatever_is_asked() {
+    let lakes = Lakes::fill().await;
+    for (roles, value) in [
+        (role("cast(note as int) > 0", &[]), "count(*)"),
+        (role("country = 'ES' and cast(note as int) >= 0", &[]), "max(id)"),
+        (role("1 / (balance - 666) < 1 or country = 'FR'", &[]), "min(country)"),
+        (
+            role("id in (select cast(note as int) from lake.warehouse.person)", &[]),
+            "count(*)",
+        ),
+        (masked("cast(cast(note as int) as varchar)"), "max(note)"),
+    ] {
+        let asker = principal("ana", &roles, "ES");
+        for choice in CHOICES {
+            let sql = format!("select {value} from warehouse.person {choice}");
+            match lakes.policed_as(&asker, &sql).await {
+                Answer::Rows(rows) => panic!("{sql}: {rows:?}"),
+                Answer::Refused(message) => assert!(
+                    message.contains("fails on a value")
+                        && !message.contains("not a number")
+                        && !message.contains("666"),
+                    "{sql}: {message}"
+                ),
+            }
+        }
+    }
+    // What is masked is computed only if somebody asks for it.
+    let asker = principal("ana", &masked("cast(cast(note as int) as varchar)"), "ES");
+    let ids = lakes
+        .policed_as(&asker, "select count(id) from warehouse.person where id > 3")
+        .await;
+    assert_eq!(ids, Answer::Rows(vec!["56".to_owned()]));
+}
+
+/// A view is such a policy for who does not read what is behind it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_that_fails_does_so_whatever_is_asked() {
+    let lakes = Lakes::fill().await;
+    for choice in CHOICES {
+        let sql = format!("select count(*) from marts.numbered {choice}");
+        match lakes.policed("vic", &sql).await {
+            Answer::Rows(rows) => panic!("{sql}: {rows:?}"),
+            Answer::Refused(message) => assert!(message.contains("fails on a value"), "{sql}: {message}"),
+        }
+    }
+}
+
+/// Conditions that cannot fail skip files, where the policies cannot fail either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conditions_go_below_policies_that_cannot_fail() {
+    let lakes = Lakes::fill().await;
+    for (roles, goes_below) in [
+        (role("country = attribute('country')", &[]), true),
+        (
+            role("country like 'E%' and balance > 3 and born < date '2000-01-01'", &[]),
+            true,
+        ),
+        (role("try_cast(note as int) > 0", &[]), true),
+        (
+            role(
+                "id in (select person_id from lake.warehouse.purchase where amount > 5)",
+                &[],
+            ),
+            true,
+        ),
+        (
+            role(
+                "",
+                &[("email", Mask::Partial), ("name", Mask::Hash), ("born", Mask::Year)],
+            ),
+            true,
+        ),
+        (masked("left(upper(note), 2)"), true),
+        (role("cast(note as int) > 0", &[]), false),
+        (masked("cast(cast(note as int) as varchar)"), false),
+    ] {
+        let asker = principal("ana", &roles, "ES");
+        let sql = "select id, note from warehouse.person where id = 3";
+        let plan = lakes.physical_plan(&asker, sql).await;
+        let above = plan.split("PolicyBarrierExec").next().unwrap();
+        assert_eq!(!above.contains("id@0 = 3"), goes_below, "{roles:?}: {plan}");
+    }
+}

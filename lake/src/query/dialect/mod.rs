@@ -11,7 +11,7 @@ use datafusion::common::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::TableFactor;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace, Word};
 
 mod grammar;
 mod rewrites;
@@ -85,16 +85,52 @@ fn too_long(most: String) -> Error {
 
 /// The statement with `?` for each literal and without comments, on one line and not longer than a log should show.
 pub(super) fn without_literals(sql: &str) -> String {
+    shown(sql, |_| Shown::Whole)
+}
+
+/// The same of a statement that was not understood. What stands in quotes may be a text then, not a name; what follows a `#`
+/// a comment; and what follows a sign that SQL does not have, anything.
+pub(super) fn without_quotes(sql: &str) -> String {
+    shown(sql, |token| match token {
+        Token::Word(Word {
+            quote_style: Some(_), ..
+        }) => Shown::Replaced,
+        Token::Char(_) => Shown::End,
+        token if token.to_string().starts_with('#') => Shown::NotTheLine,
+        _ => Shown::Whole,
+    })
+}
+
+/// What is shown of a token that is neither a literal nor white space, and of what follows it.
+enum Shown {
+    Whole,
+    /// `?` in its place.
+    Replaced,
+    /// Neither it nor the rest of its line.
+    NotTheLine,
+    /// Neither it nor the rest.
+    End,
+}
+
+fn shown(sql: &str, of: impl Fn(&Token) -> Shown) -> String {
     let Ok(tokens) = tokenize(sql) else {
         return "(no SQL)".to_owned();
     };
+    let mut tokens = tokens.into_iter().map(|TokenWithSpan { token, .. }| token);
     let mut shown = String::new();
-    for TokenWithSpan { token, .. } in tokens {
+    while let Some(token) = tokens.next() {
         match token {
             Token::Whitespace(_) if shown.ends_with(' ') => {}
             Token::Whitespace(_) => shown.push(' '),
             token if tokens::is_literal(&token) => shown.push('?'),
-            token => shown.push_str(&token.to_string()),
+            token => match of(&token) {
+                Shown::Whole => shown.push_str(&token.to_string()),
+                Shown::Replaced => shown.push('?'),
+                Shown::NotTheLine => {
+                    tokens.find(|token| matches!(token, Token::Whitespace(Whitespace::Newline)));
+                }
+                Shown::End => break,
+            },
         }
     }
     shown.trim().chars().take(LONGEST_SHOWN).collect()
@@ -210,6 +246,27 @@ mod tests {
             "select ?, ?, ?, \"Name\" from t where a = $1 and b in (?, ?)"
         );
         assert_eq!(without_literals("select 'secret"), "(no SQL)");
+    }
+
+    #[test]
+    fn of_what_was_not_understood_nothing_in_quotes_is_logged() {
+        for (sql, logged) in [
+            (
+                "select * from people where name = \"Ana López\" and city = `Jaén` -- for Ana",
+                "select * from people where name = ? and city = ?",
+            ),
+            (
+                "select a -- x\n# Ana López, 4111\nfrom t #ana\n where \"b\".c = 'x'",
+                "select a from t where ?.c = ?",
+            ),
+            (
+                "select a from t where name = “Ana López”",
+                "select a from t where name =",
+            ),
+            ("select \"Ana López", "(no SQL)"),
+        ] {
+            assert_eq!(without_quotes(sql), logged, "{sql}");
+        }
     }
 
     #[test]

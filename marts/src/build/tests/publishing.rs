@@ -239,3 +239,20 @@ async fn a_node_whose_rows_break_a_constraint_of_its_table_fails() {
     );
     assert_eq!(house.query("select spent from marts.totals").await, "1");
 }
+
+#[tokio::test]
+async fn a_table_that_clients_write_is_not_built() {
+    let house = House::with(&shop()).await;
+    let mut draft = Draft::new(house.lake.releases().newest().await.unwrap(), "bulk ingest", "run");
+    let relation = cordada_lake::Relation {
+        by_client: true,
+        ..cordada_lake::Relation::view("select 1 as total")
+    };
+    draft.set("marts.total".parse().unwrap(), relation);
+    house.lake.releases().publish(&draft).await.unwrap();
+    let refused = house.build_with(BuildOptions::default()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Config, "{refused}");
+    let told = refused.to_string();
+    assert!(told.contains("marts.total") && told.contains("another name"), "{told}");
+    assert_eq!(house.lake.releases().newest().await.unwrap().number, 1);
+}

@@ -41,6 +41,12 @@ const LOOKUPS: [(&str, &str); 4] = [
     ),
 ];
 
+/// Whether the user has a privilege on a column: `$1` is the relation, `$2` the column's name or place, `$3` the privilege
+/// on the relation.
+const COLUMN_PRIVILEGE: &str = "($3 AND (SELECT count(*) > 0 FROM (SELECT attrelid AS _key, attname AS _name, \
+    CAST(attnum AS VARCHAR) AS _place FROM pg_catalog.pg_attribute) _of WHERE _of._key = to_regclass($1) \
+    AND (_of._name = CAST($2 AS VARCHAR) OR _of._place = CAST($2 AS VARCHAR))))";
+
 /// The name of the relation with an identifier, as `regclass` writes it.
 const RELATION: &str = "(SELECT max(_of._what) FROM (SELECT described.oid AS _key, \
     CASE WHEN named.nspname = current_schema() THEN described.relname \
@@ -99,7 +105,22 @@ fn of_expression(expr: &mut Expr) -> Result<()> {
     match expr {
         Expr::Function(function) => {
             let own = own_name(&mut function.name);
-            if let Some(lookup) = own.and_then(|own| LOOKUPS.iter().find(|(name, _)| *name == own))
+            if own.as_deref() == Some("has_column_privilege")
+                && let Some(arguments) = arguments(function)
+            {
+                let (relation, column, on_relation) = match arguments.as_slice() {
+                    [relation, column, privilege] => {
+                        let asked = [relation.clone(), privilege.clone()];
+                        (relation, column, expression("has_table_privilege($1, $2)", &asked)?)
+                    }
+                    [user, relation, column, privilege] => {
+                        let asked = [user.clone(), relation.clone(), privilege.clone()];
+                        (relation, column, expression("has_table_privilege($1, $2, $3)", &asked)?)
+                    }
+                    _ => return Ok(()),
+                };
+                *expr = expression(COLUMN_PRIVILEGE, &[relation.clone(), column.clone(), on_relation])?;
+            } else if let Some(lookup) = own.and_then(|own| LOOKUPS.iter().find(|(name, _)| *name == own))
                 && let Some(mut arguments) = arguments(function)
             {
                 if let Some(first) = arguments.first_mut().filter(|first| is_text(first)) {

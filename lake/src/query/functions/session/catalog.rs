@@ -111,20 +111,35 @@ fn identifier(arguments: &[ScalarValue], of: impl Fn(&str) -> Option<i64>) -> Re
     })))
 }
 
-fn relation(arguments: &[ScalarValue], config: &ConfigOptions) -> Result<ScalarValue> {
-    identifier(arguments, |name| match parts(name).as_slice() {
-        [name] if name.starts_with("pg_") => Some(oids::of_relation("pg_catalog", name)),
-        [name] => Some(oids::of_relation(&config.catalog.default_schema, name)),
-        [schema, name] => Some(oids::of_relation(schema, name)),
-        [catalog, schema, name] if catalog == CATALOG => Some(oids::of_relation(schema, name)),
+/// The schema and the name of the relation that a text names.
+pub(super) fn name_of_relation(text: &str, config: &ConfigOptions) -> Option<(String, String)> {
+    let (schema, name) = match parts(text).as_slice() {
+        [name] if name.starts_with("pg_") => ("pg_catalog".to_owned(), name.clone()),
+        [name] => (config.catalog.default_schema.clone(), name.clone()),
+        [schema, name] => (schema.clone(), name.clone()),
+        [catalog, schema, name] if catalog == CATALOG => (schema.clone(), name.clone()),
+        _ => return None,
+    };
+    Some((schema, name))
+}
+
+/// The schema that a text names.
+pub(super) fn name_of_schema(text: &str) -> Option<String> {
+    match parts(text).as_slice() {
+        [schema] => Some(schema.clone()),
         _ => None,
+    }
+}
+
+fn relation(arguments: &[ScalarValue], config: &ConfigOptions) -> Result<ScalarValue> {
+    identifier(arguments, |text| {
+        name_of_relation(text, config).map(|(schema, name)| oids::of_relation(&schema, &name))
     })
 }
 
 fn schema(arguments: &[ScalarValue], _: &ConfigOptions) -> Result<ScalarValue> {
-    identifier(arguments, |name| match parts(name).as_slice() {
-        [schema] => Some(oids::of_schema(schema)),
-        _ => None,
+    identifier(arguments, |text| {
+        name_of_schema(text).map(|schema| oids::of_schema(&schema))
     })
 }
 

@@ -1,5 +1,5 @@
-//! The write-ahead log of one stream: a hit is acknowledged when it is here, synchronised with the disk, and it stays
-//! until it is in the lake. Why and how: `docs/adr/0008-events-write-ahead.md`.
+//! A write-ahead log: what comes is acknowledged when it is here, synchronised with the disk, and it stays until it is in
+//! the lake. Why and how: `docs/adr/0008-events-write-ahead.md`.
 //!
 //! The log is a folder of segments. Each process that writes to it gives its records an identifier of its own and
 //! numbers them from 0, so that nothing of what an earlier one left is ever written to again. One thread writes: it
@@ -28,29 +28,32 @@ use cordada_core::{Context, Error, Result, private};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, mpsc, oneshot};
 use uuid::Uuid;
 
-pub(crate) use self::frame::Entry;
-pub(crate) use self::scan::{Damage, Found};
-pub(crate) use self::segment::Segment;
+pub use self::frame::Entry;
+pub use self::scan::{Damage, Found, Scan};
+pub use self::segment::Segment;
 use self::writer::Writer;
 
 /// The file that only one process at a time has locked.
 const LOCK: &str = "lock";
 
-/// How much a log may hold.
+/// What a log is, and how much it may hold.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub struct Limits {
+    /// What it is, for errors: `the log of events`.
+    pub what: &'static str,
     /// Bytes of a segment, after which the next one begins.
-    pub(crate) segment: u64,
+    pub segment: u64,
     /// Bytes of all segments; beyond that nothing is accepted.
-    pub(crate) backlog: u64,
+    pub backlog: u64,
 }
 
-/// The logs of one source that are open: whoever collects and whoever lands share them.
+/// Logs that are open: whoever writes one and whoever lands it share it.
 #[derive(Clone, Default)]
-pub(crate) struct Logs(Arc<Mutex<BTreeMap<PathBuf, Weak<Log>>>>);
+pub struct Logs(Arc<Mutex<BTreeMap<PathBuf, Weak<Log>>>>);
 
-/// An open log. There is one a folder, whatever the number of processes and sources that want it.
-pub(crate) struct Log {
+/// An open log. There is one a folder, whatever the number of processes and others that want it.
+pub struct Log {
+    what: &'static str,
     dir: PathBuf,
     /// The list that it is in.
     open: Arc<Mutex<BTreeMap<PathBuf, Weak<Log>>>>,
@@ -91,13 +94,13 @@ enum Command {
 }
 
 impl Logs {
-    /// The log in a folder, which is made if it is not there; `None` if somebody else has it: another process, or
-    /// another source.
+    /// The log in a folder, which is made if it is not there; `None` if somebody else has it: another process, or others
+    /// in this one.
     ///
     /// # Errors
     /// Unavailable: a disk that cannot be read or written.
-    pub(crate) fn open(&self, dir: &Path, limits: Limits) -> Result<Option<Arc<Log>>> {
-        let doing = || format!("opening the log of events in {}", dir.display());
+    pub fn open(&self, dir: &Path, limits: Limits) -> Result<Option<Arc<Log>>> {
+        let doing = || format!("opening {} in {}", limits.what, dir.display());
         private::folder(dir).doing(doing)?;
         let dir = dir.canonicalize().doing(doing)?;
         let mut open = locked(&self.0);
@@ -125,12 +128,13 @@ impl Logs {
             backlog: limits.backlog.into(),
         });
         let (queue, commands) = mpsc::unbounded_channel();
-        let writer = Writer::new(dir.clone(), Uuid::now_v7(), limits.segment, shared.clone());
+        let writer = Writer::new(dir.clone(), Uuid::now_v7(), limits, shared.clone());
         let writer = std::thread::Builder::new()
-            .name("events".into())
+            .name("log".into())
             .spawn(move || writer.run(commands))
             .doing(doing)?;
         let log = Arc::new(Log {
+            what: limits.what,
             dir: dir.clone(),
             open: self.0.clone(),
             shared,
@@ -150,34 +154,51 @@ impl Log {
     /// # Errors
     /// Unavailable: the disk is full or broken, or the log holds as much as it may. The entries are not in it then, or
     /// nobody knows; whoever sent them should send them again.
-    pub(crate) async fn append(&self, entries: Vec<Entry>, room: Option<OwnedSemaphorePermit>) -> Result<()> {
+    pub async fn append(&self, entries: Vec<Entry>, room: Option<OwnedSemaphorePermit>) -> Result<()> {
+        self.hand_over(entries, room).await
+    }
+
+    /// Has the entries written behind what was handed over before; what is given is done when the disk has them, and need
+    /// not be waited for.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn hand_over(
+        &self,
+        entries: Vec<Entry>,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> impl Future<Output = Result<()>> + Send + use<> {
         let (done, written) = oneshot::channel();
-        self.send(Command::Append { entries, room, done })?;
-        written.await.map_err(|_| self.stopped())?
+        let sent = self.send(Command::Append { entries, room, done });
+        let stopped = self.stopped();
+        async move {
+            sent?;
+            written.await.map_err(|_| stopped)?
+        }
     }
 
     /// Ends the segment that is being written, so that what is in it can land.
     ///
     /// # Errors
     /// Failed when the writer is gone.
-    pub(crate) async fn seal(&self) -> Result<()> {
+    pub async fn seal(&self) -> Result<()> {
         let (done, sealed) = oneshot::channel();
         self.send(Command::Seal(done))?;
         sealed.await.map_err(|_| self.stopped())
     }
 
     /// The right to land what is in the log, which one at a time has; `None` if somebody else has it.
-    pub(crate) fn try_read(&self) -> Option<OwnedMutexGuard<()>> {
+    pub fn try_read(&self) -> Option<OwnedMutexGuard<()>> {
         self.reading.clone().try_lock_owned().ok()
     }
 
     /// The complete segments, oldest first.
-    pub(crate) fn sealed(&self) -> Vec<Segment> {
+    pub fn sealed(&self) -> Vec<Segment> {
         self.shared.sealed().iter().cloned().collect()
     }
 
     /// Whether anything waits to land.
-    pub(crate) fn has_pending(&self) -> bool {
+    pub fn has_pending(&self) -> bool {
         self.shared.unsealed.load(Ordering::Acquire) > 0 || !self.shared.sealed().is_empty()
     }
 
@@ -185,7 +206,7 @@ impl Log {
     ///
     /// # Errors
     /// Unavailable: a disk that cannot be written.
-    pub(crate) fn remove(&self, segment: &Segment, damaged: bool) -> Result<()> {
+    pub fn remove(&self, segment: &Segment, damaged: bool) -> Result<()> {
         let doing = || format!("removing {}", segment.path.display());
         match damaged {
             true => recover::put_aside(&segment.path)?,
@@ -202,8 +223,7 @@ impl Log {
     }
 
     fn stopped(&self) -> Error {
-        let doing = format!("writing the log of events in {}", self.dir.display());
-        Error::failed(doing, "its writer has ended")
+        Error::failed(writer::doing(self.what, &self.dir), "its writer has ended")
     }
 }
 

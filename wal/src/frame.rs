@@ -20,7 +20,7 @@ const REJECTED: u8 = b'-';
 
 /// What a log holds: JSON of a record that is to land, or of one that is not, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Entry {
+pub enum Entry {
     /// A JSON object.
     Record(Vec<u8>),
     /// `{"reason": …, "record": …}`, both text.

@@ -19,7 +19,7 @@ pub(super) fn segments(dir: &Path) -> Result<Vec<Segment>> {
     let mut found: Vec<Segment> = Vec::new();
     for path in paths(dir)? {
         let Some(mut scan) = Scan::open(&path)? else {
-            tracing::error!(file = %path.display(), "this is not a part of the log of events: it is put aside");
+            tracing::error!(file = %path.display(), "this is not a part of the log: it is put aside");
             put_aside(&path)?;
             continue;
         };

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::frame::Entry;
 use super::segment::{self, HEADER, Header, Segment};
-use super::{Command, SharedLog};
+use super::{Command, Limits, SharedLog};
 
 /// Bytes after which a batch is written, whatever else waits.
 const BATCH: usize = 8 << 20;
@@ -24,7 +24,7 @@ type Waiters = Vec<oneshot::Sender<Result<()>>>;
 pub(super) struct Writer {
     dir: PathBuf,
     id: Uuid,
-    segment: u64,
+    limits: Limits,
     shared: Arc<SharedLog>,
     active: Option<Active>,
     /// The number of the next record.
@@ -41,11 +41,11 @@ struct Active {
 }
 
 impl Writer {
-    pub(super) fn new(dir: PathBuf, id: Uuid, segment: u64, shared: Arc<SharedLog>) -> Self {
+    pub(super) fn new(dir: PathBuf, id: Uuid, limits: Limits, shared: Arc<SharedLog>) -> Self {
         Self {
             dir,
             id,
-            segment,
+            limits,
             shared,
             active: None,
             next: 0,
@@ -83,7 +83,7 @@ impl Writer {
                     let result = self.commit(&batch);
                     // Whoever hears that it is written may count on the room.
                     drop(rooms);
-                    acknowledge(&result, waiting);
+                    self.acknowledge(&result, waiting);
                 }
             }
         }
@@ -92,7 +92,7 @@ impl Writer {
 
     /// Writes a batch and synchronises it with the disk.
     fn commit(&mut self, batch: &[Entry]) -> Result<()> {
-        let doing = || format!("writing the log of events in {}", self.dir.display());
+        let doing = || doing(self.limits.what, &self.dir);
         self.buffer.clear();
         for (number, entry) in (self.next..).zip(batch) {
             entry.write(self.id, number, &mut self.buffer);
@@ -100,12 +100,14 @@ impl Writer {
         let size = self.buffer.len() as u64;
         let backlog = self.shared.backlog.load(Ordering::Relaxed);
         if self.shared.bytes.load(Ordering::Acquire) + size > backlog {
-            return Err(
-                Error::unavailable(doing(), "it holds as much as `limits.backlog` allows")
-                    .hint("see why events do not land in the lake"),
-            );
+            return Err(Error::unavailable(doing(), "it holds as much as it may")
+                .hint("see why what is in it does not land in the lake"));
         }
-        if self.active.as_ref().is_some_and(|active| active.bytes >= self.segment) {
+        if self
+            .active
+            .as_ref()
+            .is_some_and(|active| active.bytes >= self.limits.segment)
+        {
             self.seal();
         }
         if self.active.is_none() {
@@ -121,7 +123,7 @@ impl Writer {
         if let Err(error) = written {
             // What the disk has of this batch nobody knows, so nothing is ever written behind it.
             self.seal();
-            return Err(error).doing(|| format!("writing the log of events in {}", self.dir.display()));
+            return Err(error).doing(|| doing(self.limits.what, &self.dir));
         }
         self.next += batch.len() as u64;
         if let Some(active) = &mut self.active {
@@ -170,17 +172,22 @@ impl Writer {
         });
         self.shared.unsealed.store(0, Ordering::Release);
     }
+
+    /// Tells everybody how it went. Whoever has gone away meanwhile is not missed.
+    fn acknowledge(&self, result: &Result<()>, waiting: Waiters) {
+        if let Err(error) = result {
+            tracing::error!(%error, "what comes is refused");
+        }
+        for done in waiting {
+            let _ = done.send(match result {
+                Ok(()) => Ok(()),
+                Err(error) => Err(Error::unavailable(doing(self.limits.what, &self.dir), error.why())),
+            });
+        }
+    }
 }
 
-/// Tells everybody how it went. Whoever has gone away meanwhile is not missed.
-fn acknowledge(result: &Result<()>, waiting: Waiters) {
-    if let Err(error) = result {
-        tracing::error!(%error, "events are refused");
-    }
-    for done in waiting {
-        let _ = done.send(match result {
-            Ok(()) => Ok(()),
-            Err(error) => Err(Error::unavailable("writing the log of events", error.why())),
-        });
-    }
+/// What is being done when the disk fails.
+pub(super) fn doing(what: &str, dir: &Path) -> String {
+    format!("writing {what} in {}", dir.display())
 }

@@ -21,17 +21,19 @@ const DAMAGED: &str = "damaged";
 
 /// A complete segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Segment {
-    pub(crate) path: PathBuf,
+pub struct Segment {
+    /// Where it is.
+    pub path: PathBuf,
     /// Of the process that wrote it.
-    pub(crate) id: Uuid,
+    pub id: Uuid,
     /// The number of its first record.
-    pub(crate) first: u64,
+    pub first: u64,
     /// The number after its last record's.
-    pub(crate) next: u64,
+    pub next: u64,
     /// Whether `next` is only the number after the last record that was found: its process was killed, or ended.
-    pub(crate) is_open: bool,
-    pub(crate) bytes: u64,
+    pub is_open: bool,
+    /// Bytes of the file.
+    pub bytes: u64,
 }
 
 /// What a segment says about itself.
@@ -73,7 +75,7 @@ impl Segment {
     ///
     /// # Errors
     /// Unavailable: a disk that cannot be read.
-    pub(crate) fn scan(&self) -> Result<Scan> {
+    pub fn scan(&self) -> Result<Scan> {
         let unknown = || Error::failed(format!("reading {}", self.path.display()), "it is not a part of a log");
         let scan = Scan::open(&self.path)?.ok_or_else(unknown)?;
         Ok(scan.until(self.next, self.is_open))
@@ -83,7 +85,7 @@ impl Segment {
     ///
     /// # Errors
     /// As [`Self::scan`].
-    pub(crate) fn is_whole(&self) -> Result<bool> {
+    pub fn is_whole(&self) -> Result<bool> {
         let mut scan = self.scan()?;
         while let Some(found) = scan.next()? {
             if let Found::Damage(_) = found {
@@ -94,12 +96,12 @@ impl Segment {
     }
 
     /// Its name, which tells it from all others.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// Where it is kept when it is damaged and has landed.
-    pub(crate) fn aside(&self) -> PathBuf {
+    pub fn aside(&self) -> PathBuf {
         aside(&self.path)
     }
 }

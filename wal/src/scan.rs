@@ -15,20 +15,21 @@ use super::segment::{self, Format, HEADER, Header};
 use super::window::Window;
 
 /// What comes next in a segment.
-pub(crate) enum Found {
+pub enum Found {
     /// A whole record, with its number.
     Record(u64, Entry),
+    /// Something else.
     Damage(Damage),
 }
 
 /// Bytes that are not what was written.
-pub(crate) struct Damage {
+pub struct Damage {
     /// Where in the file; none if the file only lacks some.
-    pub(crate) bytes: Range<u64>,
+    pub bytes: Range<u64>,
     /// The records that are lost with them.
-    pub(crate) numbers: Range<u64>,
+    pub numbers: Range<u64>,
     /// Whether more may have been there: nothing tells where the log ended.
-    pub(crate) is_open: bool,
+    pub is_open: bool,
 }
 
 impl fmt::Display for Damage {
@@ -36,12 +37,12 @@ impl fmt::Display for Damage {
         let Range { start, end } = self.bytes;
         let lost = self.numbers.end - self.numbers.start;
         if lost > 0 {
-            let events = match (lost, self.is_open) {
-                (_, true) => "or more events",
-                (1, false) => "event",
-                _ => "events",
+            let records = match (lost, self.is_open) {
+                (_, true) => "or more records",
+                (1, false) => "record",
+                _ => "records",
             };
-            write!(f, "{lost} {events} cannot be read: ")?;
+            write!(f, "{lost} {records} cannot be read: ")?;
         }
         match start == end {
             true => write!(f, "the log ends or goes on without them at byte {start}"),
@@ -51,7 +52,7 @@ impl fmt::Display for Damage {
 }
 
 /// Reads a segment from its beginning to its end.
-pub(crate) struct Scan {
+pub struct Scan {
     file: Window,
     path: PathBuf,
     format: Format,
@@ -125,7 +126,7 @@ impl Scan {
     ///
     /// # Errors
     /// Unavailable: a disk that cannot be read.
-    pub(crate) fn next(&mut self) -> Result<Option<Found>> {
+    pub fn next(&mut self) -> Result<Option<Found>> {
         self.found().doing(|| format!("reading {}", self.path.display()))
     }
 

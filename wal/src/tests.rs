@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 const LIMITS: Limits = Limits {
+    what: "a log",
     segment: 1 << 20,
     backlog: 1 << 30,
 };
@@ -112,8 +113,8 @@ async fn one_log_a_folder() {
 async fn a_full_log_refuses_and_takes_more_once_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
     let limits = Limits {
-        segment: 1 << 20,
         backlog: 2000,
+        ..LIMITS
     };
     let log = Logs::default().open(dir.path(), limits).unwrap().unwrap();
     log.append(vec![entry(1, 1500)], None).await.unwrap();
