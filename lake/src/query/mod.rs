@@ -32,6 +32,7 @@ mod select_lists;
 pub mod session;
 pub mod session_statements;
 mod set_operations;
+mod shown;
 pub(crate) mod sound_statistics;
 pub mod sql;
 mod stack;

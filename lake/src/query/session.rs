@@ -33,6 +33,7 @@ use crate::query::relations::{self, DependentJoins};
 use crate::query::same_projections;
 use crate::query::scalar_subqueries::OneValue;
 use crate::query::set_operations::CountedRows;
+use crate::query::shown::ShownValues;
 use crate::query::subqueries::PredicateSubqueries;
 use crate::query::subquery_places::SubqueriesAsColumns;
 use crate::query::sums_of_sums::SumsOfSums;
@@ -196,7 +197,7 @@ impl Lake {
         options.sql_parser.parse_float_as_decimal = true;
         options.extensions.insert(ResultLimit::new(self.memory()));
         let mut rules = Analyzer::new().rules;
-        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 12] = [
+        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 13] = [
             Arc::new(SubqueriesAsColumns),
             Arc::new(OneValue),
             Arc::new(DependentJoins),
@@ -204,6 +205,7 @@ impl Lake {
             Arc::new(SumsOfSums),
             Arc::new(ItemsOfRows),
             Arc::new(InOwnType),
+            Arc::new(ShownValues),
             Arc::new(PostgresCasts { written: true }),
             Arc::new(CheckedArithmetic),
             Arc::new(Guards),

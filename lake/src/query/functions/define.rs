@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use super::casts::shown::{shown, shown_items};
 use super::json::mark;
 use super::text::pattern::Pattern;
 use crate::query::session::ResultLimit;
@@ -34,6 +35,10 @@ pub(super) enum Takes {
     TextOrBytes,
     /// A list of texts.
     Texts,
+    /// Anything that has a text, as that which PostgreSQL shows: a truth value is `t` or `f`.
+    Shown,
+    /// A list of anything that has a text, as that which PostgreSQL shows; the items of lists within it are its own.
+    ShownItems,
     /// Anything, as it is.
     Any,
 }
@@ -227,8 +232,11 @@ impl ScalarUDFImpl for Rowwise {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let limit = ResultLimit::of(&args.config_options);
-        let columns = args.args.into_iter().zip(&args.arg_fields);
-        let columns = columns.map(|(value, field)| Column::new(value, field));
+        let columns = args.args.into_iter().zip(&args.arg_fields).enumerate();
+        let columns = columns.map(|(place, (value, field))| {
+            let takes = self.definition.takes;
+            Column::new(value, field)?.made(takes.get(place).or(takes.last()))
+        });
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let patterns = Patterns::default();
         let rows = if constant { 1 } else { args.number_rows };
@@ -348,8 +356,12 @@ fn coerced(takes: Takes, given: &DataType) -> Option<DataType> {
         T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_)
     );
     let is_number = given.is_numeric() || *given == T::Null;
+    let is_list = matches!(given, T::List(_) | T::LargeList(_) | T::FixedSizeList(..));
     Some(match takes {
         Takes::Any => given.clone(),
+        Takes::Shown if is_list || is_text || !given.is_nested() => given.clone(),
+        Takes::ShownItems if is_list || *given == T::Null => given.clone(),
+        Takes::ShownItems if is_text => T::new_list(T::Utf8, true),
         Takes::Text | Takes::TextOrBytes if is_text => given.clone(),
         Takes::TextOrBytes | Takes::Bytes if is_bytes => T::Binary,
         Takes::Bytes if is_text || *given == T::Null => T::Binary,
@@ -389,6 +401,17 @@ impl Column {
             constant,
             field: field.clone(),
         })
+    }
+
+    /// With what no cast makes of the values.
+    fn made(mut self, takes: Option<&Takes>) -> Result<Self> {
+        let is_null = *self.values.data_type() == DataType::Null;
+        match takes {
+            Some(Takes::Shown) if !is_null => self.values = Arc::new(shown(&self.values)?),
+            Some(Takes::ShownItems) if !is_null => self.values = Arc::new(shown_items(&self.values)?),
+            _ => {}
+        }
+        Ok(self)
     }
 }
 

@@ -21,6 +21,7 @@ mod numbers;
 mod page;
 mod session;
 pub(super) mod text;
+mod windows;
 
 pub(super) use bounded::bound;
 pub(super) use numbers::power;
@@ -47,6 +48,7 @@ pub(super) fn all() -> Functions {
         numbers::all(),
         session::all(),
         text::all(),
+        windows::all(),
     ] {
         all.scalar.extend(family.scalar);
         all.aggregate.extend(family.aggregate);

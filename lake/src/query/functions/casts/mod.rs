@@ -6,6 +6,7 @@ mod kinds;
 mod lists;
 mod named;
 mod numbers;
+pub(in crate::query) mod shown;
 mod text;
 mod times;
 
@@ -48,10 +49,15 @@ pub(in crate::query) const CAST: &str = "cast_as";
 /// `cast_as` and `try_cast_as`: what casts become where PostgreSQL's answer is another than the engine's.
 pub(super) fn all() -> Functions {
     Functions {
-        scalar: [cast_as(OnFailure::Error), cast_as(OnFailure::Null), named::function()]
-            .into_iter()
-            .chain(udfs(kinds::DEFINITIONS))
-            .collect(),
+        scalar: [
+            cast_as(OnFailure::Error),
+            cast_as(OnFailure::Null),
+            named::function(),
+            shown::function(),
+        ]
+        .into_iter()
+        .chain(udfs(kinds::DEFINITIONS))
+        .collect(),
         ..Functions::default()
     }
 }
@@ -101,6 +107,7 @@ pub(in crate::query) fn differs(from: &DataType, to: &DataType) -> bool {
                         | T::Interval(_)
                         | T::Duration(_)
                 )
+                || is_list(from)
         }
         (from, to) if is_text(from) => {
             to.is_numeric()
@@ -120,17 +127,33 @@ pub(in crate::query) fn differs(from: &DataType, to: &DataType) -> bool {
                         | T::List(_)
                 )
         }
+        (T::Float64, T::Float32) => true,
         (from, to) if from.is_floating() => to.is_integer() || is_decimal(to),
-        // Of a scale below zero, `1e15`, the engine's cast divides by a fraction, which is not exact.
-        (T::Decimal128(_, ..0), T::Float32 | T::Float64) => true,
+        // The engine's cast divides what may have more digits than a float by what may be none.
+        (T::Decimal128(..), T::Float32 | T::Float64) => true,
         (from, to) if is_decimal(from) => to.is_integer(),
         (T::Duration(_), T::Interval(_)) | (T::Interval(_), T::Duration(_)) => true,
-        _ => false,
+        (from, to) => match (item(from), item(to)) {
+            (Some(from), Some(to)) => differs(from.data_type(), to.data_type()),
+            _ => false,
+        },
     }
 }
 
 fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+fn is_list(data_type: &DataType) -> bool {
+    item(data_type).is_some()
+}
+
+/// What the items of a list are.
+fn item(list: &DataType) -> Option<&FieldRef> {
+    match list {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => Some(item),
+        _ => None,
+    }
 }
 
 fn is_decimal(data_type: &DataType) -> bool {
@@ -156,6 +179,10 @@ pub(in crate::query) fn cast_array(array: &ArrayRef, to: &DataType, on_failure: 
     } else if is_text(from) {
         let texts = cast(array, &T::Utf8)?;
         of_text(texts.as_string(), to, on_failure)?
+    } else if let Some(item) = item(to) {
+        lists::of_items(array, item, on_failure)?
+    } else if let (T::Float64, T::Float32) = (from, to) {
+        narrow(array, on_failure)?
     } else if from.is_floating() && is_decimal(to) {
         let rows: Box<dyn Iterator<Item = Option<String>>> = match from {
             T::Float32 => {
@@ -177,13 +204,13 @@ pub(in crate::query) fn cast_array(array: &ArrayRef, to: &DataType, on_failure: 
         let array = cast(array, &T::Float64)?;
         let values = array.as_primitive::<Float64Type>().iter();
         integers(values.map(|value| value.map(numbers::of_float)), to, on_failure)?
-    } else if let T::Decimal128(_, scale @ ..0) = from
-        && to.is_floating()
-    {
-        #[allow(clippy::cast_precision_loss)]
-        let double = |value: i128| value as f64 * 10_f64.powi(-i32::from(*scale));
-        let values = array.as_primitive::<Decimal128Type>().iter();
-        Arc::new(values.map(|value| value.map(double)).collect::<Float64Array>())
+    } else if let (T::Decimal128(_, scale), true) = (from, to.is_floating()) {
+        let values = array.as_primitive::<Decimal128Type>();
+        let doubles: Float64Array = values.unary(|value| numbers::double(value, *scale));
+        match to {
+            T::Float32 => narrow(&(Arc::new(doubles) as ArrayRef), on_failure)?,
+            _ => Arc::new(doubles),
+        }
     } else if is_decimal(from) {
         let scale = match from {
             T::Decimal32(_, scale) | T::Decimal64(_, scale) | T::Decimal128(_, scale) | T::Decimal256(_, scale) => {
@@ -214,6 +241,24 @@ fn by_engine(array: &ArrayRef, to: &DataType, on_failure: OnFailure) -> Result<A
         ..CastOptions::default()
     };
     Ok(cast_with_options(array, to, &options)?)
+}
+
+/// Doubles as floats of 32 bits, if they are in their range.
+fn narrow(array: &ArrayRef, on_failure: OnFailure) -> Result<ArrayRef> {
+    let rows = array
+        .as_primitive::<Float64Type>()
+        .iter()
+        .map(|value| match value.map(|value| (value, value as f32)) {
+            Some((value, narrow)) if narrow.is_infinite() && value.is_finite() || narrow == 0.0 && value != 0.0 => {
+                misfit(
+                    on_failure,
+                    &DataType::Float32,
+                    "the number is out of range for type real",
+                )
+            }
+            other => Ok(other.map(|(_, narrow)| narrow)),
+        });
+    Ok(Arc::new(rows.collect::<Result<Float32Array>>()?))
 }
 
 fn intervals_and_durations(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
@@ -280,6 +325,7 @@ fn to_text(array: &ArrayRef) -> Result<ArrayRef> {
             let spans = Spans::of(&array)?;
             (0..array.len()).map(|row| spans.get(row).map(text::interval)).collect()
         }
+        list if is_list(list) => lists::to_text(array)?,
         other => return internal_err!("{other} has its text from the engine"),
     };
     Ok(Arc::new(texts))
@@ -350,8 +396,21 @@ fn of_text(texts: &StringArray, to: &DataType, on_failure: OnFailure) -> Result<
         T::Duration(_) => each!(DurationMicrosecondArray, |text| {
             i64::try_from(intervals::parse(text, None)?.total()).ok()
         }),
-        T::Float32 => each!(Float32Array, numbers::float32),
-        T::Float16 | T::Float64 => each!(Float64Array, numbers::float64),
+        T::Float16 | T::Float32 | T::Float64 => {
+            let parse = match to {
+                T::Float64 => numbers::float64,
+                _ => numbers::float32,
+            };
+            let rows = texts.iter().map(|text| match text.map(parse) {
+                None => Ok(None),
+                Some(numbers::Float::Is(value)) => Ok(Some(value)),
+                Some(numbers::Float::OutOfRange) => {
+                    misfit(on_failure, to, &format!("the number is out of range for type {name}"))
+                }
+                Some(numbers::Float::IsNone) => misfit(on_failure, to, &syntax),
+            });
+            Arc::new(rows.collect::<Result<Float64Array>>()?)
+        }
         T::Binary | T::BinaryView | T::LargeBinary => {
             let rows: Vec<_> = texts
                 .iter()
