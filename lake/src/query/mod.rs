@@ -14,6 +14,7 @@ mod functions;
 pub mod gate;
 pub(crate) mod hot;
 mod in_lists;
+mod json_values;
 mod long_lists;
 pub mod metadata;
 pub mod nested;

@@ -23,6 +23,7 @@ use crate::query::equal_names;
 use crate::query::flat_filters::FlatFilters;
 use crate::query::functions;
 use crate::query::in_lists::{ItemsOfRows, ListsApart};
+use crate::query::json_values::JsonByValue;
 use crate::query::long_lists::LongLists;
 use crate::query::metadata::Described;
 use crate::query::null_keys;
@@ -197,13 +198,14 @@ impl Lake {
         options.sql_parser.parse_float_as_decimal = true;
         options.extensions.insert(ResultLimit::new(self.memory()));
         let mut rules = Analyzer::new().rules;
-        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 13] = [
+        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 14] = [
             Arc::new(SubqueriesAsColumns),
             Arc::new(OneValue),
             Arc::new(DependentJoins),
             Arc::new(CountedRows),
             Arc::new(SumsOfSums),
             Arc::new(ItemsOfRows),
+            Arc::new(JsonByValue),
             Arc::new(InOwnType),
             Arc::new(ShownValues),
             Arc::new(PostgresCasts { written: true }),

@@ -6,6 +6,7 @@ mod kinds;
 mod lists;
 mod named;
 mod numbers;
+pub(in crate::query) mod numeric;
 pub(in crate::query) mod shown;
 mod text;
 mod times;
@@ -54,6 +55,8 @@ pub(super) fn all() -> Functions {
             cast_as(OnFailure::Null),
             named::function(),
             shown::function(),
+            numeric::function(OnFailure::Error),
+            numeric::function(OnFailure::Null),
         ]
         .into_iter()
         .chain(udfs(kinds::DEFINITIONS))
