@@ -14,7 +14,7 @@ pub(in crate::query) mod dates;
 mod define;
 mod definition;
 pub(super) mod json;
-mod lists;
+pub(super) mod lists;
 mod numbers;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]

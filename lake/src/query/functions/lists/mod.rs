@@ -16,6 +16,7 @@ use super::Functions;
 use super::define::section;
 
 mod flatten;
+pub(in crate::query) mod order;
 
 /// The functions of lists.
 pub(super) fn all() -> Functions {
@@ -24,6 +25,7 @@ pub(super) fn all() -> Functions {
             Arc::new(ScalarUDF::new_from_impl(Counter::new("list_ordinals", 1))),
             Arc::new(ScalarUDF::new_from_impl(Counter::new("list_offsets", 0))),
             Arc::new(ScalarUDF::new_from_impl(flatten::Flatten::new())),
+            order::function(),
             // Of the first equal item alone are the engine's functions of these names.
             other_names(&array_remove_all_udf(), &["array_remove", "list_remove"]),
             other_names(&array_replace_all_udf(), &["array_replace", "list_replace"]),
