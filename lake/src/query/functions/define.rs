@@ -64,6 +64,8 @@ pub(super) enum Gives {
     Bytes(fn(Row<'_>) -> Answer<Vec<u8>>),
     /// A list of texts.
     Texts(fn(Row<'_>) -> Answer<Vec<Option<String>>>),
+    /// A list of lists of texts.
+    Lists(fn(Row<'_>) -> Answer<Vec<Vec<Option<String>>>>),
     /// A list of `key` and `value`.
     Pairs(fn(Row<'_>) -> Answer<Vec<Pair>>),
 }
@@ -147,6 +149,7 @@ impl Rowwise {
             Gives::Boolean(_) => DataType::Boolean,
             Gives::Bytes(_) => DataType::Binary,
             Gives::Texts(_) => DataType::new_list(DataType::Utf8, true),
+            Gives::Lists(_) => DataType::new_list(DataType::new_list(DataType::Utf8, true), true),
             Gives::Pairs(_) => DataType::new_list(DataType::Struct(pair()), true),
         }
     }
@@ -305,6 +308,18 @@ impl Definition {
                 Arc::new(bytes.finish())
             }
             Gives::Texts(answer) => Arc::new(lists(rows, answer)?),
+            Gives::Lists(answer) => {
+                let mut outer = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
+                for row in rows {
+                    let lists = row.map(answer).transpose()?.flatten();
+                    let is_there = lists.is_some();
+                    for list in lists.into_iter().flatten() {
+                        outer.values().append_value(list);
+                    }
+                    outer.append(is_there);
+                }
+                Arc::new(outer.finish())
+            }
             Gives::Pairs(answer) => {
                 let texts: [Box<dyn ArrayBuilder>; 2] =
                     [Box::new(StringBuilder::new()), Box::new(StringBuilder::new())];
