@@ -1,15 +1,15 @@
-//! Operators of JSON, and of texts where the engine has others' meaning.
+//! Operators of JSON, of lists, and of texts where the engine has others' meaning.
 
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable, ScalarUDF};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, Operator, ScalarUDF, binary_expr, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator as Op;
 
 use crate::query::functions::json::{self, is_json};
-use crate::query::functions::text;
+use crate::query::functions::{lists, text};
 
 /// Plans operators by the types of their operands.
 #[derive(Debug)]
@@ -31,6 +31,38 @@ impl TextOperators {
     }
 }
 
+fn is_list(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)
+    )
+}
+
+/// A text that is written beside a list is one: `tags @> '{a}'`.
+fn beside(expr: Expr, list: Option<DataType>) -> Expr {
+    match (&expr, list) {
+        (Expr::Literal(ScalarValue::Utf8(Some(_)), _), Some(list)) => Expr::Cast(Cast::new(Box::new(expr), list)),
+        _ => expr,
+    }
+}
+
+/// Operators between two lists.
+fn is_of_lists(op: &Op) -> bool {
+    let compares = matches!(op, Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq);
+    compares || matches!(op, Op::AtArrow | Op::ArrowAt | Op::PGOverlap)
+}
+
+/// The engine's operator of an order.
+fn order(op: &Op) -> Option<Operator> {
+    Some(match op {
+        Op::Lt => Operator::Lt,
+        Op::LtEq => Operator::LtEq,
+        Op::Gt => Operator::Gt,
+        Op::GtEq => Operator::GtEq,
+        _ => return None,
+    })
+}
+
 fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
@@ -50,7 +82,21 @@ fn is_plain_pattern(pattern: &Expr) -> bool {
 
 impl ExprPlanner for TextOperators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        let list = |expr: &Expr| expr.get_type(schema).ok().filter(is_list);
+        let expr = match (list(&expr.left), list(&expr.right)) {
+            (None, None) => expr,
+            (left, right) if is_of_lists(&expr.op) => RawBinaryExpr {
+                left: beside(expr.left, right),
+                right: beside(expr.right, left),
+                op: expr.op,
+            },
+            _ => expr,
+        };
         let RawBinaryExpr { op, left, right } = &expr;
+        if let (Some(op), Some(_), Some(_)) = (order(op), list(left), list(right)) {
+            let compared = lists::order::function().call(vec![left.clone(), right.clone()]);
+            return Ok(PlannerResult::Planned(binary_expr(compared, op, lit(0_i32))));
+        }
         // What has no type yet is made into something else later.
         let is_text = |expr: &Expr| expr.get_type(schema).is_ok_and(|data_type| is_text(&data_type));
         let is_json = |expr: &Expr| expr.to_field(schema).is_ok_and(|(_, field)| is_json(&field));

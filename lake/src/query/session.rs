@@ -21,6 +21,7 @@ use crate::query::comparisons::InOwnType;
 use crate::query::engine_rules;
 use crate::query::functions;
 use crate::query::in_lists::{ItemsOfRows, ListsApart};
+use crate::query::json_values::JsonByValue;
 use crate::query::long_lists::LongLists;
 use crate::query::metadata::Described;
 use crate::query::operators::TextOperators;
@@ -28,6 +29,7 @@ use crate::query::quantified;
 use crate::query::relations::{self, DependentJoins};
 use crate::query::scalar_subqueries::OneValue;
 use crate::query::set_operations::CountedRows;
+use crate::query::shown::ShownValues;
 use crate::query::subqueries::PredicateSubqueries;
 use crate::query::subquery_places::SubqueriesAsColumns;
 use crate::query::sums_of_sums::SumsOfSums;
@@ -191,14 +193,16 @@ impl Lake {
         options.sql_parser.parse_float_as_decimal = true;
         options.extensions.insert(ResultLimit::new(self.memory()));
         let mut rules = Analyzer::new().rules;
-        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 12] = [
+        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 14] = [
             Arc::new(SubqueriesAsColumns),
             Arc::new(OneValue),
             Arc::new(DependentJoins),
             Arc::new(CountedRows),
             Arc::new(SumsOfSums),
             Arc::new(ItemsOfRows),
+            Arc::new(JsonByValue),
             Arc::new(InOwnType),
+            Arc::new(ShownValues),
             Arc::new(PostgresCasts { written: true }),
             Arc::new(CheckedArithmetic),
             Arc::new(Guards),

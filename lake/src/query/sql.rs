@@ -81,7 +81,8 @@ async fn plan_here(lake: &Lake, session: &SessionContext, sql: &str) -> Result<L
     typed(&session.state(), plan).doing(|| "planning the query")
 }
 
-async fn planned(session: &SessionContext, statement: Statement) -> Result<LogicalPlan, DataFusionError> {
+async fn planned(session: &SessionContext, mut statement: Statement) -> Result<LogicalPlan, DataFusionError> {
+    dialect::finish(&mut statement)?;
     // Boxed because views are planned while planning.
     Box::pin(session.state().statement_to_plan(statement)).await
 }

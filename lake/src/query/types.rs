@@ -8,15 +8,14 @@ use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::sql::sqlparser::ast::{DataType as Named, ExactNumberInfo, TimezoneInfo};
 
+use super::functions::casts::numeric;
+
 /// Plans the names that the engine does not know, or takes for another type.
 #[derive(Debug)]
 pub(super) struct Types;
 
 /// Digits of a whole number of 128 bits and of a decimal.
 const MOST_DIGITS: u8 = 38;
-
-/// What a decimal without precision has after its point.
-const DEFAULT_SCALE: i8 = 10;
 
 impl TypePlanner for Types {
     fn plan_type_field(&self, name: &Named) -> Result<Option<FieldRef>> {
@@ -84,7 +83,8 @@ fn planned(name: &Named) -> Result<Option<DataType>> {
         | Named::DecUnsigned(info)
         | Named::BigNumeric(info)
         | Named::BigDecimal(info) => match info {
-            ExactNumberInfo::None => T::Decimal128(MOST_DIGITS, DEFAULT_SCALE),
+            // Of a cast that is written the digits are chosen by what is cast.
+            ExactNumberInfo::None => numeric::UNKNOWN,
             ExactNumberInfo::Precision(precision) => decimal(*precision, 0)?,
             ExactNumberInfo::PrecisionAndScale(precision, scale) => decimal(*precision, *scale)?,
         },
@@ -125,7 +125,7 @@ fn custom(name: &str, modifiers: &[String]) -> Result<Option<DataType>> {
     Ok(Some(match name {
         "number" | "fixed" => match (number(0), number(1)) {
             (Some(precision), scale) => decimal(u64::try_from(precision).unwrap_or(0), scale.unwrap_or(0))?,
-            (None, _) => T::Decimal128(MOST_DIGITS, DEFAULT_SCALE),
+            (None, _) => numeric::UNKNOWN,
         },
         "money" => T::Decimal128(19, 2),
         "smallmoney" => T::Decimal128(10, 4),

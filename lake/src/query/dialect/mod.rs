@@ -83,6 +83,14 @@ fn too_long(most: String) -> Error {
     .hint("put what it lists into a table, or ask in several statements")
 }
 
+/// Writes what the engine plans wrongly and select lists are resolved by: the last that is done to a statement.
+///
+/// # Errors
+/// None that a statement causes.
+pub(super) fn finish(statement: &mut Statement) -> Result<(), DataFusionError> {
+    rewrites::finish(statement)
+}
+
 /// The statement with `?` for each literal and without comments, on one line and not longer than a log should show.
 pub(super) fn without_literals(sql: &str) -> String {
     shown(sql, |_| Shown::Whole)

@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use super::casts::shown::{shown, shown_items};
 use super::json::mark;
 use super::text::pattern::Pattern;
 use crate::query::session::ResultLimit;
@@ -34,6 +35,10 @@ pub(super) enum Takes {
     TextOrBytes,
     /// A list of texts.
     Texts,
+    /// Anything that has a text, as that which PostgreSQL shows: a truth value is `t` or `f`.
+    Shown,
+    /// A list of anything that has a text, as that which PostgreSQL shows; the items of lists within it are its own.
+    ShownItems,
     /// Anything, as it is.
     Any,
 }
@@ -59,6 +64,8 @@ pub(super) enum Gives {
     Bytes(fn(Row<'_>) -> Answer<Vec<u8>>),
     /// A list of texts.
     Texts(fn(Row<'_>) -> Answer<Vec<Option<String>>>),
+    /// A list of lists of texts.
+    Lists(fn(Row<'_>) -> Answer<Vec<Vec<Option<String>>>>),
     /// A list of `key` and `value`.
     Pairs(fn(Row<'_>) -> Answer<Vec<Pair>>),
 }
@@ -142,6 +149,7 @@ impl Rowwise {
             Gives::Boolean(_) => DataType::Boolean,
             Gives::Bytes(_) => DataType::Binary,
             Gives::Texts(_) => DataType::new_list(DataType::Utf8, true),
+            Gives::Lists(_) => DataType::new_list(DataType::new_list(DataType::Utf8, true), true),
             Gives::Pairs(_) => DataType::new_list(DataType::Struct(pair()), true),
         }
     }
@@ -227,8 +235,11 @@ impl ScalarUDFImpl for Rowwise {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let limit = ResultLimit::of(&args.config_options);
-        let columns = args.args.into_iter().zip(&args.arg_fields);
-        let columns = columns.map(|(value, field)| Column::new(value, field));
+        let columns = args.args.into_iter().zip(&args.arg_fields).enumerate();
+        let columns = columns.map(|(place, (value, field))| {
+            let takes = self.definition.takes;
+            Column::new(value, field)?.made(takes.get(place).or(takes.last()))
+        });
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let patterns = Patterns::default();
         let rows = if constant { 1 } else { args.number_rows };
@@ -297,6 +308,18 @@ impl Definition {
                 Arc::new(bytes.finish())
             }
             Gives::Texts(answer) => Arc::new(lists(rows, answer)?),
+            Gives::Lists(answer) => {
+                let mut outer = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
+                for row in rows {
+                    let lists = row.map(answer).transpose()?.flatten();
+                    let is_there = lists.is_some();
+                    for list in lists.into_iter().flatten() {
+                        outer.values().append_value(list);
+                    }
+                    outer.append(is_there);
+                }
+                Arc::new(outer.finish())
+            }
             Gives::Pairs(answer) => {
                 let texts: [Box<dyn ArrayBuilder>; 2] =
                     [Box::new(StringBuilder::new()), Box::new(StringBuilder::new())];
@@ -348,8 +371,12 @@ fn coerced(takes: Takes, given: &DataType) -> Option<DataType> {
         T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_)
     );
     let is_number = given.is_numeric() || *given == T::Null;
+    let is_list = matches!(given, T::List(_) | T::LargeList(_) | T::FixedSizeList(..));
     Some(match takes {
         Takes::Any => given.clone(),
+        Takes::Shown if is_list || is_text || !given.is_nested() => given.clone(),
+        Takes::ShownItems if is_list || *given == T::Null => given.clone(),
+        Takes::ShownItems if is_text => T::new_list(T::Utf8, true),
         Takes::Text | Takes::TextOrBytes if is_text => given.clone(),
         Takes::TextOrBytes | Takes::Bytes if is_bytes => T::Binary,
         Takes::Bytes if is_text || *given == T::Null => T::Binary,
@@ -389,6 +416,17 @@ impl Column {
             constant,
             field: field.clone(),
         })
+    }
+
+    /// With what no cast makes of the values.
+    fn made(mut self, takes: Option<&Takes>) -> Result<Self> {
+        let is_null = *self.values.data_type() == DataType::Null;
+        match takes {
+            Some(Takes::Shown) if !is_null => self.values = Arc::new(shown(&self.values)?),
+            Some(Takes::ShownItems) if !is_null => self.values = Arc::new(shown_items(&self.values)?),
+            _ => {}
+        }
+        Ok(self)
     }
 }
 

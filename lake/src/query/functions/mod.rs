@@ -14,13 +14,14 @@ pub(in crate::query) mod dates;
 mod define;
 mod definition;
 pub(super) mod json;
-mod lists;
+pub(super) mod lists;
 mod numbers;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod page;
 mod session;
 pub(super) mod text;
+mod windows;
 
 pub(super) use bounded::bound;
 pub(super) use numbers::power;
@@ -47,6 +48,7 @@ pub(super) fn all() -> Functions {
         numbers::all(),
         session::all(),
         text::all(),
+        windows::all(),
     ] {
         all.scalar.extend(family.scalar);
         all.aggregate.extend(family.aggregate);

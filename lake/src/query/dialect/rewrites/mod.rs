@@ -12,6 +12,7 @@ mod grouping;
 mod groupings;
 mod json;
 mod limits;
+mod numerics;
 mod operators;
 mod patterns;
 mod postgresql_catalog;
@@ -39,6 +40,18 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
     match statement {
         Statement::Statement(statement) => of_query(statement),
         Statement::Explain(explain) => rewrite(&mut explain.statement),
+        _ => Ok(()),
+    }
+}
+
+/// The statement with what comes last: what rewrites of select lists look for is gone then.
+///
+/// # Errors
+/// None that a statement causes.
+pub(super) fn finish(statement: &mut Statement) -> Result<()> {
+    match statement {
+        Statement::Statement(statement) => numerics::rewrite(statement),
+        Statement::Explain(explain) => finish(&mut explain.statement),
         _ => Ok(()),
     }
 }

@@ -76,8 +76,25 @@ fn of_select(select: &mut Select) -> Result<()> {
             continue;
         };
         of_item(expr);
+        // `(regexp_matches(a, 'b(.)'))[1]`: only of rows there are groups.
+        walk::each(expr, |expr| {
+            if let Expr::CompoundFieldAccess { root, .. } = expr {
+                of_groups(root);
+            }
+            Ok(())
+        })?;
     }
     Ok(())
+}
+
+fn of_groups(expr: &mut Expr) {
+    match expr {
+        Expr::Nested(inner) => of_groups(inner),
+        Expr::Function(function) if name_of(&function.name).is_some_and(|name| name == "regexp_matches") => {
+            of_item(expr)
+        }
+        _ => {}
+    }
 }
 
 fn left_on_true() -> JoinOperator {
@@ -242,6 +259,7 @@ fn list_function(name: &str) -> Option<&'static str> {
         "json_each" | "jsonb_each" => "json_each",
         "json_each_text" | "jsonb_each_text" => "json_each_text",
         "regexp_split_to_table" => "regexp_split_to_array",
+        "regexp_matches" => "_regexp_matches",
         "string_to_table" => "string_to_array",
         "string_split" | "split_to_table" | "strsplit_to_table" => "split",
         _ => return None,

@@ -1,15 +1,17 @@
 //! Rows in comparisons: `(a, b) = (1, 2)`, `(a, b) < (1, 2)`, `(a, b) in ((1, 2), (3, 4))`, `(a, b) in (select …)`.
 //! (PostgreSQL, "Row and Array Comparisons".)
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, Query, Select, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor,
-    VisitorMut,
+    BinaryOperator, Expr, FunctionArguments, Ident, Query, Select, SetExpr, Statement, TableAlias, TableAliasColumnDef,
+    TableFactor, VisitorMut,
 };
 
 use super::build;
+use super::calls::{name_of, plain_args};
 use super::templates;
 use crate::query::walk;
 
@@ -45,11 +47,17 @@ impl VisitorMut for Rows {
     }
 }
 
-/// The fields, if this is a row of more than one: `(a, b)` or `row(a, b)`.
-fn fields(expr: &Expr) -> Option<&[Expr]> {
+/// The fields, if this is a row: `(a, b)` or `row(a, b)`.
+fn fields(expr: &Expr) -> Option<Cow<'_, [Expr]>> {
     match expr {
-        Expr::Tuple(fields) if fields.len() > 1 => Some(fields),
+        Expr::Tuple(fields) if fields.len() > 1 => Some(fields.into()),
         Expr::Nested(expr) => fields(expr),
+        Expr::Function(call) if name_of(&call.name).is_some_and(|name| name == "row") && call.over.is_none() => {
+            match &call.args {
+                FunctionArguments::List(list) if !list.args.is_empty() => plain_args(&list.args).map(Cow::from),
+                _ => None,
+            }
+        }
         _ => None,
     }
 }
@@ -57,18 +65,21 @@ fn fields(expr: &Expr) -> Option<&[Expr]> {
 fn replacement(expr: &Expr) -> Result<Option<Expr>> {
     match expr {
         Expr::BinaryOp { left, op, right } => match (fields(left), fields(right)) {
-            (Some(left), Some(right)) => compared(left, op, right),
+            (Some(left), Some(right)) => compared(&left, op, &right),
             _ => Ok(None),
         },
+        // A row is null if all of its fields are, and is not null if none is: `(1, null)` is neither.
+        Expr::IsNull(row) => Ok(fields(row).and_then(|fields| each(&fields, Expr::IsNull))),
+        Expr::IsNotNull(row) => Ok(fields(row).and_then(|fields| each(&fields, Expr::IsNotNull))),
         Expr::IsDistinctFrom(left, right) => match (fields(left), fields(right)) {
             (Some(left), Some(right)) => {
-                distinct(left, right, "($1 is distinct from $2)", BinaryOperator::Or).map(Some)
+                distinct(&left, &right, "($1 is distinct from $2)", BinaryOperator::Or).map(Some)
             }
             _ => Ok(None),
         },
         Expr::IsNotDistinctFrom(left, right) => match (fields(left), fields(right)) {
             (Some(left), Some(right)) => {
-                distinct(left, right, "($1 is not distinct from $2)", BinaryOperator::And).map(Some)
+                distinct(&left, &right, "($1 is not distinct from $2)", BinaryOperator::And).map(Some)
             }
             _ => Ok(None),
         },
@@ -82,8 +93,8 @@ fn replacement(expr: &Expr) -> Result<Option<Expr>> {
                 return Ok(None);
             };
             let (Some(from), Some(to)) = (
-                compared(row, &BinaryOperator::GtEq, low)?,
-                compared(row, &BinaryOperator::LtEq, high)?,
+                compared(&row, &BinaryOperator::GtEq, &low)?,
+                compared(&row, &BinaryOperator::LtEq, &high)?,
             ) else {
                 return Ok(None);
             };
@@ -102,7 +113,7 @@ fn replacement(expr: &Expr) -> Result<Option<Expr>> {
                 let Some(other) = fields(other) else {
                     return plan_err!("a row of {} fields is looked for among values", row.len());
                 };
-                alternatives.extend(compared(row, &BinaryOperator::Eq, other)?);
+                alternatives.extend(compared(&row, &BinaryOperator::Eq, &other)?);
             }
             let mut found = joined(alternatives, &BinaryOperator::Or);
             if let Some(Expr::Nested(chain)) = &mut found {
@@ -115,7 +126,7 @@ fn replacement(expr: &Expr) -> Result<Option<Expr>> {
             subquery,
             negated,
         } => match fields(row) {
-            Some(row) => is_among(row, subquery, *negated).map(Some),
+            Some(row) => is_among(&row, subquery, *negated).map(Some),
             None => Ok(None),
         },
         _ => Ok(None),
@@ -139,6 +150,12 @@ fn joined(exprs: Vec<Expr>, op: &BinaryOperator) -> Option<Expr> {
         .into_iter()
         .reduce(|left, right| build::binary(left, op.clone(), right))
         .map(build::nested)
+}
+
+/// A test that all fields pass.
+fn each(fields: &[Expr], test: fn(Box<Expr>) -> Expr) -> Option<Expr> {
+    let tests = fields.iter().map(|field| test(Box::new(build::nested(field.clone()))));
+    joined(tests.collect(), &BinaryOperator::And)
 }
 
 fn same_length(left: &[Expr], right: &[Expr]) -> Result<()> {
@@ -223,8 +240,8 @@ fn filter(expr: &mut Expr) -> Result<()> {
         } => {
             if let Some(row) = fields(row) {
                 *expr = match negated {
-                    false => among(row, subquery, "$1")?,
-                    true => negate(among(row, subquery, "(($1) is not false)")?, true),
+                    false => among(&row, subquery, "$1")?,
+                    true => negate(among(&row, subquery, "(($1) is not false)")?, true),
                 };
             }
             Ok(())

@@ -47,6 +47,9 @@ fn rows_are_compared_by_field() {
             "select (a, b) in ((1, 2), (3, 4))",
             "SELECT (((a = 1) AND (b = 2)) OR ((a = 3) AND (b = 4)))",
         ),
+        ("select row(a, b) = row(1, 2)", "SELECT ((a = 1) AND (b = 2))"),
+        ("select (a, b) is null", "SELECT (a IS NULL AND b IS NULL)"),
+        ("select (a, b) is not null", "SELECT (a IS NOT NULL AND b IS NOT NULL)"),
     ] {
         assert_eq!(read(written), read_as);
     }

@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    CastFormat, CastKind, CharacterLength, DataType, ExactNumberInfo, Expr, Statement, Value, ValueWithSpan, VisitorMut,
+    CastFormat, CastKind, CharacterLength, DataType, Expr, Statement, Value, ValueWithSpan, VisitorMut,
 };
 
 use super::dates::{call, text};
+use super::numerics;
 use crate::query::walk;
 
 /// Rewrites them.
@@ -47,11 +48,16 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
                 lenient: matches!(kind, CastKind::TryCast | CastKind::SafeCast),
                 data_type,
             };
-            if let (DataType::Numeric(ExactNumberInfo::None) | DataType::Decimal(ExactNumberInfo::None), None) =
-                (&cast.data_type, &format)
-                && let Some(number) = exact(expr)
+            // What is written has the digits of a `numeric` without any.
+            if numerics::is_numeric(cast.data_type)
+                && format.is_none()
+                && let Some(data_type) = numerics::of_literal(expr)
             {
-                return Ok(Some(number));
+                let exact = Cast {
+                    data_type: &data_type,
+                    ..cast
+                };
+                return Ok(Some(exact.plain((**expr).clone())));
             }
             match format {
                 Some(CastFormat::Value(format) | CastFormat::ValueAtTimeZone(format, _)) => {
@@ -75,24 +81,24 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
                 cast.adjusted(expr).unwrap_or_else(|| cast.plain((**expr).clone())),
             ))
         }
+        // `timestamp(0) '2024-01-31 10:11:12.5'` is the cast of a text.
+        Expr::TypedString(typed) => {
+            let mut text = Expr::Value(typed.value.clone());
+            let exact = numerics::is_numeric(&typed.data_type)
+                .then(|| numerics::of_literal(&text))
+                .flatten();
+            let cast = Cast {
+                lenient: false,
+                data_type: exact.as_ref().unwrap_or(&typed.data_type),
+            };
+            Ok(match exact {
+                Some(_) => Some(cast.plain(text)),
+                None => cast.adjusted(&mut text),
+            })
+        }
         Expr::Value(ValueWithSpan { value, .. }) => Ok(literal(value)),
         _ => Ok(None),
     }
-}
-
-/// A literal with a point as a decimal of its own digits, which `numeric` has in PostgreSQL.
-fn exact(expr: &Expr) -> Option<Expr> {
-    let Expr::Value(ValueWithSpan {
-        value: Value::SingleQuotedString(text) | Value::Number(text, _),
-        span,
-    }) = expr
-    else {
-        return None;
-    };
-    let (before, after) = text.split_once('.')?;
-    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let fits = is_digits(before) && is_digits(after) && text.len() <= 38;
-    fits.then(|| Expr::Value(Value::Number(text.clone(), false).with_span(*span)))
 }
 
 /// A literal that the engine does not have, as one that it has.
@@ -149,17 +155,20 @@ impl Cast<'_> {
             DataType::Custom(name, _) if name.to_string().eq_ignore_ascii_case("uniqueidentifier") => {
                 Some(call("to_uuid", vec![to(DataType::Varchar(None))]))
             }
-            DataType::Timestamp(Some(digits @ 0..6), zone) => Some(call(
-                "round_time",
-                vec![to(DataType::Timestamp(None, *zone)), number(*digits)],
-            )),
-            DataType::Datetime(Some(digits @ 0..6)) => {
-                Some(call("round_time", vec![to(DataType::Datetime(None)), number(*digits)]))
+            DataType::Timestamp(Some(digits @ 0..6), zone) => {
+                Some(rounded(to(DataType::Timestamp(None, *zone)), *digits))
             }
-            DataType::TimestampNtz(Some(digits @ 0..6)) => Some(call(
-                "round_time",
-                vec![to(DataType::TimestampNtz(None)), number(*digits)],
-            )),
+            DataType::Time(Some(digits @ 0..6), zone) => Some(rounded(to(DataType::Time(None, *zone)), *digits)),
+            DataType::Datetime(Some(digits @ 0..6)) => Some(rounded(to(DataType::Datetime(None)), *digits)),
+            DataType::TimestampNtz(Some(digits @ 0..6)) => Some(rounded(to(DataType::TimestampNtz(None)), *digits)),
+            DataType::Custom(name, modifiers)
+                if ["datetime2", "datetimeoffset", "timestamp_ltz", "timestamp_tz"]
+                    .iter()
+                    .any(|own| name.to_string().eq_ignore_ascii_case(own)) =>
+            {
+                let digits = modifiers.first()?.parse().ok().filter(|digits| *digits < 6)?;
+                Some(rounded(to(DataType::Custom(name.clone(), Vec::new())), digits))
+            }
             _ => None,
         }
     }
@@ -202,6 +211,11 @@ impl Cast<'_> {
             other => return plan_err!("a cast to {other} has no format"),
         })
     }
+}
+
+/// A time to so many digits of its second.
+fn rounded(time: Expr, digits: u64) -> Expr {
+    call("round_time", vec![time, number(digits)])
 }
 
 fn number(number: u64) -> Expr {

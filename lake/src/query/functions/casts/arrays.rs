@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array, StringArray, UInt64Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Decimal128Array, Float32Array, Float64Array, Int64Array, StringArray, UInt64Array,
+};
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, IntervalUnit, TimeUnit};
 use datafusion::common::{Result, exec_datafusion_err, exec_err, internal_err};
 
 use super::from_text::of_text;
-use super::{OnFailure, differs, is_decimal, is_text, numbers, text, type_name};
+use super::{OnFailure, differs, is_decimal, is_list, is_text, item, lists, numbers, text, type_name};
 use crate::query::functions::dates::values::{Moments, Span, Spans, collect, collect_spans};
 
 /// The array in the type.
@@ -26,6 +28,10 @@ pub(in crate::query) fn cast_array(array: &ArrayRef, to: &DataType, on_failure: 
     } else if is_text(from) {
         let texts = cast(array, &T::Utf8)?;
         of_text(texts.as_string(), to, on_failure)?
+    } else if let Some(item) = item(to) {
+        lists::of_items(array, item, on_failure)?
+    } else if let (T::Float64, T::Float32) = (from, to) {
+        narrow(array, on_failure)?
     } else if from.is_floating() && is_decimal(to) {
         let rows: Box<dyn Iterator<Item = Option<String>>> = match from {
             T::Float32 => {
@@ -47,13 +53,13 @@ pub(in crate::query) fn cast_array(array: &ArrayRef, to: &DataType, on_failure: 
         let array = cast(array, &T::Float64)?;
         let values = array.as_primitive::<Float64Type>().iter();
         integers(values.map(|value| value.map(numbers::of_float)), to, on_failure)?
-    } else if let T::Decimal128(_, scale @ ..0) = from
-        && to.is_floating()
-    {
-        #[allow(clippy::cast_precision_loss)]
-        let double = |value: i128| value as f64 * 10_f64.powi(-i32::from(*scale));
-        let values = array.as_primitive::<Decimal128Type>().iter();
-        Arc::new(values.map(|value| value.map(double)).collect::<Float64Array>())
+    } else if let (T::Decimal128(_, scale), true) = (from, to.is_floating()) {
+        let values = array.as_primitive::<Decimal128Type>();
+        let doubles: Float64Array = values.unary(|value| numbers::double(value, *scale));
+        match to {
+            T::Float32 => narrow(&(Arc::new(doubles) as ArrayRef), on_failure)?,
+            _ => Arc::new(doubles),
+        }
     } else if is_decimal(from) {
         let scale = match from {
             T::Decimal32(_, scale) | T::Decimal64(_, scale) | T::Decimal128(_, scale) | T::Decimal256(_, scale) => {
@@ -84,6 +90,24 @@ fn by_engine(array: &ArrayRef, to: &DataType, on_failure: OnFailure) -> Result<A
         ..CastOptions::default()
     };
     Ok(cast_with_options(array, to, &options)?)
+}
+
+/// Doubles as floats of 32 bits, if they are in their range.
+fn narrow(array: &ArrayRef, on_failure: OnFailure) -> Result<ArrayRef> {
+    let rows = array
+        .as_primitive::<Float64Type>()
+        .iter()
+        .map(|value| match value.map(|value| (value, value as f32)) {
+            Some((value, narrow)) if narrow.is_infinite() && value.is_finite() || narrow == 0.0 && value != 0.0 => {
+                misfit(
+                    on_failure,
+                    &DataType::Float32,
+                    "the number is out of range for type real",
+                )
+            }
+            other => Ok(other.map(|(_, narrow)| narrow)),
+        });
+    Ok(Arc::new(rows.collect::<Result<Float32Array>>()?))
 }
 
 fn intervals_and_durations(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
@@ -150,6 +174,7 @@ fn to_text(array: &ArrayRef) -> Result<ArrayRef> {
             let spans = Spans::of(&array)?;
             (0..array.len()).map(|row| spans.get(row).map(text::interval)).collect()
         }
+        list if is_list(list) => lists::to_text(array)?,
         other => return internal_err!("{other} has its text from the engine"),
     };
     Ok(Arc::new(texts))

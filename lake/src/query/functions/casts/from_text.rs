@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, DurationMicrosecondArray, Float32Array, Float64Array,
-    IntervalMonthDayNanoArray, StringArray, Time64NanosecondArray,
+    ArrayRef, BinaryArray, BooleanArray, DurationMicrosecondArray, Float64Array, IntervalMonthDayNanoArray,
+    StringArray, Time64NanosecondArray,
 };
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Result, internal_err};
@@ -73,8 +73,21 @@ pub(super) fn of_text(texts: &StringArray, to: &DataType, on_failure: OnFailure)
         T::Duration(_) => each!(DurationMicrosecondArray, |text| {
             i64::try_from(intervals::parse(text, None)?.total()).ok()
         }),
-        T::Float32 => each!(Float32Array, numbers::float32),
-        T::Float16 | T::Float64 => each!(Float64Array, numbers::float64),
+        T::Float16 | T::Float32 | T::Float64 => {
+            let parse = match to {
+                T::Float64 => numbers::float64,
+                _ => numbers::float32,
+            };
+            let rows = texts.iter().map(|text| match text.map(parse) {
+                None => Ok(None),
+                Some(numbers::Float::Is(value)) => Ok(Some(value)),
+                Some(numbers::Float::OutOfRange) => {
+                    misfit(on_failure, to, &format!("the number is out of range for type {name}"))
+                }
+                Some(numbers::Float::IsNone) => misfit(on_failure, to, &syntax),
+            });
+            Arc::new(rows.collect::<Result<Float64Array>>()?)
+        }
         T::Binary | T::BinaryView | T::LargeBinary => {
             let rows: Vec<_> = texts
                 .iter()

@@ -9,10 +9,12 @@ mod kinds;
 mod lists;
 mod named;
 mod numbers;
+pub(in crate::query) mod numeric;
+pub(in crate::query) mod shown;
 mod text;
 mod times;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef};
 
 use super::Functions;
 use super::definition::udfs;
@@ -35,10 +37,17 @@ pub(in crate::query) enum OnFailure {
 /// `cast_as` and `try_cast_as`: what casts become where PostgreSQL's answer is another than the engine's.
 pub(super) fn all() -> Functions {
     Functions {
-        scalar: [cast_as(OnFailure::Error), cast_as(OnFailure::Null), named::function()]
-            .into_iter()
-            .chain(udfs(kinds::DEFINITIONS))
-            .collect(),
+        scalar: [
+            cast_as(OnFailure::Error),
+            cast_as(OnFailure::Null),
+            named::function(),
+            shown::function(),
+            numeric::function(OnFailure::Error),
+            numeric::function(OnFailure::Null),
+        ]
+        .into_iter()
+        .chain(udfs(kinds::DEFINITIONS))
+        .collect(),
         ..Functions::default()
     }
 }
@@ -62,6 +71,7 @@ pub(in crate::query) fn differs(from: &DataType, to: &DataType) -> bool {
                         | T::Interval(_)
                         | T::Duration(_)
                 )
+                || is_list(from)
         }
         (from, to) if is_text(from) => {
             to.is_numeric()
@@ -81,17 +91,33 @@ pub(in crate::query) fn differs(from: &DataType, to: &DataType) -> bool {
                         | T::List(_)
                 )
         }
+        (T::Float64, T::Float32) => true,
         (from, to) if from.is_floating() => to.is_integer() || is_decimal(to),
-        // Of a scale below zero, `1e15`, the engine's cast divides by a fraction, which is not exact.
-        (T::Decimal128(_, ..0), T::Float32 | T::Float64) => true,
+        // The engine's cast divides what may have more digits than a float by what may be none.
+        (T::Decimal128(..), T::Float32 | T::Float64) => true,
         (from, to) if is_decimal(from) => to.is_integer(),
         (T::Duration(_), T::Interval(_)) | (T::Interval(_), T::Duration(_)) => true,
-        _ => false,
+        (from, to) => match (item(from), item(to)) {
+            (Some(from), Some(to)) => differs(from.data_type(), to.data_type()),
+            _ => false,
+        },
     }
 }
 
 fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+fn is_list(data_type: &DataType) -> bool {
+    item(data_type).is_some()
+}
+
+/// What the items of a list are.
+fn item(list: &DataType) -> Option<&FieldRef> {
+    match list {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => Some(item),
+        _ => None,
+    }
 }
 
 fn is_decimal(data_type: &DataType) -> bool {

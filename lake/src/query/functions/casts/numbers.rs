@@ -17,6 +17,14 @@ pub(super) enum Decimal {
     IsNone,
 }
 
+/// A float, in the range of its type.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Float {
+    Is(f64),
+    OutOfRange,
+    IsNone,
+}
+
 /// `t`, `yes`, `on`, `1` and the like, each as far as it is not ambiguous.
 pub(super) fn boolean(text: &str) -> Option<bool> {
     let text = text.trim().to_ascii_lowercase();
@@ -69,29 +77,49 @@ fn rounded(value: i128, power: i128) -> i128 {
     }
 }
 
-/// A float, if it is in the range of the type.
-pub(super) fn float64(text: &str) -> Option<f64> {
+/// A double of text.
+pub(super) fn float64(text: &str) -> Float {
     let text = text.trim();
-    let value: f64 = text.parse().ok()?;
-    fits(value, text).then_some(value)
+    text.parse().map_or(Float::IsNone, |value| fitting(value, text))
 }
 
-/// Whether infinity and zero are what the text says, and not the nearest that there is.
-fn fits(value: f64, text: &str) -> bool {
+/// A float of 32 bits of text.
+pub(super) fn float32(text: &str) -> Float {
+    let text = text.trim();
+    let value = text.parse::<f32>();
+    value.map_or(Float::IsNone, |value| fitting(value.into(), text))
+}
+
+/// The value, if infinity and zero are what the text says, and not the nearest that there is.
+fn fitting(value: f64, text: &str) -> Float {
     let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
     let is_zero = !mantissa.bytes().any(|byte| (b'1'..=b'9').contains(&byte));
-    match value {
+    let fits = match value {
         value if value.is_infinite() => text.to_ascii_lowercase().contains("inf"),
         0.0 => is_zero,
         _ => true,
-    }
+    };
+    if fits { Float::Is(value) } else { Float::OutOfRange }
 }
 
-/// A float of 32 bits, if it is in the range of the type.
-pub(super) fn float32(text: &str) -> Option<f32> {
-    let text = text.trim();
-    let value: f32 = text.parse().ok()?;
-    fits(value.into(), text).then_some(value)
+/// Powers of ten that are doubles.
+const EXACT: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
+    1e21, 1e22,
+];
+
+/// The double that is nearest to a decimal.
+#[allow(clippy::cast_precision_loss)]
+pub(super) fn double(value: i128, scale: i8) -> f64 {
+    let power = usize::from(scale.unsigned_abs());
+    match EXACT.get(power) {
+        // A quotient of two doubles is the nearest one.
+        Some(power) if value.unsigned_abs() < 1 << 53 => match scale {
+            0.. => value as f64 / power,
+            _ => value as f64 * power,
+        },
+        _ => format!("{value}e{}", -i16::from(scale)).parse().unwrap_or(f64::NAN),
+    }
 }
 
 /// A decimal, with or without an exponent, rounded half away from zero to the scale.
@@ -188,6 +216,7 @@ pub(super) fn bytes(text: &str) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -210,9 +239,35 @@ mod tests {
         ] {
             assert_eq!(decimal(text, scale), value, "{text}");
         }
+        assert_eq!(decimal("99.99", 1), Decimal::Is(1000));
         assert_eq!(of_decimal(-25, 1), Integer::Is(-3));
         assert_eq!(of_decimal(24, 1), Integer::Is(2));
         assert_eq!(of_float(2.5), Integer::Is(2));
         assert_eq!(of_float(f64::NAN), Integer::TooLarge);
+    }
+
+    #[test]
+    fn floats_are_the_nearest_or_out_of_range() {
+        for (text, value) in [
+            ("1.5", Float::Is(1.5)),
+            ("-Infinity", Float::Is(f64::NEG_INFINITY)),
+            ("1e400", Float::OutOfRange),
+            ("1e-400", Float::OutOfRange),
+            ("0e-400", Float::Is(0.0)),
+            ("1e", Float::IsNone),
+        ] {
+            assert_eq!(float64(text), value, "{text}");
+        }
+        assert_eq!(float32("1e39"), Float::OutOfRange);
+        for (value, scale, nearest) in [
+            (1, 1, "0.1"),
+            (1, -15, "1e15"),
+            (123_456_789_012_345_678_901_234, 3, "123456789012345678901.234"),
+            (9_007_199_254_740_993, 22, "9.007199254740993e-7"),
+            (1, 30, "1e-30"),
+        ] {
+            let nearest: f64 = nearest.parse().unwrap();
+            assert_eq!(double(value, scale), nearest, "{value} {scale}");
+        }
     }
 }

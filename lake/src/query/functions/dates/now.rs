@@ -4,7 +4,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
-use chrono::{DateTime, Timelike, Utc};
+use chrono::{DateTime, Utc};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
@@ -12,6 +12,8 @@ use datafusion::logical_expr::{
     TypeSignature, Volatility,
 };
 
+use super::calendar::DAY;
+use super::trunc::{rounded, rounded_instant};
 use super::values::timestamp;
 
 /// What is told of the time.
@@ -36,7 +38,7 @@ pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
         let documentation = Documentation::builder(section, about, format!("{name}()"))
             .with_sql_example(format!("select {name}()"))
             .build();
-        // A precision, `current_timestamp(3)`, is taken and not obeyed: more digits are right too.
+        // With a precision: `current_timestamp(3)`.
         let signature = vec![TypeSignature::Nullary, TypeSignature::Exact(vec![DataType::Int64])];
         Arc::new(ScalarUDF::from(Now {
             what,
@@ -95,15 +97,15 @@ struct Now {
 }
 
 impl Now {
-    fn at(&self, began: DateTime<Utc>) -> ScalarValue {
-        let micros = Some(began.timestamp_micros());
+    fn at(&self, began: DateTime<Utc>, digits: i64) -> ScalarValue {
+        let micros = began.timestamp_micros();
+        let instant = rounded_instant(micros, digits);
         match self.what {
-            What::Instant => ScalarValue::TimestampMicrosecond(micros, Some("UTC".into())),
-            What::Clock => ScalarValue::TimestampMicrosecond(micros, None),
+            What::Instant => ScalarValue::TimestampMicrosecond(instant, Some("UTC".into())),
+            What::Clock => ScalarValue::TimestampMicrosecond(instant, None),
             What::TimeOfDay => {
-                let seconds = i64::from(began.num_seconds_from_midnight());
-                let nanos = seconds * 1_000_000_000 + i64::from(began.timestamp_subsec_micros()) * 1000;
-                ScalarValue::Time64Nanosecond(Some(nanos))
+                let of_day = rounded(micros.rem_euclid(DAY), 0, digits);
+                ScalarValue::Time64Nanosecond(of_day.map(|micros| micros * 1000))
             }
         }
     }
@@ -135,9 +137,14 @@ impl ScalarUDFImpl for Now {
     }
 
     fn simplify(&self, args: Vec<Expr>, context: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        Ok(match context.query_execution_start_time() {
-            Some(began) => ExprSimplifyResult::Simplified(Expr::Literal(self.at(began), None)),
-            None => ExprSimplifyResult::Original(args),
+        let digits = match args.as_slice() {
+            [] => Some(6),
+            [Expr::Literal(ScalarValue::Int64(digits), _)] => *digits,
+            _ => None,
+        };
+        Ok(match (context.query_execution_start_time(), digits) {
+            (Some(began), Some(digits)) => ExprSimplifyResult::Simplified(Expr::Literal(self.at(began, digits), None)),
+            _ => ExprSimplifyResult::Original(args),
         })
     }
 

@@ -4,7 +4,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 
-use super::calendar::{Date, iso_week, iso_week_monday, join, monday, split};
+use super::calendar::{DAY, Date, iso_week, iso_week_monday, join, monday, split};
 use super::units::Unit;
 use super::values::{INTERVAL, Moments, Span, Spans, collect, collect_spans, out_of_range};
 use super::zones::{Zone, zoned_like};
@@ -118,19 +118,39 @@ fn span_truncated(unit: Unit, span: Span) -> Result<Span> {
     })
 }
 
-/// A timestamp with so many digits of its second, to the nearest.
+/// Microseconds from 1970 to 2000, from where on PostgreSQL counts.
+const SINCE_2000: i64 = 10_957 * DAY;
+
+/// A time with so many digits of its second, to the nearest; of two the one that is farther from 2000, as in PostgreSQL.
 fn round_time(args: &Arguments) -> Result<ArrayRef> {
     let moments = Moments::of(args.array(0)?)?;
     let digits = args.ints(1)?;
+    let origin = match args.result {
+        DataType::Time64(_) => 0,
+        _ => SINCE_2000,
+    };
     let rows = (0..args.rows).map(|row| {
         let (Some(local), false) = (moments.local(row)?, args.any_null(row)) else {
             return Ok(None);
         };
-        let step = 10_i64.pow(u32::try_from(6 - digits.value(row).clamp(0, 6)).unwrap_or(0));
-        let up = local.checked_add(step / 2).ok_or_else(out_of_range)?;
-        Ok(Some(up - up.rem_euclid(step)))
+        rounded(local, origin, digits.value(row))
+            .ok_or_else(out_of_range)
+            .map(Some)
     });
     collect(&args.result, rows)
+}
+
+/// Microseconds to so many digits of a second, halves away from the origin.
+pub(super) fn rounded(micros: i64, origin: i64, digits: i64) -> Option<i64> {
+    let step = 10_i64.pow(u32::try_from(6 - digits.clamp(0, 6)).unwrap_or(0));
+    let since = micros.checked_sub(origin)?;
+    let up = since.checked_add(since.signum() * (step / 2))?;
+    (up - up % step).checked_add(origin)
+}
+
+/// The same of an instant.
+pub(super) fn rounded_instant(micros: i64, digits: i64) -> Option<i64> {
+    rounded(micros, SINCE_2000, digits)
 }
 
 /// `date_bin(stride, time[, origin])`.
@@ -208,11 +228,16 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     Definition {
         name: "round_time",
         family: super::FAMILY,
-        about: "A timestamp to the nearest with so many digits of its second. What `timestamp(3)` is cast by.",
+        about: "A time to the nearest with so many digits of its second. What `timestamp(3)` is cast by.",
         syntax: "round_time(at, digits)",
         example: "select round_time(timestamp '2024-02-29 10:11:12.3456', 3)",
-        forms: &[&[Kind::Stamp, Kind::Int]],
-        returns: |given| Ok(zoned_like(given, 0)),
+        forms: &[&[Kind::Stamp, Kind::Int], &[Kind::Time, Kind::Int]],
+        returns: |given| {
+            Ok(match given.data_type(0) {
+                time @ DataType::Time64(_) => time.clone(),
+                _ => zoned_like(given, 0),
+            })
+        },
         body: round_time,
         keeps_order_of: Some(0),
         ..PLAIN

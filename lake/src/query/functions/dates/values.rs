@@ -111,6 +111,10 @@ pub(in crate::query) fn collect(
             let array = instants.collect::<Result<TimestampMicrosecondArray>>()?;
             Arc::new(array.with_timezone(name.clone()))
         }
+        DataType::Time64(TimeUnit::Nanosecond) => {
+            let nanos = rows.map(|row| Ok(row?.map(|micros| micros * 1000)));
+            Arc::new(nanos.collect::<Result<Time64NanosecondArray>>()?)
+        }
         DataType::Int64 => Arc::new(rows.collect::<Result<arrow::array::PrimitiveArray<Int64Type>>>()?),
         DataType::Duration(TimeUnit::Microsecond) => Arc::new(rows.collect::<Result<DurationMicrosecondArray>>()?),
         other => return internal_err!("{other} is not made of microseconds"),

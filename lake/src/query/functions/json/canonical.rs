@@ -1,5 +1,6 @@
 //! The one text of a value of JSON, as PostgreSQL's `jsonb` has it: each name once, the shorter names first.
 
+use super::number::plain;
 use super::scan::{Kind, Value, quote};
 
 /// The text of the value in which names are in order and spaces are where PostgreSQL writes them.
@@ -32,6 +33,7 @@ fn write(value: Value<'_>, out: &mut String) {
             out.push(']');
         }
         Kind::String => quote(&value.text(), out),
+        Kind::Number => out.push_str(&plain(value.raw())),
         _ => out.push_str(value.raw()),
     }
 }

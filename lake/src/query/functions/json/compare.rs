@@ -6,6 +6,7 @@ use super::super::define::Takes::{Any, Text};
 use super::super::define::{Definition, Gives, Row};
 use super::access::{list, path};
 use super::canonical::canonical;
+use super::number::parts;
 use super::path::names_of;
 use super::scan::{Kind, Value};
 
@@ -140,30 +141,9 @@ fn contains(whole: Value<'_>, part: Value<'_>, top: bool) -> bool {
 /// Whether two values are the same: numbers by their value, objects whatever the order of names.
 fn equal(a: Value<'_>, b: Value<'_>) -> bool {
     match (a.kind(), b.kind()) {
-        (Kind::Number, Kind::Number) => number(a.raw()) == number(b.raw()),
+        (Kind::Number, Kind::Number) => parts(a.raw()) == parts(b.raw()),
         (a_kind, b_kind) => a_kind == b_kind && canonical(a) == canonical(b),
     }
-}
-
-/// The sign, the digits without zeros at either end, and the power of ten of the last digit.
-fn number(raw: &str) -> (bool, String, i64) {
-    let (negative, raw) = raw.strip_prefix('-').map_or((false, raw), |raw| (true, raw));
-    let (mantissa, exponent) = raw.split_once(['e', 'E']).unwrap_or((raw, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}");
-    let trimmed = digits.trim_start_matches('0');
-    let short = trimmed.trim_end_matches('0');
-    if short.is_empty() {
-        return (false, String::new(), 0);
-    }
-    let zeros = i64::try_from(trimmed.len() - short.len()).unwrap_or_default();
-    let fraction = i64::try_from(fraction.len()).unwrap_or_default();
-    let exponent = exponent.parse().unwrap_or(0i64);
-    (
-        negative,
-        short.to_owned(),
-        exponent.saturating_sub(fraction).saturating_add(zeros),
-    )
 }
 
 fn names(row: Row<'_>) -> Result<Vec<String>> {

@@ -6,6 +6,7 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::Field;
+use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::ScalarUDF;
 
 use super::Functions;
@@ -17,6 +18,8 @@ mod change;
 mod compare;
 mod condition;
 mod make;
+mod number;
+mod order;
 pub(super) mod parts;
 pub(super) mod path;
 pub(in super::super) mod scan;
@@ -48,10 +51,22 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         compare::DEFINITIONS,
         make::DEFINITIONS,
         change::DEFINITIONS,
+        order::DEFINITIONS,
     ];
     let all = families.into_iter().flat_map(|family| functions("JSON", family));
     all.collect()
 });
+
+/// The function by whose bytes values of JSON are compared.
+///
+/// # Errors
+/// Internal: it is not there.
+pub(in crate::query) fn order() -> Result<Arc<ScalarUDF>> {
+    match SCALAR.iter().find(|function| function.name() == order::NAME) {
+        Some(function) => Ok(function.clone()),
+        None => internal_err!("{} is missing", order::NAME),
+    }
+}
 
 /// The functions of JSON.
 pub(in crate::query) fn all() -> Functions {

@@ -6,7 +6,6 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::{Result, exec_err};
-use datafusion::functions_nested::remove::array_remove_all_udf;
 use datafusion::functions_nested::replace::array_replace_all_udf;
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -16,6 +15,8 @@ use super::Functions;
 use super::define::section;
 
 mod flatten;
+pub(in crate::query) mod order;
+mod remove;
 
 /// The functions of lists.
 pub(super) fn all() -> Functions {
@@ -24,8 +25,9 @@ pub(super) fn all() -> Functions {
             Arc::new(ScalarUDF::new_from_impl(Counter::new("list_ordinals", 1))),
             Arc::new(ScalarUDF::new_from_impl(Counter::new("list_offsets", 0))),
             Arc::new(ScalarUDF::new_from_impl(flatten::Flatten::new())),
-            // Of the first equal item alone are the engine's functions of these names.
-            other_names(&array_remove_all_udf(), &["array_remove", "list_remove"]),
+            order::function(),
+            remove::function(),
+            // Of the first equal item alone is the engine's function of this name.
             other_names(&array_replace_all_udf(), &["array_replace", "list_replace"]),
         ],
         ..Functions::default()

@@ -8,7 +8,7 @@ use datafusion::common::{Result, exec_err};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use super::super::define::Takes::{Any, Integer, Text, Texts};
+use super::super::define::Takes::{Any, Integer, ShownItems, Text};
 use super::super::define::{Definition, Gives, Row, text_of};
 
 pub(super) const DEFINITIONS: &[Definition] = &[
@@ -344,7 +344,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     Definition {
         name: "array_to_string",
         aliases: &["list_to_string", "array_join", "list_join"],
-        takes: &[Texts, Text, Text],
+        takes: &[ShownItems, Text, Text],
         optional: 2,
         sees_nulls: true,
         gives: Gives::Text(|row| {

@@ -6,13 +6,13 @@ use std::fmt::Write;
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, exec_err};
 
-use super::super::define::Takes::{Any, Integer, Number, Text};
+use super::super::define::Takes::{Any, Integer, Number, Shown, Text};
 use super::super::define::{Definition, Gives, Row, text_of};
 
 pub(super) const DEFINITIONS: &[Definition] = &[
     Definition {
         name: "format",
-        takes: &[Text, Text],
+        takes: &[Text, Shown],
         optional: 1,
         repeats: true,
         sees_nulls: true,

@@ -119,29 +119,151 @@ impl Pattern {
     }
 }
 
-/// PostgreSQL's escapes that the engine has by other names.
+/// Classes of characters as PostgreSQL has them, as what stands in a set of the engine: the C library's, where digits are
+/// those of ASCII, all other digits are letters, and a space that does not break is none.
+mod class {
+    pub const DIGIT: &str = "0-9";
+    pub const LETTER: &str = r"\p{Alphabetic}[\p{Nd}--0-9]";
+    pub const WORD: &str = r"\p{Alphabetic}\p{Nd}_";
+    pub const ALPHANUMERIC: &str = r"\p{Alphabetic}\p{Nd}";
+    pub const SPACE: &str = r"\t-\r\x20\x{1680}\x{2000}-\x{2006}\x{2008}-\x{200a}\x{2028}\x{2029}\x{205f}\x{3000}";
+    pub const BLANK: &str = r"\t\x20\x{1680}\x{2000}-\x{2006}\x{2008}-\x{200a}\x{205f}\x{3000}";
+    pub const CONTROL: &str = r"\p{Cc}\x{2028}\x{2029}";
+    pub const PRINTED: &str = r"[^\p{Cc}\p{Cn}\x{2028}\x{2029}]";
+    pub const VISIBLE: &str =
+        r"[[^\p{Cc}\p{Cn}]--[\x20\x{1680}\x{2000}-\x{2006}\x{2008}-\x{200a}\x{2028}\x{2029}\x{205f}\x{3000}]]";
+    pub const SIGN: &str = r"[[^\p{Cc}\p{Cn}\p{Alphabetic}\p{Nd}]--[\x20\x{1680}\x{2000}-\x{2006}\x{2008}-\x{200a}\x{2028}\x{2029}\x{205f}\x{3000}]]";
+
+    /// The class of a name in `[[:name:]]`.
+    pub fn named(name: &str) -> Option<&'static str> {
+        Some(match name {
+            "alpha" => LETTER,
+            "digit" => DIGIT,
+            "alnum" => ALPHANUMERIC,
+            "word" => WORD,
+            "space" => SPACE,
+            "blank" => BLANK,
+            "lower" => r"\p{Lowercase}",
+            "upper" => r"\p{Uppercase}",
+            "punct" => SIGN,
+            "print" => PRINTED,
+            "graph" => VISIBLE,
+            "cntrl" => CONTROL,
+            "xdigit" => "0-9A-Fa-f",
+            _ => return None,
+        })
+    }
+
+    /// The class of a letter behind a backslash, and whether all others are meant.
+    pub fn escaped(letter: char) -> Option<(&'static str, bool)> {
+        let class = match letter.to_ascii_lowercase() {
+            'd' => DIGIT,
+            'w' => WORD,
+            's' => SPACE,
+            _ => return None,
+        };
+        Some((class, letter.is_ascii_uppercase()))
+    }
+}
+
+/// What PostgreSQL has by other names than the engine, or means otherwise: its escapes, and what stands in brackets.
 fn translated(pattern: &str) -> String {
-    if !pattern.contains('\\') && !pattern.contains("[[:") {
+    if !pattern.contains(['\\', '[']) {
         return pattern.to_owned();
     }
     let mut out = String::with_capacity(pattern.len() + 8);
-    let mut rest = pattern.chars();
-    while let Some(c) = rest.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match rest.next() {
-            Some('m') => out.push_str(r"\b{start}"),
-            Some('M') => out.push_str(r"\b{end}"),
-            Some('y') => out.push_str(r"\b"),
-            Some('Y') => out.push_str(r"\B"),
-            Some('Z') => out.push_str(r"\z"),
-            Some(c) => out.extend(['\\', c]),
-            None => out.push('\\'),
+    let mut rest = pattern;
+    while let Some(c) = rest.chars().next() {
+        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+        match c {
+            '\\' => match rest.chars().next() {
+                Some(escaped) => {
+                    rest = rest.get(escaped.len_utf8()..).unwrap_or_default();
+                    match (escaped, class::escaped(escaped)) {
+                        (_, Some((class, false))) => out.extend(["[", class, "]"]),
+                        (_, Some((class, true))) => out.extend(["[^", class, "]"]),
+                        ('m', _) => out.push_str(r"\b{start}"),
+                        ('M', _) => out.push_str(r"\b{end}"),
+                        ('y', _) => out.push_str(r"\b"),
+                        ('Y', _) => out.push_str(r"\B"),
+                        ('Z', _) => out.push_str(r"\z"),
+                        _ => out.extend(['\\', escaped]),
+                    }
+                }
+                None => out.push('\\'),
+            },
+            '[' => match ["[:<:]]", "[:>:]]"].map(|bound| rest.strip_prefix(bound)) {
+                [Some(after), _] => {
+                    out.push_str(r"\b{start}");
+                    rest = after;
+                }
+                [_, Some(after)] => {
+                    out.push_str(r"\b{end}");
+                    rest = after;
+                }
+                _ => rest = set(rest, &mut out),
+            },
+            c => out.push(c),
         }
     }
-    out.replace("[[:<:]]", r"\b{start}").replace("[[:>:]]", r"\b{end}")
+    out
+}
+
+/// A set as the engine reads it, of what is behind its bracket; what follows it is left. What the engine takes for sets
+/// within sets and operations on them are characters to PostgreSQL.
+fn set<'a>(pattern: &'a str, out: &mut String) -> &'a str {
+    out.push('[');
+    let mut rest = pattern;
+    if let Some(after) = rest.strip_prefix('^') {
+        out.push('^');
+        rest = after;
+    }
+    // A bracket or a hyphen at the beginning is one of its characters.
+    for first in [']', '-'] {
+        if let Some(after) = rest.strip_prefix(first) {
+            out.extend(['\\', first]);
+            rest = after;
+            break;
+        }
+    }
+    let mut is_range = false;
+    while let Some(c) = rest.chars().next() {
+        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+        let was_range = std::mem::replace(&mut is_range, c == '-' && !is_range);
+        match c {
+            ']' => {
+                out.push(']');
+                return rest;
+            }
+            '\\' => match rest.chars().next() {
+                Some(escaped) => {
+                    rest = rest.get(escaped.len_utf8()..).unwrap_or_default();
+                    match class::escaped(escaped) {
+                        Some((class, false)) => out.push_str(class),
+                        Some((class, true)) => out.extend(["[^", class, "]"]),
+                        None => out.extend(['\\', escaped]),
+                    }
+                }
+                None => out.push('\\'),
+            },
+            '[' => {
+                let named = rest.strip_prefix(':').and_then(|named| named.split_once(":]"));
+                match named.and_then(|(name, after)| Some((class::named(name)?, after))) {
+                    Some((class, after)) => {
+                        out.push_str(class);
+                        rest = after;
+                    }
+                    // A name that is not known is refused by the engine.
+                    None if rest.starts_with(':') => out.push('['),
+                    None => out.push_str(r"\["),
+                }
+            }
+            '-' if was_range => out.push_str(r"\-"),
+            '&' | '~' => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    rest
 }
 
 /// The pattern with the words of each `Mr|Mrs` in such an order that the longest that fits is taken, as PostgreSQL does,
@@ -348,7 +470,26 @@ pub(in super::super) fn regex_of_like(pattern: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::longest_first;
+    use super::{longest_first, translated};
+
+    #[test]
+    fn what_stands_in_brackets_is_characters() {
+        for (written, read) in [
+            (r"a\d", "a[0-9]"),
+            (r"[\d.]", "[0-9.]"),
+            (r"\D", "[^0-9]"),
+            ("[[]", r"[\[]"),
+            ("[^]a-]", r"[^\]a-]"),
+            ("[-a&&b]", r"[\-a\&\&b]"),
+            ("[+--]", r"[+-\-]"),
+            ("[[:digit:]x]y", "[0-9x]y"),
+            ("[[:xdigit:]x]", "[0-9A-Fa-fx]"),
+            ("[[:<:]]a[[:>:]]", r"\b{start}a\b{end}"),
+            (r"\[a", r"\[a"),
+        ] {
+            assert_eq!(translated(written), read, "{written}");
+        }
+    }
 
     #[test]
     fn the_longest_of_several_words_is_taken() {

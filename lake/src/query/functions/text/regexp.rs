@@ -32,6 +32,23 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         ..Definition::PLAIN
     },
     Definition {
+        // What `regexp_matches` is where it gives rows; of a null there are none.
+        name: "_regexp_matches",
+        takes: &[Text, Text, Text],
+        optional: 1,
+        sees_nulls: true,
+        gives: Gives::Lists(|row| {
+            if (0..row.len()).any(|place| row.is_null(place)) {
+                return Ok(Some(Vec::new()));
+            }
+            let text = row.text(0);
+            let pattern = row.pattern(row.text(1), row.text(2))?;
+            let found = pattern.find_all(text, 0, if pattern.all { usize::MAX } else { 1 });
+            Ok(Some(found.iter().map(|found| groups_of(text, found)).collect()))
+        }),
+        ..Definition::PLAIN
+    },
+    Definition {
         name: "regexp_full_match",
         takes: &[Text, Text, Text],
         optional: 1,
