@@ -1,6 +1,7 @@
 //! Rewrites of the syntax tree: what the parser reads and the engine does not plan, or plans wrongly. One file a family.
 
 mod aggregates;
+mod arrays;
 mod build;
 pub(super) mod calls;
 mod chains;
@@ -51,6 +52,7 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     patterns::rewrite(statement)?;
     quantified::rewrite(statement)?;
     aggregates::rewrite(statement)?;
+    arrays::rewrite(statement)?;
     relations::rewrite(statement)?;
     clauses::rewrite(statement)?;
     limits::rewrite(statement)?;
