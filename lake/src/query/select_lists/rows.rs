@@ -9,8 +9,8 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinOperator, ObjectName,
-    Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins, Value, VisitorMut,
+    BinaryOperator, CaseWhen, Expr, Ident, JoinOperator, Query, Select, SelectItem, SetExpr, Statement, TableAlias,
+    TableFactor, TableWithJoins, Value, VisitorMut,
 };
 
 use super::scope::Scope;
@@ -180,29 +180,6 @@ fn found(frames: &[Frame], name: &str) -> Option<usize> {
     frames.iter().rposition(has)
 }
 
-/// What may be the name of a relation in an expression: the name alone, or `name.*` as an argument.
-fn names_in(expr: &Expr) -> Vec<&Ident> {
-    match expr {
-        Expr::Identifier(name) => vec![name],
-        Expr::Function(call) => match &call.args {
-            FunctionArguments::List(list) => list.args.iter().filter_map(all_of).collect(),
-            _ => Vec::new(),
-        },
-        _ => Vec::new(),
-    }
-}
-
-/// The name of the relation of `name.*`.
-fn all_of(arg: &FunctionArg) -> Option<&Ident> {
-    match arg {
-        FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(ObjectName(parts))) => match parts.as_slice() {
-            [name] => name.as_ident(),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 /// Finds the selects whose columns are asked for: those in which a name may be a relation's, and those within.
 #[derive(Default)]
 struct Search {
@@ -211,11 +188,11 @@ struct Search {
 
 impl Work for Search {
     fn expr(&mut self, expr: &mut Expr, frames: &[Frame]) {
-        for name in names_in(expr) {
-            if let Some(place) = found(frames, &normal(name)) {
-                let within = frames.iter().skip(place);
-                self.wanted.extend(within.map(|frame| frame.number));
-            }
+        if let Expr::Identifier(name) = expr
+            && let Some(place) = found(frames, &normal(name))
+        {
+            let within = frames.iter().skip(place);
+            self.wanted.extend(within.map(|frame| frame.number));
         }
     }
 }
@@ -347,11 +324,10 @@ impl Work for Apply<'_> {
         if !self.known.contains_key(&number) {
             return;
         }
+        let is_row = |expr: &Expr| matches!(expr, Expr::Identifier(name) if self.row(name, frames).is_some());
         for item in &mut select.projection {
             if let SelectItem::UnnamedExpr(expr) = item
-                && walk::any(expr, |expr| {
-                    names_in(expr).into_iter().any(|name| self.row(name, frames).is_some())
-                })
+                && walk::any(expr, is_row)
             {
                 *item = SelectItem::ExprWithAlias {
                     alias: Ident::with_quote('"', names::text(expr)),
@@ -362,23 +338,10 @@ impl Work for Apply<'_> {
     }
 
     fn expr(&mut self, expr: &mut Expr, frames: &[Frame]) {
-        match expr {
-            Expr::Identifier(name) => {
-                if let Some(row) = self.row(name, frames) {
-                    *expr = row;
-                }
-            }
-            Expr::Function(call) => {
-                let FunctionArguments::List(list) = &mut call.args else {
-                    return;
-                };
-                for arg in &mut list.args {
-                    if let Some(row) = all_of(arg).and_then(|name| self.row(name, frames)) {
-                        *arg = FunctionArg::Unnamed(FunctionArgExpr::Expr(row));
-                    }
-                }
-            }
-            _ => {}
+        if let Expr::Identifier(name) = expr
+            && let Some(row) = self.row(name, frames)
+        {
+            *expr = row;
         }
     }
 }

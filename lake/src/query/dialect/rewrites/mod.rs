@@ -25,6 +25,7 @@ mod templates;
 #[cfg(test)]
 mod tests;
 mod types;
+mod whole_rows;
 mod windows;
 
 use datafusion::common::Result;
@@ -51,6 +52,7 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     json::rewrite(statement)?;
     patterns::rewrite(statement)?;
     quantified::rewrite(statement)?;
+    whole_rows::rewrite(statement)?;
     aggregates::rewrite(statement)?;
     arrays::rewrite(statement)?;
     relations::rewrite(statement)?;
