@@ -116,7 +116,11 @@ fn with_keys(plan: &LogicalPlan) -> Result<Option<(LogicalPlan, Vec<SortExpr>)>>
 
 fn of_sort(sort: &Sort) -> Result<(LogicalPlan, Vec<SortExpr>)> {
     let name = |place: usize| format!("\u{1}key {place}");
-    let own = sort.input.schema().iter().map(|field| Expr::Column(Column::from(field)));
+    let own = sort
+        .input
+        .schema()
+        .iter()
+        .map(|field| Expr::Column(Column::from(field)));
     let keys = sort.expr.iter().enumerate();
     let keys = keys.map(|(place, by)| by.expr.clone().unalias().alias(name(place)));
     let shown = own.chain(keys).collect::<Vec<_>>();

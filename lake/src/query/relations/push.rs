@@ -9,8 +9,8 @@ use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
-    Aggregate, Case, Distinct, Expr, ExprFunctionExt, FetchType, Join, Limit, LogicalPlan, LogicalPlanBuilder, Operator,
-    SkipType, SortExpr, Subquery, Values, binary_expr, lit,
+    Aggregate, Case, Distinct, Expr, ExprFunctionExt, FetchType, Join, Limit, LogicalPlan, LogicalPlanBuilder,
+    Operator, SkipType, SortExpr, Subquery, Values, binary_expr, lit,
 };
 
 /// The rows of the outer query, each column by a name that no other relation has.
@@ -324,7 +324,11 @@ fn listed(values: &Values, domain: &Domain) -> Result<LogicalPlan> {
     for (place, (relation, field)) in values.schema.iter().enumerate() {
         let cells = values.values.iter().enumerate().filter_map(|(row, cells)| {
             let cell = cells.get(place)?;
-            Some(domain.read_here(cell).map(|cell| (Box::new(lit(row as u64)), Box::new(cell))))
+            Some(
+                domain
+                    .read_here(cell)
+                    .map(|cell| (Box::new(lit(row as u64)), Box::new(cell))),
+            )
         });
         let number = Box::new(Expr::Column(Column::new_unqualified(ROW)));
         let cell = Expr::Case(Case::new(Some(number), cells.collect::<Result<_>>()?, None));
@@ -372,9 +376,8 @@ fn of_join(join: &Join, domain: &Domain) -> Result<Option<LogicalPlan>> {
             let pairs: Vec<_> = pairs
                 .map(|(key, other)| (Expr::Column(key), Expr::Column(other)))
                 .collect();
-            let belongs = |(key, other): &(Expr, Expr)| {
-                binary_expr(key.clone(), Operator::IsNotDistinctFrom, other.clone())
-            };
+            let belongs =
+                |(key, other): &(Expr, Expr)| binary_expr(key.clone(), Operator::IsNotDistinctFrom, other.clone());
             on.extend(pairs.iter().map(belongs));
             let joined = LogicalPlanBuilder::from(left).join_on(right, join.join_type, on)?;
             let keys = pairs
@@ -403,7 +406,11 @@ fn of_semi_join(join: &Join, domain: &Domain) -> Result<Option<LogicalPlan>> {
     let Some(left) = push(&join.left, domain)? else {
         return Ok(None);
     };
-    let filter = join.filter.as_ref().map(|filter| domain.read_here(filter)).transpose()?;
+    let filter = join
+        .filter
+        .as_ref()
+        .map(|filter| domain.read_here(filter))
+        .transpose()?;
     let (mut on, mut filters) = (join.on.clone(), filter.into_iter().collect::<Vec<_>>());
     let mut right = join.right.as_ref().clone();
     if domain.is_read(&right)? {
@@ -416,8 +423,9 @@ fn of_semi_join(join: &Join, domain: &Domain) -> Result<Option<LogicalPlan>> {
         let pairs = pairs.map(|(key, other)| (Expr::Column(key), Expr::Column(other)));
         match join.null_equality {
             NullEquality::NullEqualsNull => on.extend(pairs),
-            NullEquality::NullEqualsNothing => filters
-                .extend(pairs.map(|(key, other)| binary_expr(key, Operator::IsNotDistinctFrom, other))),
+            NullEquality::NullEqualsNothing => {
+                filters.extend(pairs.map(|(key, other)| binary_expr(key, Operator::IsNotDistinctFrom, other)))
+            }
         }
     }
     let joined = Join::try_new(

@@ -17,6 +17,7 @@ mod operators;
 mod patterns;
 mod postgresql_catalog;
 mod quantified;
+mod records;
 mod relations;
 mod rows;
 mod session_words;

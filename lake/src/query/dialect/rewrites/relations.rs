@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::calls::{call, name_of, plain_args, take};
+use super::records;
 use crate::query::walk;
 
 /// Rewrites what FROM holds in the statement.
@@ -181,6 +182,10 @@ fn of_factor(factor: &mut TableFactor) -> Result<()> {
         _ => return Ok(()),
     };
     let Some(name) = name else { return Ok(()) };
+    if let Some(records) = records::relation(&name, &args, alias.as_ref())? {
+        *factor = records;
+        return Ok(());
+    }
     // The engine makes series of numbers as they are read, if nothing in them depends on a row.
     if matches!(name.as_str(), "generate_series" | "range") && !with_ordinality && !args.iter().any(depends) {
         return series(factor, &name, &args, alias);

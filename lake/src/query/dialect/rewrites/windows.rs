@@ -188,7 +188,10 @@ fn share(call: Function) -> Result<Expr> {
         return plan_err!("ratio_to_report takes one expression");
     };
     let value = build::nested(value.clone());
-    templates::expression("(cast($1 as double) / nullif($2, 0))", &[value, Expr::Function(renamed(call, "sum"))])
+    templates::expression(
+        "(cast($1 as double) / nullif($2, 0))",
+        &[value, Expr::Function(renamed(call, "sum"))],
+    )
 }
 
 /// The call without the rows that its frame excludes, from the parts of the frame that are left.

@@ -59,7 +59,6 @@ fn rows_only(tokens: &[TokenWithSpan], start: usize) -> Option<usize> {
 }
 
 fn is_number(tokens: &[TokenWithSpan], opens: usize, closes: usize) -> bool {
-    solid(tokens, opens + 1).is_some_and(|at| {
-        matches!(tokens[at].token, Token::Number(..)) && solid(tokens, at + 1) == Some(closes)
-    })
+    solid(tokens, opens + 1)
+        .is_some_and(|at| matches!(tokens[at].token, Token::Number(..)) && solid(tokens, at + 1) == Some(closes))
 }
