@@ -59,6 +59,8 @@ pub(super) enum Gives {
     Bytes(fn(Row<'_>) -> Answer<Vec<u8>>),
     /// A list of texts.
     Texts(fn(Row<'_>) -> Answer<Vec<Option<String>>>),
+    /// A list of lists of texts.
+    TextLists(fn(Row<'_>) -> Answer<Vec<Vec<Option<String>>>>),
     /// A list of `key` and `value`.
     Pairs(fn(Row<'_>) -> Answer<Vec<Pair>>),
 }
@@ -142,6 +144,7 @@ impl Rowwise {
             Gives::Boolean(_) => DataType::Boolean,
             Gives::Bytes(_) => DataType::Binary,
             Gives::Texts(_) => DataType::new_list(DataType::Utf8, true),
+            Gives::TextLists(_) => DataType::new_list(DataType::new_list(DataType::Utf8, true), true),
             Gives::Pairs(_) => DataType::new_list(DataType::Struct(pair()), true),
         }
     }
@@ -297,6 +300,17 @@ impl Definition {
                 Arc::new(bytes.finish())
             }
             Gives::Texts(answer) => Arc::new(lists(rows, answer)?),
+            Gives::TextLists(answer) => {
+                let mut lists = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
+                for row in rows {
+                    let found = row.map(answer).transpose()?.flatten();
+                    for texts in found.iter().flatten() {
+                        lists.values().append_value(texts.iter().map(Option::as_ref));
+                    }
+                    lists.append(found.is_some());
+                }
+                Arc::new(lists.finish())
+            }
             Gives::Pairs(answer) => {
                 let texts: [Box<dyn ArrayBuilder>; 2] =
                     [Box::new(StringBuilder::new()), Box::new(StringBuilder::new())];

@@ -155,6 +155,22 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         ..Definition::PLAIN
     },
     Definition {
+        name: "regexp_match_groups",
+        takes: &[Text, Text, Text],
+        optional: 1,
+        gives: Gives::TextLists(|row| {
+            let pattern = row.pattern(row.text(1), row.text(2))?;
+            let most = if pattern.all { usize::MAX } else { 1 };
+            let found = pattern.find_all(row.text(0), 0, most)?;
+            Ok(Some(found.iter().map(|found| groups_of(row.text(0), found)).collect()))
+        }),
+        what: "The groups of the first match of the regular expression, or of each with the flag `g`: what `regexp_matches` \
+               calls in a select list and in FROM.",
+        syntax: "regexp_match_groups(text, pattern [, flags])",
+        example: "regexp_match_groups('a1b2', '([a-z])([0-9])', 'g') = [['a', '1'], ['b', '2']]",
+        ..Definition::PLAIN
+    },
+    Definition {
         name: "regexp_replace",
         takes: &[Text, Text, Text, Any, Any, Text],
         optional: 4,
