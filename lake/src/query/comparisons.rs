@@ -1,4 +1,5 @@
-//! Times are compared as the lake stores them, in microseconds, and doubles as doubles. Left to itself, the engine compares
+//! Times are compared as the lake stores them, in microseconds, doubles as doubles, and truth values as what a text beside
+//! them is read as: `active = 't'`. Left to itself, the engine compares
 //! times that are not of one unit in nanoseconds, which reach from 1677 to 2262: a contract without end, in the year 9999,
 //! could not be filtered. And a double with `2.5` as decimals of 15 digits, which NaN is not and others are cut to.
 
@@ -79,11 +80,12 @@ fn compares(op: Operator) -> bool {
     )
 }
 
-/// The type that the expression is compared in, if it is a time in microseconds or a float.
+/// The type that the expression is compared in, if it is a time in microseconds, a float or a truth value.
 fn unit(expr: &Expr, schema: &DFSchema) -> Option<DataType> {
     match expr.get_type(schema).ok()? {
         time @ DataType::Timestamp(TimeUnit::Microsecond, _) => Some(time),
         DataType::Float32 | DataType::Float64 => Some(DataType::Float64),
+        DataType::Boolean => Some(DataType::Boolean),
         _ => None,
     }
 }
@@ -96,14 +98,20 @@ fn beside(expr: Expr, of_parts: &DataType, schema: &DFSchema) -> Expr {
     }
 }
 
-/// What is compared with a value of the type `unit`, in that type: a decimal with a float, and with a time what is one or
-/// may stand for one.
+/// What is compared with a value of the type `unit`, in that type: a decimal with a float, a text that is written with a truth
+/// value, and with a time what is one or may stand for one.
 fn fitted(expr: Expr, unit: &DataType, schema: &DFSchema) -> Expr {
     if *unit == DataType::Float64 {
         return match expr.get_type(schema) {
             Ok(DataType::Decimal128(..)) => {
                 double(&expr).unwrap_or_else(|| Expr::Cast(Cast::new(Box::new(expr), unit.clone())))
             }
+            _ => expr,
+        };
+    }
+    if *unit == DataType::Boolean {
+        return match expr {
+            Expr::Literal(ScalarValue::Utf8(Some(_)), _) => Expr::Cast(Cast::new(Box::new(expr), unit.clone())),
             _ => expr,
         };
     }

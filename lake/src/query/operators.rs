@@ -75,7 +75,7 @@ fn is_literal_json(expr: &Expr) -> bool {
 /// A pattern that the engine matches as PostgreSQL does. Without a point no new line can be meant.
 fn is_plain_pattern(pattern: &Expr) -> bool {
     match pattern {
-        Expr::Literal(ScalarValue::Utf8(Some(text)), _) => !text.contains(['.', '\\', '[']),
+        Expr::Literal(ScalarValue::Utf8(Some(text)), _) => !text.contains(['.', '\\', '[']) && !text.contains("(?"),
         _ => false,
     }
 }

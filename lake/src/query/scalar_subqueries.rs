@@ -65,13 +65,13 @@ fn is_one_value(subquery: &Subquery) -> bool {
 
 /// How many rows a plan has, whatever there is to read.
 #[derive(PartialEq, Eq, Clone, Copy)]
-enum Rows {
+pub(super) enum Rows {
     One,
     OneOrNone,
     Some,
 }
 
-fn rows(plan: &LogicalPlan) -> Rows {
+pub(super) fn rows(plan: &LogicalPlan) -> Rows {
     match plan {
         LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.is_empty() => Rows::One,
         LogicalPlan::EmptyRelation(empty) if empty.produce_one_row => Rows::One,

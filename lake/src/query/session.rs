@@ -27,6 +27,7 @@ use crate::query::metadata::Described;
 use crate::query::operators::TextOperators;
 use crate::query::quantified;
 use crate::query::relations::{self, DependentJoins};
+use crate::query::row_order::OrderOfRows;
 use crate::query::scalar_subqueries::OneValue;
 use crate::query::set_operations::CountedRows;
 use crate::query::shown::ShownValues;
@@ -36,6 +37,7 @@ use crate::query::sums_of_sums::SumsOfSums;
 use crate::query::time_operators::TimeOperators;
 use crate::query::truth::AsComparisons;
 use crate::query::types::Types;
+use crate::query::without_from::WithoutFrom;
 use crate::release::Release;
 
 /// The catalog's name in SQL.
@@ -191,9 +193,13 @@ impl Lake {
         let options = config.options_mut();
         // Exact decimals: a literal such as 0.21 is a DECIMAL, not a float, so that money stays money.
         options.sql_parser.parse_float_as_decimal = true;
+        // The rows of a subquery come in its order, as far as nothing above it has another.
+        options.sql_parser.enable_subquery_sort_elimination = false;
         options.extensions.insert(ResultLimit::new(self.memory()));
         let mut rules = Analyzer::new().rules;
-        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 14] = [
+        let first: [Arc<dyn AnalyzerRule + Send + Sync>; 16] = [
+            Arc::new(WithoutFrom),
+            Arc::new(OrderOfRows),
             Arc::new(SubqueriesAsColumns),
             Arc::new(OneValue),
             Arc::new(DependentJoins),

@@ -120,12 +120,14 @@ impl Dialect for Grammar {
         GenericDialect.is_delimited_identifier_start(first)
     }
 
+    /// `#` is an operator, and begins others.
     fn is_identifier_start(&self, first: char) -> bool {
-        GenericDialect.is_identifier_start(first)
+        first != '#' && GenericDialect.is_identifier_start(first)
     }
 
+    /// Operators need no space before them: `document#>>'{a}'`, `document@>'{}'`.
     fn is_identifier_part(&self, part: char) -> bool {
-        GenericDialect.is_identifier_part(part)
+        !matches!(part, '#' | '@') && GenericDialect.is_identifier_part(part)
     }
 
     fn prec_value(&self, of: Precedence) -> u8 {

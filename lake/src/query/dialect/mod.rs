@@ -67,6 +67,8 @@ fn parse_here(sql: &str) -> Result<Parsed> {
     tokens::session_words::without_parentheses(&mut tokens);
     tokens::set_schema::complete(&mut tokens);
     tokens::trim::name_space(&mut tokens);
+    tokens::grouping_sets::flatten(&mut tokens);
+    tokens::fetch::to_limit(&mut tokens);
     tokens::windows::resolve(&mut tokens)?;
     tokens::pivot::to_query(&mut tokens)?;
     let releases = tokens::versions::resolve(&mut tokens)?;

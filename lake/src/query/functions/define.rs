@@ -65,7 +65,7 @@ pub(super) enum Gives {
     /// A list of texts.
     Texts(fn(Row<'_>) -> Answer<Vec<Option<String>>>),
     /// A list of lists of texts.
-    Lists(fn(Row<'_>) -> Answer<Vec<Vec<Option<String>>>>),
+    TextLists(fn(Row<'_>) -> Answer<Vec<Vec<Option<String>>>>),
     /// A list of `key` and `value`.
     Pairs(fn(Row<'_>) -> Answer<Vec<Pair>>),
 }
@@ -149,7 +149,7 @@ impl Rowwise {
             Gives::Boolean(_) => DataType::Boolean,
             Gives::Bytes(_) => DataType::Binary,
             Gives::Texts(_) => DataType::new_list(DataType::Utf8, true),
-            Gives::Lists(_) => DataType::new_list(DataType::new_list(DataType::Utf8, true), true),
+            Gives::TextLists(_) => DataType::new_list(DataType::new_list(DataType::Utf8, true), true),
             Gives::Pairs(_) => DataType::new_list(DataType::Struct(pair()), true),
         }
     }
@@ -308,17 +308,16 @@ impl Definition {
                 Arc::new(bytes.finish())
             }
             Gives::Texts(answer) => Arc::new(lists(rows, answer)?),
-            Gives::Lists(answer) => {
-                let mut outer = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
+            Gives::TextLists(answer) => {
+                let mut lists = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
                 for row in rows {
-                    let lists = row.map(answer).transpose()?.flatten();
-                    let is_there = lists.is_some();
-                    for list in lists.into_iter().flatten() {
-                        outer.values().append_value(list);
+                    let found = row.map(answer).transpose()?.flatten();
+                    for texts in found.iter().flatten() {
+                        lists.values().append_value(texts.iter().map(Option::as_ref));
                     }
-                    outer.append(is_there);
+                    lists.append(found.is_some());
                 }
-                Arc::new(outer.finish())
+                Arc::new(lists.finish())
             }
             Gives::Pairs(answer) => {
                 let texts: [Box<dyn ArrayBuilder>; 2] =

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, JoinType, Result, TableReference};
+use datafusion::common::{Column, JoinType, NullEquality, Result, TableReference};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
-    Aggregate, Distinct, Expr, ExprFunctionExt, FetchType, Limit, LogicalPlan, LogicalPlanBuilder, Operator, SkipType,
-    SortExpr, Subquery, binary_expr, lit,
+    Aggregate, Case, Distinct, Expr, ExprFunctionExt, FetchType, Join, Limit, LogicalPlan, LogicalPlanBuilder,
+    Operator, SkipType, SortExpr, Subquery, Values, binary_expr, lit,
 };
 
 /// The rows of the outer query, each column by a name that no other relation has.
@@ -157,6 +157,7 @@ pub(super) fn is_by_row(plan: &LogicalPlan) -> Result<bool> {
                 | LogicalPlan::Filter(_)
                 | LogicalPlan::SubqueryAlias(_)
                 | LogicalPlan::Subquery(_)
+                | LogicalPlan::Values(_)
                 | LogicalPlan::Unnest(_) => true,
                 LogicalPlan::Join(join) => join.join_type == JoinType::Inner,
                 LogicalPlan::Sort(sort) => sort.fetch.is_none(),
@@ -213,6 +214,7 @@ pub(super) fn push(plan: &LogicalPlan, domain: &Domain) -> Result<Option<Logical
             projected(input, plan, &columns.collect::<Vec<_>>(), domain).map(Some)
         }
         LogicalPlan::Subquery(subquery) => push(&subquery.subquery, domain),
+        LogicalPlan::Values(values) => listed(values, domain).map(Some),
         LogicalPlan::Unnest(unnest) => {
             let Some(input) = push(&unnest.input, domain)? else {
                 return Ok(None);
@@ -299,43 +301,155 @@ pub(super) fn push(plan: &LogicalPlan, domain: &Domain) -> Result<Option<Logical
             let shown = own.chain(keys).collect::<Vec<_>>();
             LogicalPlanBuilder::from(all).project(shown)?.build().map(Some)
         }
-        LogicalPlan::Join(join) if matches!(join.join_type, JoinType::Inner | JoinType::Left) => {
-            let is_inner = join.join_type == JoinType::Inner;
-            let same = |(left, right): &(Expr, Expr)| binary_expr(left.clone(), Operator::Eq, right.clone());
-            let on = join.on.iter().map(same).chain(join.filter.clone());
-            let on = on.map(|expr| domain.read_here(&expr)).collect::<Result<Vec<_>>>()?;
-            let (left, right) = match (domain.is_read(&join.left)?, domain.is_read(&join.right)?) {
-                (_, false) => match push(&join.left, domain)? {
-                    Some(left) => (left, join.right.as_ref().clone()),
-                    None => return Ok(None),
-                },
-                (false, true) if is_inner => match push(&join.right, domain)? {
-                    Some(right) => (join.left.as_ref().clone(), right),
-                    None => return Ok(None),
-                },
-                // The rows go through the left side, and with its columns through the right one.
-                (true, true) if is_inner && is_by_row(&join.right)? => {
-                    let Some(left) = push(&join.left, domain)? else {
-                        return Ok(None);
-                    };
-                    let Some(both) = push(&join.right, &domain.after(left))? else {
-                        return Ok(None);
-                    };
-                    let both = LogicalPlanBuilder::from(both);
-                    return match conjunction(on) {
-                        Some(on) => both.filter(on)?.build().map(Some),
-                        None => both.build().map(Some),
-                    };
-                }
-                _ => return Ok(None),
-            };
-            LogicalPlanBuilder::from(left)
-                .join_on(right, join.join_type, on)?
-                .build()
-                .map(Some)
-        }
+        LogicalPlan::Join(join) => match join.join_type {
+            JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => of_join(join, domain),
+            JoinType::LeftSemi | JoinType::LeftAnti => of_semi_join(join, domain),
+            _ => Ok(None),
+        },
         _ => Ok(None),
     }
+}
+
+/// The rows of VALUES for each of the outer rows.
+fn listed(values: &Values, domain: &Domain) -> Result<LogicalPlan> {
+    const ROW: &str = "__row";
+    let numbers = (0..values.values.len()).map(|row| vec![lit(row as u64)]).collect();
+    let numbers = LogicalPlanBuilder::values(numbers)?;
+    let number = numbers.schema().columns().into_iter().map(Expr::Column);
+    let numbers = numbers
+        .clone()
+        .project(number.map(|number| number.alias(ROW)).collect::<Vec<_>>())?;
+    let rows = LogicalPlanBuilder::from(domain.rows.clone()).cross_join(numbers.build()?)?;
+    let mut shown = Vec::new();
+    for (place, (relation, field)) in values.schema.iter().enumerate() {
+        let cells = values.values.iter().enumerate().filter_map(|(row, cells)| {
+            let cell = cells.get(place)?;
+            Some(
+                domain
+                    .read_here(cell)
+                    .map(|cell| (Box::new(lit(row as u64)), Box::new(cell))),
+            )
+        });
+        let number = Box::new(Expr::Column(Column::new_unqualified(ROW)));
+        let cell = Expr::Case(Case::new(Some(number), cells.collect::<Result<_>>()?, None));
+        shown.push(cell.alias_qualified(relation.cloned(), field.name()));
+    }
+    shown.extend(domain.key_exprs());
+    rows.project(shown)?.build()
+}
+
+fn of_join(join: &Join, domain: &Domain) -> Result<Option<LogicalPlan>> {
+    let same = |(left, right): &(Expr, Expr)| binary_expr(left.clone(), Operator::Eq, right.clone());
+    let on = join.on.iter().map(same).chain(join.filter.clone());
+    let mut on = on.map(|expr| domain.read_here(&expr)).collect::<Result<Vec<_>>>()?;
+    let is_inner = join.join_type == JoinType::Inner;
+    let (left, right) = match (domain.is_read(&join.left)?, domain.is_read(&join.right)?) {
+        (_, false) if is_inner || join.join_type == JoinType::Left => match push(&join.left, domain)? {
+            Some(left) => (left, join.right.as_ref().clone()),
+            None => return Ok(None),
+        },
+        (false, true) if is_inner || join.join_type == JoinType::Right => match push(&join.right, domain)? {
+            Some(right) => (join.left.as_ref().clone(), right),
+            None => return Ok(None),
+        },
+        // The rows go through the left side, and with its columns through the right one.
+        (true, true) if is_inner && is_by_row(&join.right)? => {
+            let Some(left) = push(&join.left, domain)? else {
+                return Ok(None);
+            };
+            let Some(both) = push(&join.right, &domain.after(left))? else {
+                return Ok(None);
+            };
+            let both = LogicalPlanBuilder::from(both);
+            return match conjunction(on) {
+                Some(on) => both.filter(on)?.build().map(Some),
+                None => both.build().map(Some),
+            };
+        }
+        // They go through both sides, and what belongs to the same is joined.
+        _ => {
+            let (Some(left), Some(right)) = (push(&join.left, domain)?, push(&join.right, domain)?) else {
+                return Ok(None);
+            };
+            let (right, others) = with_other_keys(right, &join.right, domain)?;
+            let pairs = domain.kept.iter().cloned().zip(others);
+            let pairs: Vec<_> = pairs
+                .map(|(key, other)| (Expr::Column(key), Expr::Column(other)))
+                .collect();
+            let belongs =
+                |(key, other): &(Expr, Expr)| binary_expr(key.clone(), Operator::IsNotDistinctFrom, other.clone());
+            on.extend(pairs.iter().map(belongs));
+            let joined = LogicalPlanBuilder::from(left).join_on(right, join.join_type, on)?;
+            let keys = pairs
+                .into_iter()
+                .zip(&domain.kept)
+                .map(|((left, right), Column { relation, name, .. })| {
+                    let key = match join.join_type {
+                        JoinType::Right => right,
+                        JoinType::Full => coalesce(vec![left, right]),
+                        _ => left,
+                    };
+                    key.alias_qualified(relation.clone(), name)
+                });
+            let own = join.schema.iter().map(|field| Expr::Column(Column::from(field)));
+            return joined.project(own.chain(keys).collect::<Vec<_>>())?.build().map(Some);
+        }
+    };
+    LogicalPlanBuilder::from(left)
+        .join_on(right, join.join_type, on)?
+        .build()
+        .map(Some)
+}
+
+/// INTERSECT and EXCEPT, and joins that are written so: nulls are equal where they were, and the rows' columns always.
+fn of_semi_join(join: &Join, domain: &Domain) -> Result<Option<LogicalPlan>> {
+    let Some(left) = push(&join.left, domain)? else {
+        return Ok(None);
+    };
+    let filter = join
+        .filter
+        .as_ref()
+        .map(|filter| domain.read_here(filter))
+        .transpose()?;
+    let (mut on, mut filters) = (join.on.clone(), filter.into_iter().collect::<Vec<_>>());
+    let mut right = join.right.as_ref().clone();
+    if domain.is_read(&right)? {
+        let Some(pushed) = push(&join.right, domain)? else {
+            return Ok(None);
+        };
+        let (pushed, others) = with_other_keys(pushed, &join.right, domain)?;
+        right = pushed;
+        let pairs = domain.kept.iter().cloned().zip(others);
+        let pairs = pairs.map(|(key, other)| (Expr::Column(key), Expr::Column(other)));
+        match join.null_equality {
+            NullEquality::NullEqualsNull => on.extend(pairs),
+            NullEquality::NullEqualsNothing => {
+                filters.extend(pairs.map(|(key, other)| binary_expr(key, Operator::IsNotDistinctFrom, other)))
+            }
+        }
+    }
+    let joined = Join::try_new(
+        Arc::new(left),
+        Arc::new(right),
+        on,
+        conjunction(filters),
+        join.join_type,
+        join.join_constraint,
+        join.null_equality,
+        join.null_aware,
+    )?;
+    Ok(Some(LogicalPlan::Join(joined)))
+}
+
+/// The right side of a join with the rows' columns by names that the left side has not, and these.
+fn with_other_keys(pushed: LogicalPlan, right: &LogicalPlan, domain: &Domain) -> Result<(LogicalPlan, Vec<Column>)> {
+    let name = |place: usize| Column::new(Some("__right"), key(place));
+    let names: Vec<_> = (0..domain.kept.len()).map(name).collect();
+    let own = right.schema().iter().map(|field| Expr::Column(Column::from(field)));
+    let keys = domain.key_exprs().into_iter().zip(&names);
+    let keys = keys.map(|(key, Column { relation, name, .. })| key.alias_qualified(relation.clone(), name));
+    let shown = own.chain(keys).collect::<Vec<_>>();
+    Ok((LogicalPlanBuilder::from(pushed).project(shown)?.build()?, names))
 }
 
 /// The expressions over the input by the names of the plan's columns, and the rows' columns.

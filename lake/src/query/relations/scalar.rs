@@ -1,13 +1,17 @@
 //! Subqueries of expressions that the engine makes no join of: over lists of the row, `(select max(x) from unnest(t.a) u(x))`,
-//! with a limit, `(select … order by … limit 1)`, by another comparison than equality. They become dependent joins, which
-//! become plain ones.
+//! with a limit, `(select … order by … limit 1)`, by another comparison than equality, set operations of what the row has.
+//! They become dependent joins, which become plain ones.
 
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, JoinType, Result, Spans};
-use datafusion::logical_expr::{Expr, Limit, LogicalPlan, LogicalPlanBuilder, Subquery, lit};
+use datafusion::common::{Column, DFSchema, ExprSchema, JoinType, Result, ScalarValue, Spans};
+use datafusion::functions_aggregate::expr_fn::max;
+use datafusion::logical_expr::expr::InSubquery;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Subquery, lit, when};
 use datafusion::optimizer::decorrelate::PullUpCorrelatedExpr;
+
+use crate::query::scalar_subqueries::{Rows, rows};
 
 /// The plan with joins in the place of such subqueries: a projection or a filter.
 pub(super) fn joined(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
@@ -20,32 +24,18 @@ pub(super) fn joined(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     let mut found = 0;
     let mut replace = |expr: Expr| {
         expr.transform_up(|expr| {
-            let (subquery, exists) = match &expr {
-                Expr::ScalarSubquery(subquery) if is_one_row(&subquery.subquery) => (subquery, None),
-                Expr::Exists(exists) => (&exists.subquery, Some(exists.negated)),
+            let (subquery, asks) = match &expr {
+                Expr::ScalarSubquery(subquery) if rows(&subquery.subquery) != Rows::Some => (subquery, Asks::Value),
+                Expr::Exists(exists) => (&exists.subquery, Asks::Exists(exists.negated)),
+                Expr::InSubquery(within) if !within.expr.is_volatile() => (&within.subquery, Asks::In(within)),
                 _ => return Ok(Transformed::no(expr)),
             };
-            if !reads_lists(&subquery.subquery)? && is_pulled_up(subquery, exists.is_some()) {
+            if !reads_lists(&subquery.subquery)? && is_pulled_up(subquery, &asks) {
                 return Ok(Transformed::no(expr));
             }
             let alias = format!("__subquery_{found}");
             found += 1;
-            let inner = LogicalPlanBuilder::from(subquery.subquery.as_ref().clone());
-            let (inner, name) = match exists {
-                None => {
-                    let schema = subquery.subquery.schema();
-                    let name = schema
-                        .fields()
-                        .first()
-                        .map(|field| field.name().clone())
-                        .unwrap_or_default();
-                    (inner.build()?, name)
-                }
-                Some(_) => {
-                    let there = inner.project([lit(true).alias("there")])?.distinct()?.build()?;
-                    (there, "there".to_owned())
-                }
-            };
+            let (inner, name) = asks.plan(subquery, with.schema())?;
             let right = LogicalPlan::Subquery(Subquery {
                 outer_ref_columns: inner.all_out_ref_exprs(),
                 subquery: Arc::new(inner),
@@ -53,12 +43,8 @@ pub(super) fn joined(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
             });
             let right = LogicalPlanBuilder::from(right).alias(alias.clone())?.build()?;
             with = with.clone().join_on(right, JoinType::Left, [lit(true)])?;
-            let value = Expr::Column(Column::new(Some(alias), name));
-            Ok(Transformed::yes(match exists {
-                None => value,
-                Some(false) => value.is_not_null(),
-                Some(true) => value.is_null(),
-            }))
+            asks.answer(Expr::Column(Column::new(Some(alias), name)))
+                .map(Transformed::yes)
         })
     };
     let names: Vec<Column> = plan.schema().iter().map(Column::from).collect();
@@ -85,27 +71,104 @@ pub(super) fn joined(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
     plan.transpose()?.map(LogicalPlanBuilder::build).transpose()
 }
 
-/// Whether there is one row, whatever there is to read.
-fn is_one_row(plan: &LogicalPlan) -> bool {
-    match plan {
-        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
-        LogicalPlan::Limit(Limit { fetch: Some(fetch), .. }) => **fetch == lit(1i64),
-        LogicalPlan::Projection(projection) => is_one_row(&projection.input),
-        LogicalPlan::SubqueryAlias(alias) => is_one_row(&alias.input),
-        LogicalPlan::Sort(sort) => is_one_row(&sort.input),
-        _ => false,
+/// What is asked of a subquery.
+enum Asks<'a> {
+    Value,
+    /// Whether it has a row, or has none.
+    Exists(bool),
+    /// Whether a value is among its own.
+    In(&'a InSubquery),
+}
+
+/// What a value is to those of a subquery, the greatest of all its comparisons.
+mod found {
+    pub const NOT: i64 = 0;
+    pub const MAYBE: i64 = 1;
+    pub const EQUAL: i64 = 2;
+}
+
+impl Asks<'_> {
+    /// The subquery with one row at most for each outer one, which has the column of that name.
+    fn plan(&self, subquery: &Subquery, outer: &DFSchema) -> Result<(LogicalPlan, String)> {
+        let plan = subquery.subquery.as_ref().clone();
+        let (relation, name) = match plan.schema().iter().next() {
+            Some((relation, field)) => (relation.cloned(), field.name().clone()),
+            None => (None, String::new()),
+        };
+        let inner = LogicalPlanBuilder::from(plan);
+        match self {
+            Self::Value => Ok((inner.build()?, name)),
+            Self::Exists(_) => {
+                let there = inner.project([lit(true).alias("there")])?.distinct()?.build()?;
+                Ok((there, "there".to_owned()))
+            }
+            Self::In(within) => {
+                let value = Expr::Column(Column::new(relation, name));
+                let equal = value.eq(read_further_out(&within.expr, outer)?);
+                let found = when(equal.clone().is_true(), lit(found::EQUAL))
+                    .when(equal.is_null(), lit(found::MAYBE))
+                    .otherwise(lit(found::NOT))?;
+                let found = max(found).alias("found");
+                let found = inner.aggregate(Vec::<Expr>::new(), [found])?.build()?;
+                Ok((found, "found".to_owned()))
+            }
+        }
+    }
+
+    /// The answer, from that column.
+    fn answer(&self, column: Expr) -> Result<Expr> {
+        Ok(match self {
+            Self::Value => column,
+            Self::Exists(false) => column.is_not_null(),
+            Self::Exists(true) => column.is_null(),
+            Self::In(within) => {
+                let is_among = when(column.clone().eq(lit(found::EQUAL)), lit(true))
+                    .when(column.eq(lit(found::MAYBE)), lit(ScalarValue::Boolean(None)))
+                    .otherwise(lit(false))?;
+                match within.negated {
+                    true => Expr::Not(Box::new(is_among)),
+                    false => is_among,
+                }
+            }
+        })
     }
 }
 
+/// The expression in a subquery of where it stands.
+fn read_further_out(expr: &Expr, outer: &DFSchema) -> Result<Expr> {
+    let read = expr.clone().transform_up(|expr| {
+        Ok(match expr {
+            Expr::Column(column) => {
+                let field = outer.field_from_column(&column)?.clone();
+                Transformed::yes(Expr::OuterReferenceColumn(field, column))
+            }
+            other => Transformed::no(other),
+        })
+    })?;
+    Ok(read.data)
+}
+
 /// Whether the engine makes a join of the subquery.
-fn is_pulled_up(subquery: &Subquery, exists: bool) -> bool {
+fn is_pulled_up(subquery: &Subquery, asks: &Asks) -> bool {
     if subquery.outer_ref_columns.is_empty() {
         return true;
     }
-    let mut pull_up = PullUpCorrelatedExpr::new()
-        .with_exists_sub_query(exists)
-        .with_need_handle_count_bug(!exists);
     let plan = subquery.subquery.as_ref().clone();
+    // A count of no rows is among the values, which the engine would not find.
+    if matches!(asks, Asks::In(_)) && rows(&plan) == Rows::One {
+        return false;
+    }
+    let among = match asks {
+        Asks::In(within) => plan.schema().columns().into_iter().next().map(|column| {
+            let value = within.expr.as_ref().clone();
+            value.eq(Expr::Column(column))
+        }),
+        _ => None,
+    };
+    let mut pull_up = PullUpCorrelatedExpr::new()
+        .with_in_predicate_opt(among)
+        .with_exists_sub_query(matches!(asks, Asks::Exists(_)))
+        .with_need_handle_count_bug(matches!(asks, Asks::Value));
     plan.rewrite(&mut pull_up).is_ok() && pull_up.can_pull_up
 }
 

@@ -1,5 +1,6 @@
 //! Select lists that the engine refuses: columns and casts of one name, aliases that are used beside their definition, `* rename`,
-//! `order by all`; and relations that are there without having been made: `dual`, a recursive query that does not say so.
+//! `order by all`, a relation's name for its row; and relations that are there without having been made: `dual`, a recursive
+//! query that does not say so.
 //!
 //! What a name means there depends on the columns of FROM, which only a plan tells. So a statement comes here when it
 //! could not be planned as it is, and is planned again.
@@ -19,6 +20,7 @@ mod casts;
 mod merged;
 mod names;
 mod relations;
+mod rows;
 mod scope;
 mod wildcards;
 
@@ -38,6 +40,7 @@ pub(super) async fn resolve(session: &SessionContext, statement: &mut Statement)
         return Ok(false);
     };
     relations::complete(session, inner)?;
+    rows::write_out(session, inner).await?;
     let mut done = 0;
     while let Some(found) = next(inner, done) {
         let inputs = match found.needs_inputs {

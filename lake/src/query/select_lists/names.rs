@@ -59,7 +59,7 @@ fn expands(expr: &Expr) -> bool {
 }
 
 /// A name for an expression that has none: its text, as in DuckDB.
-fn text(expr: &Expr) -> String {
+pub(super) fn text(expr: &Expr) -> String {
     match expr {
         Expr::Function(call) => {
             let text = call.to_string();

@@ -1,12 +1,16 @@
-//! Grouping sets in which an expression comes more than once: `cube (a, a)`, `a, rollup (a, b)`. It is the same as once,
-//! while a set that comes more than once gives its rows as often. (PostgreSQL, "GROUPING SETS, CUBE, and ROLLUP".)
+//! Grouping sets that the engine does not take: those in which an expression comes more than once, `cube (a, a)`,
+//! `a, rollup (a, b)`; with columns that come together, `rollup ((a, b), c)`; and of other grouping sets,
+//! `grouping sets (rollup (a, b), (c))`. (PostgreSQL, "GROUPING SETS, CUBE, and ROLLUP".)
+//!
+//! An expression that comes more than once is the same as once, while a set that does gives its rows as often.
 
 use datafusion::common::{Result, plan_err};
-use datafusion::sql::sqlparser::ast::{Expr, GroupByExpr};
+use datafusion::sql::sqlparser::ast::{Expr, Function, FunctionArguments, GroupByExpr};
 
+use super::calls::{name_of, plain_args};
 use super::groupings::MOST;
 
-/// Writes the sets out, each without repetitions, where there are any.
+/// Writes the sets out, each without repetitions, where the engine would not.
 ///
 /// # Errors
 /// Plan: there are too many sets.
@@ -15,7 +19,12 @@ pub(super) fn rewrite(group_by: &mut GroupByExpr) -> Result<()> {
         return Ok(());
     };
     let is_set = |key: &Expr| matches!(key, Expr::Cube(_) | Expr::Rollup(_) | Expr::GroupingSets(_));
-    if !keys.iter().any(is_set) || !repeats(keys) {
+    for key in keys.iter_mut() {
+        if let Expr::GroupingSets(sets) = key {
+            *sets = without_nested(sets)?;
+        }
+    }
+    if !keys.iter().any(is_set) || !(has_tuples(keys) || repeats(keys)) {
         return Ok(());
     }
     let mut all: Vec<Vec<Expr>> = vec![Vec::new()];
@@ -45,6 +54,49 @@ pub(super) fn rewrite(group_by: &mut GroupByExpr) -> Result<()> {
 
 fn too_many<T>() -> Result<T> {
     plan_err!("GROUP BY has more than {MOST} grouping sets")
+}
+
+/// The sets, with those in the place of each ROLLUP and CUBE among them, which the parser reads as calls of functions.
+fn without_nested(sets: &[Vec<Expr>]) -> Result<Vec<Vec<Expr>>> {
+    let mut all = Vec::with_capacity(sets.len());
+    for set in sets {
+        match set.as_slice() {
+            [Expr::Function(call)] => match nested(call) {
+                Some(nested) => all.extend(self::sets(&nested)?),
+                None => all.push(set.clone()),
+            },
+            _ => all.push(set.clone()),
+        }
+        if all.len() > MOST {
+            return too_many();
+        }
+    }
+    Ok(all)
+}
+
+/// The grouping sets that a call within others stands for, if it is no function's.
+fn nested(call: &Function) -> Option<Expr> {
+    let FunctionArguments::List(list) = &call.args else {
+        return None;
+    };
+    let make = match name_of(&call.name)?.as_str() {
+        "rollup" => Expr::Rollup,
+        "cube" => Expr::Cube,
+        _ => return None,
+    };
+    let part = |part: Expr| match part {
+        Expr::Tuple(exprs) => exprs,
+        Expr::Nested(expr) => vec![*expr],
+        expr => vec![expr],
+    };
+    Some(make(plain_args(&list.args)?.into_iter().map(part).collect()))
+}
+
+/// Whether columns come together in a ROLLUP or a CUBE: `rollup ((a, b), c)`.
+fn has_tuples(keys: &[Expr]) -> bool {
+    let is_tuple = |parts: &[Vec<Expr>]| parts.iter().any(|part| part.len() != 1);
+    keys.iter()
+        .any(|key| matches!(key, Expr::Cube(parts) | Expr::Rollup(parts) if is_tuple(parts)))
 }
 
 /// Whether a set has an expression twice, in itself or with those of other keys.
@@ -107,12 +159,24 @@ mod tests {
     use crate::query::dialect::parse;
 
     #[test]
-    fn an_expression_is_in_a_set_once() {
+    fn sets_are_written_out_where_the_engine_would_not() {
         for (written, read) in [
             ("cube (a, a)", "GROUPING SETS ((a), (a), (a), ())"),
             ("rollup (a), a", "GROUPING SETS ((a), (a))"),
             ("grouping sets ((a, a), (b))", "GROUPING SETS ((a), (b))"),
             ("a, grouping sets ((a, b), ())", "GROUPING SETS ((a, b), (a))"),
+            ("rollup ((a, b), c)", "GROUPING SETS ((a, b, c), (a, b), ())"),
+            ("cube ((a, b))", "GROUPING SETS ((a, b), ())"),
+            ("c, rollup ((a, b))", "GROUPING SETS ((c, a, b), (c))"),
+            (
+                "grouping sets (rollup (a, (b, c)), d, ())",
+                "GROUPING SETS ((a, b, c), (a), (), (d), ())",
+            ),
+            (
+                "grouping sets (grouping sets (a, (b, c)), cube (a))",
+                "GROUPING SETS ((a), (b, c), (a), ())",
+            ),
+            ("grouping sets (lower(a), ())", "GROUPING SETS ((lower(a)), ())"),
             ("cube (a, b)", "CUBE (a, b)"),
             ("a, rollup (b)", "a, ROLLUP (b)"),
             ("grouping sets ((a, b), (a), ())", "GROUPING SETS ((a, b), (a), ())"),

@@ -1,5 +1,5 @@
-//! How many rows come: `top n`, `top (n) percent`, `with ties`, `fetch first n rows only`, made into LIMIT and QUALIFY.
-//! (SQL Server, "TOP"; SQL:2016, 7.17, "fetch first clause".)
+//! How many rows come: `top n`, `top (n) percent`, `with ties`, `fetch first n rows only`, made into LIMIT and QUALIFY, and so
+//! are `limit (select …)` and `offset (select …)`. (SQL Server, "TOP"; SQL:2016, 7.17, "fetch first clause".)
 
 use std::ops::ControlFlow;
 
@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::build;
+use super::calls::take;
 use super::templates;
 use crate::query::walk;
 
@@ -56,7 +57,8 @@ fn of_query(query: &mut Query) -> Result<()> {
         });
     }
     let Some(wanted) = wanted else {
-        return without_null(query);
+        without_null(query);
+        return by_rows(query);
     };
     let offset = match query.limit_clause.take() {
         None => None,
@@ -69,7 +71,12 @@ fn of_query(query: &mut Query) -> Result<()> {
     };
     let quantity = wanted.quantity.unwrap_or_else(|| build::number("1"));
     if wanted.with_ties || wanted.percent {
-        return by_rank(query, quantity, wanted.with_ties, wanted.percent, offset);
+        let last = Last {
+            quantity,
+            with_ties: wanted.with_ties,
+            percent: wanted.percent,
+        };
+        return by_rank(query, Some(last), offset, "WITH TIES and PERCENT");
     }
     query.limit_clause = Some(LimitClause::LimitOffset {
         limit: Some(quantity),
@@ -80,13 +87,56 @@ fn of_query(query: &mut Query) -> Result<()> {
 }
 
 /// `limit null` and `offset null` are no limit (PostgreSQL, "LIMIT and OFFSET").
-fn without_null(query: &mut Query) -> Result<()> {
+fn without_null(query: &mut Query) {
     let is_null = |expr: &Expr| matches!(expr, Expr::Value(ValueWithSpan { value: Value::Null, .. }));
     if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
         limit.take_if(|limit| is_null(limit));
         offset.take_if(|offset| is_null(&offset.value));
     }
-    Ok(())
+}
+
+/// A limit or an offset that is calculated of rows is one of their places.
+fn by_rows(query: &mut Query) -> Result<()> {
+    let reads = |expr: &Expr| walk::any(expr, reads_rows);
+    let Some(LimitClause::LimitOffset {
+        limit,
+        offset,
+        limit_by,
+    }) = &mut query.limit_clause
+    else {
+        return Ok(());
+    };
+    let is_calculated = limit.as_ref().is_some_and(reads) || offset.as_ref().is_some_and(|offset| reads(&offset.value));
+    if !is_calculated || !limit_by.is_empty() {
+        return Ok(());
+    }
+    let or = |expr: Expr, default: i64| {
+        let default = build::number(&default.to_string());
+        templates::expression("coalesce(cast($1 as bigint), $2)", &[build::nested(expr), default])
+    };
+    let (limit, mut offset) = (limit.take(), offset.take());
+    query.limit_clause = None;
+    let limit = limit.map(|limit| or(limit, i64::MAX)).transpose()?;
+    if let Some(offset) = &mut offset {
+        offset.value = or(take(&mut offset.value), 0)?;
+    }
+    let last = limit.map(|quantity| Last {
+        quantity,
+        with_ties: false,
+        percent: false,
+    });
+    by_rank(query, last, offset, "a LIMIT or an OFFSET that is a subquery")
+}
+
+/// Whether the expression is a subquery with a FROM; one without is a value.
+fn reads_rows(expr: &Expr) -> bool {
+    match expr {
+        Expr::Subquery(query) => match &*query.body {
+            SetExpr::Select(select) => !select.from.is_empty(),
+            _ => true,
+        },
+        _ => false,
+    }
 }
 
 /// `top` within an operand of a set operation concerns that operand alone.
@@ -107,55 +157,62 @@ fn operands(set: &mut SetExpr) -> Result<()> {
     }
 }
 
-/// Keeps the rows by their place in the order.
-fn by_rank(query: &mut Query, quantity: Expr, with_ties: bool, percent: bool, offset: Option<Offset>) -> Result<()> {
+/// Which row is the last.
+struct Last {
+    quantity: Expr,
+    with_ties: bool,
+    percent: bool,
+}
+
+/// Keeps the rows by their place in the order. `what` asks for that.
+fn by_rank(query: &mut Query, last: Option<Last>, offset: Option<Offset>, what: &str) -> Result<()> {
     let order = query.order_by.as_ref().map(|order| &order.kind);
-    if with_ties && order.is_none() {
+    if order.is_none() && last.as_ref().is_some_and(|last| last.with_ties) {
         return plan_err!("WITH TIES needs ORDER BY, which says what a tie is");
     }
     let SetExpr::Select(select) = &mut *query.body else {
-        return plan_err!(
-            "WITH TIES and PERCENT of a set operation need it in a subquery: select * from (…) order by …"
-        );
+        return plan_err!("{what} of a set operation need it in a subquery: select * from (…) order by …");
     };
     if select.distinct.is_some() {
-        return plan_err!(
-            "WITH TIES and PERCENT of SELECT DISTINCT need it in a subquery: select * from (…) order by …"
-        );
+        return plan_err!("{what} of SELECT DISTINCT need it in a subquery: select * from (…) order by …");
     }
     let keys = match order {
         None => Vec::new(),
         Some(OrderByKind::Expressions(keys)) => keys.iter().map(|key| resolved(key, select)).collect::<Result<_>>()?,
-        Some(OrderByKind::All(_)) => return plan_err!("WITH TIES and PERCENT need the keys of ORDER BY by name"),
+        Some(OrderByKind::All(_)) => return plan_err!("{what} need the keys of ORDER BY by name"),
     };
     let place = |function: &str| over(function, &keys);
-    let last = match percent {
-        true => ceil(build::binary(
-            build::binary(
-                over("count(*)", &[])?,
-                BinaryOperator::Multiply,
-                build::nested(quantity),
-            ),
-            BinaryOperator::Divide,
-            build::number("100.0"),
-        )),
-        false => build::nested(quantity),
-    };
     let mut conditions = Vec::new();
-    let last = match offset {
-        None => last,
-        Some(offset) => {
-            let skipped = build::nested(offset.value);
-            conditions.push(build::binary(
-                place("row_number()")?,
-                BinaryOperator::Gt,
-                skipped.clone(),
-            ));
-            build::nested(build::binary(skipped, BinaryOperator::Plus, last))
-        }
-    };
-    let counted = if with_ties { "rank()" } else { "row_number()" };
-    conditions.push(build::binary(place(counted)?, BinaryOperator::LtEq, last));
+    let skipped = offset.map(|offset| build::nested(offset.value));
+    if let Some(skipped) = skipped.clone() {
+        conditions.push(build::binary(place("row_number()")?, BinaryOperator::Gt, skipped));
+    }
+    if let Some(Last {
+        quantity,
+        with_ties,
+        percent,
+    }) = last
+    {
+        let quantity = build::nested(quantity);
+        let quantity = match percent {
+            true => ceil(build::binary(
+                build::binary(over("count(*)", &[])?, BinaryOperator::Multiply, quantity),
+                BinaryOperator::Divide,
+                build::number("100.0"),
+            )),
+            false => quantity,
+        };
+        let place = place(if with_ties { "rank()" } else { "row_number()" })?;
+        conditions.push(match skipped {
+            // Not added to what may be the greatest number.
+            Some(skipped) => build::binary(
+                build::nested(build::binary(place, BinaryOperator::Minus, skipped)),
+                BinaryOperator::LtEq,
+                quantity,
+            ),
+            None => build::binary(place, BinaryOperator::LtEq, quantity),
+        });
+    }
     for condition in conditions {
         select.qualify = Some(match select.qualify.take() {
             None => condition,

@@ -1,6 +1,7 @@
 //! Rewrites of the syntax tree: what the parser reads and the engine does not plan, or plans wrongly. One file a family.
 
 mod aggregates;
+mod arrays;
 mod build;
 pub(super) mod calls;
 mod chains;
@@ -17,6 +18,7 @@ mod operators;
 mod patterns;
 mod postgresql_catalog;
 mod quantified;
+mod records;
 mod relations;
 mod rows;
 mod session_words;
@@ -26,6 +28,7 @@ mod templates;
 mod tests;
 mod types;
 mod value_columns;
+mod whole_rows;
 mod windows;
 
 use datafusion::common::Result;
@@ -64,7 +67,9 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     json::rewrite(statement)?;
     patterns::rewrite(statement)?;
     quantified::rewrite(statement)?;
+    whole_rows::rewrite(statement)?;
     aggregates::rewrite(statement)?;
+    arrays::rewrite(statement)?;
     relations::rewrite(statement)?;
     clauses::rewrite(statement)?;
     limits::rewrite(statement)?;

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::calls::{call, name_of, plain_args, take};
+use super::records;
 use crate::query::walk;
 
 /// Rewrites what FROM holds in the statement.
@@ -75,26 +76,9 @@ fn of_select(select: &mut Select) -> Result<()> {
         let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
             continue;
         };
-        of_item(expr);
-        // `(regexp_matches(a, 'b(.)'))[1]`: only of rows there are groups.
-        walk::each(expr, |expr| {
-            if let Expr::CompoundFieldAccess { root, .. } = expr {
-                of_groups(root);
-            }
-            Ok(())
-        })?;
+        of_item(expr)?;
     }
     Ok(())
-}
-
-fn of_groups(expr: &mut Expr) {
-    match expr {
-        Expr::Nested(inner) => of_groups(inner),
-        Expr::Function(function) if name_of(&function.name).is_some_and(|name| name == "regexp_matches") => {
-            of_item(expr)
-        }
-        _ => {}
-    }
 }
 
 fn left_on_true() -> JoinOperator {
@@ -198,6 +182,10 @@ fn of_factor(factor: &mut TableFactor) -> Result<()> {
         _ => return Ok(()),
     };
     let Some(name) = name else { return Ok(()) };
+    if let Some(records) = records::relation(&name, &args, alias.as_ref())? {
+        *factor = records;
+        return Ok(());
+    }
     // The engine makes series of numbers as they are read, if nothing in them depends on a row.
     if matches!(name.as_str(), "generate_series" | "range") && !with_ordinality && !args.iter().any(depends) {
         return series(factor, &name, &args, alias);
@@ -259,7 +247,7 @@ fn list_function(name: &str) -> Option<&'static str> {
         "json_each" | "jsonb_each" => "json_each",
         "json_each_text" | "jsonb_each_text" => "json_each_text",
         "regexp_split_to_table" => "regexp_split_to_array",
-        "regexp_matches" => "_regexp_matches",
+        "regexp_matches" => "regexp_match_groups",
         "string_to_table" => "string_to_array",
         "string_split" | "split_to_table" | "strsplit_to_table" => "split",
         _ => return None,
@@ -354,8 +342,50 @@ fn flatten(args: Vec<FunctionArg>) -> Result<Expr> {
     Ok(call("flatten_rows", [input, outer]))
 }
 
-/// A function that gives rows as a column of a select list.
-fn of_item(expr: &mut Expr) {
+/// A function that gives rows in a column of a select list: alone, as a part of what it gives, `(regexp_matches(a, 'x'))[1]`, or
+/// cast; and wherever it stands in the column, if it has no other meaning.
+fn of_item(expr: &mut Expr) -> Result<()> {
+    let is_query = |expr: &Expr| {
+        matches!(
+            expr,
+            Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } | Expr::AnyOp { .. } | Expr::AllOp { .. }
+        )
+    };
+    if !walk::any(expr, is_query) {
+        walk::each(expr, |part| {
+            if let Expr::Function(function) = part
+                && name_of(&function.name).is_some_and(|name| ONLY_ROWS.contains(&name.as_str()))
+            {
+                of_rows(part);
+            }
+            Ok(())
+        })?;
+    }
+    let mut whole = expr;
+    while let Expr::CompoundFieldAccess { root: inner, .. } | Expr::Nested(inner) | Expr::Cast { expr: inner, .. } =
+        whole
+    {
+        whole = inner;
+    }
+    of_rows(whole);
+    Ok(())
+}
+
+/// Functions that give rows wherever they stand. Others of these names give lists elsewhere, or a condition.
+const ONLY_ROWS: [&str; 10] = [
+    "json_array_elements",
+    "jsonb_array_elements",
+    "json_array_elements_text",
+    "jsonb_array_elements_text",
+    "json_object_keys",
+    "jsonb_object_keys",
+    "jsonb_path_query",
+    "regexp_split_to_table",
+    "string_to_table",
+    "explode",
+];
+
+fn of_rows(expr: &mut Expr) {
     let Expr::Function(function) = expr else { return };
     let Some(name) = name_of(&function.name) else { return };
     let FunctionArguments::List(list) = &function.args else {
@@ -364,8 +394,13 @@ fn of_item(expr: &mut Expr) {
     if function.over.is_some() || matches!(name.as_str(), "unnest" | "range" | "string_split" | "split_to_table") {
         return;
     }
-    let Some(of_list) = list_function(&name) else { return };
     let Some(args) = plain_args(&list.args) else { return };
+    if name == "jsonb_path_query" {
+        let found = call("jsonb_path_query_array", args);
+        *expr = call("unnest", [call("json_array_elements", [found])]);
+        return;
+    }
+    let Some(of_list) = list_function(&name) else { return };
     *expr = match (of_list, args.as_slice()) {
         ("", [one]) if name.ends_with("_outer") => call("unnest_outer", [one.clone()]),
         ("", [one]) if name == "explode" => call("unnest", [one.clone()]),

@@ -6,11 +6,10 @@ use std::ops::ControlFlow;
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, NamedWindowExpr, Query, SetExpr, Statement,
-    VisitorMut, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
+    VisitorMut, WindowFrame, WindowFrameBound as Bound, WindowFrameUnits, WindowSpec, WindowType,
 };
 
-use super::build;
-use super::templates;
+use super::{build, calls, templates};
 use crate::query::dialect::tokens::windows::Excluded;
 use crate::query::walk;
 
@@ -168,7 +167,7 @@ fn replace(expr: &mut Expr) -> Result<()> {
         match Excluded::named(name) {
             Some(excluded) => {
                 window.window_name = None;
-                *expr = without(call.clone(), excluded)?;
+                *expr = without(call, excluded)?;
                 return Ok(());
             }
             None => return plan_err!("window {name} is not defined"),
@@ -189,84 +188,215 @@ fn share(call: Function) -> Result<Expr> {
         return plan_err!("ratio_to_report takes one expression");
     };
     let value = build::nested(value.clone());
-    templates::expression("(cast($1 as double) / nullif($2, 0))", &[value, named(call, "sum")])
+    templates::expression(
+        "(cast($1 as double) / nullif($2, 0))",
+        &[value, Expr::Function(renamed(call, "sum"))],
+    )
 }
 
-/// The call without the rows that its frame excludes, from the frames before and after them.
-fn without(call: Function, excluded: Excluded) -> Result<Expr> {
-    let refused = |why: &str| plan_err!("EXCLUDE {} is not supported {why}", excluded.name());
-    let Some(WindowType::WindowSpec(WindowSpec {
-        window_frame: Some(frame),
-        ..
-    })) = &call.over
-    else {
-        return refused("without a frame");
+/// The call without the rows that its frame excludes, from the parts of the frame that are left.
+fn without(call: &Function, excluded: Excluded) -> Result<Expr> {
+    const SUM: &str = "coalesce($1 + $2, $1, $2)";
+    const COUNT: &str = "($1 + $2)";
+    let Some(WindowType::WindowSpec(window)) = &call.over else {
+        return refused(excluded, "without a window");
     };
-    if excluded != Excluded::CurrentRow || frame.units != WindowFrameUnits::Rows {
-        return refused("here: EXCLUDE CURRENT ROW is, in a frame of ROWS");
-    }
-    let (before, after) = around_current_row(frame);
-    let within = |function: &str, frame: &Option<WindowFrame>| {
-        let mut call = named(call.clone(), function);
-        if let Expr::Function(Function {
-            over: Some(WindowType::WindowSpec(window)),
-            ..
-        }) = &mut call
-        {
-            window.window_frame = frame.clone();
-        }
-        frame.as_ref().map(|_| call)
-    };
-    let both = |function: &str, joined: &str, alone: &str| -> Result<Expr> {
-        match (within(function, &before), within(function, &after)) {
-            (Some(before), Some(after)) => templates::expression(joined, &[before, after]),
-            (Some(one), None) | (None, Some(one)) => templates::expression(alone, &[one]),
-            (None, None) => refused("in a frame of the current row alone"),
-        }
-    };
+    let parts = parts(window, excluded)?;
     let name = call.name.to_string().to_ascii_lowercase();
-    match name.as_str() {
-        "count" => both("count", "($1 + $2)", "$1"),
-        "sum" => both("sum", "coalesce($1 + $2, $1, $2)", "$1"),
-        "min" => both("min", "least($1, $2)", "$1"),
-        "max" => both("max", "greatest($1, $2)", "$1"),
-        "avg" => {
-            let sum = both("sum", "coalesce($1 + $2, $1, $2)", "$1")?;
-            let count = both("count", "($1 + $2)", "$1")?;
-            templates::expression("(1.0 * $1 / nullif($2, 0))", &[sum, count])
-        }
-        _ => refused("in this function: it is in count, sum, avg, min and max"),
+    if parts.is_empty() {
+        let of_nothing = if name == "count" { "0" } else { "null" };
+        return templates::expression(of_nothing, &[]);
     }
+    let each = |function: &str| -> Vec<Expr> {
+        let call = renamed(call.clone(), function);
+        parts.iter().map(|part| part.of_call(call.clone(), window)).collect()
+    };
+    let added = |function: &str, sign: &str| -> Result<Expr> {
+        let mut all = each(function).into_iter();
+        let first = all.next().unwrap_or_else(|| build::number("0"));
+        all.try_fold(first, |sum, one| templates::expression(sign, &[sum, one]))
+    };
+    match name.as_str() {
+        "count" => added("count", COUNT),
+        "sum" => added("sum", SUM),
+        "min" => Ok(calls::call("least", each("min"))),
+        "max" => Ok(calls::call("greatest", each("max"))),
+        "avg" => templates::expression(
+            "(1.0 * $1 / nullif($2, 0))",
+            &[added("sum", SUM)?, added("count", COUNT)?],
+        ),
+        "first_value" | "last_value" => {
+            let mut values: Vec<_> = each(&name).into_iter().zip(rows_of(call, window, &parts)?).collect();
+            if name == "first_value" {
+                values.reverse();
+            }
+            // The value of the first part that has a row, or of the last.
+            let none = templates::expression("null", &[])?;
+            values.into_iter().try_fold(none, |otherwise, (value, rows)| {
+                templates::expression("(case when $1 > 0 then $2 else $3 end)", &[rows, value, otherwise])
+            })
+        }
+        _ => refused(
+            excluded,
+            "in this function: it is in count, sum, avg, min, max, first_value and last_value",
+        ),
+    }
+}
+
+fn refused<T>(excluded: Excluded, why: &str) -> Result<T> {
+    plan_err!("EXCLUDE {} is not supported {why}", excluded.name())
+}
+
+/// How many rows each part has for the call.
+fn rows_of(call: &Function, window: &WindowSpec, parts: &[Part]) -> Result<Vec<Expr>> {
+    let Expr::Function(count) = templates::expression("count(*) over ()", &[])? else {
+        return plan_err!("a count is a call");
+    };
+    let count = Function {
+        filter: call.filter.clone(),
+        ..count
+    };
+    Ok(parts.iter().map(|part| part.of_call(count.clone(), window)).collect())
+}
+
+/// What a window's frame leaves of itself.
+fn parts(window: &WindowSpec, excluded: Excluded) -> Result<Vec<Part>> {
+    let Some(frame) = &window.window_frame else {
+        return refused(excluded, "without a frame");
+    };
+    if excluded == Excluded::CurrentRow && frame.units == WindowFrameUnits::Rows {
+        return Ok(around_current_row(frame).into_iter().map(Part::of).collect());
+    }
+    if window.order_by.is_empty() {
+        return refused(excluded, "without ORDER BY, for all rows are in one group then");
+    }
+    let Some((before, after)) = around_group(frame) else {
+        return refused(
+            excluded,
+            "in a frame that begins or ends a number of rows or values away: write UNBOUNDED or CURRENT ROW, or a frame \
+             of GROUPS",
+        );
+    };
+    let mut parts: Vec<_> = before.into_iter().map(Part::of).collect();
+    match excluded {
+        _ if !has_current_row(frame) => {}
+        Excluded::Group => {}
+        Excluded::Ties => parts.push(Part::of(rows(Bound::CurrentRow, Bound::CurrentRow))),
+        Excluded::CurrentRow => {
+            let all = rows(Bound::Preceding(None), Bound::Following(None));
+            let equals = around_current_row(&all).into_iter();
+            parts.extend(equals.map(|frame| Part {
+                frame,
+                among_equals: true,
+            }));
+        }
+    }
+    parts.extend(after.map(Part::of));
+    Ok(parts)
+}
+
+/// A part of a frame: a frame of its own.
+struct Part {
+    frame: WindowFrame,
+    /// Whether it is of the rows that are equal to the current one in the order.
+    among_equals: bool,
+}
+
+impl Part {
+    fn of(frame: WindowFrame) -> Self {
+        Self {
+            frame,
+            among_equals: false,
+        }
+    }
+
+    /// The call over this part.
+    fn of_call(&self, call: Function, window: &WindowSpec) -> Expr {
+        let mut window = window.clone();
+        if self.among_equals {
+            let keys = window.order_by.iter().map(|by| by.expr.clone());
+            window.partition_by.extend(keys);
+        }
+        window.window_frame = Some(self.frame.clone());
+        Expr::Function(Function {
+            over: Some(WindowType::WindowSpec(window)),
+            ..call
+        })
+    }
+}
+
+fn frame(units: WindowFrameUnits, start_bound: Bound, end_bound: Bound) -> WindowFrame {
+    WindowFrame {
+        units,
+        start_bound,
+        end_bound: Some(end_bound),
+    }
+}
+
+fn rows(start: Bound, end: Bound) -> WindowFrame {
+    frame(WindowFrameUnits::Rows, start, end)
+}
+
+fn one() -> Option<Box<Expr>> {
+    Some(Box::new(build::number("1")))
+}
+
+fn end_of(frame: &WindowFrame) -> Bound {
+    frame.end_bound.clone().unwrap_or(Bound::CurrentRow)
+}
+
+/// Whether the current row is in the frame.
+fn has_current_row(frame: &WindowFrame) -> bool {
+    !matches!(frame.start_bound, Bound::Following(_)) && !matches!(end_of(frame), Bound::Preceding(_))
 }
 
 /// The parts of a frame of rows before and after the current row.
-fn around_current_row(frame: &WindowFrame) -> (Option<WindowFrame>, Option<WindowFrame>) {
-    let one = || Some(Box::new(build::number("1")));
-    let end = frame.end_bound.clone().unwrap_or(WindowFrameBound::CurrentRow);
-    let part = |start_bound: WindowFrameBound, end_bound: WindowFrameBound| WindowFrame {
-        units: WindowFrameUnits::Rows,
-        start_bound,
-        end_bound: Some(end_bound),
-    };
+fn around_current_row(frame: &WindowFrame) -> Vec<WindowFrame> {
+    let end = end_of(frame);
     let before = match (&frame.start_bound, &end) {
-        (start @ WindowFrameBound::Preceding(_), end @ WindowFrameBound::Preceding(Some(_))) => {
-            Some(part(start.clone(), end.clone()))
-        }
-        (start @ WindowFrameBound::Preceding(_), _) => Some(part(start.clone(), WindowFrameBound::Preceding(one()))),
+        (start @ Bound::Preceding(_), end @ Bound::Preceding(Some(_))) => Some(rows(start.clone(), end.clone())),
+        (start @ Bound::Preceding(_), _) => Some(rows(start.clone(), Bound::Preceding(one()))),
         _ => None,
     };
     let after = match (&frame.start_bound, &end) {
-        (start @ WindowFrameBound::Following(Some(_)), end @ WindowFrameBound::Following(_)) => {
-            Some(part(start.clone(), end.clone()))
-        }
-        (_, end @ WindowFrameBound::Following(_)) => Some(part(WindowFrameBound::Following(one()), end.clone())),
+        (start @ Bound::Following(Some(_)), end @ Bound::Following(_)) => Some(rows(start.clone(), end.clone())),
+        (_, end @ Bound::Following(_)) => Some(rows(Bound::Following(one()), end.clone())),
         _ => None,
     };
-    (before, after)
+    before.into_iter().chain(after).collect()
+}
+
+/// The parts of a frame before and after the rows that are equal to the current one in the order. None: there is no frame of
+/// them alone.
+fn around_group(whole: &WindowFrame) -> Option<(Option<WindowFrame>, Option<WindowFrame>)> {
+    let groups = |start: &Bound, end: &Bound| Some(frame(WindowFrameUnits::Groups, start.clone(), end.clone()));
+    let is_groups = whole.units == WindowFrameUnits::Groups;
+    let end = end_of(whole);
+    let before = match (&whole.start_bound, &end) {
+        (start @ Bound::Preceding(_), end @ Bound::Preceding(_)) if is_groups => groups(start, end),
+        (_, Bound::Preceding(_)) => return None,
+        (start @ Bound::Preceding(distance), _) if is_groups || distance.is_none() => {
+            groups(start, &Bound::Preceding(one()))
+        }
+        (Bound::Preceding(_), _) => return None,
+        _ => None,
+    };
+    let after = match (&whole.start_bound, &end) {
+        (start @ Bound::Following(_), end @ Bound::Following(_)) if is_groups => groups(start, end),
+        (Bound::Following(_), _) => return None,
+        (_, end @ Bound::Following(distance)) if is_groups || distance.is_none() => {
+            groups(&Bound::Following(one()), end)
+        }
+        (_, Bound::Following(_)) => return None,
+        _ => None,
+    };
+    Some((before, after))
 }
 
 /// The same call of another function.
-fn named(mut call: Function, function: &str) -> Expr {
-    call.name = vec![Ident::new(function)].into();
-    Expr::Function(call)
+fn renamed(call: Function, function: &str) -> Function {
+    Function {
+        name: vec![Ident::new(function)].into(),
+        ..call
+    }
 }

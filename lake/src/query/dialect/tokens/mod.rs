@@ -7,6 +7,8 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 pub(super) mod brackets;
 pub(super) mod convert;
 pub(super) mod exponent;
+pub(super) mod fetch;
+pub(super) mod grouping_sets;
 pub(super) mod json;
 pub(super) mod materialized;
 pub(super) mod numbers;

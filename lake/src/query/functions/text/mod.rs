@@ -7,6 +7,7 @@ use datafusion::logical_expr::ScalarUDF;
 use super::Functions;
 use super::define::functions;
 
+mod backtracking;
 mod bytes;
 mod characters;
 mod format;

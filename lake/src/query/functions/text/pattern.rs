@@ -1,16 +1,34 @@
-//! Regular expressions as PostgreSQL reads them: `.` is any character, flags are letters. Back-references and looking
-//! around are refused: what matches takes a time that is linear in the text. (PostgreSQL, "POSIX Regular Expressions".)
+//! Regular expressions as PostgreSQL reads them: `.` is any character, flags are letters. What matches takes a time that is
+//! linear in the text, unless the pattern refers back or looks around. (PostgreSQL, "POSIX Regular Expressions".)
 
 use std::ops::Range;
 
 use datafusion::common::{Result, plan_err};
 
+use super::backtracking::{Backtracking, may_be_one};
+
 /// A compiled pattern.
 #[derive(Debug)]
 pub(in super::super) struct Pattern {
-    engine: regex::Regex,
+    engine: Engine,
     /// The flag `g`: all of the matches are meant.
     pub all: bool,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Linear(regex::Regex),
+    Backtracking(Backtracking),
+}
+
+/// What flags say of a pattern.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Flags {
+    pub insensitive: bool,
+    /// A point is a new line too.
+    pub any: bool,
+    /// A line begins and ends where `^` and `$` are.
+    pub lines: bool,
 }
 
 /// Where a match and its groups are, in bytes; the first is the whole of it.
@@ -46,6 +64,7 @@ impl Pattern {
                 }
             }
         }
+        let written = pattern;
         let pattern = if plain {
             regex::escape(pattern)
         } else if spaced {
@@ -59,43 +78,68 @@ impl Pattern {
             .multi_line(lines)
             .ignore_whitespace(spaced)
             .build();
-        match engine {
-            Ok(engine) => Ok(Self { engine, all }),
-            Err(error) => plan_err!("this regular expression cannot be used: {error}"),
-        }
+        let engine = match engine {
+            Ok(engine) => Engine::Linear(engine),
+            Err(_) if !spaced && may_be_one(written) => {
+                let flags = Flags {
+                    insensitive,
+                    any,
+                    lines,
+                };
+                Engine::Backtracking(Backtracking::new(written, flags)?)
+            }
+            Err(error) => return plan_err!("this regular expression cannot be used: {error}"),
+        };
+        Ok(Self { engine, all })
     }
 
     /// Whether it is anywhere in the text.
-    pub fn is_match(&self, text: &str) -> bool {
-        self.engine.is_match(text)
+    ///
+    /// # Errors
+    /// Execution: it takes too many steps.
+    pub fn is_match(&self, text: &str) -> Result<bool> {
+        match &self.engine {
+            Engine::Linear(engine) => Ok(engine.is_match(text)),
+            Engine::Backtracking(engine) => Ok(engine.find(text, 0)?.is_some()),
+        }
     }
 
     /// How many groups it has, the whole not counted.
     pub fn groups(&self) -> usize {
-        self.engine.captures_len() - 1
+        match &self.engine {
+            Engine::Linear(engine) => engine.captures_len() - 1,
+            Engine::Backtracking(engine) => engine.groups() - 1,
+        }
     }
 
     /// The first match that begins at a byte or later.
-    pub fn find(&self, text: &str, from: usize) -> Option<Groups> {
+    ///
+    /// # Errors
+    /// Execution: it takes too many steps.
+    pub fn find(&self, text: &str, from: usize) -> Result<Option<Groups>> {
         if from > text.len() {
-            return None;
+            return Ok(None);
         }
-        let found = self.engine.captures_at(text, from)?;
-        Some(
-            (0..found.len())
-                .map(|at| found.get(at).map(|group| group.range()))
-                .collect(),
-        )
+        match &self.engine {
+            Engine::Linear(engine) => Ok(engine.captures_at(text, from).map(|found| {
+                let group = |at| found.get(at).map(|group| group.range());
+                (0..found.len()).map(group).collect()
+            })),
+            Engine::Backtracking(engine) => engine.find(text, from),
+        }
     }
 
     /// The matches from a byte on, at most so many, that do not overlap. After an empty one the search goes on a
     /// character later.
-    pub fn find_all(&self, text: &str, from: usize, most: usize) -> Vec<Groups> {
+    ///
+    /// # Errors
+    /// Execution: one of them takes too many steps.
+    pub fn find_all(&self, text: &str, from: usize, most: usize) -> Result<Vec<Groups>> {
         let mut found = Vec::new();
         let mut next = from;
         let mut end = None;
         while found.len() < most && next <= text.len() {
-            let Some(groups) = self.find(text, next) else { break };
+            let Some(groups) = self.find(text, next)? else { break };
             let Some(Some(whole)) = groups.first().cloned() else {
                 break;
             };
@@ -115,7 +159,7 @@ impl Pattern {
             }
             end = Some(whole.end);
         }
-        found
+        Ok(found)
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
                 }
             }
             expression.push_str(close);
-            let found = row.pattern(&expression, "i")?.find(text, 0);
+            let found = row.pattern(&expression, "i")?.find(text, 0)?;
             let whole = found.and_then(|groups| groups.first().cloned().flatten());
             let before = whole.and_then(|whole| text.get(..whole.start));
             Ok(before.map_or(Some(0), |before| i32::try_from(before.chars().count() + 1).ok()))

@@ -14,7 +14,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         aliases: &["regexp_is_match", "regexp_contains", "rlike"],
         takes: &[Text, Text, Text],
         optional: 1,
-        gives: Gives::Boolean(|row| Ok(Some(row.pattern(row.text(1), row.text(2))?.is_match(row.text(0))))),
+        gives: Gives::Boolean(|row| row.pattern(row.text(1), row.text(2))?.is_match(row.text(0)).map(Some)),
         what: "Whether the regular expression matches anywhere in the text.",
         syntax: "regexp_like(text, pattern [, flags])",
         example: "regexp_like('abc', '^a.c$') = true",
@@ -24,28 +24,11 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         name: "regexp_matches",
         takes: &[Text, Text, Text],
         optional: 1,
-        gives: Gives::Boolean(|row| Ok(Some(row.pattern(row.text(1), row.text(2))?.is_match(row.text(0))))),
+        gives: Gives::Boolean(|row| row.pattern(row.text(1), row.text(2))?.is_match(row.text(0)).map(Some)),
         what: "Whether the regular expression matches anywhere in the text, as in DuckDB; as a column of a select list or \
                in FROM the groups of each match, as in PostgreSQL.",
         syntax: "regexp_matches(text, pattern [, flags])",
         example: "case when regexp_matches('abc', 'b') then 1 end = 1",
-        ..Definition::PLAIN
-    },
-    Definition {
-        // What `regexp_matches` is where it gives rows; of a null there are none.
-        name: "_regexp_matches",
-        takes: &[Text, Text, Text],
-        optional: 1,
-        sees_nulls: true,
-        gives: Gives::Lists(|row| {
-            if (0..row.len()).any(|place| row.is_null(place)) {
-                return Ok(Some(Vec::new()));
-            }
-            let text = row.text(0);
-            let pattern = row.pattern(row.text(1), row.text(2))?;
-            let found = pattern.find_all(text, 0, if pattern.all { usize::MAX } else { 1 });
-            Ok(Some(found.iter().map(|found| groups_of(text, found)).collect()))
-        }),
         ..Definition::PLAIN
     },
     Definition {
@@ -54,7 +37,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         optional: 1,
         gives: Gives::Boolean(|row| {
             let pattern = format!("^(?:{})$", row.text(1));
-            Ok(Some(row.pattern(&pattern, row.text(2))?.is_match(row.text(0))))
+            row.pattern(&pattern, row.text(2))?.is_match(row.text(0)).map(Some)
         }),
         what: "Whether the regular expression matches the whole text.",
         syntax: "regexp_full_match(text, pattern [, flags])",
@@ -68,7 +51,9 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         gives: Gives::Integer(|row| {
             let text = row.text(0);
             let from = byte_of(text, row.integer_or(2, 1))?;
-            let found = row.pattern(row.text(1), row.text(3))?.find_all(text, from, usize::MAX);
+            let found = row
+                .pattern(row.text(1), row.text(3))?
+                .find_all(text, from, usize::MAX)?;
             Ok(i32::try_from(found.len()).ok())
         }),
         what: "How often the regular expression matches from a character on.",
@@ -116,7 +101,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         takes: &[Text, Text],
         gives: Gives::Text(|row| {
             let pattern = row.pattern(row.text(1), "")?;
-            let found = pattern.find(row.text(0), 0);
+            let found = pattern.find(row.text(0), 0)?;
             Ok(group_of(row.text(0), found.as_ref(), pattern.groups().min(1)))
         }),
         what: "The match of the regular expression, or its first group: what `substring(text from 'pattern')` calls.",
@@ -129,7 +114,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         takes: &[Text, Text, Integer, Text],
         optional: 2,
         gives: Gives::Text(|row| {
-            let found = row.pattern(row.text(1), row.text(3))?.find(row.text(0), 0);
+            let found = row.pattern(row.text(1), row.text(3))?.find(row.text(0), 0)?;
             let text = group_of(row.text(0), found.as_ref(), place(row.integer(2))?);
             Ok(Some(text.unwrap_or_default()))
         }),
@@ -145,7 +130,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         optional: 2,
         gives: Gives::Texts(|row| {
             let (text, group) = (row.text(0), place(row.integer(2))?);
-            let found = row.pattern(row.text(1), row.text(3))?.find_all(text, 0, usize::MAX);
+            let found = row.pattern(row.text(1), row.text(3))?.find_all(text, 0, usize::MAX)?;
             let texts = found
                 .iter()
                 .map(|found| group_of(text, Some(found), group).map(Cow::into_owned));
@@ -161,12 +146,28 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         takes: &[Text, Text, Text],
         optional: 1,
         gives: Gives::Texts(|row| {
-            let found = row.pattern(row.text(1), row.text(2))?.find(row.text(0), 0);
+            let found = row.pattern(row.text(1), row.text(2))?.find(row.text(0), 0)?;
             Ok(found.map(|found| groups_of(row.text(0), &found)))
         }),
         what: "The groups of the first match of the regular expression, or the whole of it if there are none.",
         syntax: "regexp_match(text, pattern [, flags])",
         example: "regexp_match('abc', '(a)(b)') = ['a', 'b']",
+        ..Definition::PLAIN
+    },
+    Definition {
+        name: "regexp_match_groups",
+        takes: &[Text, Text, Text],
+        optional: 1,
+        gives: Gives::TextLists(|row| {
+            let pattern = row.pattern(row.text(1), row.text(2))?;
+            let most = if pattern.all { usize::MAX } else { 1 };
+            let found = pattern.find_all(row.text(0), 0, most)?;
+            Ok(Some(found.iter().map(|found| groups_of(row.text(0), found)).collect()))
+        }),
+        what: "The groups of the first match of the regular expression, or of each with the flag `g`: what `regexp_matches` \
+               calls in a select list and in FROM.",
+        syntax: "regexp_match_groups(text, pattern [, flags])",
+        example: "regexp_match_groups('a1b2', '([a-z])([0-9])', 'g') = [['a', '1'], ['b', '2']]",
         ..Definition::PLAIN
     },
     Definition {
@@ -187,7 +188,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
                 (Some(nth), _) => place(nth)?,
                 (None, false) => 1,
             };
-            let mut found = pattern.find_all(text, byte_of(text, start)?, most);
+            let mut found = pattern.find_all(text, byte_of(text, start)?, most)?;
             if nth.is_some_and(|nth| nth > 0) {
                 found.drain(..found.len().min(most - 1));
             }
@@ -203,7 +204,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         name: "regexp_replace_all",
         takes: &[Text, Text, Text],
         gives: Gives::Text(|row| {
-            let found = row.pattern(row.text(1), "")?.find_all(row.text(0), 0, usize::MAX);
+            let found = row.pattern(row.text(1), "")?.find_all(row.text(0), 0, usize::MAX)?;
             Ok(Some(replaced(row.text(0), &found, row.text(2))))
         }),
         what: "The text with all matches of the regular expression replaced.",
@@ -218,7 +219,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         optional: 1,
         gives: Gives::Texts(|row| {
             let text = row.text(0);
-            let found = row.pattern(row.text(1), row.text(2))?.find_all(text, 0, usize::MAX);
+            let found = row.pattern(row.text(1), row.text(2))?.find_all(text, 0, usize::MAX)?;
             let mut parts = Vec::new();
             let mut start = 0;
             for whole in found.iter().filter_map(|groups| groups.first().cloned().flatten()) {
@@ -296,7 +297,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     Definition {
         name: "glob",
         takes: &[Text, Text],
-        gives: Gives::Boolean(|row| Ok(Some(row.pattern(&of_glob(row.text(1)), "")?.is_match(row.text(0))))),
+        gives: Gives::Boolean(|row| row.pattern(&of_glob(row.text(1)), "")?.is_match(row.text(0)).map(Some)),
         what: "Whether the text fits a pattern with `*`, `?` and `[a-z]`.",
         syntax: "glob(text, pattern)",
         example: "glob('abc', 'a*') = true",
@@ -347,7 +348,7 @@ fn nth(row: Row<'_>, number: usize, flags: &str) -> Result<Option<Groups>> {
     if wanted == 0 {
         return exec_err!("the number of a match counts from 1");
     }
-    let found = row.pattern(row.text(1), flags)?.find_all(text, from, wanted);
+    let found = row.pattern(row.text(1), flags)?.find_all(text, from, wanted)?;
     Ok(found.into_iter().nth(wanted - 1))
 }
 
@@ -415,7 +416,7 @@ fn match_list(row: Row<'_>, operator: &str, any: bool) -> Result<Option<bool>> {
         match pattern {
             None => answer = None,
             Some(pattern) => {
-                if row.pattern(&regex_of_like(&pattern)?, flags)?.is_match(row.text(0)) == any {
+                if row.pattern(&regex_of_like(&pattern)?, flags)?.is_match(row.text(0))? == any {
                     return Ok(Some(any));
                 }
             }
