@@ -388,7 +388,7 @@ impl Landing<'_> {
             (state, transactions) => Sha256::digest(format!("{state:?} {transactions:?}")),
         };
         let prefix = seen::Seen::prefix(self.source.name(), self.stream);
-        (format!("{prefix}rejected"), seen::number(digest))
+        (format!("{prefix}{}", seen::REJECTED), seen::number(digest))
     }
 
     /// What the write does with the rows that are there. `whole` says that the chunk is all that the source has.

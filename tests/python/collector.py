@@ -11,6 +11,9 @@ import time
 import urllib.error
 import urllib.request
 
+import pyarrow as pa
+from harness import connect
+
 WEB = """
 kind: events
 listen: 127.0.0.1:0
@@ -20,11 +23,11 @@ streams: [snowplow, segment]
 
 
 class Collector:
-    """`cordada up`, running."""
+    """`cordada up`, or another server, running."""
 
-    def __init__(self, project, says=r"collecting web on (http://\S+)"):
+    def __init__(self, project, says=r"collecting web on (http://\S+)", command="up"):
         self.process = subprocess.Popen(
-            project.command("up", "--addr", "127.0.0.1:0"),
+            project.command(command, "--addr", "127.0.0.1:0"),
             env=project.env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -35,7 +38,7 @@ class Collector:
                 self.url = found.group(1)
                 break
         else:
-            raise AssertionError(f"it ended without collecting: exit code {self.process.wait()}")
+            raise AssertionError(f"it ended without listening: exit code {self.process.wait()}")
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
 
     def kill(self):
@@ -82,3 +85,34 @@ class Client(threading.Thread):
             except (OSError, http.client.HTTPException):
                 # Killed while the hit was on its way: nobody knows, so it may land or not.
                 time.sleep(0.01)
+
+
+class Writer(threading.Thread):
+    """Writes numbered batches of rows into `crm.t` through Flight SQL until told to stop, as [`Client`] sends hits."""
+
+    ROWS = 20
+
+    def __init__(self, name, where, moment=time.monotonic):
+        super().__init__(daemon=True)
+        self.label, self.where, self.moment, self.stopping = name, where, moment, threading.Event()
+        self.sent, self.acknowledged, self.wrong = set(), {}, None
+
+    def run(self):
+        connection = None
+        for number in itertools.count():
+            if self.stopping.is_set():
+                break
+            batch = f"{self.label}-{number}"
+            rows = pa.table({"batch": [batch] * self.ROWS, "n": range(self.ROWS)})
+            self.sent.add(batch)
+            try:
+                connection = connection or connect(self.where["url"])
+                with connection.cursor() as cursor:
+                    cursor.adbc_ingest("t", rows, mode="create_append", db_schema_name="crm")
+                self.acknowledged[batch] = self.moment()
+            except Exception:
+                # As with a hit; that nothing is acknowledged at all is seen by whoever waits for it.
+                connection = None
+                time.sleep(0.05)
+        if connection:
+            connection.close()

@@ -17,6 +17,7 @@ from hostile import Hostile, answer
 
 GROWTH = 90  # rows that come at a time, of each stream
 ORDERS = 60  # of the API, at a time
+KEEP = "10s"  # what maintenance keeps; no statement of a test takes so long
 
 # The columns that are compared. `_valid_to` only says whether the row is a current one.
 TABLES = {
@@ -29,6 +30,7 @@ TABLES = {
     "raw_db.orders": ["id", "amount"],
     "raw_api.orders": ["id", "amount"],
     "raw_api.items": ["id", "name", "order_id"],
+    "raw_web.hits": ["path", "status"],
     "seeds.regions": ["code", "name"],
     "warehouse.fct_merged": ["id", "amount"],
     "warehouse.fct_appended": ["id", "amount"],
@@ -77,6 +79,13 @@ streams:
     disposition: merge
 """
 
+WEB = """
+kind: logs
+allow_outside: true
+streams:
+  hits: {path: "%(data)s/access.log*"}
+"""
+
 PROJECT = {
     "cordada.yml": "name: acme\nlake: ./lake\n",
     "sql/dbt_project.yml": "name: acme\nmodel-paths: [warehouse, marts]\nseed-paths: [seeds]\n",
@@ -120,8 +129,9 @@ channel: {kind: csv, path: out/buckets.csv}
 """,
 }
 
-STREAMS = ["shop.appended", "shop.merged", "shop.replaced", "shop.history", "shop.nested", "db", "api"]
-COMMANDS = [*STREAMS, "ingest", "build", "export", "rollback"]
+STREAMS = ["shop.appended", "shop.merged", "shop.replaced", "shop.history", "shop.nested", "db", "api", "web"]
+# Maintenance is the last one: it leaves few releases to roll back to.
+COMMANDS = [*STREAMS, "ingest", "build", "export", "rollback", "maintain"]
 
 
 class Company:
@@ -132,7 +142,7 @@ class Company:
         self.times, self.sold, self.target = dict.fromkeys(STREAMS, 0), 0, None
         # What has landed, by key; of the history all values of a key. What was built of it, and delivered.
         self.appended, self.merged, self.replaced, self.history, self.nested = {}, {}, {}, {}, {}
-        self.orders, self.called, self.regions, self.built, self.delivered = {}, {}, {}, {}, None
+        self.orders, self.called, self.hits, self.regions, self.built, self.delivered = {}, {}, [], {}, {}, None
         # By number, what is in a release, and the history then; and what readers may find now, newest last.
         self.releases, self.states = {}, deque(maxlen=8)
         data.mkdir(parents=True)
@@ -141,7 +151,7 @@ class Company:
         self.connection.execute("create table orders (id integer primary key, amount integer not null)")
         self.api = Hostile(self.answer).__enter__()
         api = f"kind: rest\nmanifest: api.yml\nconfig: {{base_url: '{self.api.url}'}}\n"
-        sources = {"shop": SHOP, "db": DB, "api": api}.items()
+        sources = {"shop": SHOP, "db": DB, "api": api, "web": WEB}.items()
         sources = {f"sources/{name}.yml": text.replace("%(data)s", str(data)) for name, text in sources}
         project.write(PROJECT | {"api.yml": API} | sources)
         for command in ("ingest", "build", "export"):
@@ -168,6 +178,8 @@ class Company:
             self.run("build")
         elif command == "rollback":
             self.target = self.chance.choice(sorted(self.releases)[:-1])
+        elif command == "maintain":
+            self.bring(*STREAMS)
         before = self.expected()
         if command == "build":
             self.build()
@@ -223,6 +235,14 @@ class Company:
         elif stream == "api":
             self.sold += ORDERS
             self.called = {order: order % 7 for order in range(1, self.sold + 1)}
+        elif stream == "web":
+            log = self.data / "access.log"
+            if number % 3 == 0:
+                log.rename(self.data / f"access.log.{number // 3}")
+            self.hits += new
+            with open(log, "a") as file:
+                for id in new:
+                    file.write(f'10.0.0.{number % 250} - - [01/Jan/2026:10:00:00 +0000] "GET /p/{id} HTTP/1.1" 200 {id}\n')
 
     def file(self, path, header, rows):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -275,6 +295,7 @@ class Company:
             "raw_db.orders": self.orders.items(),
             "raw_api.orders": self.called.items(),
             "raw_api.items": ((order * 2 + i, f"item {i}", order) for order in self.called for i in range(2)),
+            "raw_web.hits": ((f"/p/{id}", 200) for id in self.hits),
         }
         tables = {table: counted(rows) for table, rows in (landed | self.built).items()}
         return {table: rows for table, rows in tables.items() if rows}
@@ -292,6 +313,8 @@ class Company:
     def arguments(self, command):
         if command == "rollback":
             return ["rollback", self.target]
+        if command == "maintain":
+            return ["maintain", "--keep", KEEP]
         return ["ingest", command] if command in STREAMS else [command]
 
     def run(self, command):
@@ -308,6 +331,9 @@ class Company:
             self.delivered = self.audience()
         if command == "rollback":
             self.land_again()
+        if command == "maintain":
+            self.check_kept(self.project)
+            self.releases = {number: known for number, known in self.releases.items() if number in kept(self.project)}
         self.releases[newest(self.project)[0]] = (self.expected(), copy.deepcopy(self.history))
         self.settle()
 
@@ -329,6 +355,13 @@ class Company:
         others = through_deltalake(project)
         assert others == {table: found[table] for table in others}, f"deltalake: {difference(others, found)}"
 
+    def check_kept(self, project):
+        """A release that is still there is what it was: the oldest one, and any."""
+        numbers = sorted(kept(project) & self.releases.keys())
+        for number in {numbers[0], self.chance.choice(numbers)} if numbers else ():
+            found, wanted = through_cordada(project, number), self.releases[number][0]
+            assert found == wanted, f"release {number}: {difference(found, wanted)}"
+
     def check_delivery(self, project, *allowed):
         """The campaign's file is whole and one of those that are allowed; if it has a manifest, that is its own."""
         file = project.dir / "out" / "buckets.csv"
@@ -344,26 +377,33 @@ def counted(rows):
     return Counter("|".join(map(str, row)) for row in rows)
 
 
-def newest(project):
-    """The number of the newest release, and its relations."""
+def kept(project):
+    """The numbers of the releases that are there."""
+    return {int(file.stem) for file in (project.dir / "lake" / "_cordada" / "releases").glob("*.json")}
+
+
+def newest(project, last=None):
+    """The number of the newest release, or of `last`, and its relations."""
     relations, number = {}, 0
     for file in sorted((project.dir / "lake" / "_cordada" / "releases").glob("*.json")):
         try:
             release = json.loads(file.read_text())
         except json.JSONDecodeError:
             continue  # torn by a power cut: it was never published
+        if last is not None and release["number"] > last:
+            break
         relations = release.get("relations", relations) | release.get("changes", {})
         relations = {name: relation for name, relation in relations.items() if relation}
         number = release["number"]
     return number, relations
 
 
-def through_cordada(project):
-    """What the newest release has, as Cordada reads it: all of one release."""
-    _, relations = newest(project)
+def through_cordada(project, release=None):
+    """What a release, the newest one by default, has, as Cordada reads it: all of one release."""
+    _, relations = newest(project, release)
     sql = combined(table for table in TABLES if table in relations)
     tables = {}
-    for table, row, count in project.query(sql):
+    for table, row, count in project.query(sql, release):
         tables.setdefault(table, Counter())[row] += int(count)
     return tables
 

@@ -85,9 +85,10 @@ class Project:
             stderr=subprocess.DEVNULL,
         )
 
-    def query(self, sql):
-        """The rows of a query, as text, without the header."""
-        out = self.run("query", sql, "--format", "csv").out
+    def query(self, sql, release=None):
+        """The rows of a query of a release (the newest if `None`), as text, without the header."""
+        of = [] if release is None else ["--release", release]
+        out = self.run("query", sql, "--format", "csv", *of).out
         return [tuple(row) for row in csv.reader(io.StringIO(out))][1:]
 
     def value(self, sql):

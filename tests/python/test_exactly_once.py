@@ -13,11 +13,11 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from collector import WEB, Client, Collector
+from collector import WEB, Client, Collector, Writer
 from company import COMMANDS, TABLES, Company, combined, counted, difference
 from conftest import skip_loudly
 from disk import Disk, Unavailable
-from harness import Project, connect, fetch
+from harness import Project, connect, fetch, users
 
 SEED = int(os.environ.get("CORDADA_TEST_SEED", random.SystemRandom().randrange(2**32)))
 CUTS = int(os.environ.get("CUTS", 1))
@@ -114,6 +114,8 @@ def test_killed(command, killed, tmp_path):
                 struck += 1
             company.check(project, before, company.after(command))
             company.check_delivery(project, company.delivered, company.audience())
+            if command == "maintain":
+                company.check_kept(project)
             company.run(command)
             reader = company.reader
             assert reader.wrong is None and reader.reads, f"a server read: {reader.wrong}"
@@ -138,8 +140,12 @@ def test_power_cut(command, disk, cut, tmp_path):
                 if moment < end:
                     company.check(found, before, company.after(command))
                     company.check_delivery(found, company.delivered, company.audience())
+                    if command == "maintain":
+                        company.check_kept(found)
                     found.run(*company.arguments(command))
                 company.check(found, company.after(command))
+                if command == "maintain":
+                    company.check_kept(found)
                 if command == "export":
                     company.check_delivery(found, company.audience())
         done += len(moments) - 1
@@ -166,12 +172,48 @@ def check_hits(project, clients, until):
     assert project.value("select count(*) from ops.rejected_rows") in ("0", "1")
 
 
+def check_batches(project, clients, until):
+    """All batches that were acknowledged by then are there, once and whole, and nothing that nobody sent."""
+    found = {batch: int(rows) for batch, rows in project.query("select batch, count(*) from crm.t group by batch")}
+    acknowledged = {batch for client in clients for batch, moment in client.acknowledged.items() if moment <= until}
+    assert not acknowledged - found.keys(), f"{len(acknowledged - found.keys())} of {len(acknowledged)} batches are lost"
+    assert set(found.values()) <= {Writer.ROWS}, f"of some batches there are {set(found.values())} rows"
+    assert found.keys() <= set().union(*(client.sent for client in clients)), "some were never sent"
+
+
+class Collecting:
+    """Hits that a collector takes, maintained beside that far more often than in earnest."""
+
+    command, says, client, load = "up", r"collecting web on (http://\S+)", Client, 500
+    check = staticmethod(check_hits)
+
+    @staticmethod
+    def files():
+        return {"cordada.yml": "name: acme\nlake: ./lake\nmaintain: {keep: 5s}\n", "sources/web.yml": WEB}
+
+
+class Writing:
+    """Rows that clients write into tables of their own."""
+
+    command, says, client, load = "serve", r"(grpc(?:\+tls)?://127\.0\.0\.1:\d+)", Writer, 20
+    check = staticmethod(check_batches)
+
+    @staticmethod
+    def files():
+        people = users().replace("roles: [everything]", "roles: [everything, loader]")
+        people = people.replace("roles: {", "roles: {loader: {write: [crm]}, ")
+        return {"cordada.yml": f"name: acme\nlake: ./lake\n{people}"}
+
+
+TAKING = pytest.mark.parametrize("taking", [Collecting, Writing])
+
+
 @contextmanager
-def collecting(project, moment=time.monotonic):
-    """A collector under load; yields it, its clients, and a function that waits for so many acknowledged hits."""
-    collector = Collector(project)
-    where = {"url": collector.url}
-    clients = [Client(f"c{number}", where, moment) for number in range(CLIENTS)]
+def loaded(taking, project, moment=time.monotonic):
+    """A server under load; yields it, its address, its clients, and a function that waits for so much to be acknowledged."""
+    server = Collector(project, taking.says, taking.command)
+    where = {"url": server.url}
+    clients = [taking.client(f"c{number}", where, moment) for number in range(CLIENTS)]
     for client in clients:
         client.start()
 
@@ -180,11 +222,11 @@ def collecting(project, moment=time.monotonic):
         deadline = time.monotonic() + 60
         while sum(len(client.acknowledged) for client in clients) < goal:
             assert not any(client.wrong for client in clients), [client.wrong for client in clients]
-            assert time.monotonic() < deadline, "the collector takes no hits"
+            assert time.monotonic() < deadline, "the server takes nothing"
             time.sleep(0.002)
 
     try:
-        yield collector, where, clients, acknowledged
+        yield server, where, clients, acknowledged
     finally:
         for client in clients:
             client.stopping.set()
@@ -192,45 +234,49 @@ def collecting(project, moment=time.monotonic):
             client.join(timeout=40)
 
 
-def test_killed_collector(project):
-    moments = random.Random(f"{SEED} collector")
-    project.write({"sources/web.yml": WEB})
-    with collecting(project) as (collector, where, clients, acknowledged):
+@TAKING
+def test_killed_server(taking, project):
+    moments = random.Random(f"{SEED} {taking.command}")
+    project.write(taking.files())
+    with loaded(taking, project) as (server, where, clients, acknowledged):
         for _ in range(CUTS):
-            acknowledged(moments.randrange(1, 500))
-            collector.kill()
-            collector = Collector(project)
-            where["url"] = collector.url
-        acknowledged(100)
+            acknowledged(moments.randrange(1, taking.load))
+            server.kill()
+            server = Collector(project, taking.says, taking.command)
+            where["url"] = server.url
+        acknowledged(taking.load // 5)
         for client in clients:
             client.stopping.set()
         for client in clients:
             client.join()
-        collector.kill()
-    check_hits(project, clients, until=time.monotonic())
+        server.kill()
+    taking.check(project, clients, until=time.monotonic())
+    print(f"{taking.command}: {CUTS} kills, {sum(len(client.acknowledged) for client in clients)} acknowledged")
 
 
-def test_power_cut_collector(disk, tmp_path):
-    chance = random.Random(f"{SEED} power collector")
+@TAKING
+def test_power_cut_server(taking, disk, tmp_path):
+    chance = random.Random(f"{SEED} power {taking.command}")
     done = 0
     while done < CUTS:
-        project = Project(disk.root / f"web-{done}")
-        project.write({"cordada.yml": "name: acme\nlake: ./lake\n", "sources/web.yml": WEB})
+        project = Project(disk.root / f"{taking.command}-{done}")
+        project.write(taking.files())
         disk.settle()
-        with collecting(project, disk.moment) as (collector, _, clients, acknowledged):
-            # A cut before there were hits of both kinds finds no tables yet.
+        with loaded(taking, project, disk.moment) as (server, _, clients, acknowledged):
+            # A cut before something of each kind was there finds no tables yet.
             acknowledged(2 * CLIENTS)
             first = disk.moment()
-            acknowledged(500)
+            acknowledged(taking.load)
             end = disk.moment()
-            collector.kill()
+            server.kill()
         moments = [end] + [chance.randrange(first, end + 1) for _ in range(min(CUTS - done, CUTS_A_RUN))]
         for moment in moments:
-            what, name = f"`cordada up` was cut after {moment} of {end} writes", project.dir.name
+            what, name = f"`cordada {taking.command}` was cut after {moment} of {end} writes", project.dir.name
             with disk.cut(moment, chance.random()) as folder, evidence(found := Project(folder / name), tmp_path, what):
-                check_hits(found, clients, until=moment)
+                taking.check(found, clients, until=moment)
         done += len(moments) - 1
         shutil.rmtree(project.dir)
+    print(f"{taking.command}: {done} power cuts")
 
 
 def test_killed_changes(tmp_path, postgres):

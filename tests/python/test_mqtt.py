@@ -3,6 +3,7 @@
 import json
 import random
 import threading
+import uuid
 
 import pytest
 from collector import Collector
@@ -118,11 +119,14 @@ def test_the_broker_is_killed_and_comes_back(plant, mosquitto):
 
 
 def saved(mosquitto, plant):
-    """Wait until the broker has written down what it has, which it does once a second."""
+    """Wait until the broker has written down what it has, which it does once a second: all that came before this message
+    is in a file that has it."""
+    topic, said = f"saved/{plant.topic}", uuid.uuid4().hex
+    mosquitto.publish(topic, [said], retain=True)
     database = mosquitto.folder / "mosquitto.db"
     event = threading.Event()
     for _ in range(600):
-        if database.exists() and f"{plant.topic}/7/oven".encode() in database.read_bytes():
+        if database.exists() and said.encode() in database.read_bytes():
             return
         event.wait(0.1)
     raise AssertionError("the broker writes nothing down")

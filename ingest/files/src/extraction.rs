@@ -1,5 +1,6 @@
 //! Files as an extraction: which of them are new, each read once for its types, all of them one chunk.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -89,6 +90,9 @@ impl<'a> Files<'a> {
             .transactions_of(&Seen::prefix(source, stream))
             .await?;
         let mut seen = Seen::of(source, stream, known);
+        let of_all = seen.forget_all_as_one();
+        let disposition = self.stream.options().disposition();
+        let follows = matches!(disposition, Disposition::Merge | Disposition::Scd2);
         let total = found.len();
         let (same, new): (Vec<_>, Vec<_>) = found
             .into_iter()
@@ -96,6 +100,8 @@ impl<'a> Files<'a> {
         let new = self.fetch(new).await?;
         let here = same.iter().filter_map(|file| seen.content_of(&file.name));
         let here: HashSet<_> = here.chain(new.iter().map(|file| file.seen.content())).collect();
+        let grown_from =
+            |seen: &Seen, file: &SeenFile| seen.may_have_grown_from(file, &reading, |content| here.contains(content));
         let mut landing = FilesToLand::default();
         'files: for mut file in new {
             // Whoever writes a file anew empties it first. It holds nothing to land, and what it held before is still
@@ -103,7 +109,7 @@ impl<'a> Files<'a> {
             if file.local.bytes == 0 {
                 continue;
             }
-            let formers = match seen.arrival(&file.seen, &reading) {
+            let formers = match seen.arrival(&file.seen, &reading, follows) {
                 Arrival::Landed => {
                     landing.transactions.extend(seen.meet(&file.seen));
                     continue;
@@ -121,8 +127,16 @@ impl<'a> Files<'a> {
                     landing.supersedes.extend(rows);
                     Vec::new()
                 }
-                Arrival::Changed(former) => vec![former],
-                Arrival::New => seen.may_have_grown_from(&file.seen, &reading, |content| here.contains(content)),
+                // By key all of it counts, and nothing of what it held before is in the way.
+                Arrival::Changed(_) | Arrival::New if disposition != Disposition::Append => Vec::new(),
+                Arrival::Changed(former) => {
+                    let mut formers = grown_from(&seen, &file.seen);
+                    formers.retain(|other| other.content() != former.content());
+                    formers.push(former);
+                    formers.sort_by_key(|former| Reverse(former.length));
+                    formers
+                }
+                Arrival::New => grown_from(&seen, &file.seen),
             };
             let mut has_place = false;
             for former in formers {
@@ -153,24 +167,29 @@ impl<'a> Files<'a> {
             landing.candidates.push(file);
         }
         landing.skipped = total - landing.candidates.len();
+        landing.transactions.extend(of_all);
         Ok(landing)
     }
 
     /// Finds out whether a file has only grown since it had a former content.
     async fn grown(&self, former: &Former, mut file: Candidate) -> Result<(Candidate, Growth)> {
-        let appends = self.stream.options().disposition() == Disposition::Append;
         let length = former.length.filter(|length| *length < file.local.bytes);
-        let (Some(length), true) = (length, appends && !former.rows.is_empty()) else {
+        let Some(length) = length.filter(|_| !former.rows.is_empty()) else {
             return Ok((file, Growth::None));
         };
+        let is_between = former
+            .rows
+            .iter()
+            .any(|rows| rows.file == file.found.name && rows.until.is_some());
         let (local, former) = (file.local, former.clone());
         let (workers, cancel) = (self.request.parallelism, self.request.cancel.clone());
         let (quote, escapes) = self.stream.quote_in(&file.found.name);
         let (local, growth) = blocking("reading the files", move || {
             let growth = if !former.is(&hash_beginning(&local, length, workers, &cancel)?) {
                 Growth::None
-            } else if escapes || !former.read_so {
-                // Which quotes count is not told by their number; and lines that were read another way have to go.
+            } else if escapes || !former.read_so || is_between {
+                // Which quotes count is not told by their number; lines that were read another way have to go; and what
+                // lands now comes after what the file held in between.
                 Growth::Whole
             } else {
                 whole_lines(&local, length, quote)?.map_or(Growth::Whole, Growth::Lines)
@@ -235,10 +254,14 @@ impl<'a> Files<'a> {
         if is_known(&content) {
             return Ok(unchanged);
         }
+        let prefix = Seen::prefix(self.request.source, self.request.stream);
+        let known = self.request.landed.transactions_of(&prefix).await?;
+        let mut transactions = Seen::of(self.request.source, self.request.stream, known).forget_files();
+        transactions.extend([state, content]);
         Ok(FilesToLand {
             skipped: total - candidates.len(),
             candidates,
-            transactions: vec![state, content],
+            transactions,
             ..FilesToLand::default()
         })
     }

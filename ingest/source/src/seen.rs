@@ -3,7 +3,7 @@
 //! Each file leaves some: its state (size and time, or tag), which can be compared without reading it, and its
 //! content, so that a file which was only touched, moved or copied does not land twice.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Display;
 
 use cordada_ingest_formats::local::hash_of_one_block;
@@ -26,7 +26,7 @@ impl Identity {
 
     /// All files of a stream.
     pub fn of_stream(source: &str, stream: &str) -> Self {
-        Self::new(source, stream, "*")
+        Self::new(source, stream, ALL)
     }
 
     fn new(source: &str, stream: &str, name: &str) -> Self {
@@ -68,10 +68,18 @@ pub struct Seen {
     rows: HashMap<i64, BTreeMap<String, i64>>,
     /// The times at which a name's contents landed.
     times: HashMap<String, BTreeSet<i64>>,
+    /// The contents that this load lands.
+    landing: HashSet<i64>,
 }
 
 /// The number of what was taken back.
 const GONE: i64 = -1;
+
+/// The name under which all files of a stream are remembered as one.
+const ALL: &str = "*";
+
+/// What the transaction of rejected rows without a file is called.
+pub const REJECTED: &str = "rejected";
 
 /// Bytes of a file's beginning that tell which others it may have grown from.
 pub const HEAD: usize = 4096;
@@ -227,8 +235,9 @@ impl Seen {
         read.is_none_or(|read| read == number(Sha256::digest(reading)))
     }
 
-    /// What a file is to the stream.
-    pub fn arrival(&self, file: &SeenFile, reading: &str) -> Arrival {
+    /// What a file is to the stream. `follows` says that the table shows what the files hold now, so that a content that
+    /// comes back lands again; where it keeps all that came, its rows are there.
+    pub fn arrival(&self, file: &SeenFile, reading: &str, follows: bool) -> Arrival {
         let content = file.content;
         if !self.is_read(content, reading) {
             return match self.rows_of(content) {
@@ -238,12 +247,28 @@ impl Seen {
             };
         }
         let is_there = |content: i64| self.names.get(&content).is_some_and(|names| !names.is_empty());
-        match self.get("content", &file.name) {
-            _ if is_there(content) || file.packed.is_some_and(is_there) => Arrival::Landed,
-            None if self.get("read", content).is_some() => Arrival::Landed,
+        let is_there = is_there(content) || file.packed.is_some_and(is_there);
+        let own = self.get("content", &file.name);
+        match own.map(|own| Arrival::Changed(self.former(own, reading))) {
+            _ if self.landing.contains(&content) => Arrival::Landed,
+            Some(changed) if follows && self.goes_back(own, content) => changed,
+            _ if is_there => Arrival::Landed,
+            Some(changed) if follows => changed,
+            _ if self.get("read", content).is_some() => Arrival::Landed,
+            Some(changed) => changed,
             None => Arrival::New,
-            Some(own) => Arrival::Changed(self.former(own, reading)),
         }
+    }
+
+    /// Whether a file that held `own`, and holds `content` now, goes back to what landed before it, though that may be
+    /// under another name too. Rotation goes forward.
+    fn goes_back(&self, own: Option<i64>, content: i64) -> bool {
+        let landed = |content: i64| {
+            let times = self.rows.get(&content).into_iter().flat_map(BTreeMap::values);
+            times.copied().filter(|time| *time != GONE).max()
+        };
+        let (before, now) = (own.and_then(landed), landed(content));
+        before.zip(now).is_some_and(|(before, now)| now < before)
     }
 
     fn former(&self, content: i64, reading: &str) -> Former {
@@ -280,8 +305,8 @@ impl Seen {
         }
     }
 
-    /// Contents that a file of a new name may have grown from, as far as its beginning tells: those of files that were
-    /// renamed, for whose content `is_elsewhere` does not hold.
+    /// Contents that a file may have grown from that its name did not have last, as far as its beginning tells: those of
+    /// files that were renamed or went back, for whose content `is_elsewhere` does not hold.
     pub fn may_have_grown_from(
         &self,
         file: &SeenFile,
@@ -292,10 +317,15 @@ impl Seen {
             return Vec::new();
         };
         let head = number(Sha256::digest(&file.head));
-        let begins = |content: i64, former: u64| match usize::try_from(former) {
+        // Many files have the same length.
+        let mut beginnings = HashMap::new();
+        let mut begins = |content: i64, former: u64| match usize::try_from(former) {
             Ok(former) if former < HEAD => {
-                let beginning = file.head.get(..former);
-                beginning.is_some_and(|beginning| content == number(Sha256::digest(hash_of_one_block(beginning))))
+                let beginning = beginnings.entry(former).or_insert_with(|| {
+                    let beginning = file.head.get(..former)?;
+                    Some(number(Sha256::digest(hash_of_one_block(beginning))))
+                });
+                *beginning == Some(content)
             }
             _ => self.get("head", content) == Some(head),
         };
@@ -329,6 +359,7 @@ impl Seen {
     /// came: [`SeenFile::rows`].
     pub fn land(&mut self, file: &SeenFile, reading: &str) -> Vec<(String, i64)> {
         let mut transactions = self.meet(file);
+        self.landing.insert(file.content);
         let content = file.content.to_string();
         let mut notes = vec![("read", content.clone(), number(Sha256::digest(reading)))];
         if let Some(length) = file.length.and_then(|length| i64::try_from(length).ok()) {
@@ -339,6 +370,21 @@ impl Seen {
         }
         transactions.extend(self.note(&notes));
         transactions
+    }
+
+    /// The transactions by which nothing is known any more of the files: all of them are replaced at once.
+    pub fn forget_files(&self) -> Vec<(String, i64)> {
+        self.gone(|id| id != REJECTED && !is_of_all(id))
+    }
+
+    /// The transactions by which nothing is known any more of all files as one: more than they hold is in the table.
+    pub fn forget_all_as_one(&self) -> Vec<(String, i64)> {
+        self.gone(is_of_all)
+    }
+
+    fn gone(&self, which: impl Fn(&str) -> bool) -> Vec<(String, i64)> {
+        let ids = self.numbers.keys().filter(|id| which(id));
+        ids.map(|id| (format!("{}{id}", self.prefix), GONE)).collect()
     }
 
     /// Takes down that those rows of a content are not there any more; and the transactions that say so.
@@ -377,6 +423,11 @@ impl Seen {
         }
         transactions
     }
+}
+
+/// Whether a transaction is one of [`Identity::of_stream`].
+fn is_of_all(id: &str) -> bool {
+    id.split_once(':').is_some_and(|(_, of)| of == ALL)
 }
 
 /// The first 63 bits: transactions have numbers, and two contents of one file do not meet by chance in so many.
@@ -420,29 +471,33 @@ mod tests {
     fn a_content_that_landed_is_known_under_any_name() {
         let mut seen = Seen::of("shop", "orders", HashMap::new());
         let a = file("a.csv", "1", "x");
-        assert_eq!(seen.arrival(&a, ""), Arrival::New);
+        assert_eq!(seen.arrival(&a, "", true), Arrival::New);
         let mut transactions = seen.land(&a, "");
         transactions.push((a.rows("shop", "orders"), 7));
         let mut seen = next(&transactions);
         assert!(seen.has("a.csv", "1", "") && !seen.has("a.csv", "2", "") && !seen.has("a.csv", "1", "csv"));
         let copy = file("b.csv", "2", "x");
-        assert_eq!(seen.arrival(&copy, ""), Arrival::Landed);
-        assert_eq!(seen.arrival(&file("a.csv", "2", "x"), ""), Arrival::Landed);
+        for follows in [true, false] {
+            assert_eq!(seen.arrival(&copy, "", follows), Arrival::Landed);
+            assert_eq!(seen.arrival(&file("a.csv", "2", "x"), "", follows), Arrival::Landed);
+        }
         assert_eq!(
-            seen.arrival(&copy, "csv"),
+            seen.arrival(&copy, "csv", true),
             Arrival::ReadAnew(vec![rows("a.csv", 7, None)])
         );
 
-        // Another content takes the name; the first is remembered, and under its old name it is a change.
+        // Another content takes the name; the first is remembered, and comes back to the old name.
         let y = file("a.csv", "3", "y");
         transactions.extend(seen.land(&y, ""));
         transactions.push((y.rows("shop", "orders"), 9));
         let mut seen = next(&transactions);
-        assert_eq!(seen.arrival(&copy, ""), Arrival::Landed);
-        assert!(matches!(seen.arrival(&file("a.csv", "4", "x"), ""), Arrival::Changed(former) if former.is(b"y")));
+        let back = file("a.csv", "4", "x");
+        assert_eq!(seen.arrival(&copy, "", true), Arrival::Landed);
+        assert_eq!(seen.arrival(&back, "", false), Arrival::Landed);
+        assert!(matches!(seen.arrival(&back, "", true), Arrival::Changed(former) if former.is(b"y")));
         // Whatever it is called now, its rows are where they landed.
         let expected = Arrival::ReadAnew(vec![rows("a.csv", 7, Some(9))]);
-        assert_eq!(seen.arrival(&copy, "csv"), expected);
+        assert_eq!(seen.arrival(&copy, "csv", true), expected);
         let Arrival::ReadAnew(gone) = expected else {
             unreachable!()
         };
@@ -451,10 +506,50 @@ mod tests {
         transactions.push((copy.rows("shop", "orders"), 11));
         let seen = next(&transactions);
         assert_eq!(
-            seen.arrival(&copy, ""),
+            seen.arrival(&copy, "", true),
             Arrival::ReadAnew(vec![rows("b.csv", 11, None)])
         );
-        assert_eq!(seen.arrival(&y, "csv"), Arrival::ReadAnew(vec![rows("a.csv", 9, None)]));
+        assert_eq!(
+            seen.arrival(&y, "csv", true),
+            Arrival::ReadAnew(vec![rows("a.csv", 9, None)])
+        );
+    }
+
+    #[test]
+    fn a_name_goes_back_and_rotation_goes_forward() {
+        let mut seen = Seen::of("shop", "orders", HashMap::new());
+        let (x, y) = (file("a.csv", "1", "x"), file("a.csv", "2", "y"));
+        let mut transactions = seen.land(&x, "");
+        transactions.push((x.rows("shop", "orders"), 7));
+        // A copy is kept beside it.
+        transactions.extend(seen.meet(&file("old.csv", "1", "x")));
+        transactions.extend(seen.land(&y, ""));
+        transactions.push((y.rows("shop", "orders"), 9));
+        let mut seen = next(&transactions);
+        let back = file("a.csv", "3", "x");
+        assert!(matches!(seen.arrival(&back, "", true), Arrival::Changed(former) if former.is(b"y")));
+        seen.land(&back, "");
+        assert_eq!(seen.arrival(&back, "", true), Arrival::Landed);
+        // The copy becomes one of the next content.
+        assert_eq!(seen.arrival(&file("old.csv", "2", "y"), "", true), Arrival::Landed);
+        assert_eq!(seen.arrival(&file("old.csv", "2", "x"), "", true), Arrival::Landed);
+    }
+
+    #[test]
+    fn files_and_all_of_them_as_one_are_forgotten_apart() {
+        let mut seen = Seen::of("shop", "orders", HashMap::new());
+        let (a, all) = (file("a.csv", "1", "x"), Identity::of_stream("shop", "orders"));
+        let mut transactions = seen.land(&a, "");
+        transactions.push((a.rows("shop", "orders"), 7));
+        transactions.extend([all.state("1"), all.content(b"1")]);
+        transactions.push((format!("{}{REJECTED}", Seen::prefix("shop", "orders")), 1));
+        let seen = next(&transactions);
+        let ids = |gone: Vec<(String, i64)>| gone.into_iter().map(|(id, _)| id).collect::<BTreeSet<_>>();
+        assert_eq!(ids(seen.forget_all_as_one()), all.ids().into());
+        let files: Vec<_> = seen.forget_files();
+        assert_eq!(files.len(), transactions.len() - 3);
+        transactions.extend(files);
+        assert_eq!(next(&transactions).arrival(&a, "", false), Arrival::New);
     }
 
     #[test]
@@ -474,7 +569,7 @@ mod tests {
             transactions.push((log.rows("shop", "orders"), 7));
             let mut seen = next(&transactions);
             let renamed = file("app.log.1", &after);
-            assert_eq!(seen.arrival(&renamed, ""), Arrival::New);
+            assert_eq!(seen.arrival(&renamed, "", false), Arrival::New);
             let found = |seen: &Seen, file: &SeenFile| seen.may_have_grown_from(file, "", |_| false);
             let formers = found(&seen, &renamed);
             assert_eq!((formers.len(), formers[0].content()), (1, log.content()));
@@ -488,8 +583,8 @@ mod tests {
             transactions.push((renamed.rows("shop", "orders"), 9));
             let seen = next(&transactions);
             let both = vec![rows("app.log", 7, None), rows("app.log.1", 9, None)];
-            assert_eq!(seen.arrival(&renamed, "csv"), Arrival::ReadAnew(both));
-            assert_eq!(seen.arrival(&file("copy.log", &before), "csv"), Arrival::Landed);
+            assert_eq!(seen.arrival(&renamed, "csv", false), Arrival::ReadAnew(both));
+            assert_eq!(seen.arrival(&file("copy.log", &before), "csv", false), Arrival::Landed);
         }
     }
 
@@ -500,7 +595,7 @@ mod tests {
         let mut transactions = seen.land(&a, "");
         transactions.push((a.rows("shop", "orders"), 7));
         transactions.iter_mut().for_each(|(_, number)| *number = GONE);
-        assert_eq!(next(&transactions).arrival(&a, "csv"), Arrival::New);
+        assert_eq!(next(&transactions).arrival(&a, "csv", true), Arrival::New);
     }
 
     #[test]
@@ -509,9 +604,9 @@ mod tests {
         let transactions = [identity.state("1"), identity.content(b"x")];
         let seen = next(&transactions);
         assert!(seen.has("a.csv", "1", "") && seen.has("a.csv", "1", "csv"));
-        assert_eq!(seen.arrival(&file("b.csv", "2", "x"), "csv"), Arrival::Landed);
-        assert_eq!(seen.arrival(&file("b.csv", "2", "y"), "csv"), Arrival::New);
+        assert_eq!(seen.arrival(&file("b.csv", "2", "x"), "csv", true), Arrival::Landed);
+        assert_eq!(seen.arrival(&file("b.csv", "2", "y"), "csv", true), Arrival::New);
         let packed = SeenFile::new("b.gz", "2", b"plain", Some(b"x"), None);
-        assert_eq!(seen.arrival(&packed, ""), Arrival::Landed);
+        assert_eq!(seen.arrival(&packed, "", true), Arrival::Landed);
     }
 }

@@ -1,8 +1,10 @@
-//! Who acts on the lake: loads as `ingest` runs them, builds as `build` publishes them, rollbacks, readers.
+//! Who acts on the lake: loads as `ingest` runs them, builds as `build` publishes them, clients that write tables of
+//! their own, rollbacks, maintenance, readers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
@@ -14,6 +16,7 @@ use cordada_ingest::{JOURNALS, SourceFile, ingest};
 use cordada_ingest_source::extract::{Chunk, Extraction, Request, Rows};
 use cordada_ingest_source::options::{Disposition, Options};
 use cordada_ingest_source::{Landed, Source};
+use cordada_lake::maintain::Effort;
 use cordada_lake::{Base, Draft, Lake, Mode, Relation, Release, Settings, Write};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -21,11 +24,20 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-/// The table that loads land in, that of its lists, the mart that is made of it, and the view over the mart.
+/// The table that loads land in, that of its lists, the mart that is made of it, the views over the mart and over what
+/// has landed, and the table that clients write.
 pub(super) const RAW: &str = "raw_s.t";
 pub(super) const LISTS: &str = "raw_s.t__items";
 pub(super) const MART: &str = "marts.m";
 pub(super) const VIEW: &str = "marts.v";
+pub(super) const RAW_VIEW: &str = "marts.w";
+pub(super) const CLIENTS: &str = "crm.c";
+
+/// What a build writes.
+pub(super) const BUILT: [&str; 3] = [MART, VIEW, RAW_VIEW];
+
+/// The id from which on a mart's rows are wrong.
+const WRONG: i64 = 1000;
 
 /// Rows of a chunk of the source.
 const ROWS: usize = 2;
@@ -192,8 +204,14 @@ fn stream(rows: &RecordBatch) -> SendableRecordBatchStream {
 pub(super) enum Did {
     /// A load, and the release that it published.
     Landed(Option<u64>),
-    /// A build over release `base`, and the release that it published.
-    Built { base: u64, release: u64 },
+    /// A build over release `base`, what its tests saw, and the release that it published.
+    Built { base: u64, tested: Contents, release: u64 },
+    /// A build whose tests failed.
+    Refused,
+    /// A client's rows, and the release that it was told of.
+    Wrote { rows: Vec<String>, release: u64 },
+    /// Put files together.
+    Maintained,
     /// A rollback, in that release.
     RolledBack { release: u64 },
     /// Read releases, and this was in each.
@@ -233,18 +251,36 @@ pub(super) async fn load(store: Arc<dyn ObjectStore>, numbers: Numbers) -> Resul
     Ok(Did::Landed(loading.await?.release))
 }
 
-/// `cordada build`, of a mart that is incremental or made anew, and a view over it: what `marts` asks of the lake.
-pub(super) async fn build(store: Arc<dyn ObjectStore>, incremental: bool) -> Result<Did> {
+/// What a build makes of the mart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Build {
+    /// All of it anew.
+    Anew,
+    /// What is new.
+    Incremental,
+    /// Something wrong, which its test finds.
+    Wrong,
+}
+
+/// `cordada build`, of a mart, a view over it and one over what has landed: what `marts` asks of the lake.
+pub(super) async fn build(store: Arc<dyn ObjectStore>, what: Build) -> Result<Did> {
     let lake = lake(store)?;
+    let drafted = lake.with_pending_writes();
     let base = lake.releases().newest().await?;
     let mut draft = Draft::new(base.clone(), "build", "run");
     let (raw, mart): (TableName, TableName) = (RAW.parse()?, MART.parse()?);
     let path = lake.path_of(&mart);
-    let rows = lake.session(&base).sql("select id, _load_id from raw_s.t").await;
+    let id = match what {
+        Build::Anew | Build::Incremental => "id".to_owned(),
+        Build::Wrong => format!("id + {WRONG} as id"),
+    };
+    let sql = format!("select {id}, _load_id from raw_s.t");
+    let rows = drafted.session(&base).sql(&sql).await;
     let rows = rows.doing(|| "reading the base")?;
     let schema: SchemaRef = rows.schema().inner().clone();
     let rows = rows.execute_stream_partitioned().await.doing(|| "reading the base")?;
-    let write = match base.published_version(&mart, &path).filter(|_| incremental) {
+    let published = base.published_version(&mart, &path);
+    let write = match published.filter(|_| what == Build::Incremental) {
         Some(version) => Write {
             base: Base::Version(version),
             ..Write::new(
@@ -260,17 +296,75 @@ pub(super) async fn build(store: Arc<dyn ObjectStore>, incremental: bool) -> Res
             ..Write::new(Mode::Overwrite, schema)
         },
     };
-    let written = lake.write(&mart, write, rows).await?;
+    let written = drafted.write(&mart, write, rows).await?;
     draft.set(mart, Relation::table(path, written.version));
     draft.read(raw);
-    let view = lake.pinned_view("select count(*) as n from lake.marts.m", &draft.preview())?;
-    draft.set(VIEW.parse()?, view);
+    for (name, sql) in [
+        (VIEW, "select count(*) as n from lake.marts.m"),
+        (RAW_VIEW, "select count(*) as n from lake.raw_s.t"),
+    ] {
+        let view = drafted.pinned_view(sql, &draft.preview())?;
+        draft.set(name.parse()?, view);
+    }
+    let mut tested = contents(&drafted, &draft.preview(), &mut Known::default()).await?;
+    tested.retain(|name, _| BUILT.contains(name));
+    if tested[MART].iter().any(|row| is_wrong(row)) {
+        drafted.discard_pending().await;
+        return Ok(Did::Refused);
+    }
+    drafted.commit_pending(&mut draft).await?;
     let base = base.number;
     let release = match draft.is_unchanged() {
         true => base,
         false => lake.releases().publish(&draft).await?.number,
     };
-    Ok(Did::Built { base, release })
+    Ok(Did::Built { base, tested, release })
+}
+
+/// Whether a row is one that a build's test refuses.
+pub(super) fn is_wrong(row: &str) -> bool {
+    let id = row.split('|').next().and_then(|id| id.parse::<i64>().ok());
+    id.is_none_or(|id| id >= WRONG)
+}
+
+/// A client of that number that adds two rows to a table of its own, by way of a server of its own: what `query` asks of
+/// the lake.
+pub(super) async fn write(store: Arc<dyn ObjectStore>, client: i64) -> Result<Did> {
+    let lake = lake(store)?;
+    let table: TableName = CLIENTS.parse()?;
+    let path = lake.path_of(&table);
+    let ids = [client * 10, client * 10 + 1];
+    let column: ArrayRef = Arc::new(Int64Array::from(ids.to_vec()));
+    let rows = RecordBatch::try_from_iter([("id", column)]).doing(|| "making rows")?;
+    let base = lake.releases().newest().await?;
+    let write = match base.published_version(&table, &path) {
+        None => Write::new(Mode::Overwrite, rows.schema()),
+        Some(version) => Write {
+            base: Base::Version(version),
+            ..Write::new(Mode::Append, rows.schema())
+        },
+    };
+    let written = lake.write(&table, write, vec![stream(&rows)]).await?;
+    let mut draft = Draft::new(base, "bulk ingest", format!("client {client}"));
+    draft.set(table, Relation::table(path, written.version));
+    let release = lake.releases().publish(&draft).await?.number;
+    let rows = ids.iter().map(i64::to_string).collect();
+    Ok(Did::Wrote { rows, release })
+}
+
+/// `cordada maintain`; with `keep`, what is older than that goes, which nobody may need meanwhile.
+pub(super) async fn maintain(store: Arc<dyn ObjectStore>, keep: Option<Duration>) -> Result<Did> {
+    let lake = lake(store)?;
+    let tables = [RAW, LISTS, MART, CLIENTS].map(str::parse);
+    let tables = tables.into_iter().collect::<Result<Vec<TableName>>>()?;
+    let mut reports = vec![lake.compact(tables, Effort::Full).await?];
+    if let Some(keep) = keep {
+        reports.push(lake.clean_up(keep).await?);
+    }
+    match reports.into_iter().flat_map(|report| report.left).next() {
+        Some((_, error)) => Err(error),
+        None => Ok(Did::Maintained),
+    }
 }
 
 /// `cordada rollback`.
@@ -303,6 +397,8 @@ pub(super) async fn contents(lake: &Lake, release: &Arc<Release>, known: &mut Kn
         (LISTS, "select _parent_id, value from raw_s.t__items"),
         (MART, "select id, _load_id from marts.m"),
         (VIEW, "select n from marts.v"),
+        (RAW_VIEW, "select n from marts.w"),
+        (CLIENTS, "select id from crm.c"),
     ] {
         let Some(relation) = release.relation(&name.parse()?) else {
             continue;

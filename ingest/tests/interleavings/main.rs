@@ -1,6 +1,6 @@
-//! Loads, builds, rollbacks and readers beside each other, in every order that matters: the code of the lake and of
-//! landing itself, over a store in memory that lets one actor go on at a time ([`turns`], [`explore`]). What has to hold
-//! is in [`promises`].
+//! Loads, builds, clients that write, rollbacks, maintenance and readers beside each other, in every order that matters:
+//! the code of the lake and of landing itself, over a store in memory that lets one actor go on at a time ([`turns`],
+//! [`explore`]). What has to hold is in [`promises`].
 //!
 //! `INTERLEAVINGS=3,100000` tries all orders of three deviations, and so many random ones; `CORDADA_TEST_SEED` repeats
 //! the random ones.
@@ -18,7 +18,7 @@ use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
-use actors::{Did, Knows, Numbers};
+use actors::{Build, Did, Knows, Numbers};
 use explore::{Act, Deviation, Effort, explore, replay};
 use turns::Fate;
 
@@ -28,11 +28,16 @@ fn load(name: &'static str, numbers: Numbers) -> Actor {
     (name, Box::new(move |store| Box::pin(actors::load(store, numbers))))
 }
 
-fn build(incremental: bool) -> Actor {
-    (
-        "build",
-        Box::new(move |store| Box::pin(actors::build(store, incremental))),
-    )
+fn build(what: Build) -> Actor {
+    ("build", Box::new(move |store| Box::pin(actors::build(store, what))))
+}
+
+fn client(number: i64) -> Actor {
+    ("client", Box::new(move |store| Box::pin(actors::write(store, number))))
+}
+
+fn maintain() -> Actor {
+    ("maintain", Box::new(|store| Box::pin(actors::maintain(store, None))))
 }
 
 fn rollback(to: u64) -> Actor {
@@ -57,7 +62,7 @@ async fn begun(source: Numbers, chunks: usize) -> InMemory {
     let store = Arc::new(InMemory::new());
     for chunks in 1..=chunks {
         actors::load(store.clone(), Numbers { chunks, ..source }).await.unwrap();
-        actors::build(store.clone(), true).await.unwrap();
+        actors::build(store.clone(), Build::Incremental).await.unwrap();
     }
     store.fork()
 }
@@ -114,8 +119,8 @@ async fn a_load_during_a_rollback() {
 async fn a_build_during_a_rollback() {
     let source = numbers(Knows::Cursor, 2);
     let start = begun(source, 2).await;
-    for incremental in [true, false] {
-        hold(FEW, &start, source, || vec![build(incremental), rollback(2)]).await;
+    for what in [Build::Incremental, Build::Anew] {
+        hold(FEW, &start, source, || vec![build(what), rollback(2)]).await;
     }
 }
 
@@ -124,7 +129,7 @@ async fn a_load_and_a_build_during_a_rollback() {
     let source = numbers(Knows::Files, 3);
     let start = begun(source, 2).await;
     hold(FEW, &start, source, || {
-        vec![load("load", source), build(true), rollback(2)]
+        vec![load("load", source), build(Build::Incremental), rollback(2)]
     })
     .await;
 }
@@ -134,10 +139,75 @@ async fn builds_beside_loads_and_readers() {
     let source = numbers(Knows::Cursor, 3);
     let start = begun(source, 1).await;
     hold(FEW, &start, source, || {
-        vec![build(true), load("load", source), reader()]
+        vec![build(Build::Incremental), load("load", source), reader()]
     })
     .await;
-    hold(FEW, &start, source, || vec![build(true), build(false), reader()]).await;
+    hold(FEW, &start, source, || {
+        vec![build(Build::Incremental), build(Build::Anew), reader()]
+    })
+    .await;
+}
+
+/// What a test refuses is in no release and in no version of a table, whoever lands, rolls back and dies beside it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_build_whose_test_fails() {
+    let source = numbers(Knows::Cursor, 3);
+    let start = begun(source, 2).await;
+    hold(FEW, &start, source, || {
+        vec![build(Build::Wrong), load("load", source), reader()]
+    })
+    .await;
+    hold(FEW, &start, source, || {
+        vec![build(Build::Wrong), build(Build::Incremental), rollback(2)]
+    })
+    .await;
+}
+
+/// A lake as [`begun`] that clients have written to twice: releases 5 and 6.
+async fn written(source: Numbers) -> InMemory {
+    let store = Arc::new(begun(source, 2).await);
+    for number in [1, 2] {
+        actors::write(store.clone(), number).await.unwrap();
+    }
+    store.fork()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_write_one_table() {
+    let source = numbers(Knows::Cursor, 2);
+    for start in [begun(source, 1).await, written(source).await] {
+        hold(FEW, &start, source, || vec![client(3), client(4), reader()]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_writes_during_a_rollback() {
+    let source = numbers(Knows::Cursor, 3);
+    let start = written(source).await;
+    // To before its table, and to its first rows.
+    for to in [2, 5] {
+        hold(FEW, &start, source, || {
+            vec![client(3), load("load", source), rollback(to)]
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn maintenance_beside_whoever_writes() {
+    let source = numbers(Knows::Files, 3);
+    let start = written(source).await;
+    for to in [2, 5] {
+        hold(FEW, &start, source, || {
+            vec![maintain(), load("load", source), rollback(to)]
+        })
+        .await;
+    }
+    hold(FEW, &start, source, || {
+        vec![maintain(), build(Build::Incremental), client(3)]
+    })
+    .await;
+    hold(FEW, &start, source, || vec![maintain(), maintain(), reader()]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -159,7 +229,7 @@ async fn a_torn_release() {
     let next = Path::from("_cordada/releases/00000000000000000003.json");
     start.put(&next, b"{\"number\":3,\"publ".to_vec().into()).await.unwrap();
     hold(FEW, &start, source, || {
-        vec![load("load", source), build(false), reader()]
+        vec![load("load", source), build(Build::Anew), reader()]
     })
     .await;
 }

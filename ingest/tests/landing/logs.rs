@@ -346,7 +346,7 @@ async fn simulate(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(super::cases(16))]
 
     #[test]
     fn whatever_happens_between_loads_each_line_lands_once(steps in steps()) {

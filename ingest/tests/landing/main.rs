@@ -1,6 +1,7 @@
 //! Landing from end to end, on lakes in temporary folders.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod any_rows;
 mod chunks;
 mod concurrent;
 mod dispositions;
@@ -31,6 +32,7 @@ use cordada_core::Result;
 use cordada_core::progress::Silent;
 use cordada_ingest_source::Kind;
 use cordada_lake::{Lake, Settings};
+use proptest::prelude::ProptestConfig;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -153,6 +155,17 @@ impl Project {
         fields
             .map(|field| format!("{} {}", field.name(), field.data_type()))
             .collect()
+    }
+}
+
+/// So many cases of a property, or as many as `PROPTEST_CASES` says.
+fn cases(few: u32) -> ProptestConfig {
+    let default = ProptestConfig::default();
+    let cases = std::env::var("PROPTEST_CASES").map_or(few, |_| default.cases);
+    ProptestConfig {
+        cases,
+        max_shrink_iters: 60,
+        ..default
     }
 }
 

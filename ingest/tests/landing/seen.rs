@@ -95,11 +95,121 @@ async fn reading_anew_leaves_what_a_file_held_before() {
     project.configure("kind: files\nstreams: {t: {path: latest.csv, columns: {id: {type: text}}}}\n");
     project.ingest().await;
     assert_eq!(project.sql(ALL).await, ["1|monday", "1|tuesday"]);
-    // What comes back under the same name is a change.
+    // What comes back is there.
     project.write("latest.csv", "id,v\n1,monday\n");
     project.configure("kind: files\nstreams: {t: {path: latest.csv}}\n");
+    assert_eq!(project.ingest().await.release, None);
+    assert_eq!(project.sql(ALL).await, ["1|monday", "1|tuesday"]);
+}
+
+/// Whatever happens to the rows that are there, no row of a file is there twice, and a table that follows a file has
+/// what the file says.
+#[tokio::test]
+async fn a_file_that_goes_back_to_a_former_content() {
+    let (before, after) = ("id,v\n1,a\n2,b\n", "id,v\n1,x\n3,c\n");
+    let both = ["1|a", "1|x", "2|b", "3|c"];
+    for (disposition, changed, back) in [
+        ("append", &both[..], &both[..]),
+        ("insert-only", &["1|a", "2|b", "3|c"], &["1|a", "2|b", "3|c"]),
+        ("merge", &["1|x", "2|b", "3|c"], &["1|a", "2|b", "3|c"]),
+        ("replace", &["1|x", "3|c"], &["1|a", "2|b"]),
+    ] {
+        // With and without a copy that somebody keeps.
+        for paths in ["t.csv", "t.csv, 'kept/*.csv'"] {
+            // Of a replacement a copy is a part.
+            if disposition == "replace" && paths != "t.csv" {
+                continue;
+            }
+            let project = Project::new(&format!(
+                "{{t: {{path: [{paths}], key: [id], disposition: {disposition}}}}}"
+            ))
+            .await;
+            project.write("kept/0.csv", before);
+            for _ in 0..3 {
+                for (content, rows) in [(before, back), (after, changed)] {
+                    project.write("t.csv", content);
+                    project.ingest().await;
+                    // At first only what is in the first content is there.
+                    let found = project.sql(ALL).await;
+                    assert!(found == rows || found == ["1|a", "2|b"], "{disposition}: {found:?}");
+                    assert_eq!(project.ingest().await.release, None, "{disposition}");
+                }
+                assert_eq!(project.sql(ALL).await, changed, "{disposition}");
+            }
+            project.write("t.csv", before);
+            project.ingest().await;
+            assert_eq!(project.sql(ALL).await, back, "{disposition}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_history_knows_that_a_value_came_back() {
+    let project = Project::new("{t: {path: t.csv, key: [id], disposition: scd2}}").await;
+    for v in ["a", "b", "a"] {
+        project.write("t.csv", format!("id,v\n1,{v}\n"));
+        project.ingest().await;
+    }
+    let history = "select v, _valid_to is null from raw_shop.t order by _valid_from";
+    assert_eq!(project.sql(history).await, ["a|false", "b|false", "a|true"]);
+}
+
+#[tokio::test]
+async fn a_file_that_goes_back_and_then_grows_has_every_line_once() {
+    // The load in which it was back is one that landed something else, or nothing.
+    for other in [Some("other.csv"), None] {
+        let project = Project::new("{t: {path: '*.csv'}}").await;
+        for (load, content) in ["1,a\n", "2,b\n", "1,a\n", "1,a\n3,c\n", "2,b\n", "1,a\n3,c\n4,d\n"]
+            .into_iter()
+            .enumerate()
+        {
+            project.write("t.csv", format!("id,v\n{content}"));
+            if let Some(other) = other {
+                project.write(other, format!("id,v\n{},other\n", 10 + load));
+            }
+            project.ingest().await;
+        }
+        let rows = "select id, v from raw_shop.t where v <> 'other' order by id";
+        assert_eq!(project.sql(rows).await, ["1|a", "2|b", "3|c", "4|d"], "{other:?}");
+        // Its rows, and no others, go when it is read another way.
+        let read = |more: &str| format!("kind: files\nstreams: {{t: {{path: t.csv{more}}}}}\n");
+        project.configure(&read(", columns: {id: {type: text}}"));
+        project.ingest().await;
+        assert_eq!(project.sql(rows).await, ["1|a", "2|b", "3|c", "4|d"], "{other:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_lost_lines_which_landed_and_then_has_them_again() {
+    let project = Project::new("{t: {path: t.csv}}").await;
+    for content in ["1,a\n", "1,a\n2,b\n", "1,a\n", "1,a\n2,b\n", "1,a\n2,b\n3,c\n"] {
+        project.write("t.csv", format!("id,v\n{content}"));
+        project.ingest().await;
+    }
+    assert_eq!(project.sql(ALL).await, ["1|a", "2|b", "3|c"]);
+}
+
+/// The rows that landed are gone with a replacement, and a replacement's are joined by others.
+#[tokio::test]
+async fn what_is_known_of_files_ends_with_another_disposition() {
+    let stream =
+        |disposition: &str| format!("kind: files\nstreams: {{t: {{path: '*.csv', disposition: {disposition}}}}}\n");
+    let project = Project::new("{}").await;
+    project.configure(&stream("append"));
+    project.write("a.csv", "id,v\n1,a\n");
     project.ingest().await;
-    assert_eq!(project.sql(ALL).await.len(), 3);
+    project.configure(&stream("replace"));
+    project.write("a.csv", "id,v\n2,b\n");
+    project.ingest().await;
+    assert_eq!(project.sql(ALL).await, ["2|b"]);
+    project.configure(&stream("append"));
+    project.write("a.csv", "id,v\n1,a\n");
+    project.ingest().await;
+    assert_eq!(project.sql(ALL).await, ["1|a", "2|b"]);
+    project.configure(&stream("replace"));
+    project.write("a.csv", "id,v\n2,b\n");
+    project.ingest().await;
+    assert_eq!(project.sql(ALL).await, ["2|b"]);
 }
 
 #[tokio::test]
@@ -327,17 +437,36 @@ async fn of_a_file_that_was_renamed_and_grew_the_new_lines_land() {
 }
 
 #[tokio::test]
-async fn a_content_that_comes_back_is_read_anew_where_it_landed_last() {
+async fn of_files_that_are_renamed_in_turn_and_grow_the_new_lines_land() {
+    let project = Project::new("{}").await;
+    project.configure(&lines(""));
+    // Whoever writes to a log goes on after it was renamed, to one whose name others had before too.
+    for files in [
+        &[("log", "a1\n")][..],
+        &[("log.1", "a1\na2\n"), ("log", "b1\n")],
+        &[("log.2", "a1\na2\n"), ("log.1", "b1\nb2\n"), ("log", "c1\n")],
+        &[("log.2", "b1\nb2\n"), ("log.1", "c1\nc2\n"), ("log", "d1\n")],
+    ] {
+        for (name, content) in files {
+            project.write(name, content);
+        }
+        project.ingest().await;
+    }
+    assert_eq!(project.sql(LINES).await, ["a1", "a2", "b1", "b2", "c1", "c2", "d1"]);
+}
+
+#[tokio::test]
+async fn a_content_that_comes_back_is_read_anew_where_it_landed() {
     let project = Project::new("{}").await;
     project.configure(&lines(""));
     for content in ["a\n", "b\n", "a\n"] {
         project.write("log", content);
         project.ingest().await;
     }
-    assert_eq!(project.sql(LINES).await, ["a", "a", "b"]);
+    assert_eq!(project.sql(LINES).await, ["a", "b"]);
     project.configure(&lines(", columns: {column_1: {type: text}}"));
     project.ingest().await;
-    assert_eq!(project.sql(LINES).await, ["a", "a", "b"]);
+    assert_eq!(project.sql(LINES).await, ["a", "b"]);
 }
 
 #[tokio::test]
