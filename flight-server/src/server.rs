@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::metadata::DescribedSchemas;
 use crate::prepared::PreparedStatements;
+use crate::reflection;
 use crate::service::Service;
 use crate::sessions::Sessions;
 use crate::ticket::Tickets;
@@ -145,6 +146,8 @@ impl Server {
             .initial_connection_window_size(WINDOW)
             .http2_keepalive_interval(Some(KEEPALIVE))
             .add_service(health_checks)
+            .add_service(Gate::new(reflection::v1()?, authenticator.clone()))
+            .add_service(Gate::new(reflection::v1alpha()?, authenticator.clone()))
             .add_service(Gate::new(service, authenticator));
         let stop = shutdown.clone().cancelled_owned();
         let certificates = self.tls;
