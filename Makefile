@@ -85,6 +85,7 @@ fuzz: $(FUZZER)/complete
 		$(FUZZER)/bin/cargo-fuzz run --dev --sanitizer none --target-dir $(CACHE)/fuzz \
 			$$(case " $(FUZZ_SERVER) " in *" $$target "*) echo --features server;; esac) \
 			$$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			$$([ -f fuzz/$$target.dict ] && echo -dict=fuzz/$$target.dict) \
 			-max_total_time=$(SECONDS) -timeout=20 -print_final_stats=1 || exit 1; \
 	done
 
