@@ -3,13 +3,19 @@
 //! arrow-flight carries no descriptors of `Flight.proto`: what its service takes and gives is described here. The commands
 //! of Flight SQL and the bodies of actions are bytes to the service, and so they are to whoever asks.
 
+use std::sync::Arc;
+
 use cordada_core::{Error, Result};
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{
     DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
     FileDescriptorSet, MethodDescriptorProto, OneofDescriptorProto, ServiceDescriptorProto,
 };
-use tonic_reflection::server::{Builder, v1, v1alpha};
+use tonic::service::Routes;
+use tonic_reflection::server::Builder;
+
+use crate::authenticator::Authenticator;
+use crate::gate::Gate;
 
 /// A message: its name, and its fields.
 type Message = (&'static str, &'static [Field]);
@@ -129,14 +135,11 @@ const METHODS: [(&str, (&str, bool), (&str, bool)); 10] = [
     ("ListActions", ("Empty", false), ("ActionType", true)),
 ];
 
-/// The service of reflection in its version 1.
-pub(crate) fn v1() -> Result<v1::ServerReflectionServer<impl v1::ServerReflection>> {
-    described().build_v1().map_err(undescribed)
-}
-
-/// The same as it was called before that, which tools still ask.
-pub(crate) fn v1alpha() -> Result<v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection>> {
-    described().build_v1alpha().map_err(undescribed)
+/// Reflection in its version 1, and as it was called before, which tools still ask; for those who are known.
+pub(crate) fn routes(authenticator: &Arc<Authenticator>) -> Result<Routes> {
+    let v1 = described().build_v1().map_err(undescribed)?;
+    let v1alpha = described().build_v1alpha().map_err(undescribed)?;
+    Ok(Routes::new(Gate::new(v1, authenticator.clone())).add_service(Gate::new(v1alpha, authenticator.clone())))
 }
 
 /// What is served beside reflection itself.
