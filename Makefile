@@ -10,6 +10,8 @@ CUSTOMERS ?= 5000
 BENCH ?= all
 CUTS ?= 100
 FUZZ ?= csv json wal pgoutput
+# Those with the server, and so DataFusion, behind them.
+FUZZ_SERVER := flight values sql token
 SECONDS ?= 60
 
 # One virtual environment for each state of a requirements file.
@@ -32,7 +34,7 @@ help:
 	@echo "make lint    formatting, clippy, documentation, and the licences and sources of dependencies"
 	@echo "make advisories    dependencies that are known to be vulnerable (asks github.com)"
 	@echo "make fmt     format the code"
-	@echo "make fuzz    any bytes into the parsers, SECONDS=$(SECONDS) each (FUZZ=\"$(FUZZ)\"; flight too, after a long build)"
+	@echo "make fuzz    any bytes into the parsers, SECONDS=$(SECONDS) each (FUZZ=\"$(FUZZ)\"; $(FUZZ_SERVER) too, after a long build)"
 	@echo "make bench   side by side with peers; writes docs/benchmarks.md (BENCH=land,rest,upsert,serve for a part)"
 
 demo:
@@ -81,8 +83,9 @@ fuzz: $(FUZZER)/complete
 		echo "==> $$target"; \
 		mkdir -p fuzz/corpus/$$target; \
 		$(FUZZER)/bin/cargo-fuzz run --dev --sanitizer none --target-dir $(CACHE)/fuzz \
-			$$([ $$target = flight ] && echo --features flight) \
+			$$(case " $(FUZZ_SERVER) " in *" $$target "*) echo --features server;; esac) \
 			$$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			$$([ -f fuzz/$$target.dict ] && echo -dict=fuzz/$$target.dict) \
 			-max_total_time=$(SECONDS) -timeout=20 -print_final_stats=1 || exit 1; \
 	done
 

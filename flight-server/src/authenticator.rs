@@ -39,7 +39,7 @@ pub(crate) struct Authenticator {
 }
 
 /// What an `authorization` header holds.
-enum Credentials {
+pub(crate) enum Credentials {
     Basic { name: String, password: String },
     Bearer(String),
 }
@@ -137,7 +137,7 @@ fn refused(refusal: Refusal) -> Status {
     Status::new(code, refusal.to_string())
 }
 
-fn credentials(headers: &HeaderMap) -> Result<Option<Credentials>, Status> {
+pub(crate) fn credentials(headers: &HeaderMap) -> Result<Option<Credentials>, Status> {
     let Some(header) = headers.get(AUTHORIZATION) else {
         return Ok(None);
     };

@@ -21,7 +21,8 @@ impl Service {
             .map(|relation| relation.name)
             .collect();
         let wanted = wanted(&names, criteria)?;
-        let (columns, sizes) = (workspace.columns().await, workspace.sizes().await);
+        let columns = workspace.columns().await.map_err(|error| status::of(&error))?;
+        let sizes = workspace.sizes().await;
         let mut flights = Vec::new();
         for (((name, wanted), columns), size) in names.iter().zip(wanted).zip(columns).zip(sizes) {
             // A relation that cannot be opened has no columns.

@@ -38,6 +38,7 @@ mod prepared;
 mod protocol;
 mod put;
 mod received;
+mod reflection;
 mod rows;
 mod server;
 mod service;

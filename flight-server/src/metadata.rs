@@ -20,6 +20,8 @@ use crate::wire::Types;
 
 pub(crate) use described::DescribedSchemas;
 
+const DOING: &str = "answering a question about the catalog";
+
 /// The schema of the answer.
 pub(crate) fn schema(command: &Metadata) -> SchemaRef {
     match command {
@@ -51,19 +53,19 @@ pub(crate) struct Question<'a> {
 /// The answer.
 pub(crate) async fn answer(command: Metadata, question: &Question<'_>) -> Result<RecordBatch> {
     let workspace = question.workspace;
-    let doing = || "answering a question about the catalog";
+    let doing = || DOING;
     match command {
         Metadata::Catalogs => relations::catalogs().doing(doing),
         Metadata::DbSchemas(command) => relations::schemas(command, workspace).doing(doing),
-        Metadata::Tables(command) => relations::tables(command, question).await.doing(doing),
+        Metadata::Tables(command) => relations::tables(command, question).await,
         Metadata::TableTypes => relations::table_types().doing(doing),
         Metadata::SqlInfo(command) => sql_info::answer(command, question).doing(doing),
         Metadata::XdbcTypeInfo(command) => type_info::answer(command).doing(doing),
-        Metadata::PrimaryKeys(command) => keys::primary(&command, &workspace.documented().await).doing(doing),
-        Metadata::ExportedKeys(command) => keys::exported(&command, &workspace.documented().await).doing(doing),
-        Metadata::ImportedKeys(command) => keys::imported(&command, &workspace.documented().await).doing(doing),
+        Metadata::PrimaryKeys(command) => keys::primary(&command, &workspace.documented().await?).doing(doing),
+        Metadata::ExportedKeys(command) => keys::exported(&command, &workspace.documented().await?).doing(doing),
+        Metadata::ImportedKeys(command) => keys::imported(&command, &workspace.documented().await?).doing(doing),
         Metadata::CrossReference(command) => {
-            keys::cross_reference(&command, &workspace.documented().await).doing(doing)
+            keys::cross_reference(&command, &workspace.documented().await?).doing(doing)
         }
     }
 }

@@ -13,6 +13,7 @@ use cordada_query::{Engine, Executor};
 use futures::FutureExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::transport::Server as Transport;
 use tonic::transport::server::TcpIncoming;
 
@@ -22,6 +23,7 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::metadata::DescribedSchemas;
 use crate::prepared::PreparedStatements;
+use crate::reflection;
 use crate::service::Service;
 use crate::sessions::Sessions;
 use crate::ticket::Tickets;
@@ -48,6 +50,7 @@ pub struct Server {
     audit: Audit,
     executor: Arc<Executor>,
     grace: Duration,
+    reflection: Routes,
     service: Service,
 }
 
@@ -114,6 +117,7 @@ impl Server {
             audit,
             executor,
             grace: config.grace,
+            reflection: reflection::routes(&service.authenticator)?,
             service,
         })
     }
@@ -147,7 +151,7 @@ impl Server {
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
             .http2_keepalive_interval(Some(KEEPALIVE))
-            .add_service(health_checks)
+            .add_routes(self.reflection.add_service(health_checks))
             .add_service(Gate::new(service, authenticator));
         let stop = shutdown.clone().cancelled_owned();
         let certificates = self.tls;

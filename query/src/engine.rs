@@ -135,8 +135,9 @@ impl Engine {
                     access,
                     schema,
                 });
-                workspace.columns().await;
-                workspace.documented().await;
+                // What cannot be read now is looked up when somebody asks.
+                let _ = workspace.columns().await;
+                let _ = workspace.documented().await;
             }
             before = release.number;
         }

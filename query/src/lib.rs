@@ -13,6 +13,9 @@ mod bulk_ingest;
 mod engine;
 mod execution;
 mod fixed;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::unwrap_used)]
+pub mod fuzzing;
 mod newest;
 mod parameters;
 mod policy;

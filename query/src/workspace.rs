@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use cordada_core::TableName;
+use cordada_core::{Context, ErrorKind, Result, TableName};
 use cordada_lake::query::privileges::Privileges;
 use cordada_lake::query::session::CATALOG;
 use cordada_lake::release::{Docs, DocsRef};
@@ -11,7 +11,7 @@ use cordada_lake::{Lake, RelationKind, Release, journal};
 use datafusion::common::TableReference;
 use datafusion::common::stats::Precision;
 use datafusion::prelude::SessionContext;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::OnceCell;
 
 use crate::policy::Policies;
@@ -127,24 +127,31 @@ impl Workspace {
     }
 
     /// The relations that may be read with what people are told about them, in the order of [`Self::relations`].
-    pub async fn documented(&self) -> Vec<DocumentedRelation> {
+    ///
+    /// # Errors
+    /// Unavailable: the lake cannot be read.
+    pub async fn documented(&self) -> Result<Vec<DocumentedRelation>> {
         let relations = self.relations().into_iter();
         let lookups = relations.map(|relation| documented(self.lake.clone(), self.policies.clone(), relation));
-        stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
+        stream::iter(lookups).buffered(PARALLEL_LOOKUPS).try_collect().await
     }
 
     /// The columns of [`Self::relations`], in the same order. A relation that cannot be opened has none: one broken
     /// view must not hide all the others.
-    pub async fn columns(&self) -> &[SchemaRef] {
+    ///
+    /// # Errors
+    /// Unavailable: the lake cannot be read.
+    pub async fn columns(&self) -> Result<&[SchemaRef]> {
         let look_up = || async {
             // Collected, because a stream over borrowed relations is not provably `Send`.
             let relations = self.relations();
             let lookups = relations
                 .into_iter()
                 .map(|relation| columns_of(self.session.clone(), relation));
-            stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
+            stream::iter(lookups).buffered(PARALLEL_LOOKUPS).try_collect().await
         };
-        self.columns.get_or_init(look_up).await
+        let columns = self.columns.get_or_try_init(look_up).await?;
+        Ok(columns)
     }
 
     /// The sizes of [`Self::relations`], in the same order.
@@ -177,35 +184,41 @@ async fn size_of_relation(session: SessionContext, relation: ListedRelation) -> 
     })
 }
 
-async fn columns_of(session: SessionContext, relation: ListedRelation) -> SchemaRef {
+async fn columns_of(session: SessionContext, relation: ListedRelation) -> Result<SchemaRef> {
     let ListedRelation { name, is_view, .. } = relation;
     let table = TableReference::partial(name.schema(), name.name());
     // To plan a view takes time, which whoever waits on this thread has a share of.
     if is_view {
         tokio::task::yield_now().await;
     }
-    match session.table_provider(table).await {
-        Ok(provider) => provider.schema(),
+    let provider = session.table_provider(table).await;
+    match provider.doing(|| format!("looking up the columns of {name}")) {
+        Ok(provider) => Ok(provider.schema()),
+        Err(error) if error.kind() == ErrorKind::Unavailable => Err(error),
         Err(error) => {
             tracing::warn!(relation = %name, %error, "cannot say the columns of a relation");
-            Arc::new(Schema::empty())
+            Ok(Arc::new(Schema::empty()))
         }
     }
 }
 
-/// Documentation that cannot be read is missing: it must not hide the relation.
-async fn documented(lake: Lake, policies: Arc<Policies>, relation: ListedRelation) -> DocumentedRelation {
-    let docs = lake.docs(&relation.docs).await.unwrap_or_else(|error| {
-        tracing::warn!(relation = %relation.name, %error, "cannot say what is known about a relation");
-        Arc::default()
-    });
+/// Documentation that is damaged or gone is missing: it must not hide the relation.
+async fn documented(lake: Lake, policies: Arc<Policies>, relation: ListedRelation) -> Result<DocumentedRelation> {
+    let docs = match lake.docs(&relation.docs).await {
+        Ok(docs) => docs,
+        Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+        Err(error) => {
+            tracing::warn!(relation = %relation.name, %error, "cannot say what is known about a relation");
+            Arc::default()
+        }
+    };
     let hidden = |name: &TableName, column: &str| policies.access().hides(name, column);
     let docs = Arc::new(docs.without(&relation.name, hidden));
-    DocumentedRelation {
+    Ok(DocumentedRelation {
         name: relation.name,
         is_view: relation.is_view,
         docs,
-    }
+    })
 }
 
 impl DocumentedRelation {

@@ -5,10 +5,12 @@ import functools
 import io
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import adbc_driver_flightsql.dbapi as flight_sql
@@ -19,6 +21,9 @@ BINARY = os.environ["CORDADA"]
 DATA = Path(os.environ.get("CORDADA_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 USER, PASSWORD = "ana", "summit-7"
+
+# Seconds after which a test gives up waiting for what must happen some time; nothing is measured by it.
+PATIENCE = 90
 
 
 @functools.cache
@@ -139,3 +144,53 @@ def fetch(connection, sql, parameters=None):
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetch_arrow_table()
+
+
+@contextmanager
+def serving(project, port=None, **options):
+    """A server that may be killed, on a free port unless one is given: its process, its port, and what it says. It has
+    panicked nowhere."""
+    if port is None:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+    process = subprocess.Popen(
+        project.command("serve", "--addr", f"127.0.0.1:{port}"),
+        env=project.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+    said = []
+    reader = threading.Thread(target=lambda: said.extend(process.stderr), daemon=True)
+    reader.start()
+    try:
+        until(lambda: listens(port), process)
+        yield process, port, said
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        reader.join(PATIENCE)
+        assert not [line for line in said if "panicked" in line], "".join(said)
+
+
+def url(port):
+    return f"grpc://127.0.0.1:{port}"
+
+
+def listens(port):
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+        return True
+    return False
+
+
+def until(happens, process=None):
+    """Waits for what must happen some time."""
+    deadline = time.monotonic() + PATIENCE
+    while not happens():
+        assert process is None or process.poll() is None, f"the server ended: exit code {process.returncode}"
+        assert time.monotonic() < deadline, "it does not happen"
+        threading.Event().wait(0.05)

@@ -3,19 +3,13 @@
 import os
 import resource
 import signal
-import socket
-import subprocess
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import pyarrow.flight as flight
 import pytest
-from harness import PASSWORD, USER, Project, connect, fetch, users
-
-# Seconds after which a test gives up waiting for what must happen some time; nothing is measured by it.
-PATIENCE = 90
+from harness import PASSWORD, PATIENCE, USER, Project, connect, fetch, listens, serving, until, url, users
 
 CROSS = "select count(*) from generate_series(1, 1000000) a(x), generate_series(1, 1000000) b(y) where x * y % 7 = 3"
 # What computes without giving a row, each in another operator.
@@ -49,47 +43,6 @@ def project_of(directory, settings="", server=""):
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     return project_of(tmp_path_factory.mktemp("shop"), "memory: 256MB\n", "limits: {statements: 4, time: 60s}")
-
-
-@contextmanager
-def serving(project, **options):
-    """A server, as its process and its port."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    command = project.command("serve", "--addr", f"127.0.0.1:{port}")
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options)
-    said = []
-    reader = threading.Thread(target=lambda: said.extend(process.stderr), daemon=True)
-    reader.start()
-    try:
-        until(lambda: listens(port), process)
-        yield process, port, said
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        reader.join(PATIENCE)
-        assert not [line for line in said if "panicked" in line], "".join(said)
-
-
-def listens(port):
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
-        return True
-    return False
-
-
-def until(happens, process=None):
-    """Waits for what must happen some time."""
-    deadline = time.monotonic() + PATIENCE
-    while not happens():
-        assert process is None or process.poll() is None, f"the server ended: exit code {process.returncode}"
-        assert time.monotonic() < deadline, "it does not happen"
-        threading.Event().wait(0.05)
-
-
-def url(port):
-    return f"grpc://127.0.0.1:{port}"
 
 
 def ask(port, sql):

@@ -5,11 +5,11 @@ use arrow::datatypes::{Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow_flight::sql::metadata::GetCatalogsBuilder;
 use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTableTypes, CommandGetTables};
+use cordada_core::{Context, Result};
 use cordada_lake::query::session::CATALOG;
 use cordada_query::{DocumentedRelation, Workspace};
 
-use super::Question;
-use super::arrow_error;
+use super::{DOING, Question, arrow_error};
 use crate::wire::Types;
 use crate::{sql_types, wire};
 
@@ -34,27 +34,29 @@ pub(super) fn schemas(command: CommandGetDbSchemas, workspace: &Workspace) -> Re
     rows.build().map_err(arrow_error)
 }
 
-pub(super) async fn tables(command: CommandGetTables, question: &Question<'_>) -> Result<RecordBatch, ArrowError> {
+pub(super) async fn tables(command: CommandGetTables, question: &Question<'_>) -> Result<RecordBatch> {
     let workspace = question.workspace;
     let include_schema = command.include_schema;
-    let relations = workspace.documented().await;
+    let relations = workspace.documented().await?;
+    let answer = undescribed(command, &relations).doing(|| DOING)?;
+    if !include_schema {
+        return Ok(answer);
+    }
+    let (schemas, columns) = (question.schemas, workspace.columns().await?);
+    let complete = schemas.complete(&answer, &relations, columns, question.types, described);
+    complete.doing(|| DOING)
+}
+
+/// The relations without their columns.
+fn undescribed(command: CommandGetTables, relations: &[DocumentedRelation]) -> Result<RecordBatch, ArrowError> {
     let none = Schema::empty();
     let mut rows = command.into_builder();
-    for relation in &relations {
+    for relation in relations {
         let table_type = if relation.is_view { VIEW } else { TABLE };
         rows.append(CATALOG, relation.name.schema(), relation.name.name(), table_type, &none)
             .map_err(arrow_error)?;
     }
-    let answer = rows.build().map_err(arrow_error)?;
-    match include_schema {
-        true => {
-            let columns = workspace.columns().await;
-            question
-                .schemas
-                .complete(&answer, &relations, columns, question.types, described)
-        }
-        false => Ok(answer),
-    }
+    rows.build().map_err(arrow_error)
 }
 
 /// The columns of a relation as Flight SQL describes columns, in the types that a query of it gives.

@@ -56,9 +56,14 @@ impl ShopServer {
 
     /// A client that has not said who it is, of that driver.
     pub async fn driver(&self, name: &str) -> Client {
+        FlightSqlServiceClient::new(self.channel(name).await)
+    }
+
+    /// A connection of that driver.
+    async fn channel(&self, name: &str) -> Channel {
         let endpoint = Endpoint::new(format!("http://{}", self.address)).unwrap();
         let endpoint = endpoint.user_agent(name.to_owned()).unwrap();
-        FlightSqlServiceClient::new(endpoint.connect().await.unwrap())
+        endpoint.connect().await.unwrap()
     }
 }
 
@@ -85,6 +90,11 @@ impl Fixture {
     /// A client that has not said who it is, of that driver.
     pub async fn driver(&self, name: &str) -> Client {
         self.server.driver(name).await
+    }
+
+    /// A connection, for services other than Flight.
+    pub async fn channel(&self) -> Channel {
+        self.server.channel("a test").await
     }
 
     /// A client that logged in.

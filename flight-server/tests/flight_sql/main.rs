@@ -10,6 +10,7 @@ mod login;
 mod metadata;
 mod prepared;
 mod queries;
+mod reflection;
 mod releases;
 mod roles;
 mod serving;

@@ -5,8 +5,14 @@ use std::collections::BTreeMap;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Int32Type, Int64Type, UInt32Type};
-use arrow_flight::sql::{CommandGetXdbcTypeInfo, SqlInfo, SqlSupportsConvert};
+use arrow_flight::sql::{
+    ActionCreatePreparedSubstraitPlanRequest, CommandGetXdbcTypeInfo, CommandStatementSubstraitPlan, ProstMessageExt,
+    SqlInfo, SqlSupportsConvert,
+};
+use arrow_flight::{Action, FlightData, FlightDescriptor, Ticket};
 use cordada_query_contract::lines;
+use futures::stream;
+use prost::Message;
 use tonic::Code;
 
 use crate::fixture::{Client, Fixture, answer, fetch, query};
@@ -342,4 +348,29 @@ async fn types_that_are_listed_have_values_that_are_written_so() {
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn substrait_is_denied_and_refused() {
+    let fixture = Fixture::open().await;
+    let mut client = fixture.stranger().await;
+    let says = Says::of(&mut client).await;
+    assert!(!says.is(SqlInfo::FlightSqlServerSubstrait));
+    let plan = CommandStatementSubstraitPlan::default().as_any().encode_to_vec();
+    let descriptor = FlightDescriptor::new_cmd(plan.clone());
+    let sent = FlightData::new().with_descriptor(descriptor.clone());
+    let prepare = ActionCreatePreparedSubstraitPlanRequest::default().as_any();
+    let prepare = Action::new("CreatePreparedSubstraitPlan", prepare.encode_to_vec());
+    let flight = client.inner_mut();
+    let refusals = [
+        flight.get_flight_info(descriptor).await.map(|_| ()),
+        flight.do_get(Ticket::new(plan)).await.map(|_| ()),
+        flight.do_put(stream::iter([sent])).await.map(|_| ()),
+        flight.do_action(prepare).await.map(|_| ()),
+    ];
+    for refusal in refusals {
+        let refusal = refusal.unwrap_err();
+        assert_eq!(refusal.code(), Code::Unimplemented, "{refusal}");
+        assert!(refusal.message().contains("SQL"), "{refusal}");
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use cordada_core::TableName;
+use cordada_core::{ErrorKind, Result, TableName};
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::datasource::{TableType, ViewTable};
 use datafusion::error::Result as DataFusionResult;
@@ -88,19 +88,26 @@ impl ReleaseCatalog {
         relations.map(|name| (name.schema(), name.name())).chain(journals)
     }
 
-    /// What is said about a relation. What cannot be read is missing: it must not hide the relation.
-    pub(super) async fn docs(&self, name: &TableName) -> Arc<Docs> {
+    /// What is said about a relation. What is damaged or gone is missing: it must not hide the relation.
+    ///
+    /// # Errors
+    /// Unavailable: the lake cannot be read.
+    pub(super) async fn docs(&self, name: &TableName) -> Result<Arc<Docs>> {
         let Some(relation) = self.release.relation(name) else {
-            return Arc::default();
+            return Ok(Arc::default());
         };
-        let docs = self.lake.docs(&relation.docs).await.unwrap_or_else(|error| {
-            tracing::warn!(relation = %name, %error, "cannot say what is known about a relation");
-            Arc::default()
-        });
-        match &self.hides {
+        let docs = match self.lake.docs(&relation.docs).await {
+            Ok(docs) => docs,
+            Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
+            Err(error) => {
+                tracing::warn!(relation = %name, %error, "cannot say what is known about a relation");
+                Arc::default()
+            }
+        };
+        Ok(match &self.hides {
             Some(hides) => Arc::new(docs.without(name, |relation, column| hides.hides(relation, column))),
             None => docs,
-        }
+        })
     }
 
     /// Whether it is a table or a view, without opening it; `None` if there is no such relation.

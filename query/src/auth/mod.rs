@@ -9,6 +9,9 @@
 mod accounts;
 pub mod api_tokens;
 mod clock;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::unwrap_used)]
+pub mod fuzzing;
 mod jwk;
 mod jwt;
 mod keyring;

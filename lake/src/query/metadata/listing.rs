@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use cordada_core::TableName;
+use cordada_core::{Context, ErrorKind, TableName};
 use datafusion::catalog::{CatalogProvider, SchemaProvider};
 use datafusion::datasource::TableType;
 use datafusion::error::Result;
@@ -162,7 +162,7 @@ impl Relation {
 }
 
 /// The relation; one that is gone meanwhile is not there. One that cannot be opened has no columns: a broken view must
-/// not hide all the others.
+/// not hide all the others. If it cannot be read now, nothing is said of any: that would look like all there is.
 async fn look_up(
     schema: Arc<dyn SchemaProvider>,
     about: Arc<ReleaseCatalog>,
@@ -180,15 +180,17 @@ async fn look_up(
         name,
     };
     if depth >= Depth::Docs {
-        relation.docs = about.docs(&relation.name).await;
+        relation.docs = about.docs(&relation.name).await?;
     }
     if depth >= Depth::Columns {
-        match schema.table(relation.name.name()).await {
+        let table = schema.table(relation.name.name()).await;
+        match table.doing(|| format!("looking up the columns of {}", relation.name)) {
             Ok(None) => return Ok(None),
             Ok(Some(provider)) => {
                 relation.columns = provider.schema();
                 relation.definition = provider.get_table_definition().map(str::to_owned);
             }
+            Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(relation = %relation.name, %error, "cannot say the columns of a relation");
             }
