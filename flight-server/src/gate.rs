@@ -21,7 +21,7 @@ use crate::sessions::Sessions;
 /// The call with which a client logs in, and which nobody has to be known for.
 const HANDSHAKE: &str = "/Handshake";
 
-/// A service behind the gate. Its requests have a [`Peer`] among their extensions, and an
+/// A service behind the gate. Its requests come with a [`Peer`] among their extensions, and get an
 /// [`Identity`](crate::authenticator::Identity) unless they are about to log in.
 #[derive(Clone)]
 pub(crate) struct Gate<S> {
@@ -58,9 +58,9 @@ where
         let mut inner = std::mem::replace(&mut self.inner, next);
         let authenticator = self.authenticator.clone();
         async move {
-            let peer = Peer::of(request.extensions());
             let mut gift = None;
             if !request.uri().path().ends_with(HANDSHAKE) {
+                let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
                 let identity = match authenticator.identify(request.headers(), &peer).await {
                     Ok(identity) => identity,
                     Err(status) => return Ok(status.into_http()),
@@ -68,7 +68,6 @@ where
                 gift = identity.gift.clone();
                 request.extensions_mut().insert(identity);
             }
-            request.extensions_mut().insert(peer);
             let Ok(mut response) = inner.call(request).await;
             if let Some((name, value)) = gift.and_then(header) {
                 response.headers_mut().entry(name).or_insert(value);
