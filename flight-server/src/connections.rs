@@ -6,16 +6,16 @@
 use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, poll_fn};
-use futures::{FutureExt, Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt, TryFutureExt};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
-use hyper::service::Service as _;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
@@ -28,8 +28,10 @@ use tonic::codegen::http::{HeaderMap, Request, Response};
 use tonic::server::NamedService;
 use tonic::transport::server::Connected;
 
+use crate::gate::Gate;
 use crate::gathered::Gathered;
 use crate::peer::Peer;
+use crate::uncopied::{Answer, Uncopied};
 
 /// HTTP/2 windows for what clients send.
 const WINDOW: u32 = 8 << 20;
@@ -42,7 +44,33 @@ const NO_ROOM: Duration = Duration::from_millis(50);
 /// The header with which a client says how long it waits.
 const TIMEOUT: &str = "grpc-timeout";
 
-/// A gRPC service.
+/// Serves the connections that come in, until told to stop: Flight, and those who ask whether the server is well. Then none
+/// comes in any more, and those that are open end with the answers that they are giving.
+pub(crate) async fn serve<IO, H>(
+    incoming: impl Stream<Item = io::Result<IO>>,
+    flight: Gate<Uncopied>,
+    health: H,
+    stop: CancellationToken,
+) where
+    IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    Peer: From<IO::ConnectInfo>,
+    H: Grpc,
+{
+    let connections = TaskTracker::new();
+    let serve = |io: IO| {
+        let requests = Requests {
+            peer: Peer::from(io.connect_info()),
+            flight: flight.clone(),
+            health: health.clone(),
+        };
+        serve_one(io, requests, stop.clone())
+    };
+    accept(incoming, &connections, &stop, serve).await;
+    connections.close();
+    connections.wait().await;
+}
+
+/// A service of tonic's.
 pub(crate) trait Grpc:
     Tower<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
     + NamedService
@@ -61,32 +89,6 @@ impl<S> Grpc for S where
         + Sync
         + 'static
 {
-}
-
-/// Serves the connections that come in with these two services, until told to stop. Then none comes in any more, and
-/// those that are open end with the answers that they are giving.
-pub(crate) async fn serve<IO>(
-    incoming: impl Stream<Item = io::Result<IO>>,
-    one: impl Grpc,
-    other: impl Grpc,
-    stop: CancellationToken,
-) where
-    IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
-    Peer: From<IO::ConnectInfo>,
-{
-    let connections = TaskTracker::new();
-    accept(incoming, &connections, &stop, |io: IO| {
-        let peer = Peer::from(io.connect_info());
-        let requests = Requests {
-            one: one.clone(),
-            other: other.clone(),
-            peer,
-        };
-        serve_one(io, requests, stop.clone())
-    })
-    .await;
-    connections.close();
-    connections.wait().await;
 }
 
 /// Takes in connections until told to stop, and with that gives the port back.
@@ -110,7 +112,7 @@ async fn accept<IO, F: Future<Output = ()> + Send + 'static>(
     }
 }
 
-async fn serve_one<IO>(io: IO, requests: Requests<impl Grpc, impl Grpc>, stop: CancellationToken)
+async fn serve_one<IO>(io: IO, requests: Requests<impl Grpc>, stop: CancellationToken)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -157,26 +159,27 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for HereFirst {
 }
 
 /// The requests of a connection, which go to the service whose name they have.
-struct Requests<S, T> {
-    one: S,
-    other: T,
+struct Requests<H> {
+    flight: Gate<Uncopied>,
+    health: H,
     peer: Peer,
 }
 
-impl<S: Grpc, T: Grpc> hyper::service::Service<Request<Incoming>> for Requests<S, T> {
-    type Response = Response<Body>;
+impl<H: Grpc> Service<Request<Incoming>> for Requests<H> {
+    type Response = Response<Answer>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Future = BoxFuture<'static, Result<Response<Answer>, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer.clone());
         let most = most(request.headers());
         let service = request.uri().path().split('/').nth(1);
-        let answer = if service == Some(S::NAME) {
-            self.one.clone().call(request).boxed()
-        } else if service == Some(T::NAME) {
-            self.other.clone().call(request).boxed()
+        let answer = if service == Some(Gate::<Uncopied>::NAME) {
+            self.flight.clone().call(request)
+        } else if service == Some(H::NAME) {
+            let answer = self.health.clone().call(request);
+            answer.map_ok(|answer| answer.map(Answer::Other)).boxed()
         } else {
             async { Ok(Status::unimplemented("there is no such service").into_http()) }.boxed()
         };

@@ -30,6 +30,7 @@ mod flights;
 pub mod fuzzing;
 mod gate;
 mod gathered;
+mod message;
 mod metadata;
 mod options;
 mod parameters;

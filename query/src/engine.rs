@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
@@ -19,6 +19,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use futures::future::Either;
 
 use crate::access::{Access, Forbidden};
+use crate::audit::Noted;
 use crate::bulk_ingest::{BulkIngest, BulkIngests};
 use crate::execution::Executor;
 use crate::fixed::is_fixed;
@@ -90,6 +91,8 @@ pub struct PlannedQuery {
     several: Option<SeveralRows>,
     /// What it asks, if the release alone decides the answer: one that was given may be given again.
     pub question: Option<Question>,
+    /// What is put down of it, once it was.
+    pub(crate) noted: OnceLock<Noted>,
 }
 
 impl Engine {
@@ -254,6 +257,7 @@ impl Engine {
             parameters,
             several: None,
             question: fixed.then(|| Question::new(&key, Vec::new())),
+            noted: OnceLock::new(),
         });
         if keep {
             self.plans.insert(key, planned.clone(), 1);
@@ -296,6 +300,7 @@ impl Engine {
                 values: values.clone(),
             }),
             question: fixed.then(|| Question::new(&(self.key(scope), sql.into()), first)),
+            noted: OnceLock::new(),
         }))
     }
 }

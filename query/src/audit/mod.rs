@@ -21,6 +21,7 @@ use tokio::sync::{Mutex as AsyncMutex, Notify};
 use crate::auth::random_id;
 use chain::Chain;
 pub use record::{AUDIT, Event, Outcome, Record};
+pub(crate) use statement::Noted;
 pub use statement::Statement;
 pub use verify::{Verified, verify};
 

@@ -17,8 +17,19 @@ const LONGEST: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Statement {
     audit: Audit,
+    /// Its text, until it is known what is put down of that.
+    sql: Option<String>,
     /// `None` once it is put down.
     record: Option<Box<Record>>,
+}
+
+/// What is put down of a planned statement whenever it is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Noted {
+    sql_hash: String,
+    sql: Option<String>,
+    relations: Option<String>,
+    policies: Option<String>,
 }
 
 impl Audit {
@@ -27,19 +38,16 @@ impl Audit {
         let record = Record {
             user: Some(asker.name.clone()),
             session: session.map(|session| hash(session.as_bytes())),
-            sql_hash: Some(hash(sql.as_bytes())),
-            sql: (sql.len() <= LONGEST).then(|| without_literals(sql)),
             queued_at: Some(Utc::now()),
             ..Record::new(Event::Statement, door, Outcome::Cancelled)
         };
         Statement {
             audit: self.clone(),
+            sql: Some(sql.to_owned()),
             record: Some(Box::new(record)),
         }
     }
-}
 
-impl Audit {
     /// Rows come for that table.
     pub fn ingest(&self, door: &'static str, asker: &Principal, session: Option<&str>, table: &TableName) -> Statement {
         let now = Some(Utc::now());
@@ -53,27 +61,24 @@ impl Audit {
         };
         Statement {
             audit: self.clone(),
+            sql: None,
             record: Some(Box::new(record)),
         }
     }
 }
 
 impl Statement {
-    /// It was planned so.
+    /// It was planned so, in that scope.
     pub fn planned(&mut self, scope: &Scope, planned: &PlannedQuery) {
-        let Some(record) = &mut self.record else { return };
-        let relations = planned.relations(&scope.schema);
-        let names: Vec<_> = relations.iter().map(ToString::to_string).collect();
-        let mut roles: Vec<_> = relations
-            .iter()
-            .flat_map(|name| scope.access.limits(name))
-            .map(|grant| grant.role.as_str())
-            .collect();
-        roles.sort();
-        roles.dedup();
+        let (Some(record), Some(sql)) = (&mut self.record, self.sql.take()) else {
+            return;
+        };
+        let noted = planned.noted.get_or_init(|| Noted::of(&sql, scope, planned)).clone();
         record.release = Some(scope.release.number);
-        record.relations = (!names.is_empty()).then(|| names.join(", "));
-        record.policies = (!roles.is_empty()).then(|| roles.join(", "));
+        record.sql_hash = Some(noted.sql_hash);
+        record.sql = noted.sql;
+        record.relations = noted.relations;
+        record.policies = noted.policies;
     }
 
     /// It begins to run.
@@ -96,6 +101,10 @@ impl Statement {
     /// It is over. `error` is the class of what ended it.
     pub fn ended(&mut self, outcome: Outcome, error: Option<String>) {
         if let Some(mut record) = self.record.take() {
+            if let Some(sql) = self.sql.take() {
+                record.sql_hash = Some(hash(sql.as_bytes()));
+                record.sql = shown(&sql);
+            }
             record.outcome = outcome;
             record.error = error;
             let now = Utc::now();
@@ -110,6 +119,31 @@ impl Drop for Statement {
     fn drop(&mut self) {
         self.ended(Outcome::Cancelled, None);
     }
+}
+
+impl Noted {
+    fn of(sql: &str, scope: &Scope, planned: &PlannedQuery) -> Self {
+        let relations = planned.relations(&scope.schema);
+        let names: Vec<_> = relations.iter().map(ToString::to_string).collect();
+        let mut roles: Vec<_> = relations
+            .iter()
+            .flat_map(|name| scope.access.limits(name))
+            .map(|grant| grant.role.as_str())
+            .collect();
+        roles.sort();
+        roles.dedup();
+        Self {
+            sql_hash: hash(sql.as_bytes()),
+            sql: shown(sql),
+            relations: (!names.is_empty()).then(|| names.join(", ")),
+            policies: (!roles.is_empty()).then(|| roles.join(", ")),
+        }
+    }
+}
+
+/// What is shown of a text.
+fn shown(sql: &str) -> Option<String> {
+    (sql.len() <= LONGEST).then(|| without_literals(sql))
 }
 
 /// SHA-256 in hexadecimal.
