@@ -121,7 +121,7 @@ where
         .timer(TokioTimer::new())
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
-        .max_concurrent_streams(None)
+        .max_concurrent_streams(None::<u32>)
         .keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(STILL_THERE)
         .serve_connection(TokioIo::new(gathered.clone()), requests);

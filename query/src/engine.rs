@@ -206,11 +206,19 @@ impl Engine {
         self.workspaces.get(&key).unwrap_or_else(|| {
             let (release, access) = (scope.release.clone(), scope.access.clone());
             let policies = Policies::new(&self.lake, self.newest.known(), access, self.mask_key.clone());
-            let workspace = Workspace::new(&self.lake, release, Arc::new(policies), &scope.schema);
+            let before = self.workspace_before(scope);
+            let workspace = Workspace::new(&self.lake, release, Arc::new(policies), &scope.schema, before.as_ref());
             let workspace = Arc::new(workspace);
             self.workspaces.insert(key, workspace.clone(), 1);
             workspace
         })
+    }
+
+    /// The workspace of the same access to another release that was used last.
+    fn workspace_before(&self, scope: &Scope) -> Option<Arc<Workspace>> {
+        let mut keys = self.workspaces.keys().into_iter().rev();
+        let key = keys.find(|(_, access, schema, _)| (access, schema) == (&scope.access, &scope.schema))?;
+        self.workspaces.get(&key)
     }
 
     /// Policies are as of the newest release, whichever is read.

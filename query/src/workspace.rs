@@ -1,6 +1,7 @@
 //! One release as somebody with a given access sees it: a session to plan in, and what there is.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, Weak};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use cordada_core::TableName;
@@ -27,11 +28,17 @@ pub struct Workspace {
     /// Plans and runs what may be read.
     pub session: SessionContext,
     policies: Arc<Policies>,
+    /// The same access to the release before, where most relations are as they are here.
+    before: Weak<Self>,
+    relations: OnceLock<Vec<ListedRelation>>,
     /// The columns of all relations, looked up when first asked for.
     columns: OnceCell<Vec<SchemaRef>>,
+    /// What is said about all relations, once nothing was missing.
+    documented: OnceLock<Arc<[DocumentedRelation]>>,
 }
 
 /// What there is to say about a relation without opening it.
+#[derive(Clone)]
 pub struct ListedRelation {
     /// Its name.
     pub name: TableName,
@@ -61,8 +68,14 @@ pub struct DocumentedRelation {
 
 impl Workspace {
     /// A session over `release` in which only what may be read has a name, and is there as policies show it; `schema` is
-    /// that of bare names.
-    pub(crate) fn new(lake: &Lake, release: Arc<Release>, policies: Arc<Policies>, schema: &str) -> Self {
+    /// that of bare names. What is known of `before`, which is of the same access, is not looked up again.
+    pub(crate) fn new(
+        lake: &Lake,
+        release: Arc<Release>,
+        policies: Arc<Policies>,
+        schema: &str,
+        before: Option<&Arc<Self>>,
+    ) -> Self {
         let session = lake.session(&release);
         if let Some(catalog) = session.catalog(CATALOG) {
             let state = session.state_ref();
@@ -76,7 +89,10 @@ impl Workspace {
             release,
             session,
             policies,
+            before: before.map(Arc::downgrade).unwrap_or_default(),
+            relations: OnceLock::new(),
             columns: OnceCell::new(),
+            documented: OnceLock::new(),
         }
     }
 
@@ -94,7 +110,11 @@ impl Workspace {
     }
 
     /// The relations that may be read, by name.
-    pub fn relations(&self) -> Vec<ListedRelation> {
+    pub fn relations(&self) -> &[ListedRelation] {
+        self.relations.get_or_init(|| self.list())
+    }
+
+    fn list(&self) -> Vec<ListedRelation> {
         let Some(catalog) = self.session.catalog(CATALOG) else {
             return Vec::new();
         };
@@ -121,29 +141,67 @@ impl Workspace {
     }
 
     /// The relations that may be read with what people are told about them, in the order of [`Self::relations`].
-    pub async fn documented(&self) -> Vec<DocumentedRelation> {
-        let relations = self.relations().into_iter();
+    pub async fn documented(&self) -> Arc<[DocumentedRelation]> {
+        if let Some(known) = self.documented.get() {
+            return known.clone();
+        }
+        let relations = self.relations().to_vec().into_iter();
         let lookups = relations.map(|relation| documented(self.lake.clone(), self.policies.clone(), relation));
-        stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
+        let looked_up: Vec<_> = stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await;
+        let is_complete = looked_up.iter().all(|(_, is_complete)| *is_complete);
+        let documented: Arc<[_]> = looked_up.into_iter().map(|(relation, _)| relation).collect();
+        match is_complete {
+            true => self.documented.get_or_init(|| documented).clone(),
+            // It may be there when it is asked for again.
+            false => documented,
+        }
     }
 
     /// The columns of [`Self::relations`], in the same order. A relation that cannot be opened has none: one broken
     /// view must not hide all the others.
     pub async fn columns(&self) -> &[SchemaRef] {
         let look_up = || async {
+            let mut known = self.columns_before();
             // Collected, because a stream over borrowed relations is not provably `Send`.
-            let relations = self.relations();
-            let lookups = relations
-                .into_iter()
-                .map(|relation| columns_of(self.session.clone(), relation));
+            let lookups = self.relations().iter().cloned().map(|relation| {
+                let known = known.remove(&relation.name);
+                let session = self.session.clone();
+                async move {
+                    match known {
+                        Some(columns) => columns,
+                        None => columns_of(session, relation).await,
+                    }
+                }
+            });
+            let lookups: Vec<_> = lookups.collect();
             stream::iter(lookups).buffered(PARALLEL_LOOKUPS).collect().await
         };
         self.columns.get_or_init(look_up).await
     }
 
+    /// The columns of the tables that are what they were before.
+    fn columns_before(&self) -> HashMap<TableName, SchemaRef> {
+        let before = self.before.upgrade();
+        // What policies show of a table may have become another meanwhile.
+        let before = before.filter(|_| !self.policies.access().is_limited());
+        let Some((before, columns)) = before.as_ref().and_then(|before| Some((before, before.columns.get()?))) else {
+            return HashMap::new();
+        };
+        let pairs = before.relations().iter().zip(columns);
+        let unchanged = pairs.filter(|(relation, columns)| {
+            let now = self.release.relation(&relation.name).map(|relation| &relation.kind);
+            let then = before.release.relation(&relation.name).map(|relation| &relation.kind);
+            // Whatever could not be opened may be opened now.
+            matches!(now, Some(RelationKind::Table { .. })) && now == then && !columns.fields().is_empty()
+        });
+        unchanged
+            .map(|(relation, columns)| (relation.name.clone(), columns.clone()))
+            .collect()
+    }
+
     /// The sizes of [`Self::relations`], in the same order.
     pub async fn sizes(&self) -> Vec<Size> {
-        let relations = self.relations().into_iter();
+        let relations = self.relations().to_vec().into_iter();
         let lookups: Vec<_> = relations
             .map(|relation| size_of_relation(self.session.clone(), relation))
             .collect();
@@ -187,19 +245,27 @@ async fn columns_of(session: SessionContext, relation: ListedRelation) -> Schema
     }
 }
 
-/// Documentation that cannot be read is missing: it must not hide the relation.
-async fn documented(lake: Lake, policies: Arc<Policies>, relation: ListedRelation) -> DocumentedRelation {
-    let docs = lake.docs(&relation.docs).await.unwrap_or_else(|error| {
-        tracing::warn!(relation = %relation.name, %error, "cannot say what is known about a relation");
-        Arc::default()
-    });
+/// What is said about a relation, and whether nothing is missing: documentation that cannot be read must not hide the
+/// relation.
+async fn documented(lake: Lake, policies: Arc<Policies>, relation: ListedRelation) -> (DocumentedRelation, bool) {
+    let (docs, is_complete) = match lake.docs(&relation.docs).await {
+        Ok(docs) => (docs, true),
+        Err(error) => {
+            tracing::warn!(relation = %relation.name, %error, "cannot say what is known about a relation");
+            (Arc::default(), false)
+        }
+    };
     let hidden = |name: &TableName, column: &str| policies.access().hides(name, column);
-    let docs = Arc::new(docs.without(&relation.name, hidden));
-    DocumentedRelation {
+    let docs = match policies.access().is_limited() {
+        true => Arc::new(docs.without(&relation.name, hidden)),
+        false => docs,
+    };
+    let documented = DocumentedRelation {
         name: relation.name,
         is_view: relation.is_view,
         docs,
-    }
+    };
+    (documented, is_complete)
 }
 
 impl DocumentedRelation {

@@ -40,7 +40,7 @@ pub(super) async fn tables(command: CommandGetTables, question: &Question<'_>) -
     let relations = workspace.documented().await;
     let none = Schema::empty();
     let mut rows = command.into_builder();
-    for relation in &relations {
+    for relation in relations.iter() {
         let table_type = if relation.is_view { VIEW } else { TABLE };
         rows.append(CATALOG, relation.name.schema(), relation.name.name(), table_type, &none)
             .map_err(arrow_error)?;
