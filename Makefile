@@ -92,6 +92,7 @@ fuzz: $(FUZZER)/complete
 bench: $(BENCH_VENV)/complete
 	@echo "==> Measuring against peers, on an otherwise idle machine: about 30 minutes$(TREE)."
 	cargo build --locked
+	cargo build --locked --package cordada-flight-server --example ask
 	CORDADA=$(CORDADA) $(BENCH_VENV)/bin/python bench/run.py $(BENCH)
 
 $(TEST_VENV)/complete: tests/python/requirements.txt

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow_flight::FlightData;
-use bytes::Bytes;
+use bytes::Buf;
 use cordada_lake::Lake;
-use cordada_query::{Answers, Question, Recording};
+use cordada_query::{Answers, Question};
 use futures::{StreamExt, stream};
 
+use crate::message::Message;
 use crate::options::Compression;
 use crate::rows::Messages;
 use crate::wire::Types;
@@ -17,7 +17,7 @@ pub(crate) type Form = (Types, Compression);
 
 /// The answers that are kept.
 #[derive(Debug)]
-pub(crate) struct GivenAnswers(Arc<Answers<(Question, Form), FlightData>>);
+pub(crate) struct GivenAnswers(Arc<Answers<(Question, Form), Message>>);
 
 impl GivenAnswers {
     /// None yet, in a share of the lake's memory.
@@ -39,7 +39,8 @@ impl GivenAnswers {
             let (mut answer, mut recording) = state?;
             match answer.next().await {
                 Some(Ok(message)) => {
-                    push(&mut recording, &message);
+                    // Without the memory of the query behind it.
+                    recording.push(message.remaining(), || message.apart());
                     Some((Ok(message), Some((answer, recording))))
                 }
                 Some(Err(error)) => Some((Err(error), None)),
@@ -51,15 +52,4 @@ impl GivenAnswers {
         })
         .boxed()
     }
-}
-
-/// Records a message. Its bytes are copied: those that are sent have spare room behind them.
-fn push(recording: &mut Recording<(Question, Form), FlightData>, message: &FlightData) {
-    let bytes = message.data_header.len() + message.data_body.len() + message.app_metadata.len();
-    recording.push(bytes, || FlightData {
-        flight_descriptor: message.flight_descriptor.clone(),
-        data_header: Bytes::copy_from_slice(&message.data_header),
-        app_metadata: Bytes::copy_from_slice(&message.app_metadata),
-        data_body: Bytes::copy_from_slice(&message.data_body),
-    });
 }

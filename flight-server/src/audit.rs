@@ -3,11 +3,11 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use arrow_flight::FlightData;
 use cordada_query::audit::{Event, OnDisk, Outcome, Record, Statement};
 use futures::Stream;
 use tonic::{Code, Status};
 
+use crate::message::Message;
 use crate::rows::Messages;
 use crate::status;
 
@@ -75,27 +75,15 @@ struct Watched {
 }
 
 impl Stream for Watched {
-    type Item = Result<FlightData, Status>;
+    type Item = Result<Message, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let message = ready!(self.messages.as_mut().poll_next(context));
         match &message {
-            Some(Ok(data)) => {
-                let bytes = data.data_header.len() + data.data_body.len();
-                self.statement.sent(rows(data), bytes as u64);
-            }
+            Some(Ok(message)) => self.statement.sent(message.rows(), message.size()),
             Some(Err(status)) => drop(ended(&mut self.statement, status)),
             None => drop(self.statement.ended(Outcome::Done, None)),
         }
         Poll::Ready(message)
     }
-}
-
-/// The rows of a message; none, if it is no batch.
-fn rows(data: &FlightData) -> u64 {
-    let message = arrow::ipc::root_as_message(&data.data_header).ok();
-    let batch = message.and_then(|message| message.header_as_record_batch());
-    batch
-        .and_then(|batch| u64::try_from(batch.length()).ok())
-        .unwrap_or_default()
 }

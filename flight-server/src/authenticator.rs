@@ -115,7 +115,7 @@ impl Authenticator {
 
     /// The users that the certificate of a connection may stand for.
     fn names(&self, peer: &Peer) -> Vec<String> {
-        let names = peer.certificate.iter().flatten();
+        let names = peer.certificate.iter().flat_map(|names| names.iter());
         let user = |name: &String| self.certificate_users.get(name).unwrap_or(name).clone();
         names.map(user).collect()
     }

@@ -17,8 +17,8 @@ impl Service {
         let workspace = self.engine.workspace(&context.scope);
         let names: Vec<_> = workspace
             .relations()
-            .into_iter()
-            .map(|relation| relation.name)
+            .iter()
+            .map(|relation| relation.name.clone())
             .collect();
         let wanted = wanted(&names, criteria)?;
         let columns = workspace.columns().await.map_err(|error| status::of(&error))?;

@@ -21,7 +21,7 @@ use crate::sessions::Sessions;
 /// The call with which a client logs in, and which nobody has to be known for.
 const HANDSHAKE: &str = "/Handshake";
 
-/// A service behind the gate. Its requests have a [`Peer`] among their extensions, and an
+/// A service behind the gate. Its requests come with a [`Peer`] among their extensions, and get an
 /// [`Identity`](crate::authenticator::Identity) unless they are about to log in.
 #[derive(Clone)]
 pub(crate) struct Gate<S> {
@@ -39,14 +39,15 @@ impl<S: NamedService> NamedService for Gate<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S> Service<Request<Body>> for Gate<S>
+impl<S, B> Service<Request<Body>> for Gate<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
+    B: Default,
 {
-    type Response = Response<Body>;
+    type Response = Response<B>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Future = BoxFuture<'static, Result<Response<B>, Infallible>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
@@ -58,9 +59,9 @@ where
         let mut inner = std::mem::replace(&mut self.inner, next);
         let authenticator = self.authenticator.clone();
         async move {
-            let peer = Peer::of(request.extensions());
             let mut gift = None;
             if !request.uri().path().ends_with(HANDSHAKE) {
+                let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
                 let identity = match authenticator.identify(request.headers(), &peer).await {
                     Ok(identity) => identity,
                     Err(status) => return Ok(status.into_http()),
@@ -68,7 +69,6 @@ where
                 gift = identity.gift.clone();
                 request.extensions_mut().insert(identity);
             }
-            request.extensions_mut().insert(peer);
             let Ok(mut response) = inner.call(request).await;
             if let Some((name, value)) = gift.and_then(header) {
                 response.headers_mut().entry(name).or_insert(value);

@@ -1,6 +1,6 @@
 //! Flight SQL over the newest release.
 //!
-//! Follow a query: `server` takes the connection; at the `gate` it is found out who asks (`authenticator`), in which
+//! Follow a query: `connections` has the wire; at the `gate` it is found out who asks (`authenticator`), in which
 //! session (`sessions`); `service` finds out what for (`protocol`); [`cordada_query::Engine`] plans it over a release in
 //! which only what may be read has a name, and `wire` says the result's schema; the client comes back with a signed
 //! `ticket`, and `rows` runs the plan and streams it. `metadata` answers what is asked about the catalog and the server,
@@ -23,11 +23,14 @@ mod authenticator;
 mod bulk_ingest;
 mod client;
 mod config;
+mod connections;
 mod flights;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::unwrap_used)]
 pub mod fuzzing;
 mod gate;
+mod gathered;
+mod message;
 mod metadata;
 mod options;
 mod parameters;

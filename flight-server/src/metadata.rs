@@ -61,11 +61,11 @@ pub(crate) async fn answer(command: Metadata, question: &Question<'_>) -> Result
         Metadata::TableTypes => relations::table_types().doing(doing),
         Metadata::SqlInfo(command) => sql_info::answer(command, question).doing(doing),
         Metadata::XdbcTypeInfo(command) => type_info::answer(command).doing(doing),
-        Metadata::PrimaryKeys(command) => keys::primary(&command, &workspace.documented().await?).doing(doing),
-        Metadata::ExportedKeys(command) => keys::exported(&command, &workspace.documented().await?).doing(doing),
-        Metadata::ImportedKeys(command) => keys::imported(&command, &workspace.documented().await?).doing(doing),
+        Metadata::PrimaryKeys(command) => keys::primary(&command, workspace.documented().await?).doing(doing),
+        Metadata::ExportedKeys(command) => keys::exported(&command, workspace.documented().await?).doing(doing),
+        Metadata::ImportedKeys(command) => keys::imported(&command, workspace.documented().await?).doing(doing),
         Metadata::CrossReference(command) => {
-            keys::cross_reference(&command, &workspace.documented().await?).doing(doing)
+            keys::cross_reference(&command, workspace.documented().await?).doing(doing)
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The other end of a connection: its address, and the names in the certificate that it showed.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
-use tonic::codegen::http::Extensions;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
@@ -18,18 +18,25 @@ pub(crate) struct Peer {
     /// Its address, if the connection has one.
     pub(crate) address: Option<SocketAddr>,
     /// The names in its certificate; `None` if it showed none.
-    pub(crate) certificate: Option<Vec<String>>,
+    pub(crate) certificate: Option<Arc<[String]>>,
 }
 
-impl Peer {
-    /// Who sent a request with these extensions, as the transport knows it.
-    pub(crate) fn of(extensions: &Extensions) -> Self {
-        let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
-        let tcp = tls.map(TlsConnectInfo::get_ref).or_else(|| extensions.get());
-        let certificates = tls.and_then(TlsConnectInfo::peer_certs);
+impl From<TcpConnectInfo> for Peer {
+    fn from(connection: TcpConnectInfo) -> Self {
         Self {
-            address: tcp.and_then(TcpConnectInfo::remote_addr),
-            certificate: certificates.and_then(|chain| chain.first().map(names)),
+            address: connection.remote_addr(),
+            certificate: None,
+        }
+    }
+}
+
+impl From<TlsConnectInfo<TcpConnectInfo>> for Peer {
+    fn from(connection: TlsConnectInfo<TcpConnectInfo>) -> Self {
+        let certificates = connection.peer_certs();
+        let shown = certificates.as_ref().and_then(|chain| chain.first());
+        Self {
+            certificate: shown.map(|certificate| names(certificate).into()),
+            ..Self::from(connection.get_ref().clone())
         }
     }
 }

@@ -5,9 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
+use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
-use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
+use arrow::error::ArrowError;
+use arrow::ipc::writer::{IpcWriteOptions, StreamEncoder};
 use arrow_flight::{FlightData, SchemaAsIpc};
+use bytes::Bytes;
 use cordada_core::{Context, Result};
 use cordada_query::{Run, Statement};
 use datafusion::execution::TaskContext;
@@ -17,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::Status;
 
+use crate::message::Message;
 use crate::options::Compression;
 use crate::{status, wire};
 
@@ -28,12 +32,12 @@ const MESSAGE_ROWS: usize = 64 << 10;
 const WAITING_MESSAGES: usize = 4;
 
 /// The messages of one DoGet.
-pub(crate) type Messages = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send>>;
+pub(crate) type Messages = Pin<Box<dyn Stream<Item = Result<Message, Status>> + Send>>;
 
 /// The schema and the one batch of a metadata answer.
 pub(crate) fn of_batch(batch: &RecordBatch, compression: Compression) -> Result<Messages, Status> {
-    let mut encoder = Encoder::new(batch.schema(), compression).map_err(|error| status::of(&error))?;
-    let mut messages = vec![Ok(encoder.schema())];
+    let (mut encoder, schema) = Encoder::new(batch.schema(), compression)?;
+    let mut messages = vec![Ok(schema)];
     for part in encoder.split(batch) {
         messages.push(encoder.encode(&part));
     }
@@ -44,9 +48,7 @@ pub(crate) fn of_batch(batch: &RecordBatch, compression: Compression) -> Result<
 pub(crate) fn of_run(run: Run, schema: SchemaRef, compression: Compression) -> Result<Messages, Status> {
     let (sender, receiver) = mpsc::channel(WAITING_MESSAGES);
     let mut partitions = JoinSet::new();
-    let first = Encoder::new(schema.clone(), compression)
-        .map_err(|error| status::of(&error))?
-        .schema();
+    let (_, first) = Encoder::new(schema.clone(), compression)?;
     for number in 0..run.plan().output_partitioning().partition_count() {
         let partition = Partition {
             plan: run.plan().clone(),
@@ -54,7 +56,7 @@ pub(crate) fn of_run(run: Run, schema: SchemaRef, compression: Compression) -> R
             context: run.context().clone(),
             statement: run.statement().clone(),
         };
-        let encoder = Encoder::new(schema.clone(), compression).map_err(|error| status::of(&error))?;
+        let (encoder, _) = Encoder::new(schema.clone(), compression)?;
         partitions.spawn_on(partition.send(encoder, sender.clone()), run.threads());
     }
     let execution = Execution {
@@ -70,14 +72,14 @@ pub(crate) fn of_run(run: Run, schema: SchemaRef, compression: Compression) -> R
 
 /// A run whose partitions compute. Dropping it ends their tasks, and with them the run.
 struct Execution {
-    receiver: mpsc::Receiver<Result<FlightData, Status>>,
+    receiver: mpsc::Receiver<Result<Message, Status>>,
     partitions: JoinSet<()>,
     run: Run,
     is_over: bool,
 }
 
 impl Execution {
-    async fn next(mut self) -> Option<(Result<FlightData, Status>, Self)> {
+    async fn next(mut self) -> Option<(Result<Message, Status>, Self)> {
         if self.is_over {
             return None;
         }
@@ -114,7 +116,7 @@ struct Partition {
 
 impl Partition {
     /// Sends its rows, or why there are no more, until nobody listens.
-    async fn send(self, encoder: Encoder, to: mpsc::Sender<Result<FlightData, Status>>) {
+    async fn send(self, encoder: Encoder, to: mpsc::Sender<Result<Message, Status>>) {
         let interrupt = self.statement.interrupt();
         let error = match interrupt.until_interrupted(self.send_rows(encoder, &to)).await {
             Ok(Ok(())) => return,
@@ -126,11 +128,7 @@ impl Partition {
         let _ = to.send(Err(error)).await;
     }
 
-    async fn send_rows(
-        &self,
-        mut encoder: Encoder,
-        to: &mpsc::Sender<Result<FlightData, Status>>,
-    ) -> Result<(), Status> {
+    async fn send_rows(&self, mut encoder: Encoder, to: &mpsc::Sender<Result<Message, Status>>) -> Result<(), Status> {
         let rows = self.plan.execute(self.number, self.context.clone());
         let mut rows = rows.map_err(status::of_execution)?;
         while let Some(batch) = rows.next().await {
@@ -152,27 +150,20 @@ impl Partition {
 /// Encodes the batches of one stream.
 struct Encoder {
     schema: SchemaRef,
-    options: IpcWriteOptions,
-    generator: IpcDataGenerator,
-    dictionaries: DictionaryTracker,
-    scratch: IpcWriteContext,
+    encoder: StreamEncoder,
 }
 
 impl Encoder {
-    fn new(schema: SchemaRef, compression: Compression) -> Result<Self> {
+    /// One for batches of that schema, and the message with the schema.
+    fn new(schema: SchemaRef, compression: Compression) -> Result<(Self, Message), Status> {
         let options = IpcWriteOptions::default().try_with_compression(compression.codec());
-        Ok(Self {
-            schema,
-            options: options.doing(|| "compressing the result")?,
-            generator: IpcDataGenerator::default(),
-            dictionaries: DictionaryTracker::new(false),
-            scratch: IpcWriteContext::default(),
-        })
-    }
-
-    /// The message with the schema.
-    fn schema(&self) -> FlightData {
-        SchemaAsIpc::new(&self.schema, &self.options).into()
+        let options = options.map_err(not_encoded)?;
+        let told: FlightData = SchemaAsIpc::new(&schema, &options).into();
+        let mut encoder = StreamEncoder::try_new_with_options(&schema, options).map_err(not_encoded)?;
+        // What it gives first has the schema too.
+        let empty = RecordBatch::new_empty(schema.clone());
+        encoder.encode(&empty).map_err(not_encoded)?;
+        Ok((Self { schema, encoder }, Message::new(&told.data_header, [], 0)))
     }
 
     /// The batch in parts that fit a message. By the bytes that the rows take, not by those of the buffers behind
@@ -195,7 +186,7 @@ impl Encoder {
             .collect()
     }
 
-    fn conform_and_encode(&mut self, batch: &RecordBatch) -> Result<FlightData, Status> {
+    fn conform_and_encode(&mut self, batch: &RecordBatch) -> Result<Message, Status> {
         let doing = || "giving the result its types";
         let batch = wire::conform(batch, &self.schema)
             .doing(doing)
@@ -203,13 +194,41 @@ impl Encoder {
         self.encode(&batch)
     }
 
-    fn encode(&mut self, batch: &RecordBatch) -> Result<FlightData, Status> {
-        let encoded = self
-            .generator
-            .encode(batch, &mut self.dictionaries, &self.options, &mut self.scratch);
-        let (_, data) = encoded.map_err(|error| Status::internal(format!("encoding the result: {error}")))?;
-        Ok(data.into())
+    fn encode(&mut self, batch: &RecordBatch) -> Result<Message, Status> {
+        let pieces = self.encoder.encode(batch).map_err(not_encoded)?;
+        message(pieces, batch.num_rows() as u64)
     }
+}
+
+/// A message as a stream of Arrow has it: after a mark and the length of its header that header, with what fills it up, and
+/// then its body.
+fn message(pieces: Vec<Buffer>, rows: u64) -> Result<Message, Status> {
+    let mut pieces = pieces.into_iter();
+    let length = pieces.next().and_then(|mark| mark.get(4..8)?.try_into().ok());
+    let (Some(length), Some(header)) = (length, pieces.next()) else {
+        return Err(Status::internal("encoding the result: a message has no header"));
+    };
+    let mut padding = (u32::from_le_bytes(length) as usize).saturating_sub(header.len());
+    let body = pieces.filter_map(|piece| {
+        let of_header = padding.min(piece.len());
+        padding -= of_header;
+        let body = piece.slice(of_header);
+        (!body.is_empty()).then(|| Bytes::from_owner(Piece(body)))
+    });
+    Ok(Message::new(&header, body, rows))
+}
+
+/// A piece of a message that is a part of a column.
+struct Piece(Buffer);
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn not_encoded(error: ArrowError) -> Status {
+    Status::internal(format!("encoding the result: {error}"))
 }
 
 #[cfg(test)]

@@ -14,12 +14,12 @@ use futures::FutureExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::Server as Transport;
 use tonic::transport::server::TcpIncoming;
 
 use crate::answers::GivenAnswers;
 use crate::authenticator::Authenticator;
 use crate::config::Config;
+use crate::connections;
 use crate::gate::Gate;
 use crate::metadata::DescribedSchemas;
 use crate::prepared::PreparedStatements;
@@ -32,13 +32,11 @@ use crate::uncopied::Uncopied;
 
 /// The largest message that a client may send: long statements, values of parameters.
 const LARGEST_MESSAGE: usize = 64 << 20;
-/// HTTP/2 windows for what clients send.
-const WINDOW: u32 = 8 << 20;
 /// How long clients have to be told why their queries ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long the lake may take for the last records of the audit.
 const LAST_RECORDS: Duration = Duration::from_secs(5);
-/// How often an idle connection is asked whether its client is still there.
+/// How often the system asks whether the other end of an idle connection is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// A Flight SQL server that has its port and does not serve yet.
@@ -134,11 +132,7 @@ impl Server {
 
     /// Serves until told to stop. Then no query begins any more, and those that run have their grace to end in; what
     /// computes even after that is not waited for.
-    ///
-    /// # Errors
-    /// Unavailable: the network gave way.
-    pub async fn serve(self, shutdown: CancellationToken) -> Result<()> {
-        let doing = || format!("serving Flight SQL on {}", self.address);
+    pub async fn serve(self, shutdown: CancellationToken) {
         let (logins, sessions) = (self.service.logins.clone(), self.service.sessions.clone());
         let authenticator = self.service.authenticator.clone();
         let service = Uncopied::new(self.service, LARGEST_MESSAGE);
@@ -147,19 +141,15 @@ impl Server {
         let incoming = TcpIncoming::from(self.listener)
             .with_nodelay(Some(true))
             .with_keepalive(Some(KEEPALIVE));
-        let router = Transport::builder()
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW)
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .add_routes(self.reflection.add_service(health_checks))
-            .add_service(Gate::new(service, authenticator));
-        let stop = shutdown.clone().cancelled_owned();
+        let (service, stop) = (Gate::new(service, authenticator), shutdown.clone());
+        let others = self.reflection.add_service(health_checks);
         let certificates = self.tls;
         let serving = match certificates.clone() {
-            Some(certificates) => router
-                .serve_with_incoming_shutdown(tls::encrypted(certificates, incoming), stop)
-                .boxed(),
-            None => router.serve_with_incoming_shutdown(incoming, stop).boxed(),
+            Some(certificates) => {
+                let encrypted = tls::encrypted(certificates, incoming);
+                connections::serve(encrypted, service, others, stop).boxed()
+            }
+            None => connections::serve(incoming, service, others, stop).boxed(),
         };
         let new_certificates = async {
             match &certificates {
@@ -178,21 +168,20 @@ impl Server {
             }
             tokio::time::sleep(LAST_WORDS).await;
         };
-        let served = tokio::select! {
-            served = serving => served.map_err(|error| Error::unavailable(doing(), error)),
-            () = out_of_grace => Ok(()),
+        tokio::select! {
+            () = serving => {}
+            () = out_of_grace => {}
             never = self.engine.follow() => match never {},
             never = self.executor.watch() => match never {},
             never = self.audit.keep() => match never {},
             never = logins.follow() => match never {},
             never = sessions.follow(&logins) => match never {},
             never = new_certificates => match never {},
-        };
+        }
         match tokio::time::timeout(LAST_RECORDS, self.audit.flush()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the last records of ops.audit are lost"),
             Err(_) => tracing::warn!("the last records of ops.audit are lost: the lake does not answer"),
         }
-        served
     }
 }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use cordada_query::audit::{Audit, Statement};
 use cordada_query::auth::Logins;
 use cordada_query::{Engine, Executor, PlannedQuery, Request as Asked, Scope};
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use prost::Message;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Extensions, Request, Response, Status, Streaming};
@@ -90,7 +90,7 @@ pub(crate) fn answers<T: Send + 'static>(items: Vec<T>) -> Response<Answers<T>> 
 impl FlightService for Service {
     type HandshakeStream = Answers<HandshakeResponse>;
     type ListFlightsStream = Answers<FlightInfo>;
-    type DoGetStream = Messages;
+    type DoGetStream = Answers<FlightData>;
     type DoPutStream = Answers<PutResult>;
     type DoActionStream = Answers<ActionResult>;
     type ListActionsStream = Answers<ActionType>;
@@ -147,10 +147,8 @@ impl FlightService for Service {
     }
 
     async fn do_get(&self, request: Request<FlightTicket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let caller = self.caller(request.metadata(), request.extensions()).await?;
-        self.fetch(&caller, Command::decode(&request.get_ref().ticket)?)
-            .await
-            .map(Response::new)
+        let messages = self.messages(request).await?;
+        Ok(Response::new(messages.map_ok(FlightData::from).boxed()))
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
@@ -222,6 +220,12 @@ impl Service {
             client: Client::of(headers),
             connection: address.map(|address| address.to_string()),
         })
+    }
+
+    /// What a ticket fetches.
+    pub(crate) async fn messages(&self, request: Request<FlightTicket>) -> Result<Messages, Status> {
+        let caller = self.caller(request.metadata(), request.extensions()).await?;
+        self.fetch(&caller, Command::decode(&request.get_ref().ticket)?).await
     }
 
     pub(crate) async fn read_context(&self, caller: &Caller) -> Result<ReadContext, Status> {
@@ -431,6 +435,8 @@ impl Service {
         context: &ReadContext,
         command: Metadata,
     ) -> Result<Messages, Status> {
+        // There may be much to say: whoever asks something else on the connection does not wait for it.
+        tokio::task::yield_now().await;
         let workspace = self.engine.workspace(&context.scope);
         let question = metadata::Question {
             workspace: &workspace,

@@ -1,17 +1,15 @@
-//! DoGet without a copy of the rows: tonic puts each message together in a buffer of its own, which for large answers costs
-//! as much as to encode them. Here a message goes out in two pieces, and the second are the rows where they were encoded.
+//! DoGet without a copy of the rows: tonic puts each message together in a buffer of its own. Here it goes out in the pieces
+//! that it is made of.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
-use arrow_flight::{FlightData, Ticket};
-use bytes::{BufMut, Bytes, BytesMut};
+use arrow_flight::Ticket;
+use arrow_flight::flight_service_server::FlightServiceServer;
 use http_body::Frame;
-use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint};
+use prost::Message as _;
 use tonic::body::Body;
 use tonic::codec::{DecodeBuf, Decoder};
 use tonic::codegen::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -20,15 +18,11 @@ use tonic::metadata::{GRPC_CONTENT_TYPE, MetadataMap};
 use tonic::server::NamedService;
 use tonic::{Request, Status, Streaming};
 
+use crate::message::Message;
 use crate::rows::Messages;
 use crate::service::Service;
 
 const DO_GET: &str = "/arrow.flight.protocol.FlightService/DoGet";
-/// The number of the rows' field in a message, as `Flight.proto` has it.
-const DATA_BODY: u32 = 1000;
-/// Bytes before each message: whether it is compressed, and its length, as gRPC has it
-/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
-const PREFIX: usize = 5;
 
 /// The Flight service, which answers DoGet itself.
 #[derive(Clone)]
@@ -59,7 +53,7 @@ impl NamedService for Uncopied {
 }
 
 impl Tower<http::Request<Body>> for Uncopied {
-    type Response = http::Response<Body>;
+    type Response = http::Response<Answer>;
     type Error = Infallible;
     type Future = BoxFuture<Self::Response, Self::Error>;
 
@@ -69,7 +63,8 @@ impl Tower<http::Request<Body>> for Uncopied {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         if request.uri().path() != DO_GET {
-            return self.others.call(request);
+            let answer = self.others.call(request);
+            return Box::pin(async move { answer.await.map(|answer| answer.map(Answer::Other)) });
         }
         let (service, largest) = (self.service.clone(), self.largest);
         Box::pin(async move {
@@ -84,18 +79,14 @@ async fn do_get(
     service: &Service,
     request: http::Request<Body>,
     largest: usize,
-) -> Result<http::Response<Body>, Status> {
+) -> Result<http::Response<Answer>, Status> {
     let (parts, body) = request.into_parts();
     let mut tickets = Streaming::new_request(TicketDecoder, body, None, Some(largest));
     let ticket = tickets.message().await?;
     let ticket = ticket.ok_or_else(|| Status::invalid_argument("DoGet got no ticket"))?;
     let request = Request::from_parts(MetadataMap::from_headers(parts.headers), parts.extensions, ticket);
-    let (metadata, messages, _) = service.do_get(request).await?.into_parts();
-    let mut response = http::Response::new(Body::new(Frames {
-        messages: Some(messages),
-        rows: Bytes::new(),
-    }));
-    *response.headers_mut() = metadata.into_headers();
+    let messages = service.messages(request).await?;
+    let mut response = http::Response::new(Answer::Rows(Some(messages)));
     response.headers_mut().insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
     Ok(response)
 }
@@ -112,84 +103,51 @@ impl Decoder for TicketDecoder {
     }
 }
 
-/// The messages as pieces of a body, and then how it ended.
-struct Frames {
-    /// Until they have ended.
-    messages: Option<Messages>,
-    /// Those of the message whose first piece went out last.
-    rows: Bytes,
+/// The body of an answer.
+pub(crate) enum Answer {
+    /// Of DoGet: its messages, until they have ended, and then how they did.
+    Rows(Option<Messages>),
+    /// Of anything else.
+    Other(Body),
 }
 
-impl http_body::Body for Frames {
-    type Data = Bytes;
+impl Default for Answer {
+    fn default() -> Self {
+        Self::Other(Body::default())
+    }
+}
+
+impl http_body::Body for Answer {
+    type Data = Message;
     type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if !self.rows.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rows)))));
-        }
-        let Some(messages) = &mut self.messages else {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Message>, Status>>> {
+        let rows = match self.get_mut() {
+            Self::Rows(rows) => rows,
+            Self::Other(body) => {
+                let frame = Pin::new(body).poll_frame(context);
+                return frame.map(|frame| frame.map(|frame| frame.map(|frame| frame.map_data(Message::from))));
+            }
+        };
+        let Some(messages) = rows else {
             return Poll::Ready(None);
         };
         let ended = match ready!(messages.as_mut().poll_next(context)) {
-            Some(Ok(message)) => {
-                let (first, rows) = pieces(message);
-                self.rows = rows;
-                return Poll::Ready(Some(Ok(Frame::data(first))));
-            }
+            Some(Ok(message)) => return Poll::Ready(Some(Ok(Frame::data(message)))),
             Some(Err(status)) => status,
             None => Status::ok(""),
         };
-        self.messages = None;
+        *rows = None;
         let mut trailers = HeaderMap::<HeaderValue>::new();
         Poll::Ready(Some(
             ended.add_header(&mut trailers).map(|()| Frame::trailers(trailers)),
         ))
     }
-}
 
-/// A message as gRPC frames it: all but its rows, which come last, and these.
-fn pieces(mut message: FlightData) -> (Bytes, Bytes) {
-    let rows = std::mem::take(&mut message.data_body);
-    let mut first = BytesMut::with_capacity(PREFIX + message.encoded_len() + 2 * size_of::<u64>());
-    first.put_bytes(0, PREFIX);
-    first.extend_from_slice(&message.encode_to_vec());
-    if !rows.is_empty() {
-        encode_key(DATA_BODY, WireType::LengthDelimited, &mut first);
-        encode_varint(rows.len() as u64, &mut first);
-    }
-    let length = u32::try_from(first.len() - PREFIX + rows.len()).unwrap_or(u32::MAX);
-    first[1..PREFIX].copy_from_slice(&length.to_be_bytes());
-    (first.freeze(), rows)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_pieces_of_a_message_are_the_message() {
-        for (header, rows) in [
-            ("", ""),
-            ("header", ""),
-            ("", "rows"),
-            ("header", &*"rows".repeat(100_000)),
-        ] {
-            let message = FlightData {
-                data_header: Bytes::copy_from_slice(header.as_bytes()),
-                data_body: Bytes::copy_from_slice(rows.as_bytes()),
-                app_metadata: Bytes::from_static(b"7"),
-                ..Default::default()
-            };
-            let encoded = message.encode_to_vec();
-            let (first, rows) = pieces(message);
-            let all = [&*first, &*rows].concat();
-            assert_eq!(all[0], 0);
-            assert_eq!(
-                all[1..PREFIX],
-                u32::try_from(encoded.len()).unwrap_or_default().to_be_bytes()
-            );
-            assert_eq!(all[PREFIX..], encoded);
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Rows(rows) => rows.is_none(),
+            Self::Other(body) => body.is_end_stream(),
         }
     }
 }

@@ -128,15 +128,14 @@ fn list(folder: &Path) -> Result<BTreeSet<String>> {
 /// A server within the process; it ends when this is dropped.
 struct OwnServer {
     stop: DropGuard,
-    serving: JoinHandle<Result<()>>,
+    serving: JoinHandle<()>,
 }
 
 impl OwnServer {
     /// Ends it in good order: what it puts down in `ops.audit` is written.
     async fn stop(self) {
         drop(self.stop);
-        let ended = self.serving.await;
-        if let Ok(Err(error)) = ended {
+        if let Err(error) = self.serving.await {
             tracing::warn!(%error, "the server of the export did not end in good order");
         }
     }

@@ -61,9 +61,11 @@ impl Project {
                 self.maintain_by_need(stop.clone()).await;
             }
         };
-        let serving = ending(server.serve(stop.clone()), &stop);
-        let (served, listened, ()) = tokio::join!(serving, join_all(listening), maintaining);
-        served?;
+        let serving = async {
+            server.serve(stop.clone()).await;
+            stop.cancel();
+        };
+        let ((), listened, ()) = tokio::join!(serving, join_all(listening), maintaining);
         listened.into_iter().collect()
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
@@ -19,6 +19,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use futures::future::Either;
 
 use crate::access::{Access, Forbidden};
+use crate::audit::Noted;
 use crate::bulk_ingest::{BulkIngest, BulkIngests};
 use crate::execution::{Executor, Interrupt};
 use crate::fixed::is_fixed;
@@ -90,6 +91,8 @@ pub struct PlannedQuery {
     several: Option<SeveralRows>,
     /// What it asks, if the release alone decides the answer: one that was given may be given again.
     pub question: Option<Question>,
+    /// What is put down of it, once it was.
+    pub(crate) noted: OnceLock<Noted>,
 }
 
 impl Engine {
@@ -204,11 +207,19 @@ impl Engine {
         self.workspaces.get(&key).unwrap_or_else(|| {
             let (release, access) = (scope.release.clone(), scope.access.clone());
             let policies = Policies::new(&self.lake, self.newest.known(), access, self.mask_key.clone());
-            let workspace = Workspace::new(&self.lake, release, Arc::new(policies), &scope.schema);
+            let before = self.workspace_before(scope);
+            let workspace = Workspace::new(&self.lake, release, Arc::new(policies), &scope.schema, before.as_ref());
             let workspace = Arc::new(workspace);
             self.workspaces.insert(key, workspace.clone(), 1);
             workspace
         })
+    }
+
+    /// The workspace of the same access to another release that was used last.
+    fn workspace_before(&self, scope: &Scope) -> Option<Arc<Workspace>> {
+        let mut keys = self.workspaces.keys().into_iter().rev();
+        let key = keys.find(|(_, access, schema, _)| (access, schema) == (&scope.access, &scope.schema))?;
+        self.workspaces.get(&key)
     }
 
     /// Policies are as of the newest release, whichever is read.
@@ -255,6 +266,7 @@ impl Engine {
             parameters,
             several: None,
             question: fixed.then(|| Question::new(&key, Vec::new())),
+            noted: OnceLock::new(),
         });
         if keep {
             self.plans.insert(key, planned.clone(), 1);
@@ -297,6 +309,7 @@ impl Engine {
                 values: values.clone(),
             }),
             question: fixed.then(|| Question::new(&(self.key(scope), sql.into()), first)),
+            noted: OnceLock::new(),
         }))
     }
 }

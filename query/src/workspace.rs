@@ -1,6 +1,7 @@
 //! One release as somebody with a given access sees it: a session to plan in, and what there is.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, Weak};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use cordada_core::{Context, ErrorKind, Result, TableName};
@@ -28,11 +29,17 @@ pub struct Workspace {
     /// Plans and runs what may be read.
     pub session: SessionContext,
     policies: Arc<Policies>,
+    /// The same access to the release before, where most relations are as they are here.
+    before: Weak<Self>,
+    relations: OnceLock<Vec<ListedRelation>>,
     /// The columns of all relations, looked up when first asked for.
     columns: OnceCell<Vec<SchemaRef>>,
+    /// What is said about all relations, once nothing was missing.
+    documented: OnceCell<Vec<DocumentedRelation>>,
 }
 
 /// What there is to say about a relation without opening it.
+#[derive(Clone)]
 pub struct ListedRelation {
     /// Its name.
     pub name: TableName,
@@ -62,8 +69,14 @@ pub struct DocumentedRelation {
 
 impl Workspace {
     /// A session over `release` in which only what may be read has a name, and is there as policies show it; `schema` is
-    /// that of bare names.
-    pub(crate) fn new(lake: &Lake, release: Arc<Release>, policies: Arc<Policies>, schema: &str) -> Self {
+    /// that of bare names. What is known of `before`, which is of the same access, is not looked up again.
+    pub(crate) fn new(
+        lake: &Lake,
+        release: Arc<Release>,
+        policies: Arc<Policies>,
+        schema: &str,
+        before: Option<&Arc<Self>>,
+    ) -> Self {
         let session = lake.session(&release);
         if let Some(catalog) = session.catalog(CATALOG) {
             let state = session.state_ref();
@@ -82,7 +95,10 @@ impl Workspace {
             release,
             session,
             policies,
+            before: before.map(Arc::downgrade).unwrap_or_default(),
+            relations: OnceLock::new(),
             columns: OnceCell::new(),
+            documented: OnceCell::new(),
         }
     }
 
@@ -100,7 +116,11 @@ impl Workspace {
     }
 
     /// The relations that may be read, by name.
-    pub fn relations(&self) -> Vec<ListedRelation> {
+    pub fn relations(&self) -> &[ListedRelation] {
+        self.relations.get_or_init(|| self.list())
+    }
+
+    fn list(&self) -> Vec<ListedRelation> {
         let Some(catalog) = self.session.catalog(CATALOG) else {
             return Vec::new();
         };
@@ -130,10 +150,14 @@ impl Workspace {
     ///
     /// # Errors
     /// Unavailable: the lake cannot be read.
-    pub async fn documented(&self) -> Result<Vec<DocumentedRelation>> {
-        let relations = self.relations().into_iter();
-        let lookups = relations.map(|relation| documented(self.lake.clone(), self.policies.clone(), relation));
-        stream::iter(lookups).buffered(PARALLEL_LOOKUPS).try_collect().await
+    pub async fn documented(&self) -> Result<&[DocumentedRelation]> {
+        let look_up = || async {
+            let relations = self.relations().to_vec().into_iter();
+            let lookups = relations.map(|relation| documented(self.lake.clone(), self.policies.clone(), relation));
+            stream::iter(lookups).buffered(PARALLEL_LOOKUPS).try_collect().await
+        };
+        let documented = self.documented.get_or_try_init(look_up).await?;
+        Ok(documented)
     }
 
     /// The columns of [`Self::relations`], in the same order. A relation that cannot be opened has none: one broken
@@ -143,20 +167,48 @@ impl Workspace {
     /// Unavailable: the lake cannot be read.
     pub async fn columns(&self) -> Result<&[SchemaRef]> {
         let look_up = || async {
+            let mut known = self.columns_before();
             // Collected, because a stream over borrowed relations is not provably `Send`.
-            let relations = self.relations();
-            let lookups = relations
-                .into_iter()
-                .map(|relation| columns_of(self.session.clone(), relation));
+            let lookups = self.relations().iter().cloned().map(|relation| {
+                let known = known.remove(&relation.name);
+                let session = self.session.clone();
+                async move {
+                    match known {
+                        Some(columns) => Ok(columns),
+                        None => columns_of(session, relation).await,
+                    }
+                }
+            });
+            let lookups: Vec<_> = lookups.collect();
             stream::iter(lookups).buffered(PARALLEL_LOOKUPS).try_collect().await
         };
         let columns = self.columns.get_or_try_init(look_up).await?;
         Ok(columns)
     }
 
+    /// The columns of the tables that are what they were before.
+    fn columns_before(&self) -> HashMap<TableName, SchemaRef> {
+        let before = self.before.upgrade();
+        // What policies show of a table may have become another meanwhile.
+        let before = before.filter(|_| !self.policies.access().is_limited());
+        let Some((before, columns)) = before.as_ref().and_then(|before| Some((before, before.columns.get()?))) else {
+            return HashMap::new();
+        };
+        let pairs = before.relations().iter().zip(columns);
+        let unchanged = pairs.filter(|(relation, columns)| {
+            let now = self.release.relation(&relation.name).map(|relation| &relation.kind);
+            let then = before.release.relation(&relation.name).map(|relation| &relation.kind);
+            // Whatever could not be opened may be opened now.
+            matches!(now, Some(RelationKind::Table { .. })) && now == then && !columns.fields().is_empty()
+        });
+        unchanged
+            .map(|(relation, columns)| (relation.name.clone(), columns.clone()))
+            .collect()
+    }
+
     /// The sizes of [`Self::relations`], in the same order.
     pub async fn sizes(&self) -> Vec<Size> {
-        let relations = self.relations().into_iter();
+        let relations = self.relations().to_vec().into_iter();
         let lookups: Vec<_> = relations
             .map(|relation| size_of_relation(self.session.clone(), relation))
             .collect();
@@ -213,7 +265,10 @@ async fn documented(lake: Lake, policies: Arc<Policies>, relation: ListedRelatio
         }
     };
     let hidden = |name: &TableName, column: &str| policies.access().hides(name, column);
-    let docs = Arc::new(docs.without(&relation.name, hidden));
+    let docs = match policies.access().is_limited() {
+        true => Arc::new(docs.without(&relation.name, hidden)),
+        false => docs,
+    };
     Ok(DocumentedRelation {
         name: relation.name,
         is_view: relation.is_view,

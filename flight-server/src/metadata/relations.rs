@@ -38,12 +38,12 @@ pub(super) async fn tables(command: CommandGetTables, question: &Question<'_>) -
     let workspace = question.workspace;
     let include_schema = command.include_schema;
     let relations = workspace.documented().await?;
-    let answer = undescribed(command, &relations).doing(|| DOING)?;
+    let answer = undescribed(command, relations).doing(|| DOING)?;
     if !include_schema {
         return Ok(answer);
     }
     let (schemas, columns) = (question.schemas, workspace.columns().await?);
-    let complete = schemas.complete(&answer, &relations, columns, question.types, described);
+    let complete = schemas.complete(&answer, relations, columns, question.types, described);
     complete.doing(|| DOING)
 }
 

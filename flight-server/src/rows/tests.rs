@@ -12,6 +12,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
 use tokio::sync::watch;
 use tonic::Code;
 
@@ -192,7 +193,7 @@ async fn large_batches_go_out_in_parts_and_slices_of_large_buffers_do_not() {
     let text = "x".repeat(1000);
     let wide = StringArray::from_iter_values(std::iter::repeat_n(&text, 10_000));
     let batch = RecordBatch::try_from_iter([("text", Arc::new(wide) as _)]).unwrap();
-    let encoder = Encoder::new(batch.schema(), Compression::None).unwrap();
+    let (encoder, _) = Encoder::new(batch.schema(), Compression::None).unwrap();
     let parts = encoder.split(&batch);
     assert_eq!(parts.len(), 5);
     assert_eq!(parts.iter().map(RecordBatch::num_rows).sum::<usize>(), 10_000);
@@ -200,18 +201,14 @@ async fn large_batches_go_out_in_parts_and_slices_of_large_buffers_do_not() {
     assert_eq!(encoder.split(&batch.slice(0, 0)).len(), 1);
 
     for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
-        let messages: Vec<_> = of_batch(&batch, compression).unwrap().collect().await;
-        let largest = messages
-            .iter()
-            .map(|message| message.as_ref().unwrap().data_body.len())
-            .max()
-            .unwrap();
+        let messages = of_batch(&batch, compression).unwrap().map_ok(FlightData::from);
+        let messages: Vec<_> = messages.try_collect().await.unwrap();
+        let largest = messages.iter().map(|message| message.data_body.len()).max().unwrap();
         assert!(
             largest <= MESSAGE_BYTES + MESSAGE_BYTES / 8,
             "{compression:?}: {largest} bytes"
         );
-        let decoded =
-            FlightRecordBatchStream::new_from_flight_data(stream::iter(messages).map(|m| m.map_err(Into::into)));
+        let decoded = FlightRecordBatchStream::new_from_flight_data(stream::iter(messages).map(Ok));
         let decoded: Vec<_> = decoded.map(Result::unwrap).collect().await;
         assert_eq!(
             arrow::compute::concat_batches(&batch.schema(), &decoded).unwrap(),

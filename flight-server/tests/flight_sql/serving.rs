@@ -77,7 +77,7 @@ async fn a_server_over_tls_that_advertises_itself_and_ends_when_told_to() {
     }
 
     stop.cancel();
-    serving.await.unwrap().unwrap();
+    serving.await.unwrap();
     assert!(client.execute("select 1".to_owned(), None).await.is_err());
 }
 
@@ -225,5 +225,5 @@ async fn health_is_told_to_whoever_asks() {
         ServingStatus::NotServing
     );
     drop((watched, client));
-    serving.await.unwrap().unwrap();
+    serving.await.unwrap();
 }

@@ -26,6 +26,7 @@ use chain::Chain;
 pub use log::OnDisk;
 use log::{AuditLog, Written};
 pub use record::{AUDIT, Event, Outcome, Record};
+pub(crate) use statement::Noted;
 pub use statement::Statement;
 pub use verify::{Verified, verify};
 

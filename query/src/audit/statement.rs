@@ -17,14 +17,21 @@ const LONGEST: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Statement {
     audit: Audit,
-    /// Its text, if that is put down.
+    /// Its text, until it is known what is put down of that.
     sql: Option<String>,
-    /// Whether its text was understood.
-    is_planned: bool,
     /// What it was put down with when it began, if there is a log.
     number: Option<u64>,
     /// `None` once it is put down.
     record: Option<Box<Record>>,
+}
+
+/// What is put down of a planned statement whenever it is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Noted {
+    sql_hash: String,
+    sql: Option<String>,
+    relations: Option<String>,
+    policies: Option<String>,
 }
 
 impl Audit {
@@ -33,14 +40,12 @@ impl Audit {
         let record = Record {
             user: Some(asker.name.clone()),
             session: session.map(|session| hash(session.as_bytes())),
-            sql_hash: Some(hash(sql.as_bytes())),
             queued_at: Some(Utc::now()),
             ..Record::new(Event::Statement, door, Outcome::Cancelled)
         };
         Statement {
             audit: self.clone(),
-            sql: (sql.len() <= LONGEST).then(|| sql.to_owned()),
-            is_planned: false,
+            sql: Some(sql.to_owned()),
             number: None,
             record: Some(Box::new(record)),
         }
@@ -60,7 +65,6 @@ impl Audit {
         Statement {
             audit: self.clone(),
             sql: None,
-            is_planned: false,
             number: None,
             record: Some(Box::new(record)),
         }
@@ -68,22 +72,17 @@ impl Audit {
 }
 
 impl Statement {
-    /// It was planned so.
+    /// It was planned so, in that scope.
     pub fn planned(&mut self, scope: &Scope, planned: &PlannedQuery) {
-        self.is_planned = true;
-        let Some(record) = &mut self.record else { return };
-        let relations = planned.relations(&scope.schema);
-        let names: Vec<_> = relations.iter().map(ToString::to_string).collect();
-        let mut roles: Vec<_> = relations
-            .iter()
-            .flat_map(|name| scope.access.limits(name))
-            .map(|grant| grant.role.as_str())
-            .collect();
-        roles.sort();
-        roles.dedup();
+        let (Some(record), Some(sql)) = (&mut self.record, self.sql.take()) else {
+            return;
+        };
+        let noted = planned.noted.get_or_init(|| Noted::of(&sql, scope, planned)).clone();
         record.release = Some(scope.release.number);
-        record.relations = (!names.is_empty()).then(|| names.join(", "));
-        record.policies = (!roles.is_empty()).then(|| roles.join(", "));
+        record.sql_hash = Some(noted.sql_hash);
+        record.sql = noted.sql;
+        record.relations = noted.relations;
+        record.policies = noted.policies;
     }
 
     /// It begins to run.
@@ -112,7 +111,6 @@ impl Statement {
             return Ok(());
         };
         let begun = self.audit.begin(|| Record {
-            sql: self.shown(),
             recorded_at: Utc::now(),
             outcome: Outcome::Unknown,
             ..Record::clone(record)
@@ -128,28 +126,20 @@ impl Statement {
 
     /// It is over. `error` is the class of what ended it.
     pub fn ended(&mut self, outcome: Outcome, error: Option<String>) -> OnDisk {
-        let Some(record) = self.record.take() else {
+        let Some(mut record) = self.record.take() else {
             return OnDisk::default();
         };
+        // What was not planned is not understood: whatever stands in quotes may be a value.
+        if let Some(sql) = self.sql.take() {
+            record.sql_hash = Some(hash(sql.as_bytes()));
+            record.sql = shown(&sql, without_quotes);
+        }
         let now = Utc::now();
-        let record = Record {
-            sql: self.shown(),
-            outcome,
-            error,
-            ended_at: Some(now),
-            recorded_at: now,
-            ..*record
-        };
-        self.audit.put_down(record, self.number)
-    }
-
-    /// Its text as it is put down.
-    fn shown(&self) -> Option<String> {
-        let sql = self.sql.as_deref()?;
-        Some(match self.is_planned {
-            true => without_literals(sql),
-            false => without_quotes(sql),
-        })
+        record.outcome = outcome;
+        record.error = error;
+        record.ended_at = Some(now);
+        record.recorded_at = now;
+        self.audit.put_down(*record, self.number)
     }
 }
 
@@ -157,6 +147,31 @@ impl Drop for Statement {
     fn drop(&mut self) {
         self.ended(Outcome::Cancelled, None);
     }
+}
+
+impl Noted {
+    fn of(sql: &str, scope: &Scope, planned: &PlannedQuery) -> Self {
+        let relations = planned.relations(&scope.schema);
+        let names: Vec<_> = relations.iter().map(ToString::to_string).collect();
+        let mut roles: Vec<_> = relations
+            .iter()
+            .flat_map(|name| scope.access.limits(name))
+            .map(|grant| grant.role.as_str())
+            .collect();
+        roles.sort();
+        roles.dedup();
+        Self {
+            sql_hash: hash(sql.as_bytes()),
+            sql: shown(sql, without_literals),
+            relations: (!names.is_empty()).then(|| names.join(", ")),
+            policies: (!roles.is_empty()).then(|| roles.join(", ")),
+        }
+    }
+}
+
+/// What is shown of a text that is not too long.
+fn shown(sql: &str, without: fn(&str) -> String) -> Option<String> {
+    (sql.len() <= LONGEST).then(|| without(sql))
 }
 
 /// SHA-256 in hexadecimal.

@@ -6,6 +6,7 @@
 //! rows stays on the threads that answer. [`Executor::watch`] ends what takes too long.
 
 pub(crate) mod checkpoints;
+mod first_rows;
 mod interrupt;
 mod light;
 mod limits;
@@ -394,13 +395,14 @@ fn who(request: Request<'_>, most: usize) -> Who {
     }
 }
 
-/// The plan with its checkpoints, and what it is executed in.
+/// The plan with its checkpoints, whose first rows do not wait, and what it is executed in.
 fn prepared(plan: Arc<dyn ExecutionPlan>, state: &SessionState, statement: &Statement) -> Result<Prepared> {
     const DOING: &str = "running the query";
     let is_light = light::is_light(&plan);
-    let interrupt = statement.interrupt();
+    let (interrupt, memory) = (statement.interrupt(), statement.limits().memory);
+    let plan = first_rows::place(plan).doing(|| DOING)?;
     Ok(Prepared {
-        plan: checkpoints::place(plan, interrupt, statement.limits().memory).doing(|| DOING)?,
+        plan: checkpoints::place(plan, interrupt, memory).doing(|| DOING)?,
         context: memory::context(state, statement.limits(), interrupt).doing(|| DOING)?,
         is_light,
     })
