@@ -92,7 +92,6 @@ impl Writer {
 
     /// Writes a batch and synchronises it with the disk.
     fn commit(&mut self, batch: &[Entry]) -> Result<()> {
-        let doing = || doing(self.limits.what, &self.dir);
         self.buffer.clear();
         for (number, entry) in (self.next..).zip(batch) {
             entry.write(self.id, number, &mut self.buffer);
@@ -100,8 +99,10 @@ impl Writer {
         let size = self.buffer.len() as u64;
         let backlog = self.shared.backlog.load(Ordering::Relaxed);
         if self.shared.bytes.load(Ordering::Acquire) + size > backlog {
-            return Err(Error::unavailable(doing(), "it holds as much as it may")
-                .hint("see why what is in it does not land in the lake"));
+            return Err(
+                Error::unavailable(doing(self.limits.what, &self.dir), "it holds as much as it may")
+                    .hint("see why what is in it does not land in the lake"),
+            );
         }
         if self
             .active

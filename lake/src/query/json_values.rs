@@ -66,8 +66,7 @@ fn of_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 fn json(expr: &Expr, schema: &DFSchema) -> bool {
     match expr {
         Expr::Alias(alias) => json(&alias.expr, schema),
-        Expr::Column(column) => schema.field_from_column(column).is_ok_and(|field| is_json(field)),
-        Expr::ScalarFunction(_) => expr.to_field(schema).is_ok_and(|(_, field)| is_json(&field)),
+        Expr::Column(_) | Expr::ScalarFunction(_) => expr.to_field(schema).is_ok_and(|(_, field)| is_json(&field)),
         _ => false,
     }
 }

@@ -273,7 +273,8 @@ fn set<'a>(pattern: &'a str, out: &mut String) -> &'a str {
     let mut is_range = false;
     while let Some(c) = rest.chars().next() {
         rest = rest.get(c.len_utf8()..).unwrap_or_default();
-        let was_range = std::mem::replace(&mut is_range, c == '-' && !is_range);
+        let was_range = is_range;
+        is_range = c == '-' && !was_range;
         match c {
             ']' => {
                 out.push(']');
