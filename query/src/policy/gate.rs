@@ -107,7 +107,8 @@ impl PolicyGate {
             true => Hidden::Absent,
             false => Hidden::Null,
         };
-        self.planner.police(name, relation.clone(), parts, hidden).await
+        let policed = self.planner.police(name, relation.clone(), parts, hidden).await?;
+        Ok(policed.told_as(&self.named))
     }
 
     /// The kinds of personal data of the relation's columns: as its release says, and as that does which is read.

@@ -29,6 +29,7 @@ use super::safe::is_safe;
 /// A relation, filtered and masked.
 #[derive(Debug)]
 pub(super) struct PolicedRelation {
+    /// What errors call it.
     name: Arc<TableName>,
     plan: LogicalPlan,
     schema: SchemaRef,
@@ -70,10 +71,9 @@ impl Planner {
         hidden: Hidden,
     ) -> Result<PolicedRelation, String> {
         let mut policed = self.shown(name, relation.clone(), parts, hidden).await?;
-        if self
-            .tells_by_errors(name, &relation, parts, hidden, &policed.plan)
-            .await?
-        {
+        let is_clear = !policed.clear.is_empty();
+        let plan = &policed.plan;
+        if is_clear && self.tells_by_errors(name, &relation, parts, hidden, plan).await? {
             policed.clear.clear();
         }
         Ok(policed)
@@ -307,6 +307,14 @@ impl Columns<'_> {
 }
 
 impl PolicedRelation {
+    /// The same for somebody who may read it by that name alone: as what a view is made of.
+    pub(super) fn told_as(self, name: &TableName) -> Self {
+        Self {
+            name: Arc::new(name.clone()),
+            ..self
+        }
+    }
+
     /// The plan of what is seen.
     pub(super) fn plan(&self) -> &LogicalPlan {
         &self.plan
