@@ -23,6 +23,7 @@ mod authenticator;
 mod bulk_ingest;
 mod client;
 mod config;
+mod expanded;
 mod flights;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::unwrap_used)]
