@@ -24,6 +24,7 @@ mod bulk_ingest;
 mod client;
 mod config;
 mod connections;
+mod expanded;
 mod flights;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::unwrap_used)]

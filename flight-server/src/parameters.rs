@@ -7,7 +7,7 @@ use arrow_flight::FlightData;
 use futures::{Stream, TryStreamExt};
 use tonic::Status;
 
-use crate::{plain_values, received, wire};
+use crate::{expanded, plain_values, received, wire};
 
 /// Bytes that the values of one execution may take: they travel with its ticket.
 const MOST_BYTES: usize = 8 << 20;
@@ -42,7 +42,7 @@ pub(crate) async fn receive(
     let mut received = std::pin::pin!(received::batches(messages));
     let (mut batches, mut bytes) = (Vec::new(), 0);
     while let Some(batch) = received.try_next().await.map_err(damaged)? {
-        bytes += batch.get_array_memory_size();
+        bytes += expanded::bytes(&batch);
         if bytes > MOST_BYTES {
             return Err(Status::resource_exhausted(format!(
                 "the values of the parameters take more than {} MiB; bind fewer rows at a time",

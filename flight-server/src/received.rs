@@ -1,4 +1,4 @@
-//! Batches that a client sends, decoded as they come.
+//! Batches that a client sends, decoded as they come, and none that would be too large once it is written out.
 //!
 //! The decoder panics at some damaged messages, such as one with integers of 199 bits. A client must not end more than its
 //! own call by that, so a panic in it is an error like any other.
@@ -13,6 +13,10 @@ use arrow_flight::error::FlightError;
 use futures::{Stream, StreamExt, TryStreamExt};
 use tonic::Status;
 
+use crate::expanded;
+
+/// Bytes that the values of a batch may take once each stands for itself: several times the largest message.
+const MOST_BYTES: usize = 256 << 20;
 /// What is said of a message that the decoder does not survive.
 const DAMAGED: &str = "a message is damaged";
 
@@ -30,8 +34,18 @@ pub(crate) fn batches(
     messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
 ) -> impl Stream<Item = Result<RecordBatch, FlightError>> + Send + 'static {
     let decoded = FlightRecordBatchStream::new_from_flight_data(messages.map_err(FlightError::from));
-    let decoded = AssertUnwindSafe(decoded).catch_unwind();
+    let decoded = AssertUnwindSafe(decoded.map(|batch| batch.and_then(bounded))).catch_unwind();
     decoded.map(|batch| batch.unwrap_or_else(|_| Err(damaged())))
+}
+
+fn bounded(batch: RecordBatch) -> Result<RecordBatch, FlightError> {
+    match expanded::bytes(&batch) > MOST_BYTES {
+        false => Ok(batch),
+        true => Err(FlightError::DecodeError(format!(
+            "the values of a message take more than {} MiB; send fewer rows at a time",
+            MOST_BYTES >> 20
+        ))),
+    }
 }
 
 fn damaged() -> FlightError {
@@ -43,7 +57,7 @@ fn damaged() -> FlightError {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Int64Array};
+    use arrow::array::{ArrayRef, Int64Array, NullArray};
     use arrow_flight::encode::FlightDataEncoderBuilder;
     use futures::stream;
 
@@ -76,5 +90,13 @@ mod tests {
         let mut sent = messages.clone();
         sent[1].data_body = sent[1].data_body.slice(..8);
         assert!(read(sent).await.is_err());
+    }
+
+    #[test]
+    fn a_few_bytes_do_not_become_terabytes() {
+        let nothing: ArrayRef = Arc::new(NullArray::new(1 << 40));
+        let batch = RecordBatch::try_from_iter_with_nullable([("a", nothing, true)]).unwrap();
+        let refused = bounded(batch).unwrap_err();
+        assert!(refused.to_string().contains("fewer rows"), "{refused}");
     }
 }

@@ -18,7 +18,7 @@ use super::throttle::Throttle;
 
 /// Passwords that are verified at the same time: each takes a core and 19 MiB for tens of milliseconds.
 const PARALLEL: usize = 2;
-/// Passwords that wait, in all and from one address: nobody's fill the queue.
+/// Passwords that wait, in all and from one address: nobody's fill the queue. Those of a user that are the same are one.
 const WAITING: usize = 1000;
 const WAITING_FROM_ONE: usize = 250;
 /// Credentials that are remembered as right, and as wrong.
@@ -33,8 +33,11 @@ const DOING: &str = "verifying a password";
 pub(crate) struct Passwords {
     seen: Arc<Seen>,
     turns: Arc<Semaphore>,
-    waiting: Mutex<HashMap<Option<IpAddr>, usize>>,
+    waiting: Mutex<Waiting>,
 }
+
+/// How many wait with the same credentials, by where they come from.
+type Waiting = HashMap<Option<IpAddr>, HashMap<Tag, usize>>;
 
 /// What came out, by a tag of the credentials under a key that ends with the process.
 #[derive(Debug)]
@@ -92,7 +95,7 @@ impl Passwords {
             return seen;
         }
         let turn = {
-            let _place = self.queue(attempt.from)?;
+            let _place = self.queue(attempt.from, tag)?;
             let turn = self.turns.clone().acquire_owned().await;
             turn.map_err(|_| cordada_core::Error::unavailable(DOING, "the server is closing"))?
         };
@@ -116,33 +119,44 @@ impl Passwords {
         }
     }
 
-    fn queue(&self, from: Option<IpAddr>) -> Result<Place<'_>, Refusal> {
+    fn queue(&self, from: Option<IpAddr>, tag: Tag) -> Result<Place<'_>, Refusal> {
         let mut waiting = locked(&self.waiting);
-        let theirs = waiting.get(&from).copied().unwrap_or_default();
-        if theirs >= WAITING_FROM_ONE || waiting.values().sum::<usize>() >= WAITING {
+        let theirs = waiting.get(&from);
+        let is_new = theirs.is_none_or(|theirs| !theirs.contains_key(&tag));
+        let all = waiting.values().map(HashMap::len).sum::<usize>();
+        if is_new && (theirs.map_or(0, HashMap::len) >= WAITING_FROM_ONE || all >= WAITING) {
             return Err(Refusal::Busy);
         }
-        waiting.insert(from, theirs + 1);
+        *waiting.entry(from).or_default().entry(tag).or_default() += 1;
         Ok(Place {
             waiting: &self.waiting,
             from,
+            tag,
         })
     }
 }
 
 /// A place in the queue.
 struct Place<'a> {
-    waiting: &'a Mutex<HashMap<Option<IpAddr>, usize>>,
+    waiting: &'a Mutex<Waiting>,
     from: Option<IpAddr>,
+    tag: Tag,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut waiting = locked(self.waiting);
-        if let Some(count) = waiting.get_mut(&self.from) {
-            *count = count.saturating_sub(1);
+        let Some(theirs) = waiting.get_mut(&self.from) else {
+            return;
+        };
+        let left = theirs.get(&self.tag).map_or(0, |count| count - 1);
+        match left {
+            0 => theirs.remove(&self.tag),
+            left => theirs.insert(self.tag, left),
+        };
+        if theirs.is_empty() {
+            waiting.remove(&self.from);
         }
-        waiting.retain(|_, count| *count > 0);
     }
 }
 
@@ -267,15 +281,23 @@ mod tests {
     async fn the_queue_is_bounded_for_each_and_for_all() {
         let passwords = Passwords::new(Throttle::new(Hands::new().clock())).unwrap();
         let from = |host: u8| Some(IpAddr::from([192, 0, 2, host]));
+        let tag = |number: usize| passwords.seen.tags.of(&number.to_le_bytes());
         let places: Vec<_> = (0..WAITING_FROM_ONE)
-            .map(|_| passwords.queue(from(1)).unwrap())
+            .map(|number| passwords.queue(from(1), tag(number)).unwrap())
             .collect();
-        assert!(matches!(passwords.queue(from(1)), Err(Refusal::Busy)));
-        drop(passwords.queue(from(2)).unwrap());
-        drop(places);
-        passwords.queue(from(1)).unwrap();
+        assert!(matches!(passwords.queue(from(1), tag(WAITING)), Err(Refusal::Busy)));
+        // A pool that opens hundreds of connections has one password, which is verified once.
+        let pool: Vec<_> = (0..WAITING)
+            .map(|_| passwords.queue(from(1), tag(0)).unwrap())
+            .collect();
+        drop(passwords.queue(from(2), tag(WAITING)).unwrap());
+        drop((places, pool));
+        assert!(locked(&passwords.waiting).is_empty());
         let hosts = (0..=u8::MAX).flat_map(|host| std::iter::repeat_n(host, WAITING / 200));
-        let all: Vec<_> = hosts.map_while(|host| passwords.queue(from(host)).ok()).collect();
+        let tagged = hosts.enumerate();
+        let all: Vec<_> = tagged
+            .map_while(|(number, host)| passwords.queue(from(host), tag(number)).ok())
+            .collect();
         assert_eq!(all.len(), WAITING);
     }
 }
