@@ -118,3 +118,30 @@ async fn what_is_asked_is_asked_of_a_release_under_an_access() {
     shop.publish(vec![("warehouse.fct_sale", written)]).await;
     assert_ne!(planned(&engine, &ana, "marts", SQL).await.question, Some(first));
 }
+
+/// The columns of every relation, by name.
+async fn columns(engine: &Engine, access: &Arc<Access>) -> BTreeMap<String, Vec<String>> {
+    let workspace = engine.workspace(&engine.scope(access, None, "marts").await.unwrap());
+    let columns = workspace.columns().await.iter();
+    let names = columns.map(|schema| schema.fields().iter().map(|field| field.name().clone()).collect());
+    let relations = workspace.relations().iter().map(|relation| relation.name.to_string());
+    relations.zip(names).collect()
+}
+
+#[tokio::test]
+async fn the_columns_of_a_release_are_its_own_whatever_is_known_of_the_one_before() {
+    let shop = Shop::fill().await;
+    let engine = engine(&shop).await;
+    for access in [Arc::new(Access::everything()), access(&["warehouse"])] {
+        let first = columns(&engine, &access).await;
+        let newest = shop.lake.releases().newest().await.unwrap();
+        let [sale, orders] = ["warehouse.fct_sale", "raw_shop.orders"].map(|name| name.parse().unwrap());
+        let (sale, orders) = (newest.relations[&sale].clone(), newest.relations[&orders].clone());
+        shop.publish(vec![("warehouse.fct_sale", orders)]).await;
+        let second = columns(&engine, &access).await;
+        assert_eq!(second["warehouse.fct_sale"], ["secret"]);
+        assert_eq!(second["warehouse.dim_customer"], first["warehouse.dim_customer"]);
+        shop.publish(vec![("warehouse.fct_sale", sale)]).await;
+        assert_eq!(columns(&engine, &access).await, first);
+    }
+}
