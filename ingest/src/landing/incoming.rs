@@ -11,6 +11,7 @@ use cordada_core::threads::blocking;
 use cordada_core::{Error, Result};
 use cordada_ingest_formats::scanned::ScannedFile;
 use cordada_ingest_source::extract::Rows;
+use cordada_ingest_source::landed::Landed as _;
 use cordada_ingest_source::options::Transform;
 use cordada_ingest_source::provenance;
 use datafusion::execution::SendableRecordBatchStream;
