@@ -66,7 +66,7 @@ mod tests {
         let (mut whole, mut lost) = (Vec::new(), Vec::new());
         for segment in recover::segments(dir).unwrap() {
             let mut scan = segment.scan().unwrap();
-            while let Some(found) = scan.next().unwrap() {
+            while let Some(found) = scan.advance().unwrap() {
                 match found {
                     Found::Record(number, _) => whole.push(number),
                     Found::Damage(damage) => lost.extend(damage.numbers),

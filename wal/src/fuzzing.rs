@@ -109,7 +109,7 @@ fn recovered(dir: &Path) -> (Vec<(u64, Entry)>, Vec<Range<u64>>) {
     for segment in recover::segments(dir).unwrap() {
         let mut scan = segment.scan().unwrap();
         let mut next = segment.first;
-        while let Some(found) = scan.next().unwrap() {
+        while let Some(found) = scan.advance().unwrap() {
             let numbers = match found {
                 Found::Record(number, entry) => {
                     records.push((number, entry));

@@ -28,7 +28,7 @@ pub(super) fn segments(dir: &Path) -> Result<Vec<Segment>> {
             .len();
         let header = scan.header();
         let mut next = header.first;
-        while let Some(found) = scan.next()? {
+        while let Some(found) = scan.advance()? {
             next = match found {
                 Found::Record(number, _) => number + 1,
                 Found::Damage(damage) => damage.numbers.end,

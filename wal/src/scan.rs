@@ -126,7 +126,7 @@ impl Scan {
     ///
     /// # Errors
     /// Unavailable: a disk that cannot be read.
-    pub fn next(&mut self) -> Result<Option<Found>> {
+    pub fn advance(&mut self) -> Result<Option<Found>> {
         self.found().doing(|| format!("reading {}", self.path.display()))
     }
 

@@ -87,7 +87,7 @@ impl Segment {
     /// As [`Self::scan`].
     pub fn is_whole(&self) -> Result<bool> {
         let mut scan = self.scan()?;
-        while let Some(found) = scan.next()? {
+        while let Some(found) = scan.advance()? {
             if let Found::Damage(_) = found {
                 return Ok(false);
             }

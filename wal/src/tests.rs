@@ -23,7 +23,7 @@ fn entries(log: &Log) -> Vec<Entry> {
     let mut found = Vec::new();
     for segment in log.sealed() {
         let mut scan = segment.scan().unwrap();
-        while let Some(next) = scan.next().unwrap() {
+        while let Some(next) = scan.advance().unwrap() {
             if let Found::Record(_, entry) = next {
                 found.push(entry);
             }
@@ -233,7 +233,7 @@ proptest! {
         let (mut found, mut lost, mut bad) = (Vec::new(), BTreeSet::new(), BTreeMap::<_, Vec<_>>::new());
         for segment in log.sealed() {
             let mut scan = segment.scan().unwrap();
-            while let Some(next) = scan.next().unwrap() {
+            while let Some(next) = scan.advance().unwrap() {
                 match next {
                     Found::Record(number, entry) => found.push((number, entry)),
                     Found::Damage(damage) => {

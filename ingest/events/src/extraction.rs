@@ -199,7 +199,7 @@ impl SegmentReader {
         let mut is_damaged = false;
         let line = |number: u64| number - segment.first + 1;
         let mut scan = segment.scan()?;
-        while let Some(found) = scan.next()? {
+        while let Some(found) = scan.advance()? {
             match found {
                 Found::Record(number, _) if number < self.before => {}
                 Found::Record(_, Entry::Record(json)) if spool.rows() == 0 => {

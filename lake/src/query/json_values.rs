@@ -97,8 +97,9 @@ fn by_value(expr: Expr) -> Result<Expr> {
     Ok(order()?.call(vec![expr]))
 }
 
-fn boxed(expr: Box<Expr>) -> Result<Box<Expr>> {
-    by_value(*expr).map(Box::new)
+fn boxed(mut expr: Box<Expr>) -> Result<Box<Expr>> {
+    *expr = by_value(std::mem::take(&mut *expr))?;
+    Ok(expr)
 }
 
 fn of_expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {

@@ -170,7 +170,7 @@ fn left_in(segments: &[Segment]) -> Result<BTreeMap<String, Left>> {
     let mut all: BTreeMap<String, Left> = BTreeMap::new();
     for segment in segments {
         let mut scan = segment.scan()?;
-        while let Some(found) = scan.next()? {
+        while let Some(found) = scan.advance()? {
             let json = match found {
                 Found::Record(_, Entry::Record(json) | Entry::Rejected(json)) => json,
                 Found::Damage(damage) => {

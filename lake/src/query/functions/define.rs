@@ -52,6 +52,9 @@ type Answer<T> = Result<Option<T>>;
 /// A key and its value.
 type Pair = (String, Option<String>);
 
+/// What a list of texts has.
+type Texts = Vec<Option<String>>;
+
 /// What a function gives, and how.
 #[derive(Clone, Copy)]
 pub(super) enum Gives {
@@ -63,9 +66,9 @@ pub(super) enum Gives {
     Boolean(fn(Row<'_>) -> Answer<bool>),
     Bytes(fn(Row<'_>) -> Answer<Vec<u8>>),
     /// A list of texts.
-    Texts(fn(Row<'_>) -> Answer<Vec<Option<String>>>),
+    Texts(fn(Row<'_>) -> Answer<Texts>),
     /// A list of lists of texts.
-    TextLists(fn(Row<'_>) -> Answer<Vec<Vec<Option<String>>>>),
+    TextLists(fn(Row<'_>) -> Answer<Vec<Texts>>),
     /// A list of `key` and `value`.
     Pairs(fn(Row<'_>) -> Answer<Vec<Pair>>),
 }
