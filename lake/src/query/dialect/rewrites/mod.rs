@@ -1,5 +1,6 @@
 //! Rewrites of the syntax tree: what the parser reads and the engine does not plan, or plans wrongly. One file a family.
 
+mod absent;
 mod aggregates;
 mod arrays;
 mod build;
@@ -60,6 +61,7 @@ pub(super) fn finish(statement: &mut Statement) -> Result<()> {
 }
 
 fn of_query(statement: &mut ast::Statement) -> Result<()> {
+    absent::refuse(statement)?;
     show::rewrite(statement)?;
     depth::flatten(statement)?;
     session_words::rewrite(statement)?;
