@@ -42,8 +42,10 @@ impl Service {
                 let asker = &caller.identity.principal;
                 let session = caller.session().map(String::as_str);
                 let mut record = self.audit.ingest(audit::DOOR, asker, session, &ingest.table);
-                record.begins().await.map_err(|error| status::of(&error))?;
-                let written = self.engine.ingest(&asker.access, &ingest, rows).await;
+                let written = match record.begins().await {
+                    Ok(()) => self.engine.ingest(&asker.access, &ingest, rows).await,
+                    Err(error) => Err(error),
+                };
                 let written = audit::counted(written.map_err(|error| status::of(&error)), record).await?;
                 Ok(put_result(&DoPutUpdateResult {
                     record_count: i64::try_from(written).unwrap_or(i64::MAX),

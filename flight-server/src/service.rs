@@ -386,7 +386,7 @@ impl Service {
     }
 
     /// Puts down a statement that could not be planned: others are put down when they run.
-    pub(crate) async fn unplanned(&self, caller: &Caller, sql: &str, status: Status) -> Status {
+    async fn unplanned(&self, caller: &Caller, sql: &str, status: Status) -> Status {
         audit::failed(&mut self.statement(caller, sql), status).await
     }
 

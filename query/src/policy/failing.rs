@@ -168,6 +168,10 @@ fn is_count(argument: &Expr) -> bool {
 /// Whether each value of the one type has an equal in the other.
 fn takes_all(to: &DataType, from: &DataType) -> bool {
     let bytes = |data_type: &DataType| data_type.primitive_width().unwrap_or_default();
+    if let (DataType::Decimal128(more, places), DataType::Decimal128(digits, own)) = (to, from) {
+        let whole = |digits: u8, places: i8| i16::from(digits) - i16::from(places);
+        return places >= own && whole(*more, *places) >= whole(*digits, *own);
+    }
     from == to
         || *from == DataType::Null
         || (from.is_string() && to.is_string())
