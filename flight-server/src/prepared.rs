@@ -1,6 +1,8 @@
 //! Prepared statements, until their client closes them or nobody has used them for long.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -13,6 +15,8 @@ use crate::status;
 
 /// Bytes that the statements of one user and their parameters may take together.
 const CAPACITY: usize = 16 << 20;
+/// How long it takes from preparing a statement to executing it, if that is one thing to a driver.
+const AT_ONCE: Duration = Duration::from_secs(30);
 /// Users whose statements are kept: those who asked for one most recently.
 const USERS: usize = 1000;
 
@@ -37,8 +41,13 @@ pub(crate) struct PreparedStatement {
     pub(crate) sql: String,
     /// The schema that its client was told.
     pub(crate) schema: SchemaRef,
+    /// The release that it was prepared on.
+    pub(crate) release: u64,
     /// The values of its parameters, one row, once they are bound.
     pub(crate) values: Option<RecordBatch>,
+    made: Instant,
+    /// Whether it has run, with whatever values.
+    has_run: Arc<AtomicBool>,
 }
 
 impl PreparedStatements {
@@ -107,6 +116,24 @@ impl PreparedStatements {
 }
 
 impl PreparedStatement {
+    /// One of that session, whose client is told that schema, of that release.
+    pub(crate) fn new(session: Option<String>, sql: String, schema: SchemaRef, release: u64) -> Self {
+        Self {
+            session,
+            sql,
+            schema,
+            release,
+            values: None,
+            made: Instant::now(),
+            has_run: Arc::default(),
+        }
+    }
+
+    /// Notes that it runs; whether that is for the first time, and right after it was prepared.
+    pub(crate) fn runs_at_once(&self) -> bool {
+        !self.has_run.swap(true, Ordering::Relaxed) && self.made.elapsed() < AT_ONCE
+    }
+
     /// Bytes, roughly.
     fn weight(&self) -> usize {
         /// A column's name, type and metadata.
@@ -125,12 +152,7 @@ mod tests {
     use super::*;
 
     fn statement(sql: String) -> PreparedStatement {
-        PreparedStatement {
-            session: None,
-            sql,
-            schema: Arc::new(Schema::empty()),
-            values: None,
-        }
+        PreparedStatement::new(None, sql, Arc::new(Schema::empty()), 1)
     }
 
     #[test]

@@ -239,12 +239,12 @@ impl Service {
 
     /// Plans a command: the schema of its answer, and a ticket for its rows.
     async fn flight_info(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
-        let context = self.read_context(caller).await?;
+        let mut context = self.read_context(caller).await?;
         let (schema, request) = match Command::of(&descriptor)? {
             Command::Statement { sql } => self.plan_request(caller, &context, sql, None).await?,
             Command::Prepared { handle } => {
                 let statement = self.prepared.get(caller.user(), &handle)?;
-                self.check_unchanged(&context, &statement).await?;
+                context = self.context_of_execution(caller, context, &statement).await?;
                 self.plan_request(caller, &context, statement.sql.clone(), statement.values.as_ref())
                     .await?
             }
@@ -319,7 +319,7 @@ impl Service {
                     self.read_context(caller).await?,
                     self.prepared.get(caller.user(), &handle)?,
                 );
-                self.check_unchanged(&context, &statement).await?;
+                let context = self.context_of_execution(caller, context, &statement).await?;
                 self.fetch_query(caller, &context, &statement.sql, statement.values.as_ref(), "")
                     .await
             }
@@ -458,18 +458,41 @@ impl Service {
             Err(error) => return Err(self.unplanned(caller, &sql, status::of(&error)).await),
         };
         let schema = context.schema(&planned);
-        let statement = PreparedStatement {
-            session: caller.session().cloned(),
-            sql,
-            schema: schema.clone(),
-            values: None,
-        };
+        let session = caller.session().cloned();
+        let release = context.scope.release.number;
+        let statement = PreparedStatement::new(session, sql, schema.clone(), release);
         let result = ActionCreatePreparedStatementResult {
             prepared_statement_handle: self.prepared.add(caller.user(), statement)?,
             dataset_schema: ipc(&schema)?,
             parameter_schema: ipc(&parameters::schema(&planned.parameters, context.types))?,
         };
         Ok(answers(vec![ActionResult::new(result.as_any().encode_to_vec())]))
+    }
+
+    /// What an execution of a prepared statement reads. Drivers prepare what they execute at once: to the first execution, a
+    /// release that came in between and changed the columns is not there yet.
+    async fn context_of_execution(
+        &self,
+        caller: &Caller,
+        context: ReadContext,
+        statement: &PreparedStatement,
+    ) -> Result<ReadContext, Status> {
+        let is_first = statement.runs_at_once();
+        let changed = match self.check_unchanged(&context, statement).await {
+            Err(changed) if is_first && caller.options.release.is_none() => changed,
+            checked => return checked.map(|()| context),
+        };
+        let before = self.engine.release(statement.release).await;
+        let scope = Scope {
+            release: before.map_err(|error| status::of(&error))?,
+            ..context.scope
+        };
+        let before = ReadContext { scope, ..context };
+        match self.check_unchanged(&before, statement).await {
+            Ok(()) => Ok(before),
+            // It was an option of the session.
+            Err(_) => Err(changed),
+        }
     }
 
     /// Refuses a statement whose result no longer has the columns that its client was told.

@@ -62,6 +62,9 @@ async fn a_prepared_statement_moves_with_the_releases_until_its_columns_change()
         .await;
     let info = count.execute().await.unwrap();
     assert_eq!(lines(&fetch(&mut client, &info).await.unwrap().1), ["6"]);
+    // To a driver that prepares what it executes that is one statement: its columns are those that were told.
+    let info = all.execute().await.unwrap();
+    assert_eq!(fetch(&mut client, &info).await.unwrap().0.fields().len(), 1);
     let refused = status(all.execute().await.unwrap_err());
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("prepare it again"), "{refused}");
