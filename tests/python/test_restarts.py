@@ -4,9 +4,11 @@ every connection goes on."""
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import adbc_driver_manager
-from harness import PATIENCE, Project, connect, fetch, serving, until, url, users
+import pyarrow.compute as pc
+from harness import PATIENCE, Project, connect, serving, until, url, users
 
 CLIENTS, KILLS, ROWS = 8, 3, 200_000
 COUNT = "select count(*) as n, sum(id) as s from raw_shop.sales where id < ?"
@@ -20,7 +22,13 @@ class Client:
         self.prepare()
 
     def prepare(self):
-        pass
+        self.cursor = self.connection.cursor()
+
+    def close(self):
+        # What a killed server had prepared cannot be closed any more.
+        with suppress(adbc_driver_manager.Error):
+            self.cursor.close()
+        self.connection.close()
 
     def until_over(self, over):
         while not over.is_set():
@@ -34,6 +42,8 @@ class Client:
 
     def prepare_again(self, over):
         try:
+            with suppress(adbc_driver_manager.Error):
+                self.cursor.close()
             self.prepare()
         except adbc_driver_manager.Error:
             over.wait(0.05)
@@ -41,12 +51,13 @@ class Client:
 
 class Plain(Client):
     def ask(self):
-        assert fetch(self.connection, "select max(id) as m from raw_shop.sales").to_pylist() == [{"m": ROWS - 1}]
+        self.cursor.execute("select max(id) as m from raw_shop.sales")
+        assert self.cursor.fetchall() == [(ROWS - 1,)]
 
 
 class Prepared(Client):
     def prepare(self):
-        self.cursor = self.connection.cursor()
+        super().prepare()
         self.cursor.adbc_prepare(COUNT)
 
     def ask(self):
@@ -56,8 +67,9 @@ class Prepared(Client):
 
 class Stream(Client):
     def ask(self):
-        ids = fetch(self.connection, "select id, text from raw_shop.sales").column("id")
-        assert len(ids) == ROWS and sum(ids.to_numpy()) == ROWS * (ROWS - 1) // 2, f"{len(ids)} rows"
+        self.cursor.execute("select id, text from raw_shop.sales")
+        ids = self.cursor.fetch_arrow_table().column("id")
+        assert len(ids) == ROWS and pc.sum(ids).as_py() == ROWS * (ROWS - 1) // 2, f"{len(ids)} rows"
 
 
 class Metadata(Client):
@@ -75,11 +87,10 @@ def test_pooled_connections_go_on_whatever_they_are_in_the_midst_of(tmp_path):
         }
     )
     project.run("ingest")
-    over, port = threading.Event(), None
+    over, port, clients, running = threading.Event(), None, [], []
     with ThreadPoolExecutor(CLIENTS) as pool:
         try:
-            clients, running = [], []
-            for _ in range(KILLS + 1):
+            for kill in [True] * KILLS + [False]:
                 with serving(project, port) as (process, port, _):
                     if not clients:
                         clients = [kind(port) for kind in [Plain, Prepared, Stream, Metadata] * (CLIENTS // 4)]
@@ -92,9 +103,13 @@ def test_pooled_connections_go_on_whatever_they_are_in_the_midst_of(tmp_path):
                         return all(client.answers >= was + 2 for client, was in zip(clients, before))
 
                     until(all_go_on, process)
-                    process.send_signal(signal.SIGKILL)
-                    process.wait(PATIENCE)
+                    if kill:
+                        process.send_signal(signal.SIGKILL)
+                        process.wait(PATIENCE)
+                        continue
+                    over.set()
+                    for client, done in zip(clients, running):
+                        done.result(PATIENCE)
+                        client.close()
         finally:
             over.set()
-        for done in running:
-            done.result(PATIENCE)
