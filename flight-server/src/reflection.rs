@@ -22,6 +22,11 @@ type Message = (&'static str, &'static [Field]);
 /// A field: its name, its number, and what it holds.
 type Field = (&'static str, i32, Holds);
 
+/// A method: its name, what it takes, and what it gives.
+type Method = (&'static str, Side, Side);
+/// A message by its name, and whether many of them come.
+type Side = (&'static str, bool);
+
 #[derive(Debug, Clone, Copy)]
 enum Holds {
     One(Type),
@@ -122,7 +127,7 @@ const MESSAGES: [Message; 16] = [
 const DESCRIPTOR_TYPES: [&str; 3] = ["UNKNOWN", "PATH", "CMD"];
 
 /// The service's methods: what each takes and gives, and whether that is a stream.
-const METHODS: [(&str, (&str, bool), (&str, bool)); 10] = [
+const METHODS: [Method; 10] = [
     ("Handshake", ("HandshakeRequest", true), ("HandshakeResponse", true)),
     ("ListFlights", ("Criteria", false), ("FlightInfo", true)),
     ("GetFlightInfo", ("FlightDescriptor", false), ("FlightInfo", false)),
