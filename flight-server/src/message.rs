@@ -178,7 +178,7 @@ mod tests {
                 while message.has_remaining() {
                     let mut slices = [IoSlice::new(&[]); 3];
                     let count = message.chunks_vectored(&mut slices);
-                    let seen = slices[..count].concat();
+                    let seen: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
                     let step = step.min(seen.len());
                     taken.extend_from_slice(&seen[..step]);
                     message.advance(step);

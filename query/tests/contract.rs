@@ -69,6 +69,7 @@ impl Client for Connection {
             id: &self.id,
             principal: &self.principal,
             session: None,
+            connection: None,
             sql,
         };
         Ok(rows(self.executor.run(&planned, request).await.map_err(refusal)?))
