@@ -112,6 +112,8 @@ fn fitted(expr: Expr, unit: &DataType, schema: &DFSchema) -> Expr {
     if *unit == DataType::Boolean {
         return match expr {
             Expr::Literal(ScalarValue::Utf8(Some(_)), _) => Expr::Cast(Cast::new(Box::new(expr), unit.clone())),
+            // A `real` has fewer digits than most integers.
+            Ok(integer) if integer.is_integer() => Expr::Cast(Cast::new(Box::new(expr), unit.clone())),
             _ => expr,
         };
     }

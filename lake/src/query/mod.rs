@@ -1,6 +1,7 @@
 //! Reading a release: sessions, their catalog, and the statements that they take.
 
 mod arithmetic;
+mod by_value;
 mod casts;
 pub(crate) mod catalog;
 mod comparisons;
@@ -12,7 +13,6 @@ mod functions;
 pub mod gate;
 pub(crate) mod hot;
 mod in_lists;
-mod json_values;
 mod long_lists;
 pub mod metadata;
 pub mod nested;

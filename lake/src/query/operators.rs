@@ -46,6 +46,10 @@ fn beside(expr: Expr, list: Option<DataType>) -> Expr {
     }
 }
 
+fn is_null(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(ScalarValue::Null, _))
+}
+
 /// Operators between two lists.
 fn is_of_lists(op: &Op) -> bool {
     let compares = matches!(op, Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq);
@@ -118,6 +122,13 @@ impl ExprPlanner for TextOperators {
             {
                 "jsonb_concat"
             }
+            // A null that is nothing else is a list of which nothing is added.
+            Op::StringConcat if list(left).is_some() && is_null(right) => {
+                return Ok(PlannerResult::Planned(left.clone()));
+            }
+            Op::StringConcat if list(right).is_some() && is_null(left) => {
+                return Ok(PlannerResult::Planned(right.clone()));
+            }
             Op::Minus if is_json(left) => "jsonb_delete",
             Op::Plus if is_text(left) && is_text(right) => {
                 return Ok(PlannerResult::Original(RawBinaryExpr {
@@ -139,9 +150,10 @@ impl ExprPlanner for TextOperators {
                     None => PlannerResult::Original(expr),
                 });
             }
-            // `[…] && […]`: whether lists have an item in common.
+            // `[…] && […]`: whether lists have an item in common. A null is not one.
             Op::PGOverlap if !is_text(left) => {
-                let args = vec![left.clone(), right.clone()];
+                let null = Expr::Literal(ScalarValue::Null, None);
+                let args = vec![left.clone(), lists::remove::function().call(vec![right.clone(), null])];
                 return Ok(PlannerResult::Planned(
                     datafusion::functions_nested::array_has::array_has_any_udf().call(args),
                 ));

@@ -15,13 +15,13 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::lake::Lake;
 use crate::query::arithmetic::{self, CheckedArithmetic, DoublesAmongDecimals, Guards};
+use crate::query::by_value::ByValue;
 use crate::query::casts::PostgresCasts;
 use crate::query::catalog::ReleaseCatalog;
 use crate::query::comparisons::InOwnType;
 use crate::query::engine_rules;
 use crate::query::functions;
 use crate::query::in_lists::{ItemsOfRows, ListsApart};
-use crate::query::json_values::JsonByValue;
 use crate::query::long_lists::LongLists;
 use crate::query::metadata::Described;
 use crate::query::operators::TextOperators;
@@ -206,7 +206,7 @@ impl Lake {
             Arc::new(CountedRows),
             Arc::new(SumsOfSums),
             Arc::new(ItemsOfRows),
-            Arc::new(JsonByValue),
+            Arc::new(ByValue),
             Arc::new(InOwnType),
             Arc::new(ShownValues),
             Arc::new(PostgresCasts { written: true }),

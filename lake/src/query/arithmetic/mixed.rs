@@ -13,8 +13,8 @@ use datafusion::optimizer::AnalyzerRule;
 
 use crate::query::expressions::rewrite;
 
-/// Functions of the engine that answer with one of their arguments.
-const ONE_OF: [&str; 6] = ["coalesce", "nvl", "ifnull", "greatest", "least", "nullif"];
+/// Functions of the engine that answer with one of their arguments, or with all of them in a list.
+const ONE_OF: [&str; 7] = ["coalesce", "nvl", "ifnull", "greatest", "least", "nullif", "make_array"];
 
 /// Makes doubles of decimals that stand beside doubles.
 #[derive(Debug)]

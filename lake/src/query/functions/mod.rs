@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
-mod aggregates;
+pub(super) mod aggregates;
 mod bounded;
 pub(in crate::query) mod casts;
 mod coalesce;

@@ -159,6 +159,19 @@ impl Cast<'_> {
                 Some(rounded(to(DataType::Timestamp(None, *zone)), *digits))
             }
             DataType::Time(Some(digits @ 0..6), zone) => Some(rounded(to(DataType::Time(None, *zone)), *digits)),
+            DataType::Interval {
+                fields,
+                precision: Some(digits @ 0..6),
+            } => {
+                let fields = fields.clone();
+                Some(rounded(
+                    to(DataType::Interval {
+                        fields,
+                        precision: None,
+                    }),
+                    *digits,
+                ))
+            }
             DataType::Datetime(Some(digits @ 0..6)) => Some(rounded(to(DataType::Datetime(None)), *digits)),
             DataType::TimestampNtz(Some(digits @ 0..6)) => Some(rounded(to(DataType::TimestampNtz(None)), *digits)),
             DataType::Custom(name, modifiers)

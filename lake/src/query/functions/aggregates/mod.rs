@@ -60,6 +60,11 @@ pub(super) fn all() -> Functions {
     }
 }
 
+/// The aggregate of the value whose key is the greatest or the least: `max_by` or `min_by`.
+pub(in crate::query) fn by(name: &str) -> Option<Arc<AggregateUDF>> {
+    by::all().find(|function| function.name() == name)
+}
+
 fn other_names(function: &AggregateUDF, names: &[&'static str]) -> Arc<AggregateUDF> {
     Arc::new(function.clone().with_aliases(names.iter().copied()))
 }

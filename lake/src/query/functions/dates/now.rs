@@ -81,7 +81,7 @@ pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
         of(
             What::TimeOfDay,
             "localtime",
-            &["current_localtime", "utc_time"],
+            &["current_localtime", "current_time", "utc_time"],
             "The time of day at which the statement began, on the clock of UTC.",
         ),
     ]

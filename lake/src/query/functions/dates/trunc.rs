@@ -123,6 +123,9 @@ const SINCE_2000: i64 = 10_957 * DAY;
 
 /// A time with so many digits of its second, to the nearest; of two the one that is farther from 2000, as in PostgreSQL.
 fn round_time(args: &Arguments) -> Result<ArrayRef> {
+    if matches!(args.result, DataType::Interval(_)) {
+        return round_interval(args);
+    }
     let moments = Moments::of(args.array(0)?)?;
     let digits = args.ints(1)?;
     let origin = match args.result {
@@ -138,6 +141,20 @@ fn round_time(args: &Arguments) -> Result<ArrayRef> {
             .map(Some)
     });
     collect(&args.result, rows)
+}
+
+/// An interval with so many digits of its second, to the nearest.
+fn round_interval(args: &Arguments) -> Result<ArrayRef> {
+    let spans = Spans::of(args.array(0)?)?;
+    let digits = args.ints(1)?;
+    let rows = (0..args.rows).map(|row| {
+        let (Some(span), false) = (spans.get(row), args.any_null(row)) else {
+            return Ok(None);
+        };
+        let micros = rounded(span.micros, 0, digits.value(row)).ok_or_else(out_of_range)?;
+        Ok(Some(Span { micros, ..span }))
+    });
+    collect_spans(rows)
 }
 
 /// Microseconds to so many digits of a second, halves away from the origin.
@@ -231,10 +248,15 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         about: "A time to the nearest with so many digits of its second. What `timestamp(3)` is cast by.",
         syntax: "round_time(at, digits)",
         example: "select round_time(timestamp '2024-02-29 10:11:12.3456', 3)",
-        forms: &[&[Kind::Stamp, Kind::Int], &[Kind::Time, Kind::Int]],
+        forms: &[
+            &[Kind::Stamp, Kind::Int],
+            &[Kind::Time, Kind::Int],
+            &[Kind::Span, Kind::Int],
+        ],
         returns: |given| {
             Ok(match given.data_type(0) {
                 time @ DataType::Time64(_) => time.clone(),
+                DataType::Interval(_) | DataType::Duration(_) => INTERVAL,
                 _ => zoned_like(given, 0),
             })
         },

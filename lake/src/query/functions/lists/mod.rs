@@ -16,7 +16,7 @@ use super::define::section;
 
 mod flatten;
 pub(in crate::query) mod order;
-mod remove;
+pub(in crate::query) mod remove;
 
 /// The functions of lists.
 pub(super) fn all() -> Functions {

@@ -23,7 +23,7 @@ struct Remove {
 }
 
 /// The function.
-pub(super) fn function() -> Arc<ScalarUDF> {
+pub(in crate::query) fn function() -> Arc<ScalarUDF> {
     let what = "The list without the items that are the value; without its nulls, if that is null.";
     let documentation = Documentation::builder(section("Lists"), what, "array_remove(list, value)");
     Arc::new(ScalarUDF::from(Remove {

@@ -142,6 +142,8 @@ pub(super) const DEFINITIONS: &[Definition] = &[
             }
             Ok(Some(match column.values.data_type() {
                 DataType::Binary => bytes(row.bytes(0)).into(),
+                // A negative one has as many digits as its type.
+                DataType::Int32 => format!("{:x}", i32::try_from(integer_at(row, 0)?).unwrap_or_default()).into(),
                 _ => format!("{:x}", integer_at(row, 0)?).into(),
             }))
         }),

@@ -1,10 +1,10 @@
-//! JSON is compared, grouped and sorted by its value: `1` is `1.0`, and 9 is before 10. It is kept as text, whose own order is
-//! another one.
+//! JSON and intervals are compared, grouped and sorted by their value: `1` is `1.0`, and 25 hours are more than a day. As they are
+//! kept, their order is another one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::FieldRef;
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue, TableReference};
@@ -13,25 +13,27 @@ use datafusion::functions_aggregate::min_max::min_udaf;
 use datafusion::logical_expr::expr::{InList, InSubquery, WindowFunction};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    Aggregate, Between, BinaryExpr, Case, Distinct, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder,
-    Operator,
+    Aggregate, AggregateUDF, Between, BinaryExpr, Case, Distinct, Expr, ExprSchemable, Join, LogicalPlan,
+    LogicalPlanBuilder, Operator, ScalarUDF,
 };
 use datafusion::optimizer::AnalyzerRule;
 
 use super::expressions::rewrite;
+use super::functions::aggregates;
+use super::functions::dates::{Operation, operation};
 use super::functions::json::{is_json, order};
 
-/// Puts what is compared in the place of JSON wherever it is compared.
+/// Puts what is compared in the place of the values wherever they are compared.
 #[derive(Debug)]
-pub(super) struct JsonByValue;
+pub(super) struct ByValue;
 
-impl AnalyzerRule for JsonByValue {
+impl AnalyzerRule for ByValue {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(of_plan).map(|plan| plan.data)
     }
 
     fn name(&self) -> &str {
-        "json_by_value"
+        "by_value"
     }
 }
 
@@ -39,20 +41,23 @@ fn of_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let schema = merge_schema(&plan.inputs());
     let is_sort = matches!(plan, LogicalPlan::Sort(_));
     let plan = rewrite(plan, |expr| {
-        let expr = match is_sort && json(&expr, &schema) {
-            true => return by_value(expr).map(Transformed::yes),
-            false => expr,
+        let expr = match order_of(&expr, &schema).filter(|_| is_sort) {
+            Some(order) => return Ok(Transformed::yes(order.call(vec![expr]))),
+            None => expr,
         };
         expr.transform_up(|expr| of_expression(expr, &schema))
     })?;
     plan.transform_data(|plan| match plan {
-        LogicalPlan::Distinct(Distinct::All(input)) if input.schema().fields().iter().any(|field| is_json(field)) => {
-            let columns = input.schema().columns().into_iter().map(Expr::Column).collect();
-            grouped(&Aggregate::try_new(input, columns, Vec::new())?)
+        LogicalPlan::Distinct(Distinct::All(input)) => {
+            let columns: Vec<_> = input.schema().columns().into_iter().map(Expr::Column).collect();
+            match columns.iter().any(|column| order_of(column, input.schema()).is_some()) {
+                true => grouped(&Aggregate::try_new(input, columns, Vec::new())?),
+                false => Ok(Transformed::no(LogicalPlan::Distinct(Distinct::All(input)))),
+            }
         }
         LogicalPlan::Aggregate(aggregate) => {
             let schema = aggregate.input.schema();
-            match aggregate.group_expr.iter().any(|key| json(key, schema)) {
+            match aggregate.group_expr.iter().any(|key| order_of(key, schema).is_some()) {
                 true => grouped(&aggregate),
                 false => Ok(Transformed::no(LogicalPlan::Aggregate(aggregate))),
             }
@@ -69,6 +74,20 @@ fn json(expr: &Expr, schema: &DFSchema) -> bool {
         Expr::Column(_) | Expr::ScalarFunction(_) => expr.to_field(schema).is_ok_and(|(_, field)| is_json(&field)),
         _ => false,
     }
+}
+
+/// The function by whose result values are ordered that are not by themselves.
+fn order_of(expr: &Expr, schema: &DFSchema) -> Option<Arc<ScalarUDF>> {
+    match expr {
+        Expr::GroupingSet(_) => None,
+        expr if is_interval(expr, schema) => Some(operation(Operation::IntervalOrder)),
+        expr if json(expr, schema) => order().ok(),
+        _ => None,
+    }
+}
+
+fn is_interval(expr: &Expr, schema: &DFSchema) -> bool {
+    matches!(expr.get_type(schema), Ok(DataType::Interval(_)))
 }
 
 /// Whether the expression is a text that stands for JSON beside JSON.
@@ -152,10 +171,24 @@ fn of_expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         Expr::AggregateFunction(mut call) if call.params.distinct && call.func.name() == "count" => {
             let args = std::mem::take(&mut call.params.args).into_iter();
-            let args = args.map(|arg| if json(&arg, schema) { by_value(arg) } else { Ok(arg) });
-            call.params.args = args.collect::<Result<_>>()?;
+            call.params.args = args
+                .map(|arg| match order_of(&arg, schema) {
+                    Some(order) => order.call(vec![arg]),
+                    None => arg,
+                })
+                .collect();
             Transformed::yes(Expr::AggregateFunction(call))
         }
+        Expr::AggregateFunction(mut call) => match (call.params.args.as_slice(), by_key(call.func.name())) {
+            ([value], Some(function)) if is_interval(value, schema) => {
+                let key = operation(Operation::IntervalOrder).call(vec![value.clone()]);
+                call.params.args.push(key);
+                call.params.distinct = false;
+                call.func = function;
+                Transformed::yes(Expr::AggregateFunction(call))
+            }
+            _ => Transformed::no(Expr::AggregateFunction(call)),
+        },
         Expr::WindowFunction(call) => of_window(call, schema)?,
         other => Transformed::no(other),
     })
@@ -166,9 +199,11 @@ fn of_window(mut call: Box<WindowFunction>, schema: &DFSchema) -> Result<Transfo
     let keys = params.partition_by.iter_mut();
     let keys = keys.chain(params.order_by.iter_mut().map(|sort| &mut sort.expr));
     let mut changes = false;
-    for key in keys.filter(|key| json(key, schema)) {
-        *key = by_value(std::mem::take(key))?;
-        changes = true;
+    for key in keys {
+        if let Some(order) = order_of(key, schema) {
+            *key = order.call(vec![std::mem::take(key)]);
+            changes = true;
+        }
     }
     let expr = Expr::WindowFunction(call);
     Ok(if changes {
@@ -186,13 +221,25 @@ fn compares(op: Operator) -> bool {
     )
 }
 
-/// Keys of a join that are JSON on both sides.
+/// The aggregate of the value whose key is the greatest, or the least.
+fn by_key(aggregate: &str) -> Option<Arc<AggregateUDF>> {
+    match aggregate {
+        "max" => aggregates::by("max_by"),
+        "min" => aggregates::by("min_by"),
+        _ => None,
+    }
+}
+
+/// Keys of a join that are ordered the same way on both sides.
 fn joined(mut join: Join) -> Result<Transformed<LogicalPlan>> {
     let mut changes = false;
     for (left, right) in &mut join.on {
-        if json(left, join.left.schema()) && json(right, join.right.schema()) {
-            *left = by_value(std::mem::take(left))?;
-            *right = by_value(std::mem::take(right))?;
+        let orders = (order_of(left, join.left.schema()), order_of(right, join.right.schema()));
+        if let (Some(order), Some(of_right)) = orders
+            && order == of_right
+        {
+            *left = order.call(vec![std::mem::take(left)]);
+            *right = order.call(vec![std::mem::take(right)]);
             changes = true;
         }
     }
@@ -204,22 +251,23 @@ fn joined(mut join: Join) -> Result<Transformed<LogicalPlan>> {
     })
 }
 
-/// Groups by values, of which each shows the first of its texts.
+/// Groups by values, of which each shows the first of those that are equal.
 fn grouped(aggregate: &Aggregate) -> Result<Transformed<LogicalPlan>> {
     let schema = aggregate.input.schema();
     let mut keys = Vec::with_capacity(aggregate.group_expr.len());
     let mut values = aggregate.aggr_expr.clone();
-    // Where the texts of a key are among the columns that are made.
+    // Where what a key shows is among the columns that are made.
     let mut shown = BTreeMap::new();
     let columns = aggregate.group_expr.len() + aggregate.aggr_expr.len();
     for (place, key) in aggregate.group_expr.iter().enumerate() {
-        if json(key, schema) {
-            let text = key.clone().unalias();
-            shown.insert(place, columns + shown.len());
-            values.push(min_udaf().call(vec![text.clone()]).alias(format!("__json_{place}")));
-            keys.push(by_value(text)?);
-        } else {
-            keys.push(key.clone());
+        match order_of(key, schema) {
+            Some(order) => {
+                let value = key.clone().unalias();
+                shown.insert(place, columns + shown.len());
+                values.push(min_udaf().call(vec![value.clone()]).alias(format!("__shown_{place}")));
+                keys.push(order.call(vec![value]));
+            }
+            None => keys.push(key.clone()),
         }
     }
     let grouped = Aggregate::try_new(aggregate.input.clone(), keys, values)?;
