@@ -1,12 +1,14 @@
 //! Running statements so that none can stop the others: on threads of their own, so many at once, each within its limits.
 //!
-//! Follow a statement: it is planned on a thread for planning; what reads next to nothing (`light`) runs at once, and all
-//! other statements wait for a turn (`queue`); each has a crew of threads to itself (`threads`). They have memory and disk of their own
-//! below the lake's (`memory`) and can be ended between any two batches (`checkpoints`, `interrupt`). Whoever sends the
-//! rows stays on the threads that answer. [`Executor::watch`] ends what takes too long.
+//! Follow a statement: it is planned on a thread for planning, in its turn if that may take long (`folding`); what reads
+//! next to nothing (`light`) runs at once, and all other statements wait for a turn (`queue`); each has a crew of threads
+//! to itself (`threads`). They have memory and disk of their own below the lake's (`memory`) and can be ended between any
+//! two batches (`checkpoints`, `interrupt`). Whoever sends the rows stays on the threads that answer. [`Executor::watch`]
+//! ends what takes too long.
 
 pub(crate) mod checkpoints;
 mod first_rows;
+mod folding;
 mod interrupt;
 mod light;
 mod limits;
@@ -152,7 +154,8 @@ impl Executor {
         let most = statements + UNREAD;
         let computing = Crews::new("computing", parallelism, COMPUTING_STACK, statements, most);
         Ok(Self {
-            planning: Arc::new(planning.with_most_ending(PLANNERS / 2)),
+            // Those whose turn it was may be lost to what never ends, and those that need none go on.
+            planning: Arc::new(planning.with_most_ending(PLANNERS * 3 / 4)),
             planners: Arc::new(Queue::new(PLANNERS / 2, waiting)),
             light: Arc::new(light),
             // Each of those that run may be lost to a statement that never ends, and one is left.
@@ -218,6 +221,7 @@ impl Executor {
     pub async fn run(&self, query: &Arc<PlannedQuery>, request: Request<'_>) -> Result<Run> {
         const DOING: &str = "running the query";
         let (statement, registered) = self.begin(request)?;
+        let is_quick = folding::is_quick(request.sql, &query.plan);
         let (query, theirs) = (query.clone(), statement.clone());
         let prepare = async move {
             let mut state = state_for(&query.workspace.session, theirs.user());
@@ -225,8 +229,15 @@ impl Executor {
             let plan = query.physical(&mut state, interrupt, memory).await;
             prepared(plan.doing(|| DOING)?, &state, &theirs)
         };
-        let planned = self.plan_in_turn(request, prepare);
-        let prepared = statement.interrupt().until_interrupted(planned).await??;
+        let interrupt = statement.interrupt();
+        let prepared = match is_quick {
+            true => interrupt.until_interrupted(self.plan(request.sql, prepare)).await??,
+            false => {
+                interrupt
+                    .until_interrupted(self.plan_in_turn(request, prepare))
+                    .await??
+            }
+        };
         self.start(request, statement, registered, prepared).await
     }
 
