@@ -32,6 +32,7 @@ use tonic::transport::server::Connected;
 use crate::gate::Gate;
 use crate::gathered::Gathered;
 use crate::peer::Peer;
+use crate::self_woken::at_once;
 use crate::uncopied::{Answer, Uncopied};
 
 /// HTTP/2 windows for what clients send.
@@ -117,7 +118,7 @@ where
             _ => served,
         }
     });
-    if let Err(error) = served.await {
+    if let Err(error) = at_once(served).await {
         tracing::debug!(%error, "a connection broke off");
     }
 }

@@ -44,6 +44,7 @@ mod put;
 mod received;
 mod reflection;
 mod rows;
+mod self_woken;
 mod server;
 mod service;
 mod session_messages;
