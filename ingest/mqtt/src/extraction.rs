@@ -142,15 +142,19 @@ impl<'a> Messages<'a> {
         let (flush, wait) = (self.source.flush.0, self.source.wait.0);
         let longest = if are_kept { flush } else { LONGEST };
         let (finishing, gathering) = (self.is_last, Instant::now());
-        while session.drain().await? == Drained::All && !finishing && !are_kept && !wait.is_zero() {
+        let waits = !finishing && !are_kept && !wait.is_zero();
+        let mut one_by_one = false;
+        // What is to be told makes room at the broker: it may have more.
+        while session.drain().await? == Drained::All && waits && !session.has_released() {
             if gathering.elapsed() >= flush {
-                // They come one by one: who waited for a pause would wait for ever.
-                self.is_last = true;
+                // Who waited for a pause would wait for ever. A broker that only takes its time has more.
+                self.is_last |= one_by_one;
                 break;
             }
             if !session.wait(wait).await? {
                 break;
             }
+            one_by_one = true;
         }
         self.is_last |= self.began.elapsed() >= longest;
         let chunk = self.chunk(&mut session, finishing).await?;

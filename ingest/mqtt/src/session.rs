@@ -190,7 +190,12 @@ impl Session {
 
     /// Whether there is something to land, or to tell the broker.
     pub(crate) fn has_pending(&self) -> bool {
-        !self.waiting.is_empty() || !self.released.is_empty()
+        !self.waiting.is_empty() || self.has_released()
+    }
+
+    /// Whether the broker has let go of messages of QoS 2, and is to be told that they are forgotten.
+    pub(crate) fn has_released(&self) -> bool {
+        !self.released.is_empty()
     }
 
     /// The messages that wait.

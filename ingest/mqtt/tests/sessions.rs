@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Broker, PASSWORD};
+use crate::broker::{Broker, Mood, PASSWORD};
 
 /// A table that is not there yet.
 struct NoTable;
@@ -75,11 +75,15 @@ impl Plant {
         }
     }
 
-    /// The source, with its own `keys` and those of the stream.
+    /// The source, with its own `keys` and those of the stream; it waits for no other message.
     fn source(&self, keys: &str, stream: &str) -> Box<dyn Source> {
+        self.source_that_waits(&format!("wait: 0s\n{keys}"), stream)
+    }
+
+    fn source_that_waits(&self, keys: &str, stream: &str) -> Box<dyn Source> {
         let file = self.folder.path().join("plant.yml");
         let text = format!(
-            "kind: mqtt\nbroker: mqtt://cordada:{PASSWORD}@{}\nclient_id: c\nwait: 0s\n{keys}\nstreams: {{r: {{{stream}}}}}\n",
+            "kind: mqtt\nbroker: mqtt://cordada:{PASSWORD}@{}\nclient_id: c\n{keys}\nstreams: {{r: {{{stream}}}}}\n",
             self.broker.address
         );
         std::fs::write(&file, text).unwrap();
@@ -167,6 +171,23 @@ async fn a_backlog_larger_than_the_window_lands_in_windows() {
         plant.load(&*source, &mut taken).await.unwrap();
         assert_eq!(taken.payloads, numbers(0..10));
         assert!(taken.chunks >= 4, "{}", taken.chunks);
+        assert_eq!(plant.broker.kept("c-r"), 0);
+    }
+}
+
+/// Its answers take longer than a message may wait for others: that says nothing about how many there are.
+#[tokio::test]
+async fn a_backlog_of_a_slow_broker_lands_in_one_load() {
+    let plant = Plant::new().await;
+    plant.broker.set(Mood::Slow);
+    for qos in [1, 2] {
+        plant.broker.subscribed("c-r", "a/#", qos);
+        plant.publish(0..10);
+        let keys = "wait: 1ms\nflush: 1ms\nlimits: {in_flight: 3}";
+        let source = plant.source_that_waits(keys, &format!("topics: 'a/#', qos: {qos}"));
+        let mut taken = Taken::default();
+        plant.load(&*source, &mut taken).await.unwrap();
+        assert_eq!(taken.payloads, numbers(0..10));
         assert_eq!(plant.broker.kept("c-r"), 0);
     }
 }

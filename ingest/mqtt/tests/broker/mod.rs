@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,6 +15,9 @@ use self::packets::{Answer, Asked, Connect};
 mod packets;
 
 pub const PASSWORD: &str = "s3cret";
+
+/// What a slow broker takes its time for.
+pub const SLOW: Duration = Duration::from_millis(2);
 
 /// How the broker is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub enum Mood {
     Damaged,
     /// Answers nothing.
     Silent,
+    /// Takes longer than [`SLOW`] for each answer to a ping.
+    Slow,
 }
 
 /// A message on its way to a session.
@@ -233,6 +239,9 @@ impl Connection {
             // What was published meanwhile goes before the answer.
             if !self.deliver(&mut served).await {
                 return;
+            }
+            if matches!(packet, Asked::Ping) && self.mood() == Mood::Slow {
+                tokio::time::sleep(SLOW).await;
             }
             if !self.answer(&mut served, packet).await {
                 break;
