@@ -106,14 +106,14 @@ fn fitted(expr: Expr, unit: &DataType, schema: &DFSchema) -> Expr {
             Ok(DataType::Decimal128(..)) => {
                 double(&expr).unwrap_or_else(|| Expr::Cast(Cast::new(Box::new(expr), unit.clone())))
             }
+            // A `real` has fewer digits than most integers.
+            Ok(integer) if integer.is_integer() => Expr::Cast(Cast::new(Box::new(expr), unit.clone())),
             _ => expr,
         };
     }
     if *unit == DataType::Boolean {
         return match expr {
             Expr::Literal(ScalarValue::Utf8(Some(_)), _) => Expr::Cast(Cast::new(Box::new(expr), unit.clone())),
-            // A `real` has fewer digits than most integers.
-            Ok(integer) if integer.is_integer() => Expr::Cast(Cast::new(Box::new(expr), unit.clone())),
             _ => expr,
         };
     }
