@@ -41,7 +41,7 @@ fn of_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let schema = merge_schema(&plan.inputs());
     let is_sort = matches!(plan, LogicalPlan::Sort(_));
     let plan = rewrite(plan, |expr| {
-        let expr = match order_of(&expr, &schema).filter(|_| is_sort) {
+        let expr = match is_sort.then(|| order_of(&expr, &schema)).flatten() {
             Some(order) => return Ok(Transformed::yes(order.call(vec![expr]))),
             None => expr,
         };

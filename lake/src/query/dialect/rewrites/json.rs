@@ -20,7 +20,7 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
     Ok(())
 }
 
-/// Literals of VALUES that stand among JSON are JSON.
+/// Literals and nulls of VALUES that stand among JSON are JSON.
 fn alike(column: &mut [&mut Expr]) {
     let name = column.iter().find_map(|cell| match cell {
         Expr::Function(function) => name_of(&function.name).filter(|name| matches!(name.as_str(), "json" | "jsonb")),
@@ -30,7 +30,8 @@ fn alike(column: &mut [&mut Expr]) {
         return;
     };
     for cell in column {
-        if literal(cell).is_some() {
+        let is_null = matches!(&**cell, Expr::Value(value) if value.value == Value::Null);
+        if is_null || literal(cell).is_some() {
             **cell = call(&name, [take(cell)]);
         }
     }

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::dates::{call, text};
 use super::numerics;
+use super::{calls, value_columns};
 use crate::query::walk;
 
 /// Rewrites them.
@@ -17,7 +18,36 @@ use crate::query::walk;
 /// # Errors
 /// Plan: the type has no format.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
+    value_columns::each(statement, alike);
     walk::rewrite(statement, &mut Types)
+}
+
+/// Texts of VALUES that stand among values of one written type are of that type: `values (date '2024-01-31'), ('2024-02-29')`.
+fn alike(column: &mut [&mut Expr]) {
+    let mut written = column.iter().filter_map(|cell| match &**cell {
+        Expr::Cast {
+            data_type,
+            format: None,
+            ..
+        } => Some(data_type),
+        Expr::TypedString(typed) => Some(&typed.data_type),
+        _ => None,
+    });
+    let Some(data_type) = written.next().cloned() else {
+        return;
+    };
+    if written.any(|other| *other != data_type) {
+        return;
+    }
+    for cell in column {
+        if calls::literal(cell).is_some() {
+            let cast = Cast {
+                lenient: false,
+                data_type: &data_type,
+            };
+            **cell = cast.plain(calls::take(cell));
+        }
+    }
 }
 
 struct Types;

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Float32Type, Float6
 use datafusion::common::{Result, exec_datafusion_err, exec_err, internal_err};
 
 use super::from_text::of_text;
-use super::{OnFailure, differs, is_decimal, is_list, is_text, item, lists, numbers, text, type_name};
+use super::{OnFailure, differs, is_decimal, is_list, is_text, item, lists, numbers, records, text, type_name};
 use crate::query::functions::dates::values::{Moments, Span, Spans, collect, collect_spans};
 
 /// The array in the type.
@@ -175,6 +175,7 @@ fn to_text(array: &ArrayRef) -> Result<ArrayRef> {
             (0..array.len()).map(|row| spans.get(row).map(text::interval)).collect()
         }
         list if is_list(list) => lists::to_text(array)?,
+        T::Struct(_) => records::to_text(array)?,
         other => return internal_err!("{other} has its text from the engine"),
     };
     Ok(Arc::new(texts))

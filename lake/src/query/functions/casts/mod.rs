@@ -10,6 +10,7 @@ mod lists;
 mod named;
 mod numbers;
 pub(in crate::query) mod numeric;
+mod records;
 pub(in crate::query) mod shown;
 mod text;
 mod times;
@@ -70,6 +71,7 @@ pub(in crate::query) fn differs(from: &DataType, to: &DataType) -> bool {
                         | T::Time64(_)
                         | T::Interval(_)
                         | T::Duration(_)
+                        | T::Struct(_)
                 )
                 || is_list(from)
         }
