@@ -40,6 +40,7 @@ use crate::query::sums_of_sums::SumsOfSums;
 use crate::query::time_operators::TimeOperators;
 use crate::query::truth::AsComparisons;
 use crate::query::types::Types;
+use crate::query::unique_keys;
 use crate::query::without_from::WithoutFrom;
 use crate::release::Release;
 
@@ -226,6 +227,7 @@ impl Lake {
         let mut physical = equal_names::told_apart(outer_joins::rules());
         physical.push(Arc::new(FlatFilters));
         physical.push(Arc::new(LongLists));
+        let physical = unique_keys::untold(physical);
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.runtime().clone())
