@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::functions::string::expr_fn::starts_with;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, Operator, ScalarUDF, binary_expr, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator as Op;
@@ -149,6 +150,10 @@ impl ExprPlanner for TextOperators {
                     Some(call) => PlannerResult::Planned(call),
                     None => PlannerResult::Original(expr),
                 });
+            }
+            Op::PGStartsWith => {
+                let starts = starts_with(left.clone(), right.clone());
+                return Ok(PlannerResult::Planned(starts));
             }
             // `[…] && […]`: whether lists have an item in common. A null is not one.
             Op::PGOverlap if !is_text(left) => {

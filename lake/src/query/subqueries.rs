@@ -112,7 +112,9 @@ fn with_null(within: &InSubquery, input: &LogicalPlan) -> Result<Option<Expr>> {
     // A correlated value comes from further out, whose nullability is not known here.
     let sought_nullable = within.expr.nullable(input.schema()).unwrap_or(true);
     let value_nullable = values.schema().field(0).is_nullable();
-    if !sought_nullable && !value_nullable {
+    // NOT IN of what belongs to the row is a join that the engine makes only for one key.
+    let is_anti_join = within.negated && !subquery.outer_ref_columns.is_empty();
+    if !sought_nullable && !value_nullable && !is_anti_join {
         return Ok(None);
     }
     let exists = |plan: Arc<LogicalPlan>| {

@@ -59,9 +59,49 @@ impl ExprPlanner for TimeOperators {
         let (Ok(left), Ok(right)) = (expr.left.get_type(schema), expr.right.get_type(schema)) else {
             return Ok(PlannerResult::Original(expr));
         };
+        let (expr, left, right) = with_text_read(expr, op, left, right);
         let planned = plan(op, expr.left.clone(), &left, expr.right.clone(), &right);
         Ok(planned.map_or(PlannerResult::Original(expr), PlannerResult::Planned))
     }
+}
+
+/// A text that is written beside a time: what is taken from a time is one of its kind, `at - '2024-01-01'`, and what is added
+/// to one is an interval, `at + '1 day'`.
+fn with_text_read(
+    expr: RawBinaryExpr,
+    op: Operator,
+    left: DataType,
+    right: DataType,
+) -> (RawBinaryExpr, DataType, DataType) {
+    let read_as = |beside: &DataType| match (op, Side::of(beside)) {
+        (Operator::Plus | Operator::Minus, Side::Interval | Side::Duration) => Some(INTERVAL),
+        (Operator::Plus, Side::Date | Side::Timestamp | Side::Time) => Some(INTERVAL),
+        (Operator::Minus, Side::Date | Side::Timestamp | Side::Time) => Some(beside.clone()),
+        _ => None,
+    };
+    let is_text = |expr: &Expr, own: &DataType| Side::of(own) == Side::Text && is_literal(expr);
+    let RawBinaryExpr {
+        op: written,
+        left: of_left,
+        right: of_right,
+    } = expr;
+    let (of_left, left, of_right, right) = match (is_text(&of_left, &left), is_text(&of_right, &right)) {
+        (true, false) => match read_as(&right) {
+            Some(read) => (cast(of_left, read.clone()), read, of_right, right),
+            None => (of_left, left, of_right, right),
+        },
+        (false, true) => match read_as(&left) {
+            Some(read) => (of_left, left, cast(of_right, read.clone()), read),
+            None => (of_left, left, of_right, right),
+        },
+        _ => (of_left, left, of_right, right),
+    };
+    let expr = RawBinaryExpr {
+        op: written,
+        left: of_left,
+        right: of_right,
+    };
+    (expr, left, right)
 }
 
 fn operator(op: &BinaryOperator) -> Option<Operator> {
@@ -104,11 +144,6 @@ fn plan(op: Operator, left: Expr, of_left: &DataType, right: Expr, of_right: &Da
         }
         (side, Operator::Plus, Side::Date | Side::Timestamp) if side.is_span() => {
             binary(as_timestamp(right, of_right), op, as_interval(left, is_left))
-        }
-        (Side::Timestamp, Operator::Plus | Operator::Minus, Side::Text)
-            if is_literal(&right) && op == Operator::Plus =>
-        {
-            binary(left, op, cast(right, INTERVAL))
         }
         (Side::Timestamp, Operator::Minus, Side::Timestamp | Side::Date)
         | (Side::Date, Operator::Minus, Side::Timestamp) => {

@@ -129,10 +129,9 @@ fn custom(name: &str, modifiers: &[String]) -> Result<Option<DataType>> {
         },
         "money" => T::Decimal128(19, 2),
         "smallmoney" => T::Decimal128(10, 4),
-        "nchar" | "varchar2" | "nvarchar2" | "bpchar" | "ntext" | "citext" | "name" | "xml" | "variant" | "super"
-        | "object" | "string" | "text" | "uniqueidentifier" | "sysname" | "geography" | "geometry" | "long varchar" => {
-            T::Utf8View
-        }
+        "nchar" | "varchar2" | "nvarchar2" | "bpchar" | "\"char\"" | "ntext" | "citext" | "name" | "xml"
+        | "variant" | "super" | "object" | "string" | "text" | "uniqueidentifier" | "sysname" | "geography"
+        | "geometry" | "long varchar" => T::Utf8View,
         "datetime2" | "smalldatetime" | "timestamp_s" | "timestamp_ms" | "timestamp_us" | "timestamp_ns"
         | "timestamp_ntz" | "timestampntz" => timestamp(false),
         "datetimeoffset" | "timestamp_ltz" | "timestamp_tz" | "timestampltz" => timestamp(true),

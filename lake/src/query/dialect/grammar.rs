@@ -177,12 +177,15 @@ impl Dialect for Grammar {
         Some(Ok(binds))
     }
 
-    /// A sign binds before every operator but `::`, `[…]` and `.`; `~` after all arithmetic.
+    /// A sign binds before every operator but `::`, `[…]` and `.`; `~`, `|/`, `||/` and `@` after all arithmetic.
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
         let (op, binds) = match parser.peek_token_ref().token {
             Token::Minus => (UnaryOperator::Minus, binding::SIGN),
             Token::Plus => (UnaryOperator::Plus, binding::SIGN),
             Token::Tilde => (UnaryOperator::BitwiseNot, binding::OTHER),
+            Token::PGSquareRoot => (UnaryOperator::PGSquareRoot, binding::OTHER),
+            Token::PGCubeRoot => (UnaryOperator::PGCubeRoot, binding::OTHER),
+            Token::AtSign => (UnaryOperator::PGAbs, binding::OTHER),
             _ => return None,
         };
         parser.advance_token();

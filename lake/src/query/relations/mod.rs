@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::planner::RelationPlanner;
 
+mod aliases;
 mod dependent;
 mod pivot;
 mod push;
@@ -15,5 +16,9 @@ pub(super) use dependent::DependentJoins;
 
 /// The planners of relations.
 pub(super) fn planners() -> Vec<Arc<dyn RelationPlanner>> {
-    vec![Arc::new(unnest::Unnests), Arc::new(pivot::Pivots)]
+    vec![
+        Arc::new(unnest::Unnests),
+        Arc::new(pivot::Pivots),
+        Arc::new(aliases::Aliases),
+    ]
 }

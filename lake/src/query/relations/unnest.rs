@@ -4,7 +4,9 @@ use arrow::datatypes::{DataType, Field};
 use datafusion::common::{Column, DFSchema, NullHandling, Result, UnnestOptions, plan_err};
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlanBuilder, cast, lit};
-use datafusion::sql::sqlparser::ast::{Ident, TableAlias, TableAliasColumnDef, TableFactor};
+use datafusion::sql::sqlparser::ast::TableFactor;
+
+use super::aliases::complete;
 
 /// Plans UNNEST.
 #[derive(Debug)]
@@ -98,15 +100,9 @@ fn plan(relation: TableFactor, context: &mut dyn RelationPlannerContext) -> Resu
         .unnest_columns_with_options(columns, options)?
         .project(shown)?
         .build()?;
-    // An alias may name fewer columns than there are.
-    let alias = alias.map(|mut alias: TableAlias| {
-        if !alias.columns.is_empty() {
-            for name in names.into_iter().skip(alias.columns.len()) {
-                let name = Ident::with_quote('"', name);
-                alias.columns.push(TableAliasColumnDef { name, data_type: None });
-            }
-        }
-        alias
+    let alias = alias.map(|alias| match alias.columns.is_empty() {
+        true => alias,
+        false => complete(alias, names),
     });
     Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
 }

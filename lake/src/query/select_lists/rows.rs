@@ -293,7 +293,7 @@ impl Question {
 
 /// The names of the columns of a relation, as its text says them.
 fn written(factor: &TableFactor) -> Vec<Ident> {
-    let TableFactor::Derived { subquery, alias, .. } = factor else {
+    let (TableFactor::Derived { alias, .. } | TableFactor::UNNEST { alias, .. }) = factor else {
         return Vec::new();
     };
     if let Some(TableAlias { columns, .. }) = alias
@@ -301,6 +301,9 @@ fn written(factor: &TableFactor) -> Vec<Ident> {
     {
         return columns.iter().map(|column| column.name.clone()).collect();
     }
+    let TableFactor::Derived { subquery, .. } = factor else {
+        return Vec::new();
+    };
     let mut body = &*subquery.body;
     while let SetExpr::SetOperation { left, .. } = body {
         body = left;
@@ -362,6 +365,10 @@ impl Apply<'_> {
         let frame = frames.get(place)?;
         let columns = self.known.get(&frame.number)?.columns.get(&name)?;
         let relation = frame.relations.iter().find(|relation| relation.name == name)?;
+        // The row of a function's values is the value.
+        if let (TableFactor::UNNEST { .. }, [value]) = (&relation.factor, columns.as_slice()) {
+            return Some(wildcards::column_of(value));
+        }
         let row = struct_of(columns)?;
         match relation.is_optional {
             true => unless_null(columns, row),

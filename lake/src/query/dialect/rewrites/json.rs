@@ -75,6 +75,17 @@ fn of_expression(expr: &mut Expr) -> Result<()> {
     }
 }
 
+/// The fields of a row have no names but `f1`, `f2` …
+fn name_fields(arg: &mut FunctionArg) {
+    if let FunctionArg::Unnamed(FunctionArgExpr::Expr(row)) = arg
+        && let Expr::Tuple(fields) = row
+    {
+        let named = std::mem::take(fields).into_iter().zip(1..);
+        let named = named.flat_map(|(field, place)| [text(format!("f{place}")), field]);
+        *row = call("named_struct", named.collect::<Vec<_>>());
+    }
+}
+
 /// Pairs of `name: value`, `name value value`, `key name value value`, and what is done with nulls.
 fn of_function(function: &mut Function) -> Result<()> {
     let Some(name) = name_of(&function.name) else {
@@ -88,6 +99,9 @@ fn of_function(function: &mut Function) -> Result<()> {
     let FunctionArguments::List(list) = &mut function.args else {
         return Ok(());
     };
+    if name.starts_with("json") || matches!(name.as_str(), "to_json" | "to_jsonb" | "row_to_json") {
+        list.args.iter_mut().for_each(name_fields);
+    }
     if !is_object && !is_array {
         return Ok(());
     }

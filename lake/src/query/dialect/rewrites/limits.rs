@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::build;
-use super::calls::take;
+use super::calls::{literal, take};
 use super::templates;
 use crate::query::walk;
 
@@ -86,12 +86,20 @@ fn of_query(query: &mut Query) -> Result<()> {
     Ok(())
 }
 
-/// `limit null` and `offset null` are no limit (PostgreSQL, "LIMIT and OFFSET").
+/// `limit null` and `offset null` are no limit, and `limit '2'` is one of two (PostgreSQL, "LIMIT and OFFSET").
 fn without_null(query: &mut Query) {
     let is_null = |expr: &Expr| matches!(expr, Expr::Value(ValueWithSpan { value: Value::Null, .. }));
+    let read = |expr: &mut Expr| {
+        let number = literal(expr).and_then(|text| text.trim().parse::<u64>().ok());
+        if let Some(number) = number {
+            *expr = build::number(&number.to_string());
+        }
+    };
     if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
         limit.take_if(|limit| is_null(limit));
         offset.take_if(|offset| is_null(&offset.value));
+        limit.iter_mut().for_each(read);
+        offset.iter_mut().map(|offset| &mut offset.value).for_each(read);
     }
 }
 

@@ -1,14 +1,14 @@
 //! PostgreSQL's operators before a number, which the engine knows as functions: `~ 5`, `|/ 16`, `||/ 27`, `@ -5`; slices of
-//! lists without a bound, `a[:2]`; and `decode(x, value, result, …)` of Oracle and Snowflake, which is another function than
-//! PostgreSQL's `decode(text, format)`.
+//! lists without a bound, `a[:2]`, and fields of records, `(a).b`; lists of columns, `array[a, b]`; and functions that are
+//! others elsewhere, or are made of others: `decode(x, value, result, …)` of Oracle and Snowflake, `num_nulls(a, b)`.
 
 use datafusion::common::Result;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, ObjectNamePart, Statement, Subscript, UnaryOperator,
+    AccessExpr, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
+    Ident, ObjectName, ObjectNamePart, Statement, Subscript, UnaryOperator,
 };
 
-use super::build;
+use super::{build, calls, templates};
 use crate::query::walk;
 
 /// Writes them as calls.
@@ -25,6 +25,18 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
         {
             "decode_values".clone_into(&mut name.value);
         }
+        if let Expr::Function(call) = expr
+            && let Some(made) = made_of_others(call)?
+        {
+            *expr = made;
+        }
+        if let Expr::Array(list) = expr
+            && walk::any(list, |item| !matches!(item, Expr::Value(_) | Expr::UnaryOp { .. }))
+        {
+            // The engine reads the items of a list as if nothing were around it.
+            *expr = calls::call("make_array", std::mem::take(&mut list.elem));
+        }
+        fields(expr);
         if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
             for access in access_chain {
                 if let AccessExpr::Subscript(Subscript::Slice {
@@ -59,6 +71,72 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// Fields of records, each as a call.
+fn fields(expr: &mut Expr) {
+    let is_field = |access: &AccessExpr| matches!(access, AccessExpr::Dot(Expr::Identifier(_)));
+    let Expr::CompoundFieldAccess { root, access_chain } = expr else {
+        return;
+    };
+    if !access_chain.iter().any(is_field) {
+        return;
+    }
+    let mut value = calls::take(root);
+    let mut chain = Vec::new();
+    let access = |root: Expr, chain: Vec<AccessExpr>| match chain.is_empty() {
+        true => root,
+        false => Expr::CompoundFieldAccess {
+            root: Box::new(root),
+            access_chain: chain,
+        },
+    };
+    for part in std::mem::take(access_chain) {
+        match part {
+            AccessExpr::Dot(Expr::Identifier(name)) => {
+                let name = match name.quote_style {
+                    Some(_) => name.value,
+                    None => name.value.to_lowercase(),
+                };
+                let record = access(value, std::mem::take(&mut chain));
+                value = calls::call("get_field", [record, calls::text(name)]);
+            }
+            part => chain.push(part),
+        }
+    }
+    *expr = access(value, chain);
+}
+
+/// PostgreSQL's functions that are expressions of others.
+fn made_of_others(call: &Function) -> Result<Option<Expr>> {
+    let (Some(name), FunctionArguments::List(list)) = (calls::name_of(&call.name), &call.args) else {
+        return Ok(None);
+    };
+    let count = |template: &str| -> Result<Option<Expr>> {
+        let args = calls::plain_args(&list.args).unwrap_or_default();
+        let counted = args
+            .into_iter()
+            .map(|arg| templates::expression(template, &[build::nested(arg)]));
+        let counted = counted.collect::<Result<Vec<_>>>()?;
+        let sum = counted
+            .into_iter()
+            .reduce(|left, right| build::binary(left, BinaryOperator::Plus, right));
+        Ok(sum.map(build::nested))
+    };
+    match name.as_str() {
+        "num_nulls" => count("(case when $1 is null then 1 else 0 end)"),
+        "num_nonnulls" => count("(case when $1 is null then 0 else 1 end)"),
+        // A list begins with its first item.
+        "array_lower" => {
+            let length = calls::call("array_length", calls::plain_args(&list.args).unwrap_or_default());
+            templates::expression("nullif(least($1, 1), 0)", &[length]).map(Some)
+        }
+        "array_upper" => {
+            let length = calls::call("array_length", calls::plain_args(&list.args).unwrap_or_default());
+            templates::expression("nullif($1, 0)", &[length]).map(Some)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// The place of the last item.

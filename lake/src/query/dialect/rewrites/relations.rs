@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Join, JoinConstraint, JoinOperator, LateralView,
-    ObjectName, Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor,
-    TableWithJoins, Value, VisitorMut,
+    BinaryOperator, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Join,
+    JoinConstraint, JoinOperator, LateralView, ObjectName, Query, Select, SelectItem, SetExpr, Statement, TableAlias,
+    TableAliasColumnDef, TableFactor, TableWithJoins, Value, VisitorMut,
 };
 
-use super::calls::{call, name_of, plain_args, take};
+use super::calls::{call, literal, name_of, plain_args, take};
 use super::records;
 use crate::query::walk;
 
@@ -248,10 +248,43 @@ fn list_function(name: &str) -> Option<&'static str> {
         "json_each_text" | "jsonb_each_text" => "json_each_text",
         "regexp_split_to_table" => "regexp_split_to_array",
         "regexp_matches" => "regexp_match_groups",
+        "generate_subscripts" => "list_ordinals",
         "string_to_table" => "string_to_array",
         "string_split" | "split_to_table" | "strsplit_to_table" => "split",
         _ => return None,
     })
+}
+
+/// Functions whose column is `value`: of SQL Server and Snowflake, and PostgreSQL's of JSON.
+const HAVE_VALUES: [&str; 6] = [
+    "string_split",
+    "split_to_table",
+    "json_array_elements",
+    "jsonb_array_elements",
+    "json_array_elements_text",
+    "jsonb_array_elements_text",
+];
+
+/// The arguments of a function as its list takes them: the step of a series of times is an interval, and a list has one
+/// dimension.
+fn arguments(name: &str, mut args: Vec<Expr>) -> Vec<Expr> {
+    match (name, args.as_mut_slice()) {
+        ("generate_series" | "range", [_, _, step]) if literal(step).is_some() => {
+            *step = Expr::Cast {
+                kind: CastKind::Cast,
+                expr: Box::new(take(step)),
+                data_type: DataType::Interval {
+                    fields: None,
+                    precision: None,
+                },
+                array: false,
+                format: None,
+            };
+        }
+        ("generate_subscripts", [_, _]) => args.truncate(1),
+        _ => {}
+    }
+    args
 }
 
 fn of_function(
@@ -277,10 +310,9 @@ fn of_function(
         };
         match function {
             "" => (args, ""),
-            function => (vec![call(function, args)], name),
+            function => (vec![call(function, arguments(name, args))], name),
         }
     };
-    let value = matches!(name, "string_split" | "split_to_table");
     let alias = alias.or_else(|| {
         (!own.is_empty()).then(|| TableAlias {
             explicit: true,
@@ -290,8 +322,8 @@ fn of_function(
         })
     });
     let alias = alias.map(|mut alias| {
-        // SQL Server and Snowflake call the parts `value`, Spark and PostgreSQL the rows by the relation's name.
-        if value && alias.columns.is_empty() {
+        // Others are called as the relation is.
+        if alias.columns.is_empty() && HAVE_VALUES.contains(&name) {
             alias.columns = vec![column(Ident::new("value"))];
         }
         alias
@@ -342,8 +374,8 @@ fn flatten(args: Vec<FunctionArg>) -> Result<Expr> {
     Ok(call("flatten_rows", [input, outer]))
 }
 
-/// A function that gives rows in a column of a select list: alone, as a part of what it gives, `(regexp_matches(a, 'x'))[1]`, or
-/// cast; and wherever it stands in the column, if it has no other meaning.
+/// A function that gives rows in a column of a select list: alone, as a part of what it gives, `(regexp_matches(a, 'x'))[1]`,
+/// cast, or calculated with; and wherever it stands in the column, if it has no other meaning.
 fn of_item(expr: &mut Expr) -> Result<()> {
     let is_query = |expr: &Expr| {
         matches!(
@@ -361,14 +393,32 @@ fn of_item(expr: &mut Expr) -> Result<()> {
             Ok(())
         })?;
     }
-    let mut whole = expr;
-    while let Expr::CompoundFieldAccess { root: inner, .. } | Expr::Nested(inner) | Expr::Cast { expr: inner, .. } =
-        whole
-    {
-        whole = inner;
-    }
-    of_rows(whole);
+    of_part(expr);
     Ok(())
+}
+
+/// The functions that the column is, is a part of, or is calculated from.
+fn of_part(expr: &mut Expr) {
+    match expr {
+        Expr::CompoundFieldAccess { root: inner, .. } | Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => {
+            of_part(inner);
+        }
+        Expr::BinaryOp {
+            left,
+            op:
+                BinaryOperator::Plus
+                | BinaryOperator::Minus
+                | BinaryOperator::Multiply
+                | BinaryOperator::Divide
+                | BinaryOperator::Modulo
+                | BinaryOperator::StringConcat,
+            right,
+        } => {
+            of_part(left);
+            of_part(right);
+        }
+        expr => of_rows(expr),
+    }
 }
 
 /// Functions that give rows wherever they stand. Others of these names give lists elsewhere, or a condition.
@@ -405,6 +455,6 @@ fn of_rows(expr: &mut Expr) {
         ("", [one]) if name.ends_with("_outer") => call("unnest_outer", [one.clone()]),
         ("", [one]) if name == "explode" => call("unnest", [one.clone()]),
         ("", _) => take(expr),
-        (of_list, _) => call("unnest", [call(of_list, args)]),
+        (of_list, _) => call("unnest", [call(of_list, arguments(&name, args))]),
     };
 }
