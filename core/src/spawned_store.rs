@@ -2,6 +2,9 @@
 //!
 //! A connection lives on the runtime that opened it, and is used by whoever asks the store next. Queries have runtimes of
 //! their own, which come and go and may be busy: none of them may be what a connection depends on.
+//!
+//! What it gives is as long as it says: HTTP does not tell a body that somebody on the way cut from a whole one, and readers
+//! trust what they get.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,8 +15,9 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
+    OBJECT_STORE_COALESCE_DEFAULT, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    RenameOptions, Result, coalesce_ranges,
 };
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -77,6 +81,50 @@ fn broken_off(error: JoinError) -> Error {
     }
 }
 
+async fn get_range(store: &Arc<dyn ObjectStore>, location: &Path, range: Range<u64>) -> Result<Bytes> {
+    let options = GetOptions::new().with_range(Some(range));
+    let got = store.get_opts(location, options).await?;
+    let length = length(&got);
+    let bytes = got.bytes().await?;
+    match bytes.len() as u64 == length {
+        true => Ok(bytes),
+        false => Err(cut_off(location, bytes.len() as u64, length)),
+    }
+}
+
+/// How many bytes an answer says that it is.
+fn length(got: &GetResult) -> u64 {
+    got.range.end.saturating_sub(got.range.start)
+}
+
+/// The bytes, and an error if they are not so many.
+fn whole(bytes: BoxStream<'static, Result<Bytes>>, location: Path, length: u64) -> BoxStream<'static, Result<Bytes>> {
+    let state = Some((bytes, 0));
+    let next = move |state: Option<(BoxStream<'static, Result<Bytes>>, u64)>| {
+        let location = location.clone();
+        async move {
+            let (mut bytes, given) = state?;
+            match bytes.next().await {
+                Some(Ok(part)) => {
+                    let given = given + part.len() as u64;
+                    Some((Ok(part), Some((bytes, given))))
+                }
+                Some(Err(error)) => Some((Err(error), None)),
+                None if given == length => None,
+                None => Some((Err(cut_off(&location, given, length)), None)),
+            }
+        }
+    };
+    stream::unfold(state, next).boxed()
+}
+
+fn cut_off(location: &Path, given: u64, length: u64) -> Error {
+    Error::Generic {
+        store: "spawned",
+        source: format!("{location} was cut off on the way: {given} bytes came of {length}").into(),
+    }
+}
+
 impl std::fmt::Display for SpawnedStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.inner.fmt(f)
@@ -104,8 +152,9 @@ impl ObjectStore for SpawnedStore {
         let location = location.clone();
         let got = self.ask(|store| async move { store.get_opts(&location, options).await });
         let mut got = got.await?;
+        let (location, length) = (got.meta.location.clone(), length(&got));
         got.payload = match got.payload {
-            GetResultPayload::Stream(bytes) => GetResultPayload::Stream(self.read(bytes)),
+            GetResultPayload::Stream(bytes) => GetResultPayload::Stream(whole(self.read(bytes), location, length)),
             file => file,
         };
         Ok(got)
@@ -113,8 +162,11 @@ impl ObjectStore for SpawnedStore {
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         let (location, ranges) = (location.clone(), ranges.to_vec());
-        self.ask(|store| async move { store.get_ranges(&location, &ranges).await })
-            .await
+        self.ask(|store| async move {
+            let get = |range| get_range(&store, &location, range);
+            coalesce_ranges(&ranges, get, OBJECT_STORE_COALESCE_DEFAULT).await
+        })
+        .await
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
@@ -190,5 +242,14 @@ mod tests {
         });
         let read: Vec<_> = store.read(items.boxed()).collect().await;
         assert!(matches!(read.as_slice(), [Ok(0), Ok(1), Err(_)]), "{read:?}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_cut_is_not_whole() {
+        let parts = || stream::iter([Ok(Bytes::from_static(b"01234")), Ok(Bytes::from_static(b"56"))]).boxed();
+        let read = async |length| whole(parts(), Path::from("a"), length).try_collect::<Vec<_>>().await;
+        assert_eq!(read(7).await.unwrap().concat(), b"0123456");
+        let refused = read(10).await.unwrap_err().to_string();
+        assert!(refused.contains("7 bytes came of 10"), "{refused}");
     }
 }

@@ -12,9 +12,10 @@ import psutil
 import sessions
 from harness import PATIENCE, Project, connect, fetch, serving, until, url, users
 
-SESSIONS = int(os.environ.get("SESSIONS", "60"))
+SESSIONS = int(os.environ.get("SESSIONS", "40"))
+ROUNDS = 2
 # Sessions of a process.
-EACH = 50
+EACH = 25
 # Bytes that a server may keep of what it once had at most: caches that are bounded, and what the allocator holds back.
 KEPT = 96 << 20
 # Threads of a server that does nothing: far fewer than sessions.
@@ -66,7 +67,7 @@ def test_many_sessions_leave_nothing_behind(tmp_path):
         at_first = memory(process)
         after = []
         # The first to come find a server that has seen nobody's password yet.
-        for _ in range(3):
+        for _ in range(ROUNDS):
             come_and_go(port)
             until(lambda: not connections(process), process)
             with connect(url(port)) as connection:
