@@ -1,5 +1,6 @@
 //! The engine's rules of planning, and what keeps their mistakes from us: one file a mistake.
 
+mod computed_keys;
 mod distinct_sums;
 mod equal_names;
 mod flat_filters;
@@ -15,6 +16,7 @@ use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
+use computed_keys::KeysAsColumns;
 use equal_names::Sound;
 use flat_filters::FlatFilters;
 use mended::{Mended, Rewrite};
@@ -44,6 +46,7 @@ pub(super) fn logical() -> Vec<Logical> {
             Some(&(_, rewrite)) => Arc::new(Mended { rule, rewrite }) as Logical,
             None => rule,
         })
+        .chain([Arc::new(KeysAsColumns) as Logical])
         .collect()
 }
 
