@@ -47,6 +47,11 @@ fn beside(expr: Expr, list: Option<DataType>) -> Expr {
     }
 }
 
+fn without_nulls(list: Expr) -> Expr {
+    let null = Expr::Literal(ScalarValue::Null, None);
+    lists::remove::function().call(vec![list, null])
+}
+
 fn is_null(expr: &Expr) -> bool {
     matches!(expr, Expr::Literal(ScalarValue::Null, _))
 }
@@ -123,6 +128,17 @@ impl ExprPlanner for TextOperators {
             {
                 "jsonb_concat"
             }
+            // Of the items that are looked for a null is none that is there.
+            Op::AtArrow | Op::ArrowAt if list(left).is_some() && list(right).is_some() => {
+                let (whole, part) = match op {
+                    Op::AtArrow => (left, right),
+                    _ => (right, left),
+                };
+                let args = vec![without_nulls(whole.clone()), part.clone()];
+                return Ok(PlannerResult::Planned(
+                    datafusion::functions_nested::array_has::array_has_all_udf().call(args),
+                ));
+            }
             // A null that is nothing else is a list of which nothing is added.
             Op::StringConcat if list(left).is_some() && is_null(right) => {
                 return Ok(PlannerResult::Planned(left.clone()));
@@ -157,8 +173,7 @@ impl ExprPlanner for TextOperators {
             }
             // `[…] && […]`: whether lists have an item in common. A null is not one.
             Op::PGOverlap if !is_text(left) => {
-                let null = Expr::Literal(ScalarValue::Null, None);
-                let args = vec![left.clone(), lists::remove::function().call(vec![right.clone(), null])];
+                let args = vec![left.clone(), without_nulls(right.clone())];
                 return Ok(PlannerResult::Planned(
                     datafusion::functions_nested::array_has::array_has_any_udf().call(args),
                 ));

@@ -47,24 +47,25 @@ fn of_expression(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     match expr {
         Expr::Case(mut case) => {
             let results = case.when_then_expr.iter().map(|(_, result)| result);
-            if !is_mixed(results.chain(&case.else_expr).map(|result| result.get_type(schema))) {
+            let Some(float) = float_of(results.chain(&case.else_expr).map(|result| result.get_type(schema))) else {
                 return Transformed::no(Expr::Case(case));
-            }
+            };
             for result in case
                 .when_then_expr
                 .iter_mut()
                 .map(|(_, result)| result)
                 .chain(&mut case.else_expr)
             {
-                **result = double(std::mem::take(&mut **result), schema);
+                **result = in_floats(std::mem::take(&mut **result), &float, schema);
             }
             Transformed::yes(Expr::Case(case))
         }
         Expr::ScalarFunction(mut call) if ONE_OF.contains(&call.func.name()) => {
-            if !is_mixed(call.args.iter().map(|arg| arg.get_type(schema))) {
+            let Some(float) = float_of(call.args.iter().map(|arg| arg.get_type(schema))) else {
                 return Transformed::no(Expr::ScalarFunction(call));
-            }
-            call.args = call.args.into_iter().map(|arg| double(arg, schema)).collect();
+            };
+            let args = call.args.into_iter();
+            call.args = args.map(|arg| in_floats(arg, &float, schema)).collect();
             Transformed::yes(Expr::ScalarFunction(call))
         }
         other => Transformed::no(other),
@@ -80,17 +81,21 @@ fn of_union(union: Union) -> Result<Transformed<LogicalPlan>> {
             .filter_map(move |input| input.schema().fields().get(place));
         fields.map(|field| Ok(field.data_type().clone()))
     };
-    let mixed: Vec<bool> = (0..columns).map(|place| is_mixed(types(place))).collect();
-    if !mixed.contains(&true) {
+    let floats: Vec<Option<DataType>> = (0..columns).map(|place| float_of(types(place))).collect();
+    if floats.iter().all(Option::is_none) {
         return Ok(Transformed::no(LogicalPlan::Union(union)));
     }
     let inputs = union.inputs.iter().map(|input| {
         let schema = input.schema();
-        let columns = schema.columns().into_iter().zip(&mixed).map(|(column, mixed)| {
+        let columns = schema.columns().into_iter().zip(&floats).map(|(column, float)| {
             let (relation, name) = (column.relation.clone(), column.name.clone());
-            match double(Expr::Column(column), schema) {
-                cast @ Expr::Cast(_) if *mixed => cast.alias_qualified(relation, name),
-                _ => Expr::Column(datafusion::common::Column::new(relation, name)),
+            let column = Expr::Column(column);
+            match float {
+                Some(float) => match in_floats(column, float, schema) {
+                    cast @ Expr::Cast(_) => cast.alias_qualified(relation, name),
+                    column => column,
+                },
+                None => column,
             }
         });
         LogicalPlanBuilder::from(input.as_ref().clone())
@@ -104,19 +109,24 @@ fn of_union(union: Union) -> Result<Transformed<LogicalPlan>> {
     )?)))
 }
 
-fn is_mixed(types: impl Iterator<Item = Result<DataType>>) -> bool {
-    let (mut double, mut decimal) = (false, false);
+/// The type of floats among which there are decimals: of 32 bits, if all of them are.
+fn float_of(types: impl Iterator<Item = Result<DataType>>) -> Option<DataType> {
+    let (mut float, mut decimal) = (None, false);
     for data_type in types.flatten() {
-        double |= data_type.is_floating();
-        decimal |= matches!(data_type, DataType::Decimal128(..));
+        match data_type {
+            DataType::Float32 if float.is_none() => float = Some(DataType::Float32),
+            DataType::Float16 | DataType::Float64 => float = Some(DataType::Float64),
+            DataType::Decimal128(..) => decimal = true,
+            _ => {}
+        }
     }
-    double && decimal
+    float.filter(|_| decimal)
 }
 
-/// A decimal as a double; anything else as it is.
-fn double(expr: Expr, schema: &DFSchema) -> Expr {
+/// A decimal as a float; anything else as it is.
+fn in_floats(expr: Expr, float: &DataType, schema: &DFSchema) -> Expr {
     match expr.get_type(schema) {
-        Ok(DataType::Decimal128(..)) => Expr::Cast(Cast::new(Box::new(expr), DataType::Float64)),
+        Ok(DataType::Decimal128(..)) => Expr::Cast(Cast::new(Box::new(expr), float.clone())),
         _ => expr,
     }
 }

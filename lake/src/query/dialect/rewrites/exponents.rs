@@ -1,9 +1,11 @@
 //! `1e300`, which is no decimal of 38 digits, is a double, and so is what stands among doubles in VALUES.
 
 use datafusion::common::Result;
-use datafusion::sql::sqlparser::ast::{CastKind, DataType, ExactNumberInfo, Expr, Statement, UnaryOperator, Value};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Statement, UnaryOperator, Value,
+};
 
-use super::value_columns;
+use super::{build, value_columns};
 use crate::query::arithmetic::DIGITS;
 use crate::query::walk;
 
@@ -22,7 +24,7 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
         }
         Ok(())
     })?;
-    value_columns::each(statement, among_doubles);
+    value_columns::each(statement, among_floats);
     Ok(())
 }
 
@@ -36,37 +38,68 @@ fn double(expr: Expr) -> Expr {
     }
 }
 
-/// Makes doubles of numbers that are written among doubles in a column of VALUES.
-fn among_doubles(column: &mut [&mut Expr]) {
-    if !column.iter().any(|cell| is_double(cell)) {
+/// Makes floats of numbers that are written among floats in a column of VALUES: of 32 bits, if all of those are.
+fn among_floats(column: &mut [&mut Expr]) {
+    let floats: Vec<DataType> = column.iter().filter_map(|cell| float(cell)).collect();
+    let Some(data_type) = floats.iter().find(|float| !is_real(float)).or(floats.first()) else {
         return;
-    }
+    };
     for cell in column {
         if is_number(cell) {
-            **cell = double((**cell).clone());
+            **cell = Expr::Cast {
+                kind: CastKind::Cast,
+                expr: Box::new(build::nested((**cell).clone())),
+                data_type: data_type.clone(),
+                array: false,
+                format: None,
+            };
         }
     }
 }
 
-fn is_double(expr: &Expr) -> bool {
+/// The type of what is cast to a float, or calculated with one.
+fn float(expr: &Expr) -> Option<DataType> {
     use DataType as T;
     match expr {
-        Expr::Cast { data_type, .. } => matches!(
-            data_type,
-            T::Double(_) | T::DoublePrecision | T::Float64 | T::Float8 | T::Float(_) | T::Float32 | T::Float4 | T::Real
-        ),
-        Expr::UnaryOp { expr, .. } | Expr::Nested(expr) => is_double(expr),
-        _ => false,
+        Expr::Cast {
+            data_type:
+                data_type @ (T::Double(_)
+                | T::DoublePrecision
+                | T::Float64
+                | T::Float8
+                | T::Float(_)
+                | T::Float32
+                | T::Float4
+                | T::Real),
+            ..
+        } => Some(data_type.clone()),
+        Expr::UnaryOp { expr, .. } | Expr::Nested(expr) => float(expr),
+        Expr::BinaryOp { left, op, right } if calculates(op) => float(left)
+            .or_else(|| float(right))
+            .map(|_| T::Double(ExactNumberInfo::None)),
+        _ => None,
     }
 }
 
+fn is_real(float: &DataType) -> bool {
+    matches!(float, DataType::Real | DataType::Float4 | DataType::Float32)
+}
+
+fn calculates(op: &BinaryOperator) -> bool {
+    use BinaryOperator as Op;
+    matches!(op, Op::Plus | Op::Minus | Op::Multiply | Op::Divide | Op::Modulo)
+}
+
+/// Whether it is a number that is written, or calculated of such.
 fn is_number(expr: &Expr) -> bool {
     match expr {
         Expr::Value(value) => matches!(value.value, Value::Number(..)),
         Expr::UnaryOp {
             op: UnaryOperator::Minus | UnaryOperator::Plus,
             expr,
-        } => is_number(expr),
+        }
+        | Expr::Nested(expr) => is_number(expr),
+        Expr::BinaryOp { left, op, right } => calculates(op) && is_number(left) && is_number(right),
         _ => false,
     }
 }

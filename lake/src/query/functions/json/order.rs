@@ -1,4 +1,4 @@
-//! The order of values of JSON, as bytes: two values are equal, or in order, as their bytes are. It is that of PostgreSQL's
+//! The order of values of JSON, as bytes in hexadecimal: two values are equal, or in order, as those are. It is that of PostgreSQL's
 //! `jsonb`: null, strings, numbers, booleans, arrays, objects; arrays and objects of few parts before those of many. A value
 //! alone counts as an array of it, so that an empty array is before all others. (PostgreSQL 15, chapter 8.14.4.)
 
@@ -13,7 +13,8 @@ pub(super) const NAME: &str = "_json_order";
 pub(super) const DEFINITIONS: &[Definition] = &[Definition {
     name: NAME,
     takes: &[Text],
-    gives: Gives::Bytes(|row| Ok(Some(order(Value::parse(row.text(0))?)))),
+    // As text, by which frames of windows are found too.
+    gives: Gives::Text(|row| Ok(Some(hexadecimal(&order(Value::parse(row.text(0))?)).into()))),
     ..Definition::PLAIN
 }];
 
@@ -25,6 +26,14 @@ mod tag {
     pub const BOOLEAN: u8 = 4;
     pub const ARRAY: u8 = 5;
     pub const OBJECT: u8 = 6;
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |digit: u8| char::from_digit(digit.into(), 16).unwrap_or_default();
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 fn order(value: Value<'_>) -> Vec<u8> {

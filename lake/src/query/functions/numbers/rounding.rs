@@ -215,7 +215,8 @@ impl Rounding {
     ) -> Result<ArrayRef, ArrowError> {
         let scale = i64::from(scale);
         let one = |value: i128, places: i64| {
-            let places = places.min(scale);
+            // Of places that are farther away there are no digits.
+            let places = places.clamp(-i64::from(i8::MAX), scale);
             let whole = match u32::try_from(scale - places)
                 .ok()
                 .and_then(|off| 10_i128.checked_pow(off))

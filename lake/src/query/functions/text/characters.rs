@@ -107,6 +107,26 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         ..Definition::PLAIN
     },
     Definition {
+        name: "lpad",
+        takes: &[Text, Integer, Text],
+        optional: 1,
+        gives: Gives::Text(|row| padded(row, true)),
+        what: "The text with so many characters: filled on the left with spaces or with another text, or cut.",
+        syntax: "lpad(text, count [, fill])",
+        example: "lpad('7', 3, '0') = '007'",
+        ..Definition::PLAIN
+    },
+    Definition {
+        name: "rpad",
+        takes: &[Text, Integer, Text],
+        optional: 1,
+        gives: Gives::Text(|row| padded(row, false)),
+        what: "The text with so many characters: filled on the right with spaces or with another text, or cut.",
+        syntax: "rpad(text, count [, fill])",
+        example: "rpad('a', 3, 'xy') = 'axy'",
+        ..Definition::PLAIN
+    },
+    Definition {
         name: "stuff",
         aliases: &["insert"],
         takes: &[Text, Integer, Integer, Text],
@@ -394,6 +414,25 @@ fn repeated<'a>(text: &str, count: i64) -> Result<Option<Cow<'a, str>>> {
         return exec_err!("a text of {count} times {} bytes is too long", text.len());
     }
     Ok(Some(text.repeat(count).into()))
+}
+
+fn padded<'a>(row: Row<'a>, before: bool) -> Result<Option<Cow<'a, str>>> {
+    let (text, fill) = (row.text(0), row.text_or(2, " "));
+    let wanted = usize::try_from(row.integer(1).max(0)).unwrap_or(usize::MAX);
+    if let Some((end, _)) = text.char_indices().nth(wanted) {
+        return Ok(text.get(..end).map(Cow::Borrowed));
+    }
+    if fill.is_empty() {
+        return Ok(Some(text.into()));
+    }
+    if wanted > LONGEST {
+        return exec_err!("a text of {wanted} characters is too long");
+    }
+    let filled = fill.chars().cycle().take(wanted - text.chars().count());
+    Ok(Some(match before {
+        true => filled.chain(text.chars()).collect(),
+        false => text.chars().chain(filled).collect(),
+    }))
 }
 
 fn without_marks(text: &str) -> Cow<'_, str> {
