@@ -1,16 +1,18 @@
-//! Times are compared as the lake stores them, in microseconds, doubles as doubles, and truth values as what a text beside
-//! them is read as: `active = 't'`. Left to itself, the engine compares
-//! times that are not of one unit in nanoseconds, which reach from 1677 to 2262: a contract without end, in the year 9999,
-//! could not be filtered. And a double with `2.5` as decimals of 15 digits, which NaN is not and others are cut to.
+//! Times are compared as the lake stores them, in microseconds, doubles as doubles, and truth values as such: `active = 't'`.
+//! Left to itself, the engine compares times that are not of one unit in nanoseconds, which reach from 1677 to 2262: a
+//! contract without end, in the year 9999, could not be filtered. And a double with `2.5` as decimals of 15 digits, which NaN
+//! is not and others are cut to. And a truth value with no text.
 
 use arrow::datatypes::{DataType, Decimal128Type, DecimalType, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
+use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::expressions::rewrite;
 
@@ -25,6 +27,22 @@ impl AnalyzerRule for InOwnType {
 
     fn name(&self) -> &str {
         "in_own_type"
+    }
+}
+
+/// What has a type of its own before rules are asked, as a column of a select list has.
+impl ExprPlanner for InOwnType {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        use BinaryOperator as O;
+        let RawBinaryExpr { op, left, right } = expr;
+        let compares = matches!(op, O::Eq | O::NotEq | O::Lt | O::LtEq | O::Gt | O::GtEq);
+        let is_truth = |expr: &Expr| unit(expr, schema) == Some(DataType::Boolean);
+        let (left, right) = match compares {
+            true if is_truth(&left) => (left, fitted(right, &DataType::Boolean, schema)),
+            true if is_truth(&right) => (fitted(left, &DataType::Boolean, schema), right),
+            _ => (left, right),
+        };
+        Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }))
     }
 }
 

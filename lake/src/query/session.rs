@@ -235,8 +235,9 @@ impl Lake {
             .with_type_planner(Arc::new(Types))
             .with_relation_planners(relations::planners());
         let power = functions::power();
-        let planners: [Arc<dyn ExprPlanner>; 4] = [
+        let planners: [Arc<dyn ExprPlanner>; 5] = [
             Arc::new(quantified::Planner),
+            Arc::new(InOwnType),
             Arc::new(TimeOperators),
             Arc::new(TextOperators::new()),
             Arc::new(arithmetic::Planner { power }),

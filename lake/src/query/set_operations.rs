@@ -25,20 +25,22 @@ impl AnalyzerRule for CountedRows {
     }
 }
 
-/// The planner makes a join of them in which nulls are equal, which it makes of nothing else; without ALL, what is on the
-/// left is distinct.
 fn of_plan(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     match plan {
-        LogicalPlan::Join(join)
-            if matches!(join.join_type, JoinType::LeftAnti | JoinType::LeftSemi)
-                && join.null_equality == NullEquality::NullEqualsNull
-                && !matches!(&*join.left, LogicalPlan::Distinct(_))
-                && !is_counted(&join) =>
-        {
-            counted(&join).map(Transformed::yes)
-        }
+        LogicalPlan::Join(join) if counts_rows(&join) => counted(&join).map(Transformed::yes),
         plan => Ok(Transformed::no(plan)),
     }
+}
+
+/// Whether the join is one of these, and its rows are not counted yet.
+///
+/// The planner makes a join of them in which nulls are equal, which it makes of nothing else; without ALL, what is on the
+/// left is distinct.
+pub(super) fn counts_rows(join: &Join) -> bool {
+    matches!(join.join_type, JoinType::LeftAnti | JoinType::LeftSemi)
+        && join.null_equality == NullEquality::NullEqualsNull
+        && !matches!(&*join.left, LogicalPlan::Distinct(_))
+        && !is_counted(join)
 }
 
 /// A plan may be analysed more than once.

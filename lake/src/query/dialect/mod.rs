@@ -69,6 +69,7 @@ fn parse_here(sql: &str) -> Result<Parsed> {
     tokens::trim::name_space(&mut tokens);
     tokens::grouping_sets::flatten(&mut tokens);
     tokens::fetch::to_limit(&mut tokens);
+    tokens::whole::to_query(&mut tokens);
     tokens::windows::resolve(&mut tokens)?;
     tokens::pivot::to_query(&mut tokens)?;
     let releases = tokens::versions::resolve(&mut tokens)?;

@@ -413,7 +413,7 @@ fn of_semi_join(join: &Join, domain: &Domain) -> Result<Option<LogicalPlan>> {
         .transpose()?;
     let (mut on, mut filters) = (join.on.clone(), filter.into_iter().collect::<Vec<_>>());
     let mut right = join.right.as_ref().clone();
-    if domain.is_read(&right)? {
+    if domain.is_read(&right)? || counts_rows(join) {
         let Some(pushed) = push(&join.right, domain)? else {
             return Ok(None);
         };
@@ -501,7 +501,11 @@ fn first_rows(
     };
     let order = order.iter().map(|by| Ok(by.with_expr(domain.read_here(&by.expr)?)));
     let order = order.collect::<Result<Vec<_>>>()?;
-    let number = row_number().partition_by(domain.key_exprs()).order_by(order).build()?;
+    let number = row_number().partition_by(domain.key_exprs());
+    let number = match order.is_empty() {
+        true => number.build()?,
+        false => number.order_by(order).build()?,
+    };
     let column = Expr::Column(Column::new_unqualified(number.schema_name().to_string()));
     let mut rows = LogicalPlanBuilder::from(pushed).window([number])?;
     if skip > 0 {

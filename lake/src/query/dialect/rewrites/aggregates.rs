@@ -221,7 +221,9 @@ fn json_array(mut function: Function, name: &str) -> Result<Expr> {
     order_within_group(&mut function)?;
     let list = list_of(&mut function)?;
     let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
-    if !distinct {
+    if distinct {
+        order_distinct(&mut function)?;
+    } else {
         let [FunctionArg::Unnamed(FunctionArgExpr::Expr(value))] = list.args.as_mut_slice() else {
             return plan_err!("an array of JSON is made of one value a row");
         };

@@ -68,26 +68,7 @@ fn of_query(query: &mut Query) -> Result<()> {
     if keys.iter().any(|key| key.with_fill.is_some()) {
         return refused("WITH FILL");
     }
-    match &mut *query.body {
-        // `table t`.
-        SetExpr::Table(table) => {
-            let Some(name) = table.table_name.take() else {
-                return refused("TABLE without a name");
-            };
-            let schema = table.schema_name.take();
-            let parts = schema.into_iter().chain([name]).map(|part| {
-                let is_plain = part.chars().all(|each| each.is_ascii_alphanumeric() || each == '_');
-                match is_plain {
-                    true => part,
-                    false => format!("\"{}\"", part.replace('"', "\"\"")),
-                }
-            });
-            let named = *templates::query(&format!("select * from {}", parts.collect::<Vec<_>>().join(".")))?;
-            query.body = named.body;
-            Ok(())
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 fn of_select(select: &mut Select) -> Result<()> {

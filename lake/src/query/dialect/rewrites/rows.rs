@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArguments, Ident, Query, Select, SetExpr, Statement, TableAlias, TableAliasColumnDef,
-    TableFactor, VisitorMut,
+    BinaryOperator, Expr, FunctionArguments, Ident, Query, Select, SelectItem, SetExpr, Statement, TableAlias,
+    TableAliasColumnDef, TableFactor, VisitorMut,
 };
 
 use super::build;
@@ -64,8 +64,26 @@ fn fields(expr: &Expr) -> Option<Cow<'_, [Expr]>> {
 
 fn replacement(expr: &Expr) -> Result<Option<Expr>> {
     match expr {
-        Expr::BinaryOp { left, op, right } => match (fields(left), fields(right)) {
-            (Some(left), Some(right)) => compared(&left, op, &right),
+        Expr::BinaryOp { left, op, right } => match (fields(left), fields(right), right.as_ref()) {
+            (Some(left), Some(right), _) => compared(&left, op, &right),
+            (Some(left), None, Expr::Subquery(right)) => compared_with_row(&left, op, right),
+            _ => Ok(None),
+        },
+        Expr::AnyOp {
+            left,
+            compare_op: BinaryOperator::Eq,
+            right,
+            ..
+        } => match (fields(left), right.as_ref()) {
+            (Some(row), Expr::Subquery(right)) => is_among(&row, right, false).map(Some),
+            _ => Ok(None),
+        },
+        Expr::AllOp {
+            left,
+            compare_op: BinaryOperator::NotEq,
+            right,
+        } => match (fields(left), right.as_ref()) {
+            (Some(row), Expr::Subquery(right)) => is_among(&row, right, true).map(Some),
             _ => Ok(None),
         },
         // A row is null if all of its fields are, and is not null if none is: `(1, null)` is neither.
@@ -127,9 +145,77 @@ fn replacement(expr: &Expr) -> Result<Option<Expr>> {
             negated,
         } => match fields(row) {
             Some(row) => is_among(&row, subquery, *negated).map(Some),
-            None => Ok(None),
+            None => Ok(among_values(row, subquery, *negated)),
         },
         _ => Ok(None),
+    }
+}
+
+/// `a in (values (1), (2))`, of which the engine makes no join, as a list.
+fn among_values(value: &Expr, subquery: &Query, negated: bool) -> Option<Expr> {
+    let Query {
+        with: None,
+        body,
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        ..
+    } = subquery
+    else {
+        return None;
+    };
+    let SetExpr::Values(values) = body.as_ref() else {
+        return None;
+    };
+    let single = values.rows.iter().map(|row| match row.content.as_slice() {
+        [value] => Some(value.clone()),
+        _ => None,
+    });
+    Some(Expr::InList {
+        expr: Box::new(value.clone()),
+        list: single.collect::<Option<_>>()?,
+        negated,
+    })
+}
+
+/// `(a, b) = (select …)`: with the only row of the subquery, and null if there is none.
+fn compared_with_row(row: &[Expr], op: &BinaryOperator, subquery: &Query) -> Result<Option<Expr>> {
+    let others: Vec<_> = (0..row.len()).map(|field| Expr::Identifier(name(field))).collect();
+    let Some(condition) = compared(row, op, &others)? else {
+        return Ok(None);
+    };
+    let mut found = *templates::query("select 1 from (select 1) t")?;
+    if let SetExpr::Select(select) = &mut *found.body {
+        select.projection = vec![SelectItem::UnnamedExpr(condition)];
+        for table in &mut select.from {
+            table.relation = rows_of(subquery, row.len());
+        }
+    }
+    Ok(Some(Expr::Subquery(Box::new(found))))
+}
+
+/// A field of a subquery's rows. No column has that name, so that those of a row mean what they meant outside of it.
+fn name(field: usize) -> Ident {
+    Ident::with_quote('"', format!("\u{1}field {field}"))
+}
+
+/// The rows of a subquery, whose fields have those names.
+fn rows_of(subquery: &Query, fields: usize) -> TableFactor {
+    TableFactor::Derived {
+        lateral: false,
+        subquery: Box::new(subquery.clone()),
+        alias: Some(TableAlias {
+            explicit: true,
+            name: Ident::with_quote('"', "\u{1}rows"),
+            columns: (0..fields)
+                .map(|field| TableAliasColumnDef {
+                    name: name(field),
+                    data_type: None,
+                })
+                .collect(),
+            at: None,
+        }),
+        sample: None,
     }
 }
 
@@ -261,8 +347,6 @@ fn is_among(row: &[Expr], subquery: &Query, negated: bool) -> Result<Expr> {
 
 /// Whether a row of the subquery compares so with this one; `$1` in the condition is that all fields are equal.
 fn among(row: &[Expr], subquery: &Query, condition: &str) -> Result<Expr> {
-    // Names that no column has, so that those of the row mean what they meant outside of the subquery.
-    let name = |field: usize| Ident::with_quote('"', format!("\u{1}field {field}"));
     let pairs = row.iter().enumerate().map(|(field, value)| {
         build::binary(
             Expr::Identifier(name(field)),
@@ -277,22 +361,7 @@ fn among(row: &[Expr], subquery: &Query, condition: &str) -> Result<Expr> {
     if let SetExpr::Select(select) = &mut *exists.body {
         select.selection = Some(templates::expression(condition, &[equal])?);
         for table in &mut select.from {
-            table.relation = TableFactor::Derived {
-                lateral: false,
-                subquery: Box::new(subquery.clone()),
-                alias: Some(TableAlias {
-                    explicit: true,
-                    name: Ident::with_quote('"', "\u{1}rows"),
-                    columns: (0..row.len())
-                        .map(|field| TableAliasColumnDef {
-                            name: name(field),
-                            data_type: None,
-                        })
-                        .collect(),
-                    at: None,
-                }),
-                sample: None,
-            };
+            table.relation = rows_of(subquery, row.len());
         }
     }
     Ok(Expr::Exists {

@@ -19,6 +19,7 @@ pub(super) mod session_words;
 pub(super) mod set_schema;
 pub(super) mod trim;
 pub(super) mod versions;
+pub(super) mod whole;
 pub(super) mod windows;
 
 /// The token, at the place of another.
