@@ -99,23 +99,19 @@ fn length(got: &GetResult) -> u64 {
 
 /// The bytes, and an error if they are not so many.
 fn whole(bytes: BoxStream<'static, Result<Bytes>>, location: Path, length: u64) -> BoxStream<'static, Result<Bytes>> {
-    let state = Some((bytes, 0));
-    let next = move |state: Option<(BoxStream<'static, Result<Bytes>>, u64)>| {
-        let location = location.clone();
-        async move {
-            let (mut bytes, given) = state?;
-            match bytes.next().await {
-                Some(Ok(part)) => {
-                    let given = given + part.len() as u64;
-                    Some((Ok(part), Some((bytes, given))))
-                }
-                Some(Err(error)) => Some((Err(error), None)),
-                None if given == length => None,
-                None => Some((Err(cut_off(&location, given, length)), None)),
+    let next = move |state| async move {
+        let (mut bytes, location, given): (BoxStream<'static, Result<Bytes>>, Path, u64) = state?;
+        match bytes.next().await {
+            Some(Ok(part)) => {
+                let given = given + part.len() as u64;
+                Some((Ok(part), Some((bytes, location, given))))
             }
+            Some(Err(error)) => Some((Err(error), None)),
+            None if given == length => None,
+            None => Some((Err(cut_off(&location, given, length)), None)),
         }
     };
-    stream::unfold(state, next).boxed()
+    stream::unfold(Some((bytes, location, 0)), next).boxed()
 }
 
 fn cut_off(location: &Path, given: u64, length: u64) -> Error {

@@ -7,6 +7,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import adbc_driver_manager
+import pyarrow as pa
 import pyarrow.flight as flight
 import pytest
 from harness import PASSWORD, PATIENCE, USER, Project, connect, fetch, listens, serving, until, url, users
@@ -303,6 +305,29 @@ def test_greedy_statements_stay_within_the_memory_that_there_is(shop, kind):
         with open(f"/proc/{process.pid}/status") as status:
             peak = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM"))
         assert peak < 2 << 30, f"{peak >> 20} MiB"
+        one(port)
+
+
+# Few bytes on the wire, and what they stand for.
+EXPANDING = {
+    "a run of 8 TB": lambda: pa.RunEndEncodedArray.from_arrays(pa.array([2**40], pa.int64()), pa.array([1])),
+    "nulls": lambda: pa.nulls(2**31),
+    "a word said 4 million times": lambda: pa.DictionaryArray.from_arrays(pa.array([0] * 4_000_000, pa.int8()), pa.array(["x" * 4_000_000])),
+}
+
+
+@pytest.mark.parametrize("kind", EXPANDING)
+def test_values_that_stand_for_much_more_are_refused(tmp_path, kind):
+    project = Project(tmp_path).write(
+        {"cordada.yml": "name: acme\nlake: ./lake\n" + users().replace('{read: ["*"]}', '{read: ["*"], write: [crm]}')}
+    )
+    batch = pa.record_batch({"a": EXPANDING[kind]()})
+    with serving(project) as (process, port, _), connect(url(port)) as connection, connection.cursor() as cursor:
+        with pytest.raises(adbc_driver_manager.Error, match="fewer rows"):
+            cursor.execute("select ? as x limit 1", batch)
+        with pytest.raises(adbc_driver_manager.Error, match="fewer rows"):
+            cursor.adbc_ingest("t", batch, mode="create", db_schema_name="crm")
+        assert process.poll() is None
         one(port)
 
 
