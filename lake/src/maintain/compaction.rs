@@ -90,7 +90,7 @@ async fn merge(lake: &Lake, snapshot: &TableSnapshot, files: &[Arc<DataFile>]) -
         false => data_file::columns_of(store, files).try_concat().await?,
     };
     let schema = snapshot::written(snapshot.schema(), &open, &others);
-    let mut writer = FileWriter::new(store.clone(), snapshot.path(), schema.clone())?;
+    let mut writer = FileWriter::new(lake, snapshot.path(), schema.clone())?;
     let copied = async {
         for file in files {
             let mut batches = data_file::read(store, &file.location, size(file), None).await?;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use cordada_core::{Context, Error, Result};
 use deltalake::kernel::Add;
-use object_store::ObjectStore;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::TypePtr;
 use tokio::io::AsyncWriteExt;
 
+use crate::lake::Lake;
 use crate::table::data_file;
 use crate::table::pages::Chunk;
 
@@ -26,10 +26,10 @@ pub(crate) struct ChunkWriter {
 
 impl ChunkWriter {
     /// A file of `schema` (a stored one), which `root` is in Parquet, for the table at `table`.
-    pub(crate) fn new(store: &Arc<dyn ObjectStore>, table: &str, schema: SchemaRef, root: TypePtr) -> Result<Self> {
+    pub(crate) fn new(lake: &Lake, table: &str, schema: SchemaRef, root: TypePtr) -> Result<Self> {
         let table = Path::from(table);
         let properties = Arc::new(data_file::properties(&schema)?);
-        let (name, sink) = data_file::new_file(store, &table);
+        let (name, sink) = data_file::new_file(lake, &table);
         let writer = SerializedFileWriter::new(Vec::new(), root, properties);
         Ok(Self {
             writer: writer.doing(|| data_file::writing(&table))?,

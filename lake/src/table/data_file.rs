@@ -32,6 +32,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use serde_json::{Map, Value, json};
 
+use crate::lake::Lake;
 use crate::table::snapshot::DataFile;
 
 /// Rows a row group: small enough to bound a writer's memory, large enough for dictionaries to pay.
@@ -43,6 +44,12 @@ const FILE_BYTES: usize = 128 << 20;
 /// Bytes that a writer has in memory before it sends them: the least that S3 takes as a part of a file, because as many
 /// files are written at a time as there are cores.
 const PART_BYTES: usize = 5 << 20;
+
+/// The same for a lake in a folder, which takes any.
+const LOCAL_PART_BYTES: usize = 1 << 20;
+
+/// Parts of a file that are on their way at a time, all of them in memory.
+const PARTS_AT_ONCE: usize = 2;
 
 /// Bytes of a column's dictionary after which the rest of its row group is written plain: values that differ more
 /// than this make the dictionary cost more than it saves.
@@ -71,7 +78,7 @@ pub(crate) const OURS: &str = "cordada ";
 
 /// Writes batches into as many files as their size asks for; the files join a table when their entries are committed.
 pub(crate) struct FileWriter {
-    store: Arc<dyn ObjectStore>,
+    lake: Lake,
     table: Path,
     schema: SchemaRef,
     properties: WriterProperties,
@@ -81,10 +88,10 @@ pub(crate) struct FileWriter {
 
 impl FileWriter {
     /// Files of `schema` (a stored one) for the table at `table`.
-    pub(crate) fn new(store: Arc<dyn ObjectStore>, table: &str, schema: SchemaRef) -> Result<Self> {
+    pub(crate) fn new(lake: &Lake, table: &str, schema: SchemaRef) -> Result<Self> {
         let properties = properties(&schema)?;
         Ok(Self {
-            store,
+            lake: lake.clone(),
             table: Path::from(table),
             schema,
             properties,
@@ -124,7 +131,7 @@ impl FileWriter {
     }
 
     fn begin(&self) -> Result<(String, AsyncArrowWriter<BufWriter>)> {
-        let (name, sink) = new_file(&self.store, &self.table);
+        let (name, sink) = new_file(&self.lake, &self.table);
         let options = options(self.properties.clone());
         let writer = AsyncArrowWriter::try_new_with_options(sink, self.schema.clone(), options);
         Ok((name, writer.doing(|| self.doing())?))
@@ -148,10 +155,14 @@ pub(crate) fn writing(table: &Path) -> String {
 }
 
 /// A file of the table that is to be written: its name, and where its bytes go.
-pub(crate) fn new_file(store: &Arc<dyn ObjectStore>, table: &Path) -> (String, BufWriter) {
+pub(crate) fn new_file(lake: &Lake, table: &Path) -> (String, BufWriter) {
     let name = format!("part-{}.parquet", uuid::Uuid::now_v7());
-    let sink = BufWriter::with_capacity(store.clone(), table.clone().join(name.as_str()), PART_BYTES);
-    (name, sink)
+    let part = match lake.local_folder() {
+        Some(_) => LOCAL_PART_BYTES,
+        None => PART_BYTES,
+    };
+    let sink = BufWriter::with_capacity(lake.object_store().clone(), table.clone().join(name.as_str()), part);
+    (name, sink.with_max_concurrency(PARTS_AT_ONCE))
 }
 
 /// How a writer of Arrow batches writes.

@@ -2,6 +2,9 @@
 
 use super::keys::RowPosition;
 
+/// Rows for which there is room at once: a vector that grows is twice in memory.
+const MOST_RESERVED: usize = 64 << 20;
+
 /// What becomes of a file's rows.
 #[derive(Default)]
 pub(crate) struct Verdict {
@@ -37,6 +40,16 @@ impl Findings {
 }
 
 impl Verdict {
+    /// That over a file of so many rows, of which none has been.
+    pub(crate) fn over(rows: Option<u64>) -> Self {
+        let rows = rows.and_then(|rows| usize::try_from(rows).ok()).unwrap_or_default();
+        Self {
+            // A log may say anything.
+            fates: Vec::with_capacity(rows.min(MOST_RESERVED)),
+            ..Self::default()
+        }
+    }
+
     /// Says what becomes of the next row.
     pub(crate) fn next(&mut self, fate: Fate) {
         self.fates.push(fate);

@@ -113,9 +113,8 @@ impl Source {
     /// turns for. `None` if no row stays.
     async fn thin(self, keep: &BooleanBuffer) -> Result<Option<Add>> {
         let folder = &self.folder;
-        let store = folder.lake.object_store();
         let root = self.metadata.parquet_schema().root_schema_ptr();
-        let mut writer = ChunkWriter::new(store, &folder.path, folder.written(), root)?;
+        let mut writer = ChunkWriter::new(&folder.lake, &folder.path, folder.written(), root)?;
         let mut row = 0;
         let groups = self
             .metadata

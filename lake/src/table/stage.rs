@@ -63,7 +63,7 @@ impl Folder {
     }
 
     fn writer(&self, written: &SchemaRef) -> Result<FileWriter> {
-        FileWriter::new(self.lake.object_store().clone(), &self.path, written.clone())
+        FileWriter::new(&self.lake, &self.path, written.clone())
     }
 
     /// The columns that a file gets for the rows of `file`: an open one too if another engine wrote it.

@@ -176,7 +176,7 @@ impl Upsert {
         let size = u64::try_from(file.add.size).unwrap_or_default();
         let store = self.place.lake.object_store();
         let mut batches = data_file::read(store, &file.location, size, Some(&columns)).await?;
-        let mut verdict = Verdict::default();
+        let mut verdict = Verdict::over(file.rows());
         while let Some(batch) = batches.next().await {
             let mut batch = conform(&batch?, &schema, &self.place.former)?;
             if let Some(history) = hashed_again {

@@ -38,8 +38,7 @@ async fn both_ways(batch: &RecordBatch, keep: &BooleanBuffer) -> [Vec<WrittenFil
 
 /// The batch as files of the folder.
 async fn written(folder: &Folder, batch: &RecordBatch) -> Vec<Add> {
-    let store = folder.lake.object_store().clone();
-    let mut writer = FileWriter::new(store, &folder.path, batch.schema()).unwrap();
+    let mut writer = FileWriter::new(&folder.lake, &folder.path, batch.schema()).unwrap();
     for start in (0..batch.num_rows()).step_by(16_384) {
         let rows = batch.num_rows().min(start + 16_384) - start;
         writer.write(&batch.slice(start, rows)).await.unwrap();
