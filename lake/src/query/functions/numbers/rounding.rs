@@ -216,7 +216,7 @@ impl Rounding {
         let scale = i64::from(scale);
         let one = |value: i128, places: i64| {
             // Of places that are farther away there are no digits.
-            let places = places.clamp(-i64::from(i8::MAX), scale);
+            let places = places.clamp(-1000, scale);
             let whole = match u32::try_from(scale - places)
                 .ok()
                 .and_then(|off| 10_i128.checked_pow(off))
