@@ -8,6 +8,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use datafusion_common::DataFusionError;
+use parquet::errors::ParquetError;
 
 use crate::shown::without_secrets;
 
@@ -334,6 +335,9 @@ impl Classify for DataFusionError {
                 std::io::Error::from(io_kind(io).unwrap_or_else(|| io.kind())).classify(doing)
             }
             DataFusionError::ArrowError(arrow, _) => Error::failed(doing, without_values(&arrow.to_string())),
+            root @ DataFusionError::ParquetError(parquet) if is_of_the_store(parquet) => {
+                Error::unavailable(doing, root.strip_backtrace())
+            }
             root => Error::failed(doing, root.strip_backtrace()),
         }
         .caused_by(self)
@@ -398,6 +402,20 @@ impl From<Error> for DataFusionError {
     }
 }
 
+/// Whether a file could not be read because the store did not give it. Who reads the footer of one only quotes what the
+/// store said; that it has no such object is not about the store.
+fn is_of_the_store(error: &ParquetError) -> bool {
+    let mut next = Some(error as &(dyn StdError + 'static));
+    while let Some(current) = next {
+        if let Some(store) = current.downcast_ref::<object_store::Error>() {
+            return !matches!(store, object_store::Error::NotFound { .. });
+        }
+        next = current.source();
+    }
+    let text = error.to_string();
+    text.contains("Object Store error: ") && !text.contains("Object at location ")
+}
+
 /// What the operating system said, if it said something, among `error` and its causes.
 ///
 /// An I/O error made by [`std::io::Error::other`] is only a wrapper, and leaves what it wraps out of its sources.
@@ -450,6 +468,31 @@ mod tests {
             error.to_string(),
             format!("looking for {shown}: no answer from {shown} url={shown}")
         );
+    }
+
+    #[test]
+    fn a_store_that_fails_behind_parquet_is_something_outside() {
+        let generic = || object_store::Error::Generic {
+            store: "S3",
+            source: "503".into(),
+        };
+        let missing = object_store::Error::NotFound {
+            path: "a".to_owned(),
+            source: "404".into(),
+        };
+        let quoted = DataFusionError::from(generic());
+        for (parquet, kind) in [
+            (ParquetError::External(Box::new(generic())), ErrorKind::Unavailable),
+            (
+                ParquetError::General(format!("Failed to fetch: {quoted}")),
+                ErrorKind::Unavailable,
+            ),
+            (ParquetError::External(Box::new(missing)), ErrorKind::Failed),
+            (ParquetError::General("corrupt footer".to_owned()), ErrorKind::Failed),
+        ] {
+            let error = DataFusionError::ParquetError(Box::new(parquet)).classify("running the query".into());
+            assert_eq!(error.kind(), kind, "{error}");
+        }
     }
 
     #[test]
