@@ -40,7 +40,6 @@ mod sums_of_sums;
 mod time_operators;
 mod truth;
 mod types;
-mod unique_keys;
 pub(crate) mod views;
 mod walk;
 mod without_from;

@@ -37,7 +37,6 @@ use crate::query::sums_of_sums::SumsOfSums;
 use crate::query::time_operators::TimeOperators;
 use crate::query::truth::AsComparisons;
 use crate::query::types::Types;
-use crate::query::unique_keys;
 use crate::query::without_from::WithoutFrom;
 use crate::release::Release;
 
@@ -224,7 +223,6 @@ impl Lake {
         optimizer.insert(1, Arc::new(PredicateSubqueries));
         let mut physical = engine_rules::physical();
         physical.push(Arc::new(LongLists));
-        let physical = unique_keys::untold(physical);
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.runtime().clone())

@@ -4,11 +4,13 @@ mod computed_keys;
 mod distinct_sums;
 mod equal_names;
 mod flat_filters;
+mod grouping_sets;
 mod mended;
 mod null_keys;
 mod outer_joins;
 mod pass_through;
 mod same_projections;
+mod unique_keys;
 
 use std::sync::Arc;
 
@@ -19,8 +21,10 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use computed_keys::KeysAsColumns;
 use equal_names::Sound;
 use flat_filters::FlatFilters;
+use grouping_sets::NullsBesideGroups;
 use mended::{Mended, Rewrite};
 use outer_joins::NullsBesideConstants;
+use unique_keys::Untold;
 
 /// A rule of logical plans.
 type Logical = Arc<dyn OptimizerRule + Send + Sync>;
@@ -54,14 +58,17 @@ pub(super) fn logical() -> Vec<Logical> {
 pub(super) fn physical() -> Vec<Physical> {
     let rules = PhysicalOptimizer::new().rules.into_iter();
     let mut rules: Vec<_> = rules
-        .map(|rule| match rule.name().starts_with("FilterPushdown") {
-            true => Arc::new(Sound(rule)) as Physical,
-            false => rule,
+        .map(|rule| match rule.name() {
+            name if name.starts_with("FilterPushdown") => Arc::new(Sound(rule)) as Physical,
+            "EnsureRequirements" => Arc::new(Untold(rule)),
+            _ => rule,
         })
         .collect();
     // Behind the rule that chooses joins.
     let chosen = rules.iter().position(|rule| rule.name() == "join_selection");
-    rules.insert(chosen.map_or(0, |place| place + 1), Arc::new(NullsBesideConstants));
+    let untold: [Physical; 2] = [Arc::new(NullsBesideConstants), Arc::new(NullsBesideGroups)];
+    let behind = chosen.map_or(0, |place| place + 1);
+    rules.splice(behind..behind, untold);
     rules.push(Arc::new(FlatFilters));
     rules
 }
@@ -77,7 +84,7 @@ mod tests {
             assert!(logical.iter().any(|rule| rule.name() == name), "{name}");
         }
         let physical = PhysicalOptimizer::new().rules;
-        for name in ["FilterPushdown", "FilterPushdown(Post)", "join_selection"] {
+        for name in ["FilterPushdown", "FilterPushdown(Post)", "join_selection", "EnsureRequirements"] {
             assert!(physical.iter().any(|rule| rule.name() == name), "{name}");
         }
     }

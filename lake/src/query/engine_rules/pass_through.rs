@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, Statistics, internal_err};
+use datafusion::common::{Constraints, Result, Statistics, internal_err};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
@@ -19,6 +19,10 @@ use datafusion::physical_plan::{
 pub(super) enum Kept {
     /// From those above it: that anything in the rows is constant.
     Constants,
+    /// From those above it: that anything in the rows is constant, or in an order.
+    Order,
+    /// From those above it: that any columns are unique.
+    Keys,
     /// From its input: filters that ask for other columns than those in these places.
     ColumnsBut(Arc<[usize]>),
 }
@@ -35,6 +39,8 @@ impl PassThrough {
     pub(super) fn new(input: Arc<dyn ExecutionPlan>, kept: Kept) -> Self {
         let properties = match kept {
             Kept::Constants => Arc::new(without_constants(&input)),
+            Kept::Order => Arc::new(without_order(&input)),
+            Kept::Keys => Arc::new(without_keys(&input)),
             Kept::ColumnsBut(_) => input.properties().clone(),
         };
         Self {
@@ -58,6 +64,17 @@ fn without_constants(plan: &Arc<dyn ExecutionPlan>) -> PlanProperties {
     let orderings = plan.equivalence_properties().oeq_class().iter().cloned();
     let known = EquivalenceProperties::new_with_orderings(plan.schema(), orderings);
     PlanProperties::clone(plan.properties()).with_eq_properties(known)
+}
+
+/// What is known of the plan's rows but for constants and orders.
+fn without_order(plan: &Arc<dyn ExecutionPlan>) -> PlanProperties {
+    PlanProperties::clone(plan.properties()).with_eq_properties(EquivalenceProperties::new(plan.schema()))
+}
+
+/// What is known of the plan's rows but for columns that are unique.
+fn without_keys(plan: &Arc<dyn ExecutionPlan>) -> PlanProperties {
+    let known = plan.equivalence_properties().clone();
+    PlanProperties::clone(plan.properties()).with_eq_properties(known.with_constraints(Constraints::default()))
 }
 
 impl DisplayAs for PassThrough {
@@ -131,7 +148,7 @@ impl ExecutionPlan for PassThrough {
         _: &ConfigOptions,
     ) -> Result<FilterDescription> {
         let child = match &self.kept {
-            Kept::Constants => ChildFilterDescription::from_child(&filters, &self.input),
+            Kept::Constants | Kept::Order | Kept::Keys => ChildFilterDescription::from_child(&filters, &self.input),
             Kept::ColumnsBut(clear) => {
                 let clear = clear.iter().copied().collect();
                 ChildFilterDescription::from_child_with_allowed_indices(&filters, clear, &self.input)

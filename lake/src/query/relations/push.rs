@@ -13,6 +13,8 @@ use datafusion::logical_expr::{
     Operator, SkipType, SortExpr, Subquery, Values, binary_expr, lit,
 };
 
+use crate::query::set_operations::counts_rows;
+
 /// The rows of the outer query, each column by a name that no other relation has.
 pub(super) struct Domain {
     rows: LogicalPlan,
