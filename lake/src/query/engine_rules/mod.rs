@@ -84,7 +84,12 @@ mod tests {
             assert!(logical.iter().any(|rule| rule.name() == name), "{name}");
         }
         let physical = PhysicalOptimizer::new().rules;
-        for name in ["FilterPushdown", "FilterPushdown(Post)", "join_selection", "EnsureRequirements"] {
+        for name in [
+            "FilterPushdown",
+            "FilterPushdown(Post)",
+            "join_selection",
+            "EnsureRequirements",
+        ] {
             assert!(physical.iter().any(|rule| rule.name() == name), "{name}");
         }
     }
