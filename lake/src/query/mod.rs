@@ -5,6 +5,7 @@ mod casts;
 pub(crate) mod catalog;
 mod comparisons;
 mod constants;
+mod correlation;
 mod dialect;
 mod distinct_sums;
 mod equal_names;
