@@ -6,6 +6,7 @@ mod casts;
 pub(crate) mod catalog;
 mod comparisons;
 mod constants;
+mod correlation;
 mod dialect;
 mod engine_rules;
 mod expressions;

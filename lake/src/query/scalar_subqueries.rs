@@ -20,6 +20,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use super::correlation::OuterColumns;
 use super::expressions::rewrite;
 
 /// Makes an aggregate of subqueries that may have no row, or more than one.
@@ -32,7 +33,7 @@ impl AnalyzerRule for OneValue {
         plan.transform_up_with_subqueries(|plan| {
             rewrite(plan, |expr| {
                 expr.transform_up(|expr| match expr {
-                    Expr::ScalarSubquery(subquery) if !is_one_value(&subquery) => aggregated(subquery, &functions),
+                    Expr::ScalarSubquery(subquery) if !is_one_value(&subquery)? => aggregated(subquery, &functions),
                     other => Ok(Transformed::no(other)),
                 })
             })
@@ -46,7 +47,7 @@ impl AnalyzerRule for OneValue {
 }
 
 /// Whether the engine plans the subquery as it is, and knows where it is null.
-fn is_one_value(subquery: &Subquery) -> bool {
+fn is_one_value(subquery: &Subquery) -> Result<bool> {
     let plan = subquery.subquery.as_ref();
     let Some(field) = plan
         .schema()
@@ -54,13 +55,13 @@ fn is_one_value(subquery: &Subquery) -> bool {
         .first()
         .filter(|_| plan.schema().fields().len() == 1)
     else {
-        return true;
+        return Ok(true);
     };
-    match (subquery.outer_ref_columns.is_empty(), rows(plan)) {
+    Ok(match (OuterColumns::of(plan)?.is_empty(), rows(plan)) {
         (_, Rows::One) | (false, Rows::OneOrNone) => true,
         (true, _) => field.is_nullable(),
         (false, Rows::Some) => false,
-    }
+    })
 }
 
 /// How many rows a plan has, whatever there is to read.
@@ -99,13 +100,12 @@ fn aggregated(subquery: Subquery, functions: &Functions) -> Result<Transformed<E
         .aggregate(Vec::<Expr>::new(), vec![rows])?
         .project([column.alias_qualified(relation, name)])?
         .build()?;
-    let outer = plan.all_out_ref_exprs();
-    let only = match outer.is_empty() {
+    let only = match OuterColumns::of(&plan)?.is_empty() {
         true => &functions.only,
         false => &functions.only_where_asked,
     };
     let subquery = Expr::ScalarSubquery(Subquery {
-        outer_ref_columns: outer,
+        outer_ref_columns: plan.all_out_ref_exprs(),
         subquery: Arc::new(plan),
         spans: subquery.spans,
     });

@@ -162,7 +162,7 @@ fn in_list(plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transforme
     let shown: Vec<Column> = plan.schema().columns();
     for (place, expr) in exprs.into_iter().enumerate() {
         let name = names.save(&expr);
-        let expr = with_nulls(expr, &input)?.data;
+        let expr = with_nulls(sound_within(expr, config)?, &input)?.data;
         let expr = expr.transform_up(|expr| match is_predicate(&expr) {
             true => match marked(&input, expr, config)? {
                 (Some(joined), expr) => {
@@ -183,6 +183,32 @@ fn in_list(plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transforme
         });
     }
     Ok(Transformed::yes(plan.with_new_exprs(replaced, vec![input])?))
+}
+
+/// The expression with this rule applied to its subqueries: the engine's makes joins of what is within them at once.
+fn sound_within(expr: Expr, config: &dyn OptimizerConfig) -> Result<Expr> {
+    let sound = |subquery: Subquery| {
+        let plan = Arc::unwrap_or_clone(subquery.subquery);
+        let plan = plan.transform_down_with_subqueries(|plan| PredicateSubqueries.rewrite(plan, config))?;
+        Result::Ok(Subquery {
+            subquery: Arc::new(plan.data),
+            ..subquery
+        })
+    };
+    let expr = expr.transform_down(|expr| {
+        Ok(match expr {
+            Expr::Exists(Exists { subquery, negated }) => {
+                let subquery = sound(subquery)?;
+                Transformed::yes(Expr::Exists(Exists { subquery, negated }))
+            }
+            Expr::InSubquery(within) => {
+                let subquery = sound(within.subquery)?;
+                Transformed::yes(Expr::InSubquery(InSubquery { subquery, ..within }))
+            }
+            other => Transformed::no(other),
+        })
+    })?;
+    Ok(expr.data)
 }
 
 /// The input joined with the subquery, and what says whether the predicate holds: made of what the engine's rule makes

@@ -66,7 +66,8 @@ fn has_subquery(expr: &Expr) -> bool {
     expr.exists(|expr| Ok(subquery(expr).is_some())).unwrap_or_default()
 }
 
-fn subquery(expr: &Expr) -> Option<&Subquery> {
+/// The subquery that the expression is.
+pub(super) fn subquery(expr: &Expr) -> Option<&Subquery> {
     match expr {
         Expr::ScalarSubquery(subquery)
         | Expr::Exists(Exists { subquery, .. })

@@ -16,6 +16,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::push::{Domain, is_by_row, push};
 use super::scalar::joined;
+use crate::query::correlation::OuterColumns;
 
 /// Makes dependent joins into plain ones.
 #[derive(Debug)]
@@ -67,14 +68,8 @@ fn of_join(join: Join, number: usize) -> Result<Transformed<LogicalPlan>> {
     if !matches!(join.join_type, JoinType::Inner | JoinType::Left) || !join.on.is_empty() {
         return Ok(Transformed::no(LogicalPlan::Join(join)));
     }
-    let read: Vec<Column> = inner
-        .all_out_ref_exprs()
-        .into_iter()
-        .filter_map(|expr| match expr {
-            Expr::OuterReferenceColumn(_, column) if left.schema().has_column(&column) => Some(column),
-            _ => None,
-        })
-        .collect();
+    let read = OuterColumns::of(inner)?.all();
+    let read: Vec<Column> = read.filter(|column| left.schema().has_column(column)).collect();
     if read.is_empty() {
         // It depends on a query that is further out, or on nothing.
         return Ok(Transformed::no(LogicalPlan::Join(join)));

@@ -97,6 +97,11 @@ impl Domain {
                     list.subquery = self.within(&list.subquery)?;
                     Transformed::yes(Expr::InSubquery(list))
                 }
+                Expr::SetComparison(comparison) => {
+                    let mut comparison = comparison.clone();
+                    comparison.subquery = self.within(&comparison.subquery)?;
+                    Transformed::yes(Expr::SetComparison(comparison))
+                }
                 _ => Transformed::no(expr),
             })
         })?;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ExprSchema, JoinType, Result, ScalarValue, Spans};
 use datafusion::functions_aggregate::expr_fn::max;
-use datafusion::logical_expr::expr::InSubquery;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Subquery, lit, when};
+use datafusion::logical_expr::expr::{InSubquery, SetComparison, SetQuantifier};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Subquery, binary_expr, lit, when};
 use datafusion::optimizer::decorrelate::PullUpCorrelatedExpr;
 
+use crate::query::correlation::OuterColumns;
 use crate::query::scalar_subqueries::{Rows, rows};
 
 /// The plan with joins in the place of such subqueries: a projection or a filter.
@@ -28,9 +29,12 @@ pub(super) fn joined(plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
                 Expr::ScalarSubquery(subquery) if rows(&subquery.subquery) != Rows::Some => (subquery, Asks::Value),
                 Expr::Exists(exists) => (&exists.subquery, Asks::Exists(exists.negated)),
                 Expr::InSubquery(within) if !within.expr.is_volatile() => (&within.subquery, Asks::In(within)),
+                Expr::SetComparison(comparison) if !comparison.expr.is_volatile() => {
+                    (&comparison.subquery, Asks::Compared(comparison))
+                }
                 _ => return Ok(Transformed::no(expr)),
             };
-            if !reads_lists(&subquery.subquery)? && is_pulled_up(subquery, &asks) {
+            if !reads_lists(&subquery.subquery)? && is_pulled_up(subquery, &asks)? {
                 return Ok(Transformed::no(expr));
             }
             let alias = format!("__subquery_{found}");
@@ -78,16 +82,33 @@ enum Asks<'a> {
     Exists(bool),
     /// Whether a value is among its own.
     In(&'a InSubquery),
+    /// Whether a comparison with any of its values holds, or with all.
+    Compared(&'a SetComparison),
 }
 
-/// What a value is to those of a subquery, the greatest of all its comparisons.
-mod found {
-    pub const NOT: i64 = 0;
+/// What a comparison with a value of a subquery says, the greatest of all decides.
+mod says {
+    pub const NOTHING: i64 = 0;
+    /// It is null.
     pub const MAYBE: i64 = 1;
-    pub const EQUAL: i64 = 2;
+    /// It holds, where any has to; it does not hold, where all have to.
+    pub const ENOUGH: i64 = 2;
 }
 
 impl Asks<'_> {
+    /// The comparison with a value, and whether it is enough that it does not hold.
+    fn compared(&self, value: Expr, outer: &DFSchema) -> Result<Option<(Expr, bool)>> {
+        Ok(match self {
+            Self::Value | Self::Exists(_) => None,
+            Self::In(within) => Some((read_further_out(&within.expr, outer)?.eq(value), false)),
+            Self::Compared(comparison) => {
+                let own = read_further_out(&comparison.expr, outer)?;
+                let all = comparison.quantifier == SetQuantifier::All;
+                Some((binary_expr(own, comparison.op, value), all))
+            }
+        })
+    }
+
     /// The subquery with one row at most for each outer one, which has the column of that name.
     fn plan(&self, subquery: &Subquery, outer: &DFSchema) -> Result<(LogicalPlan, String)> {
         let plan = subquery.subquery.as_ref().clone();
@@ -96,40 +117,42 @@ impl Asks<'_> {
             None => (None, String::new()),
         };
         let inner = LogicalPlanBuilder::from(plan);
+        let value = Expr::Column(Column::new(relation, name.clone()));
+        if let Some((compared, by_failing)) = self.compared(value, outer)? {
+            let enough = match by_failing {
+                true => compared.clone().is_false(),
+                false => compared.clone().is_true(),
+            };
+            let said = when(enough, lit(says::ENOUGH))
+                .when(compared.is_null(), lit(says::MAYBE))
+                .otherwise(lit(says::NOTHING))?;
+            let said = max(said).alias("said");
+            let said = inner.aggregate(Vec::<Expr>::new(), [said])?.build()?;
+            return Ok((said, "said".to_owned()));
+        }
         match self {
-            Self::Value => Ok((inner.build()?, name)),
             Self::Exists(_) => {
                 let there = inner.project([lit(true).alias("there")])?.distinct()?.build()?;
                 Ok((there, "there".to_owned()))
             }
-            Self::In(within) => {
-                let value = Expr::Column(Column::new(relation, name));
-                let equal = value.eq(read_further_out(&within.expr, outer)?);
-                let found = when(equal.clone().is_true(), lit(found::EQUAL))
-                    .when(equal.is_null(), lit(found::MAYBE))
-                    .otherwise(lit(found::NOT))?;
-                let found = max(found).alias("found");
-                let found = inner.aggregate(Vec::<Expr>::new(), [found])?.build()?;
-                Ok((found, "found".to_owned()))
-            }
+            _ => Ok((inner.build()?, name)),
         }
     }
 
     /// The answer, from that column.
     fn answer(&self, column: Expr) -> Result<Expr> {
+        let by = |column: Expr, enough: bool| {
+            when(column.clone().eq(lit(says::ENOUGH)), lit(enough))
+                .when(column.eq(lit(says::MAYBE)), lit(ScalarValue::Boolean(None)))
+                .otherwise(lit(!enough))
+        };
         Ok(match self {
             Self::Value => column,
             Self::Exists(false) => column.is_not_null(),
             Self::Exists(true) => column.is_null(),
-            Self::In(within) => {
-                let is_among = when(column.clone().eq(lit(found::EQUAL)), lit(true))
-                    .when(column.eq(lit(found::MAYBE)), lit(ScalarValue::Boolean(None)))
-                    .otherwise(lit(false))?;
-                match within.negated {
-                    true => Expr::Not(Box::new(is_among)),
-                    false => is_among,
-                }
-            }
+            Self::In(InSubquery { negated: false, .. }) => by(column, true)?,
+            Self::In(_) => Expr::Not(Box::new(by(column, true)?)),
+            Self::Compared(comparison) => by(column, comparison.quantifier == SetQuantifier::Any)?,
         })
     }
 }
@@ -149,27 +172,34 @@ fn read_further_out(expr: &Expr, outer: &DFSchema) -> Result<Expr> {
 }
 
 /// Whether the engine makes a join of the subquery.
-fn is_pulled_up(subquery: &Subquery, asks: &Asks) -> bool {
-    if subquery.outer_ref_columns.is_empty() {
-        return true;
-    }
+fn is_pulled_up(subquery: &Subquery, asks: &Asks) -> Result<bool> {
     let plan = subquery.subquery.as_ref().clone();
-    // A count of no rows is among the values, which the engine would not find.
-    if matches!(asks, Asks::In(_)) && rows(&plan) == Rows::One {
-        return false;
+    let read = OuterColumns::of(&plan)?;
+    if read.is_empty() {
+        return Ok(true);
+    }
+    if !read.of_subqueries.is_empty() {
+        return Ok(false);
     }
     let among = match asks {
+        Asks::Compared(_) => return Ok(false),
+        // A count of no rows is among the values, which the engine would not find, and of groups it loses columns.
+        Asks::In(_) if has_groups(&plan)? => return Ok(false),
         Asks::In(within) => plan.schema().columns().into_iter().next().map(|column| {
             let value = within.expr.as_ref().clone();
             value.eq(Expr::Column(column))
         }),
-        _ => None,
+        Asks::Value | Asks::Exists(_) => None,
     };
     let mut pull_up = PullUpCorrelatedExpr::new()
         .with_in_predicate_opt(among)
         .with_exists_sub_query(matches!(asks, Asks::Exists(_)))
         .with_need_handle_count_bug(matches!(asks, Asks::Value));
-    plan.rewrite(&mut pull_up).is_ok() && pull_up.can_pull_up
+    Ok(plan.rewrite(&mut pull_up).is_ok() && pull_up.can_pull_up)
+}
+
+fn has_groups(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|node| Ok(matches!(node, LogicalPlan::Aggregate(_))))
 }
 
 /// Whether lists of the outer row are made into rows, which the engine does not know of a subquery.

@@ -26,6 +26,15 @@ fn top_and_fetch_become_limits() {
             "SELECT k FROM t LIMIT 2 OFFSET 1 ROWS",
         ),
         ("select k from t limit null", "SELECT k FROM t"),
+        ("select k from t limit '2'", "SELECT k FROM t LIMIT 2"),
+        (
+            "select k from t offset 1 row fetch next (1 + 1) rows only",
+            "SELECT k FROM t LIMIT (1 + 1) OFFSET 1 ROW",
+        ),
+        (
+            "select k from t order by k fetch first ( 2 ) rows with ties",
+            "SELECT k FROM t QUALIFY rank() OVER (ORDER BY k) <= 2 ORDER BY k",
+        ),
         (
             "select k from t order by 1 desc fetch first 2 rows with ties",
             "SELECT k FROM t QUALIFY rank() OVER (ORDER BY k DESC) <= 2 ORDER BY 1 DESC",
@@ -54,6 +63,34 @@ fn rows_are_compared_by_field() {
         assert_eq!(read(written), read_as);
     }
     assert!(refusal("select (a, b) = (1, 2, 3)").contains("rows of 2 and 3 fields"));
+}
+
+#[test]
+fn relations_are_written_out() {
+    for (written, read_as) in [
+        ("table t limit 1", "SELECT * FROM t LIMIT 1"),
+        (
+            "select 1 from (table m.t union all table u) x",
+            "SELECT 1 FROM (SELECT * FROM m.t UNION ALL SELECT * FROM u) x",
+        ),
+        ("select table from t", "SELECT table FROM t"),
+        (
+            "select a = any (values (1), (2)) from t",
+            "SELECT a = ANY(SELECT * FROM (VALUES (1), (2))) FROM t",
+        ),
+        ("select a in (values (1), (2)) from t", "SELECT a IN (1, 2) FROM t"),
+        ("select f(t.*), t.* from t", "SELECT f(t), t.* FROM t"),
+        ("select t.* from m.t", "SELECT m.t.* FROM m.t"),
+        ("select t.* from m.t as t", "SELECT t.* FROM m.t AS t"),
+    ] {
+        assert_eq!(read(written), read_as);
+    }
+}
+
+#[test]
+fn functions_that_are_not_here_are_refused_with_what_to_write() {
+    assert!(refusal("select setseed(0.5)").contains("md5"));
+    assert!(refusal("select * from crosstab('select 1') as t(a int)").contains("PIVOT"));
 }
 
 #[test]
