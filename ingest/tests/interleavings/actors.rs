@@ -355,7 +355,7 @@ pub(super) async fn write(store: Arc<dyn ObjectStore>, client: i64) -> Result<Di
 /// `cordada maintain`; with `keep`, what is older than that goes, which nobody may need meanwhile.
 pub(super) async fn maintain(store: Arc<dyn ObjectStore>, keep: Option<Duration>) -> Result<Did> {
     let lake = lake(store)?;
-    let tables = [RAW, LISTS, MART, CLIENTS].map(str::parse);
+    let tables = [RAW, LISTS, MART, CLIENTS].map(str::parse::<TableName>);
     let tables = tables.into_iter().collect::<Result<Vec<TableName>>>()?;
     let mut reports = vec![lake.compact(tables, Effort::Full).await?];
     if let Some(keep) = keep {

@@ -289,7 +289,7 @@ fn check_rollbacks(releases: &Releases) -> Result<(), String> {
         let Some(restored) = published.release.restores else {
             continue;
         };
-        for (origin, shows) in [(RAW, &[RAW, MART][..]), (CLIENTS, &[CLIENTS])] {
+        for (origin, shows) in [(RAW, &[RAW, MART][..]), (CLIENTS, &[CLIENTS][..])] {
             let rows = |number: &u64| {
                 let contents = releases.get(number).map(|published| &published.contents);
                 let rows = contents.and_then(|contents| contents.get(origin)).into_iter().flatten();
