@@ -12,6 +12,8 @@ const MOST: usize = 6;
 /// What a part is about. Two parts of one subject make no block together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Subject {
+    /// Given name and surname, whichever is which.
+    Names,
     Given,
     Surname,
     Birth,
@@ -33,6 +35,8 @@ pub(super) struct Atom {
     /// Where the codes of each value end.
     ends: Vec<u32>,
     codes: Vec<u32>,
+    /// Another part: each code is then of one of both.
+    beside: Option<Box<Atom>>,
 }
 
 impl Atom {
@@ -57,7 +61,16 @@ impl Atom {
             field,
             ends,
             codes,
+            beside: None,
         }
+    }
+
+    /// Two parts as one, whose order makes no difference.
+    fn beside(mut self, other: Self) -> Self {
+        self.name = format!("{} and {}", self.name, other.name);
+        self.subject = Subject::Names;
+        self.beside = Some(Box::new(other));
+        self.strong(false)
     }
 
     fn strong(mut self, combines: bool) -> Self {
@@ -77,6 +90,19 @@ impl Atom {
                     into.push(*code);
                 }
             }
+        }
+        if let Some(beside) = &self.beside {
+            let mut others = Vec::new();
+            beside.codes(records, record, &mut others);
+            let of_both = |a: u32, b: u32| (hash::mix(u64::from(a.min(b)), u64::from(a.max(b))) >> 32) as u32;
+            let mut both: Vec<u32> = into
+                .iter()
+                .flat_map(|a| others.iter().map(|b| of_both(*a, *b)))
+                .collect();
+            both.sort_unstable();
+            both.dedup();
+            both.truncate(MOST);
+            *into = both;
         }
     }
 }
@@ -167,6 +193,16 @@ pub(super) fn of(records: &Records) -> Vec<Atom> {
             Kind::Text => atoms.push(atom("", contact, whole)),
             Kind::StreetNumber | Kind::Region | Kind::Category | Kind::Number | Kind::Date => {}
         }
+    }
+    let of_kind = |kind: Kind| {
+        records
+            .fields
+            .iter()
+            .position(|field| field.kind == kind && field.present > 1)
+    };
+    if let (Some(given), Some(surname)) = (of_kind(Kind::GivenName), of_kind(Kind::Surname)) {
+        let given = Atom::new(records, given, "sound", Subject::Given, first_sound);
+        atoms.push(given.beside(Atom::new(records, surname, "sound", Subject::Surname, sounds)));
     }
     atoms
 }

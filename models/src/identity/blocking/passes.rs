@@ -171,7 +171,9 @@ fn pairs(atoms: &[Atom]) -> Vec<Vec<usize>> {
         for second in first + 1..atoms.len() {
             let (a, b) = (&atoms[first], &atoms[second]);
             let is_place = |atom: &Atom| matches!(atom.subject, Subject::Place | Subject::Town);
-            if a.combines && b.combines && a.subject != b.subject && !(is_place(a) && is_place(b)) {
+            let is_name = |atom: &Atom| matches!(atom.subject, Subject::Given | Subject::Surname);
+            let is_one = is_place(a) && is_place(b) || is_name(a) && is_name(b);
+            if a.combines && b.combines && a.subject != b.subject && !is_one {
                 pairs.push(vec![first, second]);
             }
         }
@@ -184,7 +186,11 @@ fn finer(atoms: &[Atom], pass: &[usize]) -> Vec<usize> {
     let is_new = |at: &usize| {
         let subject = atoms[*at].subject;
         let is_contact = matches!(subject, Subject::Contact(_));
-        !is_contact && atoms[*at].combines && pass.iter().all(|of| atoms[*of].subject != subject)
+        let is_told = |of: &usize| {
+            let told = atoms[*of].subject;
+            told == subject || told == Subject::Names && matches!(subject, Subject::Given | Subject::Surname)
+        };
+        !is_contact && atoms[*at].combines && !pass.iter().any(is_told)
     };
     let mut finer: Vec<usize> = (0..atoms.len()).filter(is_new).collect();
     finer.sort_by_key(|at| atoms[*at].subject);
