@@ -4,6 +4,7 @@
 mod contract;
 mod exact;
 mod features;
+mod identity;
 mod kmeans;
 mod parameters;
 mod sample;
@@ -17,6 +18,7 @@ use cordada_lake::estimator::Estimators;
 /// Every estimator that a model can name with `estimator='…'`.
 pub fn estimators() -> Estimators {
     let mut estimators = Estimators::default();
+    estimators.register(Arc::new(identity::Identity));
     estimators.register(Arc::new(kmeans::KMeans::default()));
     estimators
 }

@@ -182,6 +182,7 @@ pub(super) fn case() -> Case {
         inputs: inputs(&records, &pairs),
         parameters: json!({}),
         names_column: None,
+        of_changes: &[],
     }
 }
 

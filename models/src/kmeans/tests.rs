@@ -53,6 +53,7 @@ pub(crate) fn case() -> Case {
         inputs: Relations::only(blobs(&[[0.0, 0.0], [3.0, 3.0], [1.0, 4.0]], 20)),
         parameters: json!({"log": ["x"]}),
         names_column: Some("features"),
+        of_changes: &[],
     }
 }
 

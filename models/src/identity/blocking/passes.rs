@@ -1,0 +1,198 @@
+//! Which passes are made, chosen from the data at hand.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::atoms::{self, Atom, Subject};
+use super::blocks::{Cut, Size, largest_that_fits};
+use crate::identity::records::Records;
+
+/// How many pairs may be compared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    /// For each record.
+    pub pairs_per_record: u64,
+    /// Up to this many records are all compared with all.
+    pub exhaustive: usize,
+}
+
+/// Sizes that blocks may have, tried one after the other.
+const LIMITS: [usize; 6] = [200, 100, 50, 25, 12, 6];
+
+/// The share of the budget, one pair in so many, that a pass may take.
+const PASS_PART: u64 = 6;
+
+/// How many pairs a record a part that is not telling may make alone.
+const SMALL: u64 = 3;
+
+/// One pass: the parts that records of a block share, and how large a block may be.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    pub(super) atoms: Vec<usize>,
+    pub(super) most: usize,
+    /// How many pairs it makes.
+    pub pairs: u64,
+    /// How many records are in blocks that no part cuts small enough.
+    pub left_out: u64,
+    /// Whether no block was cut.
+    is_whole: bool,
+}
+
+/// The passes that are made.
+#[derive(Debug)]
+pub(crate) struct Passes {
+    pub(super) atoms: Vec<Atom>,
+    pub chosen: Vec<Pass>,
+    /// All records are compared with all, and no pass is needed.
+    pub is_exhaustive: bool,
+    /// How many pairs are compared; those that several passes make count for each.
+    pub pairs: u64,
+}
+
+impl Passes {
+    pub(super) fn atoms_of(&self, pass: &Pass) -> Vec<&Atom> {
+        pass.atoms.iter().map(|at| &self.atoms[*at]).collect()
+    }
+
+    pub(super) fn cut<'a>(&'a self, records: &'a Records, pass: &Pass) -> Cut<'a> {
+        Cut {
+            records,
+            most: pass.most,
+            finer: finer(&self.atoms, &pass.atoms)
+                .into_iter()
+                .map(|at| &self.atoms[at])
+                .collect(),
+        }
+    }
+
+    /// What people call a pass.
+    pub(crate) fn name(&self, pass: &Pass) -> String {
+        let names: Vec<&str> = pass.atoms.iter().map(|at| self.atoms[*at].name.as_str()).collect();
+        names.join(" + ")
+    }
+}
+
+/// Chooses passes: each telling part alone, then pairs of others of different subjects, those that make the fewest pairs
+/// first, as long as the budget lasts.
+pub(crate) fn choose(records: &Records, budget: Budget, threads: usize) -> Passes {
+    let count = records.len() as u64;
+    let mut passes = Passes {
+        atoms: Vec::new(),
+        chosen: Vec::new(),
+        is_exhaustive: records.len() <= budget.exhaustive,
+        pairs: 0,
+    };
+    if passes.is_exhaustive {
+        passes.pairs = count * count.saturating_sub(1) / 2;
+        return passes;
+    }
+    passes.atoms = atoms::of(records);
+    let total = budget.pairs_per_record * count;
+    let atoms = passes.atoms.len();
+    let add = |passes: &mut Passes, mut possible: Vec<Pass>| {
+        // Stable: of equals the one that tells more comes first.
+        possible.sort_by_key(|pass| pass.pairs);
+        for pass in possible {
+            if passes.pairs + pass.pairs <= total {
+                passes.pairs += pass.pairs;
+                passes.chosen.push(pass);
+            }
+        }
+    };
+    let mut alone = possible(
+        records,
+        &passes.atoms,
+        (0..atoms).map(|at| vec![at]).collect(),
+        total / PASS_PART,
+        threads,
+    );
+    alone.retain(|pass| passes.atoms[pass.atoms[0]].is_strong || pass.is_whole && pass.pairs <= SMALL * count);
+    add(&mut passes, alone);
+    // A part that makes small blocks alone needs no other beside it.
+    let is_small = |at: usize| passes.chosen.iter().any(|pass| pass.is_whole && pass.atoms == [at]);
+    let small: Vec<bool> = (0..atoms).map(is_small).collect();
+    let pairs = pairs(&passes.atoms)
+        .into_iter()
+        .filter(|pair| pair.iter().all(|at| !small[*at]));
+    let together = possible(records, &passes.atoms, pairs.collect(), total / PASS_PART, threads);
+    add(&mut passes, together);
+    passes
+}
+
+/// The passes that make pairs, and not more than `most`, with blocks as large as that allows.
+fn possible(records: &Records, atoms: &[Atom], combinations: Vec<Vec<usize>>, most: u64, threads: usize) -> Vec<Pass> {
+    let pass = |of: &[usize]| {
+        let parts: Vec<&Atom> = of.iter().map(|at| &atoms[*at]).collect();
+        let finer: Vec<&Atom> = finer(atoms, of).into_iter().map(|at| &atoms[at]).collect();
+        let size = largest_that_fits(records, &parts, &finer, &LIMITS, most);
+        size.filter(|(_, size)| size.pairs > 0).map(
+            |(
+                limit,
+                Size {
+                    pairs,
+                    left_out,
+                    is_whole,
+                },
+            )| Pass {
+                atoms: of.to_vec(),
+                most: limit,
+                pairs,
+                left_out,
+                is_whole,
+            },
+        )
+    };
+    let next = AtomicUsize::new(0);
+    let mut possible: Vec<(usize, Pass)> = std::thread::scope(|scope| {
+        let work = || {
+            let mut made = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(of) = combinations.get(at) else {
+                    return made;
+                };
+                made.extend(pass(of).map(|pass| (at, pass)));
+            }
+        };
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        running
+            .into_iter()
+            .filter_map(|thread| thread.join().ok())
+            .flatten()
+            .collect()
+    });
+    possible.sort_by_key(|(at, _)| *at);
+    possible.into_iter().map(|(_, pass)| pass).collect()
+}
+
+/// The pairs of parts that passes can be made of.
+fn pairs(atoms: &[Atom]) -> Vec<Vec<usize>> {
+    let mut pairs = Vec::new();
+    for first in 0..atoms.len() {
+        for second in first + 1..atoms.len() {
+            let (a, b) = (&atoms[first], &atoms[second]);
+            let is_place = |atom: &Atom| matches!(atom.subject, Subject::Place | Subject::Town);
+            let is_name = |atom: &Atom| matches!(atom.subject, Subject::Given | Subject::Surname);
+            let is_one = is_place(a) && is_place(b) || is_name(a) && is_name(b);
+            if a.combines && b.combines && a.subject != b.subject && !is_one {
+                pairs.push(vec![first, second]);
+            }
+        }
+    }
+    pairs
+}
+
+/// The parts that cut large blocks of a pass: of subjects that it does not have, those of persons first.
+fn finer(atoms: &[Atom], pass: &[usize]) -> Vec<usize> {
+    let is_new = |at: &usize| {
+        let subject = atoms[*at].subject;
+        let is_contact = matches!(subject, Subject::Contact(_));
+        let is_told = |of: &usize| {
+            let told = atoms[*of].subject;
+            told == subject || told == Subject::Names && matches!(subject, Subject::Given | Subject::Surname)
+        };
+        !is_contact && atoms[*at].combines && !pass.iter().any(is_told)
+    };
+    let mut finer: Vec<usize> = (0..atoms.len()).filter(is_new).collect();
+    finer.sort_by_key(|at| atoms[*at].subject);
+    finer
+}
