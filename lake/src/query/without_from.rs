@@ -1,5 +1,6 @@
 //! Subqueries that read no relation: `(select c.a = 'x')`, `exists (select 1 where c.a > 1)`, `c.a in (select c.b)`. The
-//! engine makes no join of them. They are expressions of the row around them.
+//! engine makes no join of them. They are expressions of the row around them. And an aggregate of all rows always has a row,
+//! which the engine's join for EXISTS does not find where there is nothing to aggregate.
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
@@ -10,6 +11,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Operator, Subquery, binary_exp
 use datafusion::optimizer::AnalyzerRule;
 
 use super::expressions::rewrite;
+use super::scalar_subqueries::{Rows, rows};
 
 /// Puts the expression in the place of each such subquery.
 #[derive(Debug)]
@@ -38,6 +40,7 @@ fn of_expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             }),
             None => None,
         },
+        Expr::Exists(exists) if rows(&exists.subquery.subquery) == Rows::One => Some(lit(!exists.negated)),
         Expr::Exists(exists) => Row::of(&exists.subquery, schema)?.map(|row| {
             let found = row.condition.map_or_else(|| lit(true), Expr::is_true);
             negated(found, exists.negated)
