@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_pieces_of_a_message_are_the_message() {
-        let large = "rows".repeat(100_000);
+        let large = "rows".repeat(1000);
         for (header, body) in [
             ("", vec![]),
             ("header", vec![]),
@@ -178,7 +178,7 @@ mod tests {
                 while message.has_remaining() {
                     let mut slices = [IoSlice::new(&[]); 3];
                     let count = message.chunks_vectored(&mut slices);
-                    let seen = slices[..count].concat();
+                    let seen: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
                     let step = step.min(seen.len());
                     taken.extend_from_slice(&seen[..step]);
                     message.advance(step);
