@@ -187,10 +187,10 @@ fn in_list(plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transforme
 
 /// The expression with this rule applied to its subqueries: the engine's makes joins of what is within them at once.
 fn sound_within(expr: Expr, config: &dyn OptimizerConfig) -> Result<Expr> {
-    let sound = |subquery: Subquery| {
+    let sound = |subquery: Subquery| -> Result<_> {
         let plan = Arc::unwrap_or_clone(subquery.subquery);
         let plan = plan.transform_down_with_subqueries(|plan| PredicateSubqueries.rewrite(plan, config))?;
-        Result::Ok(Subquery {
+        Ok(Subquery {
             subquery: Arc::new(plan.data),
             ..subquery
         })
