@@ -122,7 +122,7 @@ async fn what_is_asked_is_asked_of_a_release_under_an_access() {
 /// The columns of every relation, by name.
 async fn columns(engine: &Engine, access: &Arc<Access>) -> BTreeMap<String, Vec<String>> {
     let workspace = engine.workspace(&engine.scope(access, None, "marts").await.unwrap());
-    let columns = workspace.columns().await.iter();
+    let columns = workspace.columns().await.unwrap().iter();
     let names = columns.map(|schema| schema.fields().iter().map(|field| field.name().clone()).collect());
     let relations = workspace.relations().iter().map(|relation| relation.name.to_string());
     relations.zip(names).collect()
