@@ -20,6 +20,9 @@ pub(crate) struct Link {
     pub weight: f64,
 }
 
+/// How many records are imagined beside those that there are, so that among few of them none is taken for frequent.
+const UNSEEN: f64 = 50.0;
+
 /// Weighs pairs.
 #[derive(Debug)]
 pub(crate) struct Scorer<'a> {
@@ -78,9 +81,10 @@ impl<'a> Scorer<'a> {
     /// How much more an agreement weighs because the value is rare, or less because many have it.
     fn rarity(&self, at: usize, value: u32) -> f64 {
         let field = &self.records.fields[self.comparer.fields[at]];
-        let others = f64::from(field.counts[value as usize].max(2) - 1);
-        let share = others / f64::from(field.present.max(2) - 1);
-        (self.model.fields[at].u[0][Level::Exact as usize] / share).log2()
+        let usual = self.model.fields[at].u[0][Level::Exact as usize];
+        let others = f64::from(field.counts[value as usize].max(2) - 1) + UNSEEN * usual;
+        let share = others / (f64::from(field.present.max(2) - 1) + UNSEEN);
+        (usual / share).log2()
     }
 
     /// The value that fewer records have.
