@@ -24,7 +24,7 @@ use flat_filters::FlatFilters;
 use grouping_sets::NullsBesideGroups;
 use mended::{Mended, Rewrite};
 use outer_joins::NullsBesideConstants;
-use unique_keys::Untold;
+use unique_keys::KeysBesideProjections;
 
 /// A rule of logical plans.
 type Logical = Arc<dyn OptimizerRule + Send + Sync>;
@@ -58,15 +58,18 @@ pub(super) fn logical() -> Vec<Logical> {
 pub(super) fn physical() -> Vec<Physical> {
     let rules = PhysicalOptimizer::new().rules.into_iter();
     let mut rules: Vec<_> = rules
-        .map(|rule| match rule.name() {
-            name if name.starts_with("FilterPushdown") => Arc::new(Sound(rule)) as Physical,
-            "EnsureRequirements" => Arc::new(Untold(rule)),
-            _ => rule,
+        .map(|rule| match rule.name().starts_with("FilterPushdown") {
+            true => Arc::new(Sound(rule)) as Physical,
+            false => rule,
         })
         .collect();
     // Behind the rule that chooses joins.
     let chosen = rules.iter().position(|rule| rule.name() == "join_selection");
-    let untold: [Physical; 2] = [Arc::new(NullsBesideConstants), Arc::new(NullsBesideGroups)];
+    let untold: [Physical; 3] = [
+        Arc::new(NullsBesideConstants),
+        Arc::new(NullsBesideGroups),
+        Arc::new(KeysBesideProjections),
+    ];
     let behind = chosen.map_or(0, |place| place + 1);
     rules.splice(behind..behind, untold);
     rules.push(Arc::new(FlatFilters));
@@ -84,12 +87,7 @@ mod tests {
             assert!(logical.iter().any(|rule| rule.name() == name), "{name}");
         }
         let physical = PhysicalOptimizer::new().rules;
-        for name in [
-            "FilterPushdown",
-            "FilterPushdown(Post)",
-            "join_selection",
-            "EnsureRequirements",
-        ] {
+        for name in ["FilterPushdown", "FilterPushdown(Post)", "join_selection"] {
             assert!(physical.iter().any(|rule| rule.name() == name), "{name}");
         }
     }

@@ -1,47 +1,38 @@
 //! Which columns are unique. The engine knows it of those that are grouped by, and mistakes others for them behind a projection
 //! that gives columns other places: it then takes rows that are in the order of `rank` for rows in that of `rank, name`, and
-//! does not sort them. So where it decides what is sorted, a projection is not told.
+//! does not sort them, neither when it plans nor when it runs. So a projection is not told.
 
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::config::ConfigOptions;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
-use super::Physical;
 use super::pass_through::{Kept, PassThrough};
 
-/// The rule that decides what is sorted.
+/// Hides unique columns below projections.
 #[derive(Debug)]
-pub(super) struct Untold(pub(super) Physical);
+pub(super) struct KeysBesideProjections;
 
-impl PhysicalOptimizerRule for Untold {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let untold = plan.transform_up(hide)?.data;
-        let sorted = self.0.optimize(untold, config)?;
-        let shown = sorted.transform_up(|plan| {
-            Ok(match plan.downcast_ref::<PassThrough>() {
-                Some(hidden) if matches!(hidden.kept(), Kept::Keys) => Transformed::yes(hidden.input().clone()),
-                _ => Transformed::no(plan),
-            })
-        });
-        shown.data()
+impl PhysicalOptimizerRule for KeysBesideProjections {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(of_plan).map(|plan| plan.data)
     }
 
     fn name(&self) -> &str {
-        self.0.name()
+        "keys_beside_projections"
     }
 
     fn schema_check(&self) -> bool {
-        self.0.schema_check()
+        true
     }
 }
 
-fn hide(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
+fn of_plan(plan: Arc<dyn ExecutionPlan>) -> Result<Transformed<Arc<dyn ExecutionPlan>>> {
     let Some(projection) = plan.downcast_ref::<ProjectionExec>() else {
         return Ok(Transformed::no(plan));
     };
