@@ -24,7 +24,8 @@ use tokio_util::task::TaskTracker;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service as Tower;
-use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::codegen::http::header::CONTENT_TYPE;
+use tonic::codegen::http::{HeaderMap, Method, Request, Response, StatusCode};
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::server::Connected;
@@ -39,8 +40,12 @@ use crate::uncopied::{Answer, Uncopied};
 const WINDOW: u32 = 8 << 20;
 /// How often an idle connection is asked whether its client is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
-/// How long it may take to say so.
+/// How long it may take to say so, and to greet in the first place.
 const STILL_THERE: Duration = Duration::from_secs(20);
+/// Bytes that every client greets with (RFC 9113, section 3.4).
+const PREFACE: usize = 24;
+/// Requests of a connection that may be under way at once: each takes memory, before it is known who asks.
+const MOST_STREAMS: u32 = 256;
 /// How long to wait when the system gives no connection: it has no room for more.
 const NO_ROOM: Duration = Duration::from_millis(50);
 /// The header with which a client says how long it waits.
@@ -102,17 +107,22 @@ where
         .timer(TokioTimer::new())
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
-        .max_concurrent_streams(None::<u32>)
+        .max_concurrent_streams(MOST_STREAMS)
         .keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(STILL_THERE)
         .serve_connection(TokioIo::new(gathered.clone()), requests);
     let (mut connection, mut told, mut is_told) = (pin!(connection), pin!(stop.cancelled()), false);
+    let (mut late, mut has_greeted) = (pin!(sleep(STILL_THERE)), false);
     let served = poll_fn(|context| {
         if !is_told && told.as_mut().poll(context).is_ready() {
             is_told = true;
             connection.as_mut().graceful_shutdown();
         }
         let served = connection.as_mut().poll(context).map_err(io::Error::other);
+        has_greeted = has_greeted || gathered.received() >= PREFACE;
+        if !has_greeted && served.is_pending() && late.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         match gathered.poll_send(context) {
             Poll::Ready(Err(error)) if served.is_pending() => Poll::Ready(Err(error)),
             _ => served,
@@ -152,6 +162,11 @@ impl Service<Request<Incoming>> for Requests {
     type Future = BoxFuture<'static, Result<Response<Answer>, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        if !is_grpc(&request) {
+            let mut refused = Response::new(Answer::default());
+            *refused.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return async { Ok(refused) }.boxed();
+        }
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer.clone());
         let most = most(request.headers());
@@ -171,6 +186,13 @@ impl Service<Request<Incoming>> for Requests {
             .boxed(),
         }
     }
+}
+
+/// Whether it is a request of gRPC, and not of a page in a browser, say.
+fn is_grpc<B>(request: &Request<B>) -> bool {
+    let content_type = request.headers().get(CONTENT_TYPE);
+    request.method() == Method::POST
+        && content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// How long a client waits for the beginning of the answer, if it says so: up to eight digits and a unit, as gRPC has it

@@ -23,6 +23,7 @@ pub(crate) struct Gathered<IO>(Arc<Mutex<State<IO>>>);
 struct State<IO> {
     io: IO,
     waiting: BytesMut,
+    received: usize,
 }
 
 impl<IO> Clone for Gathered<IO> {
@@ -34,7 +35,16 @@ impl<IO> Clone for Gathered<IO> {
 impl<IO: AsyncWrite + Unpin> Gathered<IO> {
     pub(crate) fn new(io: IO) -> Self {
         let waiting = BytesMut::new();
-        Self(Arc::new(Mutex::new(State { io, waiting })))
+        Self(Arc::new(Mutex::new(State {
+            io,
+            waiting,
+            received: 0,
+        })))
+    }
+
+    /// Bytes that came.
+    pub(crate) fn received(&self) -> usize {
+        locked(&self.0).received
     }
 
     /// Sends what waits: to be called whenever nobody writes more for now.
@@ -87,7 +97,10 @@ impl<IO: AsyncWrite + Unpin> State<IO> {
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Gathered<IO> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut locked(&self.0).io).poll_read(context, to)
+        let (mut state, before) = (locked(&self.0), to.filled().len());
+        let read = Pin::new(&mut state.io).poll_read(context, to);
+        state.received += to.filled().len() - before;
+        read
     }
 }
 

@@ -12,7 +12,7 @@ use arrow::ipc::writer::{IpcWriteOptions, StreamEncoder};
 use arrow_flight::{FlightData, SchemaAsIpc};
 use bytes::Bytes;
 use cordada_core::{Context, Result};
-use cordada_query::{Run, Statement};
+use cordada_query::{Computes, Run, Statement};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{Stream, StreamExt, stream};
@@ -49,12 +49,16 @@ pub(crate) fn of_run(run: Run, schema: SchemaRef, compression: Compression) -> R
     let (sender, receiver) = mpsc::channel(WAITING_MESSAGES);
     let mut partitions = JoinSet::new();
     let (_, first) = Encoder::new(schema.clone(), compression)?;
-    for number in 0..run.plan().output_partitioning().partition_count() {
+    let of_plan = 0..run.plan().output_partitioning().partition_count();
+    // All compute from now on: it is not over when the first of them is.
+    let all: Vec<_> = of_plan.map(|number| (number, run.statement().computes())).collect();
+    for (number, computes) in all {
         let partition = Partition {
             plan: run.plan().clone(),
             number,
             context: run.context().clone(),
             statement: run.statement().clone(),
+            _computes: computes,
         };
         let (encoder, _) = Encoder::new(schema.clone(), compression)?;
         partitions.spawn_on(partition.send(encoder, sender.clone()), run.threads());
@@ -112,6 +116,7 @@ struct Partition {
     number: usize,
     context: Arc<TaskContext>,
     statement: Arc<Statement>,
+    _computes: Computes,
 }
 
 impl Partition {

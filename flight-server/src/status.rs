@@ -22,7 +22,28 @@ pub(crate) fn of(error: &Error) -> Status {
         ErrorKind::Internal => Code::Internal,
         ErrorKind::Failed => engine_cause(error).map_or(Code::InvalidArgument, code_of),
     };
-    Status::new(code, error.to_string())
+    Status::new(code, fitting(error.to_string()))
+}
+
+/// Bytes of a message at most, as it is written in a header: clients take 8 KiB of headers.
+const LONGEST: usize = 6_000;
+
+/// The message, cut where it would not fit.
+fn fitting(mut message: String) -> String {
+    let mut bytes = 0;
+    let over = message.char_indices().find(|(_, letter)| {
+        // What is not plain is written in hexadecimal.
+        bytes += match letter.is_ascii_alphanumeric() {
+            true => 1,
+            false => 3 * letter.len_utf8(),
+        };
+        bytes > LONGEST
+    });
+    if let Some((place, _)) = over {
+        message.truncate(place);
+        message.push('…');
+    }
+    message
 }
 
 /// The limit that an error is about, if it is about one.
@@ -80,6 +101,18 @@ fn code_of(error: &DataFusionError) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_is_cut_where_headers_would_not_hold_it() {
+        assert_eq!(fitting("as it is".to_owned()), "as it is");
+        for letter in ["a", " ", "é", "名"] {
+            let cut = fitting(letter.repeat(10_000));
+            assert!(
+                cut.starts_with(letter) && cut.ends_with('…') && cut.len() <= LONGEST + 3,
+                "{letter}"
+            );
+        }
+    }
 
     #[test]
     fn a_users_mistake_is_not_internal() {

@@ -23,12 +23,16 @@ use crate::rows::Messages;
 use crate::service::Service;
 
 const DO_GET: &str = "/arrow.flight.protocol.FlightService/DoGet";
+const HANDSHAKE: &str = "/arrow.flight.protocol.FlightService/Handshake";
+/// Bytes of a message of a handshake at most, which whoever is not known may send.
+const LARGEST_OF_STRANGERS: usize = 64 << 10;
 
 /// The Flight service, which answers DoGet itself.
 #[derive(Clone)]
 pub(crate) struct Uncopied {
     service: Arc<Service>,
     others: FlightServiceServer<Service>,
+    handshakes: FlightServiceServer<Service>,
     /// Bytes of a message that it takes at most.
     largest: usize,
 }
@@ -40,9 +44,12 @@ impl Uncopied {
         let others = FlightServiceServer::from_arc(service.clone())
             .max_decoding_message_size(largest)
             .max_encoding_message_size(usize::MAX);
+        let handshakes =
+            FlightServiceServer::from_arc(service.clone()).max_decoding_message_size(LARGEST_OF_STRANGERS.min(largest));
         Self {
             service,
             others,
+            handshakes,
             largest,
         }
     }
@@ -63,7 +70,10 @@ impl Tower<http::Request<Body>> for Uncopied {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         if request.uri().path() != DO_GET {
-            let answer = self.others.call(request);
+            let answer = match request.uri().path() {
+                HANDSHAKE => self.handshakes.call(request),
+                _ => self.others.call(request),
+            };
             return Box::pin(async move { answer.await.map(|answer| answer.map(Answer::Other)) });
         }
         let (service, largest) = (self.service.clone(), self.largest);

@@ -30,7 +30,7 @@ pub use bulk_ingest::{BulkIngest, IfExists, IfMissing, Presence};
 pub use cordada_core::Recent;
 pub use engine::{Engine, PlannedQuery, Question, Scope};
 pub use execution::{
-    Exceeded, Executor, Interrupt, Request, RoleLimits, Run, ServerLimits, Statement, StatementLimits, Why,
+    Computes, Exceeded, Executor, Interrupt, Request, RoleLimits, Run, ServerLimits, Statement, StatementLimits, Why,
 };
 pub use policy::{Mask, Personal};
 pub use users::{Role, User};

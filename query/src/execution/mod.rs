@@ -39,7 +39,7 @@ use crate::users::Role;
 
 pub use interrupt::{Interrupt, Why};
 pub use limits::{Exceeded, RoleLimits, ServerLimits, StatementLimits};
-pub use statement::Statement;
+pub use statement::{Computes, Statement};
 
 use interrupt::shown;
 use limits::Limits;

@@ -33,6 +33,8 @@ pub struct Statement {
     rows: AtomicU64,
     /// Tasks that wait for the client to take their rows.
     unread: AtomicUsize,
+    /// Tasks that compute its rows.
+    computing: AtomicUsize,
     started: OnceLock<Started>,
     pace: Mutex<Option<Pace>>,
 }
@@ -87,6 +89,7 @@ impl Statement {
             interrupt: Interrupt::default(),
             rows: AtomicU64::new(0),
             unread: AtomicUsize::new(0),
+            computing: AtomicUsize::new(0),
             started: OnceLock::new(),
             pace: Mutex::default(),
         }
@@ -139,6 +142,13 @@ impl Statement {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A task computes its rows until this is dropped. With the last one its turn is another's: whoever has not read what
+    /// is computed keeps nobody waiting.
+    pub fn computes(self: &Arc<Self>) -> Computes {
+        self.computing.fetch_add(1, Ordering::Relaxed);
+        Computes(self.clone())
     }
 
     /// Waits until the client has room for more, and then for a turn if its own was given away meanwhile.
@@ -201,6 +211,20 @@ impl Statement {
                 Finding::Hung
             }
             false => Finding::Nothing,
+        }
+    }
+}
+
+/// A task that computes rows of a statement.
+#[derive(Debug)]
+pub struct Computes(Arc<Statement>);
+
+impl Drop for Computes {
+    fn drop(&mut self) {
+        let is_last = self.0.computing.fetch_sub(1, Ordering::AcqRel) == 1;
+        let started = self.0.started.get().filter(|_| is_last);
+        if let Some(seat) = started.and_then(|started| started.seat.as_ref()) {
+            seat.give_away();
         }
     }
 }
@@ -457,5 +481,26 @@ mod tests {
         assert!((&mut sending).now_or_never().is_none());
         drop(other);
         (&mut sending).now_or_never().unwrap().unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_turn_ends_with_the_last_task_that_computes_and_not_with_the_last_row_that_is_read() {
+        use futures::FutureExt;
+
+        let queue = Arc::new(Queue::new(1, 10));
+        let who = |user: &str| Who {
+            user: user.into(),
+            role: "r".into(),
+            most: 1,
+        };
+        let turn = queue.turn(who("ana")).await.unwrap();
+        let query = Arc::new(statement(LONG, None));
+        query.start(Handle::current(), Some((queue.clone(), who("ana"), turn)));
+        let (first, second) = (query.computes(), query.computes());
+        let mut other = Box::pin(queue.turn(who("bob")));
+        drop(first);
+        assert!((&mut other).now_or_never().is_none());
+        drop(second);
+        assert!((&mut other).now_or_never().unwrap().is_ok());
     }
 }
