@@ -494,7 +494,7 @@ mod tests {
             most: 1,
         };
         let turn = queue.turn(who("ana")).await.unwrap();
-        let query = Arc::new(statement(LONG, None));
+        let query = statement(LONG, None);
         query.start(Handle::current(), Some((queue.clone(), who("ana"), turn)));
         let (first, second) = (query.computes(), query.computes());
         let mut other = Box::pin(queue.turn(who("bob")));
