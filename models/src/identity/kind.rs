@@ -61,6 +61,7 @@ impl Kind {
     }
 
     /// Its name.
+    #[cfg(test)]
     pub(crate) fn name(self) -> &'static str {
         NAMES
             .iter()
