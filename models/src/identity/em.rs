@@ -273,3 +273,84 @@ fn shares_of(counts: Shares, usual: &Shares, imagined: f64, each: f64) -> Shares
     let total: f64 = shares.iter().sum();
     shares.map(|share| (share / total.max(f64::MIN_POSITIVE)).max(1e-12))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::hash;
+
+    const KINDS: [Kind; 4] = [Kind::GivenName, Kind::Surname, Kind::Phone, Kind::City];
+
+    /// A number of 0 to 1 that `seed` and `at` make.
+    fn uniform(seed: u64, at: u64) -> f64 {
+        hash::mix(seed, at) as f64 / u64::MAX as f64
+    }
+
+    /// Pairs of which a known part is of one person: counts of patterns.
+    fn counted(matches: u64, others: u64) -> Vec<Counted> {
+        const OF_MATCHES: [f64; 4] = [0.9, 0.8, 0.7, 0.95];
+        const OF_OTHERS: [f64; 4] = [0.03, 0.001, 0.0005, 0.2];
+        let mut counts: std::collections::BTreeMap<Pattern, f64> = std::collections::BTreeMap::new();
+        for (agree, count, seed) in [(OF_MATCHES, matches, 1), (OF_OTHERS, others, 2)] {
+            for at in 0..count {
+                let mut pattern = Pattern::default();
+                for (field, share) in agree.iter().enumerate() {
+                    let is_same = uniform(seed, at * 8 + field as u64) < *share;
+                    pattern.set(field, if is_same { Level::Exact } else { Level::Different });
+                }
+                *counts.entry(pattern).or_default() += 1.0;
+            }
+        }
+        let counted = counts.into_iter().map(|(pattern, candidates)| Counted {
+            pattern,
+            candidates,
+            others: 0.0,
+            stands_for: 1.0,
+        });
+        counted.collect()
+    }
+
+    #[test]
+    fn shares_are_found_without_labels() {
+        let model = fit(&counted(2_000, 500_000), &KINDS, 1_000, 502_000.0);
+        assert!(
+            (model.prior * 502_000.0 - 2_000.0).abs() < 500.0,
+            "{}",
+            model.prior * 502_000.0
+        );
+        let exact = Level::Exact as usize;
+        for (field, (m, u)) in [(0.9, 0.03), (0.8, 0.001), (0.7, 0.0005)].into_iter().enumerate() {
+            let found = &model.fields[field];
+            assert!(
+                (found.m[0][exact] - m).abs() < 0.1,
+                "m of {field}: {}",
+                found.m[0][exact]
+            );
+            assert!(
+                (found.u[0][exact] / u - 1.0).abs() < 0.3,
+                "u of {field}: {}",
+                found.u[0][exact]
+            );
+        }
+        assert!(
+            model.weight(2, 0, Level::Exact) > model.weight(0, 0, Level::Exact),
+            "a telephone tells more than a name"
+        );
+        assert!(model.weight(0, 0, Level::Different) < -2.0 && model.weight(0, 0, Level::Missing) == 0.0);
+    }
+
+    #[test]
+    fn a_town_is_not_a_person() {
+        let model = fit(&counted(0, 500_000), &KINDS, 1_000, 500_000.0);
+        // Of half a million pairs hardly one is taken for one person.
+        assert!(model.prior * 500_000.0 < 60.0, "{}", model.prior * 500_000.0);
+    }
+
+    #[test]
+    fn towns_depend_on_postcodes_and_telephones_on_homes() {
+        let kinds = [Kind::City, Kind::Phone, Kind::Postcode, Kind::Street, Kind::GivenName];
+        let of_all: Vec<Vec<usize>> = vec![vec![2], vec![3, 2], vec![3], vec![], vec![]];
+        assert_eq!(parents(&kinds), of_all);
+        assert!(parents(&[Kind::Phone, Kind::City]).iter().all(Vec::is_empty), "no home");
+    }
+}

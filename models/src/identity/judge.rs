@@ -87,3 +87,58 @@ impl<'a> Judge<'a> {
         2 * contradictions <= a.len() * b.len() && self.scorer.total(whole, &shared) >= self.least
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::comparison::Level;
+    use crate::identity::model::{FieldModel, Model};
+    use crate::identity::records::tests::records;
+
+    const KINDS: [Kind; 4] = [Kind::GivenName, Kind::Surname, Kind::Phone, Kind::NationalId];
+
+    fn model() -> Model {
+        let field = |u: f64| FieldModel {
+            parents: Vec::new(),
+            m: [[0.0, 0.9, 0.04, 0.02, 0.02, 0.02]; 2],
+            u: [[0.0, u, u, u, u, 1.0 - 4.0 * u]; 2],
+        };
+        Model {
+            fields: vec![field(0.01), field(0.001), field(0.0001), field(0.00001)],
+            prior: 1e-4,
+        }
+    }
+
+    #[test]
+    fn a_record_that_looks_like_two_is_no_bridge() {
+        // A couple with one telephone, and a record without a given name that could be either's.
+        let rows = [
+            ["Ana", "García", "770111222", ""],
+            ["", "García", "770111222", ""],
+            ["Luis", "García", "770111222", ""],
+            ["Ana", "García", "", "12345678Z"],
+            ["Ana", "García", "770111222", "X1234567L"],
+        ];
+        let rows: Vec<Vec<String>> = rows
+            .iter()
+            .map(|row| row.iter().map(|text| (*text).to_owned()).collect())
+            .collect();
+        let (records, model) = (records(&KINDS, &rows), model());
+        let find = records.by_key();
+        let [ana, both, luis, first, second] = ["0", "1", "2", "3", "4"].map(|key| find(key).unwrap_or_default());
+        let mut judge = Judge::new(&records, Scorer::new(&records, &model), 3.0);
+        assert!(judge.permits(Reason::Weight, &[ana], &[both]));
+        assert!(judge.permits(Reason::Weight, &[luis], &[both]));
+        assert!(!judge.permits(Reason::Weight, &[ana, both], &[luis]));
+        assert!(
+            judge.permits(Reason::Rule, &[ana, both], &[luis]),
+            "who says that a login is a person's is believed"
+        );
+        assert!(
+            !judge.permits(Reason::Rule, &[first], &[second]),
+            "two numbers of the state"
+        );
+        assert!(judge.permits(Reason::Decision, &[first], &[second]));
+        assert_eq!(Level::of(9), Level::Different);
+    }
+}

@@ -362,3 +362,105 @@ pub(crate) fn normalised(kind: Kind, value: &str, customs: Customs) -> Option<St
         Kind::Number => Some(value.trim().to_owned()).filter(|number| number.parse::<f64>().is_ok()),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Records with the keys 0, 1, … and these texts, none where a text is empty.
+    pub(crate) fn records(kinds: &[Kind], rows: &[Vec<String>]) -> Records {
+        let spec = |kind: &Kind| FieldSpec {
+            name: format!("{kind:?}"),
+            kind: *kind,
+        };
+        let customs = Customs {
+            dialling: Dialling::of("ES").unwrap(),
+            postcode_digits: Some(5),
+        };
+        let mut builder = RecordsBuilder::new(&kinds.iter().map(spec).collect::<Vec<_>>(), customs);
+        for (key, row) in rows.iter().enumerate() {
+            assert!(builder.key(&key.to_string()));
+            for (field, text) in builder.fields.iter_mut().zip(row) {
+                text.split('|').for_each(|text| field.text(text));
+                field.end();
+            }
+        }
+        builder.finish()
+    }
+
+    fn rows(rows: &[&[&str]]) -> Vec<Vec<String>> {
+        let row = |row: &&[&str]| row.iter().map(|text| (*text).to_owned()).collect();
+        rows.iter().map(row).collect()
+    }
+
+    #[test]
+    fn records_are_found_by_key_with_their_values() {
+        let kinds = [Kind::GivenName, Kind::Phone];
+        let records = records(
+            &kinds,
+            &rows(&[&["Ana", "770111222|770 333 444"], &["ANA", ""], &["Eva", "770111222"]]),
+        );
+        let find = records.by_key();
+        let of = |key: &str, field: usize| -> Vec<&str> {
+            let record = find(key).unwrap();
+            let values = records.values_of(field, records.row(record)[field]);
+            values.map(|value| records.fields[field].values.get(value)).collect()
+        };
+        assert_eq!(of("0", 1), ["+34770111222", "+34770333444"]);
+        assert_eq!((of("1", 0), of("1", 1).len()), (vec!["ana"], 0));
+        assert_eq!(records.row(find("0").unwrap())[0], records.row(find("1").unwrap())[0]);
+        assert_eq!(records.fields[1].counts.iter().sum::<u32>(), 3);
+        assert_eq!((records.fields[1].present, find("3")), (2, None));
+    }
+
+    #[test]
+    fn what_too_many_share_is_taken_away_and_a_family_keeps_it() {
+        let mut all = rows(&[
+            &["Ana", "770111222|770333444"],
+            &["Luis", "770333444"],
+            &["Eva", "770333444"],
+        ]);
+        // One person with many records is not many.
+        all.extend((0..30).map(|_| vec!["Ana".to_owned(), "770555666".to_owned()]));
+        all.extend((0..30).map(|at| vec![format!("Name{at}"), "770777888".to_owned()]));
+        let mut records = records(&[Kind::GivenName, Kind::Phone], &all);
+        assert_eq!(records.limit(1, 3), 1);
+        let kept = |phone: &str| {
+            records.fields[1]
+                .values
+                .iter()
+                .zip(&records.fields[1].counts)
+                .any(|(value, count)| value == phone && *count > 0)
+        };
+        assert!(kept("+34770333444") && kept("+34770555666") && !kept("+34770777888"));
+        assert_eq!(records.fields[1].present, 33);
+        assert_eq!(records.limit(1, 2), 1, "the family");
+        let find = records.by_key();
+        let first = find("0").unwrap();
+        assert_eq!(
+            records.values_of(1, records.row(first)[1]).count(),
+            1,
+            "the other number stays"
+        );
+    }
+
+    #[test]
+    fn companies_have_no_persons_name() {
+        let kinds = [Kind::Surname, Kind::Company, Kind::NationalId];
+        let records = records(
+            &kinds,
+            &rows(&[
+                &["Gil", "Aceites SL", ""],
+                &["", "Aceites SL", ""],
+                &["", "", "A58818501"],
+                &["", "", "12345678Z"],
+            ]),
+        );
+        let find = records.by_key();
+        let are: Vec<bool> = (0..4)
+            .map(|key| records.is_company(find(&key.to_string()).unwrap()))
+            .collect();
+        assert_eq!(are, [false, true, true, false]);
+    }
+}

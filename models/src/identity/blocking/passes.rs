@@ -102,7 +102,7 @@ pub(crate) fn choose(records: &Records, budget: Budget, threads: usize) -> Passe
         records,
         &passes.atoms,
         (0..atoms).map(|at| vec![at]).collect(),
-        total / PASS_PART,
+        total / 2,
         threads,
     );
     alone.retain(|pass| passes.atoms[pass.atoms[0]].is_strong || pass.is_whole && pass.pairs <= SMALL * count);
@@ -195,4 +195,106 @@ fn finer(atoms: &[Atom], pass: &[usize]) -> Vec<usize> {
     let mut finer: Vec<usize> = (0..atoms.len()).filter(is_new).collect();
     finer.sort_by_key(|at| atoms[*at].subject);
     finer
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::atomic::AtomicBool;
+
+    use super::super::for_each_pair;
+    use super::*;
+    use crate::identity::kind::Kind;
+    use crate::identity::records::tests::records;
+
+    const KINDS: [Kind; 4] = [Kind::GivenName, Kind::Surname, Kind::Email, Kind::Postcode];
+
+    /// Many of one town, some with one address, twice each.
+    fn town(count: usize) -> Records {
+        const GIVEN: [&str; 8] = ["Ana", "Luis", "Eva", "Juan", "Sara", "Pablo", "Elena", "Javier"];
+        const SURNAMES: [&str; 7] = ["Gil", "Ruiz", "Castro", "Moreno", "Vega", "Torres", "Navarro"];
+        let row = |at: usize| {
+            let person = at / 2;
+            vec![
+                GIVEN[person % 8].to_owned(),
+                format!("{} {}", SURNAMES[person % 7], SURNAMES[person / 7 % 7]),
+                format!("mail{person}@x.example"),
+                format!("{:05}", 8001 + person % 3),
+            ]
+        };
+        records(&KINDS, &(0..count).map(row).collect::<Vec<_>>())
+    }
+
+    fn visited(records: &Records, passes: &Passes, threads: usize) -> Vec<(u32, u32)> {
+        let stop = AtomicBool::new(false);
+        let found = for_each_pair(records, passes, threads, &stop, Vec::new, |pairs, a, b| {
+            pairs.push((a, b))
+        });
+        let mut pairs = found.unwrap_or_default().concat();
+        pairs.sort_unstable();
+        pairs
+    }
+
+    #[test]
+    fn as_many_pairs_are_compared_as_were_announced() {
+        let records = town(3_000);
+        for pairs_per_record in [2, 20] {
+            let budget = Budget {
+                pairs_per_record,
+                exhaustive: 100,
+            };
+            let passes = choose(&records, budget, 2);
+            let pairs = visited(&records, &passes, 3);
+            assert_eq!(pairs.len() as u64, passes.pairs);
+            assert!(passes.pairs <= pairs_per_record * 3_000, "{}", passes.pairs);
+            assert_eq!(pairs, visited(&records, &passes, 1), "threads change nothing");
+            assert!(pairs.iter().all(|(a, b)| a < b));
+            let distinct: BTreeSet<_> = pairs.into_iter().collect();
+            let same = |a: u32, b: u32| records.row(a)[2] == records.row(b)[2];
+            assert_eq!(
+                distinct.iter().filter(|(a, b)| same(*a, *b)).count(),
+                1_500,
+                "who shares an address is compared"
+            );
+        }
+    }
+
+    #[test]
+    fn few_records_are_all_compared() {
+        let records = town(40);
+        let passes = choose(
+            &records,
+            Budget {
+                pairs_per_record: 1,
+                exhaustive: 40,
+            },
+            2,
+        );
+        assert_eq!((passes.pairs, visited(&records, &passes, 2).len()), (780, 780));
+        let stopped = for_each_pair(&records, &passes, 2, &AtomicBool::new(true), || (), |(), _, _| ());
+        assert!(stopped.is_none());
+    }
+
+    #[test]
+    fn names_are_compared_in_either_order() {
+        let mut rows: Vec<Vec<String>> = (0..400)
+            .map(|at| vec![format!("nam{}e", at % 97), format!("sur{}", at % 89)])
+            .collect();
+        rows[7] = vec!["Ruby".to_owned(), "Vincent".to_owned()];
+        rows[8] = vec!["Vincent".to_owned(), "Ruby".to_owned()];
+        let records = records(&[Kind::GivenName, Kind::Surname], &rows);
+        let passes = choose(
+            &records,
+            Budget {
+                pairs_per_record: 20,
+                exhaustive: 10,
+            },
+            2,
+        );
+        let find = records.by_key();
+        let (Some(a), Some(b)) = (find("7"), find("8")) else {
+            unreachable!("both are there");
+        };
+        assert!(visited(&records, &passes, 2).contains(&(a.min(b), a.max(b))));
+    }
 }

@@ -53,12 +53,10 @@ fn jaro(a: &[u8], b: &[u8]) -> f64 {
     let (mut in_a, mut in_b) = (0u128, 0u128);
     for (at, letter) in a.iter().enumerate() {
         let (from, to) = (at.saturating_sub(reach), (at + reach + 1).min(b.len()));
-        for other in from..to {
-            if b[other] == *letter && in_b & 1 << other == 0 {
-                in_a |= 1 << at;
-                in_b |= 1 << other;
-                break;
-            }
+        let is_free = |(other, of_b): &(usize, &u8)| *of_b == letter && in_b & 1 << other == 0;
+        if let Some((other, _)) = b.iter().enumerate().take(to).skip(from).find(is_free) {
+            in_a |= 1 << at;
+            in_b |= 1 << other;
         }
     }
     let matches = in_a.count_ones();

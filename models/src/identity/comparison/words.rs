@@ -16,7 +16,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Whether each word of the shorter text is in the longer one, with slips or without.
+    /// Whether each word of the shorter text is in the longer one, but for slips.
     pub(super) fn is_nearly_part(self) -> bool {
         self.fewer > 0 && self.equal + self.alike == self.fewer
     }
@@ -48,15 +48,20 @@ pub(super) fn shared(a: &str, b: &str, is_alike: impl Fn(&str, &str) -> bool) ->
     }
     let (mut paired, mut taken) = (0u16, 0u16);
     let mut pair = |is_pair: &dyn Fn(&str, &str) -> bool| {
-        let mut pairs = 0;
-        for at in 0..count {
-            let free = (0..other).find(|to_at| taken & 1 << to_at == 0 && is_pair(from[at], to[*to_at]));
-            if let Some(to_at) = free.filter(|_| paired & 1 << at == 0) {
+        let (mut pairs, mut found) = (0, 0u16);
+        for (at, word) in from
+            .iter()
+            .enumerate()
+            .take(count)
+            .filter(|(at, _)| paired & 1 << at == 0)
+        {
+            if let Some(to_at) = (0..other).find(|to_at| taken & 1 << to_at == 0 && is_pair(word, to[*to_at])) {
                 taken |= 1 << to_at;
-                paired |= 1 << at;
+                found |= 1 << at;
                 pairs += 1;
             }
         }
+        paired |= found;
         pairs
     };
     let equal = pair(&|a, b| a == b);
