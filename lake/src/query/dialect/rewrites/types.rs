@@ -193,7 +193,7 @@ impl Cast<'_> {
                 fields,
                 precision: Some(digits @ 0..6),
             } => {
-                let fields = fields.clone();
+                let fields = *fields;
                 Some(rounded(
                     to(DataType::Interval {
                         fields,

@@ -41,11 +41,7 @@ pub(in super::super) fn to_query(tokens: &mut Vec<TokenWithSpan>) {
                 }
                 depth.push(is_any);
             }
-            Token::RParen => {
-                if depth.pop() == Some(true) {
-                    queries[place] = Some(Put::Closed);
-                }
-            }
+            Token::RParen => queries[place] = depth.pop().unwrap_or_default().then_some(Put::Closed),
             _ => {}
         }
     }
