@@ -110,10 +110,14 @@ impl Statement {
         let Some(record) = &self.record else {
             return Ok(());
         };
-        let begun = self.audit.begin(|| Record {
-            recorded_at: Utc::now(),
-            outcome: Outcome::Unknown,
-            ..Record::clone(record)
+        let begun = self.audit.begin(|| {
+            let mut record = Record::clone(record);
+            if let Some(sql) = &self.sql {
+                not_understood(&mut record, sql);
+            }
+            record.recorded_at = Utc::now();
+            record.outcome = Outcome::Unknown;
+            record
         })?;
         match begun {
             None => Ok(()),
@@ -129,10 +133,8 @@ impl Statement {
         let Some(mut record) = self.record.take() else {
             return OnDisk::default();
         };
-        // What was not planned is not understood: whatever stands in quotes may be a value.
         if let Some(sql) = self.sql.take() {
-            record.sql_hash = Some(hash(sql.as_bytes()));
-            record.sql = shown(&sql, without_quotes);
+            not_understood(&mut record, &sql);
         }
         let now = Utc::now();
         record.outcome = outcome;
@@ -167,6 +169,12 @@ impl Noted {
             policies: (!roles.is_empty()).then(|| roles.join(", ")),
         }
     }
+}
+
+/// Notes the text of what was not planned: whatever stands in quotes may be a value.
+fn not_understood(record: &mut Record, sql: &str) {
+    record.sql_hash = Some(hash(sql.as_bytes()));
+    record.sql = shown(sql, without_quotes);
 }
 
 /// What is shown of a text that is not too long.
