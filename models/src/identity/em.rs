@@ -311,35 +311,6 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_found_without_labels() {
-        let model = fit(&counted(2_000, 500_000), &KINDS, 1_000, 502_000.0);
-        assert!(
-            (model.prior * 502_000.0 - 2_000.0).abs() < 500.0,
-            "{}",
-            model.prior * 502_000.0
-        );
-        let exact = Level::Exact as usize;
-        for (field, (m, u)) in [(0.9, 0.03), (0.8, 0.001), (0.7, 0.0005)].into_iter().enumerate() {
-            let found = &model.fields[field];
-            assert!(
-                (found.m[0][exact] - m).abs() < 0.1,
-                "m of {field}: {}",
-                found.m[0][exact]
-            );
-            assert!(
-                (found.u[0][exact] / u - 1.0).abs() < 0.3,
-                "u of {field}: {}",
-                found.u[0][exact]
-            );
-        }
-        assert!(
-            model.weight(2, 0, Level::Exact) > model.weight(0, 0, Level::Exact),
-            "a telephone tells more than a name"
-        );
-        assert!(model.weight(0, 0, Level::Different) < -2.0 && model.weight(0, 0, Level::Missing) == 0.0);
-    }
-
-    #[test]
     fn a_town_is_not_a_person() {
         let model = fit(&counted(0, 500_000), &KINDS, 1_000, 500_000.0);
         // Of half a million pairs hardly one is taken for one person.
