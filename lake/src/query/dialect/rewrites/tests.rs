@@ -138,7 +138,7 @@ fn names_in_brackets_are_quoted_where_they_are_names() {
             "SELECT \"a b\", t.\"c\" FROM \"my table\" AS t",
         ),
         ("select a[1], [1, 2] from t", "SELECT a[1], [1, 2] FROM t"),
-        ("select [a] from t", "SELECT [a] FROM t"),
+        ("select [a] from t", "SELECT make_array(a) FROM t"),
     ] {
         assert_eq!(read(written), read_as);
     }

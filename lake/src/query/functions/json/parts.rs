@@ -19,7 +19,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         }),
         what: "The items of an array of JSON, as a list; rows in FROM and in a select list.",
         syntax: "json_array_elements(json [, path])",
-        example: "cardinality(json_array_elements('[1, 2]')) = 2",
+        example: "(select count(*) from json_array_elements('[1, 2]')) = 2",
         ..Definition::PLAIN
     },
     Definition {
@@ -42,7 +42,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         }),
         what: "The items of an array of JSON as a list of texts; rows in FROM and in a select list.",
         syntax: "json_array_elements_text(json [, path])",
-        example: "json_array_elements_text('[\"a\"]') = ['a']",
+        example: "(select max(v) from json_array_elements_text('[\"a\"]') t(v)) = 'a'",
         ..Definition::PLAIN
     },
     Definition {
@@ -67,7 +67,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         }),
         what: "The names of an object of JSON, as a list; rows in FROM and in a select list.",
         syntax: "json_object_keys(json [, path])",
-        example: "json_object_keys('{\"a\": 1, \"b\": 2}') = ['a', 'b']",
+        example: "(select max(v) from json_object_keys('{\"a\": 1, \"b\": 2}') t(v)) = 'b'",
         ..Definition::PLAIN
     },
     Definition {
