@@ -149,7 +149,7 @@ async fn what_rots_in_the_log_is_told_and_kept_and_the_rest_lands() {
     assert_eq!(rejected.len(), 2, "{rejected:?}");
     for (line, row) in [(6, &rejected[0]), (12, &rejected[1])] {
         assert!(
-            row.starts_with(&format!("{line}|1 event cannot be read: bytes ")),
+            row.starts_with(&format!("{line}|1 record cannot be read: bytes ")),
             "{row}"
         );
         assert!(

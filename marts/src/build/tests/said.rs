@@ -248,7 +248,7 @@ async fn a_query_that_cannot_be_run_does_not_compile() {
         ("seeds/orders.csv", ORDERS_CSV),
         (
             "marts/m.sql",
-            "{{ config(materialized='view') }}\n\nselect o.order_id\nfrom {{ ref('orders') }} as o\nwhere (select o.status = 'placed')",
+            "{{ config(materialized='view') }}\n\nselect o.order_id\nfrom {{ ref('orders') }} as o\nwhere exists (select 1 from {{ ref('orders') }} as l where l.status > o.status order by 1 limit 1 offset o.order_id)",
         ),
     ])
     .await;
