@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as Turn, Notify, OwnedMutexGuard};
 
 use self::packets::{Answer, Asked, Connect};
 
@@ -59,6 +59,8 @@ struct Session {
     order: Vec<u16>,
     /// Which connection has it: a later one takes it over.
     connection: u64,
+    /// Held by the connection that serves it, until it has read what came before another took it over.
+    served: Arc<Turn<()>>,
 }
 
 #[derive(Default)]
@@ -68,6 +70,14 @@ struct State {
     connections: u64,
     /// After how many more messages the connection that sends them is cut, once.
     cut: Option<usize>,
+}
+
+impl State {
+    /// The session of a connection, unless it has been forgotten.
+    fn session(&mut self, served: &Served) -> Option<&mut Session> {
+        let session = self.sessions.get_mut(&served.client)?;
+        Arc::ptr_eq(&session.served, OwnedMutexGuard::mutex(&served.turn)).then_some(session)
+    }
 }
 
 pub struct Broker {
@@ -189,6 +199,11 @@ impl Session {
         self.in_flight.remove(&id);
         self.order.retain(|sent| *sent != id);
     }
+
+    /// The other side has a message, which is not sent again.
+    fn received(&mut self, id: u16) {
+        *self.in_flight.get_mut(&id).expect("it was sent") = Step::Received;
+    }
 }
 
 struct Connection {
@@ -207,6 +222,7 @@ struct Served {
     /// Messages that were sent, to be damaged after some.
     sent: usize,
     is_kept: bool,
+    turn: OwnedMutexGuard<()>,
 }
 
 impl Connection {
@@ -224,13 +240,14 @@ impl Connection {
             return;
         };
         loop {
+            let changed = self.changed.clone();
+            let changed = changed.notified();
             if !self.deliver(&mut served).await {
                 return;
             }
-            let changed = self.changed.clone();
             let packet = tokio::select! {
                 packet = self.receive() => packet,
-                () = changed.notified() => continue,
+                () = changed => continue,
             };
             if self.mood() == Mood::Silent {
                 return self.keep_silent().await;
@@ -267,7 +284,7 @@ impl Connection {
             self.send(&Answer::ConnAck(false, 0x86)).await;
             return None;
         }
-        let (connection, was_there, again) = {
+        let (connection, was_there, turn) = {
             let mut state = self.state.lock().unwrap();
             state.connections += 1;
             let connection = state.connections;
@@ -277,14 +294,19 @@ impl Connection {
             let was_there = state.sessions.contains_key(&connect.client);
             let session = state.sessions.entry(connect.client.clone()).or_default();
             session.connection = connection;
-            let order = session.order.clone();
-            let again = order.into_iter().map(|id| match &session.in_flight[&id] {
-                Step::Published(message) => publish(message, id, true),
-                Step::Received => Answer::PubRel(id),
-            });
-            (connection, was_there, again.collect::<Vec<_>>())
+            (connection, was_there, session.served.clone())
         };
         self.changed.notify_waiters();
+        let turn = turn.lock_owned().await;
+        let again = {
+            let mut state = self.state.lock().unwrap();
+            let session = state.sessions.get_mut(&connect.client)?;
+            let again = session.order.iter().map(|id| match &session.in_flight[id] {
+                Step::Published(message) => publish(message, *id, true),
+                Step::Received => Answer::PubRel(*id),
+            });
+            again.collect::<Vec<_>>()
+        };
         self.send(&Answer::ConnAck(was_there, 0)).await;
         for packet in &again {
             self.send(packet).await;
@@ -295,6 +317,7 @@ impl Connection {
             window: connect.receive_maximum.into(),
             sent: 0,
             is_kept: connect.session_expiry > 0,
+            turn,
         })
     }
 
@@ -340,9 +363,24 @@ impl Connection {
                     return false;
                 }
                 None => {
+                    self.read_the_rest(served);
                     self.send(&Answer::Disconnect(0x8E)).await;
                     return false;
                 }
+            }
+        }
+    }
+
+    /// Takes what was acknowledged before another connection took the session over.
+    fn read_the_rest(&mut self, served: &Served) {
+        while self.stream.try_read_buf(&mut self.input).is_ok_and(|read| read > 0) {}
+        let mut state = self.state.lock().unwrap();
+        let Some(session) = state.session(served) else { return };
+        while let Some(packet) = packets::read(&mut self.input) {
+            match packet {
+                Asked::PubAck(id) | Asked::PubComp(id) => session.done(id),
+                Asked::PubRec(id) => session.received(id),
+                _ => {}
             }
         }
     }
@@ -351,12 +389,9 @@ impl Connection {
     async fn answer(&mut self, served: &mut Served, packet: Asked) -> bool {
         let answer = {
             let mut state = self.state.lock().unwrap();
-            let Some(session) = state.sessions.get_mut(&served.client) else {
+            let Some(session) = state.session(served) else {
                 return false;
             };
-            if session.connection != served.connection {
-                return true;
-            }
             match packet {
                 Asked::Subscribe(id, filters) => {
                     let granted = filters.iter().map(|(_, qos)| *qos).collect();
@@ -372,7 +407,7 @@ impl Connection {
                     None
                 }
                 Asked::PubRec(id) => {
-                    *session.in_flight.get_mut(&id).expect("it was sent") = Step::Received;
+                    session.received(id);
                     Some(Answer::PubRel(id))
                 }
                 // Whatever was published before it has been delivered, as far as the window allows.
