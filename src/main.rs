@@ -5,6 +5,7 @@
 
 mod cli;
 mod commands;
+mod memory;
 mod output;
 mod progress_bars;
 
@@ -14,10 +15,6 @@ use clap::Parser;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Cli;
-
-/// Queries allocate much and from many threads; mimalloc makes them about a third faster than the system's own.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The stack of each thread, in bytes, as the main one has it: expressions are computed by recursion. It is address
 /// space, of which only what is used becomes memory.
@@ -33,6 +30,7 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
+    memory::give_back_soon();
     let cli = Cli::parse();
     // For the libraries that cannot be handed one; an error only says that there is one.
     let _ = cordada_core::tls::provider().install_default();
