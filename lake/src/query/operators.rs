@@ -185,4 +185,11 @@ impl ExprPlanner for TextOperators {
             None => PlannerResult::Original(expr),
         })
     }
+
+    fn plan_substring(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(match self.call(text::substring::NAME, args.clone()) {
+            Some(call) => PlannerResult::Planned(call),
+            None => PlannerResult::Original(args),
+        })
+    }
 }

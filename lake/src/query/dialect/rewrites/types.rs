@@ -175,7 +175,12 @@ impl Cast<'_> {
             .plain(expr.clone())
         };
         if let Some(length) = length(self.data_type) {
-            return Some(call("left", vec![to(DataType::Varchar(None)), number(length)]));
+            let cut = call("left", vec![to(DataType::Varchar(None)), number(length)]);
+            // The blanks that a `char` is filled up with have no meaning: not in its length, not where it is compared.
+            return Some(match is_padded(self.data_type) {
+                true => call("rtrim", vec![cut, text(" ".to_owned())]),
+                false => cut,
+            });
         }
         match self.data_type {
             DataType::Uuid => Some(call(
@@ -263,6 +268,18 @@ fn rounded(time: Expr, digits: u64) -> Expr {
 
 fn number(number: u64) -> Expr {
     Expr::Value(Value::Number(number.to_string(), false).with_empty_span())
+}
+
+/// Whether the type is one of texts that are filled up with blanks.
+fn is_padded(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Char(_) | DataType::Character(_) => true,
+        DataType::Custom(name, _) => {
+            let name = name.to_string();
+            name.eq_ignore_ascii_case("nchar") || name.eq_ignore_ascii_case("bpchar")
+        }
+        _ => false,
+    }
 }
 
 /// Characters that a text is cut to. `char` alone is of one, as PostgreSQL has it.

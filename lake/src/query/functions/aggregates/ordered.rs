@@ -18,12 +18,26 @@ use datafusion::physical_expr::PhysicalSortExpr;
 
 /// The engine's function, which sorts its values itself.
 pub(super) fn function(engines: Arc<AggregateUDF>) -> Arc<AggregateUDF> {
-    Arc::new(AggregateUDF::new_from_impl(Ordered { engines }))
+    Ordered::function(engines, false)
+}
+
+/// The same aggregate, that leaves the rows below it in their order. None: it is another one.
+pub(in crate::query) fn leaving_rows(function: &AggregateUDF) -> Option<Arc<AggregateUDF>> {
+    let ordered = function.inner().downcast_ref::<Ordered>()?;
+    Some(Ordered::function(ordered.engines.clone(), true))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Ordered {
     engines: Arc<AggregateUDF>,
+    /// Whether it never asks for the rows in its order, because another aggregate takes them as they come.
+    leaves_rows: bool,
+}
+
+impl Ordered {
+    fn function(engines: Arc<AggregateUDF>, leaves_rows: bool) -> Arc<AggregateUDF> {
+        Arc::new(AggregateUDF::new_from_impl(Self { engines, leaves_rows }))
+    }
 }
 
 impl AggregateUDFImpl for Ordered {
@@ -68,7 +82,10 @@ impl AggregateUDFImpl for Ordered {
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-        AggregateOrderSensitivity::SoftRequirement
+        match self.leaves_rows {
+            true => AggregateOrderSensitivity::Beneficial,
+            false => AggregateOrderSensitivity::SoftRequirement,
+        }
     }
 
     fn with_beneficial_ordering(self: Arc<Self>, is_ordered: bool) -> Result<Option<Arc<dyn AggregateUDFImpl>>> {
@@ -76,6 +93,7 @@ impl AggregateUDFImpl for Ordered {
         Ok(Some(match engines {
             Some(engines) => Arc::new(Self {
                 engines: Arc::new(engines),
+                leaves_rows: self.leaves_rows,
             }),
             // `string_agg` sorts in any case.
             None => self,
@@ -83,7 +101,7 @@ impl AggregateUDFImpl for Ordered {
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
-        ReversedUDAF::Reversed(function(self.engines.clone()))
+        ReversedUDAF::Reversed(Self::function(self.engines.clone(), self.leaves_rows))
     }
 
     fn supports_null_handling_clause(&self) -> bool {

@@ -62,9 +62,21 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
 /// # Errors
 /// Internal: it is not there.
 pub(in crate::query) fn order() -> Result<Arc<ScalarUDF>> {
-    match SCALAR.iter().find(|function| function.name() == order::NAME) {
+    named(order::NAME)
+}
+
+/// `nullif` of values of JSON.
+///
+/// # Errors
+/// Internal: it is not there.
+pub(in crate::query) fn nullif() -> Result<Arc<ScalarUDF>> {
+    named(order::NULLIF)
+}
+
+fn named(name: &str) -> Result<Arc<ScalarUDF>> {
+    match SCALAR.iter().find(|function| function.name() == name) {
         Some(function) => Ok(function.clone()),
-        None => internal_err!("{} is missing", order::NAME),
+        None => internal_err!("{name} is missing"),
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         gives: Gives::Bytes(|row| decoded(row.text(0), "base64").map(Some)),
         what: "The bytes of a text in base64.",
         syntax: "from_base64(text)",
-        example: "cast(from_base64('YQ==') as varchar) = 'a'",
+        example: "convert_from(from_base64('YQ=='), 'utf8') = 'a'",
         ..Definition::PLAIN
     },
     Definition {
@@ -64,7 +64,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         gives: Gives::Bytes(|row| decoded(row.text(0), "hex").map(Some)),
         what: "The bytes of hexadecimal digits.",
         syntax: "unhex(text)",
-        example: "cast(unhex('61') as varchar) = 'a'",
+        example: "convert_from(unhex('61'), 'utf8') = 'a'",
         ..Definition::PLAIN
     },
     Definition {
