@@ -126,15 +126,6 @@ fn made_of_others(call: &Function) -> Result<Option<Expr>> {
     match name.as_str() {
         "num_nulls" => count("(case when $1 is null then 1 else 0 end)"),
         "num_nonnulls" => count("(case when $1 is null then 0 else 1 end)"),
-        // A list begins with its first item.
-        "array_lower" => {
-            let length = calls::call("array_length", calls::plain_args(&list.args).unwrap_or_default());
-            templates::expression("nullif(least($1, 1), 0)", &[length]).map(Some)
-        }
-        "array_upper" => {
-            let length = calls::call("array_length", calls::plain_args(&list.args).unwrap_or_default());
-            templates::expression("nullif($1, 0)", &[length]).map(Some)
-        }
         _ => Ok(None),
     }
 }
