@@ -24,7 +24,7 @@ mod numbers;
 mod page;
 mod session;
 pub(super) mod text;
-mod windows;
+pub(super) mod windows;
 
 pub(super) use bounded::bound;
 pub(super) use numbers::power;

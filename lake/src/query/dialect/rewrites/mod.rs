@@ -12,6 +12,7 @@ pub(super) mod depth;
 mod exponents;
 mod grouping;
 mod groupings;
+mod hypothetical;
 mod json;
 mod limits;
 mod numerics;
@@ -70,6 +71,7 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     patterns::rewrite(statement)?;
     quantified::rewrite(statement)?;
     whole_rows::rewrite(statement)?;
+    hypothetical::rewrite(statement)?;
     aggregates::rewrite(statement)?;
     arrays::rewrite(statement)?;
     relations::rewrite(statement)?;

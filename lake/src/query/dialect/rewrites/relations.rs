@@ -7,7 +7,7 @@ use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Join,
     JoinConstraint, JoinOperator, LateralView, ObjectName, Query, Select, SelectItem, SetExpr, Statement, TableAlias,
-    TableAliasColumnDef, TableFactor, TableWithJoins, Value, VisitorMut,
+    TableAliasColumnDef, TableFactor, TableWithJoins, Value, ValueWithSpan, VisitorMut,
 };
 
 use super::calls::{call, literal, name_of, plain_args, take};

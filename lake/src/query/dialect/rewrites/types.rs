@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    CastFormat, CastKind, CharacterLength, DataType, Expr, Statement, Value, ValueWithSpan, VisitorMut,
+    ArrayElemTypeDef, CastFormat, CastKind, CharacterLength, DataType, Expr, Statement, Value, ValueWithSpan,
+    VisitorMut,
 };
 
 use super::dates::{call, text};
@@ -74,6 +75,7 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
             format,
             array: false,
         } => {
+            dimensions(data_type, expr);
             let cast = Cast {
                 lenient: matches!(kind, CastKind::TryCast | CastKind::SafeCast),
                 data_type,
@@ -129,6 +131,43 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
         Expr::Value(ValueWithSpan { value, .. }) => Ok(literal(value)),
         _ => Ok(None),
     }
+}
+
+/// A list that is written as a text has as many dimensions as are written there, whatever the type says: `'{{1},{2}}'::int[]`.
+/// (PostgreSQL, "Declaration of Array Types".)
+fn dimensions(data_type: &mut DataType, expr: &Expr) {
+    let Some(written) = calls::literal(expr).and_then(written_dimensions) else {
+        return;
+    };
+    let mut item = match data_type {
+        DataType::Array(_) => data_type.clone(),
+        _ => return,
+    };
+    while let DataType::Array(ArrayElemTypeDef::SquareBracket(inner, _) | ArrayElemTypeDef::AngleBracket(inner)) = item
+    {
+        item = *inner;
+    }
+    if matches!(item, DataType::Array(_)) {
+        return;
+    }
+    let list = |item| DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(item), None));
+    *data_type = (0..written).fold(item, |item, _| list(item));
+}
+
+/// How many braces the text of a list begins with. None: it is not one, or an empty one.
+fn written_dimensions(text: &str) -> Option<usize> {
+    let is_space = |letter: char| letter.is_ascii_whitespace();
+    let mut rest = text.trim_start_matches(is_space);
+    let mut count = 0;
+    while let Some(inner) = rest.strip_prefix('{') {
+        rest = inner.trim_start_matches(is_space);
+        count += 1;
+    }
+    // PostgreSQL has six at most.
+    (1..=6)
+        .contains(&count)
+        .then_some(count)
+        .filter(|_| !rest.starts_with('}'))
 }
 
 /// A literal that the engine does not have, as one that it has.

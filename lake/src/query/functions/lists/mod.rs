@@ -28,14 +28,14 @@ pub(super) fn all() -> Functions {
     scalar.extend(signed::all());
     scalar.extend(series::all());
     scalar.extend([
-            Arc::new(ScalarUDF::new_from_impl(Counter::new("list_ordinals", 1))),
-            Arc::new(ScalarUDF::new_from_impl(Counter::new("list_offsets", 0))),
-            Arc::new(ScalarUDF::new_from_impl(flatten::Flatten::new())),
-            order::function(),
-            remove::function(),
-            trim::function(),
-            // Of the first equal item alone is the engine's function of this name.
-            other_names(&array_replace_all_udf(), &["array_replace", "list_replace"]),
+        Arc::new(ScalarUDF::new_from_impl(Counter::new("list_ordinals", 1))),
+        Arc::new(ScalarUDF::new_from_impl(Counter::new("list_offsets", 0))),
+        Arc::new(ScalarUDF::new_from_impl(flatten::Flatten::new())),
+        order::function(),
+        remove::function(),
+        trim::function(),
+        // Of the first equal item alone is the engine's function of this name.
+        other_names(&array_replace_all_udf(), &["array_replace", "list_replace"]),
     ]);
     Functions {
         scalar,

@@ -47,7 +47,10 @@ fn decimal(given: &[DataType]) -> Option<DataType> {
     };
     let is_number = |own: &DataType| own.is_integer() || own.is_null() || scale(own).is_some();
     let finest = given.iter().filter_map(scale).max()?;
-    given.iter().all(is_number).then_some(DataType::Decimal128(DIGITS, finest))
+    given
+        .iter()
+        .all(is_number)
+        .then_some(DataType::Decimal128(DIGITS, finest))
 }
 
 impl ScalarUDFImpl for Series {

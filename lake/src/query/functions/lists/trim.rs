@@ -26,9 +26,7 @@ pub(super) fn function() -> Arc<ScalarUDF> {
     let documentation = Documentation::builder(section("Lists"), what, "trim_array(list, count)");
     Arc::new(ScalarUDF::from(Trim {
         signature: Signature::user_defined(Volatility::Immutable),
-        documentation: documentation
-            .with_sql_example("trim_array([1, 2, 3], 2) = [1]")
-            .build(),
+        documentation: documentation.with_sql_example("trim_array([1, 2, 3], 2) = [1]").build(),
     }))
 }
 
