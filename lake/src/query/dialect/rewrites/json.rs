@@ -99,7 +99,7 @@ fn of_function(function: &mut Function) -> Result<()> {
     let FunctionArguments::List(list) = &mut function.args else {
         return Ok(());
     };
-    if name.starts_with("json") || matches!(name.as_str(), "to_json" | "to_jsonb" | "row_to_json") {
+    if name.starts_with("json") || matches!(name.as_str(), "to_json" | "to_jsonb" | "row_to_json" | "array_to_json") {
         list.args.iter_mut().for_each(name_fields);
     }
     if !is_object && !is_array {

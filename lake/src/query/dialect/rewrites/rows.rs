@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::build;
-use super::calls::{name_of, plain_args};
+use super::calls::{call, name_of, plain_args, text};
 use super::templates;
 use crate::query::walk;
 
@@ -20,7 +20,24 @@ use crate::query::walk;
 /// # Errors
 /// Plan: rows of different lengths are compared.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
-    walk::rewrite(statement, &mut Rows)
+    walk::rewrite(statement, &mut Rows)?;
+    walk::each(statement, |expr| {
+        if let Some(named) = named(expr) {
+            *expr = named;
+        }
+        Ok(())
+    })
+}
+
+/// `row(a, b)` as a value: its fields are called `f1`, `f2` …
+fn named(expr: &Expr) -> Option<Expr> {
+    if !matches!(expr, Expr::Function(_)) {
+        return None;
+    }
+    let fields = fields(expr)?;
+    let named = (1..).zip(fields.iter());
+    let named = named.flat_map(|(place, field)| [text(format!("f{place}")), field.clone()]);
+    Some(call("named_struct", named.collect::<Vec<_>>()))
 }
 
 struct Rows;
