@@ -182,7 +182,8 @@ fn is_pulled_up(subquery: &Subquery, asks: &Asks) -> Result<bool> {
         return Ok(false);
     }
     let among = match asks {
-        Asks::Compared(_) => return Ok(false),
+        // The engine joins by one key, and a null among the values is one more thing to know.
+        Asks::Compared(_) | Asks::In(InSubquery { negated: true, .. }) => return Ok(false),
         // A count of no rows is among the values, which the engine would not find, and of groups it loses columns.
         Asks::In(_) if has_groups(&plan)? => return Ok(false),
         Asks::In(within) => plan.schema().columns().into_iter().next().map(|column| {
