@@ -300,6 +300,17 @@ fn arguments(name: &str, mut args: Vec<Expr>) -> Vec<Expr> {
             };
         }
         ("generate_subscripts", [_, _]) => args.truncate(1),
+        // Names are there once, and in order.
+        (
+            "jsonb_object_keys"
+            | "jsonb_each"
+            | "jsonb_each_text"
+            | "jsonb_array_elements"
+            | "jsonb_array_elements_text",
+            [document],
+        ) => {
+            *document = call("jsonb", [take(document)]);
+        }
         _ => {}
     }
     args

@@ -3,7 +3,10 @@
 //! The engine sorts the rows for one of several orders, and turns an aggregate of the reverse order around: it is given
 //! the reverse of what was written, and is to turn its result around. With DISTINCT the engine's own do not turn it. And of
 //! two orders that are no reverse of each other `string_agg` takes one and refuses the other, though it sorts its values
-//! itself, as `array_agg` does.
+//! itself, as `array_agg` does. A window whose rows come the other way round, for another window has them so, is to have its
+//! values in the window's order still: the engine's have them as they come.
+
+mod backwards;
 
 use std::sync::Arc;
 
@@ -15,6 +18,8 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, GroupsAccumulator, ReversedUDAF, Signature,
 };
 use datafusion::physical_expr::PhysicalSortExpr;
+
+use backwards::Backwards;
 
 /// The engine's function, which sorts its values itself.
 pub(super) fn function(engines: Arc<AggregateUDF>) -> Arc<AggregateUDF> {
@@ -62,6 +67,9 @@ impl AggregateUDFImpl for Ordered {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if args.is_reversed && args.order_bys.is_empty() && !args.is_distinct {
+            return Backwards::accumulator(&self.engines, args);
+        }
         if !(args.is_distinct && args.is_reversed) {
             return self.engines.accumulator(args);
         }

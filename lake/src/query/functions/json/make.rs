@@ -9,6 +9,7 @@ use super::super::define::Takes::{Any, Boolean, Text};
 use super::super::define::{Definition, Gives, Row, text_of};
 use super::access::list;
 use super::canonical::{canonical, pretty};
+use super::path::names_of;
 use super::scan::{Value, quote};
 use super::write::{text, write};
 
@@ -288,7 +289,19 @@ fn in_order<'a>(text: &str) -> Result<Option<Cow<'a, str>>> {
 
 /// An object of names and values, of a list of both, or of two lists; null of a null.
 fn object_or_lists(row: Row<'_>) -> Result<Option<String>> {
-    match (list(row, 0)?, list(row, 1)?) {
+    // A list may be written as a text: `'{a,1}'`.
+    let of_text = |place: usize| match row.text(place) {
+        text if row.has(place) && text.starts_with('{') => {
+            let items = names_of(text)?.into_iter();
+            Ok(Some(
+                items
+                    .map(|item| (!item.eq_ignore_ascii_case("null")).then_some(item))
+                    .collect(),
+            ))
+        }
+        _ => list(row, place),
+    };
+    match (of_text(0)?, if row.len() > 2 { None } else { of_text(1)? }) {
         (Some(names), values) => of_lists(names, values).map(Some),
         (None, _) if row.len() == 1 && row.is_null(0) => Ok(None),
         (None, _) => object(row, 0, false).map(Some),

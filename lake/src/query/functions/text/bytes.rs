@@ -20,6 +20,21 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         ..Definition::PLAIN
     },
     Definition {
+        name: "get_byte",
+        takes: &[Bytes, Integer],
+        gives: Gives::Integer(|row| {
+            let (bytes, place) = (row.bytes(0), row.integer(1));
+            match usize::try_from(place).ok().and_then(|place| bytes.get(place)) {
+                Some(&byte) => Ok(Some(byte.into())),
+                None => exec_err!("index {place} out of valid range, 0..{}", bytes.len().saturating_sub(1)),
+            }
+        }),
+        what: "The byte at a place, which are counted from 0.",
+        syntax: "get_byte(bytes, place)",
+        example: "get_byte('abc', 1) = 98",
+        ..Definition::PLAIN
+    },
+    Definition {
         name: "to_base64",
         aliases: &["base64", "base64_encode"],
         takes: &[TextOrBytes],
