@@ -58,8 +58,9 @@ fn of_set(plan: &LogicalPlan, aggregate: &Aggregate, groups: &[&Expr], own: &[Ex
     let columns = grouped.schema.columns();
     let (of_groups, of_measures) = columns.split_at(own.len());
     let mut of_measures = of_measures.iter();
-    let number = |exprs: &mut dyn Iterator<Item = &Expr>| {
-        exprs.fold(0_u64, |number, expr| number << 1 | u64::from(!own.contains(expr)))
+    let number = |exprs: Vec<&Expr>| {
+        let bits = exprs.into_iter().map(|expr| u64::from(!own.contains(expr)));
+        bits.fold(0, |number, bit| number << 1 | bit)
     };
     let mut shown = Vec::new();
     for (place, (_, field)) in plan.schema().iter().enumerate() {
@@ -77,9 +78,9 @@ fn of_set(plan: &LogicalPlan, aggregate: &Aggregate, groups: &[&Expr], own: &[Ex
                 None => Expr::Literal(ScalarValue::try_from(field.data_type())?, None),
             },
             // Behind the groups is the number of the set.
-            None if place == groups.len() => literal(number(&mut groups.iter().copied()))?,
+            None if place == groups.len() => literal(number(groups.to_vec()))?,
             None => match aggregate.aggr_expr.get(place - groups.len() - 1).and_then(grouping) {
-                Some(args) => literal(number(&mut args.iter()))?,
+                Some(args) => literal(number(args.iter().collect()))?,
                 None => match of_measures.next() {
                     Some(column) => Expr::Column(column.clone()),
                     None => Expr::Literal(ScalarValue::try_from(field.data_type())?, None),

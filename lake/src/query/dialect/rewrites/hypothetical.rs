@@ -82,7 +82,6 @@ fn before(pairs: &[(&OrderByExpr, &Expr)], of_equal: &str) -> Result<Expr> {
         false => "($2 is null and $1 is not null)",
     };
     let template = format!("(coalesce($1 {sign} $2, {of_nulls}) or ($1 is not distinct from $2 and $3))");
-    let sides = [build::nested(key.expr.clone()), build::nested((*value).clone())];
-    let [key, value] = sides;
+    let (key, value) = (build::nested(key.expr.clone()), build::nested((*value).clone()));
     templates::expression(&template, &[key, value, before(rest, of_equal)?])
 }

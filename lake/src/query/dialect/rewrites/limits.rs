@@ -90,7 +90,7 @@ fn of_query(query: &mut Query) -> Result<()> {
 fn without_null(query: &mut Query) {
     let is_null = |expr: &Expr| matches!(expr, Expr::Value(ValueWithSpan { value: Value::Null, .. }));
     let read = |expr: &mut Expr| {
-        let number = match expr {
+        let number = match &*expr {
             Expr::Value(ValueWithSpan {
                 value: Value::Number(digits, _),
                 ..
@@ -112,7 +112,7 @@ fn without_null(query: &mut Query) {
 /// The whole number that a decimal is rounded to, as in a cast.
 fn to_whole(digits: &str) -> Option<u64> {
     let (whole, fraction) = digits.split_once('.')?;
-    let rounds_up = fraction.starts_with(|digit| digit >= '5');
+    let rounds_up = fraction.starts_with(|digit: char| digit >= '5');
     let is_plain = fraction.bytes().all(|digit| digit.is_ascii_digit());
     let whole = if whole.is_empty() {
         0
