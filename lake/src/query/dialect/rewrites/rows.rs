@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::build;
 use super::calls::{call, name_of, plain_args, text};
 use super::templates;
+use crate::query::functions::json::records;
 use crate::query::walk;
 
 /// Writes comparisons of rows as comparisons of their fields.
@@ -37,7 +38,7 @@ fn named(expr: &Expr) -> Option<Expr> {
     let fields = fields(expr)?;
     let named = (1..).zip(fields.iter());
     let named = named.flat_map(|(place, field)| [text(format!("f{place}")), field.clone()]);
-    Some(call("named_struct", named.collect::<Vec<_>>()))
+    Some(call(records::NAME, named.collect::<Vec<_>>()))
 }
 
 struct Rows;

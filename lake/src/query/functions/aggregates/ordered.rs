@@ -6,7 +6,7 @@
 //! itself, as `array_agg` does. A window whose rows come the other way round, for another window has them so, is to have its
 //! values in the window's order still: the engine's have them as they come.
 
-mod backwards;
+mod listed;
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::PhysicalSortExpr;
 
-use backwards::Backwards;
+use listed::Listed;
 
 /// The engine's function, which sorts its values itself.
 pub(super) fn function(engines: Arc<AggregateUDF>) -> Arc<AggregateUDF> {
@@ -68,7 +68,7 @@ impl AggregateUDFImpl for Ordered {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         if args.is_reversed && args.order_bys.is_empty() && !args.is_distinct {
-            return Backwards::accumulator(&self.engines, args);
+            return Listed::accumulator(&self.engines, args);
         }
         if !(args.is_distinct && args.is_reversed) {
             return self.engines.accumulator(args);
@@ -79,6 +79,14 @@ impl AggregateUDFImpl for Ordered {
             is_reversed: false,
             ..args
         })
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        // The engine's texts are joined for good.
+        match self.name() == "string_agg" && args.order_bys.is_empty() && !args.is_distinct {
+            true => Listed::accumulator(&self.engines, args),
+            false => self.accumulator(args),
+        }
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {

@@ -22,6 +22,7 @@ mod number;
 mod order;
 pub(super) mod parts;
 pub(super) mod path;
+pub(in super::super) mod records;
 pub(in super::super) mod scan;
 #[cfg(test)]
 mod tests;
@@ -54,7 +55,7 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         order::DEFINITIONS,
     ];
     let all = families.into_iter().flat_map(|family| functions("JSON", family));
-    all.collect()
+    all.chain([records::function()]).collect()
 });
 
 /// The function by whose bytes values of JSON are compared.

@@ -1,4 +1,4 @@
-//! Values in the reverse of the order in which they come.
+//! Values as a list, from which the first can be taken away again, and in the reverse of the order in which they come.
 
 use arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
 use arrow::compute::{cast, take};
@@ -12,13 +12,15 @@ use datafusion::physical_expr::expressions::Literal;
 
 /// A list of values as they come, and what is made of it.
 #[derive(Debug)]
-pub(super) struct Backwards {
+pub(super) struct Listed {
     values: Box<dyn Accumulator>,
     /// What is between texts that are joined.
     delimiter: Option<String>,
+    /// Whether they come the other way round.
+    is_reversed: bool,
 }
 
-impl Backwards {
+impl Listed {
     /// For `array_agg` or `string_agg`.
     ///
     /// # Errors
@@ -38,6 +40,7 @@ impl Backwards {
             return internal_err!("an aggregate has an argument");
         };
         let list = DataType::new_list(field.data_type().clone(), true);
+        let is_reversed = args.is_reversed;
         let values = array_agg_udaf().accumulator(AccumulatorArgs {
             return_field: Field::new("values", list, true).into(),
             exprs: std::slice::from_ref(expr),
@@ -46,11 +49,15 @@ impl Backwards {
             ..args
         })?;
         let delimiter = delimiter.transpose()?;
-        Ok(Box::new(Self { values, delimiter }))
+        Ok(Box::new(Self {
+            values,
+            delimiter,
+            is_reversed,
+        }))
     }
 }
 
-impl Accumulator for Backwards {
+impl Accumulator for Listed {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
         self.values.update_batch(columns.get(..1).unwrap_or_default())
     }
@@ -82,9 +89,11 @@ impl Accumulator for Backwards {
                 None => Ok(found),
             };
         }
-        let items = lists.value(0);
-        let places = UInt64Array::from_iter_values((0..items.len() as u64).rev());
-        let items = take(&items, &places, None)?;
+        let mut items = lists.value(0);
+        if self.is_reversed {
+            let places = UInt64Array::from_iter_values((0..items.len() as u64).rev());
+            items = take(&items, &places, None)?;
+        }
         let Some(delimiter) = &self.delimiter else {
             let list = SingleRowListArrayBuilder::new(items).with_nullable(true);
             return Ok(list.build_list_scalar());
