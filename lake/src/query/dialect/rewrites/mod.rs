@@ -17,6 +17,7 @@ mod json;
 mod limits;
 mod numerics;
 mod operators;
+mod order_names;
 mod patterns;
 mod postgresql_catalog;
 mod quantified;
@@ -78,6 +79,7 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     clauses::rewrite(statement)?;
     limits::rewrite(statement)?;
     windows::rewrite(statement)?;
+    order_names::rewrite(statement)?;
     rows::rewrite(statement)?;
     types::rewrite(statement)?;
     dates::rewrite(statement)?;
