@@ -21,7 +21,7 @@ use datafusion::optimizer::AnalyzerRule;
 use super::expressions::rewrite;
 use super::functions::aggregates;
 use super::functions::dates::{Operation, operation};
-use super::functions::json::{is_json, order};
+use super::functions::json::{is_json, nullif, order};
 
 /// Puts what is compared in the place of the values wherever they are compared.
 #[derive(Debug)]
@@ -189,6 +189,10 @@ fn of_expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             }
             _ => Transformed::no(Expr::AggregateFunction(call)),
         },
+        Expr::ScalarFunction(mut call) if call.func.name() == "nullif" && all_json(&call.args, schema) => {
+            call.func = nullif()?;
+            Transformed::yes(Expr::ScalarFunction(call))
+        }
         Expr::WindowFunction(call) => of_window(call, schema)?,
         other => Transformed::no(other),
     })

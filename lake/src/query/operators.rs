@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::functions::string::expr_fn::starts_with;
-use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable, Operator, ScalarUDF, binary_expr, lit};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
+use datafusion::logical_expr::{Cast, Expr, GetFieldAccess, ExprSchemable, Operator, ScalarUDF, binary_expr, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator as Op;
 
 use crate::query::functions::json::{self, is_json};
@@ -183,6 +183,31 @@ impl ExprPlanner for TextOperators {
         Ok(match self.call(name, vec![left.clone(), right.clone()]) {
             Some(call) => PlannerResult::Planned(call),
             None => PlannerResult::Original(expr),
+        })
+    }
+
+    /// A place in a list that is of a type without a sign, as `row_number()` has.
+    fn plan_field_access(
+        &self,
+        access: RawFieldAccessExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        let RawFieldAccessExpr { field_access, expr } = access;
+        let field_access = match field_access {
+            GetFieldAccess::ListIndex { key } if matches!(key.get_type(schema), Ok(DataType::UInt64)) => {
+                GetFieldAccess::ListIndex {
+                    key: Box::new(Expr::Cast(Cast::new(key, DataType::Int64))),
+                }
+            }
+            other => other,
+        };
+        Ok(PlannerResult::Original(RawFieldAccessExpr { field_access, expr }))
+    }
+
+    fn plan_substring(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(match self.call(text::substring::NAME, args.clone()) {
+            Some(call) => PlannerResult::Planned(call),
+            None => PlannerResult::Original(args),
         })
     }
 }

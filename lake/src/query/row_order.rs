@@ -1,7 +1,8 @@
 //! The order of a subquery's rows is the order in which an aggregate over them takes its values, where it does not say one of
 //! its own: `select string_agg(x, ',') from (select x from t order by x) t`. (PostgreSQL, "Aggregate Functions".)
 //!
-//! The engine keeps the order of rows up to an aggregate only where the aggregate asks for it.
+//! The engine keeps the order of rows up to an aggregate only where the aggregate asks for it, and sorts them for one that does:
+//! one beside it that says no order is to have them as they come.
 
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use datafusion::logical_expr::{
     Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, Projection, Sort, SortExpr, SubqueryAlias,
 };
 use datafusion::optimizer::AnalyzerRule;
+
+use super::functions::aggregates::leaving_rows;
 
 /// Aggregates whose answer depends on the order of the rows.
 const ORDERED: [&str; 5] = ["array_agg", "string_agg", "first_value", "last_value", "nth_value"];
@@ -49,7 +52,7 @@ fn takes_order(expr: &Expr) -> bool {
 
 fn of_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     let Some((input, order)) = with_keys(&aggregate.input)? else {
-        return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
+        return beside_unordered(aggregate);
     };
     let names = NamePreserver::new_for_projection();
     let ordered = |expr: Expr| {
@@ -71,6 +74,29 @@ fn of_aggregate(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
     let measures = aggregate.aggr_expr.into_iter().map(ordered);
     let measures = measures.collect::<Result<Vec<_>>>()?;
     let aggregate = Aggregate::try_new(Arc::new(input), aggregate.group_expr, measures)?;
+    Ok(Transformed::yes(LogicalPlan::Aggregate(aggregate)))
+}
+
+/// Has the aggregates that say an order sort their own values.
+fn beside_unordered(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
+    let measures = aggregate.aggr_expr.into_iter().map(|expr| {
+        expr.transform_up(|expr| {
+            Ok(match expr {
+                Expr::AggregateFunction(mut call) if !call.params.order_by.is_empty() => match leaving_rows(&call.func)
+                {
+                    Some(function) => {
+                        call.func = function;
+                        Transformed::yes(Expr::AggregateFunction(call))
+                    }
+                    None => Transformed::no(Expr::AggregateFunction(call)),
+                },
+                other => Transformed::no(other),
+            })
+        })
+        .map(|measure| measure.data)
+    });
+    let measures = measures.collect::<Result<Vec<_>>>()?;
+    let aggregate = Aggregate::try_new(aggregate.input, aggregate.group_expr, measures)?;
     Ok(Transformed::yes(LogicalPlan::Aggregate(aggregate)))
 }
 

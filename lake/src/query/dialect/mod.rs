@@ -56,6 +56,7 @@ fn parse_here(sql: &str) -> Result<Parsed> {
     if tokens.len() > MOST_TOKENS {
         return Err(too_long(format!("{MOST_TOKENS} words, signs and spaces")));
     }
+    tokens::absent::refuse(&tokens)?;
     tokens::brackets::quote(&mut tokens);
     tokens::json::tell_operators(&mut tokens);
     tokens::materialized::leave_out(&mut tokens);
@@ -70,6 +71,7 @@ fn parse_here(sql: &str) -> Result<Parsed> {
     tokens::grouping_sets::flatten(&mut tokens);
     tokens::fetch::to_limit(&mut tokens);
     tokens::whole::to_query(&mut tokens);
+    tokens::operands::to_query(&mut tokens);
     tokens::windows::resolve(&mut tokens)?;
     tokens::pivot::to_query(&mut tokens)?;
     let releases = tokens::versions::resolve(&mut tokens)?;
@@ -287,6 +289,55 @@ mod tests {
         for sql in [many(300_000), format!("select '{}'", "x".repeat(LONGEST))] {
             let error = parse(&sql).map(|_| ()).unwrap_err().to_string();
             assert!(error.contains("too long"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_refused() {
+        for name in ["x".repeat(1025), format!("\"{}\"", "é".repeat(600))] {
+            let error = parse(&format!("select {name}")).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains("name is too long"), "{error}");
+        }
+        assert!(parse(&format!("select {}", "x".repeat(1000))).is_ok());
+    }
+
+    #[test]
+    fn clauses_that_are_not_here_are_refused_by_name() {
+        let recursive = "with recursive r(id) as (select 1 union all select id + 1 from r)";
+        for (sql, said) in [
+            (
+                "select * from rows from (generate_series(1, 2), generate_series(3, 4))".to_owned(),
+                "ROWS FROM",
+            ),
+            (
+                format!("{recursive} search depth first by id set place select * from r"),
+                "SEARCH DEPTH FIRST",
+            ),
+            (
+                format!("{recursive} cycle id set is_cycle using path select * from r"),
+                "CYCLE",
+            ),
+        ] {
+            let error = parse(&sql).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+        assert!(parse("select cycle, rows from t where cycle > 1").is_ok());
+    }
+
+    #[test]
+    fn operands_in_parentheses_are_queries() {
+        for (written, same) in [
+            (
+                "select 1 = any ((select 1) union (select 2))",
+                "SELECT 1 = ANY(SELECT * FROM ((SELECT 1) UNION (SELECT 2)))",
+            ),
+            (
+                "select 1 = any (values (1), (2))",
+                "SELECT 1 = ANY(SELECT * FROM (VALUES (1), (2)))",
+            ),
+            ("select 1 union all (select 2)", "SELECT 1 UNION ALL (SELECT 2)"),
+        ] {
+            assert_eq!(read(written), read(same), "{written}");
         }
     }
 

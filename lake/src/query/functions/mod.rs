@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::Result;
+use datafusion::logical_expr::type_coercion::functions::{UDFCoercionExt, fields_with_udf};
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 pub(super) mod aggregates;
@@ -21,7 +24,7 @@ mod numbers;
 mod page;
 mod session;
 pub(super) mod text;
-mod windows;
+pub(super) mod windows;
 
 pub(super) use bounded::bound;
 pub(super) use numbers::power;
@@ -55,4 +58,17 @@ pub(super) fn all() -> Functions {
         all.window.extend(family.window);
     }
     all
+}
+
+/// The types that a function of the engine makes of those that it is given.
+///
+/// # Errors
+/// Plan: it does not take them.
+fn coerced_by(engine: &impl UDFCoercionExt, given: &[DataType]) -> Result<Vec<DataType>> {
+    let fields = given
+        .iter()
+        .map(|own| Arc::new(Field::new("", own.clone(), true)))
+        .collect::<Vec<FieldRef>>();
+    let taken = fields_with_udf(&fields, engine)?;
+    Ok(taken.iter().map(|field| field.data_type().clone()).collect())
 }

@@ -10,6 +10,7 @@ mod dependent;
 mod pivot;
 mod push;
 mod scalar;
+mod sets;
 mod unnest;
 
 pub(super) use dependent::DependentJoins;

@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
     Operator, SkipType, SortExpr, Subquery, Values, binary_expr, lit,
 };
 
+use super::sets;
 use crate::query::set_operations::counts_rows;
 
 /// The rows of the outer query, each column by a name that no other relation has.
@@ -531,8 +532,8 @@ fn first_rows(
 
 /// Aggregates are by the outer rows too. Without a GROUP BY there is a row for each of them, also of nothing.
 fn aggregated(plan: &LogicalPlan, aggregate: &Aggregate, domain: &Domain) -> Result<Option<LogicalPlan>> {
-    if matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]) {
-        return Ok(None);
+    if let Some(apart) = sets::apart(plan, aggregate)? {
+        return push(&apart, domain);
     }
     let Some(input) = push(&aggregate.input, domain)? else {
         return Ok(None);

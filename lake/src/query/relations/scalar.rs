@@ -178,11 +178,12 @@ fn is_pulled_up(subquery: &Subquery, asks: &Asks) -> Result<bool> {
     if read.is_empty() {
         return Ok(true);
     }
-    if !read.of_subqueries.is_empty() {
+    if !read.of_subqueries.is_empty() || is_read_in_relation(&plan)? {
         return Ok(false);
     }
     let among = match asks {
-        Asks::Compared(_) => return Ok(false),
+        // The engine joins by one key, and a null among the values is one more thing to know.
+        Asks::Compared(_) | Asks::In(InSubquery { negated: true, .. }) => return Ok(false),
         // A count of no rows is among the values, which the engine would not find, and of groups it loses columns.
         Asks::In(_) if has_groups(&plan)? => return Ok(false),
         Asks::In(within) => plan.schema().columns().into_iter().next().map(|column| {
@@ -196,6 +197,15 @@ fn is_pulled_up(subquery: &Subquery, asks: &Asks) -> Result<bool> {
         .with_exists_sub_query(matches!(asks, Asks::Exists(_)))
         .with_need_handle_count_bug(matches!(asks, Asks::Value));
     Ok(plan.rewrite(&mut pull_up).is_ok() && pull_up.can_pull_up)
+}
+
+/// Whether the outer row is read within a relation of the subquery's own: the engine then looks for columns outside of it that
+/// it has by other names, or not at all.
+fn is_read_in_relation(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|node| match node {
+        LogicalPlan::SubqueryAlias(alias) => Ok(!OuterColumns::of(&alias.input)?.is_empty()),
+        _ => Ok(false),
+    })
 }
 
 fn has_groups(plan: &LogicalPlan) -> Result<bool> {

@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::scope::Scope;
 use super::{bare, columns, names, normal, plan, wildcards};
+use crate::query::functions::json::records;
 use crate::query::{dialect, walk};
 
 /// Writes a struct of its columns in the place of each such name.
@@ -384,7 +385,7 @@ fn struct_of(columns: &[Vec<Ident>]) -> Option<Expr> {
         args.push(Expr::value(Value::SingleQuotedString(name)));
         args.push(wildcards::column_of(column));
     }
-    (!args.is_empty()).then(|| dialect::call("named_struct", args))
+    (!args.is_empty()).then(|| dialect::call(records::NAME, args))
 }
 
 /// The row where a column of it is not null: beside a row that an outer join found nothing for, there is none.

@@ -46,8 +46,12 @@ fn of_expression(expr: &mut Expr) -> Result<()> {
             mode(function);
             Ok(())
         }
-        "json_agg" | "jsonb_agg" | "json_group_array" => {
+        "json_agg" | "json_group_array" => {
             *expr = json_array(function.clone(), "json_array_of")?;
+            Ok(())
+        }
+        "jsonb_agg" => {
+            *expr = json_array(function.clone(), "jsonb_array_of")?;
             Ok(())
         }
         "json_arrayagg" | "json_arrayagg_absent_on_null" => {
@@ -68,8 +72,12 @@ fn of_expression(expr: &mut Expr) -> Result<()> {
             *expr = json_array(function.clone(), name)?;
             Ok(())
         }
-        "json_object_agg" | "jsonb_object_agg" | "json_objectagg" | "json_group_object" => {
+        "json_object_agg" | "json_objectagg" | "json_group_object" => {
             *expr = json_object(function.clone(), "json_object_of")?;
+            Ok(())
+        }
+        "jsonb_object_agg" => {
+            *expr = json_object(function.clone(), "jsonb_object_of")?;
             Ok(())
         }
         "object_agg" | "json_object_agg_absent_on_null" | "json_objectagg_absent_on_null" => {
@@ -232,10 +240,12 @@ fn json_array(mut function: Function, name: &str) -> Result<Expr> {
     }
     rename(&mut function, "array_agg");
     // Distinct values are ordered by themselves, and written afterwards.
-    Ok(call(
-        if distinct { "to_json" } else { name },
-        [Expr::Function(function)],
-    ))
+    let name = match (distinct, name) {
+        (false, name) => name,
+        (true, "jsonb_array_of") => "to_jsonb",
+        (true, _) => "to_json",
+    };
+    Ok(call(name, [Expr::Function(function)]))
 }
 
 /// Pairs of names and values as a list, in their order, which a function writes as an object of JSON.

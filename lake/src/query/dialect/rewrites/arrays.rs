@@ -1,28 +1,72 @@
-//! `array(select …)`: the rows of a query as a list, in their order. (PostgreSQL, "Array Constructors".)
+//! `array(select …)`: the rows of a query as a list, in their order; and `array_fill(x, array[2, 3])`, a list of lists of one
+//! value. (PostgreSQL, "Array Constructors", "Array Functions and Operators".)
 
-use datafusion::common::Result;
+use datafusion::common::{Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArguments, Ident, Query, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor,
+    Expr, Function, FunctionArguments, Ident, Query, SetExpr, Statement, TableAlias, TableAliasColumnDef, TableFactor,
 };
 
-use super::calls::{call, name_of, text};
+use super::build;
+use super::calls::{call, literal, name_of, plain_args, text};
 use super::templates;
 use crate::query::walk;
 
-/// Writes each as an aggregate of the query.
+/// Writes the ones as aggregates of the query, the others as calls.
 ///
 /// # Errors
-/// None that a statement causes.
+/// Plan: the lengths of the lists are not written.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
     walk::each(statement, |expr| {
-        if let Expr::Function(function) = expr
-            && let FunctionArguments::Subquery(query) = &function.args
-            && name_of(&function.name).as_deref() == Some("array")
-        {
-            *expr = of_query(query)?;
+        let Expr::Function(function) = expr else {
+            return Ok(());
+        };
+        match (&function.args, name_of(&function.name).as_deref()) {
+            (FunctionArguments::Subquery(query), Some("array")) => *expr = of_query(query)?,
+            (_, Some("array_fill")) => *expr = filled(function)?,
+            _ => {}
         }
         Ok(())
     })
+}
+
+/// The value, as often as the last length says, as a list; that as often as the length before it says, and so on.
+fn filled(function: &Function) -> Result<Expr> {
+    let args = match &function.args {
+        FunctionArguments::List(list) => plain_args(&list.args),
+        _ => None,
+    };
+    let (value, lengths) = match args.as_deref() {
+        Some([value, lengths]) => (value, lengths),
+        Some([_, _, _]) => return plan_err!("lists begin with 1: write array_fill(value, lengths)"),
+        _ => return plan_err!("array_fill is written array_fill(value, array[length, …])"),
+    };
+    let Some(lengths) = written_items(lengths).filter(|lengths| !lengths.is_empty()) else {
+        return plan_err!("the lengths in array_fill are written as a list: array_fill(value, array[2, 3])");
+    };
+    let lists = lengths
+        .into_iter()
+        .rev()
+        .fold(value.clone(), |items, length| call("array_repeat", [items, length]));
+    Ok(lists)
+}
+
+/// The items of a list that is written.
+fn written_items(list: &Expr) -> Option<Vec<Expr>> {
+    match list {
+        Expr::Array(list) => Some(list.elem.clone()),
+        Expr::Nested(inner) => written_items(inner),
+        Expr::Cast { expr, .. } => {
+            let items = literal(expr)?.trim().strip_prefix('{')?.strip_suffix('}')?;
+            let number = |item: &str| {
+                item.trim()
+                    .parse::<i64>()
+                    .ok()
+                    .map(|item| build::number(&item.to_string()))
+            };
+            items.split(',').map(number).collect()
+        }
+        _ => None,
+    }
 }
 
 fn of_query(query: &Query) -> Result<Expr> {

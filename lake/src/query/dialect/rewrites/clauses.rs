@@ -92,11 +92,29 @@ fn of_select(select: &mut Select) -> Result<()> {
         select.projection = vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())];
     }
     group_modifiers(&mut select.group_by)?;
-    // `group by ()` is of all rows, as without it.
-    if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
-        keys.retain(|key| !matches!(key, Expr::Tuple(parts) if parts.is_empty()));
-    }
+    of_all_rows(select)?;
     super::grouping::rewrite(&mut select.group_by)
+}
+
+/// `group by ()` is of all rows, as without it, but for a select list that has no aggregate: it is of one row too.
+fn of_all_rows(select: &mut Select) -> Result<()> {
+    let GroupByExpr::Expressions(keys, _) = &mut select.group_by else {
+        return Ok(());
+    };
+    let is_empty = |key: &Expr| match key {
+        Expr::Tuple(parts) => parts.is_empty(),
+        Expr::GroupingSets(sets) => matches!(sets.as_slice(), [set] if set.is_empty()),
+        _ => false,
+    };
+    let before = keys.len();
+    keys.retain(|key| !is_empty(key));
+    if before > 0 && keys.is_empty() {
+        select.having = Some(match select.having.take() {
+            None => templates::expression("count(*) >= 0", &[])?,
+            Some(having) => templates::expression("count(*) >= 0 and $1", &[build::nested(having)])?,
+        });
+    }
+    Ok(())
 }
 
 /// `group by a, b with rollup` is `group by rollup (a, b)` (MySQL, "GROUP BY Modifiers").

@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::calls::{argument, call, literal, name_of, take, text};
 use super::value_columns;
+use crate::query::functions::json::records;
 use crate::query::walk;
 
 /// Rewrites what is written of JSON in the statement.
@@ -82,7 +83,7 @@ fn name_fields(arg: &mut FunctionArg) {
     {
         let named = std::mem::take(fields).into_iter().zip(1..);
         let named = named.flat_map(|(field, place)| [text(format!("f{place}")), field]);
-        *row = call("named_struct", named.collect::<Vec<_>>());
+        *row = call(records::NAME, named.collect::<Vec<_>>());
     }
 }
 
@@ -99,7 +100,7 @@ fn of_function(function: &mut Function) -> Result<()> {
     let FunctionArguments::List(list) = &mut function.args else {
         return Ok(());
     };
-    if name.starts_with("json") || matches!(name.as_str(), "to_json" | "to_jsonb" | "row_to_json") {
+    if name.starts_with("json") || matches!(name.as_str(), "to_json" | "to_jsonb" | "row_to_json" | "array_to_json") {
         list.args.iter_mut().for_each(name_fields);
     }
     if !is_object && !is_array {

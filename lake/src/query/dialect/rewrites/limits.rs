@@ -86,11 +86,17 @@ fn of_query(query: &mut Query) -> Result<()> {
     Ok(())
 }
 
-/// `limit null` and `offset null` are no limit, and `limit '2'` is one of two (PostgreSQL, "LIMIT and OFFSET").
+/// `limit null` and `offset null` are no limit, and `limit '2'` and `limit 2.0` are one of two (PostgreSQL, "LIMIT and OFFSET").
 fn without_null(query: &mut Query) {
     let is_null = |expr: &Expr| matches!(expr, Expr::Value(ValueWithSpan { value: Value::Null, .. }));
     let read = |expr: &mut Expr| {
-        let number = literal(expr).and_then(|text| text.trim().parse::<u64>().ok());
+        let number = match &*expr {
+            Expr::Value(ValueWithSpan {
+                value: Value::Number(digits, _),
+                ..
+            }) => to_whole(digits),
+            expr => literal(expr).and_then(|text| text.trim().parse().ok()),
+        };
         if let Some(number) = number {
             *expr = build::number(&number.to_string());
         }
@@ -101,6 +107,19 @@ fn without_null(query: &mut Query) {
         limit.iter_mut().for_each(read);
         offset.iter_mut().map(|offset| &mut offset.value).for_each(read);
     }
+}
+
+/// The whole number that a decimal is rounded to, as in a cast.
+fn to_whole(digits: &str) -> Option<u64> {
+    let (whole, fraction) = digits.split_once('.')?;
+    let rounds_up = fraction.starts_with(|digit: char| digit >= '5');
+    let is_plain = fraction.bytes().all(|digit| digit.is_ascii_digit());
+    let whole = if whole.is_empty() {
+        0
+    } else {
+        whole.parse::<u64>().ok()?
+    };
+    whole.checked_add(rounds_up.into()).filter(|_| is_plain)
 }
 
 /// A limit or an offset that is calculated of rows is one of their places.

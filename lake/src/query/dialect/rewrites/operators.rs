@@ -36,6 +36,9 @@ pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
             // The engine reads the items of a list as if nothing were around it.
             *expr = calls::call("make_array", std::mem::take(&mut list.elem));
         }
+        if let Some(compared) = distinct_from_text(expr)? {
+            *expr = compared;
+        }
         fields(expr);
         if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
             for access in access_chain {
@@ -107,6 +110,21 @@ fn fields(expr: &mut Expr) {
     *expr = access(value, chain);
 }
 
+/// `a is distinct from 'on'` is `(a = 'on') is not true`: what a text stands for beside a value is known of `=`.
+fn distinct_from_text(expr: &Expr) -> Result<Option<Expr>> {
+    let (left, right, template) = match expr {
+        Expr::IsDistinctFrom(left, right) => (left, right, "(($1 = $2) is not true)"),
+        Expr::IsNotDistinctFrom(left, right) => (left, right, "(($1 = $2) is true)"),
+        _ => return Ok(None),
+    };
+    let is_text = |side: &Expr| calls::literal(side).is_some();
+    if is_text(left) == is_text(right) {
+        return Ok(None);
+    }
+    let sides = [left, right].map(|side| build::nested(side.as_ref().clone()));
+    templates::expression(template, &sides).map(Some)
+}
+
 /// PostgreSQL's functions that are expressions of others.
 fn made_of_others(call: &Function) -> Result<Option<Expr>> {
     let (Some(name), FunctionArguments::List(list)) = (calls::name_of(&call.name), &call.args) else {
@@ -126,15 +144,6 @@ fn made_of_others(call: &Function) -> Result<Option<Expr>> {
     match name.as_str() {
         "num_nulls" => count("(case when $1 is null then 1 else 0 end)"),
         "num_nonnulls" => count("(case when $1 is null then 0 else 1 end)"),
-        // A list begins with its first item.
-        "array_lower" => {
-            let length = calls::call("array_length", calls::plain_args(&list.args).unwrap_or_default());
-            templates::expression("nullif(least($1, 1), 0)", &[length]).map(Some)
-        }
-        "array_upper" => {
-            let length = calls::call("array_length", calls::plain_args(&list.args).unwrap_or_default());
-            templates::expression("nullif($1, 0)", &[length]).map(Some)
-        }
         _ => Ok(None),
     }
 }

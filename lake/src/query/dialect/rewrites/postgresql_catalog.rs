@@ -18,7 +18,12 @@ const PG_CATALOG: &str = "pg_catalog";
 
 /// What looks up what a function says, by its name. `max` makes one row of what is at most one. The columns have names that
 /// no argument has: `oid` in an argument is the column of the query around.
-const LOOKUPS: [(&str, &str); 4] = [
+const LOOKUPS: [(&str, &str); 5] = [
+    (
+        "to_regclass",
+        "(SELECT max(_of._key) FROM (SELECT oid AS _key FROM pg_catalog.pg_class) _of \
+         WHERE _of._key = to_regclass($1))",
+    ),
     (
         "obj_description",
         "(SELECT max(_of._what) FROM (SELECT objoid AS _key, objsubid AS _part, description AS _what \

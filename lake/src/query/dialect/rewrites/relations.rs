@@ -7,7 +7,7 @@ use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Join,
     JoinConstraint, JoinOperator, LateralView, ObjectName, Query, Select, SelectItem, SetExpr, Statement, TableAlias,
-    TableAliasColumnDef, TableFactor, TableWithJoins, Value, VisitorMut,
+    TableAliasColumnDef, TableFactor, TableWithJoins, Value, ValueWithSpan, VisitorMut,
 };
 
 use super::calls::{call, literal, name_of, plain_args, take};
@@ -186,8 +186,11 @@ fn of_factor(factor: &mut TableFactor) -> Result<()> {
         *factor = records;
         return Ok(());
     }
-    // The engine makes series of numbers as they are read, if nothing in them depends on a row.
-    if matches!(name.as_str(), "generate_series" | "range") && !with_ordinality && !args.iter().any(depends) {
+    // The engine makes series of whole numbers as they are read, if nothing in them depends on a row.
+    if matches!(name.as_str(), "generate_series" | "range")
+        && !with_ordinality
+        && !args.iter().any(|arg| depends(arg) || is_decimal(arg))
+    {
         return series(factor, &name, &args, alias);
     }
     if let Some(relation) = of_function(&name, args, with_ordinality, alias)? {
@@ -232,6 +235,21 @@ fn depends(arg: &FunctionArg) -> bool {
             expr,
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Subquery(_)
         )
+    })
+}
+
+/// Whether a decimal is written in the argument.
+fn is_decimal(arg: &FunctionArg) -> bool {
+    walk::any(arg, |expr| match expr {
+        Expr::Value(ValueWithSpan {
+            value: Value::Number(digits, _),
+            ..
+        }) => digits.contains('.'),
+        Expr::Cast { data_type, .. } => matches!(
+            data_type,
+            DataType::Numeric(_) | DataType::Decimal(_) | DataType::Dec(_)
+        ),
+        _ => false,
     })
 }
 
@@ -282,6 +300,17 @@ fn arguments(name: &str, mut args: Vec<Expr>) -> Vec<Expr> {
             };
         }
         ("generate_subscripts", [_, _]) => args.truncate(1),
+        // Names are there once, and in order.
+        (
+            "jsonb_object_keys"
+            | "jsonb_each"
+            | "jsonb_each_text"
+            | "jsonb_array_elements"
+            | "jsonb_array_elements_text",
+            [document],
+        ) => {
+            *document = call("jsonb", [take(document)]);
+        }
         _ => {}
     }
     args

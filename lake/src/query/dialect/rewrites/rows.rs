@@ -11,8 +11,9 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::build;
-use super::calls::{name_of, plain_args};
+use super::calls::{call, name_of, plain_args, text};
 use super::templates;
+use crate::query::functions::json::records;
 use crate::query::walk;
 
 /// Writes comparisons of rows as comparisons of their fields.
@@ -20,7 +21,24 @@ use crate::query::walk;
 /// # Errors
 /// Plan: rows of different lengths are compared.
 pub(super) fn rewrite(statement: &mut Statement) -> Result<()> {
-    walk::rewrite(statement, &mut Rows)
+    walk::rewrite(statement, &mut Rows)?;
+    walk::each(statement, |expr| {
+        if let Some(named) = named(expr) {
+            *expr = named;
+        }
+        Ok(())
+    })
+}
+
+/// `row(a, b)` as a value: its fields are called `f1`, `f2` …
+fn named(expr: &Expr) -> Option<Expr> {
+    if !matches!(expr, Expr::Function(_)) {
+        return None;
+    }
+    let fields = fields(expr)?;
+    let named = (1..).zip(fields.iter());
+    let named = named.flat_map(|(place, field)| [text(format!("f{place}")), field.clone()]);
+    Some(call(records::NAME, named.collect::<Vec<_>>()))
 }
 
 struct Rows;

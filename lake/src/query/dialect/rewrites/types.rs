@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
-    CastFormat, CastKind, CharacterLength, DataType, Expr, Statement, Value, ValueWithSpan, VisitorMut,
+    ArrayElemTypeDef, CastFormat, CastKind, CharacterLength, DataType, Expr, Statement, Value, ValueWithSpan,
+    VisitorMut,
 };
 
 use super::dates::{call, text};
@@ -74,6 +75,7 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
             format,
             array: false,
         } => {
+            dimensions(data_type, expr);
             let cast = Cast {
                 lenient: matches!(kind, CastKind::TryCast | CastKind::SafeCast),
                 data_type,
@@ -131,6 +133,43 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
     }
 }
 
+/// A list that is written as a text has as many dimensions as are written there, whatever the type says: `'{{1},{2}}'::int[]`.
+/// (PostgreSQL, "Declaration of Array Types".)
+fn dimensions(data_type: &mut DataType, expr: &Expr) {
+    let Some(written) = calls::literal(expr).and_then(written_dimensions) else {
+        return;
+    };
+    let mut item = match data_type {
+        DataType::Array(_) => data_type.clone(),
+        _ => return,
+    };
+    while let DataType::Array(ArrayElemTypeDef::SquareBracket(inner, _) | ArrayElemTypeDef::AngleBracket(inner)) = item
+    {
+        item = *inner;
+    }
+    if matches!(item, DataType::Array(_)) {
+        return;
+    }
+    let list = |item| DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(item), None));
+    *data_type = (0..written).fold(item, |item, _| list(item));
+}
+
+/// How many braces the text of a list begins with. None: it is not one, or an empty one.
+fn written_dimensions(text: &str) -> Option<usize> {
+    let is_space = |letter: char| letter.is_ascii_whitespace();
+    let mut rest = text.trim_start_matches(is_space);
+    let mut count = 0;
+    while let Some(inner) = rest.strip_prefix('{') {
+        rest = inner.trim_start_matches(is_space);
+        count += 1;
+    }
+    // PostgreSQL has six at most.
+    (1..=6)
+        .contains(&count)
+        .then_some(count)
+        .filter(|_| !rest.starts_with('}'))
+}
+
 /// A literal that the engine does not have, as one that it has.
 fn literal(value: &Value) -> Option<Expr> {
     match value {
@@ -175,7 +214,12 @@ impl Cast<'_> {
             .plain(expr.clone())
         };
         if let Some(length) = length(self.data_type) {
-            return Some(call("left", vec![to(DataType::Varchar(None)), number(length)]));
+            let cut = call("left", vec![to(DataType::Varchar(None)), number(length)]);
+            // The blanks that a `char` is filled up with have no meaning: not in its length, not where it is compared.
+            return Some(match is_padded(self.data_type) {
+                true => call("rtrim", vec![cut, text(" ".to_owned())]),
+                false => cut,
+            });
         }
         match self.data_type {
             DataType::Uuid => Some(call(
@@ -263,6 +307,18 @@ fn rounded(time: Expr, digits: u64) -> Expr {
 
 fn number(number: u64) -> Expr {
     Expr::Value(Value::Number(number.to_string(), false).with_empty_span())
+}
+
+/// Whether the type is one of texts that are filled up with blanks.
+fn is_padded(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Char(_) | DataType::Character(_) => true,
+        DataType::Custom(name, _) => {
+            let name = name.to_string();
+            name.eq_ignore_ascii_case("nchar") || name.eq_ignore_ascii_case("bpchar")
+        }
+        _ => false,
+    }
 }
 
 /// Characters that a text is cut to. `char` alone is of one, as PostgreSQL has it.

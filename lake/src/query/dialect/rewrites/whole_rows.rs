@@ -3,12 +3,13 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Select, SelectItem,
     SelectItemQualifiedWildcardKind, Statement, TableFactor, TableWithJoins, VisitorMut,
 };
 
+use super::calls::name_of;
 use crate::query::walk;
 
 /// Writes the name of the relation alone, or with its schema.
@@ -39,6 +40,25 @@ impl VisitorMut for Wildcards {
         if let Expr::Function(call) = expr
             && let FunctionArguments::List(list) = &mut call.args
         {
+            // The fields of `row(t.*)` are the columns, and not one row.
+            let is_row = name_of(&call.name).as_deref() == Some("row");
+            let is_whole = |arg: &FunctionArg| {
+                matches!(
+                    arg,
+                    FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(_) | FunctionArgExpr::Wildcard)
+                )
+            };
+            if is_row && list.args.iter().any(is_whole) {
+                let [FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name))] = list.args.as_slice() else {
+                    return ControlFlow::Break(plan_datafusion_err!(
+                        "row(…) with `*` beside other fields is not supported: write the columns"
+                    ));
+                };
+                if let Some(name) = single(name).cloned() {
+                    *expr = Expr::Identifier(name);
+                }
+                return ControlFlow::Continue(());
+            }
             for arg in &mut list.args {
                 if let FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name)) = arg
                     && let Some(name) = single(name).cloned()

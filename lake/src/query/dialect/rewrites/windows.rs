@@ -6,11 +6,13 @@ use std::ops::ControlFlow;
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, NamedWindowExpr, Query, SetExpr, Statement,
-    VisitorMut, WindowFrame, WindowFrameBound as Bound, WindowFrameUnits, WindowSpec, WindowType,
+    UnaryOperator, Value, ValueWithSpan, VisitorMut, WindowFrame, WindowFrameBound as Bound, WindowFrameUnits,
+    WindowSpec, WindowType,
 };
 
 use super::{build, calls, templates};
 use crate::query::dialect::tokens::windows::Excluded;
+use crate::query::functions::windows::nth as nth_item;
 use crate::query::walk;
 
 /// Resolves windows by name, and replaces what the engine's window functions lack.
@@ -173,10 +175,59 @@ fn replace(expr: &mut Expr) -> Result<()> {
             None => return plan_err!("window {name} is not defined"),
         }
     }
-    if call.name.to_string().eq_ignore_ascii_case("ratio_to_report") {
-        *expr = share(call.clone())?;
+    match calls::name_of(&call.name).as_deref() {
+        Some("ratio_to_report") => *expr = share(call.clone())?,
+        Some("nth_value") => {
+            if let Some(item) = nth(call)? {
+                *expr = item;
+            }
+        }
+        _ => {}
     }
     Ok(())
+}
+
+/// `nth_value(x, n)`, of an n that is not written: the item of that number of the frame as a list. None: the engine has it.
+///
+/// # Errors
+/// Plan: n is not greater than zero.
+fn nth(call: &Function) -> Result<Option<Expr>> {
+    let args = match &call.args {
+        FunctionArguments::List(list) => calls::plain_args(&list.args),
+        _ => None,
+    };
+    let Some([value, place]) = args.as_deref() else {
+        return Ok(None);
+    };
+    match written(place) {
+        Some(..1) => return plan_err!("argument of nth_value must be greater than zero"),
+        Some(_) => return Ok(None),
+        None => {}
+    }
+    if call.null_treatment.is_some() {
+        return plan_err!("nth_value with IGNORE NULLS has a number that is written");
+    }
+    let mut list = renamed(call.clone(), "array_agg");
+    if let FunctionArguments::List(list) = &mut list.args {
+        list.args = vec![calls::argument(value.clone())];
+    }
+    Ok(Some(calls::call(nth_item::NAME, [Expr::Function(list), place.clone()])))
+}
+
+/// The whole number that is written.
+fn written(expr: &Expr) -> Option<i64> {
+    match expr {
+        Expr::Value(ValueWithSpan {
+            value: Value::Number(digits, _),
+            ..
+        }) => digits.parse().ok(),
+        Expr::UnaryOp {
+            op: UnaryOperator::Minus,
+            expr,
+        } => written(expr)?.checked_neg(),
+        Expr::Nested(inner) => written(inner),
+        _ => None,
+    }
 }
 
 /// `ratio_to_report(x) over w`: x / sum(x) over w, as a double. (Amazon Redshift, "RATIO_TO_REPORT window function".)

@@ -4,6 +4,7 @@
 
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
+pub(super) mod absent;
 pub(super) mod brackets;
 pub(super) mod convert;
 pub(super) mod exponent;
@@ -13,6 +14,7 @@ pub(super) mod json;
 pub(super) mod materialized;
 pub(super) mod numbers;
 pub(super) mod odbc;
+pub(super) mod operands;
 pub(super) mod parameters;
 pub(super) mod pivot;
 pub(super) mod session_words;

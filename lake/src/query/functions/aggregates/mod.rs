@@ -13,6 +13,8 @@ mod ordered;
 mod percentiles;
 mod simple;
 
+pub(in crate::query) use ordered::leaving_rows;
+
 /// The aggregates.
 pub(super) fn all() -> Functions {
     let mut aggregate: Vec<Arc<AggregateUDF>> = vec![

@@ -10,7 +10,9 @@ use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Float32Type, Float6
 use datafusion::common::{Result, exec_datafusion_err, exec_err, internal_err};
 
 use super::from_text::of_text;
-use super::{OnFailure, differs, is_decimal, is_list, is_text, item, lists, numbers, records, text, type_name};
+use super::{
+    OnFailure, differs, is_bytes, is_decimal, is_list, is_text, item, lists, numbers, records, text, type_name,
+};
 use crate::query::functions::dates::values::{Moments, Span, Spans, collect, collect_spans};
 
 /// The array in the type.
@@ -173,6 +175,11 @@ fn to_text(array: &ArrayRef) -> Result<ArrayRef> {
             let array = cast(array, &own)?;
             let spans = Spans::of(&array)?;
             (0..array.len()).map(|row| spans.get(row).map(text::interval)).collect()
+        }
+        bytes if is_bytes(bytes) => {
+            let array = cast(array, &T::Binary)?;
+            let rows = array.as_binary::<i32>().iter();
+            rows.map(|bytes| bytes.map(text::bytes)).collect()
         }
         list if is_list(list) => lists::to_text(array)?,
         T::Struct(_) => records::to_text(array)?,

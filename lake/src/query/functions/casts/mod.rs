@@ -62,6 +62,7 @@ pub(in crate::query) fn differs(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (from, to) if is_text(to) => {
             from.is_floating()
+                || is_bytes(from)
                 || matches!(
                     from,
                     T::Timestamp(..)
@@ -106,8 +107,18 @@ pub(in crate::query) fn differs(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-fn is_text(data_type: &DataType) -> bool {
+/// Whether values are texts.
+pub(in crate::query) fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// Whether values are bytes.
+pub(in crate::query) fn is_bytes(data_type: &DataType) -> bool {
+    use DataType as T;
+    matches!(
+        data_type,
+        T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_)
+    )
 }
 
 fn is_list(data_type: &DataType) -> bool {

@@ -1,4 +1,4 @@
-//! The text of times, intervals and floats, as PostgreSQL writes it.
+//! The text of times, intervals, floats and bytes, as PostgreSQL writes it.
 
 use std::fmt::Write;
 
@@ -97,6 +97,17 @@ pub(in crate::query) fn interval(span: Span) -> String {
             seconds % 60
         );
         write_fraction(&mut out, i64::try_from(micros % 1_000_000).unwrap_or(0));
+    }
+    out
+}
+
+/// `\x6142`
+pub(super) fn bytes(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(2 + 2 * bytes.len());
+    out.push_str("\\x");
+    for byte in bytes {
+        // A String takes all that is written.
+        let _ = write!(out, "{byte:02x}");
     }
     out
 }

@@ -38,6 +38,15 @@ fn scaled(span: Span, factor: f64) -> Option<Span> {
     })
 }
 
+/// One of so many equal parts of an interval.
+///
+/// # Errors
+/// Execution: it is out of range.
+#[allow(clippy::cast_precision_loss)]
+pub(in crate::query) fn part_of(span: Span, count: i64) -> Result<Span> {
+    scaled(span, (count as f64).recip()).ok_or_else(out_of_intervals)
+}
+
 /// An interval by a number; a duration stays one.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 fn times(args: &Arguments, factor: impl Fn(f64) -> Result<f64>) -> Result<ArrayRef> {

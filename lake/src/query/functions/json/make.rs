@@ -1,5 +1,7 @@
 //! JSON made from values.
 
+use std::borrow::Cow;
+
 use arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::common::{Result, exec_err};
 
@@ -7,6 +9,7 @@ use super::super::define::Takes::{Any, Boolean, Text};
 use super::super::define::{Definition, Gives, Row, text_of};
 use super::access::list;
 use super::canonical::{canonical, pretty};
+use super::path::names_of;
 use super::scan::{Value, quote};
 use super::write::{text, write};
 
@@ -59,7 +62,6 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     Definition {
         name: "to_json",
         aliases: &[
-            "to_jsonb",
             "array_to_json",
             "row_to_json",
             "to_json_string",
@@ -76,6 +78,19 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         what: "The value as JSON: lists are arrays, structs and maps are objects.",
         syntax: "to_json(value)",
         example: "to_json('a\"b') = '\"a\\\"b\"'",
+        ..Definition::PLAIN
+    },
+    Definition {
+        name: "to_jsonb",
+        takes: &[Any],
+        gives: Gives::Json(|row| {
+            let mut out = String::new();
+            put(row, 0, &mut out)?;
+            in_order(&out)
+        }),
+        what: "The value as JSON, with each name once and in order.",
+        syntax: "to_jsonb(value)",
+        example: "to_jsonb('a\"b') = '\"a\\\"b\"'",
         ..Definition::PLAIN
     },
     Definition {
@@ -100,7 +115,6 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     },
     Definition {
         name: "json_build_object",
-        aliases: &["jsonb_build_object"],
         takes: &[Any],
         optional: 1,
         repeats: true,
@@ -109,23 +123,47 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         what: "An object of JSON of names and values, one after the other.",
         syntax: "json_build_object(name, value, …)",
         example: "json_build_object('a', 1) = '{\"a\": 1}'",
+        ..Definition::PLAIN
     },
     Definition {
-        name: "json_object",
-        aliases: &["jsonb_object"],
+        name: "jsonb_build_object",
         takes: &[Any],
         optional: 1,
         repeats: true,
         sees_nulls: true,
-        gives: Gives::Json(|row| match (list(row, 0)?, list(row, 1)?) {
-            (Some(names), values) => of_lists(names, values).map(|text| Some(text.into())),
-            (None, _) if row.len() == 1 && row.is_null(0) => Ok(None),
-            (None, _) => object(row, 0, false).map(|text| Some(text.into())),
-        }),
+        gives: Gives::Json(|row| in_order(&object(row, 0, false)?)),
+        what: "An object of JSON of names and values, each name once and in order: the shorter ones first.",
+        syntax: "jsonb_build_object(name, value, …)",
+        example: "jsonb_build_object('bb', 1, 'a', 2) = '{\"a\": 2, \"bb\": 1}'",
+        ..Definition::PLAIN
+    },
+    Definition {
+        name: "json_object",
+        takes: &[Any],
+        optional: 1,
+        repeats: true,
+        sees_nulls: true,
+        gives: Gives::Json(|row| Ok(object_or_lists(row)?.map(Cow::from))),
         what: "An object of JSON of names and values, one after the other, in one list or in two. \
                `json_object('a': 1 absent on null)` is written too.",
         syntax: "json_object(name, value, …) | json_object(names, values)",
         example: "json_object('a': 1) = '{\"a\": 1}'",
+        ..Definition::PLAIN
+    },
+    Definition {
+        name: "jsonb_object",
+        takes: &[Any],
+        optional: 1,
+        repeats: true,
+        sees_nulls: true,
+        gives: Gives::Json(|row| match object_or_lists(row)? {
+            Some(object) => in_order(&object),
+            None => Ok(None),
+        }),
+        what: "An object of JSON of names and values, one after the other, in one list or in two, each name once and in order.",
+        syntax: "jsonb_object(name, value, …) | jsonb_object(names, values)",
+        example: "jsonb_object(array['bb', 'a'], array['x', 'y']) = '{\"a\": \"y\", \"bb\": \"x\"}'",
+        ..Definition::PLAIN
     },
     Definition {
         name: "object_construct",
@@ -153,7 +191,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     },
     Definition {
         name: "json_build_array",
-        aliases: &["jsonb_build_array", "json_array"],
+        aliases: &["json_array"],
         takes: &[Any],
         optional: 1,
         repeats: true,
@@ -162,6 +200,18 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         what: "An array of JSON of the values.",
         syntax: "json_build_array(value, …)",
         example: "json_build_array(1, 'a', null) = '[1, \"a\", null]'",
+    },
+    Definition {
+        name: "jsonb_build_array",
+        takes: &[Any],
+        optional: 1,
+        repeats: true,
+        sees_nulls: true,
+        gives: Gives::Json(|row| in_order(&array(row, false)?)),
+        what: "An array of JSON of the values, in which objects have each name once and in order.",
+        syntax: "jsonb_build_array(value, …)",
+        example: "jsonb_build_array(1, 'a', null) = '[1, \"a\", null]'",
+        ..Definition::PLAIN
     },
     Definition {
         name: "json_array_absent_on_null",
@@ -185,6 +235,15 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         ..Definition::PLAIN
     },
     Definition {
+        name: "jsonb_array_of",
+        takes: &[Any],
+        gives: Gives::Json(|row| in_order(&array_of(row, true)?)),
+        what: "An array of JSON of a list whose items are JSON, names in order: what `jsonb_agg` calls.",
+        syntax: "jsonb_array_of(list)",
+        example: "jsonb_array_of(array['1', null]) = '[1, null]'",
+        ..Definition::PLAIN
+    },
+    Definition {
         name: "json_array_of_values",
         takes: &[Any],
         gives: Gives::Json(|row| array_of(row, false).map(|text| Some(text.into()))),
@@ -203,6 +262,16 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         ..Definition::PLAIN
     },
     Definition {
+        name: "jsonb_object_of",
+        takes: &[Any],
+        gives: Gives::Json(|row| in_order(&object_of(row, true)?)),
+        what: "An object of JSON of a list of names and values that are JSON, each name once and in order: what \
+               `jsonb_object_agg` calls.",
+        syntax: "jsonb_object_of(list)",
+        example: "jsonb_object_of(array[named_struct('key', 'a', 'value', '1')]) = '{\"a\": 1}'",
+        ..Definition::PLAIN
+    },
+    Definition {
         name: "json_object_of_values",
         takes: &[Any],
         gives: Gives::Json(|row| object_of(row, false).map(|text| Some(text.into()))),
@@ -212,6 +281,32 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         ..Definition::PLAIN
     },
 ];
+
+/// The text of JSON as `jsonb` has it.
+fn in_order<'a>(text: &str) -> Result<Option<Cow<'a, str>>> {
+    Ok(Some(canonical(Value::parse(text)?).into()))
+}
+
+/// An object of names and values, of a list of both, or of two lists; null of a null.
+fn object_or_lists(row: Row<'_>) -> Result<Option<String>> {
+    // A list may be written as a text: `'{a,1}'`.
+    let of_text = |place: usize| match row.text(place) {
+        text if row.has(place) && text.starts_with('{') => {
+            let items = names_of(text)?.into_iter();
+            Ok(Some(
+                items
+                    .map(|item| (!item.eq_ignore_ascii_case("null")).then_some(item))
+                    .collect(),
+            ))
+        }
+        _ => list(row, place),
+    };
+    match (of_text(0)?, if row.len() > 2 { None } else { of_text(1)? }) {
+        (Some(names), values) => of_lists(names, values).map(Some),
+        (None, _) if row.len() == 1 && row.is_null(0) => Ok(None),
+        (None, _) => object(row, 0, false).map(Some),
+    }
+}
 
 /// The items of the list in the first argument.
 fn items_of(row: Row<'_>) -> Result<ArrayRef> {

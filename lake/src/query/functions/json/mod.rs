@@ -22,6 +22,7 @@ mod number;
 mod order;
 pub(super) mod parts;
 pub(super) mod path;
+pub(in super::super) mod records;
 pub(in super::super) mod scan;
 #[cfg(test)]
 mod tests;
@@ -54,7 +55,7 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         order::DEFINITIONS,
     ];
     let all = families.into_iter().flat_map(|family| functions("JSON", family));
-    all.collect()
+    all.chain([records::function()]).collect()
 });
 
 /// The function by whose bytes values of JSON are compared.
@@ -62,9 +63,21 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
 /// # Errors
 /// Internal: it is not there.
 pub(in crate::query) fn order() -> Result<Arc<ScalarUDF>> {
-    match SCALAR.iter().find(|function| function.name() == order::NAME) {
+    named(order::NAME)
+}
+
+/// `nullif` of values of JSON.
+///
+/// # Errors
+/// Internal: it is not there.
+pub(in crate::query) fn nullif() -> Result<Arc<ScalarUDF>> {
+    named(order::NULLIF)
+}
+
+fn named(name: &str) -> Result<Arc<ScalarUDF>> {
+    match SCALAR.iter().find(|function| function.name() == name) {
         Some(function) => Ok(function.clone()),
-        None => internal_err!("{} is missing", order::NAME),
+        None => internal_err!("{name} is missing"),
     }
 }
 

@@ -10,13 +10,32 @@ use super::scan::{Kind, Value};
 /// What comparisons of JSON call.
 pub(super) const NAME: &str = "_json_order";
 
-pub(super) const DEFINITIONS: &[Definition] = &[Definition {
-    name: NAME,
-    takes: &[Text],
-    // As text, by which frames of windows are found too.
-    gives: Gives::Text(|row| Ok(Some(hexadecimal(&order(Value::parse(row.text(0))?)).into()))),
-    ..Definition::PLAIN
-}];
+/// What `nullif` of JSON calls.
+pub(super) const NULLIF: &str = "_json_nullif";
+
+pub(super) const DEFINITIONS: &[Definition] = &[
+    Definition {
+        name: NAME,
+        takes: &[Text],
+        // As text, by which frames of windows are found too.
+        gives: Gives::Text(|row| Ok(Some(hexadecimal(&order(Value::parse(row.text(0))?)).into()))),
+        ..Definition::PLAIN
+    },
+    Definition {
+        name: NULLIF,
+        takes: &[Text, Text],
+        sees_nulls: true,
+        gives: Gives::Json(|row| {
+            if row.is_null(0) {
+                return Ok(None);
+            }
+            let value = row.text(0);
+            let is_equal = !row.is_null(1) && order(Value::parse(value)?) == order(Value::parse(row.text(1))?);
+            Ok((!is_equal).then(|| value.into()))
+        }),
+        ..Definition::PLAIN
+    },
+];
 
 /// What values begin with, in their order.
 mod tag {

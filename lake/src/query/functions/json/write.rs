@@ -5,6 +5,7 @@ use arrow::datatypes::{DataType, Field, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::{Result, exec_err};
 
+use super::super::casts::{OnFailure, cast_array};
 use super::super::define::text_of;
 use super::is_json;
 use super::scan::quote;
@@ -103,11 +104,37 @@ pub(in crate::query) fn write(values: &ArrayRef, at: usize, field: &Field, out: 
 /// # Errors
 /// Execution: it has none.
 pub(in super::super) fn text(values: &ArrayRef, at: usize) -> Result<String> {
+    if matches!(
+        values.data_type(),
+        DataType::Float16 | DataType::Float32 | DataType::Float64 | DataType::Interval(_) | DataType::Duration(_)
+    ) {
+        let own = cast_array(&values.slice(at, 1), &DataType::Utf8, OnFailure::Error)?;
+        return Ok(text_of(&own, 0).unwrap_or_default().to_owned());
+    }
     if let DataType::Timestamp(TimeUnit::Nanosecond, zone) = values.data_type() {
         let micros = DataType::Timestamp(TimeUnit::Microsecond, zone.clone());
         if let Ok(values) = arrow::compute::cast(&values.slice(at, 1), &micros) {
-            return Ok(ArrayFormatter::try_new(&values, &options())?.value(0).try_to_string()?);
+            return Ok(shortened(
+                &ArrayFormatter::try_new(&values, &options())?.value(0).try_to_string()?,
+            ));
         }
     }
-    Ok(ArrayFormatter::try_new(values, &options())?.value(at).try_to_string()?)
+    let text = ArrayFormatter::try_new(values, &options())?.value(at).try_to_string()?;
+    Ok(match values.data_type().is_temporal() {
+        true => shortened(&text),
+        false => text,
+    })
+}
+
+/// A time without the zeros at the end of its second.
+fn shortened(time: &str) -> String {
+    let Some((whole, rest)) = time.split_once('.') else {
+        return time.to_owned();
+    };
+    let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+    let (digits, zone) = rest.split_at(digits);
+    match digits.trim_end_matches('0') {
+        "" => format!("{whole}{zone}"),
+        digits => format!("{whole}.{digits}{zone}"),
+    }
 }

@@ -12,24 +12,33 @@ use datafusion::logical_expr::{
 };
 
 use super::Functions;
-use super::define::section;
+use super::define::{functions, section};
 
+mod bounds;
 mod flatten;
 pub(in crate::query) mod order;
 pub(in crate::query) mod remove;
+mod series;
+mod signed;
+mod trim;
 
 /// The functions of lists.
 pub(super) fn all() -> Functions {
+    let mut scalar = functions("Lists", bounds::DEFINITIONS);
+    scalar.extend(signed::all());
+    scalar.extend(series::all());
+    scalar.extend([
+        Arc::new(ScalarUDF::new_from_impl(Counter::new("list_ordinals", 1))),
+        Arc::new(ScalarUDF::new_from_impl(Counter::new("list_offsets", 0))),
+        Arc::new(ScalarUDF::new_from_impl(flatten::Flatten::new())),
+        order::function(),
+        remove::function(),
+        trim::function(),
+        // Of the first equal item alone is the engine's function of this name.
+        other_names(&array_replace_all_udf(), &["array_replace", "list_replace"]),
+    ]);
     Functions {
-        scalar: vec![
-            Arc::new(ScalarUDF::new_from_impl(Counter::new("list_ordinals", 1))),
-            Arc::new(ScalarUDF::new_from_impl(Counter::new("list_offsets", 0))),
-            Arc::new(ScalarUDF::new_from_impl(flatten::Flatten::new())),
-            order::function(),
-            remove::function(),
-            // Of the first equal item alone is the engine's function of this name.
-            other_names(&array_replace_all_udf(), &["array_replace", "list_replace"]),
-        ],
+        scalar,
         ..Functions::default()
     }
 }

@@ -1,36 +1,45 @@
 //! `avg` of decimals with sixteen digits after the point at least, to the nearest. The engine's has four more than its argument,
-//! and cuts what comes after them.
+//! and cuts what comes after them. And of intervals an interval, of which the engine's has none.
+
+mod intervals;
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array};
 use arrow::datatypes::{DataType, Decimal128Type, FieldRef};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{Result, ScalarValue, not_impl_err};
 use datafusion::functions_aggregate::average::Avg;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDFImpl, Documentation, EmitTo, GroupsAccumulator, ReversedUDAF, Signature,
+    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, GroupsAccumulator, ReversedUDAF, Signature,
+    Volatility,
 };
 
 use super::define::documentation;
 use crate::query::arithmetic::DIGITS;
+use crate::query::functions::coerced_by;
+use crate::query::functions::dates::values::INTERVAL;
+
+use intervals::Intervals;
 
 /// The digits after the point.
 const SCALE: i8 = 16;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Average {
-    engine: Avg,
+    engine: AggregateUDF,
+    signature: Signature,
     documentation: Documentation,
 }
 
 impl Default for Average {
     fn default() -> Self {
         Self {
-            engine: Avg::new(),
+            engine: AggregateUDF::from(Avg::new()),
+            signature: Signature::user_defined(Volatility::Immutable),
             documentation: documentation(
-                "The average: of decimals a decimal, of other numbers a double.",
+                "The average: of decimals a decimal, of other numbers a double, of intervals an interval.",
                 "avg(x)",
                 "select avg(x) from (values (1.00), (2.00), (2.00)) t(x) -- 1.6666666666666667",
             ),
@@ -48,11 +57,19 @@ impl AggregateUDFImpl for Average {
     }
 
     fn signature(&self) -> &Signature {
-        self.engine.signature()
+        &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        match given {
+            [DataType::Interval(_)] => Ok(vec![INTERVAL]),
+            given => coerced_by(&self.engine, given),
+        }
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
         match arg_types {
+            [INTERVAL] => Ok(INTERVAL),
             [DataType::Decimal128(_, scale)] => {
                 let scale = scale.saturating_add(4).max(SCALE).min(DIGITS as i8);
                 Ok(DataType::Decimal128(DIGITS, scale))
@@ -63,6 +80,7 @@ impl AggregateUDFImpl for Average {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match Finer::of(&args) {
+            None if is_of_intervals(&args) => intervals(&args),
             Some(finer) => {
                 let engine = self.engine.accumulator(finer.args(args))?;
                 Ok(Box::new(Rounded { engine, finer }))
@@ -73,6 +91,7 @@ impl AggregateUDFImpl for Average {
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         match Finer::of(&args) {
+            None if is_of_intervals(&args) => intervals(&args),
             Some(finer) => {
                 let engine = self.engine.create_sliding_accumulator(finer.args(args))?;
                 Ok(Box::new(Rounded { engine, finer }))
@@ -82,11 +101,14 @@ impl AggregateUDFImpl for Average {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        self.engine.state_fields(args)
+        match args.return_field.data_type() {
+            &INTERVAL => Ok(intervals::state_fields(args.name)),
+            _ => self.engine.state_fields(args),
+        }
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        self.engine.groups_accumulator_supported(args)
+        !is_of_intervals(&args) && self.engine.groups_accumulator_supported(args)
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
@@ -100,7 +122,7 @@ impl AggregateUDFImpl for Average {
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
-        self.engine.reverse_expr()
+        self.engine.reverse_udf()
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
@@ -109,6 +131,19 @@ impl AggregateUDFImpl for Average {
 
     fn documentation(&self) -> Option<&Documentation> {
         Some(&self.documentation)
+    }
+}
+
+fn is_of_intervals(args: &AccumulatorArgs) -> bool {
+    *args.return_field.data_type() == INTERVAL
+}
+
+/// # Errors
+/// Not implemented: those that are distinct.
+fn intervals(args: &AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+    match args.is_distinct {
+        true => not_impl_err!("avg(distinct interval) is not supported: select distinct in a subquery"),
+        false => Ok(Box::new(Intervals::default())),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `sign`, `factorial`, `scale` and `width_bucket`.
+//! `sign`, `factorial`, `scale`, `trim_scale` and `width_bucket`.
 
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ enum What {
     Factorial,
     Scale,
     MinScale,
+    TrimScale,
     WidthBucket,
 }
 
@@ -36,6 +37,7 @@ pub(super) fn all() -> impl Iterator<Item = Arc<ScalarUDF>> {
         ("factorial", What::Factorial, "The product of the whole numbers from 1 on, of 33 at most.", "factorial(n)", "select factorial(5) -- 120"),
         ("scale", What::Scale, "The digits that a decimal has after the point.", "scale(x)", "select scale(1.50) -- 2"),
         ("min_scale", What::MinScale, "The digits that a decimal needs after the point.", "min_scale(x)", "select min_scale(1.50) -- 1"),
+        ("trim_scale", What::TrimScale, "The decimal; the zeros at the end of its column's type stay.", "trim_scale(x)", "select trim_scale(1.50) = 1.5"),
         ("width_bucket", What::WidthBucket, "Which of `count` equal ranges between two bounds a number is in: 0 is before the first, `count + 1` after the last.", "width_bucket(x, low, high, count)", "select width_bucket(5.35, 0.024, 10.06, 5) -- 3"),
     ]
     .into_iter()
@@ -76,7 +78,7 @@ impl ScalarUDFImpl for Whole {
         };
         match (self.what, arg_types) {
             (What::Factorial, [_]) => Ok(vec![DataType::Int64]),
-            (What::Scale | What::MinScale | What::Sign, [own]) => Ok(vec![exact(own)]),
+            (What::Scale | What::MinScale | What::TrimScale | What::Sign, [own]) => Ok(vec![exact(own)]),
             (What::WidthBucket, [bounds @ .., _]) if bounds.len() == 3 => {
                 // All at one scale, if they are exact and have room.
                 let decimals = bounds.iter().map(decimal).collect::<Option<Vec<_>>>();
@@ -95,6 +97,7 @@ impl ScalarUDFImpl for Whole {
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
         Ok(match (self.what, arg_types) {
             (What::Sign, [DataType::Float64]) => DataType::Float64,
+            (What::TrimScale, [own]) => own.clone(),
             (What::Factorial, _) => DataType::Decimal128(DIGITS, 0),
             _ => DataType::Int64,
         })
@@ -117,6 +120,7 @@ impl ScalarUDFImpl for Whole {
                     _ => plan_err!("{} takes decimals, and not doubles", self.name),
                 }
             }
+            (What::TrimScale, [x]) => Ok(x.clone()),
             (what, [x]) => {
                 let scale = decimal(x.data_type()).unwrap_or_default().1;
                 let x: &Decimal128Array = x.as_primitive();

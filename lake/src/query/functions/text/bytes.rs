@@ -20,6 +20,21 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         ..Definition::PLAIN
     },
     Definition {
+        name: "get_byte",
+        takes: &[Bytes, Integer],
+        gives: Gives::Integer(|row| {
+            let (bytes, place) = (row.bytes(0), row.integer(1));
+            match usize::try_from(place).ok().and_then(|place| bytes.get(place)) {
+                Some(&byte) => Ok(Some(byte.into())),
+                None => exec_err!("index {place} out of valid range, 0..{}", bytes.len().saturating_sub(1)),
+            }
+        }),
+        what: "The byte at a place, which are counted from 0.",
+        syntax: "get_byte(bytes, place)",
+        example: "get_byte('abc', 1) = 98",
+        ..Definition::PLAIN
+    },
+    Definition {
         name: "to_base64",
         aliases: &["base64", "base64_encode"],
         takes: &[TextOrBytes],
@@ -36,7 +51,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         gives: Gives::Bytes(|row| decoded(row.text(0), "base64").map(Some)),
         what: "The bytes of a text in base64.",
         syntax: "from_base64(text)",
-        example: "cast(from_base64('YQ==') as varchar) = 'a'",
+        example: "convert_from(from_base64('YQ=='), 'utf8') = 'a'",
         ..Definition::PLAIN
     },
     Definition {
@@ -64,7 +79,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         gives: Gives::Bytes(|row| decoded(row.text(0), "hex").map(Some)),
         what: "The bytes of hexadecimal digits.",
         syntax: "unhex(text)",
-        example: "cast(unhex('61') as varchar) = 'a'",
+        example: "convert_from(unhex('61'), 'utf8') = 'a'",
         ..Definition::PLAIN
     },
     Definition {

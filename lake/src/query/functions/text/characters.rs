@@ -8,7 +8,7 @@ use datafusion::common::{Result, exec_err};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use super::super::define::Takes::{Any, Integer, ShownItems, Text};
+use super::super::define::Takes::{Any, Integer, ShownItems, Text, TextOrBytes};
 use super::super::define::{Definition, Gives, Row, text_of};
 
 pub(super) const DEFINITIONS: &[Definition] = &[
@@ -19,6 +19,34 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         what: "The number of characters of a text, of bytes, or of items of a list.",
         syntax: "len(value)",
         example: "len('añb') = 3",
+        ..Definition::PLAIN
+    },
+    Definition {
+        name: "character_length",
+        aliases: &["length", "char_length"],
+        takes: &[Any],
+        gives: Gives::Integer(length),
+        what: "The number of characters of a text, of bytes, or of items of a list.",
+        syntax: "length(value)",
+        example: "length(decode('c3b1', 'hex')) = 2",
+        ..Definition::PLAIN
+    },
+    Definition {
+        name: "octet_length",
+        takes: &[TextOrBytes],
+        gives: Gives::Integer(|row| Ok(i32::try_from(row.bytes(0).len()).ok())),
+        what: "The number of bytes of a text in UTF-8, or of bytes.",
+        syntax: "octet_length(value)",
+        example: "octet_length('añb') = 4",
+        ..Definition::PLAIN
+    },
+    Definition {
+        name: "bit_length",
+        takes: &[TextOrBytes],
+        gives: Gives::Integer(|row| Ok(i32::try_from(row.bytes(0).len().saturating_mul(8)).ok())),
+        what: "The number of bits of a text in UTF-8, or of bytes.",
+        syntax: "bit_length(value)",
+        example: "bit_length('añb') = 32",
         ..Definition::PLAIN
     },
     Definition {
@@ -397,6 +425,9 @@ fn length(row: Row<'_>) -> Result<Option<i32>> {
         (None, DataType::LargeList(_)) => arrow::array::AsArray::as_list::<i64>(values).value(at).len(),
         (None, DataType::Map(..)) => arrow::array::AsArray::as_map(values).value(at).len(),
         (None, DataType::Binary) => row.bytes(0).len(),
+        (None, DataType::LargeBinary) => arrow::array::AsArray::as_binary::<i64>(values).value(at).len(),
+        (None, DataType::BinaryView) => arrow::array::AsArray::as_binary_view(values).value(at).len(),
+        (None, DataType::FixedSizeBinary(length)) => usize::try_from(*length).unwrap_or_default(),
         (None, _) => {
             let text = arrow::compute::cast(&values.slice(at, 1), &DataType::Utf8)?;
             text_of(&text, 0).map_or(0, |text| text.chars().count())

@@ -15,6 +15,7 @@ pub(in crate::query) mod pattern;
 mod places;
 mod regexp;
 mod sounds;
+pub(in crate::query) mod substring;
 mod urls;
 
 /// Made once, for each session has them.
@@ -29,7 +30,7 @@ static SCALAR: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         urls::DEFINITIONS,
     ];
     let all = families.into_iter().flat_map(|family| functions("Text", family));
-    all.collect()
+    all.chain([substring::function()]).collect()
 });
 
 /// The functions of text.
