@@ -93,6 +93,13 @@ pub(crate) struct EstimatorIo {
     pub(crate) outputs: BTreeMap<String, SchemaRef>,
 }
 
+impl CompiledNode {
+    /// Whether it makes no relation.
+    pub(crate) fn is_ephemeral(&self) -> bool {
+        self.materialization == Materialization::Ephemeral
+    }
+}
+
 impl Work {
     /// The work of a node that is always built from scratch by a query.
     pub(crate) fn new(full: String, schema: SchemaRef) -> Self {

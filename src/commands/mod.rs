@@ -16,6 +16,7 @@ mod query;
 mod releases;
 mod reveal;
 mod rollback;
+mod segment;
 mod serve;
 mod token;
 mod up;
@@ -25,7 +26,7 @@ use cordada_project::Project;
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
-use crate::cli::{AuditCommand, Cli, Command, Target};
+use crate::cli::{AuditCommand, Cli, Command, SegmentCommand, Target};
 
 /// Runs the command.
 pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
@@ -64,6 +65,15 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
             output,
             target,
         } => query::run(&open(target).await?, &sql, release, format, output.as_deref(), cancel).await,
+        Command::Segment { command } => match command {
+            SegmentCommand::Count { name, target } => segment::count(&open(target).await?, &name).await,
+            SegmentCommand::List {
+                name,
+                format,
+                output,
+                target,
+            } => segment::list(&open(target).await?, &name, format, output.as_deref(), cancel).await,
+        },
         Command::Serve { addr, target } => serve::run(&options, &open(target).await?, addr, cancel).await,
         Command::Up { addr } => up::run(&options, &open(Target { target: None }).await?, addr, cancel).await,
         Command::Export { campaigns, dry_run } => {
