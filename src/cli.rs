@@ -140,11 +140,6 @@ pub enum Command {
         #[command(flatten)]
         target: Target,
     },
-    /// Who belongs to a segment: count first, then list
-    Segment {
-        #[command(subcommand)]
-        command: SegmentCommand,
-    },
     /// Serve the newest release over Arrow Flight SQL, and collect the hits of sources of events
     Serve {
         /// Where to listen; port 0 takes a free one. `server.listen` of cordada.yml by default
@@ -167,6 +162,11 @@ pub enum Command {
         /// Say what would be sent without sending it
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Who belongs to a segment: count first, then list
+    Segment {
+        #[command(subcommand)]
+        command: SegmentCommand,
     },
     /// List what was published, newest first
     Releases {

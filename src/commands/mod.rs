@@ -65,6 +65,12 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
             output,
             target,
         } => query::run(&open(target).await?, &sql, release, format, output.as_deref(), cancel).await,
+        Command::Serve { addr, target } => serve::run(&options, &open(target).await?, addr, cancel).await,
+        Command::Up { addr } => up::run(&options, &open(Target { target: None }).await?, addr, cancel).await,
+        Command::Export { campaigns, dry_run } => {
+            let project = open(Target { target: None }).await?;
+            export::run(&options, &project, &campaigns, dry_run, cancel).await
+        }
         Command::Segment { command } => match command {
             SegmentCommand::Count { name, target } => segment::count(&open(target).await?, &name).await,
             SegmentCommand::List {
@@ -74,12 +80,6 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
                 target,
             } => segment::list(&open(target).await?, &name, format, output.as_deref(), cancel).await,
         },
-        Command::Serve { addr, target } => serve::run(&options, &open(target).await?, addr, cancel).await,
-        Command::Up { addr } => up::run(&options, &open(Target { target: None }).await?, addr, cancel).await,
-        Command::Export { campaigns, dry_run } => {
-            let project = open(Target { target: None }).await?;
-            export::run(&options, &project, &campaigns, dry_run, cancel).await
-        }
         Command::Releases { target } => releases::run(&open(target).await?).await,
         Command::Rollback { release, target } => rollback::run(&options, &open(target).await?, release).await,
         Command::Maintain { keep, target } => maintain::run(&options, &open(target).await?, keep, cancel).await,
