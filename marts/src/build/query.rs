@@ -71,7 +71,7 @@ impl Materialize<'_> {
         let arriving = adds_to
             .filter(|_| self.is_chosen_from)
             .and_then(|from| Arriving::of(&write.mode, from));
-        let partitions = match &arriving {
+        let partitions: Vec<_> = match &arriving {
             Some(arriving) => partitions.map(|rows| arriving.noting(rows)).collect(),
             None => partitions.collect(),
         };

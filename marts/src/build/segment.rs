@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use chrono::Utc;
 use cordada_core::conform::conform;
 use cordada_core::spelling::Former;
@@ -288,7 +288,9 @@ impl Materialize<'_> {
         let mut only_population = None;
         let mut others_changed = false;
         let (mut changed, mut all) = (0, 0);
-        for (name, reference) in &canonical.tables {
+        // A view may read a table several times.
+        let tables: BTreeMap<_, _> = canonical.tables.iter().map(|(name, table)| (name, table)).collect();
+        for (name, reference) in tables {
             let Some(before) = last.inputs.get(&name.to_string()) else {
                 return Ok(Again::All(format!("{name} was another relation")));
             };
@@ -344,9 +346,12 @@ impl Materialize<'_> {
         let (schema, batches) = self
             .collected(&self.lake.session_with(&self.release, overlay), &query)
             .await?;
-        let persons = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        let persons: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         if persons == 0 {
             return Ok(Again::Nobody);
+        }
+        if persons.saturating_mul(ONE_IN) > all {
+            return Ok(Again::All(format!("rows about {persons} of them may have changed")));
         }
         let mut overlay = BTreeMap::from([(self.changed_table("")?, memory(schema, batches)?)]);
         let population_is_narrow = only_population.is_some();
@@ -437,10 +442,11 @@ impl Materialize<'_> {
 
     async fn collected(&self, session: &SessionContext, query: &str) -> Result<(SchemaRef, Vec<RecordBatch>)> {
         let plan = sql::plan(self.lake, session, query).await?;
-        let schema = Arc::new(plan.schema().as_arrow().clone());
+        let planned = Arc::new(plan.schema().as_arrow().clone());
         let frame = DataFrame::new(session.state(), plan);
         let mut batches = frame.collect().await.doing(|| self.doing())?;
         batches.retain(|batch| batch.num_rows() > 0);
+        let schema = batches.first().map_or(planned, RecordBatch::schema);
         Ok((schema, batches))
     }
 
@@ -464,7 +470,7 @@ fn inputs(work: &SegmentWork) -> impl Iterator<Item = (&TableName, &[String])> {
 
 fn key_in<'a>(work: &'a SegmentWork, table: &TableName) -> &'a [String] {
     let found = inputs(work).find(|(input, _)| *input == table);
-    found.map_or(&work.key, |(_, key)| key)
+    found.map_or(work.key.as_slice(), |(_, key)| key)
 }
 
 /// The keys of a relation that has them under the names `there`.
@@ -511,8 +517,8 @@ impl Changes {
         ) else {
             return;
         };
-        let numbers = number.as_primitive::<arrow::datatypes::Int64Type>().values();
-        for (change, number) in change.as_string::<i32>().iter().zip(numbers) {
+        let numbers = number.as_primitive::<Int64Type>().values();
+        for (change, number) in change.as_string::<i32>().iter().zip(numbers.iter()) {
             let counter = match change {
                 Some("entered") => &self.entered,
                 Some(_) => &self.left,
