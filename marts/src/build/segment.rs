@@ -87,6 +87,8 @@ struct Changed {
 
 /// The rows of one table that may have changed.
 struct ChangedRows {
+    /// How many there are.
+    count: u64,
     now: Arc<dyn TableProvider>,
     /// Those that are no more as they were.
     before: Option<Arc<dyn TableProvider>>,
@@ -287,7 +289,7 @@ impl Materialize<'_> {
         // The rows of the population that matter, if nothing else changed.
         let mut only_population = None;
         let mut others_changed = false;
-        let (mut changed, mut all) = (0, 0);
+        let (mut changed, mut all) = (0_u64, 0);
         // A view may read a table several times.
         let tables: BTreeMap<_, _> = canonical.tables.iter().map(|(name, table)| (name, table)).collect();
         for (name, reference) in tables {
@@ -306,9 +308,13 @@ impl Materialize<'_> {
             let Some(rows) = self.changed_rows(name, before, reference, key).await? else {
                 return Ok(Again::All(format!("{name} was written anew")));
             };
+            // An evaluation that found nothing new is a version, too.
+            if rows.count == 0 {
+                continue;
+            }
+            changed = changed.saturating_add(rows.count);
             for (rows, side) in [(Some(&rows.now), "now"), (rows.before.as_ref(), "before")] {
                 let Some(rows) = rows else { continue };
-                changed += count(rows);
                 let table = self.changed_table(&format!("_{}_{side}", queries.len()))?;
                 queries.push(keys_of(&work.key, key, &quoted(&table)));
                 overlay.insert(table, rows.clone());
@@ -319,7 +325,7 @@ impl Materialize<'_> {
             }
         }
         if changed.saturating_mul(ONE_IN) > all {
-            return Ok(Again::All(format!("{changed} rows may have changed")));
+            return Ok(Again::All("more than a fifth of the rows may have changed".to_owned()));
         }
         let ended = work.consents_that_ended(&Moment::new(last.at), &Moment::new(now.at));
         if let Some(query) = ended {
@@ -351,7 +357,9 @@ impl Materialize<'_> {
             return Ok(Again::Nobody);
         }
         if persons.saturating_mul(ONE_IN) > all {
-            return Ok(Again::All(format!("rows about {persons} of them may have changed")));
+            return Ok(Again::All(
+                "rows about more than a fifth of them may have changed".to_owned(),
+            ));
         }
         let mut overlay = BTreeMap::from([(self.changed_table("")?, memory(schema, batches)?)]);
         let population_is_narrow = only_population.is_some();
@@ -412,12 +420,14 @@ impl Materialize<'_> {
         {
             let rows = self.arrived(&arrived, now).await?;
             return Ok(Some(ChangedRows {
+                count: arrived.rows.iter().map(|batch| batch.num_rows() as u64).sum(),
                 now: rows,
                 before: None,
             }));
         }
         let changes = self.lake.changes(&now.path, before.version, now.version).await?;
         Ok(changes.map(|changes| ChangedRows {
+            count: count(&changes.came).saturating_add(changes.went.as_ref().map_or(0, count)),
             now: changes.came,
             before: changes.went,
         }))
@@ -485,12 +495,11 @@ fn memory(schema: SchemaRef, rows: Vec<RecordBatch>) -> Result<Arc<dyn TableProv
     Ok(Arc::new(rows))
 }
 
-fn count(rows: &Arc<dyn TableProvider>) -> u64 {
-    let rows = rows.statistics().map(|statistics| statistics.num_rows);
-    match rows {
-        Some(Precision::Exact(rows) | Precision::Inexact(rows)) => rows as u64,
-        // What is in memory does not say; it is bounded by how much is kept.
-        _ => 0,
+/// How many rows there are in files; more than any table has if they do not say.
+fn count(files: &Arc<dyn TableProvider>) -> u64 {
+    match files.statistics().map(|statistics| statistics.num_rows) {
+        Some(Precision::Exact(rows)) => rows as u64,
+        _ => u64::MAX,
     }
 }
 

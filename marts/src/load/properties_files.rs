@@ -55,6 +55,12 @@ impl PropertiesFiles {
         self.all_nodes(kind).find(|(_, node)| node.name.value == name)
     }
 
+    /// What is said about the node of that name, whatever defines it.
+    pub(super) fn model(&self, name: &str) -> Option<&NodeProperties> {
+        let kinds = [NodeKind::Model, NodeKind::Seed, NodeKind::Snapshot];
+        kinds.into_iter().find_map(|kind| Some(self.node(name, kind)?.1))
+    }
+
     /// Everything said about sources.
     pub(super) fn all_sources(&self) -> impl Iterator<Item = (&Path, &SourceProperties)> {
         self.0

@@ -13,7 +13,7 @@ use crate::files::{Folder, YAML};
 use crate::jinja::Uses;
 use crate::node::NodeKind;
 use crate::properties::{ColumnProperties, NodeProperties, Properties};
-use crate::segment::{HISTORY, SCHEMA, Segment, SegmentFile};
+use crate::segment::{HISTORY, Population, SCHEMA, Segment, SegmentFile};
 use crate::segment_sql;
 use crate::source_file::SourceFile;
 
@@ -32,11 +32,14 @@ pub(super) struct SegmentOfFile {
 pub(super) fn read(definitions: &Path, properties: &mut PropertiesFiles) -> Result<Vec<SegmentOfFile>> {
     let folder = Folder::read(definitions, Path::new(SCHEMA), &YAML)?;
     let mut segments = Vec::new();
+    let mut are_personal = false;
     for file in folder.with_extension(&YAML) {
         let (said, segment) = SegmentFile::read(file)?;
         let name = file.stem();
         let enabled = said.config.get("enabled") != Some(&Value::Bool(false));
-        properties.add(file.path.clone(), described(&name, said, &segment));
+        let keys = keys(&said, &segment, properties);
+        are_personal |= keys.iter().any(|key| key.pii().is_some());
+        properties.add(file.path.clone(), described(&name, said, keys));
         segments.push(SegmentOfFile {
             name,
             file: file.clone(),
@@ -46,19 +49,27 @@ pub(super) fn read(definitions: &Path, properties: &mut PropertiesFiles) -> Resu
     }
     if segments.iter().any(|segment| segment.enabled) {
         let mut membership = Properties::default();
-        membership.models.push(membership_properties());
+        membership.models.push(membership_properties(are_personal));
         properties.add(PathBuf::from(SCHEMA), membership);
     }
     Ok(segments)
 }
 
 /// What there is to say of a segment's relations.
-fn described(name: &str, said: SegmentFile, segment: &Segment) -> Properties {
+fn described(name: &str, said: SegmentFile, keys: Vec<ColumnProperties>) -> Properties {
     let description = match &said.owner {
         Some(owner) => format!("{}\n\nOwner: {owner}", said.description.trim()),
         None => said.description,
     };
     let mut columns = said.columns;
+    for key in &keys {
+        let mut tagged = ColumnProperties::of(&key.name.value, &key.description);
+        tagged.meta = key.meta.clone();
+        match columns.iter_mut().find(|own| own.name.value == key.name.value) {
+            Some(own) => own.meta = tagged.meta,
+            None => columns.push(tagged),
+        }
+    }
     let mut describe = |column: &str, text: &str| match columns.iter_mut().find(|own| own.name.value == column) {
         Some(own) if own.description.is_empty() => own.description = text.to_owned(),
         Some(_) => {}
@@ -75,13 +86,30 @@ fn described(name: &str, said: SegmentFile, segment: &Segment) -> Properties {
         &format!("{name}__{HISTORY}"),
         format!("All that changed in the segment {name}: a row a person and evaluation that found something else."),
     );
-    let keys = segment.key.iter();
-    let keys = keys.map(|key| ColumnProperties::of(key, "Tells persons apart."));
-    history.columns = keys.chain(history_columns()).collect();
+    history.columns = keys.into_iter().chain(history_columns()).collect();
     let mut properties = Properties::default();
     properties.segments.push(members);
     properties.models.push(history);
     properties
+}
+
+/// The key's columns, tagged as personal data if the file says so, or the model that the segment chooses from.
+fn keys(said: &SegmentFile, segment: &Segment, properties: &PropertiesFiles) -> Vec<ColumnProperties> {
+    let from = match &segment.population {
+        Population::Node(name) => properties.model(&name.text),
+        Population::Query(_) => None,
+    };
+    let of_model = from.map(|from| from.columns.as_slice()).unwrap_or_default();
+    let all = || said.columns.iter().chain(of_model);
+    let key = |name: &String| {
+        let mut key = ColumnProperties::of(name, "Tells persons apart.");
+        let pii = all()
+            .filter(|column| column.name.value == *name)
+            .find_map(ColumnProperties::pii);
+        key.meta.extend(pii.map(|kind| ("pii".to_owned(), Value::String(kind))));
+        key
+    };
+    segment.key.iter().map(key).collect()
 }
 
 fn history_columns() -> impl Iterator<Item = ColumnProperties> {
@@ -99,7 +127,7 @@ fn history_columns() -> impl Iterator<Item = ColumnProperties> {
     .map(|(name, text)| ColumnProperties::of(name, text))
 }
 
-fn membership_properties() -> NodeProperties {
+fn membership_properties(are_personal: bool) -> NodeProperties {
     let columns = [
         ("segment", "The segment."),
         ("member", "The person's key, as text."),
@@ -116,6 +144,10 @@ fn membership_properties() -> NodeProperties {
         "Who was in which segment from when to when, and why: one row a stay.",
     );
     membership.columns = columns.map(|(name, text)| ColumnProperties::of(name, text)).into();
+    if are_personal {
+        let tag = ("pii".to_owned(), Value::String("personal".to_owned()));
+        membership.columns[1].meta.extend([tag]);
+    }
     membership
 }
 
