@@ -251,7 +251,14 @@ impl Materialize<'_> {
             return Ok(None);
         };
         let snapshot = self.lake.snapshot(path, *version).await?;
-        let has = |column: &String| snapshot.schema().field_with_name(column).is_ok();
+        let type_of = |schema: &SchemaRef, column: &String| {
+            let field = schema.field_with_name(column).ok()?;
+            Some(types::storable_type(field.data_type()))
+        };
+        let has = |column: &String| {
+            let written = type_of(snapshot.schema(), column);
+            written.is_some() && written == type_of(&history.node.work.schema, column)
+        };
         let state = self.lake.state_at(path, *version).await?;
         let evaluated = state.and_then(|state| serde_json::from_str(&state).ok());
         let last = evaluated.filter(|_| work.key.iter().all(has)).map(|evaluated| Last {
