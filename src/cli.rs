@@ -163,6 +163,11 @@ pub enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Who belongs to a segment: count first, then list
+    Segment {
+        #[command(subcommand)]
+        command: SegmentCommand,
+    },
     /// List what was published, newest first
     Releases {
         #[command(flatten)]
@@ -207,6 +212,30 @@ pub enum Command {
 pub enum AuditCommand {
     /// Say whether a record was changed, or is missing between others
     Verify {
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SegmentCommand {
+    /// Count who is left after each condition, by the definition as it is now; nothing is built
+    Count {
+        /// The name of a file in segments/, without `.yml`
+        name: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// List the members as they were built, of whom those who do not consent any more are left out
+    List {
+        /// The name of a file in segments/, without `.yml`
+        name: String,
+        /// How rows are printed
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+        /// Write the rows to this file instead of stdout
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
         #[command(flatten)]
         target: Target,
     },

@@ -83,6 +83,10 @@ pub const SQL: &[(&str, &str)] = sql![
 pub const DEMO: &[(&str, &str)] = demo![
     "campaigns/win_back.yml",
     "cordada.yml",
+    "indicators/customers.yml",
+    "indicators/products.yml",
+    "segments/lapsing.yml",
+    "segments/loyal.yml",
     "shop-api.yml",
     "sources/erp.yml",
     "sources/office.yml",

@@ -30,7 +30,15 @@ impl<'a> Audience<'a> {
     /// Has the campaign's queries planned, and its rows counted.
     pub(crate) async fn plan(name: &'a str, campaign: &Campaign, client: &mut Client) -> Result<Self> {
         let read = campaign.query(name)?;
-        let from = format!("from (\n{}\n) as audience", read.text);
+        let from = match campaign.membership("audience") {
+            None => format!("from (\n{}\n) as audience", read.text),
+            Some(member) => {
+                format!(
+                    "from (\nselect audience.* from (\n{}\n) as audience\nwhere {member}\n) as audience",
+                    read.text
+                )
+            }
+        };
         let all = format!("select audience.* {from}");
         let everybody = client
             .plan(&format!("planning `audience` of campaign {name}"), all.clone())

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use cordada_core::Result;
+use cordada_core::sql_text::Dialect;
 use serde::Deserialize;
 
 use crate::channels::{self, ChannelOptions};
@@ -28,6 +29,10 @@ pub struct Campaign {
     /// One query. Its rows are the audience, its columns what fields and templates can use. It is parsed, and sent in
     /// words of our own. A `limit` in it counts before consent does.
     pub audience: String,
+    /// The segment that the audience is taken from: of its rows, those whose person is a member of that segment of the
+    /// project. Persons are told apart by the consent's key.
+    #[serde(default)]
+    pub segment: Option<String>,
     /// The consent it rests on. Required, unless [`Self::persons`] is false.
     pub consent: Option<Consent>,
     /// Whether the audience are persons: true unless the campaign says `persons: false`, as one over products or
@@ -72,6 +77,18 @@ impl Campaign {
             }
             (None, false) => {}
         }
+        if let Some(segment) = &self.segment {
+            if segment.is_empty() || !segment.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-') {
+                return Err(wrong(name, "segment", "it is not the name of a segment"));
+            }
+            if self.consent.is_none() {
+                return Err(wrong(
+                    name,
+                    "segment",
+                    "members of a segment are persons, and the campaign says `persons: false`",
+                ));
+            }
+        }
         let mut names = BTreeSet::new();
         for field in self.fields.names().chain(self.template.names()) {
             if !names.insert(field) {
@@ -88,6 +105,13 @@ impl Campaign {
             Some(consent) => of_own_persons(name, &audience, &consent.key).map(drop),
             None => Ok(()),
         }
+    }
+
+    /// The condition that `row`, an alias in the query, is a member of the segment, if the campaign names one.
+    pub(crate) fn membership(&self, row: &str) -> Option<String> {
+        let (segment, consent) = self.segment.as_ref().zip(self.consent.as_ref())?;
+        let [segment, key] = [segment, &consent.key].map(|name| Dialect::Standard.identifier(name));
+        Some(format!("{row}.{key} in (select {key} from segments.{segment})"))
     }
 
     /// The query of the audience.

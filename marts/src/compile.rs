@@ -1,6 +1,8 @@
 //! Compiling a project: every query is planned by the planner that will run it, before a row is read.
 
+mod indicators;
 mod model;
+mod segment;
 mod unit_test;
 
 use std::any::Any;
@@ -107,6 +109,7 @@ impl Compiler<'_> {
         let work = match node.materialization() {
             Materialization::Seed => self.seed(node).await?,
             Materialization::Output => self.output(node, before).await?,
+            Materialization::Segment => self.segment(node).await?,
             _ => self.model(node).await?,
         };
         let name_of = |id: &NodeId| self.project.nodes[id.0].name.clone();
@@ -198,6 +201,7 @@ impl Compiler<'_> {
 
     async fn model(&self, node: &Node) -> Result<Work> {
         let (query, uses) = self.render(node, false)?;
+        let query = self.with_indicators(node, query).await?;
         let full = match &node.config.snapshot {
             Some(snapshot) => snapshot_sql::first(snapshot, &query),
             None => query.clone(),
@@ -259,7 +263,11 @@ impl Compiler<'_> {
                 work.incremental = Some(incremental);
             }
             Materialization::Snapshot => self.snapshot(node, query, &mut work).await?,
-            Materialization::Table | Materialization::Model | Materialization::Output | Materialization::Seed => {
+            Materialization::Table
+            | Materialization::Model
+            | Materialization::Output
+            | Materialization::Seed
+            | Materialization::Segment => {
                 self.set_planned(node, types::readable(&schema));
             }
         }

@@ -14,6 +14,7 @@ use crate::data_test::Settings;
 use crate::node::NodeId;
 use crate::project::Project;
 use crate::seed::Seed;
+use crate::segment_sql::SegmentWork;
 use crate::severity::Severity;
 
 /// A project whose every query is known to be right against a release.
@@ -69,6 +70,7 @@ pub(crate) struct Work {
     pub(crate) snapshot: Option<SnapshotWork>,
     /// What there is to know of a node with an estimator.
     pub(crate) estimated: Option<EstimatorIo>,
+    pub(crate) segment: Option<Arc<SegmentWork>>,
 }
 
 /// The queries of a snapshot.
@@ -91,6 +93,13 @@ pub(crate) struct EstimatorIo {
     pub(crate) outputs: BTreeMap<String, SchemaRef>,
 }
 
+impl CompiledNode {
+    /// Whether it makes no relation.
+    pub(crate) fn is_ephemeral(&self) -> bool {
+        self.materialization == Materialization::Ephemeral
+    }
+}
+
 impl Work {
     /// The work of a node that is always built from scratch by a query.
     pub(crate) fn new(full: String, schema: SchemaRef) -> Self {
@@ -103,6 +112,7 @@ impl Work {
             seed: None,
             snapshot: None,
             estimated: None,
+            segment: None,
         }
     }
 }

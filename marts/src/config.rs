@@ -63,8 +63,10 @@ pub enum Materialization {
     Snapshot,
     /// A table of what an estimator makes of the query's rows.
     Model,
-    /// A table of what the estimator of a model makes besides.
+    /// A table of what the estimator of a model makes besides, or of what changed in a segment.
     Output,
+    /// Those who belong to a segment.
+    Segment,
 }
 
 impl Materialization {
@@ -82,6 +84,7 @@ impl Materialization {
             Self::Snapshot => "snapshot",
             Self::Model => "model",
             Self::Output => "output",
+            Self::Segment => "segment",
         }
     }
 }
@@ -172,6 +175,7 @@ impl Config {
             NodeKind::Model => materialization(raw)?,
             NodeKind::Seed => Materialization::Seed,
             NodeKind::Snapshot => Materialization::Snapshot,
+            NodeKind::Segment => Materialization::Segment,
         };
         let unique_key = raw.get("unique_key").map(strings).unwrap_or_default();
         let config = Self {

@@ -1,4 +1,4 @@
-//! The SQL project: a folder in dbt's layout becomes tables and views of a lake.
+//! The SQL project: a folder in dbt's layout, with its segments, becomes tables and views of a lake.
 //!
 //! [`Project::load`] reads the folder, [`compile()`] type-checks all of it with the planner that will run it,
 //! [`build()`] runs what is stale in graph order, tests it and publishes it as one release.
@@ -12,6 +12,7 @@ mod data_test;
 mod files;
 mod graph;
 mod ignored;
+mod indicator;
 mod jinja;
 mod keys;
 mod load;
@@ -23,6 +24,9 @@ mod project;
 mod project_file;
 mod properties;
 mod seed;
+mod segment;
+mod segment_members;
+mod segment_sql;
 mod selector;
 mod severity;
 mod snapshot;
@@ -37,4 +41,5 @@ pub use compiled::{CompiledNode, CompiledProject, CompiledTest};
 pub use config::Materialization;
 pub use node::{Node, NodeId};
 pub use project::{LoadOptions, Project};
+pub use segment_members::{Members, SegmentCounts};
 pub use severity::Severity;

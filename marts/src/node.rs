@@ -1,19 +1,22 @@
-//! The nodes of a project: models, their further outputs, seeds and snapshots.
+//! The nodes of a project: models, their further outputs, seeds, snapshots and segments.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use cordada_core::{FilePosition, TableName};
 use cordada_lake::release::ColumnDocs;
 
 use crate::config::{Config, Materialization, RawConfig};
+use crate::indicator::Indicator;
+use crate::segment::{HISTORY, Segment};
 use crate::source_file::SourceFile;
 
 /// A node's number within its project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub(crate) usize);
 
-/// A model, one of its further outputs, a seed or a snapshot.
+/// A model, one of its further outputs, a seed, a snapshot or a segment.
 #[derive(Debug, Clone)]
 pub struct Node {
     pub(crate) id: NodeId,
@@ -29,8 +32,12 @@ pub struct Node {
     pub(crate) columns: Vec<Column>,
     pub(crate) depends_on: Vec<NodeId>,
     pub(crate) sources: Vec<SourceUse>,
-    /// A model's further outputs by the estimator's names for them; each is a node that reads the model.
+    /// A model's further outputs by the estimator's names for them, or a segment's; each is a node that reads this one.
     pub(crate) outputs: BTreeMap<String, NodeId>,
+    /// Figures that become columns besides those of its query.
+    pub(crate) indicators: Vec<Indicator>,
+    /// Of a segment: who belongs to it.
+    pub(crate) segment: Option<Arc<Segment>>,
 }
 
 /// What defines a node.
@@ -39,6 +46,7 @@ pub(crate) enum NodeKind {
     Model,
     Seed,
     Snapshot,
+    Segment,
 }
 
 impl NodeKind {
@@ -48,6 +56,7 @@ impl NodeKind {
             Self::Model => "model",
             Self::Seed => "seed",
             Self::Snapshot => "snapshot",
+            Self::Segment => "segment",
         }
     }
 }
@@ -95,6 +104,7 @@ impl Node {
         match self.materialization() {
             Materialization::Seed => NodeKind::Seed,
             Materialization::Snapshot => NodeKind::Snapshot,
+            Materialization::Segment => NodeKind::Segment,
             _ => NodeKind::Model,
         }
     }
@@ -119,7 +129,15 @@ impl Node {
         &self.depends_on
     }
 
-    /// The model whose further output it is.
+    /// The further outputs that it asks for.
+    pub(crate) fn output_names(&self) -> Vec<String> {
+        let of_model = self.config.model.iter().flat_map(|model| model.outputs.iter().cloned());
+        of_model
+            .chain(self.segment.iter().map(|_| HISTORY.to_owned()))
+            .collect()
+    }
+
+    /// The model, or the segment, whose further output it is.
     pub(crate) fn output_of(&self) -> Option<NodeId> {
         let is_output = self.materialization() == Materialization::Output;
         self.depends_on.first().copied().filter(|_| is_output)

@@ -1,7 +1,7 @@
 //! A project of SQL models, as it was read from its folder.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cordada_core::Result;
@@ -22,6 +22,8 @@ pub struct LoadOptions {
     pub target: String,
     /// The environment variables that `env_var('…')` may read.
     pub env: BTreeMap<String, String>,
+    /// The folder that has the folders `segments` and `indicators`: the SQL project's own if nothing is said.
+    pub definitions: Option<PathBuf>,
 }
 
 impl Default for LoadOptions {
@@ -30,6 +32,7 @@ impl Default for LoadOptions {
             vars: Map::new(),
             target: "prod".to_owned(),
             env: BTreeMap::new(),
+            definitions: None,
         }
     }
 }

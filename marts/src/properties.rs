@@ -6,7 +6,7 @@ use cordada_core::{FilePosition, Result, yaml};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 use crate::config::RawConfig;
 use crate::ignored::Ignored;
@@ -22,6 +22,9 @@ pub(crate) struct Properties {
     pub(crate) models: Vec<NodeProperties>,
     pub(crate) seeds: Vec<NodeProperties>,
     pub(crate) snapshots: Vec<NodeProperties>,
+    /// What the files of `segments/` say of their nodes.
+    #[serde(skip)]
+    pub(crate) segments: Vec<NodeProperties>,
     pub(crate) sources: Vec<SourceProperties>,
     /// Singular tests.
     #[serde(alias = "tests")]
@@ -93,7 +96,47 @@ pub(crate) struct ColumnProperties {
     policy_tags: Unused,
 }
 
+impl NodeProperties {
+    /// Of a node that no properties file describes.
+    pub(crate) fn of(name: &str, description: impl Into<String>) -> Self {
+        Self {
+            name: Spanned::new(name.to_owned(), Location::UNKNOWN, Location::UNKNOWN),
+            description: description.into(),
+            columns: Vec::new(),
+            data_tests: Vec::new(),
+            constraints: Vec::new(),
+            config: RawConfig::new(),
+            relation: None,
+            meta: None,
+            _docs: None,
+            access: None,
+            deprecation_date: None,
+            group: None,
+            time_spine: None,
+        }
+    }
+}
+
 impl ColumnProperties {
+    /// Of a column of which only that is said.
+    pub(crate) fn of(name: &str, description: &str) -> Self {
+        Self {
+            name: Spanned::new(name.to_owned(), Location::UNKNOWN, Location::UNKNOWN),
+            description: description.to_owned(),
+            data_tests: Vec::new(),
+            constraints: Vec::new(),
+            data_type: None,
+            quote: false,
+            meta: RawConfig::new(),
+            config: RawConfig::new(),
+            _tags: None,
+            dimension: None,
+            entity: None,
+            granularity: None,
+            policy_tags: None,
+        }
+    }
+
     /// The kind of personal data that it holds: `meta: {pii: email}`, at the column or under its `config`.
     pub(crate) fn pii(&self) -> Option<String> {
         let of_config = self.config.get("meta").and_then(|meta| meta.get("pii"));

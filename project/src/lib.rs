@@ -8,6 +8,7 @@ pub mod config;
 mod land;
 mod maintain;
 pub mod registry;
+mod segments;
 mod serve;
 mod tokens;
 
@@ -91,7 +92,7 @@ impl Project {
         secret.map(|secret| PiiKey::new(&secret.0)).transpose()
     }
 
-    /// The SQL project of `sql/`.
+    /// The SQL project of `sql/`, with `segments/` and `indicators/`.
     pub fn sql(&self) -> Result<cordada_marts::Project> {
         let dir = self.dir.join("sql");
         if !dir.join("dbt_project.yml").is_file() {
@@ -104,6 +105,7 @@ impl Project {
         let options = LoadOptions {
             target: self.target.clone().unwrap_or_else(|| "prod".to_owned()),
             env: std::env::vars().collect::<BTreeMap<_, _>>(),
+            definitions: Some(self.dir.clone()),
             ..LoadOptions::default()
         };
         cordada_marts::Project::load(&dir, &options)

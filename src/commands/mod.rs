@@ -16,6 +16,7 @@ mod query;
 mod releases;
 mod reveal;
 mod rollback;
+mod segment;
 mod serve;
 mod token;
 mod up;
@@ -25,7 +26,7 @@ use cordada_project::Project;
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
-use crate::cli::{AuditCommand, Cli, Command, Target};
+use crate::cli::{AuditCommand, Cli, Command, SegmentCommand, Target};
 
 /// Runs the command.
 pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
@@ -70,6 +71,15 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
             let project = open(Target { target: None }).await?;
             export::run(&options, &project, &campaigns, dry_run, cancel).await
         }
+        Command::Segment { command } => match command {
+            SegmentCommand::Count { name, target } => segment::count(&open(target).await?, &name).await,
+            SegmentCommand::List {
+                name,
+                format,
+                output,
+                target,
+            } => segment::list(&open(target).await?, &name, format, output.as_deref(), cancel).await,
+        },
         Command::Releases { target } => releases::run(&open(target).await?).await,
         Command::Rollback { release, target } => rollback::run(&options, &open(target).await?, release).await,
         Command::Maintain { keep, target } => maintain::run(&options, &open(target).await?, keep, cancel).await,

@@ -106,3 +106,18 @@ fn wrong_keys_are_named() {
     let unknown: Result<Campaign, _> = serde_saphyr::from_str(&format!("audiense: select 1\n{CHANNEL}"));
     assert!(unknown.unwrap_err().to_string().contains("audiense"));
 }
+
+#[test]
+fn a_segment_is_a_name_and_of_persons() {
+    let message = refused(&format!(
+        "segment: a) or (true\naudience: select customer_id from marts.customers\nconsent: x\n{CHANNEL}"
+    ));
+    assert!(
+        message.contains("`segment`: it is not the name of a segment"),
+        "{message}"
+    );
+    let message = refused(&format!(
+        "segment: a\naudience: select sku from marts.products\npersons: false\n{CHANNEL}"
+    ));
+    assert!(message.contains("members of a segment are persons"), "{message}");
+}

@@ -75,6 +75,24 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
+async fn of_a_segment_only_members_who_consent_are_written() {
+    let mut lake = LAKE.to_vec();
+    lake.extend([
+        "create schema segments",
+        "create table segments.at_risk as select * from (values ('c1'), ('c4'), ('c5'), (null)) as m (customer_id)",
+    ]);
+    let server = TestServer::start(&lake, Then::GoOn).await;
+    let project = tempfile::tempdir().unwrap();
+    let yaml = WIN_BACK.replace("consent:", "segment: at_risk\nconsent:");
+    let report = run(&server, &yaml, project.path()).await.unwrap();
+    // c5 is no audience, c4 does not consent.
+    assert_eq!((report.rows, report.withheld_without_consent), (1, Some(1)));
+    let missing = WIN_BACK.replace("consent:", "segment: gone\nconsent:");
+    let error = run(&server, &missing, project.path()).await.unwrap_err();
+    assert!(error.to_string().contains("gone"), "{error}");
+}
+
+#[tokio::test]
 async fn only_those_who_consented_are_written_and_the_manifest_says_so() {
     let server = TestServer::start(&LAKE, Then::GoOn).await;
     let project = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ use crate::severity::Severity;
 
 /// What there is to say about a node's relation. Keys are what its tests assert for all rows, on pain of not being
 /// published.
-pub(super) fn of(project: &ProjectContents, node: &Node) -> Docs {
+pub(crate) fn of(project: &ProjectContents, node: &Node) -> Docs {
     let tests: Vec<(&DataTest, &Generic)> = project
         .tests
         .iter()

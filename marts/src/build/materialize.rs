@@ -16,6 +16,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
+use super::arrivals::Arrivals;
 use super::canonical::Canonical;
 use super::fingerprint;
 use crate::compile::scanned;
@@ -30,6 +31,8 @@ pub(super) struct BuiltNode {
     pub(super) reused: bool,
     /// What it was made of.
     pub(super) reads: BTreeSet<TableName>,
+    /// What there is to say about how it was built.
+    pub(super) note: Option<String>,
 }
 
 /// A relation of the release to be.
@@ -71,6 +74,10 @@ pub(super) struct Materialize<'a> {
     pub(super) task: Arc<dyn Task>,
     /// What the plans so far read.
     pub(super) reads: Mutex<BTreeSet<TableName>>,
+    /// The rows that came to tables that segments choose from.
+    pub(super) arrivals: &'a Arrivals,
+    /// Whether a segment chooses from this node.
+    pub(super) is_chosen_from: bool,
 }
 
 impl Materialize<'_> {
@@ -81,6 +88,10 @@ impl Materialize<'_> {
             (Materialization::Seed, _) => self.seed().await,
             (Materialization::Snapshot, _) => match &self.node().work.snapshot {
                 Some(snapshot) => self.snapshot(snapshot).await,
+                None => Err(Error::failed(self.doing(), "it has no query")),
+            },
+            (Materialization::Segment, _) => match &self.node().work.segment {
+                Some(segment) => self.segment(segment).await,
                 None => Err(Error::failed(self.doing(), "it has no query")),
             },
             (Materialization::Table | Materialization::Incremental, _) => self.query().await,
@@ -114,6 +125,7 @@ impl Materialize<'_> {
             }],
             reused: false,
             reads: BTreeSet::new(),
+            note: None,
         })
     }
 
@@ -168,6 +180,7 @@ impl Materialize<'_> {
             relations: self.goals.iter().map(published).collect::<Option<_>>()?,
             reused: true,
             reads: BTreeSet::new(),
+            note: None,
         })
     }
 
@@ -215,12 +228,13 @@ impl BuiltNode {
             relations: vec![relation],
             reused: false,
             reads: BTreeSet::new(),
+            note: None,
         }
     }
 }
 
 /// A relation that is published, with what there is to say about it now.
-fn found(goal: &Goal<'_>, relation: &Relation) -> BuiltRelation {
+pub(super) fn found(goal: &Goal<'_>, relation: &Relation) -> BuiltRelation {
     BuiltRelation {
         node: goal.node.id,
         relation: Relation {

@@ -1,8 +1,9 @@
 //! Building: run what is stale in graph order, test it, publish it as one release.
 
+mod arrivals;
 mod canonical;
 mod data_tests;
-mod docs;
+pub(crate) mod docs;
 mod fingerprint;
 mod journal;
 mod materialize;
@@ -10,6 +11,7 @@ mod model;
 mod query;
 mod report;
 mod rows;
+mod segment;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::arrivals::Arrivals;
 pub use self::journal::JOURNALS;
 use self::materialize::{BuiltNode, BuiltRelation, Goal, Materialize};
 pub use self::report::{BuildReport, NodeReport, NodeStatus, TestReport, TestStatus};
@@ -78,6 +81,7 @@ pub async fn build(
         progress,
         run_id: run_id.clone(),
         selected,
+        arrivals: Arrivals::default(),
         ended: Mutex::default(),
     };
     build.check_owners()?;
@@ -112,6 +116,8 @@ struct Build<'a> {
     progress: Arc<dyn Progress>,
     run_id: String,
     selected: BTreeSet<NodeId>,
+    /// The rows that came to tables that segments choose from.
+    arrivals: Arrivals,
     /// The nodes that ended, for the journal of a build that is stopped.
     ended: Mutex<Vec<NodeReport>>,
 }
@@ -250,6 +256,8 @@ impl Build<'_> {
             full_refresh: self.is_full_refresh(id),
             task: task.clone(),
             reads: Mutex::default(),
+            arrivals: &self.arrivals,
+            is_chosen_from: self.is_chosen_from(id),
         };
         let result = materialize.run().await;
         let seconds = clock.elapsed().as_secs_f64();
@@ -268,6 +276,13 @@ impl Build<'_> {
             }
         };
         (id, reports, result)
+    }
+
+    /// Whether a segment chooses from the node.
+    fn is_chosen_from(&self, id: NodeId) -> bool {
+        let table = &self.compiled.nodes[id.0].table;
+        let mut segments = self.compiled.nodes.iter().filter_map(|node| node.work.segment.as_ref());
+        segments.any(|segment| segment.table.as_ref() == Some(table))
     }
 
     /// The relations that building a node makes.
@@ -299,6 +314,7 @@ impl Build<'_> {
         let report = |relation: &BuiltRelation| NodeReport {
             rows: relation.rows,
             seconds,
+            message: built.note.clone(),
             ..NodeReport::new(&self.compiled.nodes[relation.node.0], status, started_at)
         };
         built.relations.iter().map(report).collect()
@@ -390,6 +406,9 @@ fn first_behind(
 }
 
 fn summary(built: &BuiltNode) -> String {
+    if let Some(note) = &built.note {
+        return note.clone();
+    }
     let rows: Option<u64> = built.relations.iter().map(|relation| relation.rows).sum();
     match (built.reused, rows) {
         (true, _) => "unchanged".to_owned(),

@@ -166,6 +166,7 @@ impl Materialize<'_> {
             relations: try_join_all(writes).await?,
             reused: false,
             reads: BTreeSet::new(),
+            note: None,
         })
     }
 }

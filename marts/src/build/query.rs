@@ -18,6 +18,7 @@ use datafusion::physical_plan::execute_stream_partitioned;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
 
+use super::arrivals::Arriving;
 use super::fingerprint::{self, Made};
 use super::materialize::{BuiltNode, MadeOf, Materialize, anew};
 use crate::compile::with_new_columns;
@@ -66,8 +67,18 @@ impl Materialize<'_> {
         let physical = frame.create_physical_plan().await.doing(|| self.doing())?;
         let partitions = execute_stream_partitioned(physical, context).doing(|| self.doing())?;
         let new = Arc::new(AtomicU64::new(0));
-        let partitions = partitions.into_iter().map(|rows| counting(rows, new.clone())).collect();
+        let partitions = partitions.into_iter().map(|rows| counting(rows, new.clone()));
+        let arriving = adds_to
+            .filter(|_| self.is_chosen_from)
+            .and_then(|from| Arriving::of(&write.mode, from));
+        let partitions: Vec<_> = match &arriving {
+            Some(arriving) => partitions.map(|rows| arriving.noting(rows)).collect(),
+            None => partitions.collect(),
+        };
         let written = self.write(&self.goals.main, write, partitions, fingerprint).await?;
+        if let Some(arriving) = arriving {
+            self.arrivals.add(&self.node().table, &written.relation, arriving);
+        }
         if merges && written.rows.is_some_and(|kept| kept < new.load(Ordering::Relaxed)) {
             let why = "several of its new rows have the same `unique_key`, of which a merge can keep only one";
             let hint = "select one row a key, or set incremental_strategy='delete+insert', which keeps all of them";

@@ -66,7 +66,7 @@ pub struct NodeReport {
     pub started_at: DateTime<Utc>,
     /// How long it took.
     pub seconds: f64,
-    /// Why it failed or was skipped.
+    /// Why it failed or was skipped; of a segment how it was evaluated, and what changed.
     pub message: Option<String>,
 }
 

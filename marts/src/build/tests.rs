@@ -4,10 +4,12 @@
 mod above_mean;
 mod errors;
 mod incremental;
+mod indicators;
 mod models;
 mod publishing;
 mod random;
 mod said;
+mod segments;
 mod selection;
 mod snapshots;
 mod stale;

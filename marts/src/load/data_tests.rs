@@ -18,14 +18,14 @@ use crate::properties::{ColumnProperties, NodeProperties};
 use crate::source_file::SourceFile;
 
 /// What the tests of one YAML entry are about.
-struct Subject<'a> {
-    tested: TestSubject,
+pub(super) struct Subject<'a> {
+    pub(super) tested: TestSubject,
     /// The node, if it is one.
-    node: Option<NodeId>,
+    pub(super) node: Option<NodeId>,
     /// Begins the tests' names.
-    label: String,
-    fqn: Vec<String>,
-    file: &'a Path,
+    pub(super) label: String,
+    pub(super) fqn: Vec<String>,
+    pub(super) file: &'a Path,
 }
 
 impl Loader {
@@ -47,6 +47,7 @@ impl Loader {
             self.generic_tests(&subject, &properties.data_tests, &properties.columns, &ids, &mut tests)?;
             self.constraints(&subject, node, properties, &ids, &mut tests)?;
         }
+        self.indicator_tests(nodes, &ids, &mut tests)?;
         for (file, source) in self.properties.all_sources() {
             for table in &source.tables {
                 let (source, table_name) = (&source.name.value, &table.name.value);
@@ -77,7 +78,7 @@ impl Loader {
         Ok(tests)
     }
 
-    fn generic_tests(
+    pub(super) fn generic_tests(
         &self,
         subject: &Subject<'_>,
         items: &[Spanned<Value>],

@@ -4,8 +4,10 @@ pub(crate) mod configs;
 mod constraint;
 mod data_tests;
 mod enabled_nodes;
+mod indicators;
 mod outputs;
 mod properties_files;
+mod segments;
 mod snapshots;
 mod unit_tests;
 mod unknown_paths;
@@ -22,16 +24,18 @@ use minijinja::Value;
 use self::configs::Layers;
 use self::enabled_nodes::EnabledNodes;
 use self::properties_files::PropertiesFiles;
+use self::segments::SegmentOfFile;
 use crate::config::{Config, ConfigProblem, Materialization, RawConfig};
 use crate::files::{self, Folder, YAML};
 use crate::graph;
 use crate::ignored::Ignored;
+use crate::indicator::Defined;
 use crate::jinja::{Globals, Jinja, Names, NodeContext, Render, Target, Uses, docs_blocks};
 use crate::keys;
 use crate::node::{Column, Node, NodeId, NodeKind};
 use crate::project::{LoadOptions, ProjectContents};
 use crate::project_file::{ProjectFile, configs_for};
-use crate::properties::NodeProperties;
+use crate::properties::{ColumnProperties, NodeProperties};
 use crate::source_file::SourceFile;
 
 /// The schema of what estimators make.
@@ -55,6 +59,7 @@ pub(crate) fn load(dir: &Path, options: &LoadOptions) -> Result<ProjectContents>
         loader.ignored.note(what, &place);
     }
     loader.check_configured_paths()?;
+    loader.check_grains()?;
     let mut contents = ProjectContents {
         name: loader.file.name,
         nodes,
@@ -81,6 +86,8 @@ struct Loader {
     seeds: Vec<Folder>,
     snapshots: Vec<Folder>,
     tests: Vec<Folder>,
+    segments: Vec<SegmentOfFile>,
+    indicators: Vec<Defined>,
     properties: PropertiesFiles,
     jinja: Jinja,
     ignored: Ignored,
@@ -130,7 +137,7 @@ impl Loader {
                 .collect(),
             ..Globals::default()
         };
-        let properties = PropertiesFiles::read(
+        let mut properties = PropertiesFiles::read(
             models
                 .iter()
                 .chain(&seeds)
@@ -139,12 +146,16 @@ impl Loader {
                 .flat_map(|f| f.with_extension(&YAML)),
             &ignored,
         )?;
+        let definitions = options.definitions.as_deref().unwrap_or(dir);
+        let segments = segments::read(definitions, &mut properties)?;
         let loader = Self {
             project_yaml,
             models,
             seeds,
             snapshots,
             tests,
+            segments,
+            indicators: indicators::read(definitions)?,
             properties,
             jinja: Jinja::new(globals, &packages)?,
             ignored,
@@ -181,6 +192,7 @@ impl Loader {
             }
         }
         candidates.extend(self.snapshots()?);
+        candidates.extend(self.segments());
         let mut known: HashMap<&str, &SourceFile> = HashMap::new();
         for candidate in &candidates {
             if let Some(other) = known.insert(&candidate.name, &candidate.file) {
@@ -249,10 +261,11 @@ impl Loader {
     fn node(&self, candidate: Candidate) -> Result<(Node, Uses)> {
         let properties = self.properties.node(&candidate.name, candidate.kind);
         let mut layers = self.configured(&candidate, properties)?;
-        let uses = if candidate.kind == NodeKind::Seed {
-            Uses::default()
-        } else {
-            self.first_pass(&candidate, &layers.merged)?
+        let segment = self.segment_of(&candidate);
+        let mut uses = match (candidate.kind, &segment) {
+            (NodeKind::Seed, _) => Uses::default(),
+            (_, Some(segment)) => self.uses_of_segment(segment)?,
+            _ => self.first_pass(&candidate, &layers.merged)?,
         };
         let file = candidate.file.clone();
         if layers.merged.contains_key("inputs") {
@@ -269,13 +282,15 @@ impl Loader {
         self.note_ignored(&layers.merged, |key| {
             layers.place(key).cloned().unwrap_or_else(|| file.whole())
         });
+        let indicators = self.indicators(&candidate, &config, &mut uses)?;
         let schema = self.schema(&candidate, &config, &layers.merged)?;
         let alias = self.alias(&candidate, &config, &layers.merged)?;
         let table = TableName::new(schema, alias).map_err(|error| file.whole().mark(error))?;
-        let (description, columns) = match properties {
+        let (description, mut columns) = match properties {
             Some((yaml, properties)) => self.documentation(yaml, properties)?,
             None => (None, Vec::new()),
         };
+        columns.extend(self.indicator_columns(&candidate)?);
         let node = Node {
             id: NodeId(0),
             name: candidate.name,
@@ -289,6 +304,8 @@ impl Loader {
             depends_on: Vec::new(),
             sources: Vec::new(),
             outputs: BTreeMap::new(),
+            indicators,
+            segment,
         };
         Ok((node, uses))
     }
@@ -297,11 +314,14 @@ impl Loader {
     fn configured(&self, candidate: &Candidate, properties: Option<(&Path, &NodeProperties)>) -> Result<Layers> {
         let mut layers = Layers::default();
         let tree = match candidate.kind {
-            NodeKind::Model => &self.file.models,
-            NodeKind::Seed => &self.file.seeds,
-            NodeKind::Snapshot => &self.file.snapshots,
+            NodeKind::Model => Some(&self.file.models),
+            NodeKind::Seed => Some(&self.file.seeds),
+            NodeKind::Snapshot => Some(&self.file.snapshots),
+            // Its own file says all of it.
+            NodeKind::Segment => None,
         };
-        for (key, value) in configs_for(tree, &[&candidate.fqn, &candidate.fqn[1..]]) {
+        let of_project = tree.map(|tree| configs_for(tree, &[&candidate.fqn, &candidate.fqn[1..]]));
+        for (key, value) in of_project.into_iter().flatten() {
             let place = self.project_yaml.find(key);
             let value = self.value(value, &place)?;
             layers.add(RawConfig::from_iter([(key.to_owned(), value)]), |_| place.clone());
@@ -407,26 +427,31 @@ impl Loader {
 
     /// What YAML says about a node and its columns.
     fn documentation(&self, yaml: &Path, properties: &NodeProperties) -> Result<(Option<String>, Vec<Column>)> {
-        let described = |text: &str, place: &FilePosition| -> Result<Option<String>> {
-            Ok(Some(self.text(text, place)?.trim().to_owned()).filter(|text| !text.is_empty()))
-        };
         let place = FilePosition::of(yaml, &properties.name);
-        let columns = properties.columns.iter().map(|column| {
-            let place = FilePosition::of(yaml, &column.name);
-            Ok(Column {
-                name: column.name.value.clone(),
-                docs: ColumnDocs {
-                    description: described(&column.description, &place)?,
-                    pii: column.pii(),
-                },
-                data_type: column.data_type.clone(),
-                place,
-            })
-        });
+        let columns = properties.columns.iter().map(|column| self.column(yaml, column));
         Ok((
-            described(&properties.description, &place)?,
+            self.described(&properties.description, &place)?,
             columns.collect::<Result<_>>()?,
         ))
+    }
+
+    /// A description with its templates rendered; none if it says nothing.
+    fn described(&self, text: &str, place: &FilePosition) -> Result<Option<String>> {
+        Ok(Some(self.text(text, place)?.trim().to_owned()).filter(|text| !text.is_empty()))
+    }
+
+    /// What YAML says of a column.
+    fn column(&self, file: &Path, column: &ColumnProperties) -> Result<Column> {
+        let place = FilePosition::of(file, &column.name);
+        Ok(Column {
+            name: column.name.value.clone(),
+            docs: ColumnDocs {
+                description: self.described(&column.description, &place)?,
+                pii: column.pii(),
+            },
+            data_type: column.data_type.clone(),
+            place,
+        })
     }
 
     /// How texts outside of any node are rendered.
@@ -457,18 +482,29 @@ impl Loader {
 /// The nodes in order.
 fn order(project: &ProjectContents) -> Result<Vec<NodeId>> {
     let order = graph::order(&project.dependencies()).map_err(|cycle| {
+        // A further output is made with the node that makes it.
+        let is_output = |node: &&usize| project.nodes[**node].output_of().is_some();
+        let mut cycle: Vec<usize> = cycle[1..].iter().filter(|node| !is_output(node)).copied().collect();
+        cycle.extend(cycle.first().copied());
         // `a → b`: b reads a.
         let names: Vec<_> = cycle
             .iter()
             .rev()
             .map(|node| project.nodes[*node].name.as_str())
             .collect();
-        Error::config(
+        let error = Error::config(
             "ordering the models",
             format!("they read each other in a cycle: {}", names.join(" → ")),
         )
-        .hint("take one of these refs out")
-        .at(project.nodes[cycle[0]].file.path.display(), 0, 0)
+        .hint("take one of these refs out");
+        let named = |pair: &[usize]| {
+            let (reads, read) = (&project.nodes[pair[0]], &project.nodes[pair[1]]);
+            reads.segment.as_ref()?.place_of(&read.name)
+        };
+        let place = cycle.windows(2).find_map(named);
+        place
+            .unwrap_or_else(|| project.nodes[cycle[0]].file.whole())
+            .mark(error)
     })?;
     Ok(order.into_iter().map(NodeId).collect())
 }

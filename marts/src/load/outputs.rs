@@ -14,9 +14,12 @@ impl Loader {
     /// A node for each further output that the model asks for, by the estimator's name for it. The node `persons`
     /// makes `persons__links` of its output `links`.
     pub(super) fn outputs(&self, model: &Node) -> Result<Vec<(String, (Node, Uses))>> {
-        let names = model.config.model.iter().flat_map(|model| &model.outputs);
+        let names = model.output_names().into_iter();
         names
-            .map(|name| Ok((name.clone(), self.output(model, name)?)))
+            .map(|name| {
+                let output = self.output(model, &name)?;
+                Ok((name, output))
+            })
             .collect()
     }
 
@@ -50,6 +53,8 @@ impl Loader {
             depends_on: Vec::new(),
             sources: Vec::new(),
             outputs: BTreeMap::new(),
+            indicators: Vec::new(),
+            segment: None,
         };
         let reads_model = Uses {
             refs: vec![model.name.clone()],

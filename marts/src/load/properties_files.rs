@@ -26,6 +26,11 @@ impl PropertiesFiles {
             .map(Self)
     }
 
+    /// Adds what another file says.
+    pub(super) fn add(&mut self, file: PathBuf, properties: Properties) {
+        self.0.push((file, properties));
+    }
+
     /// Everything said about unit tests.
     pub(super) fn unit_tests(&self) -> impl Iterator<Item = (&Path, &UnitTestProperties)> {
         self.0
@@ -39,6 +44,7 @@ impl PropertiesFiles {
                 NodeKind::Model => &properties.models,
                 NodeKind::Seed => &properties.seeds,
                 NodeKind::Snapshot => &properties.snapshots,
+                NodeKind::Segment => &properties.segments,
             };
             nodes.iter().map(|node| (file.as_path(), node))
         })
@@ -47,6 +53,12 @@ impl PropertiesFiles {
     /// What is said about a node.
     pub(super) fn node(&self, name: &str, kind: NodeKind) -> Option<(&Path, &NodeProperties)> {
         self.all_nodes(kind).find(|(_, node)| node.name.value == name)
+    }
+
+    /// What is said about the node of that name, whatever defines it.
+    pub(super) fn model(&self, name: &str) -> Option<&NodeProperties> {
+        let kinds = [NodeKind::Model, NodeKind::Seed, NodeKind::Snapshot];
+        kinds.into_iter().find_map(|kind| Some(self.node(name, kind)?.1))
     }
 
     /// Everything said about sources.
@@ -69,7 +81,7 @@ impl PropertiesFiles {
     /// `kind_of` knows what defines a node that is enabled.
     pub(super) fn check_names(&self, names: &Names, kind_of: impl Fn(&str) -> Option<NodeKind>) -> Result<()> {
         let mut seen: HashMap<&str, &Path> = HashMap::new();
-        let kinds = [NodeKind::Model, NodeKind::Seed, NodeKind::Snapshot];
+        let kinds = [NodeKind::Model, NodeKind::Seed, NodeKind::Snapshot, NodeKind::Segment];
         let described = kinds
             .into_iter()
             .flat_map(|kind| self.all_nodes(kind).map(move |(file, node)| (kind, file, node)));
