@@ -9,7 +9,7 @@ mod materialize;
 mod model;
 mod query;
 mod report;
-mod rows;
+pub(crate) mod rows;
 mod snapshot;
 #[cfg(test)]
 mod tests;
