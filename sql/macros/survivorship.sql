@@ -24,8 +24,8 @@ record, so that no address is put together of two.
 select
     {{ person }}
     {%- for name, rule in rules.items() %}
-        {%- set columns = rule_columns(name, rule) %}
-        {%- set best = survivor_order(name, rule, record, source, updated, sources) %}
+        {%- set columns = rule['columns'] if rule is mapping else [name] %}
+        {%- set best = survivor_order(name, rule, record, source, updated, sources) | trim %}
         {%- set known = 'filter (where ' ~ columns | join(' is not null or ') ~ ' is not null)' %}
         {%- for column in columns %},
     first_value({{ column }} order by {{ best }}) {{ known }} as {{ column }}
@@ -45,7 +45,7 @@ from, and when that was changed last. `golden` is the relation with the golden r
 {% macro provenance(golden, person, rules) -%}
 {%- set places = [] %}
 {%- for name, rule in rules.items() %}
-{%- for column in rule_columns(name, rule) %}
+{%- for column in (rule['columns'] if rule is mapping else [name]) %}
 {%- do places.append(column) %}
 {% if places | length > 1 %}union all{% endif %}
 select
@@ -56,27 +56,18 @@ select
     {{ name }}_source as source,
     {{ name }}_record as record_key,
     {{ name }}_updated_at as updated_at,
-    '{{ rule_order(rule) | join(", ") }}' as chosen_by
+    '{{ (rule['by'] if rule is mapping else rule) | join(", ") }}' as chosen_by
 from {{ golden }}
 where {{ column }} is not null
 {%- endfor %}
 {%- endfor %}
 {%- endmacro %}
 
-{# The columns of a rule: those that it lists, or the one that it is named after. #}
-{% macro rule_columns(name, rule) -%}
-{{ return(rule['columns'] if rule is mapping else [name]) }}
-{%- endmacro %}
-
-{# What a rule chooses by, the first thing first. #}
-{% macro rule_order(rule) -%}
-{{ return(rule['by'] if rule is mapping else rule) }}
-{%- endmacro %}
-
+{# What records are put in order by, so that the best one comes first. #}
 {% macro survivor_order(name, rule, record, source, updated, sources) -%}
-{%- set columns = rule_columns(name, rule) %}
+{%- set columns = rule['columns'] if rule is mapping else [name] %}
 {%- set keys = [] %}
-{%- for by in rule_order(rule) %}
+{%- for by in (rule['by'] if rule is mapping else rule) %}
     {%- if by == 'source' %}
         {%- set places = [] %}
         {%- for known in sources %}
@@ -101,5 +92,5 @@ where {{ column }} is not null
     {%- endif %}
 {%- endfor %}
 {%- do keys.append(record) %}
-{{- return(keys | join(', ')) }}
+{{- keys | join(', ') }}
 {%- endmacro %}
