@@ -118,4 +118,5 @@ def main(url, what, *arguments):
     print(json.dumps(figures))
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

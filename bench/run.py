@@ -1,7 +1,8 @@
 """Measures Cordada beside its peers, prints the tables and writes docs/benchmarks.md.
 
 Usage: run.py PART[,PART…] [--runs N], where PART is land, database, rest, upsert, serve, collector, growth, syncing,
-segments or all; or endurance, which takes an hour (MINUTES) and is not one of all. Needs an otherwise idle machine.
+segments, person or all; or endurance, which takes an hour (MINUTES) and is not one of all. Needs an otherwise
+idle machine.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import duckdb
 import endurance
 import growth
 import land
+import person
 import rest
 import segments
 import serve
@@ -27,7 +29,7 @@ import upsert
 
 ALL = {
     "land": land, "database": database, "rest": rest, "upsert": upsert, "serve": serve, "collector": collector,
-    "growth": growth, "syncing": syncing, "segments": segments,
+    "growth": growth, "syncing": syncing, "segments": segments, "person": person,
 }  # fmt: skip
 PARTS = ALL | {"endurance": endurance}
 PEERS = ["deltalake", "dlt", "duckdb", "pyarrow", "roapi"]
@@ -44,7 +46,7 @@ process's peak. Times drift from machine to machine and from day to day: the rat
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", help="land, database, rest, upsert, serve, collector, growth, syncing, segments, all or endurance; several with commas")
+    parser.add_argument("parts", help=f"{', '.join(PARTS)} or all; several with commas")
     parser.add_argument("--runs", type=int, default=3, help="runs of each contender (dlt: 1; serve: at least 5)")
     options = parser.parse_args()
     duckdb.sql("set enable_progress_bar = false")

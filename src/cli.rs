@@ -140,6 +140,25 @@ pub enum Command {
         #[command(flatten)]
         target: Target,
     },
+    /// Print all that the marts know of one person: identifiers, consents, purchases, visits, scores and their reasons
+    Person {
+        /// The person's id; or an e-mail address, telephone, card or record that only one person has
+        #[arg(value_name = "ID")]
+        who: String,
+        /// How many rows of each mart a table shows; the newest ones
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        rows: usize,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t = Shown::Table)]
+        format: Shown,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Why two records are one person, and how good that is
+    Identity {
+        #[command(subcommand)]
+        command: IdentityCommand,
+    },
     /// Serve the newest release over Arrow Flight SQL, and collect the hits of sources of events
     Serve {
         /// Where to listen; port 0 takes a free one. `server.listen` of cordada.yml by default
@@ -251,6 +270,65 @@ pub enum ConnectorsCommand {
         #[arg(long)]
         yaml: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum IdentityCommand {
+    /// Print why two records are one person or not: what each of their fields weighs
+    Explain {
+        /// The key of a record
+        a: String,
+        /// The key of another one
+        b: String,
+        #[command(flatten)]
+        model: IdentityModel,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t = Shown::Table)]
+        format: Shown,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Write a sheet of pairs of records for people to label: yes or no in the column `same`
+    Sample {
+        /// The CSV file to write
+        #[arg(long, short, value_name = "FILE", default_value = "pairs.csv")]
+        output: PathBuf,
+        /// How many pairs, about
+        #[arg(long, value_name = "N", default_value_t = 200)]
+        pairs: usize,
+        /// The same seed draws the same pairs
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        #[command(flatten)]
+        model: IdentityModel,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Print the precision and the recall that a labelled sheet says, with intervals
+    Measure {
+        /// The sheet, as a CSV file
+        file: PathBuf,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t = Shown::Table)]
+        format: Shown,
+    },
+}
+
+/// Which model says who is who.
+#[derive(Debug, Args)]
+pub struct IdentityModel {
+    /// The model with `estimator='identity'`; the only one by default
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+}
+
+/// How one thing is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shown {
+    /// For people
+    Table,
+    /// One object
+    Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use arrow::array::RecordBatch;
 use arrow::csv::WriterBuilder;
 use arrow::datatypes::SchemaRef;
-use arrow::json::LineDelimitedWriter;
+use arrow::json::{ArrayWriter, LineDelimitedWriter};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
@@ -159,6 +159,24 @@ pub fn new_table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header);
     table
+}
+
+/// The rows as a table that fits the terminal.
+pub fn table(rows: &RecordBatch) -> Result<Table> {
+    let schema = rows.schema();
+    let mut table = new_table(schema.fields().iter().map(|field| field.name().as_str()));
+    align_numbers(&mut table, &schema);
+    add_rows(&mut table, rows)?;
+    Ok(table)
+}
+
+/// The rows as the text of a JSON array of objects, without values that are null.
+pub fn json_array(rows: &RecordBatch) -> Result<String> {
+    let doing = || "printing the rows";
+    let mut writer = ArrayWriter::new(Vec::new());
+    writer.write(rows).doing(doing)?;
+    writer.finish().doing(doing)?;
+    Ok(String::from_utf8_lossy(&writer.into_inner()).into_owned())
 }
 
 fn add_rows(table: &mut Table, batch: &RecordBatch) -> Result<()> {

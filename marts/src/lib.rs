@@ -9,6 +9,7 @@ mod compiled;
 mod config;
 mod contract;
 mod data_test;
+mod estimated;
 mod files;
 mod graph;
 mod ignored;
@@ -39,6 +40,7 @@ pub use build::{BuildOptions, BuildReport, JOURNALS, NodeReport, NodeStatus, Tes
 pub use compile::compile;
 pub use compiled::{CompiledNode, CompiledProject, CompiledTest};
 pub use config::Materialization;
+pub use estimated::Estimated;
 pub use node::{Node, NodeId};
 pub use project::{LoadOptions, Project};
 pub use segment_members::{Members, SegmentCounts};

@@ -5,8 +5,10 @@
 mod activate;
 mod build;
 pub mod config;
+pub mod identity;
 mod land;
 mod maintain;
+mod person;
 pub mod registry;
 mod segments;
 mod serve;
@@ -28,6 +30,7 @@ use crate::config::{AuditKeeping, Config, ExportServer};
 use crate::registry::KINDS;
 
 pub use build::Selection;
+pub use person::{KEY as PERSON_KEY, PersonPart, PersonView};
 pub use serve::Endpoints;
 
 /// The journals that the lake has.

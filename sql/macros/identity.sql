@@ -3,11 +3,6 @@
 nullif(lower(trim({{ email }})), '')
 {%- endmacro %}
 
-{# A name as people compare it: lower case, without accents. #}
-{% macro plain_name(name) -%}
-translate(lower(trim({{ name }})), 'áéíóúüñç', 'aeiouunc')
-{%- endmacro %}
-
 {# The nine digits of a Spanish telephone number, however it is written. #}
 {% macro phone_digits(phone) -%}
 nullif(right(regexp_replace({{ phone }}, '[^0-9]', '', 'g'), 9), '')

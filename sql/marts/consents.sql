@@ -20,3 +20,4 @@ select
     case when status = 'granted' then {{ end_of_day('expires_on') }} end as valid_until
 from decisions
 where from_last = 1
+order by customer_id, purpose

@@ -67,16 +67,23 @@ web as (
     group by customer_id
 ),
 
+rhythm as (
+    select
+        customer_id,
+        recency_days,
+        case when frequency > 1 then cast(last_order_on - first_order_on as double) / (frequency - 1) end
+            as usual_interval_days
+    from rfm
+),
+
 -- How late somebody is, measured by their own rhythm: 1 is one usual interval after the last purchase.
 -- Who bought once is compared with a month.
 lateness as (
     select
         customer_id,
-        cast(recency_days as double) / greatest(
-            case when frequency > 1 then cast(last_order_on - first_order_on as double) / (frequency - 1) else 30 end,
-            7
-        ) as intervals_late
-    from rfm
+        usual_interval_days,
+        cast(recency_days as double) / greatest(coalesce(usual_interval_days, 30), 7) as intervals_late
+    from rhythm
 ),
 
 final as (
@@ -101,6 +108,7 @@ final as (
         rfm.first_order_on,
         rfm.last_order_on,
         rfm.recency_days,
+        round(lateness.usual_interval_days, 1) as usual_interval_days,
         coalesce(rfm.frequency, 0) as orders,
         coalesce(purchases.store_orders, 0) as store_orders,
         coalesce(purchases.shop_orders, 0) as shop_orders,
@@ -132,3 +140,5 @@ final as (
 )
 
 select * from final
+-- One person's row is near its neighbours, so that it is read without the rest.
+order by customer_id

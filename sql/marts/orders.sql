@@ -52,3 +52,5 @@ final as (
 )
 
 select * from final
+-- A customer's purchases are together, so that they are read without the rest.
+order by customer_id, ordered_at

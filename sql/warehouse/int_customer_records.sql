@@ -1,11 +1,11 @@
--- Everybody whom a system knows by name, with the three keys that can tell that two of them are one.
+-- Everybody whom a system knows by name, one row a record: what says who is who.
 
 with cards as (
     select
         'erp:' || card_id as record_key,
         'erp' as system,
         card_id as record_id,
-        card_id as card_key,
+        card_id as loyalty_card,
         first_name, last_name, born_on, email, phone,
         street, postcode, city, province_code, store_id,
         issued_on as registered_on,
@@ -18,23 +18,14 @@ accounts as (
         'shop:' || account_id as record_key,
         'shop' as system,
         account_id as record_id,
-        card_id as card_key,
+        card_id as loyalty_card,
         first_name, last_name, cast(null as date) as born_on, email, phone,
         street, postcode, city, province_code, cast(null as varchar) as store_id,
         {{ local_date('created_at') }} as registered_on,
         updated_at
     from {{ ref('stg_shop__customers') }}
-),
-
-records as (
-    select * from cards
-    union all
-    select * from accounts
 )
 
-select
-    row_number() over (order by record_key) as record_number,
-    *,
-    -- Couples share telephones, so a number alone is not enough.
-    phone || left({{ plain_name('first_name') }}, 1) as phone_key
-from records
+select * from cards
+union all
+select * from accounts

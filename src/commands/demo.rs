@@ -4,8 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Instant;
 
-use arrow::array::AsArray;
-use arrow::datatypes::Decimal128Type;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Decimal128Type};
 use cordada_core::{Context, Error, ErrorKind, Result};
 use cordada_demo::Summary;
 use cordada_demo::marker::Marker;
@@ -132,6 +133,9 @@ pub async fn run(
     println!("Next:");
     println!("  cordada --project {place} query \"select * from marts.monthly_revenue order by month\"");
     println!("  cordada --project {place} query \"select * from ml.customer_segments limit 5\"");
+    if let Some(customer) = best_customer(&project).await? {
+        println!("  cordada --project {place} person {customer}");
+    }
     println!("  cordada --project {place} serve      # then connect any Flight SQL client to 127.0.0.1:50051");
     Ok(Outcome::Done)
 }
@@ -236,13 +240,30 @@ async fn generate(options: &Options, dir: &Path, customers: u32, seed: u64) -> R
 /// The revenue of all months, in cents.
 async fn revenue_cents(project: &Project) -> Result<i64> {
     let doing = || "adding up the revenue";
-    let session = project.lake.session(&project.lake.releases().newest().await?);
     let query = "select cast(sum(revenue) * 100 as decimal(38, 0)) from marts.monthly_revenue";
-    let plan = sql::plan(&project.lake, &session, query).await?;
-    let frame = session.execute_logical_plan(plan).await.doing(doing)?;
-    let batches = frame.collect().await.doing(doing)?;
+    let batches = rows(project, query).await?;
     let cents = batches
         .first()
         .map(|batch| batch.column(0).as_primitive::<Decimal128Type>().value(0));
     i64::try_from(cents.unwrap_or_default()).map_err(|error| Error::failed(doing(), error))
+}
+
+/// The id of somebody of whom there is much to see.
+async fn best_customer(project: &Project) -> Result<Option<String>> {
+    let query =
+        "select cast(customer_id as varchar) from marts.customers order by lifetime_revenue desc, customer_id limit 1";
+    let batches = rows(project, query).await?;
+    let ids = batches.iter().filter(|batch| batch.num_rows() > 0);
+    let ids = ids.map(|batch| cast(batch.column(0), &DataType::Utf8).doing(|| "looking for a customer"));
+    let ids = ids.collect::<Result<Vec<_>>>()?;
+    Ok(ids.first().map(|ids| ids.as_string::<i32>().value(0).to_owned()))
+}
+
+/// The rows of a query of the newest release.
+async fn rows(project: &Project, query: &str) -> Result<Vec<RecordBatch>> {
+    let doing = || "looking at what was built";
+    let session = project.lake.session(&project.lake.releases().newest().await?);
+    let plan = sql::plan(&project.lake, &session, query).await?;
+    let frame = session.execute_logical_plan(plan).await.doing(doing)?;
+    frame.collect().await.doing(doing)
 }

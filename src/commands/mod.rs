@@ -8,10 +8,12 @@ mod connectors;
 mod demo;
 mod export;
 mod hash_password;
+mod identity;
 mod ingest;
 mod init;
 mod ls;
 mod maintain;
+mod person;
 mod query;
 mod releases;
 mod reveal;
@@ -26,7 +28,7 @@ use cordada_project::Project;
 use tokio_util::sync::CancellationToken;
 
 use crate::Outcome;
-use crate::cli::{AuditCommand, Cli, Command, SegmentCommand, Target};
+use crate::cli::{AuditCommand, Cli, Command, IdentityCommand, SegmentCommand, Target};
 
 /// Runs the command.
 pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
@@ -65,6 +67,29 @@ pub async fn run(cli: Cli, cancel: CancellationToken) -> Result<Outcome> {
             output,
             target,
         } => query::run(&open(target).await?, &sql, release, format, output.as_deref(), cancel).await,
+        Command::Person {
+            who,
+            rows,
+            format,
+            target,
+        } => person::run(&open(target).await?, &who, rows, format).await,
+        Command::Identity { command } => match command {
+            IdentityCommand::Explain {
+                a,
+                b,
+                model,
+                format,
+                target,
+            } => identity::explain(&open(target).await?, &a, &b, model.model.as_deref(), format).await,
+            IdentityCommand::Sample {
+                output,
+                pairs,
+                seed,
+                model,
+                target,
+            } => identity::sample(&open(target).await?, model.model.as_deref(), pairs, seed, &output).await,
+            IdentityCommand::Measure { file, format } => identity::measure(&file, format),
+        },
         Command::Serve { addr, target } => serve::run(&options, &open(target).await?, addr, cancel).await,
         Command::Up { addr } => up::run(&options, &open(Target { target: None }).await?, addr, cancel).await,
         Command::Export { campaigns, dry_run } => {

@@ -10,7 +10,7 @@ mod materialize;
 mod model;
 mod query;
 mod report;
-mod rows;
+pub(crate) mod rows;
 mod segment;
 mod snapshot;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 
 /// The rows of a query, which is run anew for each pass.
-pub(super) fn of_query(session: &SessionContext, plan: LogicalPlan) -> Arc<dyn Rows> {
+pub(crate) fn of_query(session: &SessionContext, plan: LogicalPlan) -> Arc<dyn Rows> {
     Arc::new(QueryRows {
         session: session.clone(),
         schema: Arc::new(plan.schema().as_arrow().clone()),

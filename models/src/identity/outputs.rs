@@ -46,10 +46,12 @@ pub(super) fn schemas<'a>(key: &Field, fields: impl Iterator<Item = &'a str>) ->
         output("same_person", T::Boolean),
         output("weight", T::Float64),
         output("probability", T::Float64),
+        output("prior_weight", T::Float64),
     ];
     for field in fields {
         pairs.push(output(format!("{field}_level"), T::Utf8));
         pairs.push(output(format!("{field}_weight"), T::Float64));
+        pairs.push(output(format!("{field}_rarity"), T::Float64));
     }
     let merges = vec![
         output("number", T::Int64),
@@ -148,9 +150,10 @@ fn persons(found: &Found, schema: &SchemaRef, rows: std::ops::Range<usize>) -> R
 fn pairs(found: &Found, schema: &SchemaRef, rows: std::ops::Range<usize>) -> Result<RecordBatch> {
     let (mut a, mut b, mut why) = (StringBuilder::new(), StringBuilder::new(), StringBuilder::new());
     let (mut same, mut weight, mut likely) = (BooleanBuilder::new(), Float64Builder::new(), Float64Builder::new());
+    let mut prior = Float64Builder::new();
     let fields = found.model.fields.len();
     let mut levels: Vec<_> = (0..fields)
-        .map(|_| (StringBuilder::new(), Float64Builder::new()))
+        .map(|_| (StringBuilder::new(), Float64Builder::new(), Float64Builder::new()))
         .collect();
     let mut scorer = found.scorer();
     for pair in &found.pairs[rows] {
@@ -168,9 +171,13 @@ fn pairs(found: &Found, schema: &SchemaRef, rows: std::ops::Range<usize>) -> Res
         let total = scorer.total(pattern, &values);
         weight.append_value(total);
         likely.append_value(probability(total));
+        prior.append_value(found.model.prior_weight());
         for (at, of_field) in scorer.field_weights(pattern, &values).enumerate() {
-            levels[at].0.append_value(pattern.level(at).name());
+            let level = pattern.level(at);
+            let usual = found.model.weight(at, found.model.state(at, pattern), level);
+            levels[at].0.append_value(level.name());
             levels[at].1.append_value(of_field);
+            levels[at].2.append_value(of_field - usual);
         }
     }
     let mut columns: Vec<ArrayRef> = vec![
@@ -180,10 +187,12 @@ fn pairs(found: &Found, schema: &SchemaRef, rows: std::ops::Range<usize>) -> Res
         Arc::new(same.finish()),
         Arc::new(weight.finish()),
         Arc::new(likely.finish()),
+        Arc::new(prior.finish()),
     ];
-    for (level, weight) in &mut levels {
+    for (level, weight, rarity) in &mut levels {
         columns.push(Arc::new(level.finish()));
         columns.push(Arc::new(weight.finish()));
+        columns.push(Arc::new(rarity.finish()));
     }
     batch(schema, columns)
 }
