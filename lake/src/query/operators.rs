@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::functions::string::expr_fn::starts_with;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
-use datafusion::logical_expr::{Cast, Expr, GetFieldAccess, ExprSchemable, Operator, ScalarUDF, binary_expr, lit};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, GetFieldAccess, Operator, ScalarUDF, binary_expr, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator as Op;
 
 use crate::query::functions::json::{self, is_json};

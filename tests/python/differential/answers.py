@@ -28,19 +28,6 @@ def rows(table):
     return list(zip(*columns)) if columns else [()] * table.num_rows
 
 
-def order(row):
-    """Rows that are nearly the same are neighbours."""
-    key = []
-    for value in row:
-        if value is None:
-            key.append((0, ""))
-        elif isinstance(value, (float, decimal.Decimal)):
-            key.append((1, float(f"{float(value):.7g}")))
-        else:
-            key.append((2, str(value)))
-    return key
-
-
 def near(a, b):
     if type(a) is type(b) and not isinstance(a, float):
         if not isinstance(a, decimal.Decimal):
@@ -56,10 +43,18 @@ def near(a, b):
 
 def same(ours, theirs):
     """Whether two tables have the same rows."""
-    ours, theirs = rows(ours), rows(theirs)
-    if len(ours) != len(theirs):
+    ours, theirs = Counter(rows(ours)), Counter(rows(theirs))
+    if ours.total() != theirs.total():
         return False
-    if Counter(ours) == Counter(theirs):
-        return True
-    pairs = zip(sorted(ours, key=order), sorted(theirs, key=order))
-    return all(len(a) == len(b) and all(map(near, a, b)) for a, b in pairs)
+    left, right = list((ours - theirs).elements()), list((theirs - ours).elements())
+    for row in left:
+        place = next((place for place, other in enumerate(right) if alike(row, other)), None)
+        if place is None:
+            return False
+        del right[place]
+    return True
+
+
+def alike(a, b):
+    """Whether two rows are nearly the same."""
+    return len(a) == len(b) and all(map(near, a, b))

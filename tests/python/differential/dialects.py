@@ -6,6 +6,7 @@ Written in each dialect's own way:
 |---|---|---|---|
 | `7 / 2` of integers | 3 | 3.5, so `//` is written | PostgreSQL divides integers to integers |
 | an integer that is written | bigint | integer, so a cast is written | the engine has one type of literal |
+| a decimal times a bigint | of 28 digits | of 37, so a cast is written | beside one with more behind the point DuckDB rounds it |
 | `date_trunc` of a date | a timestamp | a date, so both are cast to one | PostgreSQL's result is a timestamp |
 
 Not generated:

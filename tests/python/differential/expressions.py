@@ -110,12 +110,16 @@ class Expressions:
         field = self.random.choice(["year", "month", "day", "quarter", "week", "doy", "dow"])
         return Node("integer", f"cast(extract({field} from ", day, ") as bigint)")
 
+    def multiple(self, decimal, integer):
+        ours = ["(", decimal, " * ", integer, ")"]
+        return Node("decimal", *ours, duckdb=["cast(", *ours, " as decimal(28, 4))"])
+
     def decimal(self, depth):
         small = lambda: self.leaf("decimal")
         return self.random.choice(
             [
                 lambda: Node("decimal", "(", small(), self.random.choice([" + ", " - "]), small(), ")"),
-                lambda: Node("decimal", "(", small(), " * ", self.leaf("integer"), ")"),
+                lambda: self.multiple(small(), self.leaf("integer")),
                 lambda: Node("decimal", "(", small(), " * ", small(), ")"),
                 lambda: Node("decimal", "abs(", small(), ")"),
                 lambda: Node("decimal", "(-", small(), ")"),
