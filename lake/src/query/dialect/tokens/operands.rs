@@ -66,7 +66,7 @@ pub(in super::super) fn to_query(tokens: &mut Vec<TokenWithSpan>) {
 /// Whether an expression is wanted at the parenthesis: behind ANY and its kind, or behind a comparison.
 fn follows_operator(tokens: &[TokenWithSpan], parenthesis: usize) -> bool {
     let before = |place: usize| {
-        let before = tokens[..place].iter();
+        let mut before = tokens[..place].iter();
         before.rposition(|token| !matches!(token.token, Token::Whitespace(_)))
     };
     let Some(last) = before(parenthesis) else {
