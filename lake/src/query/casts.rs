@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, TryCast};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::expressions::rewrite;
-use super::functions::casts::{OnFailure, cast_as, differs, is_bytes, is_text, type_name};
+use super::functions::casts::{OnFailure, cast_as, differs, type_name};
 
 /// Puts PostgreSQL's casts in the place of the engine's.
 #[derive(Debug)]
@@ -69,9 +69,7 @@ impl PostgresCasts {
                 type_name(to)
             );
         }
-        // What takes texts takes the bytes of one.
-        let is_of_bytes = !self.written && is_bytes(&from) && is_text(to);
-        if is_of_bytes || !differs(&from, to) {
+        if !differs(&from, to) {
             return Ok(Transformed::no(expr));
         }
         let of_type = Expr::Literal(ScalarValue::try_from(to)?, None);

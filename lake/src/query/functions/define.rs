@@ -9,6 +9,7 @@ use arrow::array::{
     Array, ArrayBuilder, ArrayRef, AsArray, BinaryBuilder, BooleanArray, Float64Array, Int32Array, ListArray,
     ListBuilder, StringBuilder, StructBuilder,
 };
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Int64Type};
 use datafusion::common::{Result, ScalarValue, plan_err, resources_err};
 use datafusion::logical_expr::{
@@ -383,7 +384,8 @@ fn coerced(takes: Takes, given: &DataType) -> Option<DataType> {
         Takes::TextOrBytes | Takes::Bytes if is_bytes => T::Binary,
         Takes::Bytes if is_text || *given == T::Null => T::Binary,
         Takes::Text | Takes::TextOrBytes if !given.is_nested() && !is_bytes => T::Utf8,
-        Takes::Text if is_bytes => T::Utf8,
+        // A cast would make the text that bytes are shown as.
+        Takes::Text if is_bytes => T::Binary,
         Takes::Integer if is_number || is_text => T::Int64,
         Takes::Number if is_number || is_text => T::Float64,
         Takes::Boolean if is_text || *given == T::Null || *given == T::Boolean || given.is_integer() => T::Boolean,
@@ -426,6 +428,13 @@ impl Column {
         match takes {
             Some(Takes::Shown) if !is_null => self.values = Arc::new(shown(&self.values)?),
             Some(Takes::ShownItems) if !is_null => self.values = Arc::new(shown_items(&self.values)?),
+            Some(Takes::Text) if *self.values.data_type() == DataType::Binary => {
+                let options = CastOptions {
+                    safe: false,
+                    ..CastOptions::default()
+                };
+                self.values = cast_with_options(&self.values, &DataType::Utf8, &options)?;
+            }
             _ => {}
         }
         Ok(self)

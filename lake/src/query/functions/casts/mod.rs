@@ -107,13 +107,12 @@ pub(in crate::query) fn differs(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// Whether values are texts.
-pub(in crate::query) fn is_text(data_type: &DataType) -> bool {
+fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
 /// Whether values are bytes.
-pub(in crate::query) fn is_bytes(data_type: &DataType) -> bool {
+fn is_bytes(data_type: &DataType) -> bool {
     use DataType as T;
     matches!(
         data_type,

@@ -27,7 +27,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         takes: &[Any],
         gives: Gives::Integer(length),
         what: "The number of characters of a text, of bytes, or of items of a list.",
-        syntax: "length(value)",
+        syntax: "character_length(value)",
         example: "length(decode('c3b1', 'hex')) = 2",
         ..Definition::PLAIN
     },
