@@ -197,7 +197,7 @@ fn add_rows(table: &mut Table, batch: &RecordBatch) -> Result<()> {
 }
 
 /// The text without characters that would drive the terminal.
-fn printable(text: String) -> Cell {
+pub fn printable(text: String) -> Cell {
     Cell::new(text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}"))
 }
 

@@ -4,12 +4,13 @@ use arrow::array::{Array, RecordBatch};
 use arrow::compute::{SortOptions, sort_to_indices, take_record_batch};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use comfy_table::Cell;
 use cordada_core::{Context, Result};
 use cordada_project::{PERSON_KEY, PersonPart, PersonView, Project};
 
 use crate::Outcome;
 use crate::cli::Shown;
-use crate::output::{grouped, json_array, new_table, table};
+use crate::output::{grouped, json_array, new_table, printable, table};
 
 /// A single row with more columns than this is printed as a list of them.
 const COLUMNS: usize = 8;
@@ -80,7 +81,7 @@ fn print_list(row: &RecordBatch) -> Result<()> {
     for (field, column) in row.schema().fields().iter().zip(row.columns()) {
         let cell = ArrayFormatter::try_new(column, &options).doing(doing)?;
         let cell = cell.value(0).try_to_string().doing(doing)?;
-        list.add_row([field.name().clone(), harmless(&cell)]);
+        list.add_row([Cell::new(field.name()), printable(cell)]);
     }
     println!("{list}");
     Ok(())
