@@ -2,6 +2,7 @@
 
 import csv
 import datetime
+import re
 
 import pytest
 
@@ -21,7 +22,7 @@ SQL = {
     ),
     "sql/marts/consents.sql": (
         "{{ config(materialized='table') }}\n"
-        "select cast(person as varchar) as customer_id, purpose, status, until as valid_until\n"
+        "select cast(person as varchar) as customer_id, purpose, status, ends_on as valid_until\n"
         "from {{ source('shop', 'decisions') }}"
     ),
     "sql/marts/marts.yml": (
@@ -57,7 +58,7 @@ def shop(project):
     people = "".join([person(1, 5), person(2, 1), person(3, 9, "Lugo"), person(4, 4), person(5, 7)])
     decisions = "".join([decision(1), decision(2), decision(3), decision(4, until=LONG_AGO), decision(5, "withdrawn")])
     project.write(SQL)
-    project.write({"people/1.csv": PEOPLE + people, "decisions/1.csv": "person;purpose;status;until\n" + decisions})
+    project.write({"people/1.csv": PEOPLE + people, "decisions/1.csv": "person;purpose;status;ends_on\n" + decisions})
     project.run("ingest")
     project.run("build")
     return project
@@ -89,7 +90,7 @@ def test_a_definition_is_counted_before_it_is_built(shop):
 
 
 def test_who_left_is_not_listed_and_the_history_says_why(shop):
-    shop.write({"people/2.csv": PEOPLE + person(1, 0) + person(2, 8), "decisions/2.csv": "person;purpose;status;until\n" + decision(6)})
+    shop.write({"people/2.csv": PEOPLE + person(1, 0) + person(2, 8), "decisions/2.csv": "person;purpose;status;ends_on\n" + decision(6)})
     shop.run("ingest")
     shop.run("build")
     assert members(shop) == ["2"]
@@ -109,7 +110,7 @@ def test_a_campaign_sends_to_the_members_of_its_segment(shop):
 def test_what_is_wrong_has_its_place(shop):
     shop.write({"segments/far.yml": "from: customers\ninclude:\n  - keen\n"})
     error = shop.run("build", code=2).err
-    assert "in a cycle" in error and "segments/" in error and ":3:5" in error or ":6" in error, error
+    assert "in a cycle" in error and re.search(r"segments/\w+\.yml:\d+:\d+", error), error
     shop.write({"segments/far.yml": "from: customers\nwhere: twon = 'Lugo'\n"})
     error = shop.run("build", code=2).err
     assert "segments/far.yml:2:8" in error and "did you mean `town`?" in error, error
@@ -124,6 +125,6 @@ def test_an_indicator_is_a_column_with_its_definition(shop):
 def test_segments_are_selected_like_models(shop):
     listed = shop.run("ls", "--select", "keen").out
     assert "segments.keen" in listed and "segments.keen__history" in listed and "segments.far " not in listed
-    assert "p." not in shop.run("compile", "keen").err
+    assert "consent" in shop.run("compile", "keen").out
     built = shop.run("build", "--select", "+keen").out
     assert "segments.keen" in built
