@@ -1,7 +1,7 @@
 """Measures Cordada beside its peers, prints the tables and writes docs/benchmarks.md.
 
-Usage: run.py PART[,PART…] [--runs N], where PART is land, database, rest, upsert, serve, collector, growth, syncing or
-all; or endurance, which takes an hour (MINUTES) and is not one of all. Needs an otherwise idle machine.
+Usage: run.py PART[,PART…] [--runs N], where PART is land, database, rest, upsert, serve, collector, growth, syncing,
+identity or all; or endurance, which takes an hour (MINUTES) and is not one of all. Needs an otherwise idle machine.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import database
 import duckdb
 import endurance
 import growth
+import identity
 import land
 import rest
 import serve
@@ -26,10 +27,10 @@ import upsert
 
 ALL = {
     "land": land, "database": database, "rest": rest, "upsert": upsert, "serve": serve, "collector": collector,
-    "growth": growth, "syncing": syncing,
+    "growth": growth, "syncing": syncing, "identity": identity,
 }  # fmt: skip
 PARTS = ALL | {"endurance": endurance}
-PEERS = ["deltalake", "dlt", "duckdb", "pyarrow", "roapi"]
+PEERS = ["deltalake", "dlt", "duckdb", "pyarrow", "roapi", "splink"]
 PAGE = data.ROOT / "docs" / "benchmarks.md"
 
 HEAD = """\
@@ -43,7 +44,7 @@ process's peak. Times drift from machine to machine and from day to day: the rat
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", help="land, database, rest, upsert, serve, collector, growth, syncing, all or endurance; several with commas")
+    parser.add_argument("parts", help="land, database, rest, upsert, serve, collector, growth, syncing, identity, all or endurance; several with commas")
     parser.add_argument("--runs", type=int, default=3, help="runs of each contender (dlt: 1; serve: at least 5)")
     options = parser.parse_args()
     duckdb.sql("set enable_progress_bar = false")
