@@ -50,10 +50,6 @@ impl Values {
 }
 
 impl ValuesBuilder {
-    pub(crate) fn len(&self) -> usize {
-        self.values.len()
-    }
-
     /// The number of a text.
     pub(crate) fn number(&mut self, text: &str) -> u32 {
         if self.values.len() * 4 >= self.slots.len() * 3 {

@@ -70,7 +70,7 @@ impl Codes {
             let start = if at == 0 { 0 } else { ends[at - 1] };
             &codes[start..ends[at]]
         };
-        let mut of_record = |record: u32, into: &mut Vec<u32>| {
+        let of_record = |record: u32, into: &mut Vec<u32>| {
             for value in records.values_of(field, records.row(record)[field]) {
                 for code in of_value(value) {
                     if into.len() < MOST && !into.contains(code) {
