@@ -227,6 +227,13 @@ pub(crate) struct FieldBuilder {
     current: Vec<u32>,
 }
 
+/// The field at a position, with the numbers of all records.
+struct Finished {
+    at: usize,
+    field: Field,
+    numbers: Vec<u32>,
+}
+
 /// How many rows a thread puts together at a time.
 const TOGETHER: usize = 1 << 12;
 
@@ -267,13 +274,13 @@ impl RecordsBuilder {
             .collect();
         order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| keys.get(a.1).cmp(keys.get(b.1))));
         let order: Vec<u32> = order.into_iter().map(|(_, number)| number).collect();
-        let mut states: Vec<Vec<(usize, (Field, Vec<u32>))>> = (0..threads::cores()).map(|_| Vec::new()).collect();
+        let mut states: Vec<Vec<Finished>> = (0..threads::cores()).map(|_| Vec::new()).collect();
         threads::each_of(self.fields.into_iter().enumerate(), &mut states, |made, (at, field)| {
-            made.push((at, field.finish(&order)));
+            made.push(field.finish(at, &order));
         });
-        let mut made: Vec<_> = states.into_iter().flatten().collect();
-        made.sort_unstable_by_key(|(at, _)| *at);
-        let (fields, columns): (Vec<Field>, Vec<Vec<u32>>) = made.into_iter().map(|(_, made)| made).unzip();
+        let mut made: Vec<Finished> = states.into_iter().flatten().collect();
+        made.sort_unstable_by_key(|field| field.at);
+        let (fields, columns): (Vec<Field>, Vec<Vec<u32>>) = made.into_iter().map(|of| (of.field, of.numbers)).unzip();
         let width = fields.len();
         let mut numbers = vec![NONE; order.len() * width];
         let rows = numbers.chunks_mut((TOGETHER * width).max(1)).enumerate();
@@ -340,7 +347,7 @@ impl FieldBuilder {
     ///
     /// Values are numbered anew, as they come in that order: so numbers do not depend on the order of the rows, and what is
     /// known of the values of one record after the other lies in memory one after the other.
-    fn finish(mut self, order: &[u32]) -> (Field, Vec<u32>) {
+    fn finish(mut self, at: usize, order: &[u32]) -> Finished {
         let known = self.values.finish();
         let mut number_of = vec![NONE; known.len()];
         let (mut as_they_come, mut counts) = (Vec::with_capacity(known.len()), Vec::with_capacity(known.len()));
@@ -374,7 +381,7 @@ impl FieldBuilder {
             present: numbers.iter().filter(|number| **number != NONE).count() as u32,
             lists: self.lists,
         };
-        (field, numbers)
+        Finished { at, field, numbers }
     }
 
     /// Ends the record at hand.

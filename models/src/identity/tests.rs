@@ -404,7 +404,7 @@ async fn a_telephone_of_ten_thousand_joins_nobody_and_costs_no_more() {
     let mut rows: Vec<(usize, Row)> = Vec::new();
     for person in 0..PERSONS {
         // Some are known twice, so that there is something to find.
-        for record in 0..if person % 10 == 0 { 2 } else { 1 } {
+        for record in 0..if person.is_multiple_of(10) { 2 } else { 1 } {
             let some = |of: u64, count: u64| hash::mix(person as u64, of) % count;
             let (given, surname) = (rare_name(person, 1), rare_name(person, 2));
             rows.push((
@@ -419,7 +419,9 @@ async fn a_telephone_of_ten_thousand_joins_nobody_and_costs_no_more() {
                         1 + some(4, 12),
                         1 + some(5, 28)
                     )),
-                    (person % 2 == 0).then(|| format!("{given}.{surname}@correo.example")),
+                    person
+                        .is_multiple_of(2)
+                        .then(|| format!("{given}.{surname}@correo.example")),
                     Some("600 111 222".to_owned()),
                     Some(format!("Calle {}, {}", rare_name(person % 500, 6), 1 + some(7, 90))),
                     Some(format!("{:05}", 8_000 + some(8, 400))),
