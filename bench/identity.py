@@ -96,7 +96,7 @@ def contested(title, sort, file, folder, runs, most):
         shutil.rmtree(project / "lake", ignore_errors=True)
         shutil.copytree(project / "landed", project / "lake")
         figures = contest.measured(contest.CORDADA, "build", "--quiet", "--project", project)
-        files = DeltaTable(project / "lake" / "marts" / "persons").file_uris()
+        files = DeltaTable(project / "lake" / "ml" / "persons").file_uris()
         return figures | agreement(file, f"select record_key, person_id as cluster from read_parquet({files})")
 
     def splink():

@@ -104,13 +104,16 @@ class World:
         is_shared, has_twins = size > 1 and draw.is_so(0.5), size > 3 and draw.is_so(0.2)
         parents = [draw.often(self.surnames) for _ in range(4)]
         grown = 1940 + draw.below(50)
-        born = []
+        born, called = [], set()
         for member in range(size):
             year = grown + (draw.below(9) - 4 if member < 2 else 22 + draw.below(14))
             born.append(f"{year}-{1 + draw.below(12):02}-{1 + draw.below(28):02}")
             child = [parents[0], parents[2]]
+            while (first_name := draw.often(self.given)) in called:
+                pass
+            called.add(first_name)
             yield {
-                "first_name": draw.often(self.given),
+                "first_name": first_name,
                 "surnames": child if member > 1 else parents[2 * member : 2 * member + 2],
                 "born_on": born[2] if has_twins and member == 3 else born[member],
                 "phone": telephone if is_shared else self.telephone(),
