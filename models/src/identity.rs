@@ -89,7 +89,7 @@ impl Estimator for Identity {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn further_inputs(&self) -> &'static [FurtherInput] {

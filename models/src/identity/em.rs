@@ -46,13 +46,14 @@ pub(crate) fn fit(counted: &[Counted], fields: &[Kind], records: usize, pairs: f
         rarest: counted.iter().map(|counted| counted.stands_for).fold(1.0, f64::max),
     };
     let parents = parents(fields);
-    let field = |parents: Vec<usize>| FieldModel {
+    let field = |(parents, kind): (Vec<usize>, &Kind)| FieldModel {
         parents,
+        is_home: matches!(kind, Kind::Street | Kind::Address),
         m: [USUAL; 2],
         u: [USUAL; 2],
     };
     let mut model = Model {
-        fields: parents.into_iter().map(field).collect(),
+        fields: parents.into_iter().zip(fields).map(field).collect(),
         // Nobody is anybody else yet: few pairs are of one person.
         prior: (0.3 * records as f64 / pairs.max(1.0)).clamp(1e-15, 0.5),
     };

@@ -44,6 +44,8 @@ pub(crate) struct Scorer<'a> {
     most: Vec<[f64; 2]>,
     /// For each field its parents, as bits.
     parents: Vec<u32>,
+    /// The fields, as bits, that say that a place is the same even where they differ a little.
+    homes: u32,
     /// For each field how rare a value is that so many records have.
     rarities: Vec<[f64; FEW]>,
     /// The fields, those that tell most first.
@@ -83,6 +85,7 @@ impl<'a> Scorer<'a> {
             weights,
             most,
             parents: parents.collect(),
+            homes: (0..model.fields.len()).fold(0, |homes, at| homes | u32::from(model.fields[at].is_home) << at),
             rarities: Vec::new(),
             order,
             prior: model.prior_weight(),
@@ -168,16 +171,27 @@ impl<'a> Scorer<'a> {
                 unequal |= 1 << at;
             }
         }
-        let state = |parents: u32| usize::from(parents != 0 && equal & parents == parents);
+        let (all_parents, homes) = (&self.parents, self.homes);
+        // What a field gets at most in the states that its parents may be in.
+        let in_states = |at: usize, weight: &dyn Fn(usize) -> f64| {
+            let parents = all_parents[at];
+            match parents & !equal {
+                0 => weight(usize::from(parents != 0)),
+                others if others & !(unequal & homes) == 0 => weight(0).max(weight(1)),
+                _ => weight(0),
+            }
+        };
+        let (weights, most) = (&self.weights, &self.most);
         let mut bound = self.prior - least + ROUNDED;
-        for (at, parents) in self.parents.iter().enumerate() {
-            let state = state(*parents);
-            if let Some(value) = self.values[at] {
-                bound += self.weights[at][state][Level::Exact as usize];
+        for (at, value) in self.values.iter().enumerate() {
+            if let Some(value) = value {
+                let rarity = self.rarity(at, *value);
                 // What the parents explain is not rare.
-                bound += if state == 0 { self.rarity(at, value) } else { 0.0 };
+                bound += in_states(at, &|state| {
+                    weights[at][state][Level::Exact as usize] + if state == 0 { rarity } else { 0.0 }
+                });
             } else if unequal & 1 << at != 0 {
-                bound += self.most[at][state];
+                bound += in_states(at, &|state| most[at][state]);
             }
         }
         if bound < 0.0 || kept.has(a, b) {
@@ -197,18 +211,17 @@ impl<'a> Scorer<'a> {
             {
                 level = Level::Close;
                 for other in names.into_iter().filter(|other| *other != at) {
-                    let (state, known) = (state(self.parents[other]), pattern.level(other));
-                    bound += self.weights[other][state][level as usize]
-                        - match known {
-                            Level::Missing => self.most[other][state],
-                            known => self.weights[other][state][known as usize],
-                        };
+                    let before = match pattern.level(other) {
+                        Level::Missing => in_states(other, &|state| most[other][state]),
+                        known => in_states(other, &|state| weights[other][state][known as usize]),
+                    };
+                    bound += in_states(other, &|state| weights[other][state][level as usize]) - before;
                     pattern.set(other, level);
                 }
             }
             pattern.set(at, level);
-            let state = state(self.parents[at]);
-            bound += self.weights[at][state][level as usize] - self.most[at][state];
+            bound +=
+                in_states(at, &|state| weights[at][state][level as usize]) - in_states(at, &|state| most[at][state]);
             if bound < 0.0 {
                 return None;
             }
