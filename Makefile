@@ -90,7 +90,7 @@ fuzz: $(FUZZER)/complete
 	done
 
 bench: $(BENCH_VENV)/complete
-	@echo "==> Measuring against peers, on an otherwise idle machine: about 30 minutes$(TREE)."
+	@echo "==> Measuring against peers, on an otherwise idle machine: about an hour$(TREE)."
 	cargo build --locked
 	cargo build --locked --package cordada-flight-server --example ask
 	CORDADA=$(CORDADA) $(BENCH_VENV)/bin/python bench/run.py $(BENCH)

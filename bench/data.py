@@ -138,3 +138,10 @@ def write_readings(path):
         ) to '{path}' (format parquet)
         """
     )
+
+
+def people(persons):
+    """A Parquet file of the records of so many persons, whose numbers are in the column `person`."""
+    import people
+
+    return once(f"people_{persons}.parquet", lambda path: people.write(path, persons))

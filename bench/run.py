@@ -1,8 +1,8 @@
 """Measures Cordada beside its peers, prints the tables and writes docs/benchmarks.md.
 
 Usage: run.py PART[,PART…] [--runs N], where PART is land, database, rest, upsert, serve, collector, growth, syncing,
-segments, person or all; or endurance, which takes an hour (MINUTES) and is not one of all. Needs an otherwise
-idle machine.
+segments, person, identity or all; or endurance, which takes an hour (MINUTES) and is not one of all. Needs an
+otherwise idle machine.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import database
 import duckdb
 import endurance
 import growth
+import identity
 import land
 import person
 import rest
@@ -29,10 +30,10 @@ import upsert
 
 ALL = {
     "land": land, "database": database, "rest": rest, "upsert": upsert, "serve": serve, "collector": collector,
-    "growth": growth, "syncing": syncing, "segments": segments, "person": person,
+    "growth": growth, "syncing": syncing, "segments": segments, "person": person, "identity": identity,
 }  # fmt: skip
 PARTS = ALL | {"endurance": endurance}
-PEERS = ["deltalake", "dlt", "duckdb", "pyarrow", "roapi"]
+PEERS = ["deltalake", "dlt", "duckdb", "pyarrow", "roapi", "splink"]
 PAGE = data.ROOT / "docs" / "benchmarks.md"
 
 HEAD = """\

@@ -49,9 +49,11 @@ mod plan;
 mod records;
 mod resolve;
 mod rules;
+mod sample;
 mod scores;
 #[cfg(test)]
 pub(crate) mod tests;
+mod threads;
 mod values;
 
 use std::sync::Arc;
@@ -87,7 +89,7 @@ impl Estimator for Identity {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn further_inputs(&self) -> &'static [FurtherInput] {
@@ -183,7 +185,7 @@ fn settings(plan: &Plan) -> Settings {
         join: bits(plan.threshold),
         keep: bits(plan.keep),
         limits: plan.fields.iter().map(|field| field.limit).collect(),
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        threads: threads::cores(),
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) struct Fitted {
 struct FittedField {
     name: String,
     parents: Vec<usize>,
+    is_home: bool,
     #[serde(with = "exact::table")]
     m: Vec<Vec<f64>>,
     #[serde(with = "exact::table")]
@@ -30,6 +31,7 @@ impl Fitted {
         let fields = model.fields.iter().zip(names).map(|(field, name)| FittedField {
             name,
             parents: field.parents.clone(),
+            is_home: field.is_home,
             m: table(&field.m),
             u: table(&field.u),
         });
@@ -50,6 +52,7 @@ impl Fitted {
         };
         let fields = self.fields.iter().map(|field| FieldModel {
             parents: field.parents.clone(),
+            is_home: field.is_home,
             m: of_states(&field.m),
             u: of_states(&field.u),
         });

@@ -46,13 +46,14 @@ pub(crate) fn fit(counted: &[Counted], fields: &[Kind], records: usize, pairs: f
         rarest: counted.iter().map(|counted| counted.stands_for).fold(1.0, f64::max),
     };
     let parents = parents(fields);
-    let field = |parents: Vec<usize>| FieldModel {
+    let field = |(parents, kind): (Vec<usize>, &Kind)| FieldModel {
         parents,
+        is_home: matches!(kind, Kind::Street | Kind::Address),
         m: [USUAL; 2],
         u: [USUAL; 2],
     };
     let mut model = Model {
-        fields: parents.into_iter().map(field).collect(),
+        fields: parents.into_iter().zip(fields).map(field).collect(),
         // Nobody is anybody else yet: few pairs are of one person.
         prior: (0.3 * records as f64 / pairs.max(1.0)).clamp(1e-15, 0.5),
     };
@@ -315,6 +316,73 @@ mod tests {
         let model = fit(&counted(0, 500_000), &KINDS, 1_000, 500_000.0);
         // Of half a million pairs hardly one is taken for one person.
         assert!(model.prior * 500_000.0 < 60.0, "{}", model.prior * 500_000.0);
+    }
+
+    /// How often pairs of `pairs` have each pattern, where each field has these shares of same, nearly same and different
+    /// values, whatever the others have.
+    fn expected(shares: &[[f64; 3]], pairs: f64) -> Vec<(Pattern, f64)> {
+        let mut patterns = vec![(Pattern::default(), pairs)];
+        for (field, shares) in shares.iter().enumerate() {
+            let levels = [Level::Exact, Level::Close, Level::Different];
+            let with = |(pattern, pairs): (Pattern, f64)| {
+                levels.into_iter().zip(shares).map(move |(level, share)| {
+                    let mut pattern = pattern;
+                    pattern.set(field, level);
+                    (pattern, pairs * share)
+                })
+            };
+            patterns = patterns.into_iter().flat_map(with).collect();
+        }
+        patterns
+    }
+
+    #[test]
+    fn what_pairs_were_made_with_is_found_again() {
+        const KINDS: [Kind; 5] = [Kind::GivenName, Kind::Surname, Kind::BornOn, Kind::Email, Kind::City];
+        const M: [[f64; 3]; 5] = [
+            [0.88, 0.09, 0.03],
+            [0.80, 0.15, 0.05],
+            [0.90, 0.07, 0.03],
+            [0.70, 0.10, 0.20],
+            [0.85, 0.03, 0.12],
+        ];
+        const U: [[f64; 3]; 5] = [
+            [0.02, 0.01, 0.97],
+            [0.003, 0.002, 0.995],
+            [0.0001, 0.0004, 0.9995],
+            [0.00002, 0.00001, 0.99997],
+            [0.06, 0.01, 0.93],
+        ];
+        let (records, pairs) = (20_000, 20_000.0 * 19_999.0 / 2.0);
+        for prior in [2e-5, 2e-4] {
+            let mut counts: std::collections::BTreeMap<Pattern, f64> = std::collections::BTreeMap::new();
+            for (shares, pairs) in [(&M, prior * pairs), (&U, (1.0 - prior) * pairs)] {
+                for (pattern, count) in expected(shares, pairs) {
+                    *counts.entry(pattern).or_default() += count;
+                }
+            }
+            // Candidates are those that agree in something that blocks are made of.
+            let is_candidate = |pattern: Pattern| (1..4).any(|field| pattern.level(field) == Level::Exact);
+            let counted: Vec<Counted> = counts
+                .into_iter()
+                .map(|(pattern, count)| Counted {
+                    pattern,
+                    candidates: if is_candidate(pattern) { count } else { 0.0 },
+                    others: if is_candidate(pattern) { 0.0 } else { count },
+                    stands_for: 1.0,
+                })
+                .collect();
+            let model = fit(&counted, &KINDS, records, pairs);
+            let is_near = |found: f64, made: f64, share: f64| (found / made - 1.0).abs() < share;
+            assert!(is_near(model.prior, prior, 0.05), "{} of {prior}", model.prior);
+            for (field, (m, u)) in model.fields.iter().zip(M.iter().zip(&U)) {
+                for (at, level) in [Level::Exact, Level::Close, Level::Different].into_iter().enumerate() {
+                    let (found_m, found_u) = (field.m[0][level as usize], field.u[0][level as usize]);
+                    assert!((found_m - m[at]).abs() < 0.02, "{level:?}: m {found_m} of {}", m[at]);
+                    assert!(is_near(found_u, u[at], 0.05), "{level:?}: u {found_u} of {}", u[at]);
+                }
+            }
+        }
     }
 
     #[test]

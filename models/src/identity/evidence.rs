@@ -85,10 +85,7 @@ impl<'a> Comparer<'a> {
                 (self.of_values(at, a, b), None)
             };
         }
-        let counts = &self.records.fields[field].counts;
-        let shared = of_a
-            .filter(|a| of_b.into_iter().any(|b| *a == b))
-            .min_by_key(|value| counts[*value as usize]);
+        let shared = self.shared(at, a, b);
         if shared.is_some() {
             return (Level::Exact, shared);
         }
@@ -99,6 +96,15 @@ impl<'a> Comparer<'a> {
             }
         }
         (best, None)
+    }
+
+    /// The value that two numbers of a field have both, the rarest if there are several.
+    pub(crate) fn shared(&self, at: usize, a: u32, b: u32) -> Option<u32> {
+        let field = self.fields[at];
+        let (of_a, of_b) = (self.records.values_of(field, a), self.records.values_of(field, b));
+        let counts = &self.records.fields[field].counts;
+        of_a.filter(|a| of_b.into_iter().any(|b| *a == b))
+            .min_by_key(|value| counts[*value as usize])
     }
 
     /// Whether levels of a field are remembered.
@@ -137,12 +143,25 @@ impl<'a> Comparer<'a> {
 
     /// The pattern of a pair with what is only seen across fields: the given name of one is the surname of the other.
     pub(crate) fn with_swapped_names(&self, mut pattern: Pattern, a: u32, b: u32) -> Pattern {
-        let (Some(given), Some(surname)) = (self.given, self.surname) else {
-            return pattern;
-        };
-        if pattern.level(given) != Level::Different && pattern.level(surname) != Level::Different {
-            return pattern;
+        if let Some(names) = self.names()
+            && names.iter().any(|at| pattern.level(*at) == Level::Different)
+            && self.are_names_swapped(a, b)
+        {
+            names.iter().for_each(|at| pattern.set(*at, Level::Close));
         }
+        pattern
+    }
+
+    /// Where given name and surname are in the pattern, if both are.
+    pub(crate) fn names(&self) -> Option<[usize; 2]> {
+        Some([self.given?, self.surname?])
+    }
+
+    /// Whether the given name of each record is the surname of the other.
+    pub(crate) fn are_names_swapped(&self, a: u32, b: u32) -> bool {
+        let Some([given, surname]) = self.names() else {
+            return false;
+        };
         let text = |at: usize, record: u32| match self
             .records
             .values_of(self.fields[at], self.records.row(record)[self.fields[at]])
@@ -151,13 +170,7 @@ impl<'a> Comparer<'a> {
             _ => "",
         };
         let is_same = |a: &str, b: &str| !a.is_empty() && a == b;
-        let one_way = is_same(text(given, a), text(surname, b));
-        let other_way = is_same(text(given, b), text(surname, a));
-        if one_way && other_way {
-            pattern.set(given, Level::Close);
-            pattern.set(surname, Level::Close);
-        }
-        pattern
+        is_same(text(given, a), text(surname, b)) && is_same(text(given, b), text(surname, a))
     }
 }
 

@@ -88,7 +88,7 @@ impl Found {
 pub(super) fn strongest(resolution: &Resolution) -> Vec<Option<Bond>> {
     let mut strongest = vec![None; resolution.labels.len()];
     // The strongest come first.
-    for (edge, outcome) in &resolution.edges {
+    for (edge, outcome) in resolution.edges() {
         if matches!(outcome, Outcome::Joined | Outcome::Within) {
             for (from, to) in [(edge.a, edge.b), (edge.b, edge.a)] {
                 strongest[from as usize].get_or_insert(Bond {
@@ -109,10 +109,7 @@ pub(super) fn pairs(resolution: &Resolution, decided: &Decided) -> Vec<Pair> {
         .links
         .iter()
         .map(|link| pair((link.a, link.b), Reason::Weight));
-    let others = resolution
-        .edges
-        .iter()
-        .filter(|(edge, _)| edge.reason != Reason::Weight);
+    let others = resolution.edges().filter(|(edge, _)| edge.reason != Reason::Weight);
     let others = others.map(|(edge, _)| pair((edge.a, edge.b), edge.reason));
     let never = decided.never.iter().map(|of| pair(*of, Reason::Decision));
     let mut pairs: Vec<Pair> = weighed.chain(others).chain(never).collect();
@@ -166,18 +163,11 @@ pub(super) fn quality(
         ("joined_by_decision", Reason::Decision),
     ] {
         let joined = resolution
-            .edges
-            .iter()
+            .edges()
             .filter(|(edge, outcome)| edge.reason == reason && *outcome == Outcome::Joined);
         add(name, None, joined.count() as f64);
     }
-    let outcomes = |wanted: Outcome| {
-        resolution
-            .edges
-            .iter()
-            .filter(|(_, outcome)| *outcome == wanted)
-            .count() as f64
-    };
+    let outcomes = |wanted: Outcome| resolution.edges().filter(|(_, outcome)| *outcome == wanted).count() as f64;
     add("links_refused", None, outcomes(Outcome::Refused));
     add("links_forbidden", None, outcomes(Outcome::Forbidden));
     add("decisions_link", None, decided.link.len() as f64);

@@ -50,7 +50,6 @@ pub(crate) fn name<'a>(labels: &[u32], before: &[Option<Uuid>], gone: &[Uuid], k
         .collect();
     claims.sort_unstable_by(|a, b| b.0.cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
     let mut of_label: Vec<Option<Uuid>> = vec![None; labels.len()];
-    let mut taken: HashSet<Uuid> = gone.iter().copied().collect();
     let mut kept: HashSet<Uuid> = HashSet::new();
     for (_, id, label) in &claims {
         let place = &mut of_label[*label as usize];
@@ -58,13 +57,18 @@ pub(crate) fn name<'a>(labels: &[u32], before: &[Option<Uuid>], gone: &[Uuid], k
             *place = Some(*id);
         }
     }
-    taken.extend(claims.iter().map(|(_, id, _)| *id));
+    let mut taken: Vec<Uuid> = claims
+        .iter()
+        .map(|(_, id, _)| *id)
+        .chain(gone.iter().copied())
+        .collect();
+    taken.sort_unstable();
     for record in 0..labels.len() {
         if labels[record] as usize == record && of_label[record].is_none() {
-            let fresh = (0..)
+            // Those made of other keys are others.
+            of_label[record] = (0..)
                 .map(|attempt| made_of(key(record as u32), attempt))
-                .find(|id| taken.insert(*id));
-            of_label[record] = fresh;
+                .find(|id| taken.binary_search(id).is_err());
         }
     }
     let ids: Vec<Uuid> = labels

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, RecordBatch, StringArray};
-use arrow::compute::{cast, filter_record_batch};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int64Type, TimeUnit};
 use cordada_core::{Context, Error, Result};
 use cordada_lake::estimator::Rows;
@@ -11,57 +11,53 @@ use futures::TryStreamExt;
 use uuid::Uuid;
 
 use super::decisions::{Decision, Verdict};
-use super::hash;
 use super::kind::Kind;
 use super::normalise::name;
 use super::plan::{DecisionColumns, Plan};
 use super::records::{FieldBuilder, FieldSpec, Records, RecordsBuilder};
+use super::sample::Sample;
+use super::threads;
 
 /// Reads all records.
 pub(super) async fn records(rows: &Arc<dyn Rows>, plan: &Plan) -> Result<Records> {
-    chosen(rows, plan, u64::MAX).await
-}
-
-/// Reads about `most` records, whichever they are, in whatever order they come: those whose keys have the least hashes.
-///
-/// A part of the records has that part of the pairs squared, of one person and of others alike, so that it teaches the
-/// same weights.
-pub(super) async fn some_records(rows: &Arc<dyn Rows>, plan: &Plan, most: usize) -> Result<Records> {
-    let mut count = 0;
+    let mut builder = builder(plan);
     let mut batches = rows.read().await?;
     while let Some(batch) = batches.try_next().await.doing(doing)? {
-        count += batch.num_rows();
-    }
-    drop(batches);
-    let part = (u128::from(u64::MAX) * most as u128).checked_div(count as u128);
-    chosen(
-        rows,
-        plan,
-        part.and_then(|part| u64::try_from(part).ok()).unwrap_or(u64::MAX),
-    )
-    .await
-}
-
-/// Reads the records whose keys have hashes of at most `most`.
-async fn chosen(rows: &Arc<dyn Rows>, plan: &Plan, most: u64) -> Result<Records> {
-    let specs: Vec<FieldSpec> = plan.fields.iter().map(|field| field.spec.clone()).collect();
-    let mut builder = RecordsBuilder::new(&specs, plan.customs);
-    let mut batches = rows.read().await?;
-    while let Some(batch) = batches.try_next().await.doing(doing)? {
-        match most {
-            u64::MAX => add(&mut builder, &batch, plan)?,
-            _ => {
-                let keys = texts(batch.column(plan.key))?;
-                let is_chosen = |key: Option<&str>| Some(key.is_none_or(|key| hash::of_bytes(key.as_bytes()) <= most));
-                let chosen: BooleanArray = keys.iter().map(is_chosen).collect();
-                add(&mut builder, &filter_record_batch(&batch, &chosen).doing(doing)?, plan)?;
-            }
-        }
+        add(&mut builder, &batch, plan)?;
         // Others may run between two batches.
         tokio::task::yield_now().await;
     }
     drop(batches);
     super::compute(move || Ok(builder.finish())).await
+}
+
+/// Reads about `most` records.
+///
+/// A part of the records has that part of the pairs squared, of one person and of others alike, so that it teaches the
+/// same weights.
+pub(super) async fn some_records(rows: &Arc<dyn Rows>, plan: &Plan, most: usize) -> Result<Records> {
+    let columns = plan.fields.iter().flat_map(|field| &field.columns);
+    let columns: Vec<usize> = columns.chain(&plan.whole_name).chain([&plan.key]).copied().collect();
+    let mut sample = Sample::new(most);
+    let mut batches = rows.read().await?;
+    while let Some(batch) = batches.try_next().await.doing(doing)? {
+        sample
+            .add(&batch, &texts(batch.column(plan.key))?, &columns)
+            .doing(doing)?;
+        tokio::task::yield_now().await;
+    }
+    drop(batches);
+    let mut builder = builder(plan);
+    for batch in sample.finish().doing(doing)? {
+        add(&mut builder, &batch, plan)?;
+        tokio::task::yield_now().await;
+    }
+    super::compute(move || Ok(builder.finish())).await
+}
+
+fn builder(plan: &Plan) -> RecordsBuilder {
+    let specs: Vec<FieldSpec> = plan.fields.iter().map(|field| field.spec.clone()).collect();
+    RecordsBuilder::new(&specs, plan.customs)
 }
 
 fn add(builder: &mut RecordsBuilder, batch: &RecordBatch, plan: &Plan) -> Result<()> {
@@ -116,18 +112,14 @@ fn add(builder: &mut RecordsBuilder, batch: &RecordBatch, plan: &Plan) -> Result
         }
     };
     // Fields know nothing of each other.
-    let fill = &fill;
-    let mut work: Vec<_> = builder.fields.iter_mut().zip(&columns).zip(&plan.fields).collect();
-    let others = work.split_off(work.len() / 2);
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            others
-                .into_iter()
-                .for_each(|((field, columns), planned)| fill(field, columns, planned.spec.kind))
-        });
-        work.into_iter()
-            .for_each(|((field, columns), planned)| fill(field, columns, planned.spec.kind));
-    });
+    let work = builder.fields.iter_mut().zip(&columns).zip(&plan.fields);
+    threads::each_of(
+        work,
+        &mut vec![(); threads::cores()],
+        |(), ((field, columns), planned)| {
+            fill(field, columns, planned.spec.kind);
+        },
+    );
     Ok(())
 }
 

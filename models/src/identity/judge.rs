@@ -100,6 +100,7 @@ mod tests {
     fn model() -> Model {
         let field = |u: f64| FieldModel {
             parents: Vec::new(),
+            is_home: false,
             m: [[0.0, 0.9, 0.04, 0.02, 0.02, 0.02]; 2],
             u: [[0.0, u, u, u, u, 1.0 - 4.0 * u]; 2],
         };

@@ -15,6 +15,8 @@ pub(crate) type Shares = [f64; Level::COUNT];
 pub(crate) struct FieldModel {
     /// The fields that it depends on.
     pub parents: Vec<usize>,
+    /// Whether values that are nearly the same are of one place: streets, of which the flat is left out.
+    pub is_home: bool,
     /// Among pairs of one person: where its parents are not all the same, and where they are.
     pub m: [Shares; 2],
     /// The same among pairs of others.
@@ -33,8 +35,12 @@ impl Model {
     /// Whether the parents of a field are all the same, as a position.
     pub(crate) fn state(&self, field: usize, pattern: Pattern) -> usize {
         let parents = &self.fields[field].parents;
-        let are_same = !parents.is_empty() && parents.iter().all(|parent| pattern.level(*parent) == Level::Exact);
-        usize::from(are_same)
+        let is_same = |parent: &usize| match pattern.level(*parent) {
+            Level::Exact => true,
+            Level::Close | Level::Similar => self.fields[*parent].is_home,
+            _ => false,
+        };
+        usize::from(!parents.is_empty() && parents.iter().all(is_same))
     }
 
     /// How much more likely a level is among pairs of one person, in bits.

@@ -11,13 +11,14 @@ use cordada_lake::estimator::Relations;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::stream;
+use futures::{StreamExt, TryFutureExt, stream};
 
 use super::clusters::Reason;
 use super::found::{Found, Measure, Pair};
 use super::ids::ChangeKind;
 use super::model::probability;
 use super::plan::output;
+use super::threads;
 
 pub(super) const PERSON_ID: &str = "person_id";
 
@@ -92,12 +93,14 @@ pub(super) fn streams(found: &Arc<Found>, schemas: &Relations<SchemaRef>) -> Rel
     let of = |schema: &SchemaRef,
               rows: usize,
               batch: fn(&Found, &SchemaRef, std::ops::Range<usize>) -> Result<RecordBatch>| {
-        let (found, schema) = (Arc::clone(found), Arc::clone(schema));
-        let of_batch = Arc::clone(&schema);
-        let batches = (0..rows)
-            .step_by(ROWS)
-            .map(move |from| batch(&found, &of_batch, from..rows.min(from + ROWS)).map_err(DataFusionError::from));
-        Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter(batches))) as SendableRecordBatchStream
+        let (found, of_batch) = (Arc::clone(found), Arc::clone(schema));
+        let batches = stream::iter((0..rows).step_by(ROWS)).map(move |from| {
+            let (found, schema) = (Arc::clone(&found), Arc::clone(&of_batch));
+            let made = super::compute(move || batch(&found, &schema, from..rows.min(from + ROWS)));
+            made.map_err(DataFusionError::from)
+        });
+        let batches = batches.buffered(threads::cores());
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), batches)) as SendableRecordBatchStream
     };
     let further = &schemas.further;
     Relations {

@@ -1,16 +1,19 @@
 //! The records of one run, as numbers of their values, in an order that does not depend on the order of the rows.
 
-use super::hash;
 use super::kind::Kind;
 use super::normalise::phone::Dialling;
 use super::normalise::{address, company, date, email, name, national_id, text};
 use super::values::{Values, ValuesBuilder};
+use super::{hash, threads};
 
 /// What is not there.
 pub(crate) const NONE: u32 = 0;
 
 /// The bit of a number that stands for several values.
 const LIST: u32 = 1 << 31;
+
+/// How many times it is guessed where a key is, before it is looked for in halves.
+const GUESSES: u32 = 12;
 
 /// What is compared: columns of one meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,16 +92,25 @@ impl Records {
 
     /// The records by key.
     pub(crate) fn by_key(&self) -> impl Fn(&str) -> Option<u32> {
-        let hash_at = |at: u32| hash::of_bytes(self.key(at).as_bytes());
         move |key| {
             let wanted = hash::of_bytes(key.as_bytes());
             let (mut from, mut to) = (0, self.len() as u32);
+            // Hashes are spread evenly, so that where one is can be told from those around it.
+            let (mut low, mut high) = (0, u64::MAX);
+            let mut guesses = 0;
             while from < to {
-                let middle = from + (to - from) / 2;
-                if (hash_at(middle), self.key(middle)) < (wanted, key) {
-                    from = middle + 1;
+                let part = match high - low {
+                    width if width > 0 && guesses < GUESSES => (wanted - low) as f64 / width as f64,
+                    _ => 0.5,
+                };
+                let middle = from + ((f64::from(to - from) * part) as u32).min(to - from - 1);
+                guesses += 1;
+                let here = self.key(middle);
+                let hash = hash::of_bytes(here.as_bytes());
+                if (hash, here) < (wanted, key) {
+                    (from, low) = (middle + 1, hash);
                 } else {
-                    to = middle;
+                    (to, high) = (middle, hash);
                 }
             }
             Some(from).filter(|at| (*at as usize) < self.len() && self.key(*at) == key)
@@ -107,6 +119,9 @@ impl Records {
 
     /// Takes values away that more than `limit` differently named records share. Says how many values that were.
     pub(crate) fn limit(&mut self, field: usize, limit: usize) -> usize {
+        if self.fields[field].counts.iter().all(|count| *count as usize <= limit) {
+            return 0;
+        }
         let names: Vec<usize> = (0..self.fields.len())
             .filter(|at| self.fields[*at].kind.is_name())
             .collect();
@@ -212,6 +227,16 @@ pub(crate) struct FieldBuilder {
     current: Vec<u32>,
 }
 
+/// The field at a position, with the numbers of all records.
+struct Finished {
+    at: usize,
+    field: Field,
+    numbers: Vec<u32>,
+}
+
+/// How many rows a thread puts together at a time.
+const TOGETHER: usize = 1 << 12;
+
 /// How many texts a field remembers what they were normalised to.
 const KNOWN: usize = 1 << 14;
 
@@ -249,35 +274,24 @@ impl RecordsBuilder {
             .collect();
         order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| keys.get(a.1).cmp(keys.get(b.1))));
         let order: Vec<u32> = order.into_iter().map(|(_, number)| number).collect();
-        let width = self.fields.len();
+        let mut states: Vec<Vec<Finished>> = (0..threads::cores()).map(|_| Vec::new()).collect();
+        threads::each_of(self.fields.into_iter().enumerate(), &mut states, |made, (at, field)| {
+            made.push(field.finish(at, &order));
+        });
+        let mut made: Vec<Finished> = states.into_iter().flatten().collect();
+        made.sort_unstable_by_key(|field| field.at);
+        let (fields, columns): (Vec<Field>, Vec<Vec<u32>>) = made.into_iter().map(|of| (of.field, of.numbers)).unzip();
+        let width = fields.len();
         let mut numbers = vec![NONE; order.len() * width];
-        let mut fields = Vec::with_capacity(width);
-        for (at, field) in self.fields.into_iter().enumerate() {
-            let mut counts = vec![0; field.values.len()];
-            let mut present = 0;
-            for (record, key) in order.iter().enumerate() {
-                let number = field.numbers[*key as usize];
-                numbers[record * width + at] = number;
-                present += u32::from(number != NONE);
-                match number {
-                    NONE => {}
-                    _ if number & LIST != 0 => {
-                        field.lists[(number & !LIST) as usize]
-                            .iter()
-                            .for_each(|value| counts[*value as usize] += 1);
-                    }
-                    _ => counts[number as usize - 1] += 1,
+        let rows = numbers.chunks_mut((TOGETHER * width).max(1)).enumerate();
+        threads::each_of(rows, &mut vec![(); threads::cores()], |(), (at, rows)| {
+            for (record, row) in rows.chunks_exact_mut(width).enumerate() {
+                for (number, column) in row.iter_mut().zip(&columns) {
+                    *number = column[at * TOGETHER + record];
                 }
             }
-            fields.push(Field {
-                name: field.spec.name,
-                kind: field.spec.kind,
-                values: field.values.finish(),
-                counts,
-                present,
-                lists: field.lists,
-            });
-        }
+        });
+        drop(columns);
         let mut records = Records {
             fields,
             keys,
@@ -327,6 +341,47 @@ impl FieldBuilder {
         if number != NONE && !self.current.contains(&(number - 1)) {
             self.current.push(number - 1);
         }
+    }
+
+    /// The field, and the numbers of the records in this order.
+    ///
+    /// Values are numbered anew, as they come in that order: so numbers do not depend on the order of the rows, and what is
+    /// known of the values of one record after the other lies in memory one after the other.
+    fn finish(mut self, at: usize, order: &[u32]) -> Finished {
+        let known = self.values.finish();
+        let mut number_of = vec![NONE; known.len()];
+        let (mut as_they_come, mut counts) = (Vec::with_capacity(known.len()), Vec::with_capacity(known.len()));
+        let mut renumber = |value: u32| {
+            let number = &mut number_of[value as usize];
+            if *number == NONE {
+                as_they_come.push(value);
+                counts.push(0);
+                *number = as_they_come.len() as u32;
+            }
+            counts[*number as usize - 1] += 1;
+            *number
+        };
+        let numbers: Vec<u32> = order
+            .iter()
+            .map(|key| match self.numbers[*key as usize] {
+                NONE => NONE,
+                list if list & LIST != 0 => {
+                    let values = &mut self.lists[(list & !LIST) as usize];
+                    values.iter_mut().for_each(|value| *value = renumber(*value) - 1);
+                    list
+                }
+                value => renumber(value - 1),
+            })
+            .collect();
+        let field = Field {
+            name: self.spec.name,
+            kind: self.spec.kind,
+            values: known.in_order(&as_they_come),
+            counts,
+            present: numbers.iter().filter(|number| **number != NONE).count() as u32,
+            lists: self.lists,
+        };
+        Finished { at, field, numbers }
     }
 
     /// Ends the record at hand.

@@ -33,8 +33,15 @@ pub(crate) struct Resolution {
     pub labels: Vec<u32>,
     /// The pairs that were worth keeping.
     pub links: Vec<Link>,
+    edges: Vec<Edge>,
+    outcomes: Vec<Outcome>,
+}
+
+impl Resolution {
     /// All reasons to join, in the order in which they were taken, and what became of each.
-    pub edges: Vec<(Edge, Outcome)>,
+    pub(crate) fn edges(&self) -> impl Iterator<Item = (&Edge, Outcome)> {
+        self.edges.iter().zip(self.outcomes.iter().copied())
+    }
 }
 
 /// Takes away what too many share, and says how many values of each field that were.
@@ -95,6 +102,7 @@ pub(crate) fn resolve(
     Some(Resolution {
         labels: clusters.labels(),
         links,
-        edges: edges.into_iter().zip(outcomes).collect(),
+        edges,
+        outcomes,
     })
 }

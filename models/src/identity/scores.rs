@@ -1,27 +1,36 @@
 //! What pairs weigh with how rare their values are, and which of them are worth keeping.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::blocking::{Passes, Scratch, for_each_pair, shares_block};
 use super::comparison::Level;
 use super::em::Counted;
 use super::evidence::{Comparer, Pattern, compared};
-use super::hash;
 use super::model::Model;
 use super::records::{NONE, Records};
+use super::{hash, threads};
 
 /// A pair that may be of one person.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Link {
     pub a: u32,
     pub b: u32,
-    pub pattern: Pattern,
     pub weight: f64,
+}
+
+impl Link {
+    fn pair(&self) -> (u32, u32) {
+        (self.a, self.b)
+    }
 }
 
 /// How many records are imagined beside those that there are, so that among few of them none is taken for frequent.
 const UNSEEN: f64 = 50.0;
+
+/// What sums of the same numbers may differ by, when they are added in another order.
+const ROUNDED: f64 = 1e-6;
 
 /// Weighs pairs.
 #[derive(Debug)]
@@ -29,16 +38,25 @@ pub(crate) struct Scorer<'a> {
     records: &'a Records,
     model: &'a Model,
     comparer: Comparer<'a>,
-    /// For each field, state of its parent and level.
+    /// For each field, state of its parents and level.
     weights: Vec<[[f64; Level::COUNT]; 2]>,
-    /// For each field the most that a pair whose values are the same, or are not, can get, how rare they are aside.
-    most: Vec<(f64, f64)>,
+    /// For each field and state of its parents, the most that a pair can get whose values are not the same.
+    most: Vec<[f64; 2]>,
+    /// For each field its parents, as bits.
+    parents: Vec<u32>,
+    /// The fields, as bits, that say that a place is the same even where they differ a little.
+    homes: u32,
+    /// For each field how rare a value is that so many records have.
+    rarities: Vec<[f64; FEW]>,
     /// The fields, those that tell most first.
     order: Vec<usize>,
     prior: f64,
     /// Room for the values of a pair.
     values: Vec<Option<u32>>,
 }
+
+/// Of so many records and more, how rare a value is is computed each time.
+const FEW: usize = 64;
 
 impl<'a> Scorer<'a> {
     pub(crate) fn new(records: &'a Records, model: &'a Model) -> Self {
@@ -47,42 +65,49 @@ impl<'a> Scorer<'a> {
         };
         let weights: Vec<[[f64; Level::COUNT]; 2]> = (0..model.fields.len()).map(of_field).collect();
         let comparer = Comparer::new(records);
-        let most: Vec<(f64, f64)> = weights
+        let (exact, different) = (Level::Exact as usize, Level::Different as usize);
+        let most: Vec<[f64; 2]> = weights
             .iter()
-            .map(|weights| {
-                let exact = Level::Exact as usize;
-                let unequal = weights.iter().flat_map(|levels| levels[exact + 1..].iter());
-                (
-                    weights[0][exact].max(weights[1][exact]),
-                    unequal.fold(f64::MIN, |most, weight| most.max(*weight)),
-                )
-            })
+            .map(|of_states| of_states.map(|levels| levels[exact + 1..].iter().copied().fold(f64::MIN, f64::max)))
             .collect();
         // What is most different from what it could be tells most; what is remembered costs least.
-        let different = Level::Different as usize;
         let told = |at: usize| {
-            let told = most[at].1 - weights[at][0][different].max(weights[at][1][different]);
+            let told = most[at][0] - weights[at][0][different];
             if comparer.remembers(at) { 3.0 * told } else { told }
         };
         let mut order: Vec<usize> = (0..weights.len()).collect();
         order.sort_by(|a, b| told(*b).total_cmp(&told(*a)).then(a.cmp(b)));
-        Self {
+        let parents = model.fields.iter();
+        let parents = parents.map(|field| field.parents.iter().fold(0, |parents, at| parents | 1 << at));
+        let mut scorer = Self {
             records,
             model,
-            comparer,
             weights,
             most,
+            parents: parents.collect(),
+            homes: (0..model.fields.len()).fold(0, |homes, at| homes | u32::from(model.fields[at].is_home) << at),
+            rarities: Vec::new(),
             order,
             prior: model.prior_weight(),
-            values: Vec::new(),
-        }
+            values: vec![None; comparer.fields.len()],
+            comparer,
+        };
+        let of_field = |at: usize| std::array::from_fn(|count| scorer.rarity_of(at, count as u32));
+        scorer.rarities = (0..scorer.weights.len()).map(of_field).collect();
+        scorer
     }
 
     /// How much more an agreement weighs because the value is rare, or less because many have it.
     fn rarity(&self, at: usize, value: u32) -> f64 {
+        let count = self.records.fields[self.comparer.fields[at]].counts[value as usize];
+        let known = self.rarities[at].get(count as usize);
+        known.copied().unwrap_or_else(|| self.rarity_of(at, count))
+    }
+
+    fn rarity_of(&self, at: usize, count: u32) -> f64 {
         let field = &self.records.fields[self.comparer.fields[at]];
         let usual = self.model.fields[at].u[0][Level::Exact as usize];
-        let others = f64::from(field.counts[value as usize].max(2) - 1) + UNSEEN * usual;
+        let others = f64::from(count.max(2) - 1) + UNSEEN * usual;
         let share = others / (f64::from(field.present.max(2) - 1) + UNSEEN);
         (usual / share).log2()
     }
@@ -124,51 +149,121 @@ impl<'a> Scorer<'a> {
         self.comparer.with_swapped_names(pattern, a, b)
     }
 
-    /// The pair, if it weighs at least `least`. Texts are only compared as long as it can.
-    pub(crate) fn link(&mut self, a: u32, b: u32, least: f64) -> Option<Link> {
+    /// The pair, if it weighs at least `least` and is not among those that are `kept`. Texts are only compared as long as
+    /// it can.
+    fn link(&mut self, a: u32, b: u32, least: f64, kept: &Kept) -> Option<Link> {
         let (row_a, row_b) = (self.records.row(a), self.records.row(b));
-        let mut bound = self.prior;
-        let mut unequal = 0u32;
-        for at in 0..self.comparer.fields.len() {
-            let field = self.comparer.fields[at];
-            let (number_a, number_b) = (row_a[field], row_b[field]);
+        let mut pattern = Pattern::default();
+        let (mut equal, mut unequal) = (0u32, 0u32);
+        for (at, field) in self.comparer.fields.iter().enumerate() {
+            let (number_a, number_b) = (row_a[*field], row_b[*field]);
+            self.values[at] = None;
             if number_a == NONE || number_b == NONE {
                 continue;
             }
-            if number_a == number_b {
-                let values = self.records.values_of(field, number_a);
-                bound += self.most[at].0 + values.map(|value| self.rarity(at, value)).fold(0.0, f64::max);
+            if number_a == number_b || self.records.is_several(number_a, number_b) {
+                self.values[at] = self.comparer.shared(at, number_a, number_b);
+            }
+            if self.values[at].is_some() {
+                pattern.set(at, Level::Exact);
+                equal |= 1 << at;
             } else {
                 unequal |= 1 << at;
-                // One of several values may be the same.
-                bound += if self.records.is_several(number_a, number_b) {
-                    f64::INFINITY
-                } else {
-                    self.most[at].1
-                };
             }
         }
-        for at in self.order.iter().filter(|at| unequal & 1 << **at != 0) {
-            if bound < least {
-                return None;
+        let (all_parents, homes) = (&self.parents, self.homes);
+        // What a field gets at most in the states that its parents may be in.
+        let in_states = |at: usize, weight: &dyn Fn(usize) -> f64| {
+            let parents = all_parents[at];
+            match parents & !equal {
+                0 => weight(usize::from(parents != 0)),
+                others if others & !(unequal & homes) == 0 => weight(0).max(weight(1)),
+                _ => weight(0),
             }
-            let level = self.comparer.level(*at, a, b).0;
-            if bound.is_finite() {
-                bound += self.weights[*at]
-                    .iter()
-                    .map(|of_state| of_state[level as usize])
-                    .fold(f64::MIN, f64::max)
-                    - self.most[*at].1;
+        };
+        let (weights, most) = (&self.weights, &self.most);
+        let mut bound = self.prior - least + ROUNDED;
+        for (at, value) in self.values.iter().enumerate() {
+            if let Some(value) = value {
+                let rarity = self.rarity(at, *value);
+                // What the parents explain is not rare.
+                bound += in_states(at, &|state| {
+                    weights[at][state][Level::Exact as usize] + if state == 0 { rarity } else { 0.0 }
+                });
+            } else if unequal & 1 << at != 0 {
+                bound += in_states(at, &|state| most[at][state]);
             }
         }
-        if bound < least {
+        if bound < 0.0 || kept.has(a, b) {
             return None;
         }
-        let mut values = std::mem::take(&mut self.values);
-        let pattern = self.compare(a, b, &mut values);
-        let weight = self.total(pattern, &values);
-        self.values = values;
-        (weight >= least).then_some(Link { a, b, pattern, weight })
+        let names = self
+            .comparer
+            .names()
+            .filter(|names| names.iter().all(|at| unequal & 1 << at != 0));
+        for at in self.order.iter().copied() {
+            if unequal & 1 << at == 0 || pattern.level(at) != Level::Missing {
+                continue;
+            }
+            let mut level = self.comparer.level(at, a, b).0;
+            if let Some(names) = names.filter(|names| level == Level::Different && names.contains(&at))
+                && self.comparer.are_names_swapped(a, b)
+            {
+                level = Level::Close;
+                for other in names.into_iter().filter(|other| *other != at) {
+                    let before = match pattern.level(other) {
+                        Level::Missing => in_states(other, &|state| most[other][state]),
+                        known => in_states(other, &|state| weights[other][state][known as usize]),
+                    };
+                    bound += in_states(other, &|state| weights[other][state][level as usize]) - before;
+                    pattern.set(other, level);
+                }
+            }
+            pattern.set(at, level);
+            bound +=
+                in_states(at, &|state| weights[at][state][level as usize]) - in_states(at, &|state| most[at][state]);
+            if bound < 0.0 {
+                return None;
+            }
+        }
+        let weight = self.total(pattern, &self.values);
+        (weight >= least).then_some(Link { a, b, weight })
+    }
+}
+
+/// Links in ascending order of their pairs, each once.
+#[derive(Debug, Default, Clone)]
+struct Kept {
+    links: Vec<Link>,
+    /// Where the links of each record with greater ones begin, and where the last ones end.
+    starts: Vec<u32>,
+}
+
+impl Kept {
+    fn has(&self, a: u32, b: u32) -> bool {
+        let Some([from, to]) = self.starts.get(a as usize..a as usize + 2) else {
+            return false;
+        };
+        self.links[*from as usize..*to as usize].iter().any(|link| link.b == b)
+    }
+
+    /// Adds links of `records` records. Some may be the same.
+    fn add(&mut self, records: usize, of_threads: impl Iterator<Item = Vec<Link>>) {
+        let known = self.links.len();
+        of_threads.for_each(|mut links| self.links.append(&mut links));
+        if self.links.len() == known {
+            return;
+        }
+        self.links[known..].sort_unstable_by_key(Link::pair);
+        // What is sorted in two parts is merged.
+        self.links.sort_by_key(Link::pair);
+        self.links.dedup_by_key(|link| link.pair());
+        self.starts.clear();
+        self.starts.resize(records + 1, 0);
+        self.links.iter().for_each(|link| self.starts[link.a as usize + 1] += 1);
+        for record in 0..records {
+            self.starts[record + 1] += self.starts[record];
+        }
     }
 }
 
@@ -181,21 +276,21 @@ pub(crate) fn links(
     threads: usize,
     stop: &AtomicBool,
 ) -> Option<Vec<Link>> {
-    let start = || (Scorer::new(records, model), Vec::new());
-    let found = for_each_pair(records, passes, threads, stop, start, |(scorer, links), a, b| {
+    // Pairs of one person are met in most passes: what earlier ones found is not weighed again.
+    let mut kept = Arc::new(Kept::default());
+    let start = || (Scorer::new(records, model), Vec::new(), Arc::<Kept>::default());
+    let visit = |(scorer, new, kept): &mut (Scorer<'_>, Vec<Link>, Arc<Kept>), a, b| {
         if records.is_company(a) == records.is_company(b) {
-            links.extend(scorer.link(a, b, least));
+            new.extend(scorer.link(a, b, least, kept));
         }
+    };
+    for_each_pair(records, passes, threads, stop, start, visit, |states| {
+        states.iter_mut().for_each(|(_, _, known)| *known = Arc::default());
+        let new = states.iter_mut().map(|(_, new, _)| std::mem::take(new));
+        Arc::make_mut(&mut kept).add(records.len(), new);
+        states.iter_mut().for_each(|(_, _, known)| *known = Arc::clone(&kept));
     })?;
-    let mut links: Vec<Link> = Vec::new();
-    for (_, mut of_thread) in found {
-        // Half of them may be there several times.
-        of_thread.sort_unstable_by_key(|link: &Link| (link.a, link.b));
-        of_thread.dedup_by_key(|link| (link.a, link.b));
-        links.append(&mut of_thread);
-    }
-    links.sort_unstable_by_key(|link| (link.a, link.b));
-    links.dedup_by_key(|link| (link.a, link.b));
+    let mut links = Arc::unwrap_or_clone(kept).links;
     links.shrink_to_fit();
     Some(links)
 }
@@ -238,6 +333,7 @@ pub(crate) fn sample(records: &Records, passes: &Passes, threads: usize, stop: &
                 rest.push((a, b));
             }
         },
+        |_| (),
     )?;
     let (mut alike, mut rest) = (Vec::new(), Vec::new());
     for (of_alike, of_rest) in found {
@@ -297,7 +393,7 @@ fn others(records: &Records, passes: &Passes) -> Vec<(u32, u32)> {
         (a.min(b) as u32, a.max(b) as u32)
     });
     pairs
-        .filter(|(a, b)| a != b && !shares_block(records, passes, *a, *b, &mut scratch))
+        .filter(|(a, b)| a != b && !shares_block(passes, *a, *b, &mut scratch))
         .collect()
 }
 
@@ -312,14 +408,11 @@ fn counts(records: &Records, pairs: &[(u32, u32)], threads: usize) -> BTreeMap<P
         counts
     };
     let mut all = BTreeMap::new();
-    std::thread::scope(|scope| {
-        let parts = pairs.chunks(pairs.len().div_ceil(threads).max(1));
-        let running: Vec<_> = parts.map(|part| scope.spawn(move || count(part))).collect();
-        for counts in running.into_iter().filter_map(|thread| thread.join().ok()) {
-            counts
-                .into_iter()
-                .for_each(|(pattern, count)| *all.entry(pattern).or_default() += count);
+    let parts: Vec<&[(u32, u32)]> = pairs.chunks(pairs.len().div_ceil(threads.max(1)).max(1)).collect();
+    for counts in threads::each(parts.len(), threads, |at| count(parts[at])) {
+        for (pattern, count) in counts {
+            *all.entry(pattern).or_default() += count;
         }
-    });
+    }
     all
 }

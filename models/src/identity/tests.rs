@@ -393,6 +393,65 @@ async fn what_too_many_share_joins_nobody() {
     assert_eq!(groups(&shared), groups(&of(without).await));
 }
 
+/// A name that one person in some thousands has.
+fn rare_name(person: usize, of: u64) -> String {
+    const SYLLABLES: [&str; 16] = [
+        "ba", "ce", "di", "fo", "gu", "ja", "le", "mi", "no", "pu", "ra", "se", "ti", "vo", "xu", "za",
+    ];
+    let bits = hash::mix(person as u64, of);
+    (0..4).map(|at| SYLLABLES[(bits >> (4 * at)) as usize % 16]).collect()
+}
+
+#[tokio::test]
+async fn a_telephone_of_ten_thousand_joins_nobody_and_costs_no_more() {
+    const PERSONS: usize = 10_000;
+    let mut rows: Vec<(usize, Row)> = Vec::new();
+    for person in 0..PERSONS {
+        // Some are known twice, so that there is something to find.
+        for record in 0..if person.is_multiple_of(10) { 2 } else { 1 } {
+            let some = |of: u64, count: u64| hash::mix(person as u64, of) % count;
+            let (given, surname) = (rare_name(person, 1), rare_name(person, 2));
+            rows.push((
+                person,
+                [
+                    Some(format!("r{person}-{record}")),
+                    Some(given.clone()),
+                    Some(surname.clone()),
+                    Some(format!(
+                        "{}-{:02}-{:02}",
+                        1940 + some(3, 60),
+                        1 + some(4, 12),
+                        1 + some(5, 28)
+                    )),
+                    person
+                        .is_multiple_of(2)
+                        .then(|| format!("{given}.{surname}@correo.example")),
+                    Some("600 111 222".to_owned()),
+                    Some(format!("Calle {}, {}", rare_name(person % 500, 6), 1 + some(7, 90))),
+                    Some(format!("{:05}", 8_000 + some(8, 400))),
+                    Some("Madrid".to_owned()),
+                ],
+            ));
+        }
+    }
+    let records = batch(rows.iter().map(|(_, row)| row));
+    let found = run(&inputs(records, &[], 1_000), key_only(), &nothing_before())
+        .await
+        .unwrap();
+    assert_eq!(measure(&found, "values_of_too_many"), 1.0);
+    assert!(measure(&found, "pairs_compared") <= 20.0 * rows.len() as f64);
+    let truth: BTreeMap<&str, usize> = rows
+        .iter()
+        .map(|(person, row)| (row[0].as_deref().unwrap(), *person))
+        .collect();
+    let groups = groups(&found);
+    for group in &groups {
+        let of: BTreeSet<usize> = group.iter().map(|key| truth[key.as_str()]).collect();
+        assert_eq!(of.len(), 1, "{group:?}");
+    }
+    assert_eq!(groups.len(), PERSONS);
+}
+
 #[tokio::test]
 async fn one_login_is_one_person_and_a_checked_number_is_not_two() {
     let rows = people(30, 5);
@@ -683,6 +742,59 @@ proptest! {
                 if let (Some(a), Some(b)) = (persons.get(*a), persons.get(*b)) {
                     prop_assert_ne!(a, b);
                 }
+            }
+            Ok::<(), TestCaseError>(())
+        })?;
+    }
+}
+
+/// The identifier of every person, by all its records.
+fn identified(outputs: &Relations<RecordBatch>) -> BTreeMap<BTreeSet<String>, String> {
+    let mut records: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (key, person) in persons(outputs) {
+        records.entry(person).or_default().insert(key);
+    }
+    records.into_iter().map(|(person, records)| (records, person)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6))]
+
+    #[test]
+    fn twenty_loads_leave_the_ids_of_whom_they_do_not_touch(
+        seed in any::<u64>(),
+        cuts in prop::collection::vec(0usize..=90, 19),
+    ) {
+        let mut rows: Vec<Row> = people(50, seed % 11).into_iter().map(|(_, row)| row).collect();
+        rows.shuffle(&mut SmallRng::seed_from_u64(seed));
+        let mut loads: Vec<usize> = cuts.into_iter().map(|cut| cut.min(rows.len())).collect();
+        loads.push(rows.len());
+        loads.sort_unstable();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut previous = nothing_before();
+            let mut known: BTreeMap<BTreeSet<String>, String> = BTreeMap::new();
+            let mut gone: BTreeSet<String> = BTreeSet::new();
+            for upto in loads {
+                let found = run(&inputs(batch(&rows[..upto]), &[], 16), key_only(), &previous).await.unwrap();
+                let now = identified(&found);
+                for (records, id) in &known {
+                    // Whoever has the same records as before is who he was.
+                    if let Some(same) = now.get(records) {
+                        prop_assert_eq!(same, id);
+                    }
+                }
+                let ids: BTreeSet<String> = now.values().cloned().collect();
+                prop_assert_eq!(ids.len(), now.len());
+                gone.extend(known.into_values().filter(|id| !ids.contains(id)));
+                (known, previous) = (now, published(&found));
+            }
+            // Each identifier that went is in the record of changes.
+            let merges = previous.further["merges"].clone().unwrap().read().await.unwrap();
+            let merges: Vec<RecordBatch> = merges.try_collect().await.unwrap();
+            let from: BTreeSet<&str> = merges.iter().flat_map(|batch| texts(batch, "from_person_id")).collect();
+            for id in &gone {
+                prop_assert!(from.contains(id.as_str()), "{} went unseen", id);
             }
             Ok::<(), TestCaseError>(())
         })?;

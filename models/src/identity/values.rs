@@ -2,7 +2,7 @@
 
 use super::hash;
 
-/// Distinct texts, numbered as they came. The numbers depend on the order of the rows: nothing that is made may.
+/// Distinct texts, numbered as they came.
 #[derive(Debug, Default)]
 pub(crate) struct Values {
     text: String,
@@ -29,16 +29,27 @@ impl Values {
         &self.text[start..self.ends[at]]
     }
 
+    fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.ends.push(self.text.len());
+    }
+
+    /// The same texts in another order, that of these numbers of theirs.
+    pub(crate) fn in_order(&self, numbers: &[u32]) -> Self {
+        let mut values = Self {
+            text: String::with_capacity(self.text.len()),
+            ends: Vec::with_capacity(numbers.len()),
+        };
+        numbers.iter().for_each(|number| values.push(self.get(*number)));
+        values
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|at| self.get(at as u32))
     }
 }
 
 impl ValuesBuilder {
-    pub(crate) fn len(&self) -> usize {
-        self.values.len()
-    }
-
     /// The number of a text.
     pub(crate) fn number(&mut self, text: &str) -> u32 {
         if self.values.len() * 4 >= self.slots.len() * 3 {
@@ -54,8 +65,7 @@ impl ValuesBuilder {
             }
         }
         let number = self.values.len() as u32;
-        self.values.text.push_str(text);
-        self.values.ends.push(self.values.text.len());
+        self.values.push(text);
         self.slots[at] = number + 1;
         number
     }
@@ -94,5 +104,7 @@ mod tests {
         for (text, number) in texts.iter().zip(numbers) {
             assert_eq!(values.get(number), text);
         }
+        let turned = values.in_order(&(0..300).rev().collect::<Vec<_>>());
+        assert!((0..300).all(|at| turned.get(at) == values.get(299 - at)));
     }
 }

@@ -1,9 +1,7 @@
 //! Which passes are made, chosen from the data at hand.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use super::atoms::{self, Atom, Subject};
-use super::blocks::{Cut, Size, largest_that_fits};
+use super::blocks::{Cut, parts, size};
 use crate::identity::records::Records;
 
 /// How many pairs may be compared.
@@ -53,14 +51,11 @@ impl Passes {
         pass.atoms.iter().map(|at| &self.atoms[*at]).collect()
     }
 
-    pub(super) fn cut<'a>(&'a self, records: &'a Records, pass: &Pass) -> Cut<'a> {
+    pub(super) fn cut(&self, pass: &Pass) -> Cut<'_> {
+        let finer = finer(&self.atoms, &pass.atoms);
         Cut {
-            records,
             most: pass.most,
-            finer: finer(&self.atoms, &pass.atoms)
-                .into_iter()
-                .map(|at| &self.atoms[at])
-                .collect(),
+            finer: finer.into_iter().map(|at| &self.atoms[at]).collect(),
         }
     }
 
@@ -85,7 +80,7 @@ pub(crate) fn choose(records: &Records, budget: Budget, threads: usize) -> Passe
         passes.pairs = count * count.saturating_sub(1) / 2;
         return passes;
     }
-    passes.atoms = atoms::of(records);
+    passes.atoms = atoms::of(records, threads);
     let total = budget.pairs_per_record * count;
     let atoms = passes.atoms.len();
     let add = |passes: &mut Passes, mut possible: Vec<Pass>| {
@@ -98,14 +93,14 @@ pub(crate) fn choose(records: &Records, budget: Budget, threads: usize) -> Passe
             }
         }
     };
-    let mut alone = possible(
-        records,
-        &passes.atoms,
-        (0..atoms).map(|at| vec![at]).collect(),
-        total / 2,
-        threads,
-    );
-    alone.retain(|pass| passes.atoms[pass.atoms[0]].is_strong || pass.is_whole && pass.pairs <= SMALL * count);
+    let alone = (0..atoms).filter_map(|at| match passes.atoms[at].is_strong {
+        true => possible(records, &passes.atoms, &[at], total / 2, threads),
+        // One that is not telling has to make small blocks by itself, and few pairs.
+        false => {
+            sized(records, &passes.atoms, &[at], &[], &LIMITS[..1], SMALL * count, threads).filter(|pass| pass.is_whole)
+        }
+    });
+    let alone: Vec<Pass> = alone.collect();
     add(&mut passes, alone);
     // A part that makes small blocks alone needs no other beside it.
     let is_small = |at: usize| passes.chosen.iter().any(|pass| pass.is_whole && pass.atoms == [at]);
@@ -113,55 +108,42 @@ pub(crate) fn choose(records: &Records, budget: Budget, threads: usize) -> Passe
     let pairs = pairs(&passes.atoms)
         .into_iter()
         .filter(|pair| pair.iter().all(|at| !small[*at]));
-    let together = possible(records, &passes.atoms, pairs.collect(), total / PASS_PART, threads);
+    let together: Vec<Pass> = pairs
+        .filter_map(|pair| possible(records, &passes.atoms, &pair, total / PASS_PART, threads))
+        .collect();
     add(&mut passes, together);
     passes
 }
 
-/// The passes that make pairs, and not more than `most`, with blocks as large as that allows.
-fn possible(records: &Records, atoms: &[Atom], combinations: Vec<Vec<usize>>, most: u64, threads: usize) -> Vec<Pass> {
-    let pass = |of: &[usize]| {
-        let parts: Vec<&Atom> = of.iter().map(|at| &atoms[*at]).collect();
-        let finer: Vec<&Atom> = finer(atoms, of).into_iter().map(|at| &atoms[at]).collect();
-        let size = largest_that_fits(records, &parts, &finer, &LIMITS, most);
-        size.filter(|(_, size)| size.pairs > 0).map(
-            |(
-                limit,
-                Size {
-                    pairs,
-                    left_out,
-                    is_whole,
-                },
-            )| Pass {
-                atoms: of.to_vec(),
-                most: limit,
-                pairs,
-                left_out,
-                is_whole,
-            },
-        )
-    };
-    let next = AtomicUsize::new(0);
-    let mut possible: Vec<(usize, Pass)> = std::thread::scope(|scope| {
-        let work = || {
-            let mut made = Vec::new();
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(of) = combinations.get(at) else {
-                    return made;
-                };
-                made.extend(pass(of).map(|pass| (at, pass)));
-            }
-        };
-        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        running
-            .into_iter()
-            .filter_map(|thread| thread.join().ok())
-            .flatten()
-            .collect()
-    });
-    possible.sort_by_key(|(at, _)| *at);
-    possible.into_iter().map(|(_, pass)| pass).collect()
+/// The pass of these parts, if it makes pairs and not more than `budget`, with blocks as large as that allows.
+fn possible(records: &Records, atoms: &[Atom], of: &[usize], budget: u64, threads: usize) -> Option<Pass> {
+    let finer: Vec<&Atom> = finer(atoms, of).into_iter().map(|at| &atoms[at]).collect();
+    sized(records, atoms, of, &finer, &LIMITS, budget, threads)
+}
+
+fn sized(
+    records: &Records,
+    atoms: &[Atom],
+    of: &[usize],
+    finer: &[&Atom],
+    limits: &[usize],
+    budget: u64,
+    threads: usize,
+) -> Option<Pass> {
+    let chosen: Vec<&Atom> = of.iter().map(|at| &atoms[*at]).collect();
+    let entries = parts(records.len(), &chosen, threads);
+    // Mostly the first one is enough, and cuts least.
+    let (first, others) = limits.split_at(1);
+    let size = size(&entries, finer, first, budget, threads)
+        .or_else(|| size(&entries, finer, others, budget, threads))
+        .filter(|size| size.pairs > 0)?;
+    Some(Pass {
+        atoms: of.to_vec(),
+        most: size.most,
+        pairs: size.pairs,
+        left_out: size.left_out,
+        is_whole: size.is_whole,
+    })
 }
 
 /// The pairs of parts that passes can be made of.
@@ -227,9 +209,15 @@ mod tests {
 
     fn visited(records: &Records, passes: &Passes, threads: usize) -> Vec<(u32, u32)> {
         let stop = AtomicBool::new(false);
-        let found = for_each_pair(records, passes, threads, &stop, Vec::new, |pairs, a, b| {
-            pairs.push((a, b))
-        });
+        let found = for_each_pair(
+            records,
+            passes,
+            threads,
+            &stop,
+            Vec::new,
+            |pairs, a, b| pairs.push((a, b)),
+            |_| (),
+        );
         let mut pairs = found.unwrap_or_default().concat();
         pairs.sort_unstable();
         pairs
@@ -271,7 +259,15 @@ mod tests {
             2,
         );
         assert_eq!((passes.pairs, visited(&records, &passes, 2).len()), (780, 780));
-        let stopped = for_each_pair(&records, &passes, 2, &AtomicBool::new(true), || (), |(), _, _| ());
+        let stopped = for_each_pair(
+            &records,
+            &passes,
+            2,
+            &AtomicBool::new(true),
+            || (),
+            |(), _, _| (),
+            |_| (),
+        );
         assert!(stopped.is_none());
     }
 

@@ -90,30 +90,43 @@ pub(crate) fn within(a: &str, b: &str, most: usize) -> bool {
     if a.len().max(b.len()) <= most {
         return true;
     }
-    let mut rows = [[0u8; SEEN + 1]; 3];
-    for (at, cell) in rows[1].iter_mut().enumerate().take(b.len() + 1) {
+    match (most, a, b) {
+        (0, ..) => false,
+        // What is left is more than one letter inserted, left out or replaced.
+        (1, [a, b], [c, d]) => a == d && b == c,
+        (1, ..) => false,
+        _ => within_band(a, b, most),
+    }
+}
+
+/// Fills the table of distances row by row, as far as they can be at most `most`.
+fn within_band(a: &[u8], b: &[u8], most: usize) -> bool {
+    let far = u8::try_from(most + 1).unwrap_or(u8::MAX);
+    let mut rows = [[far; SEEN + 1]; 3];
+    let [two_before, one_before, current] = &mut rows;
+    let (mut two_before, mut one_before, mut current) = (two_before, one_before, current);
+    for (at, cell) in one_before.iter_mut().enumerate().take(b.len().min(most) + 1) {
         *cell = at as u8;
     }
     for row in 1..=a.len() {
-        let (two_before, one_before) = (rows[0], rows[1]);
-        let current = &mut rows[2];
-        current[0] = row as u8;
-        let mut least = current[0];
-        for column in 1..=b.len() {
+        let (from, to) = (row.saturating_sub(most).max(1), (row + most).min(b.len()));
+        current[from - 1] = if from == 1 { (row as u8).min(far) } else { far };
+        let mut least = current[from - 1];
+        for column in from..=to {
             let replaced = one_before[column - 1] + u8::from(a[row - 1] != b[column - 1]);
             let mut cell = replaced.min(one_before[column] + 1).min(current[column - 1] + 1);
             if row > 1 && column > 1 && a[row - 1] == b[column - 2] && a[row - 2] == b[column - 1] {
                 cell = cell.min(two_before[column - 2] + 1);
             }
-            current[column] = cell;
+            current[column] = cell.min(far);
             least = least.min(cell);
         }
-        if usize::from(least) > most {
+        if least >= far {
             return false;
         }
-        rows.rotate_left(1);
+        (two_before, one_before, current) = (one_before, current, two_before);
     }
-    usize::from(rows[1][b.len()]) <= most
+    one_before[b.len()] < far
 }
 
 #[cfg(test)]
