@@ -7,6 +7,8 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use super::group_names;
+
 /// The rule that makes groups of distinct values makes none where decimals are summed.
 pub(super) fn none_of_decimals(
     rule: &dyn OptimizerRule,
@@ -15,7 +17,7 @@ pub(super) fn none_of_decimals(
 ) -> Result<Transformed<LogicalPlan>> {
     match &plan {
         LogicalPlan::Aggregate(aggregate) if sums_decimals(aggregate) => Ok(Transformed::no(plan)),
-        _ => rule.rewrite(plan, config),
+        _ => group_names::none_of_one_name(rule, plan, config),
     }
 }
 

@@ -4,6 +4,7 @@ mod computed_keys;
 mod distinct_sums;
 mod equal_names;
 mod flat_filters;
+mod group_names;
 mod grouping_sets;
 mod mended;
 mod null_keys;
@@ -32,7 +33,8 @@ type Logical = Arc<dyn OptimizerRule + Send + Sync>;
 type Physical = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
 /// What stands for a rule of logical plans, by its name.
-const MENDED: [(&str, Rewrite); 4] = [
+const MENDED: [(&str, Rewrite); 5] = [
+    ("eliminate_group_by_constant", group_names::none_of_one_name),
     ("extract_equijoin_predicate", null_keys::none_added),
     ("eliminate_cross_join", null_keys::none_put_together),
     (

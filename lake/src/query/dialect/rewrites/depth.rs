@@ -70,7 +70,7 @@ impl Reads {
 }
 
 /// A name as the engine compares it.
-fn normal(name: &Ident) -> String {
+pub(super) fn normal(name: &Ident) -> String {
     match name.quote_style {
         None => name.value.to_ascii_lowercase(),
         Some(_) => name.value.clone(),

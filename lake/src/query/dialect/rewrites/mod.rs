@@ -15,6 +15,7 @@ mod groupings;
 mod hypothetical;
 mod json;
 mod limits;
+mod nested_names;
 mod numerics;
 mod operators;
 mod order_names;
@@ -66,6 +67,7 @@ fn of_query(statement: &mut ast::Statement) -> Result<()> {
     absent::refuse(statement)?;
     show::rewrite(statement)?;
     depth::flatten(statement)?;
+    nested_names::rewrite(statement)?;
     session_words::rewrite(statement)?;
     postgresql_catalog::rewrite(statement)?;
     json::rewrite(statement)?;

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::calls::take;
+use super::depth::normal;
 use super::{build, templates};
 use crate::query::walk;
 
@@ -126,13 +127,5 @@ fn own_name(expr: &Expr) -> Ident {
         Expr::Identifier(name) => name.clone(),
         Expr::CompoundIdentifier(parts) if !parts.is_empty() => parts[parts.len() - 1].clone(),
         other => Ident::with_quote('"', other.to_string()),
-    }
-}
-
-/// A name as SQL compares it.
-fn normal(name: &Ident) -> String {
-    match name.quote_style {
-        Some(_) => name.value.clone(),
-        None => name.value.to_lowercase(),
     }
 }
