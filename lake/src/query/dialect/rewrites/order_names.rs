@@ -101,24 +101,33 @@ fn of_query(query: &mut Query) -> Result<()> {
     Ok(())
 }
 
-/// Whether a key is calculated of a column that has the name of one that the select list calculates of it.
+/// Whether a key is calculated of a column that has the name of one that the select list calculates of it, and of no name that
+/// is the select list's alone.
 fn is_by_column(key: &OrderByExpr, select: &Select) -> bool {
     if matches!(key.expr, Expr::Identifier(_) | Expr::Value(_)) {
         return false;
     }
-    select.projection.iter().any(|item| match item {
-        SelectItem::ExprWithAlias { expr, alias } => {
-            let name = normal(alias);
-            let reads = |part: &Expr| match part {
-                Expr::Identifier(own) => normal(own) == name,
-                Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|own| normal(own) == name),
-                _ => false,
-            };
-            let names = |part: &Expr| matches!(part, Expr::Identifier(own) if normal(own) == name);
-            !reads(expr) && walk::any(expr, reads) && walk::any(&key.expr, names)
+    let mut is_found = false;
+    for item in &select.projection {
+        let SelectItem::ExprWithAlias { expr, alias } = item else {
+            continue;
+        };
+        let name = normal(alias);
+        let names = |part: &Expr| matches!(part, Expr::Identifier(own) if normal(own) == name);
+        if !walk::any(&key.expr, names) {
+            continue;
         }
-        _ => false,
-    })
+        let reads = |part: &Expr| match part {
+            Expr::Identifier(own) => normal(own) == name,
+            Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|own| normal(own) == name),
+            _ => false,
+        };
+        if !walk::any(expr, reads) {
+            return false;
+        }
+        is_found |= !reads(expr);
+    }
+    is_found
 }
 
 /// What a column without an alias is called.
