@@ -173,7 +173,7 @@ pub fn table(rows: &RecordBatch) -> Result<Table> {
 /// The rows as the text of a JSON array of objects, without values that are null.
 pub fn json_array(rows: &RecordBatch) -> Result<String> {
     let doing = || "printing the rows";
-    let mut writer = ArrayWriter::new(Vec::new());
+    let mut writer = ArrayWriter::new(Vec::<u8>::new());
     writer.write(rows).doing(doing)?;
     writer.finish().doing(doing)?;
     Ok(String::from_utf8_lossy(&writer.into_inner()).into_owned())
