@@ -3,6 +3,7 @@
 use arrow::datatypes::Schema;
 use cordada_core::suggest::did_you_mean;
 use cordada_core::{Error, Result};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::Compiler;
 use crate::indicator::Indicator;
@@ -39,6 +40,10 @@ impl Compiler<'_> {
             };
             sql = format!("select {alias}.*, {value} as {name}\nfrom (\n{sql}\n) as {alias}");
             self.planned_at(node, &sql, &indicator.sql).await?;
+        }
+        // How the rows lie in files is the model's to say.
+        if let Some(order) = order(&plan, &own) {
+            sql += &format!("\norder by {order}");
         }
         Ok(sql)
     }
@@ -92,6 +97,27 @@ impl Compiler<'_> {
         };
         Ok((join, format!("{value} as {quoted_name}")))
     }
+}
+
+/// The order of the plan's rows by columns that it selects, in SQL.
+fn order(plan: &LogicalPlan, own: &Schema) -> Option<String> {
+    let sort = match plan {
+        LogicalPlan::Sort(sort) => sort,
+        LogicalPlan::Projection(projection) => match projection.input.as_ref() {
+            LogicalPlan::Sort(sort) => sort,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let columns = sort.expr.iter().map(|sorted| match &sorted.expr {
+        Expr::Column(column) if own.field_with_name(&column.name).is_ok() => {
+            let direction = if sorted.asc { "asc" } else { "desc" };
+            let nulls = if sorted.nulls_first { "first" } else { "last" };
+            Some(format!("{} {direction} nulls {nulls}", quoted_part(&column.name)))
+        }
+        _ => None,
+    });
+    Some(columns.collect::<Option<Vec<_>>>()?.join(", "))
 }
 
 fn check_name(indicator: &Indicator, node: &Node, own: &Schema) -> Result<()> {

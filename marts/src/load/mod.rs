@@ -371,7 +371,8 @@ impl Loader {
     /// The schema: what is configured or the folder's, unless the project has dbt's macro for it.
     fn schema(&self, candidate: &Candidate, config: &Config, raw: &RawConfig) -> Result<String> {
         const MACRO: &str = "generate_schema_name";
-        if !self.jinja.project_defines(MACRO) {
+        // dbt's macros know nothing of segments.
+        if !self.jinja.project_defines(MACRO) || candidate.kind == NodeKind::Segment {
             let default = match config.materialization {
                 Materialization::Model => MODEL_SCHEMA,
                 _ => &candidate.schema,
@@ -385,7 +386,8 @@ impl Loader {
     /// The relation's name: what is configured or the node's, unless the project has dbt's macro for it.
     fn alias(&self, candidate: &Candidate, config: &Config, raw: &RawConfig) -> Result<String> {
         const MACRO: &str = "generate_alias_name";
-        if !self.jinja.project_defines(MACRO) {
+        // dbt's macros know nothing of segments.
+        if !self.jinja.project_defines(MACRO) || candidate.kind == NodeKind::Segment {
             return Ok(config.alias.clone().unwrap_or_else(|| candidate.name.clone()));
         }
         self.generated(MACRO, ("custom_alias_name", config.alias.as_deref()), candidate, raw)
