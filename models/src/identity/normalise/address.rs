@@ -12,11 +12,11 @@ const WORDS: [(&str, &str); 78] = [
     ("ct", "court"), ("ctra", "carretera"), ("da", ""), ("das", ""), ("dcha", "derecha"), ("de", ""), ("del", ""),
     ("do", ""), ("dos", ""), ("dr", "drive"), ("drcha", "derecha"), ("edif", "edificio"), ("el", ""),
     ("esc", "escalera"), ("flat", ""), ("hwy", "highway"), ("izda", "izquierda"), ("izq", "izquierda"), ("la", ""),
-    ("las", ""), ("ln", "lane"), ("los", ""), ("n", ""), ("no", ""), ("num", ""), ("numero", ""), ("p", "paseo"), ("pca", "pl"),
-    ("piso", ""), ("pje", "pasaje"), ("place", "pl"), ("planta", ""), ("plaza", "pl"), ("plz", "pl"), ("plza", "pl"),
-    ("po", "paseo"), ("pol", "poligono"), ("praca", "pl"), ("pso", "paseo"), ("pta", ""), ("puerta", ""), ("pza", "pl"), ("r", ""),
-    ("rd", "road"), ("rda", "ronda"), ("rua", ""), ("st", ""), ("str", ""), ("strasse", ""), ("street", ""),
-    ("trav", "travesia"), ("unit", ""), ("urb", "urbanizacion"), ("y", ""),
+    ("las", ""), ("ln", "lane"), ("los", ""), ("n", ""), ("no", ""), ("num", ""), ("numero", ""), ("p", "paseo"),
+    ("pca", "pl"), ("piso", ""), ("pje", "pasaje"), ("place", "pl"), ("planta", ""), ("plaza", "pl"), ("plz", "pl"),
+    ("plza", "pl"), ("po", "paseo"), ("pol", "poligono"), ("praca", "pl"), ("pso", "paseo"), ("pta", ""),
+    ("puerta", ""), ("pza", "pl"), ("r", ""), ("rd", "road"), ("rda", "ronda"), ("rua", ""), ("st", ""), ("str", ""),
+    ("strasse", ""), ("street", ""), ("trav", "travesia"), ("unit", ""), ("urb", "urbanizacion"), ("y", ""),
 ];
 
 /// A street, with its number or without: sorts of streets by one word, without what is often left out.
