@@ -64,3 +64,34 @@ impl Model {
 pub(crate) fn probability(weight: f64) -> f64 {
     1.0 / (1.0 + (-weight).exp2())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_house_is_one_with_and_without_the_flat() {
+        let field = |parents: &[usize], is_home: bool| FieldModel {
+            parents: parents.to_vec(),
+            is_home,
+            m: [[0.2; Level::COUNT]; 2],
+            u: [[0.2; Level::COUNT]; 2],
+        };
+        // A telephone that depends on a street and a postcode.
+        let model = Model {
+            fields: vec![field(&[1, 2], false), field(&[], true), field(&[], false)],
+            prior: 0.1,
+        };
+        let state = |street: Level, postcode: Level| {
+            let mut pattern = Pattern::default();
+            pattern.set(1, street);
+            pattern.set(2, postcode);
+            model.state(0, pattern)
+        };
+        assert_eq!(state(Level::Exact, Level::Exact), 1);
+        assert_eq!(state(Level::Similar, Level::Exact), 1);
+        assert_eq!(state(Level::Weak, Level::Exact), 0, "another house");
+        assert_eq!(state(Level::Similar, Level::Close), 0, "another postcode");
+        assert_eq!(state(Level::Similar, Level::Missing), 0);
+    }
+}

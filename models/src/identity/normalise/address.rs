@@ -4,7 +4,7 @@ use super::text;
 
 /// Words that everybody writes differently or leaves out. Nothing stands for a word that says nothing.
 #[rustfmt::skip]
-const WORDS: [(&str, &str); 76] = [
+const WORDS: [(&str, &str); 78] = [
     ("alda", "alameda"), ("apartamento", ""), ("apartment", ""), ("apt", ""), ("apto", ""), ("avda", "av"),
     ("ave", "av"), ("avenida", "av"), ("avenue", "av"), ("avgda", "av"), ("avinguda", "av"), ("bj", "bajo"),
     ("blvd", "boulevard"), ("bo", "barrio"), ("c", ""), ("call", ""), ("calle", ""), ("carrer", ""), ("cl", ""),
@@ -12,11 +12,11 @@ const WORDS: [(&str, &str); 76] = [
     ("ct", "court"), ("ctra", "carretera"), ("da", ""), ("das", ""), ("dcha", "derecha"), ("de", ""), ("del", ""),
     ("do", ""), ("dos", ""), ("dr", "drive"), ("drcha", "derecha"), ("edif", "edificio"), ("el", ""),
     ("esc", "escalera"), ("flat", ""), ("hwy", "highway"), ("izda", "izquierda"), ("izq", "izquierda"), ("la", ""),
-    ("las", ""), ("ln", "lane"), ("los", ""), ("n", ""), ("no", ""), ("num", ""), ("numero", ""), ("pca", "pl"),
-    ("piso", ""), ("pje", "pasaje"), ("place", "pl"), ("planta", ""), ("plaza", "pl"), ("plz", "pl"), ("plza", "pl"),
-    ("pol", "poligono"), ("praca", "pl"), ("pso", "paseo"), ("pta", ""), ("puerta", ""), ("pza", "pl"), ("r", ""),
-    ("rd", "road"), ("rda", "ronda"), ("rua", ""), ("st", ""), ("str", ""), ("strasse", ""), ("street", ""),
-    ("trav", "travesia"), ("unit", ""), ("urb", "urbanizacion"), ("y", ""),
+    ("las", ""), ("ln", "lane"), ("los", ""), ("n", ""), ("no", ""), ("num", ""), ("numero", ""), ("p", "paseo"),
+    ("pca", "pl"), ("piso", ""), ("pje", "pasaje"), ("place", "pl"), ("planta", ""), ("plaza", "pl"), ("plz", "pl"),
+    ("plza", "pl"), ("po", "paseo"), ("pol", "poligono"), ("praca", "pl"), ("pso", "paseo"), ("pta", ""),
+    ("puerta", ""), ("pza", "pl"), ("r", ""), ("rd", "road"), ("rda", "ronda"), ("rua", ""), ("st", ""), ("str", ""),
+    ("strasse", ""), ("street", ""), ("trav", "travesia"), ("unit", ""), ("urb", "urbanizacion"), ("y", ""),
 ];
 
 /// A street, with its number or without: sorts of streets by one word, without what is often left out.
@@ -25,6 +25,7 @@ pub(crate) fn street(text: &str) -> Option<String> {
     let folded = text::meaningful(&plain)?;
     let mut kept = String::with_capacity(folded.len());
     for word in folded.split(' ') {
+        let word = without_ordinal(word);
         let known = WORDS.binary_search_by_key(&word, |(word, _)| word);
         let word = known.map_or(word, |at| WORDS[at].1);
         if !word.is_empty() {
@@ -35,6 +36,14 @@ pub(crate) fn street(text: &str) -> Option<String> {
         }
     }
     Some(if kept.is_empty() { folded } else { kept })
+}
+
+/// The number of a floor, of which some systems make `3o` where people wrote `3º`.
+fn without_ordinal(word: &str) -> &str {
+    match word.strip_suffix('o') {
+        Some(number) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => number,
+        _ => word,
+    }
 }
 
 /// The number of a house, without zeros before it.
@@ -74,12 +83,21 @@ mod tests {
 
     #[test]
     fn streets_are_written_in_one_way() {
-        for text in ["Calle de la Paz, nº 12, 3º B", "C/ Paz 12 3 b", "C. LA PAZ, 12 - 3ºB"] {
+        for text in [
+            "Calle de la Paz, nº 12, 3º B",
+            "C/ Paz 12 3 b",
+            "C. LA PAZ, 12 - 3ºB",
+            "C. Paz 12, 3o B",
+        ] {
             assert_eq!(street(text).as_deref(), Some("paz 12 3 b"), "{text}");
         }
         assert_eq!(
             street("Avda. América 4").as_deref(),
             street("avenida america, 4").as_deref()
+        );
+        assert_eq!(
+            street("Pº de Gracia 4").as_deref(),
+            street("Paseo Gracia, 4").as_deref()
         );
         assert_ne!(street("Plaza Mayor"), street("Calle Mayor"));
         assert_eq!(street("calle").as_deref(), Some("calle"));
