@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result};
 use datafusion::sql::sqlparser::ast::{
-    Ident, ObjectNamePart, Query, Statement, TableAlias, TableFactor, VisitMut, VisitorMut, With,
+    Ident, ObjectNamePart, Query, Statement, TableAlias, TableFactor, VisitorMut, With,
 };
 
 use super::depth::normal;
