@@ -127,6 +127,7 @@ fn of_expression(expr: &mut Expr) -> Result<()> {
                 *expr = expression(COLUMN_PRIVILEGE, &[relation.clone(), column.clone(), on_relation])?;
             } else if let Some(lookup) = own.and_then(|own| LOOKUPS.iter().find(|(name, _)| *name == own))
                 && let Some(mut arguments) = arguments(function)
+                && !(lookup.0 == "to_regclass" && arguments.first().is_some_and(names_catalog))
             {
                 if let Some(first) = arguments.first_mut().filter(|first| is_text(first)) {
                     *first = expression("to_regclass($1)", std::slice::from_ref(first))?;
@@ -196,6 +197,20 @@ fn arguments(function: &Function) -> Option<Vec<Expr>> {
         _ => None,
     });
     plain.collect()
+}
+
+/// Whether it is a text that names a relation of PostgreSQL's catalog, which is not listed there.
+fn names_catalog(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) => {
+                let name = text.to_lowercase();
+                is_of_pg_catalog(name.strip_prefix("pg_catalog.").unwrap_or(&name))
+            }
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 /// Whether it is a text that names something, rather than its identifier.
