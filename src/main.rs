@@ -49,8 +49,9 @@ fn main() -> ExitCode {
         tokio::spawn(stop_on_signal(cancel.clone()));
         commands::run(cli, cancel).await
     });
-    // Work on other threads that a cancelled command left behind is not waited for.
-    runtime.shutdown_background();
+    // Work on other threads that a cancelled command left behind is not waited for. Nor are its threads let go: while they
+    // end, glibc may look at one that it has just freed.
+    std::mem::forget(runtime);
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::from(1),

@@ -2,9 +2,11 @@
 //! valid whatever panics.
 
 use std::collections::BTreeMap;
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 
+use tokio::runtime::Runtime;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +23,16 @@ pub async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| not_joined(doing, &error))?
+}
+
+/// Ends a runtime, wherever one must not wait: another thread waits for those of the runtime.
+///
+/// To shut it down in the background would let its threads go while they end, and glibc (2.36 at least) looks at such a
+/// thread once more when it may have been freed. Where there is no thread to wait, those of the runtime stay.
+pub fn end(runtime: Runtime) {
+    let runtime = ManuallyDrop::new(runtime);
+    let ending = std::thread::Builder::new().name("ending".to_owned());
+    let _ = ending.spawn(move || drop(ManuallyDrop::into_inner(runtime)));
 }
 
 /// The error of a task that did not come to its end. Of a panic, which has been reported, nothing is repeated: its
@@ -86,6 +98,19 @@ pub fn in_order<T: Send>(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_runtime_ends_among_async_tasks() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
+        let runtime = runtime.unwrap();
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        runtime.spawn(async move {
+            std::future::pending::<()>().await;
+            drop(sender);
+        });
+        end(runtime);
+        assert!(receiver.await.is_err(), "its tasks are gone");
+    }
 
     #[test]
     fn results_come_in_order() {

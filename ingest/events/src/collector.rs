@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use cordada_core::{Context, Error, Result};
+use cordada_core::{Context, Error, Result, threads};
 use cordada_ingest_source::listener::{Land, Listener};
 use cordada_ingest_source::transform::PiiKey;
 use tokio::runtime::{Builder, Runtime};
@@ -177,7 +177,7 @@ impl Drop for Threads {
     /// Without waiting for them, which nobody may do among async tasks.
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
+            threads::end(runtime);
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cordada_core::threads::locked;
+use cordada_core::threads::{self, locked};
 use cordada_core::{Context, Error, Result};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -187,7 +187,7 @@ impl Crew {
 impl Drop for Crew {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
+            threads::end(runtime);
         }
     }
 }
