@@ -209,6 +209,10 @@ class Expressions:
             ]
         )()
 
+    def truncated(self, unit, time):
+        ours = [f"date_trunc('{unit}', ", time, ")"]
+        return Node("timestamp", *ours, duckdb=["(", *ours, " + interval '0 day')"])
+
     def timestamp(self, depth):
         one = lambda: self.of("timestamp", depth - 1)
         unit = self.random.choice(["second", "minute", "hour", "day"])
@@ -216,6 +220,6 @@ class Expressions:
         return self.random.choice(
             [
                 lambda: Node("timestamp", "(", one(), self.random.choice([" + ", " - "]), f"interval '{self.random.randint(0, 40)} {unit}')"),
-                lambda: Node("timestamp", f"date_trunc('{trunc}', ", one(), ")"),
+                lambda: self.truncated(trunc, one()),
             ]
         )()
