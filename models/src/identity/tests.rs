@@ -282,13 +282,19 @@ async fn weights_of_fields_add_up() {
         .map(|field| numbers(&format!("{field}_weight")))
         .collect();
     let (weights, likely, prior_weights) = (numbers("weight"), numbers("probability"), numbers("prior_weight"));
-    let (rarities, last_names) = (numbers("last_name_rarity"), texts(pairs, "last_name_level"));
+    let rarities = COLUMNS[1..].iter().map(|field| {
+        let levels = texts(pairs, &format!("{field}_level"));
+        (numbers(&format!("{field}_rarity")), levels)
+    });
+    let rarities: Vec<_> = rarities.collect();
     let mut priors = BTreeSet::new();
     for row in 0..pairs.num_rows() {
         let prior = weights.value(row) - fields.iter().map(|field| field.value(row)).sum::<f64>();
         priors.insert(format!("{prior:.6}"));
         assert!((prior - prior_weights.value(row)).abs() < 1e-9);
-        assert!(last_names[row] == "exact" || rarities.value(row).abs() < 1e-9);
+        for (rarities, levels) in &rarities {
+            assert!(levels[row] == "exact" || rarities.value(row).abs() < 1e-9);
+        }
         assert!((likely.value(row) - model::probability(weights.value(row))).abs() < 1e-12);
     }
     assert_eq!(
@@ -296,7 +302,13 @@ async fn weights_of_fields_add_up() {
         1,
         "what remains is what any two records weigh: {priors:?}"
     );
-    assert!(rarities.iter().flatten().any(|rarity| rarity != 0.0));
+    let weighs = |field: &str| {
+        numbers(&format!("{field}_rarity"))
+            .iter()
+            .flatten()
+            .any(|rarity| rarity != 0.0)
+    };
+    assert!(COLUMNS[1..].iter().any(|field| weighs(field)));
     let levels: BTreeSet<_> = texts(pairs, "last_name_level").into_iter().collect();
     assert!(levels.contains("exact") && levels.contains("similar"), "{levels:?}");
 }
