@@ -77,7 +77,7 @@ fn newest(rows: &RecordBatch, most: usize) -> Result<RecordBatch> {
 /// One row, a line a column.
 fn print_list(row: &RecordBatch) -> Result<()> {
     let options = FormatOptions::new().with_null("");
-    let mut list = new_table(["", ""]);
+    let mut list = new_table(["column", "value"]);
     for (field, column) in row.schema().fields().iter().zip(row.columns()) {
         let cell = ArrayFormatter::try_new(column, &options).doing(doing)?;
         let cell = cell.value(0).try_to_string().doing(doing)?;

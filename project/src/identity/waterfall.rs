@@ -171,9 +171,13 @@ impl IdentityModel<'_> {
         let state = lake.state_at(path, *version).await?;
         let fit: Option<Fit> = state.and_then(|state| serde_json::from_str(&state).ok());
         let fit = fit.ok_or_else(|| missing("the table does not say which fit it was scored with"))?;
-        let (_, artefact) = lake.artefact(&self.persons, &fit.artefact).await?;
+        let (provenance, artefact) = lake.artefact(&self.persons, &fit.artefact).await?;
         let estimators = registry::estimators();
         let estimator = estimators.get(&asked.estimator)?;
+        if provenance.version != estimator.version() {
+            let why = "the release was scored by another version of the estimator, whose weights mean something else";
+            return Err(Error::failed(doing(), why).hint("build the model again"));
+        }
         let nothing: Previous = Relations::only(None);
         let mut scores = estimator
             .score(&artefact, &asked.inputs, &nothing, &asked.parameters)

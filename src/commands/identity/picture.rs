@@ -119,10 +119,17 @@ fn signed(weight: f64) -> String {
     }
 }
 
-/// A probability with as many digits as tell it from certainty.
+/// A probability with as many digits as tell it from certainty, within reason.
 fn likely(probability: f64) -> String {
-    let digits = (-(probability.min(1.0 - probability)).max(1e-9).log10()).ceil() as usize + 1;
-    format!("{probability:.digits$}")
+    let doubt = probability.min(1.0 - probability);
+    match doubt {
+        _ if doubt >= 1e-6 => {
+            let digits = (-doubt.log10()).ceil() as usize + 1;
+            format!("{probability:.digits$}")
+        }
+        _ if probability < 0.5 => "less than 0.000001".to_owned(),
+        _ => "more than 0.999999".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -181,6 +188,14 @@ The odds are 2^6.0: a probability of 0.985.
         let said = |standing| of(&waterfall(standing)).lines().next().map(str::to_owned);
         assert!(said(Standing::NotCompared).is_some_and(|line| line.contains("share no block")));
         assert!(said(Standing::TooLight).is_some_and(|line| line.contains("through other records")));
+        for (probability, said) in [
+            (0.5, "0.50"),
+            (0.998_8, "0.9988"),
+            (1e-12, "less than 0.000001"),
+            (1.0, "more than 0.999999"),
+        ] {
+            assert_eq!(likely(probability), said);
+        }
         let apart = Waterfall {
             persons: ["p".to_owned(), "q".to_owned()],
             ..waterfall(Standing::Kept("decided".to_owned()))
