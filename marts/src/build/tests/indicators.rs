@@ -53,39 +53,38 @@ async fn an_indicator_is_a_column_of_its_mart_with_its_definition() {
 async fn what_is_wrong_with_an_indicator_is_said_with_its_place() {
     for (text, place, why) in [
         (
-            "- {name: a, grain: custmers, sql: '1'}",
-            "1:29: ",
+            "{name: a, grain: custmers, sql: '1'}",
+            "indicators/customers.yml:1:",
             "did you mean `customers`?",
         ),
         (
-            "- {name: a, grain: customers, sql: spnt > 1}",
-            "1:45: ",
+            "{name: a, grain: customers, sql: spnt > 1}",
+            "indicators/customers.yml:1:",
             "did you mean `spent`?",
         ),
         (
-            "- {name: spent, grain: customers, sql: '1'}",
-            "1:19: ",
+            "{name: spent, grain: customers, sql: '1'}",
+            "indicators/customers.yml:1:",
             "selects a column `spent` itself",
         ),
         (
-            "- {name: a, grain: customers, sql: select customer_id from {{ ref('orders') }}}",
-            "1:45: ",
+            "{name: a, grain: customers, sql: 'select customer_id from {{ ref(''orders'') }}'}",
+            "indicators/customers.yml:1:",
             "its query has no column `a`",
         ),
         (
-            "- {name: a, grain: customers, sql: 'select order_id, 1 as a from {{ ref(''orders'') }}'}",
-            "1:45: ",
+            "{name: a, grain: customers, sql: 'select order_id, 1 as a from {{ ref(''orders'') }}'}",
+            "indicators/customers.yml:1:",
             "customers has no column `order_id`",
         ),
         (
-            "- {name: a, grain: customers, sql: 'select customer_id, 1 as a from {{ ref(''customers'') }}'}",
+            "{name: a, grain: customers, sql: 'select customer_id, 1 as a from {{ ref(''customers'') }}'}",
             "",
             "in a cycle: ",
         ),
     ] {
-        let house = house(&format!("indicators: [{}]\n", text.trim_start_matches("- "))).await;
-        let error = house.error().await.replace("indicators/customers.yml:", "");
-        assert!(error.contains(why), "{text}: {error}");
-        let _ = place;
+        let house = house(&format!("indicators: [{text}]\n")).await;
+        let error = house.error().await;
+        assert!(error.contains(place) && error.contains(why), "{text}: {error}");
     }
 }
